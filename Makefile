@@ -1,0 +1,77 @@
+# Airlock. `make` alone lists what there is. Python 3.11 and make are all it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := uv==0.13.9
+
+# One installation at a time: a second make waits here. The stamp makes the next run instant.
+# $(1) is the requirements file. The dev file is a superset, so it also satisfies the other.
+define install
+@command -v $(PYTHON) >/dev/null || { echo "Airlock needs Python 3.11 and found no '$(PYTHON)'. Install it (Debian: apt-get install python3.11 python3.11-venv), or run: make PYTHON=/path/to/python3.11"; exit 2; }
+@exec 9>.venv.lock; flock 9; \
+want="$$(sha256sum $(1) pyproject.toml | sha256sum | cut -d' ' -f1)"; \
+dev="$$(sha256sum requirements-dev.txt pyproject.toml | sha256sum | cut -d' ' -f1)"; \
+have="$$(cat $(VENV)/.stamp 2>/dev/null || true)"; \
+if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
+  echo "Setting up $(VENV) from $(1)"; \
+  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { echo "Could not create $(VENV). Debian: apt-get install python3.11-venv"; exit 2; }; \
+  rm -f $(VENV)/.stamp; \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"; \
+  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(1); \
+  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .; \
+  echo "$$want" > $(VENV)/.stamp; \
+fi
+endef
+
+.PHONY: help up down demo test unit lint bench lock clean setup setup-dev chromium
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+up: setup ## Set up and start everything on this machine
+	@$(BIN)/airlock up
+
+down: ## Stop everything; data stays in .airlock
+	@if [ -x $(BIN)/airlock ]; then $(BIN)/airlock down; else echo "Nothing was ever started here."; fi
+
+demo: setup ## Start everything and run real releases (AUTO=1 answers the approvals itself)
+	@$(BIN)/airlock demo $(if $(filter 1 true yes,$(AUTO)),--auto)
+
+test: setup-dev chromium ## Set up and run all tests
+	@$(BIN)/python -m pytest
+
+unit: setup-dev ## Run the fast tests only
+	@$(BIN)/python -m pytest -m unit
+
+lint: setup-dev ## Check style, types and the layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup-dev ## Measure, print a table, write build/bench.json
+	@$(BIN)/python -m tests.bench
+
+lock: setup-dev ## Compile requirements*.txt anew from pyproject.toml
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header -o requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: down ## Stop everything and remove data, caches and the environment
+	@rm -rf .airlock .venv .venv.lock build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	$(call install,requirements.txt)
+
+setup-dev:
+	$(call install,requirements-dev.txt)
+
+# The page is tried in a real browser.
+chromium:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "The browser tests need Chromium. Debian: sudo apt-get install chromium"; exit 2; fi

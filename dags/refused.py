@@ -1,0 +1,9 @@
+"""Shows every refused pipeline in Airflow's import errors: file, line, found, expected."""
+
+from __future__ import annotations
+
+from airlock_airflow.loading import current
+
+refused = current().pipelines.refused
+if refused:
+    raise ValueError("\n\n".join(str(error) for error in refused))

@@ -1,0 +1,1 @@
+"""Airlock: release machine-learning models under control."""

@@ -1,0 +1,1 @@
+"""One module per outside system. No adapter imports another; none reads settings."""

@@ -1,0 +1,161 @@
+"""Airflow's REST API, used as `airlock-service`: wake a task, note on a run, who may log in.
+
+Rules:
+* A task is woken only when Airflow says it is parked (`awaiting_input`). One that has gone on,
+  ended or been deleted needs no waking.
+* "Not yet" (still being parked, or another answer is just being processed) is False: try again.
+* What is sent decides nothing; the woken task asks Airlock's own database.
+* The password is read from its file at each login, so it can be changed while this runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from airlock.domain.errors import Refused, Unreachable
+from airlock.ports import Account, Parked
+
+USER = "airlock-service"
+#: What the only option of a Required Action is called; the operator writes the same.
+DONE = "Done"
+_TIMEOUT_S = 20.0
+#: States on the way to being parked: the task is at work and will park in a moment.
+_ON_THE_WAY = frozenset({"running", "queued", "scheduled", "up_for_retry", "restarting"})
+_PARKED = "awaiting_input"
+_NOTE_LIMIT = 1000
+_USERS, _PAGE = "/auth/fab/v1/users", 100
+
+
+class AirflowRest:
+    """`airlock.ports.Airflow` over HTTP."""
+
+    def __init__(self, url: str, password_file: Path, client: httpx.Client | None = None) -> None:
+        self._url = url
+        self._password_file = password_file
+        self._client = client or httpx.Client(base_url=url, timeout=_TIMEOUT_S)
+        self._token = ""
+
+    def wake(self, parked: Parked, note: str) -> bool:
+        """Wake a parked task.
+
+        Returns:
+            False if it cannot be woken yet; True if it was woken or does not wait any more.
+
+        Raises:
+            Unreachable: if Airflow did not answer.
+            Refused: if Airflow does not let the service account do this.
+        """
+        task = (
+            f"{_run(parked.dag_id, parked.run_id)}/taskInstances/{quote(parked.task_id, safe='')}"
+        )
+        found = self._ask("GET", task)
+        if found.status_code == HTTPStatus.NOT_FOUND:
+            return True
+        state = _json(found).get("state")
+        if state != _PARKED:
+            return state not in _ON_THE_WAY
+        answer = {"chosen_options": [DONE], "params_input": {}}
+        # -1 is the map index of a task that is not mapped.
+        told = self._ask("PATCH", f"{task}/-1/hitlDetails", json=answer)
+        return told.status_code != HTTPStatus.CONFLICT
+
+    def note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Write a note onto a DAG run; a run that is gone needs none."""
+        text = note if len(note) <= _NOTE_LIMIT else f"{note[: _NOTE_LIMIT - 1]}…"
+        self._ask("PATCH", f"{_run(dag_id, run_id)}?update_mask=note", json={"note": text})
+
+    def accounts(self) -> tuple[Account, ...] | None:
+        """Return everybody but ourselves; None if Airflow's login keeps no list."""
+        found: list[Account] = []
+        seen, total = 0, 1
+        while seen < total:
+            page = self._ask("GET", _USERS, params={"limit": _PAGE, "offset": seen})
+            if page.status_code == HTTPStatus.NOT_FOUND:
+                return None
+            document = _json(page)
+            total = int(document["total_entries"])
+            users = document["users"]
+            if not users:
+                raise Unreachable(f"Airflow listed {seen} of {total} users")
+            seen += len(users)
+            found += [_account(user) for user in users if user["username"] != USER]
+        return tuple(found)
+
+    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Send a request, logging in first if needed; only 2xx, 404 and 409 come back."""
+        if not self._token:
+            self._login()
+        answer = self._send(method, path, **more)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            self._login()
+            answer = self._send(method, path, **more)
+        if answer.is_success or answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            return answer
+        raise _failure(f"{method} {path}", answer)
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return self._reach(lambda: self._client.request(method, path, headers=headers, **more))
+
+    def _login(self) -> None:
+        self._token = ""
+        try:
+            password = self._password_file.read_text().strip()
+        except OSError as error:
+            raise Unreachable(
+                f"the password of {USER} cannot be read: {error}",
+                next_step="AIRLOCK_SERVICE_PASSWORD_FILE names its file; `airlock up` writes it.",
+            ) from error
+        body = {"username": USER, "password": password}
+        answer = self._reach(lambda: self._client.post("/auth/token", json=body))
+        if not answer.is_success:
+            # Not a refusal: the account may be made, or its password changed, at any moment.
+            raise Unreachable(
+                f"Airflow does not let {USER} log in (HTTP {answer.status_code})",
+                next_step="`airlock up` makes the account and its password.",
+            )
+        self._token = str(_json(answer)["access_token"])
+
+    def _reach(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        try:
+            return send()
+        except httpx.HTTPError as error:
+            raise Unreachable(
+                f"Airflow at {self._url} did not answer: {type(error).__name__}",
+                next_step="`airlock status` shows whether it runs.",
+            ) from error
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _account(user: dict[str, Any]) -> Account:
+    return Account(
+        user=user["username"],
+        name=f"{user['first_name']} {user['last_name']}".strip(),
+        roles=frozenset(role["name"] for role in user["roles"] or ()),
+        active=user["active"] is True,
+    )
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError as error:
+        raise Unreachable("Airflow answered with something that is not JSON") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _failure(what: str, answer: httpx.Response) -> Refused | Unreachable:
+    said = f"{what} was answered with HTTP {answer.status_code}: {answer.text[:200]}"
+    too_many = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    if answer.is_server_error or too_many:
+        return Unreachable(said)
+    return Refused(said, next_step=f"Check what {USER} may do in Airflow.")

@@ -1,0 +1,241 @@
+"""The single source: every process of the platform, with command, environment and probe.
+
+`airlock up` runs these, `airlock status` probes these, and `tests/unit/test_compose.py`
+holds docker-compose.yml against these. Rules:
+
+* nobody gets a database URL it does not need: the API server and the delivery process are
+  deciders (and alone are told the signing key), the scheduler and its tasks are workers,
+  the DAG processor has no URL of Airlock's database at all;
+* every server listens on `Site.bind` only;
+* commands are bare tool names; the launcher adds the folder of the virtual environment.
+
+PostgreSQL is not here: `postgres.py` says how it is started.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from airlock.adapters.embedded.site import Site
+
+_LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How to find out that a process really works, not only runs."""
+
+    kind: Literal["http", "postgres", "process"]
+    target: str = ""
+    #: For JSON answers: a dotted path and the value it must have.
+    expect: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process of the platform."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    probe: Probe
+    address: str = ""
+    #: Ports it listens on, each with the variable that moves it.
+    ports: tuple[tuple[int, str], ...] = ()
+    stop_signal: Literal["TERM", "INT"] = "TERM"
+    #: Seconds it gets to stop by itself.
+    grace: int = 20
+    #: Operating system user it runs as; empty means the caller.
+    user: str = ""
+
+
+def components(site: Site) -> tuple[Component, ...]:
+    """Return the processes of *site* in starting order; they stop in reverse."""
+    return tuple(make(site) for make in _MAKERS)
+
+
+def airflow_environment(site: Site) -> dict[str, str]:
+    """Return what every Airflow process needs, and no URL of Airlock's database."""
+    return {
+        "AIRFLOW_HOME": f"{site.home}/airflow",
+        "AIRFLOW__CORE__DAGS_FOLDER": f"{site.root}/dags",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": f"{site.root}/plugins",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        # A release waits for days inside a running DAG run: 16 of them would block retraining.
+        "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "1000",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__AUTH_MANAGER": (
+            "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+        ),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{site.airflow_url}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": site.secrets["fernet_key"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": site.secrets["jwt_secret"],
+        "AIRFLOW__API__SECRET_KEY": site.secrets["api_secret_key"],
+        "AIRFLOW__API__BASE_URL": site.public_url or site.airflow_url,
+        "AIRFLOW__API__INSTANCE_NAME": "Airlock",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": site.urls["airflow_app"],
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": _bundles(site),
+        # The default of 300 s makes a new pipeline file invisible for five minutes.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "15",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        # The default of 5 s holds a worker slot for 5 s after each task and widens the wake race.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": site.bind,
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(site.health_port),
+        # The default of 5 in 40 s locks out a demo in which ten people log in from one machine.
+        "AIRFLOW__FAB__AUTH_RATE_LIMIT": "60 per minute",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "SCARF_ANALYTICS": "false",
+        "PYTHONPATH": f"{site.root}/include",
+        # setproctitle must not overwrite the environment: leftovers are recognised by it.
+        "SPT_NOENV": "1",
+    }
+
+
+def _bundles(site: Site) -> str:
+    folders = {"airlock": f"{site.root}/dags"}
+    folders |= {f"extra-{number}": path for number, path in enumerate(site.extra_dags, start=1)}
+    entries = [
+        {"name": name, "classpath": _LOCAL_BUNDLE, "kwargs": {"path": path}}
+        for name, path in folders.items()
+    ]
+    return json.dumps(entries)
+
+
+def airlock_environment(site: Site) -> dict[str, str]:
+    """Return what every process with Airlock code in it is told: places, no rights."""
+    environment = {
+        "AIRLOCK_ROOT": site.root,
+        "AIRLOCK_HOME": site.home,
+        "AIRLOCK_CONFIG_DIR": site.config_dir,
+        "AIRLOCK_DATA_DIR": site.data_dir,
+        "AIRLOCK_TRUSTED_KEYS": f"{site.home}/keys",
+        "AIRLOCK_AIRFLOW_URL": site.airflow_url,
+        "MLFLOW_TRACKING_URI": site.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GX_ANALYTICS_ENABLED": "False",
+    }
+    if site.service_user_id:
+        environment["AIRLOCK_SERVICE_USER_ID"] = site.service_user_id
+    return environment
+
+
+def decider_environment(site: Site) -> dict[str, str]:
+    """Return what a process that decides is told on top."""
+    return {
+        "AIRLOCK_DATABASE_URL": site.urls["airlock_decider"],
+        "AIRLOCK_SIGNING_KEY": site.signing_key,
+    }
+
+
+def _mlflow(site: Site) -> Component:
+    hosts = dict.fromkeys((site.mlflow_host, *site.mlflow_names))
+    allowed = [f"{host}{port}" for host in hosts for port in ("", f":{site.mlflow_port}")]
+    return Component(
+        name="mlflow",
+        title="MLflow",
+        command=(
+            *("mlflow", "server", "--host", site.bind, "--port", str(site.mlflow_port)),
+            *("--workers", "1", "--serve-artifacts"),
+            *("--artifacts-destination", f"{site.home}/mlflow/artifacts"),
+        ),
+        environment={
+            # By environment, because a URL on the command line shows its password in `ps`.
+            "MLFLOW_BACKEND_STORE_URI": site.urls["mlflow_app"],
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(allowed),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_ENABLE_AI_GATEWAY": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+        },
+        # A registry call: /health answers OK even when the database is gone.
+        probe=Probe(
+            "http",
+            f"{_here(site.mlflow_port)}/api/2.0/mlflow/registered-models/search?max_results=1",
+        ),
+        address=site.mlflow_url,
+        ports=((site.mlflow_port, "AIRLOCK_MLFLOW_PORT"),),
+    )
+
+
+def _api_server(site: Site) -> Component:
+    return Component(
+        name="api-server",
+        title="Airflow API server, with Airlock's page and REST API",
+        command=(
+            *("airflow", "api-server", "--host", site.bind),
+            *("--port", str(site.airflow_port), "--workers", "1"),
+        ),
+        environment=airflow_environment(site)
+        | airlock_environment(site)
+        | decider_environment(site),
+        probe=_monitor(_here(site.airflow_port), "metadatabase"),
+        address=site.airflow_url,
+        ports=((site.airflow_port, "AIRLOCK_AIRFLOW_PORT"),),
+    )
+
+
+def _scheduler(site: Site) -> Component:
+    return Component(
+        name="scheduler",
+        title="Airflow scheduler and its workers",
+        # The API server reads the same log folder, so nobody needs the open log port 8793.
+        command=("airflow", "scheduler", "--skip-serve-logs"),
+        environment=airflow_environment(site)
+        | airlock_environment(site)
+        | {"AIRLOCK_DATABASE_URL": site.urls["airlock_worker"]},
+        probe=Probe("http", f"{_here(site.health_port)}/health"),
+        address=f"{_here(site.health_port)}/health",
+        ports=((site.health_port, "AIRLOCK_AIRFLOW_PORT"),),
+        grace=30,
+    )
+
+
+def _dag_processor(site: Site) -> Component:
+    return Component(
+        name="dag-processor",
+        title="Airflow DAG processor",
+        command=("airflow", "dag-processor"),
+        environment=airflow_environment(site) | airlock_environment(site),
+        probe=_monitor(site.airflow_url, "dag_processor"),
+    )
+
+
+def _deliver(site: Site) -> Component:
+    return Component(
+        name="deliver",
+        title="Airlock delivery: the outbox and the wake-up of Airflow",
+        command=("airlock", "deliver"),
+        environment=airlock_environment(site)
+        | decider_environment(site)
+        | {
+            "AIRLOCK_SERVICE_PASSWORD_FILE": site.service_password_file,
+            "PYTHONPATH": f"{site.root}/include",
+        },
+        probe=Probe("process"),
+    )
+
+
+def _monitor(airflow: str, part: str) -> Probe:
+    return Probe("http", f"{airflow}/api/v2/monitor/health", (f"{part}.status", "healthy"))
+
+
+def _here(port: int) -> str:
+    """Return a server's address as seen from beside it, where its probe runs."""
+    return f"http://127.0.0.1:{port}"
+
+
+_MAKERS: tuple[Callable[[Site], Component], ...] = (
+    _mlflow,
+    _api_server,
+    _scheduler,
+    _dag_processor,
+    _deliver,
+)

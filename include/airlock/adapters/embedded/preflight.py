@@ -1,0 +1,97 @@
+"""What must be true before anything starts; each problem is one sentence with what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.embedded.components import Component
+from airlock.domain.errors import Invalid, Refused
+
+#: A first start writes about 300 MB; PostgreSQL stops hard when the disk is full.
+FREE_BYTES = 2 * 1024**3
+
+
+def check_machine(home: Path, programs: Path) -> None:
+    """Refuse a machine this cannot work on: system, tools, disk."""
+    if not sys.platform.startswith("linux"):
+        raise Invalid(
+            f"The embedded platform runs on Linux only; this is {sys.platform}.",
+            next_step="Use docker-compose.yml instead.",
+        )
+    for tool in ("airflow", "mlflow", "supervisord"):
+        if not (programs / tool).exists():
+            raise Invalid(
+                f"The program `{tool}` is missing in {programs}.",
+                next_step="Run `make up`: it installs everything into .venv first.",
+            )
+    check_disk(home)
+
+
+def check_disk(home: Path) -> None:
+    """Refuse a disk that is nearly full."""
+    folder = home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES:
+        raise Refused(
+            f"Only {free / 1024**3:.1f} GB are free on the disk of {folder}; "
+            f"Airlock needs {FREE_BYTES / 1024**3:.0f} GB.",
+            next_step="Free some space, or set AIRLOCK_HOME to a folder on another disk.",
+        )
+
+
+def prepare_home(home: Path) -> None:
+    """Create the state folder and its parts, or say why that is impossible."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        # Others may pass through (PostgreSQL's own user must) but not look around.
+        home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for part in ("airflow", "mlflow/artifacts", "data", "logs", "keys"):
+            (home / part).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Invalid(
+            f"Cannot write into {home}: {error.strerror}.",
+            next_step="Give yourself the right to, or set AIRLOCK_HOME to another folder.",
+        ) from error
+
+
+def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
+    """Refuse a port somebody else listens on, and say who."""
+    for part in parts:
+        for port, variable in part.ports:
+            if _taken(host, port):
+                raise Refused(
+                    f"Port {port}, which {part.title} needs, is used by {_holder(port)}.",
+                    next_step=f"Stop that program, or set {variable} to a free port.",
+                )
+
+
+def _taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def _holder(port: int) -> str:
+    """Return who listens on *port*, as far as we may see it."""
+    import psutil
+
+    try:
+        for entry in psutil.net_connections(kind="tcp"):
+            address: Any = entry.laddr
+            if entry.status == psutil.CONN_LISTEN and address.port == port and entry.pid:
+                return f"`{psutil.Process(entry.pid).name()}` (process {entry.pid})"
+    except psutil.Error:
+        pass
+    return "another program (whose, this user may not see)"

@@ -1,0 +1,72 @@
+"""Ask a process whether it works. Standard library only (psycopg for PostgreSQL).
+
+Also a command, for container health checks, so that both places ask the same question:
+`python -m airlock.adapters.embedded.probe http URL [dotted.path value]`.
+It never raises: an answer is a sentence saying what is wrong, or an empty string.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+TIMEOUT = 5.0
+
+
+def ask(kind: str, target: str, expect: tuple[str, str] | None = None) -> str:
+    """Return what is wrong with *target*, or an empty string."""
+    if kind == "process":
+        return ""
+    return _ask_postgres(target) if kind == "postgres" else _ask_http(target, expect)
+
+
+def _ask_http(url: str, expect: tuple[str, str] | None) -> str:
+    # No proxy: every address here is the platform's own.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=TIMEOUT) as answer:
+            body = answer.read(1_000_000)
+    except urllib.error.HTTPError as error:
+        return f"{url} answered {error.code}"
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return f"{url} does not answer ({reason})"
+    return _judge(body, *expect) if expect else ""
+
+
+def _judge(body: bytes, path: str, wanted: str) -> str:
+    try:
+        found: Any = json.loads(body)
+    except ValueError:
+        return "the answer is not JSON"
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return "" if str(found) == wanted else f"{path} is {found}, expected {wanted}"
+
+
+def _ask_postgres(url: str) -> str:
+    import psycopg
+
+    try:
+        with psycopg.connect(url, connect_timeout=3) as connection:
+            connection.execute("select 1")
+    except psycopg.Error as error:
+        return f"PostgreSQL does not answer ({str(error).strip().splitlines()[0]})"
+    return ""
+
+
+def main(arguments: list[str]) -> int:
+    """Probe once; say what is wrong on standard error."""
+    kind, target, *rest = arguments
+    problem = ask(kind, target, (rest[0], rest[1]) if rest else None)
+    if problem:
+        sys.stderr.write(f"{problem}\n")
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,180 @@
+"""Pinned data: windows of a source, kept as Parquet under the digest of their own bytes.
+
+Rules:
+* `pin` writes `<directory>/sha256/<hex>.parquet`; the same rows give the same file.
+* A file appears complete or not at all, is never changed, and is read back after writing.
+* `path` checks the digest at every use: a pinned file that changed is refused.
+* Rows without a time cannot be placed in a window, so they are refused, not dropped.
+
+It does not validate values and does not split: the lab does.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.domain.digest import file_digest, is_digest
+from airlock.domain.errors import Invalid, NotFound, Refused
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class DataUnusable(Refused):
+    """The source has no rows, lacks a column, or cannot be read."""
+
+
+class FileData:
+    """A folder of pinned data windows."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def pin(
+        self,
+        source: Path,
+        time_column: str | None = None,
+        until: date | None = None,
+        since: date | None = None,
+        *,
+        target: str | None = None,
+    ) -> dict[str, Any]:
+        """Keep the rows of *source* from *since* to *until*, both included.
+
+        Returns:
+            The facts of the data-profile evidence.
+
+        Raises:
+            Invalid: for a window without a time column to measure it by.
+            DataUnusable: if no row is left, or a column is missing.
+        """
+        name = f"{source.parent.name}/{source.name}"
+        if time_column is None and (since or until):
+            raise Invalid(f"data {name}: a window needs a time column, and the pipeline names none")
+        table = _read(source, name)
+        _require(table, name, [time_column, target])
+        if time_column:
+            table = _window(table, name, time_column, since, until)
+        if not table.num_rows:
+            raise DataUnusable(
+                f"data {name} has no rows{_between(since, until)}",
+                next_step="widen the data window of the run",
+            )
+        return {
+            "source": name,
+            "digest": self._keep(table),
+            "rows": table.num_rows,
+            "columns": list(table.column_names),
+            "window": {"since": _day(since), "until": _day(until)},
+            "timeColumn": time_column,
+            "target": target,
+        }
+
+    def path(self, digest: str) -> Path:
+        """Return the file of *digest*, after checking that it still has it.
+
+        Raises:
+            NotFound: if nothing is pinned under this digest.
+            DataUnusable: if the file's bytes have changed.
+        """
+        if not is_digest(digest):
+            raise Invalid(f"{digest!r} is not a digest; expected sha256 and 64 hex digits")
+        path = self._place(digest)
+        if not path.is_file():
+            raise NotFound(f"no data is pinned under {digest}", next_step="pin the data again")
+        found = file_digest(path)
+        if found != digest:
+            raise DataUnusable(
+                f"pinned data was changed: expected {digest}, found {found}",
+                next_step=f"remove {path} and pin the data again",
+            )
+        return path
+
+    def _place(self, digest: str) -> Path:
+        return self._directory / "sha256" / f"{digest.removeprefix('sha256:')}.parquet"
+
+    def _keep(self, table: pyarrow.Table) -> str:
+        """Write *table* under its digest, unless it is there already."""
+        import pyarrow.parquet
+
+        folder = self._directory / "sha256"
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                pyarrow.parquet.write_table(table, stream, compression="zstd")
+                stream.flush()
+                os.fsync(stream.fileno())
+            digest = file_digest(Path(temporary))
+            place = self._place(digest)
+            # Replacing also mends a file that was damaged: the bytes are the same by definition.
+            Path(temporary).replace(place)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        self.path(digest)
+        return digest
+
+
+def _read(source: Path, name: str) -> pyarrow.Table:
+    """Read a Parquet or CSV file."""
+    import pyarrow
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    if not source.is_file():
+        raise DataUnusable(f"data {name}: there is no file {source}")
+    try:
+        if source.suffix == ".csv":
+            return pyarrow.csv.read_csv(source)
+        return pyarrow.parquet.read_table(source)
+    except pyarrow.ArrowException as error:
+        if source.stat().st_size == 0 or "Empty CSV" in str(error):
+            raise DataUnusable(f"data {name} is an empty file") from error
+        raise DataUnusable(f"data {name} cannot be read: {error}") from error
+
+
+def _require(table: pyarrow.Table, name: str, columns: list[str | None]) -> None:
+    for column in columns:
+        if column and column not in table.column_names:
+            raise DataUnusable(
+                f"data {name} has no column {column!r}; it has {', '.join(table.column_names)}",
+                next_step="mend spec.data of the pipeline, or the source",
+            )
+
+
+def _window(
+    table: pyarrow.Table, name: str, column: str, since: date | None, until: date | None
+) -> pyarrow.Table:
+    """Return the rows of the window, in the order of the source."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    days = table[column]
+    try:
+        days = compute.cast(days, pyarrow.date32(), safe=False)
+    except pyarrow.ArrowException as error:
+        raise DataUnusable(
+            f"data {name}: the time column {column!r} holds {table[column].type}, not dates"
+        ) from error
+    if days.null_count:
+        raise DataUnusable(f"data {name}: {days.null_count} rows have no {column!r}")
+    keep = compute.is_valid(days)
+    if since:
+        keep = compute.and_(keep, compute.greater_equal(days, pyarrow.scalar(since)))
+    if until:
+        keep = compute.and_(keep, compute.less_equal(days, pyarrow.scalar(until)))
+    return table.filter(keep)
+
+
+def _between(since: date | None, until: date | None) -> str:
+    after = f" from {since.isoformat()}" if since else ""
+    before = f" until {until.isoformat()}" if until else ""
+    return after + before
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day else None

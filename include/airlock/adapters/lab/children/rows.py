@@ -1,0 +1,135 @@
+"""Read pinned rows, refuse what no model can be made of, and split them.
+
+The split is a pure function of the rows and of the request, so that training, evaluation and
+latency, each in its own process, see the same two parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.adapters.lab.errors import DataInvalid
+from airlock.domain.digest import file_digest
+
+if TYPE_CHECKING:
+    import numpy
+    import pandas
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Training and held-out rows; the time column is gone, the index is the row's number."""
+
+    train: pandas.DataFrame
+    test: pandas.DataFrame
+
+
+def load(request: dict[str, Any]) -> pandas.DataFrame:
+    """Read the pinned file, whose digest must be the one in the request."""
+    import pandas
+
+    data = request["data"]
+    path = Path(data["path"])
+    found = file_digest(path)
+    if found != data["digest"]:
+        raise DataInvalid(
+            f"data of {request['name']}: expected {data['digest']}, found {found} in {path.name}",
+            next_step="pin the data again; something changed the pinned file",
+        )
+    rows = pandas.read_parquet(path)
+    _check(request["name"], rows, data)
+    return rows
+
+
+def _check(name: str, rows: pandas.DataFrame, data: dict[str, Any]) -> None:
+    """Refuse data no model can be made of."""
+    if rows.empty:
+        raise DataInvalid(f"data of {name} has no rows", next_step="widen the data window")
+    needed = [data["target"], *filter(None, [data["timeColumn"]])]
+    for column in needed:
+        if column not in rows.columns:
+            raise DataInvalid(
+                f"data of {name} has no column {column!r}; it has {', '.join(rows.columns)}",
+                next_step="mend spec.data of the pipeline, or the source",
+            )
+    missing = int(rows[data["target"]].isna().sum())
+    if missing:
+        share = "all" if missing == len(rows) else f"{missing}"
+        raise DataInvalid(
+            f"data of {name}: {share} of {len(rows)} values of the target "
+            f"{data['target']!r} are missing"
+        )
+    _check_target(name, rows[data["target"]], data["task"])
+
+
+def _check_target(name: str, target: pandas.Series[Any], task: str) -> None:
+    """Refuse a target that is no number, or not the classes 0 and 1."""
+    import numpy
+    import pandas
+
+    if not pandas.api.types.is_numeric_dtype(target):
+        raise DataInvalid(
+            f"data of {name}: the target {target.name!r} holds {target.dtype}; expected numbers",
+            next_step="encode it in the source; classification expects 0 and 1",
+        )
+    if not numpy.isfinite(target.to_numpy(dtype=float)).all():
+        raise DataInvalid(f"data of {name}: the target {target.name!r} holds infinite values")
+    if task == "classification":
+        _check_classes(name, target, "the data")
+
+
+def _check_classes(name: str, target: pandas.Series[Any], where: str) -> None:
+    classes = sorted(target.unique().tolist())
+    if len(classes) == 1:
+        raise DataInvalid(
+            f"data of {name}: the target {target.name!r} has one class only ({classes[0]!r}) "
+            f"in {where}; expected 0 and 1"
+        )
+    if classes != [0, 1]:
+        shown = ", ".join(map(repr, classes[:5]))
+        raise DataInvalid(
+            f"data of {name}: the target {target.name!r} has the classes {shown}; expected 0 and 1"
+        )
+
+
+def split(request: dict[str, Any], rows: pandas.DataFrame) -> Parts:
+    """Split by time, or by a seeded draw per row, and check both parts."""
+    data = request["data"]
+    held = _held_out(rows, data)
+    for part, chosen in (("train on", ~held), ("hold out", held)):
+        if not chosen.any():
+            raise DataInvalid(f"data of {request['name']}: {len(rows)} rows leave none to {part}")
+    bare = rows.drop(columns=[data["timeColumn"]] if data["timeColumn"] else [])
+    parts = Parts(bare[~held], bare[held])
+    if data["task"] == "classification":
+        _check_classes(request["name"], parts.train[data["target"]], "the training part")
+        _check_classes(request["name"], parts.test[data["target"]], "the held-out part")
+    return parts
+
+
+def _held_out(rows: pandas.DataFrame, data: dict[str, Any]) -> numpy.ndarray[Any, Any]:
+    """Return a mask of the held-out rows."""
+    import numpy
+
+    if not data["timeColumn"]:
+        # One draw per row number, not a permutation: when rows are appended, every earlier row
+        # stays on its side, so a champion is never measured on rows it was trained on.
+        draws = numpy.random.default_rng(data["seed"]).random(len(rows))
+        return numpy.asarray(draws < data["holdout"])
+    order = rows[data["timeColumn"]].reset_index(drop=True).sort_values(kind="stable").index
+    held = numpy.zeros(len(rows), dtype=bool)
+    held[order[len(rows) - round(len(rows) * data["holdout"]) :]] = True
+    return held
+
+
+def features_of(model: Any, rows: pandas.DataFrame, target: str, name: str) -> pandas.DataFrame:
+    """Return the columns *model* was fitted on; without a record, everything but the target."""
+    wanted = getattr(model, "feature_names_in_", None)
+    if wanted is None:
+        return rows.drop(columns=[target])
+    lacking = [column for column in wanted if column not in rows.columns]
+    if lacking:
+        raise DataInvalid(f"data of {name} lacks the columns {lacking} the model was fitted on")
+    return rows[list(wanted)]

@@ -1,0 +1,118 @@
+"""Child: hold the data against the model's suite, and write the data docs as static HTML.
+
+A suite that raises or is empty is a failure of its own: no expectation met is not a success.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.adapters.lab.children import job, rows, script
+from airlock.adapters.lab.errors import SuiteInvalid
+
+if TYPE_CHECKING:
+    import pandas
+
+_MAX_FAILED = 200
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Validate all rows and report each expectation that was not met."""
+    table = rows.load(request)
+    rows.split(request, table)
+    # Left alone it prints hundreds of lines on import when structlog is set up.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    result = _run(request, table, _expectations(request))
+    outcomes = list(result.results)
+    return {
+        "suite": request["name"],
+        "success": bool(result.success),
+        "evaluated": len(outcomes),
+        "successful": sum(bool(outcome.success) for outcome in outcomes),
+        "failed": [_failed(outcome) for outcome in outcomes if not outcome.success][:_MAX_FAILED],
+        "rows": len(table),
+    }
+
+
+def _run(request: dict[str, Any], table: pandas.DataFrame, expectations: list[Any]) -> Any:
+    """Run the suite through a checkpoint that also writes the docs."""
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    docs = Path(request["out"])
+    context.add_data_docs_site(
+        site_name="docs",
+        site_config={
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {
+                "class_name": "TupleFilesystemStoreBackend",
+                "base_directory": str(docs),
+            },
+        },
+    )
+    suite = context.suites.add(gx.ExpectationSuite(request["name"], expectations=expectations))
+    asset = context.data_sources.add_pandas("rows").add_dataframe_asset(request["name"])
+    batch = asset.add_batch_definition_whole_dataframe("all")
+    definition = gx.ValidationDefinition(name=request["name"], data=batch, suite=suite)
+    checked = context.validation_definitions.add(definition)
+    checkpoint = gx.Checkpoint(
+        name=request["name"],
+        validation_definitions=[checked],
+        actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+        result_format="SUMMARY",
+    )
+    found = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": table})
+    (result,) = found.run_results.values()
+    return result
+
+
+def _expectations(request: dict[str, Any]) -> list[Any]:
+    """Return the user's expectations."""
+    path = Path(request["suite"])
+    try:
+        found = list(script.load(path).expectations())
+    except BaseException as error:
+        traceback.print_exc()
+        raise SuiteInvalid(
+            f"suite of {request['name']} raised {script.describe(error, path.parent)}"
+        ) from error
+    if not found:
+        raise SuiteInvalid(
+            f"suite of {request['name']} has no expectations; an empty suite proves nothing"
+        )
+    return found
+
+
+def _failed(outcome: Any) -> dict[str, str]:
+    """Return one unmet expectation in words."""
+    config = outcome.expectation_config
+    wanted = {k: v for k, v in config.kwargs.items() if k not in ("batch_id", "column")}
+    return {
+        "expectation": str(config.type),
+        "column": str(config.kwargs.get("column", "")),
+        "detail": f"expected {wanted}, {_found(outcome)}"[:500],
+    }
+
+
+def _found(outcome: Any) -> str:
+    """Return what was found instead."""
+    result = outcome.result or {}
+    broken = (outcome.exception_info or {}).get("raised_exception")
+    if broken:
+        return "the check itself raised an exception"
+    if "unexpected_count" in result:
+        return (
+            f"found {result['unexpected_count']} of {result.get('element_count')} otherwise, "
+            f"such as {result.get('partial_unexpected_list', [])[:5]}"
+        )
+    return f"found {result.get('observed_value', result)}"
+
+
+if __name__ == "__main__":
+    sys.exit(job.run(main))

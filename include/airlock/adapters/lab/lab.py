@@ -1,0 +1,232 @@
+"""The lab: validation, training, evaluation and latency, each in a child process of its own.
+
+Rules:
+* Heavy libraries and user code never run in this process.
+* Each call works in a new folder below the lab's root and leaves it there, log included.
+* Whatever went wrong has a name (errors.py), and the log's path is the next step.
+* Digests are taken here, from the files, and never believed from a child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.lab import errors, formats, process
+from airlock.adapters.lab.requests import (
+    EvaluateRequest,
+    EvaluateResult,
+    LabData,
+    LatencyRequest,
+    Limits,
+    TrainRequest,
+    TrainResult,
+    ValidateRequest,
+    ValidateResult,
+)
+from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
+from airlock.domain.errors import AirlockError
+
+_RESULT_LIMIT = 16 << 20
+
+
+class Lab:
+    """Runs stages below *root*, with the interpreter *python*."""
+
+    def __init__(self, root: Path, python: str = sys.executable) -> None:
+        self._root = root.resolve()
+        self._python = python
+
+    def validate(self, request: ValidateRequest) -> ValidateResult:
+        """Hold the data against its suite (evidence data-validation)."""
+        work = self._folder("validate", request.name)
+        docs = work / "docs"
+        extra = {"suite": str(request.suite.resolve()), "out": str(docs)}
+        facts, _ = self._run("validate", work, request.name, request.data, request.limits, extra)
+        facts |= {
+            "dataDigest": request.data.digest,
+            "docsDigest": manifest_digest(folder_manifest(docs)),
+        }
+        return ValidateResult(facts=facts, docs=docs, log=work / "log.txt")
+
+    def train(self, request: TrainRequest) -> TrainResult:
+        """Train and save a model folder."""
+        work = self._folder("train", request.name)
+        model = work / "model"
+        extra = {"script": str(request.script.resolve()), "out": str(model)}
+        found, ending = self._run("train", work, request.name, request.data, request.limits, extra)
+        manifest = _manifest(model, request.name)
+        return TrainResult(
+            model=model,
+            artifact_digest=manifest_digest(manifest),
+            manifest=manifest,
+            params=found["params"],
+            metrics=found["metrics"],
+            features=tuple(found["features"]),
+            rows=found["rows"],
+            seconds=round(ending.seconds, 3),
+            peak_mb=ending.peak_mb,
+            log=work / "log.txt",
+        )
+
+    def evaluate(self, request: EvaluateRequest) -> EvaluateResult:
+        """Measure candidate and champion (evidence evaluation and comparison)."""
+        work = self._folder("evaluate", request.name)
+        champion = request.champion
+        out = work / "predictions.parquet"
+        extra = {
+            "candidate": str(request.candidate.resolve()),
+            "champion": str(champion.model.resolve()) if champion else None,
+            "compare": [
+                {"metric": item.metric, "confidence": item.confidence} for item in request.compare
+            ],
+            "resamples": request.resamples,
+            "out": str(out),
+        }
+        found, _ = self._run("evaluate", work, request.name, request.data, request.limits, extra)
+        evaluation = {
+            "rows": found["rows"],
+            "rowsDigest": found["rowsDigest"],
+            "dataDigest": request.data.digest,
+            "candidate": _side(request.candidate, found["candidate"]),
+            "champion": {"version": champion.version} | _side(champion.model, found["champion"])
+            if champion
+            else None,
+            "predictionsDigest": file_digest(out),
+        }
+        comparison = {
+            "champion": champion.version if champion else None,
+            "comparisons": found["comparisons"],
+        }
+        return EvaluateResult(
+            evaluation=evaluation, comparison=comparison, predictions=out, log=work / "log.txt"
+        )
+
+    def latency(self, request: LatencyRequest) -> dict[str, Any]:
+        """Time single-row predictions (evidence latency)."""
+        work = self._folder("latency", request.name)
+        extra = {"model": str(request.model.resolve()), "n": request.n, "warmup": request.warmup}
+        facts, _ = self._run("latency", work, request.name, request.data, request.limits, extra)
+        return facts
+
+    def formats(self, model: Path) -> dict[str, Any]:
+        """Name the format of every file of a model folder (evidence artifact-format)."""
+        return formats.facts(model)
+
+    def _folder(self, stage: str, name: str) -> Path:
+        """Return a new folder of this call."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:60]
+        return Path(tempfile.mkdtemp(prefix=f"{stage}-{safe}-", dir=self._root))
+
+    def _run(
+        self,
+        stage: str,
+        work: Path,
+        name: str,
+        data: LabData,
+        limits: Limits,
+        extra: dict[str, Any],
+    ) -> tuple[dict[str, Any], process.Ending]:
+        """Run one child and return its result, or raise the failure by its name."""
+        request, result = work / "request.json", work / "result.json"
+        common = {"stage": stage, "name": name, "parent": os.getpid(), "data": _data(data)}
+        request.write_text(json.dumps(common | extra, indent=2))
+        module = f"airlock.adapters.lab.children.{stage}"
+        ending = process.run(
+            [self._python, "-m", module, str(request), str(result)],
+            process.clean_environment(work, self._python, limits, data.seed),
+            work / "log.txt",
+            limits,
+        )
+        _raise_for_ending(stage, name, ending, limits, work)
+        return _read(stage, name, ending, result), ending
+
+
+def _manifest(model: Path, name: str) -> dict[str, str]:
+    """Return the files of a trained model; user code may have put anything there."""
+    if not (model / "MLmodel").is_file():
+        raise errors.TrainingFailed(f"training of {name} left no model folder")
+    odd = [path.name for path in model.rglob("*") if path.is_symlink()]
+    if odd:
+        # A link's target is not in the folder: it could be a secret, and it can change later.
+        raise errors.ModelUnsafe(f"model {name} holds links: {', '.join(sorted(odd))}")
+    return folder_manifest(model)
+
+
+def _data(data: LabData) -> dict[str, Any]:
+    return {
+        "path": str(data.path.resolve()),
+        "digest": data.digest,
+        "target": data.target,
+        "task": data.task,
+        "timeColumn": data.time_column,
+        "holdout": data.holdout,
+        "seed": data.seed,
+    }
+
+
+def _side(model: Path, found: dict[str, float]) -> dict[str, Any]:
+    return {"artifactDigest": manifest_digest(folder_manifest(model)), "metrics": found}
+
+
+def _raise_for_ending(
+    stage: str, name: str, ending: process.Ending, limits: Limits, work: Path
+) -> None:
+    """Raise if a limit ended the child."""
+    training = stage == "train"
+    what = f"{_NOUNS[stage]} of {name}"
+    if ending.reason == "time":
+        raise (errors.TrainingTimedOut if training else errors.StageTimedOut)(
+            f"{what} was stopped after {ending.seconds:.0f} s; its limit is {limits.seconds} s",
+            next_step=f"raise the stage's limit or see {work / 'log.txt'}",
+        )
+    if ending.reason == "memory":
+        raise (errors.TrainingOutOfMemory if training else errors.StageOutOfMemory)(
+            f"{what} held {ending.peak_mb} MB and was stopped; its limit is {limits.memory_mb} MB",
+            next_step=f"raise the stage's limit or see {work / 'log.txt'}",
+        )
+
+
+_NOUNS = {
+    "train": "training",
+    "validate": "validation",
+    "evaluate": "evaluation",
+    "latency": "latency measurement",
+}
+
+
+def _read(stage: str, name: str, ending: process.Ending, result: Path) -> dict[str, Any]:
+    """Return the child's result; raise the failure it reports, or name its silence."""
+    log = f"see {result.with_name('log.txt')}"
+    if not result.is_file():
+        raise _silence(f"{_NOUNS[stage]} of {name}", stage, ending.code, log)
+    if result.stat().st_size > _RESULT_LIMIT:
+        raise errors.LabFailure(f"{_NOUNS[stage]} of {name} answered with too large a result")
+    try:
+        answer = json.loads(result.read_text())
+        if "failure" in answer:
+            kind = errors.REPORTABLE.get(answer["failure"], errors.LabInterrupted)
+            raise kind(answer["message"], next_step=answer["nextStep"] or log)
+        found: dict[str, Any] = answer["result"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.LabFailure(
+            f"{_NOUNS[stage]} of {name} answered with a result that cannot be read", next_step=log
+        ) from error
+    return found
+
+
+def _silence(what: str, stage: str, code: int, log: str) -> AirlockError:
+    """Return the error for a child that ended without a word."""
+    if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
+        text = f"{what} was killed from outside by {signal.Signals(-code).name}"
+        return errors.LabInterrupted(text, next_step=f"try again; {log}")
+    ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    kind = errors.TrainingFailed if stage == "train" else errors.LabInterrupted
+    return kind(f"{what} ended {ended} without a result", next_step=log)

@@ -1,0 +1,131 @@
+"""What the lab is asked, and what it answers. Plain frozen values, no heavy imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a stage may take, how much memory it may hold, how many threads it may start."""
+
+    seconds: int
+    memory_mb: int
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabData:
+    """Pinned rows, what to predict in them, and how they are split.
+
+    With a time column the last `holdout` share of the rows, in time order, is held out; without,
+    each row is drawn by `seed`. Training, evaluation and latency must be given the same value.
+    """
+
+    path: Path
+    digest: str
+    target: str
+    task: Task
+    time_column: str | None = None
+    holdout: float = 0.25
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateRequest:
+    """Check the data against the expectations of `suite` (a suite.py)."""
+
+    name: str
+    data: LabData
+    suite: Path
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateResult:
+    """The facts (kind data-validation) and the folder of the data docs, static HTML."""
+
+    facts: dict[str, Any]
+    docs: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
+    """Train with `script` (a train.py) on the training part of `data`."""
+
+    name: str
+    data: LabData
+    script: Path
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """A model folder in MLflow's layout, with the digest of all its files."""
+
+    model: Path
+    artifact_digest: str
+    manifest: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+    features: tuple[str, ...]
+    rows: int
+    seconds: float
+    peak_mb: int
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version in production, downloaded."""
+
+    model: Path
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A metric to bootstrap between champion and candidate."""
+
+    metric: str
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """Measure candidate and champion on the same held-out rows."""
+
+    name: str
+    data: LabData
+    candidate: Path
+    limits: Limits
+    champion: Champion | None = None
+    compare: tuple[Compare, ...] = ()
+    resamples: int = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateResult:
+    """The facts (kinds evaluation and comparison) and the predictions behind them."""
+
+    evaluation: dict[str, Any]
+    comparison: dict[str, Any]
+    predictions: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyRequest:
+    """Time single-row predictions of `model` on held-out rows."""
+
+    name: str
+    data: LabData
+    model: Path
+    limits: Limits
+    n: int = 500
+    warmup: int = 50

@@ -1,0 +1,62 @@
+"""Load a model with our own list of trusted types, never with the model's.
+
+skops builds only types it knows or is told to trust. MLflow takes that list from the model's own
+MLmodel file, so a model could trust itself; `mlflow.pyfunc.load_model` also runs a loader module
+and code the model names. Neither is used here: the file name, the format and the list are ours.
+
+Adding a type means reading what its constructor and its state do with hostile values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.lab.errors import ModelUnsafe
+
+#: The one file of a model folder that is loaded.
+MODEL_FILE = "model.skops"
+#: Beyond skops' own defaults (scikit-learn's estimators, numpy, plain containers).
+TRUSTED_TYPES = (
+    # Arrays of tree nodes and a predict method in Cython. They call nothing that is stored; forged
+    # nodes can crash the process or read beyond an array, so models are loaded in children only.
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    # Plain holders of an estimator and two numbers.
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+)
+
+
+def load_model(folder: Path, name: str) -> Any:
+    """Return the estimator in *folder*.
+
+    Raises:
+        ModelUnsafe: if it is not a skops file, or holds a type we do not trust.
+    """
+    import skops.io
+
+    path = folder / MODEL_FILE
+    if not path.is_file() or path.is_symlink():
+        found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
+        raise ModelUnsafe(f"model {name}: expected a file {MODEL_FILE}, found {found}")
+    try:
+        refuse_untrusted(skops.io.get_untrusted_types(file=path), name)
+        return skops.io.load(path, trusted=list(TRUSTED_TYPES))
+    except ModelUnsafe:
+        raise
+    except Exception as error:
+        raise ModelUnsafe(
+            f"model {name}: {MODEL_FILE} does not load: {type(error).__name__}: {error}"
+        ) from error
+
+
+def refuse_untrusted(types: list[str], name: str) -> None:
+    """Refuse any type that is on neither skops' list nor ours."""
+    unknown = sorted(set(types) - set(TRUSTED_TYPES))
+    if unknown:
+        raise ModelUnsafe(
+            f"model {name} holds types that are not trusted: {', '.join(unknown)}",
+            next_step="use scikit-learn estimators without own functions or classes, "
+            "or have the type reviewed and added to adapters/lab/trust.py",
+        )

@@ -1,0 +1,72 @@
+"""Grants, and the lines they move."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.tables import line, release_grant
+from airlock.domain.clock import moment
+from airlock.domain.errors import Conflict
+from airlock.domain.grant import Grant
+from airlock.ports import Line, StoredGrant
+
+
+class Grants(Base):
+    """One grant per release, spent once; one line per model and environment."""
+
+    def put_grant(self, grant: Grant, envelope: str) -> None:
+        """Keep a new grant (decider only)."""
+        values = {"id": grant.id, "release": grant.release, "envelope": envelope}
+        try:
+            self._connection.execute(insert(release_grant).values(**values))
+        except IntegrityError as error:
+            raise Conflict(f"release {grant.release} already has a grant") from error
+
+    def grant_of(self, release_id: str) -> StoredGrant | None:
+        """Return the grant of a release."""
+        row = self._row(release_grant, release=release_id)
+        if row is None:
+            return None
+        spent = moment(row["spent_at"]) if row["spent_at"] else None
+        return StoredGrant(row["id"], row["envelope"], row["spent_by"], spent)
+
+    def spend(self, grant_id: str, attempt: str) -> None:
+        """Mark a grant as spent; the same attempt may repeat itself."""
+        unspent = or_(release_grant.c.spent_by.is_(None), release_grant.c.spent_by == attempt)
+        spending = update(release_grant).where(release_grant.c.id == grant_id, unspent)
+        done = self._connection.execute(
+            spending.values(spent_by=attempt, spent_at=self._stamp())
+        ).rowcount
+        if not done:
+            raise Conflict(
+                f"grant {grant_id} has already been spent by another promotion",
+                next_step="Look at the release; it is promoted, or that promotion has to resume.",
+            )
+
+    def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
+        """Return the line, locked if asked; one that never had a release has epoch 0."""
+        if lock:
+            first = asdict(Line(model, environment))
+            self._insert_once(line, first, on=("model", "environment"))
+        query = select(line).where(line.c.model == model, line.c.environment == environment)
+        row = self._connection.execute(query.with_for_update() if lock else query)
+        found = row.mappings().one_or_none()
+        return Line(**found) if found else Line(model, environment)
+
+    def put_line(self, new: Line) -> None:
+        """Write the line; the epoch may only grow."""
+        moving = update(line).where(
+            line.c.model == new.model,
+            line.c.environment == new.environment,
+            line.c.epoch < new.epoch,
+        )
+        values = {"epoch": new.epoch, "version": new.version, "release": new.release}
+        if not self._connection.execute(moving.values(**values)).rowcount:
+            raise Conflict(
+                f"{new.model} in {new.environment} has moved on: epoch {new.epoch} is not newer",
+                next_step="Open a new release on top of what serves now.",
+            )

@@ -1,0 +1,105 @@
+"""What has to leave the database, who waits, and answers already given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping, delete, insert, select, update
+
+from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.tables import answered, outbox, parked
+from airlock.domain.clock import moment, stamp
+from airlock.ports import Message, Parked
+
+
+class Outbox(Base):
+    """Messages, parked tasks, idempotency keys."""
+
+    def park(self, waiting: Parked) -> None:
+        """Remember a waiting task instance."""
+        self._upsert(parked, {**asdict(waiting), "parked_at": stamp(waiting.parked_at)})
+
+    def unpark(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Forget a task instance that no longer waits."""
+        key = (parked.c.dag_id == dag_id, parked.c.run_id == run_id, parked.c.task_id == task_id)
+        self._connection.execute(delete(parked).where(*key))
+
+    def parked(self, release_id: str) -> tuple[Parked, ...]:
+        """Return the task instances that wait for a release."""
+        rows = self._connection.execute(select(parked).where(parked.c.release == release_id))
+        return tuple(
+            Parked(**{**row, "parked_at": moment(row["parked_at"])}) for row in rows.mappings()
+        )
+
+    def post(self, kind: str, key: str, payload: Mapping[str, Any]) -> None:
+        """Put a message into the outbox; the same key is posted once."""
+        now = self._stamp()
+        self._insert_once(
+            outbox,
+            {
+                "kind": kind,
+                "key": key,
+                "payload": json.dumps(dict(payload), sort_keys=True),
+                "posted_at": now,
+                "due_at": now,
+                "attempts": 0,
+                "error": "",
+            },
+            on=("key",),
+        )
+
+    def claim(self, limit: int = 20, seconds: float = 60.0) -> tuple[Message, ...]:
+        """Take messages that are due, oldest first; nobody else gets them for *seconds*."""
+        query = (
+            select(outbox)
+            .where(outbox.c.due_at <= self._stamp())
+            .order_by(outbox.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        messages = tuple(_message(row) for row in self._connection.execute(query).mappings())
+        taken = outbox.c.id.in_([message.id for message in messages])
+        until = stamp(self.now() + timedelta(seconds=seconds))
+        if messages:
+            self._connection.execute(update(outbox).where(taken).values(due_at=until))
+        return messages
+
+    def settle(self, message: Message, *, error: str = "", retry_in: float | None = None) -> None:
+        """Mark a message delivered, to be retried in some seconds, or given up with an error."""
+        now = self.now()
+        again = stamp(now + timedelta(seconds=retry_in)) if retry_in is not None else None
+        self._connection.execute(
+            update(outbox)
+            .where(outbox.c.id == message.id)
+            .values(
+                due_at=again,
+                settled_at=None if again else stamp(now),
+                attempts=message.attempts + 1,
+                error=error,
+            )
+        )
+
+    def recall(self, key: str) -> tuple[str, str] | None:
+        """Return (request digest, answer) for an idempotency key."""
+        row = self._row(answered, key=key)
+        return (row["request"], row["answer"]) if row else None
+
+    def remember(self, key: str, request: str, answer: str) -> None:
+        """Keep the answer for an idempotency key."""
+        values = {"key": key, "request": request, "answer": answer, "at": self._stamp()}
+        self._connection.execute(insert(answered).values(**values))
+
+
+def _message(row: RowMapping) -> Message:
+    return Message(
+        row["id"],
+        row["kind"],
+        row["key"],
+        json.loads(row["payload"]),
+        row["attempts"],
+        moment(row["posted_at"]),
+    )

@@ -1,0 +1,94 @@
+"""People with their role grants and history, and the registered configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.tables import configuration, person, role_grant
+from airlock.domain.clock import moment
+from airlock.domain.digest import canonical_json, short
+from airlock.domain.errors import Refused
+from airlock.domain.people import Person
+
+
+class People(Base):
+    """Who there is, and under which rules."""
+
+    def people(self) -> tuple[Person, ...]:
+        """Return everybody Airlock knows, with the roles held now."""
+        roles: dict[str, set[str]] = {}
+        held = select(role_grant.c.person, role_grant.c.role)
+        for who, role in self._connection.execute(held.where(role_grant.c.revoked_at.is_(None))):
+            roles.setdefault(who, set()).add(role)
+        rows = self._connection.execute(select(person).order_by(person.c.id)).mappings()
+        return tuple(
+            Person(
+                row["id"],
+                row["name"],
+                frozenset(roles.get(row["id"], set())),
+                bool(row["active"]),
+            )
+            for row in rows
+        )
+
+    def put_person(self, new: Person) -> bool:
+        """Insert or update a person and the role grants; say whether anything changed."""
+        known = self._known(new.id)
+        if known == new:
+            return False
+        self._upsert(person, {"id": new.id, "name": new.name, "active": int(new.active)})
+        now = self._stamp()
+        held = known.roles if known else frozenset[str]()
+        for role in sorted(new.roles - held):
+            grant = {"person": new.id, "role": role, "granted_at": now}
+            self._connection.execute(insert(role_grant).values(**grant))
+        for role in sorted(held - new.roles):
+            current = (role_grant.c.person == new.id, role_grant.c.role == role)
+            self._connection.execute(
+                update(role_grant)
+                .where(*current, role_grant.c.revoked_at.is_(None))
+                .values(revoked_at=now)
+            )
+        return True
+
+    def _known(self, person_id: str) -> Person | None:
+        locked = select(person).where(person.c.id == person_id).with_for_update()
+        row = self._connection.execute(locked).mappings().one_or_none()
+        if row is None:
+            return None
+        held = select(role_grant.c.role).where(
+            role_grant.c.person == person_id, role_grant.c.revoked_at.is_(None)
+        )
+        roles = frozenset(role for (role,) in self._connection.execute(held))
+        return Person(row["id"], row["name"], roles, bool(row["active"]))
+
+    def register(self, kind: str, digest: str, document: Mapping[str, Any]) -> bool:
+        """Register a policy or pipeline (decider only); say whether it was new."""
+        return self._insert_once(
+            configuration,
+            {
+                "kind": kind,
+                "digest": digest,
+                "document": canonical_json(document).decode(),
+                "registered_at": self._stamp(),
+            },
+            on=("kind", "digest"),
+        )
+
+    def registered(self, kind: str, digest: str) -> tuple[Mapping[str, Any], datetime]:
+        """Return a registered document and when it was registered."""
+        row = self._row(configuration, kind=kind, digest=digest)
+        if row is None:
+            raise Refused(
+                f"the {kind} with digest {short(digest)} is not registered: the deciding process "
+                "has not accepted it",
+                next_step="Run `airlock policy check`; the delivery process (`airlock deliver`) "
+                "registers valid files within seconds.",
+            )
+        return json.loads(row["document"]), moment(row["registered_at"])

@@ -1,0 +1,66 @@
+"""What pipeline runs produced: candidates, evidence, gate results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from sqlalchemy import select
+
+from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.tables import candidate, evidence, gate_result, run_evidence
+from airlock.domain.digest import canonical_json
+from airlock.domain.errors import Conflict
+from airlock.domain.gates import Evidence, GateResult
+from airlock.ports import Candidate
+
+
+class Runs(Base):
+    """Reading and writing by origin (`dag_id/run_id`)."""
+
+    def put_candidate(self, new: Candidate) -> None:
+        """Remember a run's candidate; the same origin may only repeat the same content."""
+        document = canonical_json(asdict(new)).decode()
+        first = {"origin": new.origin, "document": document}
+        self._insert_once(candidate, first, on=("origin",))
+        known = self.candidate(new.origin)
+        if known != new:
+            raise Conflict(
+                f"run {new.origin} has already produced another candidate: version "
+                f"{known.version if known else '?'}, not {new.version}",
+                next_step="Start a new run instead of clearing this one.",
+            )
+
+    def candidate(self, origin: str) -> Candidate | None:
+        """Return the candidate of a run."""
+        row = self._row(candidate, origin=origin)
+        return Candidate(**json.loads(row["document"])) if row else None
+
+    def put_evidence(self, origin: str, new: Evidence) -> None:
+        """Keep evidence; the newest of a kind counts until the release is opened."""
+        self._insert_once(evidence, {"digest": new.digest, "body": new.body}, on=("digest",))
+        self._upsert(run_evidence, {"origin": origin, "kind": new.kind, "digest": new.digest})
+
+    def evidence_of(self, origin: str) -> dict[str, Evidence]:
+        """Return the evidence of a run by kind."""
+        query = (
+            select(evidence.c.body)
+            .join(run_evidence, run_evidence.c.digest == evidence.c.digest)
+            .where(run_evidence.c.origin == origin)
+        )
+        bodies = [json.loads(body) for (body,) in self._connection.execute(query)]
+        return {
+            body["kind"]: Evidence(body["kind"], body["artifactDigest"], body["facts"])
+            for body in bodies
+        }
+
+    def put_result(self, origin: str, result: GateResult) -> None:
+        """Keep a gate result; a later result of the same key replaces it."""
+        document = canonical_json(result.to_document()).decode()
+        self._upsert(gate_result, {"origin": origin, "key": result.key, "document": document})
+
+    def results_of(self, origin: str) -> tuple[GateResult, ...]:
+        """Return the gate results of a run in order of key."""
+        query = select(gate_result).where(gate_result.c.origin == origin).order_by("key")
+        rows = self._connection.execute(query).mappings()
+        return tuple(GateResult.from_document(json.loads(row["document"])) for row in rows)

@@ -1,0 +1,70 @@
+"""Starts transactions on Airlock's own database.
+
+PostgreSQL runs READ COMMITTED with row locks; SQLite opens every transaction with BEGIN IMMEDIATE
+(one writer at a time) and `synchronous=FULL`, so that an acknowledged decision survives a crash.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from airlock.adapters.sql_store.unit import SqlUnit
+from airlock.domain.errors import Unreachable
+
+#: Milliseconds a transaction waits for a lock before it says so.
+LOCK_TIMEOUT = 10_000
+
+
+class SqlStore:
+    """Airlock's own database, for the role in *url*."""
+
+    def __init__(self, url: str, *, pooled: bool = True) -> None:
+        """Connect lazily. Use `pooled=False` in short-lived processes."""
+        self._engine = _sqlite(url) if url.startswith("sqlite") else _postgres(url, pooled)
+
+    def begin(self) -> SqlUnit:
+        """Start a transaction.
+
+        Raises:
+            Unreachable: if the database does not answer.
+        """
+        try:
+            return SqlUnit(self._engine.connect())
+        except OperationalError as error:
+            raise Unreachable(
+                f"Airlock's database does not answer: {error.orig}",
+                next_step="Start it (`airlock up`) or check AIRLOCK_DATABASE_URL; "
+                "nothing already decided is lost.",
+            ) from error
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._engine.dispose()
+
+
+def _postgres(url: str, pooled: bool) -> Engine:
+    options = f"-c lock_timeout={LOCK_TIMEOUT} -c timezone=UTC"
+    arguments: dict[str, Any] = {"connect_args": {"options": options, "connect_timeout": 5}}
+    if pooled:
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, **arguments)
+    return create_engine(url, poolclass=NullPool, **arguments)
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT / 1000})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,234 @@
+"""The tables of Airlock's own database.
+
+Rules:
+* The database holds what code could forget: one vote per person and round, one open release per
+  line, one grant per release, one entry per place in a stream.
+* Times are UTC text with nine fractional digits; they sort as they read, on both databases.
+* Bytes that were hashed are stored as bytes, never as JSON, which would rewrite them.
+
+Who may write which table is in the migrations, because PostgreSQL's roles enforce it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from airlock.domain.policy import Tier
+from airlock.domain.release import Decision, State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, words: list[str]) -> str:
+    return f"{column} IN ({', '.join(repr(word) for word in words)})"
+
+
+_OPEN = text(_one_of("state", [state.value for state in State if state.is_open]))
+
+release = Table(
+    "release",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("origin", String(600), nullable=False, unique=True),
+    Column("model", String(100), nullable=False),
+    Column("environment", String(60), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("tier", String(10), nullable=False),
+    Column("requester", String(120), nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("level_opened_at", String(30)),
+    Column("round", Integer, nullable=False),
+    Column("opened_at", String(30), nullable=False, index=True),
+    Column("subject", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("head", LargeBinary(32), nullable=False),
+    CheckConstraint(_one_of("state", [state.value for state in State]), name="state"),
+    CheckConstraint(_one_of("tier", [tier.value for tier in Tier]), name="tier"),
+    CheckConstraint("(state = 'AWAITING_APPROVAL') = (level > 0)", name="level"),
+    Index(
+        "uq_release_open_line",
+        "model",
+        "environment",
+        unique=True,
+        postgresql_where=_OPEN,
+        sqlite_where=_OPEN,
+    ),
+)
+
+vote = Table(
+    "vote",
+    metadata,
+    Column("release", ForeignKey("release.id"), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("person", String(120), nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("decision", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("channel", String(10), nullable=False),
+    Column("at", String(30), nullable=False),
+    PrimaryKeyConstraint("release", "round", "person"),
+    CheckConstraint(_one_of("decision", [d.value for d in Decision]), name="decision"),
+)
+
+candidate = Table(
+    "candidate",
+    metadata,
+    Column("origin", String(600), primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("digest", String(80), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+run_evidence = Table(
+    "run_evidence",
+    metadata,
+    Column("origin", String(600), nullable=False),
+    Column("kind", String(60), nullable=False),
+    Column("digest", ForeignKey("evidence.digest"), nullable=False),
+    PrimaryKeyConstraint("origin", "kind"),
+)
+
+gate_result = Table(
+    "gate_result",
+    metadata,
+    Column("origin", String(600), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("origin", "key"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", String(120), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("active", Integer, nullable=False),
+)
+
+role_grant = Table(
+    "role_grant",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("person", ForeignKey("person.id"), nullable=False, index=True),
+    Column("role", String(60), nullable=False),
+    Column("granted_at", String(30), nullable=False),
+    Column("revoked_at", String(30)),
+)
+
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("kind", String(20), nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("registered_at", String(30), nullable=False),
+    PrimaryKeyConstraint("kind", "digest"),
+)
+
+release_grant = Table(
+    "release_grant",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("release", ForeignKey("release.id"), nullable=False, unique=True),
+    Column("envelope", Text, nullable=False),
+    Column("spent_by", String(600)),
+    Column("spent_at", String(30)),
+    CheckConstraint("(spent_by IS NULL) = (spent_at IS NULL)", name="spent"),
+)
+
+line = Table(
+    "line",
+    metadata,
+    Column("model", String(100), nullable=False),
+    Column("environment", String(60), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("version", String(40)),
+    Column("release", String(40)),
+    PrimaryKeyConstraint("model", "environment"),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("release", ForeignKey("release.id"), nullable=False, index=True),
+    Column("level", Integer, nullable=False),
+    Column("parked_at", String(30), nullable=False),
+    PrimaryKeyConstraint("dag_id", "run_id", "task_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("key", String(200), nullable=False, unique=True),
+    Column("payload", Text, nullable=False),
+    Column("posted_at", String(30), nullable=False),
+    Column("due_at", String(30)),
+    Column("attempts", Integer, nullable=False),
+    Column("settled_at", String(30)),
+    Column("error", Text, nullable=False),
+    Index("ix_outbox_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+)
+
+answered = Table(
+    "answered",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("request", String(80), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("at", String(30), nullable=False),
+)
+
+audit_stream = Table(
+    "audit_stream",
+    metadata,
+    Column("stream", String(60), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("head", LargeBinary(32), nullable=False),
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stream", String(60), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("what", String(40), nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("prev", LargeBinary(32), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    UniqueConstraint("stream", "seq"),
+)

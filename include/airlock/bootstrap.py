@@ -1,0 +1,99 @@
+"""The composition root: the one place where real adapters are chosen and put together.
+
+A process is a *worker* (tasks: it holds no signing key and its database role can write neither
+vote nor grant) or a *decider* (the app in the API server, the delivery process). Which of the two
+a process can be is decided by the credentials it was given, not by this code.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.file_data import FileData
+from airlock.adapters.lab import Lab
+from airlock.adapters.mlflow_registry import MlflowRegistry
+from airlock.adapters.sql_store import SqlStore
+from airlock.config.load import Pipelines, RulebookConfig, load_pipelines, load_rulebook
+from airlock.config.settings import Settings
+from airlock.domain.errors import Invalid
+from airlock.domain.policy import Rulebook
+
+
+@dataclass(frozen=True)
+class Airlock:
+    """Everything a process of Airlock works with. Parts are made when first used."""
+
+    settings: Settings
+    store: SqlStore
+    signer: FileSigner | None
+
+    @cached_property
+    def keyring(self) -> FileKeyring:
+        """The trusted public keys."""
+        return FileKeyring(self.settings.trusted_keys)
+
+    @cached_property
+    def registry(self) -> MlflowRegistry:
+        """The model registry."""
+        return MlflowRegistry(self.settings.mlflow_tracking_uri)
+
+    @cached_property
+    def lab(self) -> Lab:
+        """Where training code and heavy libraries run, in child processes."""
+        return Lab(self.settings.home / "work")
+
+    @cached_property
+    def data(self) -> FileData:
+        """Pinned data."""
+        return FileData(self.settings.data_dir)
+
+    @cached_property
+    def policies(self) -> RulebookConfig:
+        """The policies on disk, as configuration."""
+        return load_rulebook(self.settings.config_dir)
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        """The policies on disk, as the domain sees them."""
+        return Rulebook.from_document(self.policies.document)
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        """The pipelines on disk."""
+        return load_pipelines(self.settings.config_dir, self.settings.root)
+
+
+def settings() -> Settings:
+    """Read the settings of this process."""
+    return Settings.from_environment(os.environ, Path.cwd())
+
+
+def worker(given: Settings | None = None) -> Airlock:
+    """Put together what a task works with."""
+    chosen = given or settings()
+    return Airlock(chosen, SqlStore(_database(chosen), pooled=False), None)
+
+
+def decider(given: Settings | None = None) -> Airlock:
+    """Put together what decides: it has the signing key."""
+    chosen = given or settings()
+    if chosen.signing_key is None:
+        raise Invalid(
+            "AIRLOCK_SIGNING_KEY is not set: this process cannot decide anything",
+            next_step="Give it to the API server and the delivery process alone.",
+        )
+    return Airlock(chosen, SqlStore(_database(chosen)), FileSigner(chosen.signing_key))
+
+
+def _database(chosen: Settings) -> str:
+    if not chosen.database_url:
+        raise Invalid(
+            "AIRLOCK_DATABASE_URL is not set: Airlock's own database decides, so nothing works "
+            "without it",
+            next_step="`airlock up` sets it for every process of the embedded platform.",
+        )
+    return chosen.database_url

@@ -1,0 +1,140 @@
+"""AccessPolicy: roles, their permissions and their inheritance.
+
+Rules:
+* A role has its own permissions and those of the roles it inherits; no circles.
+* `release:vote` is never inherited and `admin` never has it: being powerful approves nothing.
+* `audit:export` belongs to `security_auditor` alone.
+* Airflow's `Public` role, which is everybody without a login, maps to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import ValidationInfo, field_validator
+
+from airlock.config.schemas import (
+    FILLED,
+    ApiVersion,
+    Items,
+    Metadata,
+    RoleName,
+    Strict,
+    Trouble,
+    settle,
+    unknown,
+)
+
+Permission = Literal[
+    "audit:export",
+    "audit:read",
+    "audit:verify",
+    "evidence:read",
+    "pipeline:read",
+    "pipeline:run",
+    "policy:read",
+    "release:promote",
+    "release:read",
+    "release:request",
+    "release:vote",
+    "release:withdraw",
+    "user:read",
+]
+
+VOTE: Permission = "release:vote"
+EXPORT: Permission = "audit:export"
+AUDITOR = "security_auditor"
+ADMIN = "admin"
+#: Airflow's own names for an administrator, and for everybody without a login.
+AIRFLOW_ADMIN, AIRFLOW_PUBLIC = "Admin", "public"
+
+
+class Role(Strict):
+    """What a role may do."""
+
+    inherits: Items[str] = ()
+    permissions: Items[Permission] = ()
+
+    @property
+    def personal(self) -> tuple[Permission, ...]:
+        """The permissions that never pass on to another role."""
+        return tuple(one for one in self.permissions if one in (VOTE, EXPORT))
+
+
+class AccessSpec(Strict):
+    """The roles, and which of Airflow's roles stands for which of ours."""
+
+    roles: Annotated[dict[RoleName, Role], FILLED]
+    airflow_roles: Annotated[dict[str, str], FILLED]
+
+    @field_validator("roles")
+    @classmethod
+    def _check_roles(cls, roles: dict[str, Role]) -> dict[str, Role]:
+        settle([*_inheritance(roles), *_powers(roles)])
+        return roles
+
+    @field_validator("airflow_roles")
+    @classmethod
+    def _check_airflow(cls, table: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        roles = info.data.get("roles")
+        if roles is not None:
+            settle(_airflow(table, roles))
+        return table
+
+
+def chain(roles: Mapping[str, Role], role: str) -> tuple[str, ...]:
+    """Return a role and all it inherits from, each once, unknown ones left out."""
+    found: dict[str, None] = {}
+    todo = [role]
+    while todo:
+        name = todo.pop()
+        if name in roles and name not in found:
+            found[name] = None
+            todo.extend(roles[name].inherits)
+    return tuple(found)
+
+
+def _inheritance(roles: Mapping[str, Role]) -> Iterator[Trouble]:
+    for name, role in roles.items():
+        for index, parent in enumerate(role.inherits):
+            place = (name, "inherits", index)
+            if parent not in roles:
+                yield unknown(place, parent, roles, "one of the roles")
+                continue
+            if name in chain(roles, parent):
+                expected = "a role that does not inherit from this one"
+                yield Trouble(place, expected, f"{parent}, which makes a circle")
+            elif roles[parent].personal:
+                power = roles[parent].personal[0]
+                expected = f"a role without {power}, which is never inherited"
+                yield Trouble(place, expected, parent)
+
+
+def _powers(roles: Mapping[str, Role]) -> Iterator[Trouble]:
+    for name, role in roles.items():
+        for index, permission in enumerate(role.permissions):
+            place = (name, "permissions", index)
+            if permission == VOTE and name == ADMIN:
+                yield Trouble(place, "a permission other than this for an administrator", VOTE)
+            if permission == EXPORT and name != AUDITOR:
+                yield Trouble(place, f"{EXPORT} for {AUDITOR} only", EXPORT)
+
+
+def _airflow(table: Mapping[str, str], roles: Mapping[str, Role]) -> Iterator[Trouble]:
+    for name, role in table.items():
+        if name.casefold() == AIRFLOW_PUBLIC:
+            yield Trouble((name,), "roles of people who logged in", f"{name}, which is everybody")
+        elif role not in roles:
+            yield unknown((name,), role, roles, "one of the roles")
+        elif name == AIRFLOW_ADMIN and VOTE in roles[role].permissions:
+            yield Trouble((name,), "a role that may not vote", role)
+
+
+class AccessPolicy(Strict):
+    """Who may do what."""
+
+    api_version: ApiVersion
+    kind: Literal["AccessPolicy"]
+    metadata: Metadata
+    spec: AccessSpec

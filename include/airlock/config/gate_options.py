@@ -1,0 +1,146 @@
+"""Gates as a pipeline writes them: `{gate: latency, p95Ms: 150}`.
+
+A gate is a frozen dataclass of `airlock.gates`; its fields are the options. A strict model is
+made from those fields, so a new gate needs nothing here. What a type cannot say (a threshold out
+of range) the gate's own `__post_init__` says with a ValueError.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, get_origin, get_type_hints
+
+from pydantic import Field, PlainSerializer, ValidationError, create_model
+
+from airlock.config.problems import Place, listed, show
+from airlock.config.schemas import Strict, Trouble, complaint, refuse, settle, unknown
+from airlock.domain.gates import Gate
+from airlock.domain.metrics import DIRECTIONS
+from airlock.gates import BY_NAME
+
+#: In `metricsThreshold`: not a metric of the model but the limit of its answers.
+LATENCY = "latencyMs"
+
+
+@cache
+def options_of(gate: type[Gate]) -> type[Strict]:
+    """Return the model of one gate's options."""
+    hints = get_type_hints(gate)
+    fields: dict[str, Any] = {}
+    for option in _options(gate):
+        hint = hints[option.name]
+        if get_origin(hint) is tuple:  # a YAML list
+            hint = Annotated[hint, Field(strict=False)]
+        default = ... if option.default is dataclasses.MISSING else option.default
+        fields[option.name] = (hint, default)
+    return create_model(f"{gate.__name__}Options", __base__=Strict, **fields)
+
+
+def document_of(gate: Gate) -> dict[str, Any]:
+    """Return the canonical document of a gate, every option filled in."""
+    given = {option.name: getattr(gate, option.name) for option in _options(type(gate))}
+    options = options_of(type(gate)).model_construct(**given)
+    written = options.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {"gate": gate.name, **written}
+
+
+def parse(raw: Any, place: Place) -> tuple[Gate | None, list[Trouble]]:
+    """Return the gate one entry of a YAML list asks for, or what is wrong with the entry."""
+    if not isinstance(raw, dict):
+        return None, [Trouble(place, "a mapping such as {gate: data-validation}", show(raw))]
+    gate = BY_NAME.get(raw["gate"]) if isinstance(raw.get("gate"), str) else None
+    if gate is None:
+        where = (*place, "gate") if "gate" in raw else place
+        return None, [unknown(where, raw.get("gate"), BY_NAME, "one of the gates")]
+    given = {key: value for key, value in raw.items() if key != "gate"}
+    try:
+        options = options_of(gate).model_validate(given)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        return None, [complaint(details, options_of(gate), place) for details in found]
+    values = {name: getattr(options, name) for name in type(options).model_fields}
+    try:
+        return gate(**values), []
+    except ValueError as error:
+        return None, [_out_of_range(str(error), given, place)]
+
+
+def thresholds(given: Mapping[str, float]) -> Iterator[tuple[Gate | None, list[Trouble]]]:
+    """Yield the gate each entry of a `metricsThreshold` stands for, or what is wrong with it."""
+    for metric, threshold in given.items():
+        written: dict[str, Any] = {"gate": "latency", "p95Ms": threshold}
+        if metric != LATENCY:
+            written = {"gate": "metrics-threshold", "metric": metric, "threshold": threshold}
+        gate, troubles = parse(written, ())
+        if metric != LATENCY and metric not in DIRECTIONS:
+            troubles = [unknown((), metric, [*DIRECTIONS, LATENCY])]
+        yield gate, [dataclasses.replace(one, place=(metric,)) for one in troubles]
+
+
+def read_gates(
+    given: Any, shorthand: Sequence[Gate], required: Sequence[str], metrics: Sequence[str]
+) -> tuple[Gate, ...]:
+    """Return all gates of a pipeline: those of its thresholds, then those it lists.
+
+    Refuses a gate that is there twice, one on a metric its task does not have (none given: not
+    known), and a list in which a required gate is missing.
+    """
+    if not isinstance(given, list | tuple):
+        refuse(Trouble((), "a list", show(given)))
+    gates: dict[str, Gate] = {}
+    troubles = [one for gate in shorthand for one in _add(gate, (), gates, metrics)]
+    for index, raw in enumerate(given):
+        gate, wrong = parse(raw, (index,))
+        troubles += wrong or _add(gate, (index,), gates, metrics)
+    settle(troubles)
+    names = {gate.name for gate in gates.values()}
+    found = listed(sorted(names))
+    settle(Trouble((), f"the required gate {n}", found) for n in required if n not in names)
+    return tuple(gates.values())
+
+
+def _add(
+    gate: Gate | None, place: Place, gates: dict[str, Gate], metrics: Sequence[str]
+) -> list[Trouble]:
+    """Add a gate, or return why it cannot be one of *gates*."""
+    metric = getattr(gate, "metric", None)
+    if gate is None:
+        return []
+    if metric and metrics and metric not in metrics:
+        where = (*place, "metric") if place else place
+        return [unknown(where, metric, metrics, "a metric of the pipeline's task, one of")]
+    if gate.key in gates:
+        return [Trouble((*place, "gate"), "each gate once", f"{gate.key} again")]
+    gates[gate.key] = gate
+    return []
+
+
+def _documents_of(gates: Sequence[Gate]) -> list[dict[str, Any]]:
+    return [document_of(gate) for gate in gates]
+
+
+#: The gates of a pipeline: gate objects in Python, canonical documents outside.
+Gates = Annotated[tuple[Any, ...], Field(strict=False), PlainSerializer(_documents_of)]
+
+
+def _options(gate: type[Gate]) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(gate)  # type: ignore[arg-type]  # Gate is a Protocol of dataclasses
+
+
+def _out_of_range(message: str, given: Mapping[str, Any], place: Place) -> Trouble:
+    """Point at the option the gate's message names, if it names exactly one."""
+    if "metric" in given and given["metric"] not in DIRECTIONS:
+        return unknown((*place, "metric"), given["metric"], DIRECTIONS)
+    words = set(re.findall(r"\w+", message))
+    named = [key for key in given if {key, _snake(key)} & words]
+    if len(named) != 1:
+        return Trouble(place, message, ", ".join(f"{k}: {show(v)}" for k, v in given.items()))
+    expected = re.sub(r"\bmust (be |lie )?", "", message.split(", found")[0])
+    return Trouble((*place, named[0]), expected, show(given[named[0]]))
+
+
+def _snake(key: str) -> str:
+    return re.sub(r"[A-Z]", lambda upper: f"_{upper[0].lower()}", key)

@@ -1,0 +1,137 @@
+"""The log: hash-chained streams of events, checkable from bytes alone.
+
+Rules:
+* One stream per release, one for everything else that has no release (`access`, `configuration`).
+* `seq` starts at 1 and has no gaps. The first event follows `GENESIS`.
+* `hash = SHA-256(tag || prev || seq || body)`: the tag separates this use of SHA-256 from every
+  other, `seq` is 8 bytes big-endian, `body` the exact bytes stored.
+* The body is canonical JSON, written once; verification never serialises again.
+
+What a chain alone cannot show (a truncated tail, a whole stream dropped, a re-computed chain)
+needs signed checkpoints kept elsewhere; this module does not have them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airlock.domain.digest import canonical_json
+
+GENESIS = bytes(32)
+_TAG = b"airlock/event/v1\x00"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened, before it has a place in a stream."""
+
+    what: str
+    who: str
+    roles: tuple[str, ...]
+    channel: str
+    resource: str
+    old: Mapping[str, Any] | None
+    new: Mapping[str, Any] | None
+    why: str
+    policy: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event in its place: the bytes hashed and both hashes."""
+
+    stream: str
+    seq: int
+    body: bytes
+    prev: bytes
+    hash: bytes
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The body, parsed."""
+        parsed: dict[str, Any] = json.loads(self.body)
+        return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a stream; the next entry follows it."""
+
+    seq: int = 0
+    hash: bytes = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """The first place where a stream is not what was written."""
+
+    stream: str
+    seq: int
+    reason: str
+
+    def sentence(self) -> str:
+        """Say where and what."""
+        return f"stream {self.stream}, entry {self.seq}: {self.reason}"
+
+
+def link(prev: bytes, seq: int, body: bytes) -> bytes:
+    """Return the hash of an entry."""
+    return hashlib.sha256(_TAG + prev + seq.to_bytes(8, "big") + body).digest()
+
+
+def append(head: Head, stream: str, event: Event, at: str) -> Entry:
+    """Put *event* behind *head*. *at* is UTC with nanoseconds, from the database's clock."""
+    body = canonical_json(
+        {
+            "v": 1,
+            "stream": stream,
+            "seq": head.seq + 1,
+            "at": at,
+            "what": event.what,
+            "who": {"id": event.who, "roles": sorted(event.roles)},
+            "channel": event.channel,
+            "resource": event.resource,
+            "old": event.old,
+            "new": event.new,
+            "why": event.why,
+            "policy": event.policy,
+            "data": event.data,
+        }
+    )
+    seq = head.seq + 1
+    return Entry(stream=stream, seq=seq, body=body, prev=head.hash, hash=link(head.hash, seq, body))
+
+
+def verify_stream(stream: str, entries: Iterable[Entry], head: Head | None) -> Damage | None:
+    """Check one stream from its bytes; return the first damage, or None.
+
+    *head* is what the application believes is the end; None leaves the end unchecked.
+    """
+    previous = Head()
+    for entry in entries:
+        damage = _damage(stream, previous, entry)
+        if damage:
+            return damage
+        previous = Head(entry.seq, entry.hash)
+    if head is not None and previous != head:
+        return Damage(stream, head.seq, f"the stream ends at entry {previous.seq}: entries missing")
+    return None
+
+
+def _damage(stream: str, previous: Head, entry: Entry) -> Damage | None:
+    place = previous.seq + 1
+    if entry.seq != place:
+        return Damage(stream, place, f"found entry {entry.seq}: deleted, reordered or added")
+    if entry.prev != previous.hash:
+        return Damage(stream, place, "does not follow the entry before it")
+    if entry.hash != link(entry.prev, entry.seq, entry.body):
+        return Damage(stream, place, "the bytes do not match their hash: edited")
+    content = entry.content
+    if (content["stream"], content["seq"]) != (stream, entry.seq):
+        return Damage(stream, place, "names another place: moved here from elsewhere")
+    return None

@@ -1,0 +1,140 @@
+"""The grant: signed, single-use permission to promote one subject into one environment.
+
+An in-toto Statement v1 (https://in-toto.io/Statement/v1) in a DSSE envelope
+(https://github.com/secure-systems-lab/dsse, protocol v1.0.2), signed with Ed25519 (RFC 8032).
+The subject of the statement is the model version by its artifact digest; the predicate is what
+the grant allows. This module builds and reads; keys are behind `airlock.ports`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from airlock.domain.digest import canonical_json
+from airlock.domain.errors import Refused
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:airlock:grant:v1"
+
+#: (key id, signature, message) -> is the signature good? Unknown keys are False.
+Verify = Callable[[str, bytes, bytes], bool]
+
+
+class GrantInvalid(Refused):
+    """The grant does not allow this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What one grant allows. Times are UTC."""
+
+    id: str
+    release: str
+    model: str
+    version: str
+    alias: str
+    environment: str
+    artifact_digest: str
+    location: str
+    subject_digest: str
+    policy_digest: str
+    expected_current: str | None
+    sequence: int
+    issued_at: datetime
+    expires_at: datetime
+
+    def statement(self) -> dict[str, Any]:
+        """Return the in-toto statement."""
+        predicate = {
+            key: value.isoformat() if isinstance(value, datetime) else value
+            for key, value in asdict(self).items()
+        }
+        return {
+            "_type": STATEMENT_TYPE,
+            "subject": [
+                {
+                    "name": f"{self.model}/{self.version}",
+                    "digest": {"sha256": self.artifact_digest.removeprefix("sha256:")},
+                }
+            ],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": predicate,
+        }
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return DSSE's pre-authentication encoding, the bytes that are signed."""
+    kind = payload_type.encode()
+    return b" ".join([b"DSSEv1", b"%d" % len(kind), kind, b"%d" % len(payload), payload])
+
+
+def seal(grant: Grant, key_id: str, sign: Callable[[bytes], bytes]) -> str:
+    """Return the grant as a signed DSSE envelope."""
+    payload = canonical_json(grant.statement())
+    signature = sign(pae(PAYLOAD_TYPE, payload))
+    return canonical_json(
+        {
+            "payloadType": PAYLOAD_TYPE,
+            "payload": base64.b64encode(payload).decode(),
+            "signatures": [{"keyid": key_id, "sig": base64.b64encode(signature).decode()}],
+        }
+    ).decode()
+
+
+def unseal(envelope: str, verify: Verify) -> Grant:
+    """Return the grant inside *envelope* after checking its signature.
+
+    Raises:
+        GrantInvalid: if the envelope is malformed, not a grant, or not signed by a trusted key.
+    """
+    try:
+        outer = json.loads(envelope)
+        payload = base64.b64decode(outer["payload"], validate=True)
+        signatures = [
+            (str(s["keyid"]), base64.b64decode(s["sig"], validate=True))
+            for s in outer["signatures"]
+        ]
+        kind = outer["payloadType"]
+    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise GrantInvalid(f"the grant is not a DSSE envelope: {error!r}") from error
+    message = pae(str(kind), payload)
+    if kind != PAYLOAD_TYPE or not any(verify(key, sig, message) for key, sig in signatures):
+        keys = ", ".join(key for key, _ in signatures) or "no key"
+        raise GrantInvalid(f"the grant is signed by {keys}, which is not a trusted key")
+    return _grant_of(json.loads(payload))
+
+
+def _grant_of(statement: Mapping[str, Any]) -> Grant:
+    if (statement.get("_type"), statement.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
+        raise GrantInvalid("the signed statement is not a grant")
+    claims = dict(statement["predicate"])
+    for key in ("issued_at", "expires_at"):
+        claims[key] = datetime.fromisoformat(claims[key])
+    return Grant(**claims)
+
+
+def check(grant: Grant, expected: Mapping[str, Any], now: datetime) -> None:
+    """Check that *grant* allows exactly what is about to happen.
+
+    Raises:
+        GrantInvalid: naming the first claim that differs, or the expiry.
+    """
+    for claim, wanted in expected.items():
+        found = getattr(grant, claim)
+        if found != wanted:
+            raise GrantInvalid(
+                f"grant {grant.id} is for {claim} {found!r}, but this is {wanted!r}",
+                next_step="Open a new release for what is there now.",
+            )
+    if now >= grant.expires_at:
+        raise GrantInvalid(
+            f"grant {grant.id} expired at {grant.expires_at.isoformat()}",
+            next_step="Open a new release; an approval is not valid for ever.",
+        )

@@ -1,0 +1,171 @@
+"""The rule book: how risky a pipeline is, who approves what, who may do what.
+
+Rules:
+* The tier is computed from declared facts, first matching rule wins; a person can only raise it.
+* A tier has levels, strictly in order. A level has rules. None of them may be empty.
+* An environment says whether gates and people are needed, and which alias it serves.
+* Roles inherit permissions. Inheritance never makes an approver: a rule counts direct holders.
+
+Built from the documents `airlock.config` has validated; the digest of those documents is the
+policy digest in every subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from airlock.domain.digest import digest_json
+from airlock.domain.errors import Invalid
+from airlock.domain.rules import Rule, rule_from_document
+
+#: Rights somebody has to be given by name: a role that inherits from another does not get them.
+NEVER_INHERITED = frozenset({"release:vote", "audit:export"})
+
+
+class Tier(StrEnum):
+    """How much harm a bad release could do."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+    @property
+    def rank(self) -> int:
+        """Order of the tiers: 0 is low."""
+        return list(Tier).index(self)
+
+    def raised_to(self, other: Tier | None) -> Tier:
+        """Return the higher of the two: a person can raise a tier, never lower it."""
+        return self if other is None or other.rank < self.rank else other
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One step of approval: complete when every rule is met by distinct people."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise Invalid(f"level {self.name!r} has no rules, so it could never be complete")
+
+    def sentence(self) -> str:
+        """Say in words who has to agree."""
+        return " and ".join(rule.sentence() for rule in self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where a release goes, and what that takes."""
+
+    name: str
+    gates: bool
+    people: bool
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one release has to pass: derived from the rule book, never stored with the release."""
+
+    tier: Tier
+    environment: Environment
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Risk, approval and access policy together, with one digest."""
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Rulebook:
+        """Build from `{"access":…, "approval":…, "risk":…}` as `airlock.config` validated it."""
+        return cls(document)
+
+    @property
+    def digest(self) -> str:
+        """The policy digest."""
+        return digest_json(self.document)
+
+    @property
+    def _approval(self) -> Mapping[str, Any]:
+        return self._spec("approval")
+
+    def _spec(self, part: str) -> Mapping[str, Any]:
+        spec: Mapping[str, Any] = self.document[part]["spec"]
+        return spec
+
+    @property
+    def grant_hours(self) -> int:
+        """How long a grant may be used after it was issued."""
+        return int(self._approval["grantHours"])
+
+    @property
+    def required_gates(self) -> tuple[str, ...]:
+        """Gates every pipeline has to have where gates are needed."""
+        return tuple(self._approval["requiredGates"])
+
+    def tier(self, facts: Mapping[str, Any], raised_to: Tier | None = None) -> Tier:
+        """Compute the tier from declared facts."""
+        risk = self._spec("risk")
+        for rule in risk["rules"]:
+            if all(facts.get(name) == value for name, value in rule["when"].items()):
+                return Tier(rule["tier"]).raised_to(raised_to)
+        return Tier(risk["otherwise"]).raised_to(raised_to)
+
+    def environment(self, name: str) -> Environment:
+        """Return the environment of that name.
+
+        Raises:
+            Invalid: if the approval policy does not know it.
+        """
+        known = self._approval["environments"]
+        if name not in known:
+            raise Invalid(f"unknown environment {name!r}; the policy has {', '.join(known)}")
+        spec = known[name]
+        return Environment(name, spec["gates"], spec["people"], spec.get("alias") or name)
+
+    def levels(self, tier: Tier) -> tuple[Level, ...]:
+        """Return the levels of *tier* in order."""
+        return tuple(
+            Level(level["name"], tuple(rule_from_document(rule) for rule in level["rules"]))
+            for level in self._approval["tiers"][tier.value]["levels"]
+        )
+
+    def plan(self, environment: str, tier: Tier) -> Plan:
+        """Return what a release of this tier into this environment has to pass.
+
+        Raises:
+            Invalid: if people are needed but the tier has no levels.
+        """
+        place = self.environment(environment)
+        levels = self.levels(tier) if place.people else ()
+        if place.people and not levels:
+            raise Invalid(f"tier {tier.value} has no approval levels: blocked")
+        return Plan(tier, place, levels)
+
+    def permissions(self, roles: frozenset[str]) -> frozenset[str]:
+        """Return every `resource:action` these roles have; some are never inherited."""
+        table = self._spec("access")["roles"]
+        direct = {p for role in roles & table.keys() for p in table[role]["permissions"]}
+        inherited: set[str] = set()
+        todo, seen = list(roles), set[str]()
+        while todo:
+            role = todo.pop()
+            if role in seen or role not in table:
+                continue
+            seen.add(role)
+            inherited.update(table[role]["permissions"])
+            todo.extend(table[role]["inherits"])
+        return frozenset(direct | (inherited - NEVER_INHERITED))
+
+    def roles_of_airflow(self, airflow_roles: frozenset[str]) -> frozenset[str]:
+        """Translate Airflow's role names into Airlock's; unknown ones give nothing."""
+        table: Mapping[str, str] = self._spec("access")["airflowRoles"]
+        return frozenset(table[role] for role in airflow_roles if role in table)

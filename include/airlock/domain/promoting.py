@@ -1,0 +1,144 @@
+"""From an approved release to a moved alias.
+
+Rules:
+* A grant is made once, by the decider, when the release becomes APPROVED.
+* Before it is spent every vote is counted again with the rights people have now.
+* Spending and `PromotionStarted` come before the alias moves, `ReleasePromoted` after it was
+  read back. A promotion killed in between is resumed by the attempt that spent the grant.
+* Taking a release back is the requester's right until it is promoted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airlock.domain.errors import Conflict, Forbidden, Refused, Unreachable
+from airlock.domain.grant import Grant
+from airlock.domain.people import Actor
+from airlock.domain.policy import Plan
+from airlock.domain.release import Decision, Release, State, Story
+from airlock.domain.rules import Holders, unfilled
+
+
+class NotApproved(Refused):
+    """There is nothing that would allow this promotion."""
+
+
+def make_grant(
+    release: Release,
+    plan: Plan,
+    *,
+    grant_id: str,
+    expected_current: str | None,
+    sequence: int,
+    now: datetime,
+    hours: int,
+) -> Grant:
+    """Return the grant an approved release earns."""
+    if release.state is not State.APPROVED:
+        raise NotApproved(f"release {release.id} is {release.state}, not APPROVED: no grant")
+    subject = release.subject
+    return Grant(
+        id=grant_id,
+        release=release.id,
+        model=subject.model,
+        version=subject.version,
+        alias=plan.environment.alias,
+        environment=subject.environment,
+        artifact_digest=subject.artifact_digest,
+        location=release.location,
+        subject_digest=subject.digest,
+        policy_digest=subject.policy_digest,
+        expected_current=expected_current,
+        sequence=sequence,
+        issued_at=now,
+        expires_at=now + timedelta(hours=hours),
+    )
+
+
+def check_promotable(release: Release, plan: Plan, holders: Holders) -> None:
+    """Refuse unless the release is approved and its votes still count today.
+
+    Raises:
+        NotApproved: naming the level and what it lacks.
+    """
+    if release.state is State.REQUESTED:
+        raise Unreachable(
+            f"release {release.id} is not settled yet by the deciding process",
+            next_step="Try again in a moment; `airlock status` shows whether it runs.",
+        )
+    if release.state is not State.APPROVED:
+        raise NotApproved(
+            f"release {release.id} is {release.state}"
+            + (f" at level {release.level} of {len(plan.levels)}" if release.level else "")
+            + ": it has no grant, so nothing may be promoted"
+            + (f" ({release.why})" if release.why else ""),
+            next_step="Get the missing approvals on the Releases page; "
+            "marking a task in Airflow approves nothing.",
+        )
+    for number, level in enumerate(plan.levels, 1):
+        approved = {
+            vote.person
+            for vote in release.votes_at(number)
+            if vote.decision is Decision.APPROVE and vote.person != release.requester
+        }
+        free = unfilled(level.rules, approved, holders)
+        if free:
+            raise NotApproved(
+                f"release {release.id} no longer has the votes of level {number} ({level.name}): "
+                f"it lacks {level.rules[free[0]].sentence()} among those who may still vote",
+                next_step="Open a new release; a voter lost the role since.",
+            )
+
+
+def start(release: Release, grant: Grant, actor: Actor, attempt: str, at: str) -> Story:
+    """Return the event recorded before the alias moves."""
+    story = Story(release, actor, at, release.subject.policy_digest)
+    data = {"grant": grant.id, "attempt": attempt, "before": grant.expected_current}
+    story.tell("PromotionStarted", data)
+    return story
+
+
+def finish(release: Release, grant: Grant, actor: Actor, attempt: str, at: str) -> Story:
+    """Return the event recorded after the alias was moved and read back."""
+    story = Story(release, actor, at, release.subject.policy_digest)
+    data = {
+        "grant": grant.id,
+        "attempt": attempt,
+        "alias": grant.alias,
+        "before": grant.expected_current,
+        "after": grant.version,
+        "sequence": grant.sequence,
+    }
+    story.tell("ReleasePromoted", data, resource=f"model/{grant.model}@{grant.alias}")
+    return story
+
+
+def withdraw(release: Release, actor: Actor, reason: str, at: str) -> Story:
+    """Return the events of the requester taking the release back."""
+    if actor.id != release.requester:
+        raise Forbidden(
+            f"release {release.id} was requested by {release.requester}; {actor.id} cannot "
+            "withdraw it",
+            next_step="An approver who disagrees rejects it at an open level.",
+        )
+    _check_open(release)
+    story = Story(release, actor, at, release.subject.policy_digest)
+    story.tell("ReleaseWithdrawn", {}, why=f"withdrawn by {actor.id}: {reason}")
+    return story
+
+
+def supersede(release: Release, actor: Actor, by: str, at: str) -> Story:
+    """Return the events of a newer candidate taking this release's place."""
+    _check_open(release)
+    story = Story(release, actor, at, release.subject.policy_digest)
+    story.tell("ReleaseSuperseded", {"by": by}, why=f"superseded by the candidate of {by}")
+    return story
+
+
+def _check_open(release: Release) -> None:
+    if not release.state.is_open:
+        raise Conflict(
+            f"release {release.id} is {release.state}: nothing can be taken back",
+            next_step="Look at the release; it has already ended.",
+        )

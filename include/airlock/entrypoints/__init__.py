@@ -1,0 +1,1 @@
+"""The edges: parse, call one service, render."""

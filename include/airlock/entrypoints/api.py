@@ -1,0 +1,246 @@
+"""The app that is mounted at `/airlock`: the REST API is here, the pages are in `pages`.
+
+Each route is parse -> one service call -> answer. Whether somebody may vote is decided in the
+deciding transaction, so that every door gives the same reason and the refusal is in the log.
+
+It does not know Airflow, and it does not open releases or move aliases.
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response as AnyResponse
+
+from airlock import __doc__ as about
+from airlock.domain.digest import digest_json
+from airlock.domain.errors import AirlockError
+from airlock.domain.people import Actor
+from airlock.domain.release import Decision, State
+from airlock.domain.voting import Ballot
+from airlock.entrypoints import pages
+from airlock.entrypoints.callers import (
+    API,
+    Airlock,
+    Caller,
+    PlainText,
+    Platform,
+    ReleaseId,
+    Signing,
+    allowed,
+)
+from airlock.entrypoints.doorman import Doorman, log, route_path
+from airlock.entrypoints.identity import Identify
+from airlock.entrypoints.problems import Stale, declared, problem_of
+from airlock.services import auditing, deciding, reading
+
+V1 = f"{API}/v1"
+HEALTH = f"{V1}/health"
+
+open_routes = APIRouter(prefix=V1)
+routes = APIRouter(prefix=V1, responses=declared(401, 403, 404, 409, 413, 422, 503))
+
+Reader = Annotated[Actor, Depends(allowed("release:read"))]
+LogReader = Annotated[Actor, Depends(allowed("audit:read"))]
+Verifier = Annotated[Actor, Depends(allowed("audit:verify"))]
+PolicyReader = Annotated[Actor, Depends(allowed("policy:read"))]
+Key = Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[!-~]{0,200}$")]
+IfMatch = Annotated[str, Header(alias="If-Match", pattern=r"^[!-~]{0,200}$")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class _Body(BaseModel):
+    """A request body: unknown fields and other types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class VoteRequest(_Body):
+    """An answer, and what its voter was looking at."""
+
+    decision: Literal["approve", "reject"]
+    reason: Annotated[PlainText, Field(max_length=10_000)]
+    level: Annotated[int, Field(ge=0, le=1000)]
+    round: Annotated[int, Field(ge=0, le=1_000_000)]
+    subjectDigest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+    def ballot(self) -> Ballot:
+        """Return the answer as the domain knows it."""
+        return Ballot(
+            decision=Decision(self.decision),
+            reason=self.reason,
+            level=self.level,
+            round=self.round,
+            subject_digest=self.subjectDigest,
+        )
+
+
+class WithdrawalRequest(_Body):
+    """Why the requester takes a release back."""
+
+    reason: Annotated[PlainText, Field(min_length=3, max_length=2000)]
+
+
+@open_routes.get("/health", tags=["platform"], responses=declared(503))
+def health(airlock: Airlock) -> dict[str, str]:
+    """Say whether Airlock's own database answers. The only route without a login."""
+    with airlock.store.begin() as work:
+        work.now()
+    return {"status": "healthy", "database": "answers"}
+
+
+@routes.get("/me", tags=["people"])
+def me(airlock: Airlock, actor: Caller) -> dict[str, Any]:
+    """Say who is logged in, with the roles and permissions held now."""
+    return {
+        "id": actor.id,
+        "name": actor.name,
+        "roles": sorted(actor.roles),
+        "permissions": sorted(airlock.rulebook.permissions(actor.roles)),
+    }
+
+
+@routes.get("/releases", tags=["releases"])
+def releases(
+    airlock: Airlock,
+    actor: Reader,
+    state: Annotated[list[State], Query()] = [],  # noqa: B006 - FastAPI copies it
+    model: Annotated[PlainText, Query(max_length=200)] = "",
+    waiting: Annotated[Literal["", "me"], Query()] = "",
+    limit: Limit = 200,
+) -> list[dict[str, Any]]:
+    """List releases, newest first; `waiting=me` gives those the caller can answer now."""
+    if waiting:
+        return reading.inbox(airlock.store, actor)
+    return reading.listing(airlock.store, states=state, model=model or None, limit=limit)
+
+
+@routes.get("/releases/{release_id}", tags=["releases"])
+def release(
+    airlock: Airlock, actor: Reader, release_id: ReleaseId, response: Response
+) -> dict[str, Any]:
+    """Show one release: subject, gates, metrics, levels, votes, who may answer, grant."""
+    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
+    response.headers["ETag"] = etag(view)
+    return view
+
+
+@routes.post(
+    "/releases/{release_id}/votes", tags=["releases"], status_code=201, responses=declared(412)
+)
+def vote(
+    airlock: Airlock,
+    signer: Signing,
+    actor: Reader,
+    release_id: ReleaseId,
+    request: VoteRequest,
+    response: Response,
+    key: Key = "",
+    if_match: IfMatch = "",
+) -> dict[str, Any]:
+    """Answer at the open level. The same Idempotency-Key gives the same answer again."""
+    _check_match(airlock, release_id, actor, if_match)
+    deciding.vote(airlock.store, signer, release_id, request.ballot(), actor, key)
+    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
+    response.headers["ETag"] = etag(view)
+    return view
+
+
+@routes.post("/releases/{release_id}/withdrawal", tags=["releases"], status_code=201)
+def withdrawal(
+    airlock: Airlock, actor: Reader, release_id: ReleaseId, request: WithdrawalRequest
+) -> dict[str, Any]:
+    """Take a release back; only who requested it can."""
+    deciding.withdraw(airlock.store, release_id, actor, request.reason)
+    return reading.show(airlock.store, airlock.keyring, release_id, actor)
+
+
+@routes.get("/releases/{release_id}/events", tags=["releases"])
+def release_events(
+    airlock: Airlock, actor: Reader, release_id: ReleaseId, limit: Limit = 1000
+) -> list[dict[str, Any]]:
+    """Return the log of one release: what its page shows to everybody who may see it."""
+    reading.outcome(airlock.store, release_id)  # an unknown release is 404, not an empty log
+    return auditing.events(airlock.store, release_id, limit)
+
+
+@routes.get("/audit/events", tags=["audit"])
+def events(
+    airlock: Airlock,
+    actor: LogReader,
+    stream: Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")] | None = None,
+    limit: Limit = 200,
+) -> list[dict[str, Any]]:
+    """Return the latest events of the log, or of one stream of it."""
+    return auditing.events(airlock.store, stream, limit)
+
+
+@routes.get("/audit/verification", tags=["audit"])
+def verification(airlock: Airlock, actor: Verifier) -> dict[str, Any]:
+    """Check the whole log and every grant now, and say what is damaged."""
+    return auditing.verify(airlock.store, airlock.keyring).to_document()
+
+
+@routes.get("/policy", tags=["policy"])
+def policy(airlock: Airlock, actor: PolicyReader) -> dict[str, Any]:
+    """Return the rule book in force, with its digest."""
+    return {"digest": airlock.rulebook.digest, "document": airlock.rulebook.document}
+
+
+def openapi(request: Request, actor: Caller) -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    app: FastAPI = request.app
+    return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "") or "/"}]}
+
+
+def etag(view: dict[str, Any]) -> str:
+    """Return a tag that changes whenever the release does."""
+    seen = [view["state"], view["round"], view["level"], view["subject"]["digest"], view["levels"]]
+    return f'"{digest_json(seen).removeprefix("sha256:")[:32]}"'
+
+
+def _check_match(airlock: Platform, release_id: str, actor: Actor, wanted: str) -> None:
+    if not wanted or wanted == "*":
+        return
+    found = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
+    if wanted != found:
+        raise Stale(
+            f"release {release_id} is not what you looked at: expected {wanted}, found {found}",
+            next_step="Read the release again, look at what changed, then answer.",
+        )
+
+
+def create_app(airlock: Platform, identify: Identify) -> FastAPI:
+    """Return the app. *identify* says who sent a request, or raises `Unauthenticated`."""
+    app = FastAPI(
+        title="Airlock",
+        description=about or "",
+        version="1",
+        openapi_url=None,  # FastAPI's own would need no login; ours is a route like any other
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.airlock = airlock
+    app.include_router(open_routes)
+    app.include_router(routes)
+    app.include_router(pages.routes)
+    app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
+    for kind in (AirlockError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _respond)
+    app.add_middleware(
+        Doorman, identify=identify, respond=_respond, policy=pages.POLICY, open_path=HEALTH
+    )
+    return app
+
+
+def _respond(request: Request, error: Exception) -> AnyResponse:
+    problem = problem_of(error)
+    if problem.status == 500:
+        log.error("%s", problem.detail, exc_info=error)
+    if route_path(request).startswith(f"{API}/"):
+        return problem.response()
+    return pages.problem(request, problem)

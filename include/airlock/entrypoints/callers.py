@@ -1,0 +1,129 @@
+"""What the routes of the page and of the REST API share: who calls, and whether they may.
+
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+All of it is plain `def`: database work runs in worker threads, never on the event loop.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
+from pydantic import AfterValidator
+
+from airlock.domain.errors import Unreachable
+from airlock.domain.people import Actor, Channel
+from airlock.domain.policy import Rulebook
+from airlock.entrypoints.doorman import route_path
+from airlock.entrypoints.identity import identity_of
+from airlock.ports import Keyring, Signer, Store
+from airlock.services import people
+
+API = "/api"
+CHANNEL_HEADER = "X-Airlock-Channel"
+
+
+class Platform(Protocol):
+    """What the doors need of `airlock.bootstrap.Airlock`."""
+
+    @property
+    def store(self) -> Store:
+        """Airlock's own database."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """The trusted public keys."""
+
+    @property
+    def signer(self) -> Signer | None:
+        """The key that signs grants."""
+
+    @property
+    def rulebook(self) -> Rulebook:
+        """The rule book in force."""
+
+
+def platform(request: Request) -> Platform:
+    """Return the platform the app was built for."""
+    found: Platform = request.app.state.airlock
+    return found
+
+
+Airlock = Annotated[Platform, Depends(platform)]
+
+
+def signer(airlock: Airlock) -> Signer:
+    """Return the key that signs grants.
+
+    Raises:
+        Unreachable: if this process was given none, so that nothing can be decided here.
+    """
+    if airlock.signer is None:
+        raise Unreachable(
+            "this process has no signing key, so nothing can be decided here",
+            next_step="Set AIRLOCK_SIGNING_KEY for the API server; `airlock up` does.",
+        )
+    return airlock.signer
+
+
+Signing = Annotated[Signer, Depends(signer)]
+
+
+def caller(
+    request: Request,
+    airlock: Airlock,
+    # These two only tell OpenAPI how to log in; the doorman has already asked for the identity.
+    _token: Annotated[Any, Security(HTTPBearer(auto_error=False, description="Airflow's token"))],
+    _cookie: Annotated[Any, Security(APIKeyCookie(name="_token", auto_error=False))],
+) -> Actor:
+    """Return who calls, with the roles held now."""
+    who = identity_of(request)
+    return people.recognise(
+        airlock.store, airlock.rulebook, who.user_id, who.name, who.airflow_roles, _channel(request)
+    )
+
+
+Caller = Annotated[Actor, Depends(caller)]
+
+
+def allowed(permission: str) -> Callable[..., Actor]:
+    """Return a dependency that gives the caller, who has to have *permission*."""
+
+    def check(airlock: Airlock, actor: Caller) -> Actor:
+        people.require(airlock.store, airlock.rulebook, actor, permission)
+        return actor
+
+    return check
+
+
+def _channel(request: Request) -> Channel:
+    if not route_path(request).startswith(f"{API}/"):
+        return Channel.PAGE
+    said = request.headers.get(CHANNEL_HEADER, "")
+    return Channel.CLI if said.lower() == Channel.CLI.value else Channel.API
+
+
+def plain(text: str) -> str:
+    """Return *text* if every character can be stored and shown.
+
+    Raises:
+        ValueError: for control characters (NUL among them) and halves of surrogate pairs.
+    """
+    if any(
+        (ord(c) < 32 and c not in "\n\t") or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in text
+    ):
+        raise ValueError("control characters are not allowed; write plain text")
+    return text
+
+
+def plain_lines(text: str) -> str:
+    """Return the text of an HTML form, whose lines end in CR LF, as `plain` text."""
+    return plain(re.sub(r"\r\n?", "\n", text))
+
+
+PlainText = Annotated[str, AfterValidator(plain)]
+FormText = Annotated[str, AfterValidator(plain_lines)]
+ReleaseId = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$", description="The release's id")
+]

@@ -1,0 +1,57 @@
+"""The command `airlock`.
+
+One place catches Airlock's own errors: one sentence, one next step, one exit code (0 done,
+1 refused by a rule, 2 wrong use, 3 could not tell). Everything else is an accident and shows
+its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from airlock.domain.errors import AirlockError
+from airlock.entrypoints import (
+    cli_audit,
+    cli_deliver,
+    cli_pipeline,
+    cli_platform,
+    cli_policy,
+    cli_release,
+    cli_session,
+)
+from airlock.entrypoints.terminal import printable
+
+app = typer.Typer(
+    name="airlock",
+    help="Release machine-learning models under control.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for part in (
+    cli_platform,
+    cli_session,
+    cli_pipeline,
+    cli_release,
+    cli_policy,
+    cli_audit,
+    cli_deliver,
+):
+    part.register(app)
+
+
+def main() -> None:
+    """Run the command line and translate errors to exit codes."""
+    try:
+        app()
+    except AirlockError as error:
+        sys.stderr.write(f"{printable(error.message)}\n")
+        if error.next_step:
+            sys.stderr.write(f"What to do: {printable(error.next_step)}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""`airlock pipeline list|run`: through Airflow's public REST API, with the user's own rights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from airlock.domain.errors import Refused, Unreachable
+from airlock.entrypoints.cli_runs import follow, returned, trigger
+from airlock.entrypoints.client import AIRFLOW, AIRLOCK, Client
+from airlock.entrypoints.terminal import (
+    AsJson,
+    AsUser,
+    SessionFile,
+    connect,
+    print_json,
+    say,
+    table,
+)
+
+pipelines = typer.Typer(help="Run pipelines.", no_args_is_help=True)
+
+_ENDED_WELL = ("promoted", "measured", "kept")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main program."""
+    pipelines.command("list")(list_command)
+    pipelines.command("run")(run_command)
+    app.add_typer(pipelines, name="pipeline")
+
+
+def list_command(
+    as_user: AsUser = "", session: SessionFile = None, as_json: AsJson = False
+) -> None:
+    """List the pipelines Airflow knows, and say which files it could not use."""
+    with connect(as_user, session) as client:
+        found = client.get(f"{AIRFLOW}/dags", tags="airlock", limit=100, order_by="dag_id")["dags"]
+        refused = client.get(f"{AIRFLOW}/importErrors", limit=100)["import_errors"]
+    rows = [_pipeline(dag) for dag in found]
+    if as_json:
+        print_json({"pipelines": rows, "refused": [one["stack_trace"] for one in refused]})
+        return
+    columns = ("name", "schedule", "owner", "paused", "tags", "description")
+    table(columns, [[row[column] for column in columns] for row in rows])
+    for one in refused:
+        say(f"\nAirflow could not use {one['filename']}:\n{one['stack_trace'].strip()}")
+
+
+def _pipeline(dag: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": dag["dag_id"],
+        "schedule": dag.get("timetable_summary") or "by hand",
+        "owner": ", ".join(dag.get("owners") or []),
+        "paused": "yes" if dag["is_paused"] else "no",
+        "tags": ", ".join(sorted(tag["name"] for tag in dag.get("tags") or [])),
+        "description": dag.get("description") or "",
+    }
+
+
+def run_command(
+    name: Annotated[str, typer.Argument(help="The pipeline, as `airlock pipeline list` shows it.")],
+    since: Annotated[str, typer.Option(help="First day of the data, such as 2018-01-01.")] = "",
+    until: Annotated[str, typer.Option(help="Last day of the data.")] = "",
+    reason: Annotated[str, typer.Option(help="Why this run.")] = "",
+    raise_tier: Annotated[str, typer.Option(help="Ask for a higher tier: medium or high.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure; open no release.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until the run has ended.")] = False,
+    timeout: Annotated[int, typer.Option(help="Seconds to stay at most.", min=1)] = 3600,
+    as_user: AsUser = "",
+    session: SessionFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a run of a pipeline; its release then waits for approval."""
+    given = {"since": since, "until": until, "reason": reason, "raise_tier": raise_tier}
+    conf: dict[str, Any] = {key: value for key, value in given.items() if value}
+    if dry_run:
+        conf["dry_run"] = True
+    with connect(as_user, session) as client:
+        run_id = trigger(client, name, conf)
+        if not as_json:
+            say(f"Started run {run_id} of {name} at {client.session.url}.")
+        ended = _wait(client, name, run_id, timeout, quiet=as_json) if wait else None
+    if as_json:
+        print_json({"pipeline": name, "run": run_id, "outcome": ended})
+    if ended:
+        _conclude(name, ended)
+
+
+def _wait(client: Client, name: str, run_id: str, seconds: int, *, quiet: bool) -> dict[str, Any]:
+    def changed(task: str, state: str) -> None:
+        if quiet:
+            return
+        say(f"  {state:<15} {task}")
+        if state == "awaiting_input":
+            _hint(client, name, run_id)
+
+    state = follow(client, name, run_id, changed, seconds)
+    found = returned(client, name, run_id, "outcome")
+    return found if isinstance(found, dict) else {"outcome": state, "why": ""}
+
+
+def _hint(client: Client, name: str, run_id: str) -> None:
+    for row in client.get(f"{AIRLOCK}/releases", model=name, state="AWAITING_APPROVAL"):
+        if row["origin"]["runId"] == run_id:
+            say(f"  Release {row['id']} waits at level {row['level']}. To answer:")
+            say(f"    {client.session.url}/airlock/releases/{row['id']}")
+            say(f'    airlock release approve {row["id"]} --reason "..."')
+
+
+def _conclude(name: str, ended: dict[str, Any]) -> None:
+    outcome, why = str(ended["outcome"]), str(ended.get("why") or "")
+    text = f"{name}: {outcome}" + (f" ({why})" if why else "")
+    if outcome == "failed":
+        raise Unreachable(text, next_step="Look at the failed task's log in Airflow.")
+    if outcome not in _ENDED_WELL and outcome != "success":
+        raise Refused(text)
+    say(text)

@@ -1,0 +1,163 @@
+"""The commands that run the embedded platform: `airlock up`, `down` and `status`.
+
+They work without a login, because they are what a login needs. Each parses, makes one call into
+the platform and renders the answer; what the steps are is written in adapters/embedded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from airlock.adapters.embedded.launch import Launch, down
+from airlock.adapters.embedded.platform import Health, Options, Platform
+from airlock.config.settings import Settings
+from airlock.entrypoints.progress import Steps, console
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main program."""
+    app.command("up")(up_command)
+    app.command("down")(down_command)
+    app.command("status")(status_command)
+
+
+def up_command() -> None:
+    """Start everything on this machine; harmless when it runs already."""
+    begun = time.monotonic()
+    platform = current_platform()
+    with Steps() as steps:
+        Launch(platform, steps, migrations()).up()
+    rows = platform.health()
+    _print_health(rows)
+    memory = sum(row.memory_mb for row in rows)
+    console.print(f"Healthy after {time.monotonic() - begun:.1f} s, using {memory:.0f} MB.\n")
+    _print_addresses(platform)
+    if platform.secrets.show_once():
+        _print_users(platform)
+    if not all(row.healthy for row in rows):
+        raise typer.Exit(1)
+
+
+def down_command() -> None:
+    """Stop everything; harmless when nothing runs. Data stays in .airlock."""
+    with Steps() as steps:
+        was_running = down(current_platform(), steps)
+    console.print("Stopped." if was_running else "Nothing was running.")
+
+
+def status_command(as_json: JsonFlag = False) -> None:
+    """Show each process: state, health, memory, address."""
+    platform = current_platform()
+    known = platform.secrets.exist()
+    rows = platform.health() if known else []
+    if as_json:
+        typer.echo(json.dumps(_status_document(platform, rows), indent=2))
+    elif known:
+        _print_health(rows)
+        _print_addresses(platform)
+    else:
+        console.print("Airlock was never started here. Run `make up` or `airlock up`.")
+    if not rows or not all(row.healthy for row in rows):
+        raise typer.Exit(1)
+
+
+def current_platform() -> Platform:
+    """Return the platform the settings describe."""
+    settings = Settings.from_environment(os.environ, Path.cwd())
+    return Platform(
+        Options(
+            root=settings.root.resolve(),
+            home=settings.home.resolve(),
+            config_dir=settings.config_dir.resolve(),
+            data_dir=settings.data_dir.resolve(),
+            programs=Path(sys.executable).parent,
+            airflow_port=settings.airflow_port,
+            mlflow_port=settings.mlflow_port,
+            postgres_port=settings.postgres_port,
+            postgres_url=settings.postgres_url or "",
+        )
+    )
+
+
+def migrations() -> Callable[[str], None]:
+    """Return what brings Airlock's own tables up to date."""
+    from airlock.adapters.sql_migrations import upgrade
+
+    return upgrade
+
+
+def _status_document(platform: Platform, rows: list[Health]) -> dict[str, object]:
+    processes = [
+        {
+            "name": row.name,
+            "state": row.state,
+            "healthy": row.healthy,
+            "problem": row.problem,
+            "pid": row.pid,
+            "uptimeSeconds": round(row.seconds),
+            "memoryMb": round(row.memory_mb, 1),
+            "address": row.address,
+            "log": row.log,
+        }
+        for row in rows
+    ]
+    return {
+        "healthy": bool(rows) and all(row.healthy for row in rows),
+        "processes": processes,
+        "usersFile": str(platform.secrets.users_file),
+        "slack": "not configured",
+    }
+
+
+def _print_health(rows: list[Health]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("process", "health", "pid", "up", "memory", "address"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.name,
+            "[green]healthy[/]" if row.healthy else "[red]down[/]",
+            str(row.pid or "-"),
+            _duration(row.seconds) if row.seconds else "-",
+            f"{row.memory_mb:.0f} MB" if row.memory_mb else "-",
+            row.address or "-",
+        )
+    console.print(table)
+    for row in rows:
+        if not row.healthy:
+            console.print(f"{row.title}: {row.problem}. Its log: {row.log}", soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
+
+
+def _print_addresses(platform: Platform) -> None:
+    options = platform.options
+    console.print(f"Airflow and the Releases page   http://localhost:{options.airflow_port}")
+    console.print(f"MLflow                          http://localhost:{options.mlflow_port}")
+    console.print(f"Logs                            {platform.supervisor.logs}", soft_wrap=True)
+    console.print(f"Log-ins                         {platform.secrets.users_file}", soft_wrap=True)
+    console.print("Slack is not configured.")
+
+
+def _print_users(platform: Platform) -> None:
+    table = Table(title="Demo log-ins, shown this once", box=None, header_style="bold")
+    for name in ("user", "password", "role"):
+        table.add_column(name, no_wrap=True)
+    for entry in platform.secrets.users():
+        table.add_row(entry["user"], entry["password"], ", ".join(entry["roles"]))
+    console.print(table)

@@ -1,0 +1,59 @@
+"""`airlock policy check|schema`: works offline, on files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airlock.entrypoints.terminal import AsJson, print_json, say, settings
+
+policies = typer.Typer(help="Check policies and pipelines.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main program."""
+    policies.command("check")(check_command)
+    policies.command("schema")(schema_command)
+    app.add_typer(policies, name="policy")
+
+
+def check_command(
+    directory: Annotated[
+        Path | None, typer.Argument(help="The folder with pipelines/ and policies/.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every file; name what is wrong with file, line, expected and found."""
+    from airlock.config.load import check
+
+    here = settings()
+    folder = directory or here.config_dir
+    findings = check(folder, here.root)
+    if as_json:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        for one in findings:
+            place = f"{one.file}:{one.line}" if one.line else one.file
+            where = f"{one.path}: " if one.path else ""
+            hint = f' Did you mean "{one.nearest}"?' if one.nearest else ""
+            say(f"{place}: {where}expected {one.expected}; found {one.found}.{hint}")
+        say(_summary(len(findings), folder))
+    if findings:
+        raise typer.Exit(2)
+
+
+def _summary(count: int, folder: Path) -> str:
+    if not count:
+        return f"Everything in {folder} may be used."
+    return "1 problem." if count == 1 else f"{count} problems."
+
+
+def schema_command(
+    kind: Annotated[str, typer.Argument(help="Such as ModelPipeline or ApprovalPolicy.")],
+) -> None:
+    """Print the JSON Schema of one kind of document, for editors."""
+    from airlock.config.editor import schema
+
+    print_json(schema(kind))

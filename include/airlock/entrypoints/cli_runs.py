@@ -1,0 +1,84 @@
+"""Starting and following DAG runs through Airflow's public REST API, as the logged-in user."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.entrypoints.client import AIRFLOW, Client
+
+_ENDED = ("success", "failed")
+_POLL_SECONDS = 1.0
+
+#: (task id, state) whenever a task changed
+OnChange = Callable[[str, str], None]
+
+
+def trigger(client: Client, dag_id: str, conf: Mapping[str, Any]) -> str:
+    """Start a run and return its id.
+
+    Raises:
+        Refused: if the DAG is paused, so that the run would wait for ever.
+    """
+    dag = client.get(_dag(dag_id))
+    if dag["is_paused"]:
+        raise Refused(
+            f"{dag_id} is paused in Airflow, so a run would never start",
+            next_step="Switch it on in Airflow's list of DAGs, then try again.",
+        )
+    run = client.post(f"{_dag(dag_id)}/dagRuns", {"logical_date": None, "conf": dict(conf)})
+    return str(run["dag_run_id"])
+
+
+def follow(client: Client, dag_id: str, run_id: str, on_change: OnChange, seconds: float) -> str:
+    """Wait until a run has ended and return its state.
+
+    Raises:
+        Unreachable: if it has not ended in time.
+    """
+    deadline = time.monotonic() + seconds
+    shown: dict[str, str] = {}
+    while True:
+        state = str(client.get(run_path(dag_id, run_id))["state"])
+        for task in tasks(client, dag_id, run_id):
+            name, now = str(task["task_id"]), str(task["state"] or "")
+            if now and shown.get(name) != now:
+                shown[name] = now
+                on_change(name, now)
+        if state in _ENDED:
+            return state
+        if time.monotonic() > deadline:
+            raise Unreachable(
+                f"run {run_id} of {dag_id} is still {state} after {seconds:.0f} s",
+                next_step="It goes on without this command; look at it in Airflow.",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def tasks(client: Client, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Return the task instances of a run."""
+    found: list[dict[str, Any]] = client.get(
+        f"{run_path(dag_id, run_id)}/taskInstances", limit=100
+    )["task_instances"]
+    return found
+
+
+def returned(client: Client, dag_id: str, run_id: str, task_id: str) -> Any:
+    """Return what a task of a run returned, or None."""
+    path = f"{run_path(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
+    try:
+        return client.get(f"{path}/xcomEntries/return_value", deserialize=True)["value"]
+    except NotFound:
+        return None
+
+
+def run_path(dag_id: str, run_id: str) -> str:
+    """Return the address of a run."""
+    return f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _dag(dag_id: str) -> str:
+    return f"{AIRFLOW}/dags/{quote(dag_id, safe='')}"

@@ -1,0 +1,61 @@
+"""`airlock login` and `airlock whoami`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from airlock.domain.errors import Invalid
+from airlock.entrypoints.client import AIRLOCK, log_in, save_session, session_file
+from airlock.entrypoints.terminal import (
+    AsJson,
+    AsUser,
+    SessionFile,
+    connect,
+    print_json,
+    say,
+    settings,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main program."""
+    app.command("login")(login)
+    app.command("whoami")(whoami)
+
+
+def login(
+    url: Annotated[str, typer.Option(help="Airflow's address; default: this machine's.")] = "",
+    user: Annotated[str, typer.Option(help="The user name in Airflow; asked for if absent.")] = "",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    session: SessionFile = None,
+) -> None:
+    """Log in with the Airflow user name and password; only the token is kept."""
+    name = user or typer.prompt("User name")
+    password = (
+        sys.stdin.readline().rstrip("\r\n")
+        if password_stdin
+        else str(typer.prompt("Password", hide_input=True))
+    )
+    if not password:
+        raise Invalid("the password is empty", next_step="Type it, or pipe it in.")
+    file = session or session_file(os.environ)
+    save_session(log_in(url or settings().airflow_url, name, password), file)
+    say(f"Logged in as {name}. The login is kept in {file}.")
+
+
+def whoami(as_user: AsUser = "", session: SessionFile = None, as_json: AsJson = False) -> None:
+    """Say who is logged in, with the roles held now."""
+    with connect(as_user, session) as client:
+        found = client.get(f"{AIRLOCK}/me")
+    if as_json:
+        print_json(found)
+        return
+    say(f"{found['id']} ({found['name']}) at {client.session.url}")
+    say(f"roles: {', '.join(found['roles']) or 'none'}")
+    say(f"permissions: {', '.join(found['permissions']) or 'none'}")

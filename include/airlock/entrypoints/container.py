@@ -1,0 +1,103 @@
+"""The one-shot jobs of docker-compose.yml: `python -m airlock.entrypoints.container JOB`.
+
+* `databases` creates databases, roles, Airlock's tables and the signing key;
+* `airflow` creates Airflow's tables, the roles, `admin` and `airlock-service`.
+
+They do what `airlock up` does, from the same functions, with passwords the operator chose: they
+are read from the environment under the names below, once, and never written to a log. Both are
+safe to repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from airlock.adapters.embedded.databases import prepare
+from airlock.adapters.embedded.secrets import (
+    DATABASE_ROLES,
+    Secrets,
+    provision_document,
+    write_private,
+)
+from airlock.adapters.embedded.server import external_server
+from airlock.domain.errors import AirlockError, Invalid
+
+#: The administrator's URL of the PostgreSQL server.
+ADMIN_URL = "POSTGRES_ADMIN_URL"
+SERVICE_PASSWORD = "SERVICE_PASSWORD"  # noqa: S105 - the variable's name
+ADMIN_PASSWORD = "ADMIN_PASSWORD"  # noqa: S105 - the variable's name
+
+
+def password_name(role: str) -> str:
+    """Return the variable with the password of a database role."""
+    return f"PASSWORD_{role.upper()}"
+
+
+def databases(environ: Mapping[str, str], home: Path) -> None:
+    """Create databases, roles, tables and keys."""
+    from airlock.adapters.sql_migrations import upgrade
+
+    passwords = {role: _need(environ, password_name(role)) for role in DATABASE_ROLES}
+    server = external_server(_need(environ, ADMIN_URL), passwords)
+    prepare(server)
+    upgrade(server.url("airlock_owner"))
+    secrets = Secrets(home)
+    secrets.create_signing_key()
+    write_private(secrets.service_password_file, _need(environ, SERVICE_PASSWORD))
+
+
+def airflow(environ: Mapping[str, str], home: Path) -> None:
+    """Create Airflow's tables, roles and the first two accounts."""
+    admin = {"user": "admin", "name": "Airflow Admin", "roles": ["Admin"]}
+    admin["password"] = _need(environ, ADMIN_PASSWORD)
+    document = provision_document([admin], _need(environ, SERVICE_PASSWORD))
+    with tempfile.TemporaryDirectory() as folder:
+        file, output = Path(folder) / "provision.json", Path(folder) / "service.json"
+        write_private(file, json.dumps(document | {"output": str(output)}))
+        command = [sys.executable, "-m", "airlock_airflow.provision", str(file)]
+        subprocess.run(command, check=True)
+        _check_service(json.loads(output.read_text())["id"], environ)
+
+
+def _check_service(found: str, environ: Mapping[str, str]) -> None:
+    """Refuse to go on when the waiting tasks would be locked to somebody else."""
+    told = _need(environ, "AIRLOCK_SERVICE_USER_ID")
+    if found != told:
+        raise Invalid(
+            f"airlock-service has the number {found} in Airflow, but AIRLOCK_SERVICE_USER_ID "
+            f"is {told}.",
+            next_step=f"Set AIRLOCK_SERVICE_USER_ID={found} and start again.",
+        )
+
+
+def _need(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    if not value:
+        raise Invalid(f"{name} is not set.", next_step="docker-compose.yml passes it on.")
+    return value
+
+
+JOBS = {"databases": databases, "airflow": airflow}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one job; say what is wrong in one sentence."""
+    if len(arguments) != 1 or arguments[0] not in JOBS:
+        sys.stderr.write(f"Expected one of: {', '.join(JOBS)}.\n")
+        return 2
+    try:
+        JOBS[arguments[0]](os.environ, Path(os.environ["AIRLOCK_HOME"]))
+    except AirlockError as error:
+        sys.stderr.write(f"{error.message}\n{error.next_step}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""One release in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airlock.entrypoints.rendering import NONE, number
+from airlock.entrypoints.terminal import say, table
+
+
+def print_subject(view: dict[str, Any]) -> None:
+    """Show what is about to be answered: the subject and what the gates measured."""
+    subject = view["subject"]
+    say(
+        f"{view['model']} version {view['version']} into {view['environment']}, {view['tier']} risk"
+    )
+    say(f"subject {subject['digest']}")
+    print_gates(view)
+
+
+def print_gates(view: dict[str, Any]) -> None:
+    """Show the gates with their numbers."""
+    rows = [
+        [
+            gate["key"],
+            gate["verdict"],
+            _measure(gate["measured"], gate["unit"]),
+            _measure(gate["threshold"], gate["unit"]),
+            number(gate["n"]),
+            gate["message"],
+        ]
+        for gate in view["gates"]
+    ]
+    table(("gate", "verdict", "measured", "limit", "n", "message"), rows)
+
+
+def _measure(value: float | None, unit: str) -> str:
+    return f"{number(value)} {unit}".strip() if value is not None else NONE
+
+
+def print_release(view: dict[str, Any]) -> None:
+    """Show everything about a release."""
+    place = f" at level {view['level']} of {len(view['levels'])}" if view["level"] else ""
+    say(f"Release {view['id']} is {view['state']}{place}")
+    if view["why"]:
+        say(f"  {view['why']}")
+    origin = view["origin"]
+    say(f"requested by {view['requester']}, {view['openedAt']}, run {origin['runId']}\n")
+    print_subject(view)
+    _print_metrics(view)
+    _print_levels(view)
+    say()
+    table(("what exactly is approved", ""), [[k, v] for k, v in view["subject"].items()])
+    _print_grant(view)
+
+
+def _print_metrics(view: dict[str, Any]) -> None:
+    if not view["metrics"]:
+        return
+    say()
+    champion = f"champion v{view['championVersion']}" if view["championVersion"] else "no champion"
+    rows = [
+        [one["metric"], number(one["candidate"]), number(one["champion"]), one["direction"]]
+        for one in view["metrics"]
+    ]
+    table(("metric", f"candidate v{view['version']}", champion, "better"), rows)
+
+
+def _print_levels(view: dict[str, Any]) -> None:
+    for level in view["levels"]:
+        say(
+            f"\nlevel {level['number']} ({level['name']}), needs {level['needs']}: {level['state']}"
+        )
+        for vote in level["votes"]:
+            say(f"  {vote['person']}: {vote['decision']}, {vote['at']}: {vote['reason']}")
+        for gap in level["missing"]:
+            able = ", ".join(gap["candidates"]) or "nobody"
+            say(f"  missing {gap['needs']}; may answer: {able}")
+    if view["youMayAnswer"]:
+        say(f'\nYou may answer: airlock release approve {view["id"]} --reason "..."')
+    elif view["whyNot"]:
+        say(f"\nYou cannot answer: {view['whyNot']}")
+
+
+def _print_grant(view: dict[str, Any]) -> None:
+    if view["grant"]:
+        say()
+        table(("grant", ""), [[key, value] for key, value in view["grant"].items()])

@@ -1,0 +1,97 @@
+"""How the command line talks: shared options, tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from airlock.config.settings import Settings
+from airlock.entrypoints.client import (
+    Client,
+    demo_password,
+    load_session,
+    log_in,
+    session_file,
+)
+from airlock.entrypoints.progress import console
+from airlock.entrypoints.rendering import NONE
+
+AsUser = Annotated[
+    str, typer.Option("--as", metavar="USER", help="Act as a demo user of this machine's platform.")
+]
+SessionFile = Annotated[
+    Path | None, typer.Option("--session", help="Use the login kept in this file.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+#: Columns people copy from; they are never broken.
+_WHOLE = ("id", "stream", "when (UTC)")
+#: Width of a table that goes into a file or a pipe.
+_WIDE = 200
+
+_STYLES = {
+    "PASSED": "green",
+    "FAILED": "red",
+    "ERRORED": "red",
+    "WAIVED": "yellow",
+    "PROMOTED": "green",
+    "APPROVED": "green",
+    "REJECTED": "red",
+    "BLOCKED": "red",
+    "AWAITING_APPROVAL": "yellow",
+}
+
+
+def settings() -> Settings:
+    """Return the settings of this command."""
+    return Settings.from_environment(os.environ, Path.cwd())
+
+
+def connect(as_user: str = "", kept: Path | None = None) -> Client:
+    """Return a client for a demo user, a session file, or the login of this user."""
+    if as_user:
+        here = settings()
+        return Client(log_in(here.airflow_url, as_user, demo_password(here.home, as_user)))
+    return Client(load_session(kept or session_file(os.environ)))
+
+
+def print_json(data: Any) -> None:
+    """Print data for programs."""
+    sys.stdout.write(f"{json.dumps(data, indent=2, ensure_ascii=False)}\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """Print a table for people. Nothing in a cell is read as markup."""
+    shown = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    for column in columns:
+        shown.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
+    for row in rows:
+        shown.add_row(*(cell(value) for value in row))
+    wide = console if console.is_terminal else Console(width=_WIDE, highlight=False)
+    wide.print(shown)
+
+
+def cell(value: object) -> str:
+    """Return a value as a table shows it."""
+    text = NONE if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    style = _STYLES.get(text)
+    return f"[{style}]{text}[/]" if style else escape(printable(text))
+
+
+def say(text: str = "") -> None:
+    """Print a line for people; nothing in it is read as markup."""
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return text that cannot steer a terminal: control characters are shown, not sent."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

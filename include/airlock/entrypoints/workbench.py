@@ -1,0 +1,166 @@
+"""The bench of a pipeline run: the lab, the pinned data and the registry, put together.
+
+It translates a recipe into the lab's requests and back. The steps and their rules are in
+`airlock.services.running`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.file_data import FileData
+from airlock.adapters.lab import Lab, requests
+from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.domain.recipe import Recipe
+from airlock.ports import Recorded, Trained
+
+
+class Workbench:
+    """`airlock.ports.Bench` on this machine. *root* is the checkout, *scratch* is for downloads."""
+
+    def __init__(
+        self, root: Path, scratch: Path, data: FileData, lab: Lab, registry: MlflowRegistry
+    ) -> None:
+        self._root, self._scratch = root, scratch
+        self._data, self._lab, self._registry = data, lab, registry
+
+    def pin(self, recipe: Recipe, since: date | None, until: date | None) -> dict[str, Any]:
+        """Keep the rows of a window."""
+        source = self._root / recipe.source
+        return self._data.pin(source, recipe.time_column, until, since, target=recipe.target)
+
+    def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
+        """Check pinned rows with the model's suite."""
+        found = self._lab.validate(
+            requests.ValidateRequest(
+                name=recipe.name,
+                data=self._rows(recipe, data),
+                suite=self._root / recipe.suite,
+                limits=_limits(recipe, "validate"),
+            )
+        )
+        return found.facts, found.docs
+
+    def train(self, recipe: Recipe, data: str) -> Trained:
+        """Train in a child process."""
+        found = self._lab.train(
+            requests.TrainRequest(
+                name=recipe.name,
+                data=self._rows(recipe, data),
+                script=self._root / recipe.script,
+                limits=_limits(recipe, "train"),
+            )
+        )
+        return Trained(
+            folder=found.model,
+            artifact_digest=found.artifact_digest,
+            params=found.params,
+            metrics=found.metrics,
+            seconds=found.seconds,
+            peak_mb=found.peak_mb,
+        )
+
+    def evaluate(
+        self, recipe: Recipe, data: str, candidate: Path, champion: tuple[str, Path] | None
+    ) -> tuple[dict[str, Any], dict[str, Any], Path]:
+        """Measure candidate and champion on the same rows."""
+        found = self._lab.evaluate(
+            requests.EvaluateRequest(
+                name=recipe.name,
+                data=self._rows(recipe, data),
+                candidate=candidate,
+                limits=_limits(recipe, "evaluate"),
+                champion=requests.Champion(champion[1], champion[0]) if champion else None,
+                compare=tuple(requests.Compare(*one) for one in recipe.comparisons),
+            )
+        )
+        return found.evaluation, found.comparison, found.predictions
+
+    def latency(self, recipe: Recipe, data: str, candidate: Path) -> dict[str, Any]:
+        """Time single-row predictions."""
+        return self._lab.latency(
+            requests.LatencyRequest(
+                name=recipe.name,
+                data=self._rows(recipe, data),
+                model=candidate,
+                limits=_limits(recipe, "evaluate"),
+            )
+        )
+
+    def formats(self, candidate: Path) -> dict[str, Any]:
+        """Name the format of every file."""
+        return self._lab.formats(candidate)
+
+    def champion(self, model: str, version: str) -> Path:
+        """Download a version into a folder of its own."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        into = Path(tempfile.mkdtemp(prefix=f"champion-{model}-{version}-", dir=self._scratch))
+        try:
+            return self._registry.download(model, version, into)
+        except BaseException:
+            shutil.rmtree(into, ignore_errors=True)
+            raise
+
+    def record(
+        self,
+        recipe: Recipe,
+        trained: Trained,
+        tags: Mapping[str, str],
+        evidence: Mapping[str, Mapping[str, Any]],
+        files: Mapping[str, Path],
+    ) -> Recorded:
+        """Register the candidate and keep the evidence with its MLflow run."""
+        found = self._registry.record_candidate(
+            CandidateRecord(
+                model=recipe.name,
+                origin=tags["origin"],
+                requester=tags["requester"],
+                folder=trained.folder,
+                artifact_digest=trained.artifact_digest,
+                source=recipe.source,
+                data_digest=tags["data_digest"],
+                code_commit=tags["code_commit"],
+                lock_digest=tags["lock_digest"],
+                pipeline_digest=recipe.digest,
+                params=trained.params,
+                metrics={f"train_{name}": value for name, value in trained.metrics.items()},
+            )
+        )
+        for kind, facts in evidence.items():
+            self._registry.log_evidence(found.run_id, kind, facts)
+        for folder, path in files.items():
+            self._registry.log_files(found.run_id, path, folder)
+        self._registry.log_metrics(found.run_id, _measured(evidence))
+        return Recorded(
+            version=found.version,
+            run_id=found.run_id,
+            location=found.location,
+            artifact_digest=found.artifact_digest,
+        )
+
+    def _rows(self, recipe: Recipe, data: str) -> requests.LabData:
+        return requests.LabData(
+            path=self._data.path(data),
+            digest=data,
+            target=recipe.target,
+            task=recipe.task,
+            time_column=recipe.time_column,
+            holdout=recipe.holdout,
+            seed=recipe.seed,
+        )
+
+
+def _limits(recipe: Recipe, stage: str) -> requests.Limits:
+    budget = recipe.budget(stage)
+    return requests.Limits(budget.seconds, budget.memory_mb, budget.threads)
+
+
+def _measured(evidence: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the numbers people look for in MLflow's list of runs."""
+    found: dict[str, float] = dict(evidence["evaluation"]["candidate"]["metrics"])
+    return found | {"latency_p95_ms": float(evidence["latency"]["p95Ms"])}

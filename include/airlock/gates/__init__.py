@@ -1,0 +1,37 @@
+"""The gates. To add one: its file, its line in `GATES`, and YAML that uses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airlock.domain.gates import Gate
+from airlock.gates.artifact_format import ArtifactFormat
+from airlock.gates.data_validation import DataValidation
+from airlock.gates.latency import Latency
+from airlock.gates.metrics_threshold import MetricsThreshold
+from airlock.gates.performance_regression import PerformanceRegression
+
+#: Every gate there is. An explicit tuple: nothing is discovered, nothing named in YAML is imported.
+GATES: tuple[type[Gate], ...] = (
+    ArtifactFormat,
+    DataValidation,
+    Latency,
+    MetricsThreshold,
+    PerformanceRegression,
+)
+
+BY_NAME: dict[str, type[Gate]] = {gate.name: gate for gate in GATES}
+
+
+def build(document: Mapping[str, Any]) -> Gate:
+    """Return the gate a canonical pipeline document describes: `{"gate": …, option: value}`."""
+    options = {
+        re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", key): tuple(value)
+        if isinstance(value, list)
+        else value
+        for key, value in document.items()
+        if key != "gate"
+    }
+    return BY_NAME[document["gate"]](**options)

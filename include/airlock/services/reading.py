@@ -1,0 +1,197 @@
+"""What people see of a release: one document for the page, the CLI and REST alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.domain.errors import AirlockError
+from airlock.domain.grant import unseal
+from airlock.domain.metrics import DIRECTIONS
+from airlock.domain.people import Actor, holders
+from airlock.domain.policy import Level, Plan, Rulebook
+from airlock.domain.release import Release, State, Vote
+from airlock.domain.rules import Holders
+from airlock.domain.voting import lacking, may_answer
+from airlock.ports import Keyring, Store, UnitOfWork
+
+
+def outcome(store: Store, release_id: str) -> Release:
+    """Return where a release is, without locking it."""
+    with store.begin() as unit:
+        return unit.get(release_id)
+
+
+def listing(
+    store: Store, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Return releases in short form, newest first."""
+    with store.begin() as unit:
+        return [_short(release) for release in unit.find(states=states, model=model, limit=limit)]
+
+
+def inbox(store: Store, actor: Actor) -> list[dict[str, Any]]:
+    """Return what waits for this actor, the oldest first."""
+    with store.begin() as unit:
+        able = holders(unit.people())
+        waiting = unit.find(states=[State.AWAITING_APPROVAL])
+        mine = [r for r in waiting if actor.id in may_answer(r, _plan(unit, r), able)]
+        return [_short(release) for release in reversed(mine)]
+
+
+def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -> dict[str, Any]:
+    """Return everything about one release, as *actor* sees it."""
+    with store.begin() as unit:
+        release = unit.get(release_id)
+        plan = _plan(unit, release)
+        people = unit.people()
+        able, names = holders(people), {person.id: person.name for person in people}
+        answering = may_answer(release, plan, able)
+        evaluation = unit.evidence_of(release.origin).get("evaluation")
+        facts = evaluation.facts if evaluation else {}
+        line = unit.line(release.subject.model, release.subject.environment)
+        return {
+            **_short(release),
+            "alias": plan.environment.alias,
+            "subject": {**_camel(asdict(release.subject)), "digest": release.subject.digest},
+            "location": release.location,
+            "levels": [
+                _level(release, plan, number, able, names)
+                for number in range(1, len(plan.levels) + 1)
+            ],
+            "mayAnswer": list(answering),
+            "youMayAnswer": actor is not None and actor.id in answering,
+            "whyNot": _why_not(release, plan, actor, answering),
+            "gates": [result.to_document() for result in unit.results_of(release.origin)],
+            "metrics": _metrics(facts),
+            "championVersion": (facts.get("champion") or {}).get("version"),
+            "grant": _grant(unit, keyring, release.id),
+            "line": {"version": line.version, "epoch": line.epoch},
+        }
+
+
+def _plan(unit: UnitOfWork, release: Release) -> Plan:
+    policy, _ = unit.registered("policy", release.subject.policy_digest)
+    return Rulebook.from_document(policy).plan(release.subject.environment, release.tier)
+
+
+def _short(release: Release) -> dict[str, Any]:
+    dag_id, _, run_id = release.origin.partition("/")
+    return {
+        "id": release.id,
+        "state": release.state.value,
+        "tier": release.tier.value,
+        "why": release.why,
+        "model": release.subject.model,
+        "version": release.subject.version,
+        "environment": release.subject.environment,
+        "requester": release.requester,
+        "origin": {"dagId": dag_id, "runId": run_id},
+        "openedAt": release.opened_at,
+        "levelOpenedAt": release.level_opened_at,
+        "round": release.round,
+        "level": release.level,
+    }
+
+
+def _level(
+    release: Release, plan: Plan, number: int, able: Holders, names: dict[str, str]
+) -> dict[str, Any]:
+    level = plan.levels[number - 1]
+    votes = release.votes_at(number)
+    open_now = release.level == number
+    missing = lacking(release, plan, able) if open_now else ()
+    return {
+        "number": number,
+        "name": level.name,
+        "needs": level.sentence(),
+        "state": _level_state(release, level, number, votes),
+        "votes": [_vote(vote, names) for vote in votes],
+        "missing": [
+            {"needs": item.rule.sentence(item.count), "candidates": list(item.candidates)}
+            for item in missing
+        ],
+    }
+
+
+def _level_state(release: Release, level: Level, number: int, votes: tuple[Vote, ...]) -> str:
+    if any(vote.decision.value == "reject" for vote in votes):
+        return "rejected"
+    if release.level == number:
+        return "open"
+    passed = release.level > number or release.state in (State.APPROVED, State.PROMOTED)
+    return "complete" if passed or len(votes) >= sum(r.count for r in level.rules) else "waiting"
+
+
+def _vote(vote: Vote, names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "person": vote.person,
+        "name": names.get(vote.person, vote.person),
+        "decision": vote.decision.value,
+        "reason": vote.reason,
+        "channel": vote.channel,
+        "at": vote.at,
+    }
+
+
+def _why_not(release: Release, plan: Plan, actor: Actor | None, answering: tuple[str, ...]) -> str:
+    if actor is None or actor.id in answering:
+        return ""
+    if release.state is not State.AWAITING_APPROVAL:
+        return f"this release is {release.state}, so there is nothing to answer"
+    if actor.id == release.requester:
+        return "you requested this release: nobody judges own work"
+    if actor.id in release.voters:
+        return "you have already answered this release: one person, one vote"
+    level = plan.levels[release.level - 1]
+    roles = ", ".join(sorted(actor.roles)) or "no role"
+    return f"level {release.level} ({level.name}) needs {level.sentence()}; you hold {roles}"
+
+
+def _metrics(facts: dict[str, Any] | Any) -> list[dict[str, Any]]:
+    if not facts:
+        return []
+    champion = (facts.get("champion") or {}).get("metrics", {})
+    return [
+        {
+            "metric": name,
+            "direction": DIRECTIONS.get(name),
+            "candidate": value,
+            "champion": champion.get(name),
+        }
+        for name, value in sorted(facts["candidate"]["metrics"].items())
+    ]
+
+
+def _grant(unit: UnitOfWork, keyring: Keyring, release_id: str) -> dict[str, Any] | None:
+    stored = unit.grant_of(release_id)
+    if stored is None:
+        return None
+    spent = {
+        "spentBy": stored.spent_by,
+        "spentAt": stamp(stored.spent_at) if stored.spent_at else None,
+    }
+    try:
+        grant = unseal(stored.envelope, keyring.verify)
+    except AirlockError as error:
+        return {"id": stored.grant_id, "valid": False, "why": error.message, **spent}
+    return {
+        "id": grant.id,
+        "valid": True,
+        "sequence": grant.sequence,
+        "issuedAt": stamp(grant.issued_at),
+        "expiresAt": stamp(grant.expires_at),
+        "expectedCurrent": grant.expected_current,
+        "artifactDigest": grant.artifact_digest,
+        **spent,
+    }
+
+
+def _camel(fields: dict[str, Any]) -> dict[str, Any]:
+    def camel(name: str) -> str:
+        first, *rest = name.split("_")
+        return first + "".join(word.title() for word in rest)
+
+    return {camel(name): value for name, value in fields.items()}

@@ -1,0 +1,151 @@
+"""Opening a release from what a run produced (the worker does this).
+
+The worker may be wrong or hostile, so it settles nothing: the policy and the pipeline are read
+from what the deciding process registered, and the decider judges the evidence again before it
+lets any vote count (`airlock.services.deciding`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from airlock.domain.clock import stamp
+from airlock.domain.errors import Refused
+from airlock.domain.opening import Draft, open_release
+from airlock.domain.people import Actor, holders
+from airlock.domain.policy import Plan, Rulebook, Tier
+from airlock.domain.promoting import supersede
+from airlock.domain.release import Release, State, Subject
+from airlock.gates import build
+from airlock.ports import Candidate, Store, UnitOfWork
+
+Outcome = Literal["opened", "approved", "blocked", "kept"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came of a request: the release, or why there is none."""
+
+    outcome: Outcome
+    release: Release | None
+    message: str
+
+
+def request_release(
+    store: Store, policy_digest: str, origin: str, when_open: str, actor: Actor
+) -> Opened:
+    """Open the release of a run; asked again, give the same answer.
+
+    Raises:
+        Refused: if nothing was measured, the policy or pipeline is not registered, the policy is
+            newer than the run it would judge, or it could never be satisfied.
+    """
+    with store.begin() as unit:
+        known = unit.by_origin(origin)
+        if known is not None:
+            return _answer(known)
+        candidate = _candidate(unit, origin)
+        plan, document = _plan(unit, candidate, policy_digest)
+        occupying = unit.occupying(candidate.model, candidate.environment)
+        if occupying is not None and when_open != "supersede":
+            return Opened("kept", None, _kept(candidate, occupying))
+        if occupying is not None:
+            _supersede(unit, occupying.id, origin, actor)
+        release = _open(unit, candidate, plan, document, policy_digest, actor)
+        unit.commit()
+        return _answer(release)
+
+
+def _open(
+    unit: UnitOfWork,
+    candidate: Candidate,
+    plan: Plan,
+    document: Mapping[str, Any],
+    policy_digest: str,
+    actor: Actor,
+) -> Release:
+    story = open_release(
+        Draft(
+            id=f"rel-{secrets.token_hex(5)}",
+            origin=candidate.origin,
+            subject=_subject(candidate, policy_digest),
+            location=candidate.location,
+            requester=candidate.requester,
+        ),
+        plan,
+        unit.results_of(candidate.origin),
+        [build(gate).key for gate in document["spec"]["gates"]],
+        holders(unit.people()),
+        actor,
+        stamp(unit.now()),
+    )
+    release = unit.record(story)
+    unit.post("settle", f"{release.id}/settle", {"release": release.id})
+    unit.post("note", f"{release.id}/note/opened", {"release": release.id})
+    return release
+
+
+def _candidate(unit: UnitOfWork, origin: str) -> Candidate:
+    candidate = unit.candidate(origin)
+    if candidate is None:
+        raise Refused(
+            f"run {origin} has no candidate: nothing was trained and registered",
+            next_step="Look at the training task of this run.",
+        )
+    return candidate
+
+
+def _plan(
+    unit: UnitOfWork, candidate: Candidate, policy_digest: str
+) -> tuple[Plan, Mapping[str, Any]]:
+    document, _ = unit.registered("pipeline", candidate.pipeline_digest)
+    policy, registered_at = unit.registered("policy", policy_digest)
+    if stamp(registered_at) > candidate.started_at:
+        raise Refused(
+            f"the policy in force was registered at {stamp(registered_at)}, after this run began "
+            f"at {candidate.started_at}: a policy cannot judge what it did not foresee",
+            next_step="Run the pipeline again under the new policy.",
+        )
+    rulebook = Rulebook.from_document(policy)
+    raised = Tier(candidate.raised_to) if candidate.raised_to else None
+    tier = rulebook.tier(document["spec"]["risk"], raised)
+    return rulebook.plan(candidate.environment, tier), document
+
+
+def _subject(candidate: Candidate, policy_digest: str) -> Subject:
+    return Subject(
+        model=candidate.model,
+        version=candidate.version,
+        artifact_digest=candidate.artifact_digest,
+        data_digest=candidate.data_digest,
+        code_commit=candidate.code_commit,
+        pipeline_digest=candidate.pipeline_digest,
+        policy_digest=policy_digest,
+        environment=candidate.environment,
+    )
+
+
+def _supersede(unit: UnitOfWork, release_id: str, by: str, actor: Actor) -> None:
+    old = unit.lock(release_id)
+    unit.record(supersede(old, actor, by, stamp(unit.now())))
+    unit.post("wake", f"{old.id}/wake/superseded", {"release": old.id})
+    unit.post("note", f"{old.id}/note/superseded", {"release": old.id})
+
+
+def _kept(candidate: Candidate, occupying: Release) -> str:
+    return (
+        f"{candidate.model} version {candidate.version} is registered and measured, but release "
+        f"{occupying.id} (version {occupying.subject.version}) is still {occupying.state} for "
+        f"{candidate.environment}; whenReleaseOpen is keep, so no release was opened"
+    )
+
+
+def _answer(release: Release) -> Opened:
+    if release.state is State.BLOCKED:
+        return Opened("blocked", release, release.why)
+    if release.state is State.AWAITING_APPROVAL:
+        return Opened("opened", release, f"release {release.id} waits at level {release.level}")
+    return Opened("approved", release, f"release {release.id} is {release.state}")

@@ -1,0 +1,256 @@
+"""What one pipeline run does before it asks for a release: pin, validate, train, evaluate, collect.
+
+Rules:
+* Each step is a plain function that can be tried again; nothing is registered before `collect`.
+* A run keeps the pipeline it started with: a step under another digest is refused.
+* The model measured, the model registered and the model of the evidence are the same bytes:
+  every step takes the digest of the folder anew.
+* The champion is the version Airlock itself has promoted, not what an alias in MLflow says, and
+  its bytes are those that were approved.
+* A step that fails leaves what came before it; only `collect` makes a candidate.
+
+It judges nothing: the gates do, on the evidence stored here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.domain.digest import folder_manifest, manifest_digest, short
+from airlock.domain.errors import Conflict, Refused, Unreachable
+from airlock.domain.recipe import Recipe
+from airlock.ports import Bench, Candidate, Store, Trained
+from airlock.services import evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run: who asked for what. `origin` is `dag_id/run_id`."""
+
+    origin: str
+    recipe: Recipe
+    requester: str
+    reason: str = ""
+    since: date | None = None
+    until: date | None = None
+    raised_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which code and which libraries the run uses."""
+
+    code_commit: str
+    lock_digest: str
+
+
+def pin(store: Store, bench: Bench, job: Job, policy: str) -> dict[str, Any]:
+    """Pin the rows of the run's window and note the pipeline and the time.
+
+    Raises:
+        Unreachable: while the policy or the pipeline on disk is not registered yet.
+    """
+    with store.begin() as work:
+        for kind, digest in (("policy", policy), ("pipeline", job.recipe.digest)):
+            _registered(work, kind, digest)
+        started = stamp(work.now())
+    profile = bench.pin(job.recipe, job.since, job.until)
+    evidence.submit(store, job.origin, "data-profile", profile["digest"], profile)
+    return {
+        "data": profile["digest"],
+        "rows": profile["rows"],
+        "window": profile["window"],
+        "pipeline": job.recipe.digest,
+        "policy": policy,
+        "startedAt": started,
+    }
+
+
+def _registered(work: Any, kind: str, digest: str) -> None:
+    try:
+        work.registered(kind, digest)
+    except Refused as error:
+        raise Unreachable(
+            f"the {kind} {short(digest)} on disk is not registered yet",
+            next_step="`airlock deliver` registers what is in the files; see that it runs.",
+        ) from error
+
+
+def validate(store: Store, bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the pinned rows against the model's own suite. A failed check is no error here."""
+    _same_pipeline(job, pinned)
+    facts, docs = bench.validate(job.recipe, pinned["data"])
+    evidence.submit(store, job.origin, "data-validation", pinned["data"], facts)
+    found = {key: facts[key] for key in ("success", "evaluated", "successful", "rows")}
+    return {**found, "docs": str(docs)}
+
+
+def train(bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """Train a candidate and say where its folder is and what its digest is."""
+    _same_pipeline(job, pinned)
+    trained = bench.train(job.recipe, pinned["data"])
+    return {
+        "folder": str(trained.folder),
+        "artifact": trained.artifact_digest,
+        "params": dict(trained.params),
+        "metrics": dict(trained.metrics),
+        "seconds": trained.seconds,
+        "peakMb": trained.peak_mb,
+    }
+
+
+def evaluate(
+    store: Store, bench: Bench, job: Job, pinned: Mapping[str, Any], trained: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Measure candidate and champion on the same held-out rows."""
+    _same_pipeline(job, pinned)
+    candidate = _candidate_folder(trained)
+    champion = _champion(store, bench, job.recipe)
+    facts, comparison, predictions = bench.evaluate(job.recipe, pinned["data"], candidate, champion)
+    evidence.submit(store, job.origin, "evaluation", trained["artifact"], facts)
+    evidence.submit(store, job.origin, "comparison", trained["artifact"], comparison)
+    return {
+        "rows": facts["rows"],
+        "candidate": facts["candidate"]["metrics"],
+        "champion": facts["champion"] and facts["champion"]["metrics"],
+        "championVersion": champion and champion[0],
+        "predictions": str(predictions),
+    }
+
+
+def collect(
+    store: Store,
+    bench: Bench,
+    job: Job,
+    origin: Origin,
+    pinned: Mapping[str, Any],
+    trained: Mapping[str, Any],
+    files: Mapping[str, str],
+) -> dict[str, Any]:
+    """Measure what is left, register the model version and make it the run's candidate."""
+    _same_pipeline(job, pinned)
+    folder = _candidate_folder(trained)
+    artifact = str(trained["artifact"])
+    latency = bench.latency(job.recipe, pinned["data"], folder)
+    evidence.submit(store, job.origin, "latency", artifact, latency)
+    evidence.submit(store, job.origin, "artifact-format", artifact, bench.formats(folder))
+    collected = _about(store, job.origin, str(pinned["data"]), artifact)
+    tags = {
+        "origin": job.origin,
+        "requester": job.requester,
+        "reason": job.reason,
+        "data_digest": pinned["data"],
+        "code_commit": origin.code_commit,
+        "lock_digest": origin.lock_digest,
+    }
+    recorded = bench.record(
+        job.recipe,
+        _trained(trained),
+        tags,
+        collected,
+        {name: Path(path) for name, path in files.items()},
+    )
+    if recorded.artifact_digest != artifact:
+        raise Conflict(
+            f"run {job.origin} has already registered version {recorded.version} with other "
+            f"bytes: {short(recorded.artifact_digest)}, this model is {short(artifact)}",
+            next_step="Start a new run instead of clearing the training of this one.",
+        )
+    candidate = Candidate(
+        origin=job.origin,
+        model=job.recipe.name,
+        version=recorded.version,
+        run_id=recorded.run_id,
+        location=recorded.location,
+        artifact_digest=artifact,
+        data_digest=pinned["data"],
+        code_commit=origin.code_commit,
+        pipeline_digest=job.recipe.digest,
+        requester=job.requester,
+        environment=job.recipe.environment,
+        raised_to=job.raised_to,
+        started_at=pinned["startedAt"],
+    )
+    with store.begin() as work:
+        work.put_candidate(candidate)
+        work.commit()
+    return {
+        "model": candidate.model,
+        "version": candidate.version,
+        "mlflowRun": candidate.run_id,
+        "artifact": artifact,
+        "evidence": sorted(collected),
+    }
+
+
+def _about(store: Store, origin: str, data: str, artifact: str) -> dict[str, Mapping[str, Any]]:
+    """Tie what was found about the data to the model trained on it; return all facts by kind."""
+    with store.begin() as work:
+        found = work.evidence_of(origin)
+    for kind, one in found.items():
+        if one.artifact_digest == data:
+            evidence.submit(store, origin, kind, artifact, one.facts)
+        elif one.artifact_digest != artifact:
+            raise Conflict(
+                f"the evidence {kind} of {origin} is about {short(one.artifact_digest)}, "
+                f"but this run trained {short(artifact)} on {short(data)}",
+                next_step="Clear the task that collects it, or start a new run.",
+            )
+    return {kind: one.facts for kind, one in found.items()}
+
+
+def _same_pipeline(job: Job, pinned: Mapping[str, Any]) -> None:
+    if pinned["pipeline"] != job.recipe.digest:
+        raise Refused(
+            f"the pipeline {job.recipe.name} changed during the run: it began with "
+            f"{short(pinned['pipeline'])}, the file now is {short(job.recipe.digest)}",
+            next_step="Start a new run; one run has one pipeline.",
+        )
+
+
+def _candidate_folder(trained: Mapping[str, Any]) -> Path:
+    folder = Path(trained["folder"])
+    if not folder.is_dir():
+        raise Unreachable(
+            f"the model folder {folder} is not on this machine",
+            next_step="Clear the task train of this run; its model is made again.",
+        )
+    _check(folder, str(trained["artifact"]), "the candidate")
+    return folder
+
+
+def _check(folder: Path, expected: str, what: str) -> None:
+    found = manifest_digest(folder_manifest(folder))
+    if found != expected:
+        raise Conflict(
+            f"{what} was changed: expected {short(expected)}, found {short(found)} in {folder}",
+            next_step="Find out who writes there, then start a new run.",
+        )
+
+
+def _champion(store: Store, bench: Bench, recipe: Recipe) -> tuple[str, Path] | None:
+    with store.begin() as work:
+        line = work.line(recipe.name, recipe.environment)
+        release = work.get(line.release) if line.release else None
+    if line.version is None:
+        return None
+    folder = bench.champion(recipe.name, line.version)
+    if release is not None:
+        _check(folder, release.subject.artifact_digest, f"the champion, version {line.version},")
+    return line.version, folder
+
+
+def _trained(document: Mapping[str, Any]) -> Trained:
+    return Trained(
+        folder=Path(document["folder"]),
+        artifact_digest=str(document["artifact"]),
+        params=document["params"],
+        metrics=document["metrics"],
+        seconds=float(document["seconds"]),
+        peak_mb=int(document["peakMb"]),
+    )

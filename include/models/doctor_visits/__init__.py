@@ -1,0 +1,1 @@
+"""Visits to a doctor: the low-risk example."""

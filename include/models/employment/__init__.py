@@ -1,0 +1,1 @@
+"""Employment in Massachusetts: the high-risk example."""

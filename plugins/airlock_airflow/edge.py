@@ -1,0 +1,118 @@
+"""Between Airlock and a task of Airflow: settings in, errors out.
+
+Rules:
+* A refusal or bad input fails the task at once; trying again would give the same answer.
+* Whatever was unreachable, and every accident nobody foresaw, is retried as the DAG says.
+* A task has the rights of a worker: it cannot vote and cannot sign.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airlock.domain.errors import AirlockError, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from airlock.bootstrap import Airlock
+    from airlock.config.settings import Settings
+    from airlock.domain.people import Actor
+    from airlock.domain.recipe import Recipe
+    from airlock.ports import Bench
+    from airlock.services.running import Origin
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    from airlock.config.settings import Settings
+
+    return Settings.from_environment(os.environ, Path.cwd())
+
+
+@cache
+def airlock() -> Airlock:
+    """Return Airlock with the rights of a worker, made once per process."""
+    from airlock import bootstrap
+
+    return bootstrap.worker(settings())
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn Airlock's errors into what Airflow understands: fail now, or try again."""
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    try:
+        yield
+    except Unreachable as error:
+        raise AirflowException(f"could not tell: {said(error)}") from error
+    except Refused as error:
+        raise AirflowFailException(f"refused: {said(error)}") from error
+    except AirlockError as error:
+        raise AirflowFailException(said(error)) from error
+
+
+def skip(why: str) -> NoReturn:
+    """Skip the task: there is nothing for it to do."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    raise AirflowSkipException(why)
+
+
+def fail(why: str) -> NoReturn:
+    """Fail the task for good: trying again would give the same answer."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    raise AirflowFailException(why)
+
+
+def said(error: AirlockError) -> str:
+    """Return an error as one line, with what to do about it."""
+    return " ".join(f"{error.message}. {error.next_step}".split()).removesuffix(" .")
+
+
+def origin(context: Mapping[str, Any]) -> str:
+    """Return what names this DAG run in Airlock."""
+    run = context["dag_run"]
+    return f"{run.dag_id}/{run.run_id}"
+
+
+def requester(context: Mapping[str, Any], owner: str) -> str:
+    """Return who asks: whoever triggered the run, or the pipeline's owner if nobody did."""
+    return getattr(context["dag_run"], "triggering_user_name", None) or owner
+
+
+def actor(context: Mapping[str, Any]) -> Actor:
+    """Return the task as an actor: never a person, so it can never vote."""
+    from airlock.domain.people import Actor, Channel
+
+    run = context["dag_run"]
+    return Actor.system(f"dag/{run.dag_id}", Channel.DAG)
+
+
+@cache
+def bench() -> Bench:
+    """Return where models are trained and measured."""
+    from airlock.entrypoints.workbench import Workbench
+
+    made = airlock()
+    scratch = settings().home / "work"
+    return Workbench(settings().root, scratch, made.data, made.lab, made.registry)
+
+
+def code_of(recipe: Recipe) -> Origin:
+    """Return which code and which libraries this run uses."""
+    from airlock.adapters.git_code import commit
+    from airlock.domain.digest import file_digest
+    from airlock.services.running import Origin
+
+    root = settings().root
+    return Origin(
+        code_commit=commit(root, recipe.folder, settings().code_commit or ""),
+        lock_digest=file_digest(root / "requirements.txt"),
+    )

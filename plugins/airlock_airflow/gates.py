@@ -1,0 +1,108 @@
+"""Gates as tasks: judge the evidence of this DAG run, store the result, stop what fails.
+
+A gate that says no, and a gate that cannot tell, both fail their task at once with the measured
+number, the threshold and n in one line. The release is blocked by the stored result, not by the
+colour of the task: marking the task as success changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseOperator
+
+from airlock.gates import BY_NAME, build
+from airlock_airflow import edge
+
+
+class GateOperator(BaseOperator):
+    """Judge with one gate of Airlock.
+
+    :param gate: the gate as a pipeline writes it, for example
+        `{"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.8}`.
+    """
+
+    ui_color = "#fff4e0"
+
+    def __init__(self, *, gate: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.gate = dict(gate)
+        if self.gate.get("gate") not in BY_NAME:
+            known = ", ".join(sorted(BY_NAME))
+            raise ValueError(f"gate must be one of {known}, found {self.gate.get('gate')!r}")
+        self.gate_key = build(self.gate).key  # refuses options that cannot be
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Judge; the result is stored whatever it says."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from airlock.services import evidence
+
+        with edge.translated():
+            store = edge.airlock().store
+            result = evidence.judge(store, edge.origin(context), build(self.gate))
+        line = f"{result.key} {result.verdict}: {result.message}"
+        if not result.verdict.opens:
+            raise AirflowFailException(line)
+        self.log.info("%s", line)
+        return result.to_document()
+
+
+class _NamedGateOperator(GateOperator):
+    """A gate with its options as keyword arguments."""
+
+    gate_name: ClassVar[str] = ""
+
+    def __init__(self, **kwargs: Any) -> None:
+        options = {name: kwargs.pop(name) for name in self._options() if name in kwargs}
+        super().__init__(gate={"gate": self.gate_name, **options}, **kwargs)
+
+    @classmethod
+    def _options(cls) -> tuple[str, ...]:
+        return tuple(BY_NAME[cls.gate_name].__dataclass_fields__)
+
+
+class MetricsThresholdGateOperator(_NamedGateOperator):
+    """Is the candidate good enough on its own?
+
+    :param metric: a metric of the held-out rows, for example `roc_auc`.
+    :param threshold: at least this, or at most this for metrics where less is better.
+    """
+
+    gate_name = "metrics-threshold"
+
+
+class PerformanceRegressionGateOperator(_NamedGateOperator):
+    """Is the candidate no worse than the champion on the same rows?
+
+    :param metric: the metric compared.
+    :param margin: how much worse is still acceptable.
+    :param confidence: of the one-sided bound, 0.95 unless told.
+    """
+
+    gate_name = "performance-regression"
+
+
+class LatencyGateOperator(_NamedGateOperator):
+    """Does one prediction come back in time?
+
+    :param p95_ms: the 95th percentile of single-row predictions stays within this.
+    """
+
+    gate_name = "latency"
+
+
+class DataValidationGateOperator(_NamedGateOperator):
+    """Does every expectation of the model's suite hold on the pinned data?"""
+
+    gate_name = "data-validation"
+
+
+class ArtifactFormatGateOperator(_NamedGateOperator):
+    """Is every file of the artifact in a format that runs no code when it is loaded?
+
+    :param allowed: the model formats that are accepted; all safe ones unless told.
+    """
+
+    gate_name = "artifact-format"

@@ -1,0 +1,176 @@
+"""A pipeline's DAG, built from its YAML. Nothing is computed here, and nothing heavy imported.
+
+    pin_data -> validate_data -> train -> evaluate -> collect_evidence -> gates.* ->
+    request_release -> approval.level_* -> promote -> outcome
+
+Rules:
+* A run may wait for people for days: no run time-out, and so many runs may be active that a
+  waiting release never blocks the next training.
+* Retries are for accidents; a refusal is never tried again.
+* There is a task for every level any tier at or above the declared one has, because a person may
+  raise the tier of a run. A level that is not needed skips itself.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetAny,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    Param,
+    TaskGroup,
+    XComArg,
+)
+
+from airlock.domain.recipe import Recipe
+from airlock_airflow.gates import GateOperator
+from airlock_airflow.guide import guide
+from airlock_airflow.releasing import release_task_group
+from airlock_airflow.steps import StepOperator
+
+if TYPE_CHECKING:
+    from airlock.config.load import PipelineConfig
+    from airlock.domain.policy import Level, Rulebook, Tier
+
+#: Far below what a month of nightly runs with nobody answering needs.
+ACTIVE_RUNS = 200
+_RETRY = {"retries": 2, "retry_delay": timedelta(seconds=10)}
+_GRACE = timedelta(minutes=10)
+
+
+def build(config: PipelineConfig, rulebook: Rulebook) -> DAG:
+    """Return the DAG of one pipeline under the rule book on disk."""
+    recipe = Recipe(config.document)
+    tier = rulebook.tier(config.document["spec"]["risk"])
+    levels = _levels(rulebook, recipe.environment, tier)
+    with DAG(
+        dag_id=config.name,
+        description=config.model.metadata.description or f"Train and release {config.name}",
+        schedule=_schedule(config),
+        catchup=False,
+        max_active_runs=ACTIVE_RUNS,
+        tags=["airlock", f"tier:{tier.value}"],
+        doc_md=guide(config, tier, levels),
+        params=_params(tier),
+        default_args={"owner": config.owner, **_RETRY},
+        is_paused_upon_creation=False,
+    ) as dag:
+        collected = _steps(recipe)
+        with TaskGroup(group_id="gates") as gates:
+            for gate in recipe.gates:
+                GateOperator(task_id=_safe(gate), gate=gate)
+        names = [level.name for level in levels]
+        collected >> gates >> release_task_group(pipeline=recipe.name, levels=names)
+    return dag
+
+
+def _steps(recipe: Recipe) -> StepOperator:
+    def step(task_id: str, name: Any, budget: str = "", **inputs: Any) -> XComArg:
+        limit = timedelta(seconds=recipe.budget(budget).seconds) if budget else timedelta()
+        return XComArg(
+            StepOperator(
+                task_id=task_id,
+                step=name,
+                pipeline=recipe.name,
+                inputs=inputs,
+                execution_timeout=limit + _GRACE,
+            )
+        )
+
+    pinned = step("pin_data", "pin")
+    validated = step("validate_data", "validate", "validate", pinned=pinned)
+    trained = step("train", "train", "train", pinned=pinned)
+    evaluated = step("evaluate", "evaluate", "evaluate", pinned=pinned, trained=trained)
+    collected = step(
+        "collect_evidence",
+        "collect",
+        "evaluate",
+        pinned=pinned,
+        trained=trained,
+        validated=validated,
+        evaluated=evaluated,
+    )
+    validated.operator >> trained.operator
+    operator: StepOperator = collected.operator
+    return operator
+
+
+def _levels(rulebook: Rulebook, environment: str, declared: Tier) -> tuple[Level, ...]:
+    """Return the longest list of levels a run of this pipeline can need."""
+    if not rulebook.environment(environment).people:
+        return ()
+    tiers = [tier for tier in type(declared) if tier.rank >= declared.rank]
+    own = rulebook.levels(declared)
+    longest = max((rulebook.levels(tier) for tier in tiers), key=len)
+    return own + longest[len(own) :]
+
+
+def _schedule(config: PipelineConfig) -> Any:
+    triggers = config.spec.triggers
+    kinds = {"drift": triggers.on_drift, "commit": triggers.on_commit}
+    events = [
+        Asset(name=f"airlock/{kind}/{config.name}", uri=f"airlock://{kind}/{config.name}")
+        for kind, wanted in kinds.items()
+        if wanted
+    ]
+    cron = None
+    if triggers.cron:
+        # With a start date Airflow would make up for the last missed time at once, catchup or not.
+        cron = CronTriggerTimetable(triggers.cron, timezone="UTC", run_immediately=False)
+    if not events:
+        return cron
+    any_event = events[0] if len(events) == 1 else AssetAny(*events)
+    if cron is None:
+        return any_event
+    return AssetOrTimeSchedule(timetable=cron, assets=any_event)
+
+
+def _params(tier: Tier) -> dict[str, Param]:
+    higher = [one.value for one in type(tier) if one.rank > 0]
+    return {
+        "since": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Data from",
+            description="First day of the data window; empty: from the beginning.",
+        ),
+        "until": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Data until",
+            description="Last day of the data window; empty: all there is.",
+        ),
+        "reason": Param(
+            "",
+            type="string",
+            maxLength=500,
+            title="Reason",
+            description="Why this run; kept with the model version.",
+        ),
+        "raise_tier": Param(
+            "",
+            type="string",
+            enum=["", *higher],
+            title="Raise the risk tier",
+            description=f"The declared facts make it {tier.value}. A person can only raise it.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Train and measure, but ask for no release.",
+        ),
+    }
+
+
+def _safe(gate: Any) -> str:
+    parts = (str(gate["gate"]), str(gate.get("metric", "")))
+    return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(part for part in parts if part))

@@ -1,0 +1,196 @@
+"""From measured to promoted: the tasks that ask Airlock and carry out what it says.
+
+Rules:
+* Airlock's own database is asked each time. No task trusts another task's colour, an event's
+  payload or an XCom, so marking a task as success promotes nothing.
+* A no of a person is an answer, not a crash: the level's task succeeds and says "rejected", what
+  comes after is skipped, and the run ends as "refused".
+* Every task can be tried again at any point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, TaskGroup
+
+from airlock_airflow import approving, edge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airlock.domain.release import Release
+
+REQUEST, PROMOTE, OUTCOME = "request_release", "promote", "outcome"
+
+
+class RequestReleaseOperator(BaseOperator):
+    """Ask Airlock to open a release for what this run has measured.
+
+    :param pipeline: the name of the pipeline; its DAG run's candidate is released.
+    """
+
+    ui_color = "#e6f4ea"
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**{"trigger_rule": "all_done", **kwargs})
+        self.pipeline = pipeline
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Open the release, once per run.
+
+        Raises:
+            AirflowFailException: "refused: ..." if the gates block it; the release is recorded.
+            AirflowSkipException: if nothing was measured, so that there is nothing to ask for.
+        """
+        from airlock.services import requesting
+        from airlock_airflow.steps import recipe_of
+
+        origin = edge.origin(context)
+        with edge.translated():
+            airlock = edge.airlock()
+            with airlock.store.begin() as work:
+                candidate = work.candidate(origin)
+            if candidate is None:
+                edge.skip("nothing was registered in this run, so there is nothing to release")
+            if context["params"].get("dry_run"):
+                return approving.answer(
+                    "measured", candidate.version, "dry run: measured, not released"
+                )
+            opened = requesting.request_release(
+                airlock.store,
+                airlock.rulebook.digest,
+                origin,
+                recipe_of(self.pipeline).when_open,
+                edge.actor(context),
+            )
+        if opened.outcome == "blocked":
+            edge.fail(f"refused: {opened.message}")
+        self.log.info("%s", opened.message)
+        return approving.answer(
+            opened.outcome,
+            candidate.version,
+            opened.message,
+            opened.release.id if opened.release else None,
+        )
+
+
+class PromoteModelOperator(BaseOperator):
+    """Promote an approved release, in exactly one promotion however often it is tried.
+
+    :param release: the release's id; by default the release this DAG run has opened.
+    """
+
+    template_fields = ("release",)
+    ui_color = "#e6f4ea"
+
+    def __init__(self, *, release: str = "", **kwargs: Any) -> None:
+        super().__init__(**{"trigger_rule": "none_failed", **kwargs})
+        self.release = release
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask Airlock. Without every vote this fails, whatever the tasks before look like."""
+        from dataclasses import asdict
+
+        from airlock.domain.errors import Unreachable
+        from airlock.domain.release import State
+        from airlock.services import promoting
+
+        with edge.translated():
+            airlock = edge.airlock()
+            release = _get(self.release) if self.release else approving.release_of(context)
+            if not self.release and release.state in _ENDED:
+                edge.skip(f"refused: release {release.id} is {release.state} ({release.why})")
+            if release.state is State.REQUESTED:
+                raise Unreachable(f"release {release.id} is not settled yet")
+            promotion = promoting.promote(
+                airlock.store,
+                airlock.keyring,
+                airlock.registry,
+                release.id,
+                f"{edge.origin(context)}/{context['ti'].task_id}",
+                edge.actor(context),
+            )
+        return asdict(promotion)
+
+
+class OutcomeOperator(BaseOperator):
+    """Say in one word how the run ended, and fail the run only if something failed.
+
+    The words: promoted, refused, kept, measured, failed.
+    """
+
+    ui_color = "#f1f3f4"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"trigger_rule": "all_done", **kwargs})
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the release and the states of this run's tasks."""
+        ti = context["ti"]
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
+        failed = sorted(name for name, state in states.items() if state in _FAILED)
+        asked = ti.xcom_pull(task_ids=REQUEST) or {}
+        with edge.translated(), edge.airlock().store.begin() as work:
+            release = work.by_origin(edge.origin(context))
+        told = outcome(release, asked, failed)
+        if told["outcome"] == "failed" or (failed and told["outcome"] != "promoted"):
+            ti.xcom_push(key="return_value", value=told)
+            edge.fail(f"{told['outcome']}: {told['why']}")
+        return told
+
+
+def outcome(
+    release: Release | None, asked: Mapping[str, Any], failed: Sequence[str]
+) -> dict[str, Any]:
+    """Return the word for the end of a run, the release and why."""
+    if release is None:
+        word = "failed" if failed or not asked else str(asked["outcome"])
+        why = f"these tasks failed: {', '.join(failed)}" if failed else str(asked.get("why", ""))
+        return {"outcome": word, "release": None, "why": why or "nothing was released"}
+    word = _WORDS.get(release.state.value, "failed")
+    why = release.why
+    if word == "failed":
+        why = f"release {release.id} is still {release.state}, but the run is over"
+    return {"outcome": word, "release": release.id, "why": why}
+
+
+_WORDS = {
+    "PROMOTED": "promoted",
+    "BLOCKED": "refused",
+    "REJECTED": "refused",
+    "WITHDRAWN": "refused",
+    "SUPERSEDED": "refused",
+}
+_ENDED = ("BLOCKED", "REJECTED", "WITHDRAWN", "SUPERSEDED")
+_FAILED = ("failed", "upstream_failed")
+
+
+def release_task_group(
+    *, pipeline: str, levels: Sequence[str], group_id: str = "release", **kwargs: Any
+) -> TaskGroup:
+    """Return a task group that asks for a release, waits for every level and promotes.
+
+    :param pipeline: the name of the pipeline in include/pipelines.
+    :param levels: the names of the levels, in order; levels a tier does not need skip themselves.
+    """
+    with TaskGroup(group_id=group_id, prefix_group_id=False, **kwargs) as group:
+        before: BaseOperator = RequestReleaseOperator(task_id=REQUEST, pipeline=pipeline)
+        if levels:
+            with TaskGroup(group_id="approval"):
+                for number, name in enumerate(levels, 1):
+                    level = approving.ApprovalGateOperator(
+                        task_id=f"level_{number}",
+                        task_display_name=f"Level {number}: {name}",
+                        level=number,
+                    )
+                    before >> level
+                    before = level
+        before >> PromoteModelOperator(task_id=PROMOTE) >> OutcomeOperator(task_id=OUTCOME)
+    return group
+
+
+def _get(release_id: str) -> Release:
+    with edge.airlock().store.begin() as work:
+        return work.get(release_id)

@@ -1,0 +1,150 @@
+"""The steps of a pipeline run as tasks: pin, validate, train, evaluate, collect.
+
+What a step does is in `airlock.services.running`. The operator finds out which run this is, who
+asked for it and for which window, and hands that over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from airflow.sdk import BaseOperator
+
+from airlock_airflow import edge
+
+if TYPE_CHECKING:
+    from airlock.domain.recipe import Recipe
+    from airlock.services.running import Job
+
+Step = Literal["pin", "validate", "train", "evaluate", "collect"]
+STEPS: tuple[str, ...] = get_args(Step)
+
+
+class StepOperator(BaseOperator):
+    """Run one step of a pipeline.
+
+    A refusal (bad data, a script that raises) fails the task at once. What was unreachable is
+    tried again as `retries` says.
+
+    :param step: pin, validate, train, evaluate or collect.
+    :param pipeline: the name of a pipeline in include/pipelines.
+    :param inputs: the results of the steps before: `pinned` for all but pin, `trained` for
+        evaluate and collect, `validated` and `evaluated` for collect.
+    """
+
+    template_fields = ("inputs",)
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self, *, step: Step, pipeline: str, inputs: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if step not in STEPS:
+            raise ValueError(f"step must be one of {', '.join(STEPS)}, found {step!r}")
+        self.step = step
+        self.pipeline = pipeline
+        self.inputs = dict(inputs or {})
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the step; what it returns is the input of later steps."""
+        with edge.translated():
+            job = job_of(self.pipeline, context)
+            return _RUN[self.step](job, self.inputs)
+
+
+def job_of(pipeline: str, context: Mapping[str, Any]) -> Job:
+    """Return what this DAG run is to do."""
+    from airlock.services.running import Job
+
+    recipe = recipe_of(pipeline)
+    params = context["params"]
+    return Job(
+        origin=edge.origin(context),
+        recipe=recipe,
+        requester=edge.requester(context, recipe.owner),
+        reason=str(params.get("reason") or ""),
+        since=_day(params.get("since")),
+        until=_day(params.get("until")) or _end(context, recipe),
+        raised_to=params.get("raise_tier") or None,
+    )
+
+
+def recipe_of(pipeline: str) -> Recipe:
+    """Return the recipe in the file as it is now; the steps compare it with the run's first."""
+    from airlock.config.load import load_pipelines
+    from airlock.domain.errors import Refused
+    from airlock.domain.recipe import Recipe
+
+    settings = edge.settings()
+    found = load_pipelines(settings.config_dir, settings.root).get(pipeline)
+    if found is None:
+        raise Refused(
+            f"there is no valid pipeline {pipeline!r} in {settings.config_dir}/pipelines",
+            next_step="`airlock policy check` says what is wrong with the files.",
+        )
+    return Recipe(found.document)
+
+
+def _day(text: Any) -> date | None:
+    return date.fromisoformat(str(text)[:10]) if text else None
+
+
+def _end(context: Mapping[str, Any], recipe: Recipe) -> date | None:
+    """Return the last day of a scheduled run's window; data without a time has no window."""
+    logical = context["dag_run"].logical_date
+    return logical.date() if logical and recipe.time_column else None
+
+
+def _pin(job: Job, _inputs: Mapping[str, Any]) -> dict[str, Any]:
+    from airlock.services import running
+
+    airlock = edge.airlock()
+    return running.pin(airlock.store, edge.bench(), job, airlock.rulebook.digest)
+
+
+def _validate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    from airlock.services import running
+
+    return running.validate(edge.airlock().store, edge.bench(), job, inputs["pinned"])
+
+
+def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    from airlock.services import running
+
+    return running.train(edge.bench(), job, inputs["pinned"])
+
+
+def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    from airlock.services import running
+
+    store = edge.airlock().store
+    return running.evaluate(store, edge.bench(), job, inputs["pinned"], inputs["trained"])
+
+
+def _collect(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    from airlock.services import running
+
+    files = {
+        "data-docs": inputs["validated"]["docs"],
+        "evidence": inputs["evaluated"]["predictions"],
+    }
+    return running.collect(
+        edge.airlock().store,
+        edge.bench(),
+        job,
+        edge.code_of(job.recipe),
+        inputs["pinned"],
+        inputs["trained"],
+        files,
+    )
+
+
+_RUN: dict[str, Callable[[Job, Mapping[str, Any]], dict[str, Any]]] = {
+    "pin": _pin,
+    "validate": _validate,
+    "train": _train,
+    "evaluate": _evaluate,
+    "collect": _collect,
+}

@@ -1,0 +1,268 @@
+"""A whole second platform for tests, driven as users drive it: through Airflow's REST API."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from airlock.adapters.embedded import session
+from airlock.adapters.embedded.components import Component, airlock_environment
+from airlock.adapters.embedded.launch import Launch, down
+from airlock.adapters.embedded.platform import Health, Options, Platform
+from airlock.adapters.embedded.postgres import free_port
+from airlock.adapters.embedded.site import HEALTH_PORT_OFFSET
+from airlock.adapters.embedded.supervisor import base_environment
+from airlock.adapters.sql_migrations import upgrade
+from airlock.entrypoints.progress import Steps
+
+FINAL = ("success", "failed")
+
+
+class AirflowAPI:
+    """A small client of Airflow's REST API, as one logged-in user."""
+
+    def __init__(self, url: str, users: dict[str, str]) -> None:
+        self.url = url
+        self.users = users
+        self._clients: dict[str, httpx.Client] = {}
+
+    def login(self, user: str) -> str:
+        """Return a token for *user*."""
+        answer = httpx.post(
+            f"{self.url}/auth/token",
+            json={"username": user, "password": self.users[user]},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+    def as_user(self, user: str = "admin") -> httpx.Client:
+        """Return an HTTP client logged in as *user*; statuses are not checked."""
+        if user not in self._clients:
+            headers = {"Authorization": f"Bearer {self.login(user)}"}
+            self._clients[user] = httpx.Client(base_url=self.url, headers=headers, timeout=60)
+        return self._clients[user]
+
+    def get(self, path: str, *, user: str = "admin", **parameters: Any) -> Any:
+        """GET a path below /api/v2 and return its JSON."""
+        answer = self.as_user(user).get(f"/api/v2/{path}", params=parameters)
+        answer.raise_for_status()
+        return answer.json()
+
+    def patch(self, path: str, body: dict[str, Any], *, user: str = "admin") -> httpx.Response:
+        """PATCH a path below /api/v2; the caller looks at the status."""
+        return self.as_user(user).patch(f"/api/v2/{path}", json=body)
+
+    def trigger(self, dag: str, conf: dict[str, Any] | None = None, *, user: str = "admin") -> str:
+        """Start a run of *dag* and return its id."""
+        client = self.as_user(user)
+        client.patch(f"/api/v2/dags/{dag}", json={"is_paused": False})
+        body = {"logical_date": None, "conf": conf or {}}
+        answer = client.post(f"/api/v2/dags/{dag}/dagRuns", json=body)
+        answer.raise_for_status()
+        return str(answer.json()["dag_run_id"])
+
+    def run_state(self, dag: str, run: str) -> str:
+        """Return the state of a run."""
+        return str(self.get(f"dags/{dag}/dagRuns/{run}")["state"])
+
+    def task_instances(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
+        """Return the task instances of a run; mapped ones under `task[index]`."""
+        rows = self.get(f"dags/{dag}/dagRuns/{run}/taskInstances", limit=100)["task_instances"]
+        return {
+            row["task_id"] if row["map_index"] < 0 else f"{row['task_id']}[{row['map_index']}]": row
+            for row in rows
+        }
+
+    def xcom(self, dag: str, run: str, task: str, key: str = "return_value") -> Any:
+        """Return what a task left for others."""
+        path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/{key}"
+        return self.get(path, deserialize=True)["value"]
+
+    def log(self, dag: str, run: str, task: str, attempt: int = 1) -> str:
+        """Return a task's log as text."""
+        path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}"
+        lines = self.get(path, full_content=True)["content"]
+        return "\n".join(str(line.get("event", line)) for line in lines)
+
+    def await_run(self, dag: str, run: str, seconds: float = 180) -> str:
+        """Wait for a run to end and return its state."""
+        return self.wait(
+            lambda: state if (state := self.run_state(dag, run)) in FINAL else "",
+            f"the end of {dag} {run}",
+            seconds,
+        )
+
+    def await_task(self, dag: str, run: str, task: str, state: str, seconds: float = 180) -> None:
+        """Wait until a task is in *state*."""
+
+        def there() -> bool:
+            found = self.task_instances(dag, run).get(task, {}).get("state")
+            return bool(found == state)
+
+        self.wait(there, f"{task} of {dag} {run} to be {state}", seconds)
+
+    @staticmethod
+    def wait(question: Any, what: str, seconds: float) -> Any:
+        """Ask until the answer is true, or fail saying what was waited for."""
+        deadline = time.monotonic() + seconds
+        while not (answer := question()):
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+            time.sleep(0.3)
+        return answer
+
+
+@dataclass
+class RunningPlatform:
+    """The second platform: its addresses, its people, and how to hurt it."""
+
+    platform: Platform
+    airflow: AirflowAPI = field(init=False)
+    #: What Airflow could not import, by file; known once the platform is up.
+    import_errors: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        users = {entry["user"]: entry["password"] for entry in self.platform.secrets.users()}
+        users["airlock-service"] = self.platform.secrets.service_password()
+        self.airflow = AirflowAPI(self.platform.site().airflow_url, users)
+
+    @property
+    def users(self) -> dict[str, str]:
+        return self.airflow.users
+
+    @property
+    def home(self) -> Path:
+        return self.platform.options.home
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.platform.site().mlflow_url
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the environment for running the `airlock` command against this platform."""
+        options = self.platform.options
+        ports = {
+            "AIRLOCK_AIRFLOW_PORT": str(options.airflow_port),
+            "AIRLOCK_MLFLOW_PORT": str(options.mlflow_port),
+            "AIRLOCK_POSTGRES_PORT": str(options.postgres_port),
+        }
+        told = airlock_environment(self.platform.site())
+        told.pop("AIRLOCK_SERVICE_USER_ID", None)
+        return base_environment(options.programs) | told | ports
+
+    def url(self, role: str, database: str = "") -> str:
+        """Return the database URL of a role."""
+        return self.platform.server().url(role, database)
+
+    def part(self, name: str) -> Component:
+        return next(part for part in self.platform.parts() if part.name == name)
+
+    def health(self) -> dict[str, Health]:
+        return {row.name: row for row in self.platform.health()}
+
+    def up(self) -> None:
+        """Do what `airlock up` does."""
+        with Steps() as steps:
+            Launch(self.platform, steps, upgrade).up()
+
+    def down(self) -> None:
+        with Steps() as steps:
+            down(self.platform, steps)
+
+    def kill(self, name: str) -> int:
+        """Kill a process of the platform as `kill -9` does; return its id."""
+        pid = self.platform.supervisor.processes(name)["child"]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def restart(self, name: str) -> None:
+        """Stop a process in order, and start it again."""
+        self.platform.supervisor.stop([name])
+        self.up()
+
+    def leftovers(self) -> list[int]:
+        """Return the process ids still carrying this platform's mark."""
+        return session.marked(str(self.home))
+
+    def await_imports(self, seconds: float = 120) -> dict[str, str]:
+        """Wait until every DAG file was read once; return the import errors by file.
+
+        A file may hold no DAG at all, so an answer that stays the same for 20 s counts too.
+        """
+        wanted = sum(
+            1 for folder in self._dag_folders() for _ in filter(_has_dag, folder.glob("*.py"))
+        )
+        seen: list[set[str]] = [set()]
+        changed = [time.monotonic()]
+
+        def parsed() -> bool:
+            rows = self.airflow.get("dags", limit=1000)["dags"]
+            files = {row["fileloc"] for row in rows} | set(self._read_import_errors())
+            if files != seen[0]:
+                seen[0], changed[0] = files, time.monotonic()
+            return len(files) >= wanted or time.monotonic() - changed[0] > 20
+
+        self.airflow.wait(parsed, "the DAG files to be read", seconds)
+        self.import_errors = self._read_import_errors()
+        return self.import_errors
+
+    def _dag_folders(self) -> list[Path]:
+        options = self.platform.options
+        return [options.root / "dags", *(Path(folder) for folder in options.extra_dags)]
+
+    def _read_import_errors(self) -> dict[str, str]:
+        rows = self.airflow.get("importErrors", limit=1000)["import_errors"]
+        return {row["filename"]: row["stack_trace"] for row in rows}
+
+
+def _has_dag(file: Path) -> bool:
+    """Return what Airflow's own quick look decides: a file without both words is not read."""
+    text = file.read_text().lower()
+    return "airflow" in text and "dag" in text
+
+
+def options_for(home: Path, root: Path, *dags: Path) -> Options:
+    """Return the options of a second platform on free ports."""
+    return Options(
+        root=root,
+        home=home,
+        programs=Path(sys.executable).parent,
+        airflow_port=_free_airflow_port(),
+        mlflow_port=free_port(),
+        postgres_port=free_port(),
+        extra_dags=tuple(str(folder) for folder in dags),
+    )
+
+
+def _free_airflow_port() -> int:
+    while True:
+        port = free_port()
+        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
+            probe.bind(("127.0.0.1", port + HEALTH_PORT_OFFSET))
+            return port
+
+
+@contextlib.contextmanager
+def running(home: Path, root: Path, *dags: Path) -> Iterator[RunningPlatform]:
+    """Run a platform for as long as the block lasts; nothing of it stays behind."""
+    platform = Platform(options_for(home, root, *dags))
+    try:
+        with Steps() as steps:
+            Launch(platform, steps, upgrade).up()
+        yield RunningPlatform(platform)
+    finally:
+        with Steps() as steps:
+            down(platform, steps)
+        shutil.rmtree(home, ignore_errors=True)

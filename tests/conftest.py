@@ -1,0 +1,93 @@
+"""What every test gets: a clean environment, a marker from its folder, a real PostgreSQL.
+
+* AIRLOCK_* and the like are removed from the environment before anything reads it, so that a
+  developer's own settings never decide a test.
+* Airflow, where a test imports it, sees this repository and an empty home of its own.
+* A test is marked by the folder it lives in, so `pytest -m unit` needs no care by hand.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airlock.adapters.embedded.postgres import ephemeral_postgres
+from airlock.adapters.embedded.server import Server
+from tests.support import ROOT, short_folder
+
+MARKERS = {
+    "unit": "unit",
+    "models": "unit",
+    "contract": "contract",
+    "integration": "integration",
+    "bench": "integration",
+    "airflow": "airflow",
+    "e2e": "airflow",
+}
+_OURS = ("AIRLOCK_", "AIRFLOW_", "MLFLOW_")
+
+
+def _clean_environment() -> None:
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        del os.environ[name]
+    home = short_folder("home")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GX_ANALYTICS_ENABLED": "False",
+    }
+
+
+_clean_environment()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --update-goldens."""
+    parser.addoption(
+        "--update-goldens",
+        action="store_true",
+        help="Write tests/goldens anew instead of comparing with it.",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its folder."""
+    for item in items:
+        parts = item.path.relative_to(ROOT / "tests").parts
+        item.add_marker(MARKERS[parts[0]])
+
+
+@pytest.fixture(scope="session")
+def update_goldens(request: pytest.FixtureRequest) -> bool:
+    """Return whether golden files are to be written anew."""
+    return bool(request.config.getoption("--update-goldens"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Run a real PostgreSQL with our databases and roles; `.url(role)` says how to reach it.
+
+    The database `airlock` is empty: migrate it with the URL of `airlock_owner`.
+    """
+    folder = short_folder("pg")
+    try:
+        with ephemeral_postgres(folder) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,114 @@
+"""PostgreSQL itself refuses what a process has no business doing."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from airlock.testing import World
+from tests.contract.conftest import Database
+
+pytestmark = pytest.mark.attack
+
+
+@pytest.fixture
+def release_id(postgres_database: Database) -> str:
+    """Return an open release on PostgreSQL."""
+    store = postgres_database.store("airlock_decider")
+    world = World(store, worker=postgres_database.store("airlock_worker"))
+    return world.open()
+
+
+def refused(database: Database, role: str, statement: str) -> str:
+    """Run a statement as a role and return PostgreSQL's refusal."""
+    with (
+        pytest.raises(DBAPIError) as caught,
+        create_engine(database.urls[role]).begin() as connection,
+    ):
+        connection.execute(text(statement))
+    return str(caught.value.orig)
+
+
+INSERT_VOTE = (
+    "INSERT INTO vote (release, round, person, level, decision, reason, channel, at) "
+    "SELECT id, 1, 'lena', 1, 'approve', 'forged', 'page', opened_at FROM release"
+)
+INSERT_GRANT = "INSERT INTO release_grant (id, release, envelope) SELECT 'g', id, '{}' FROM release"
+INSERT_EVENT = (
+    "INSERT INTO audit_event (stream, seq, what, body, prev, hash) "
+    "SELECT id, 99, '{what}', '\\x00', '\\x00', '\\x00' FROM release"
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        (INSERT_VOTE, "permission denied for table vote"),
+        (INSERT_GRANT, "permission denied for table release_grant"),
+        ("UPDATE release SET state = 'APPROVED', level = 0", "cannot move a release to APPROVED"),
+        ("UPDATE release SET level = 3", "cannot move a release to AWAITING_APPROVAL"),
+        ("UPDATE release SET state = 'REJECTED', level = 0", "cannot move a release to REJECTED"),
+        ("DELETE FROM release", "permission denied for table release"),
+        ("UPDATE vote SET decision = 'approve'", "permission denied for table vote"),
+        ("INSERT INTO configuration VALUES ('policy', 'd', '{}', 'now')", "permission denied"),
+        ("INSERT INTO role_grant (person, role, granted_at) VALUES ('ana', 'x', 'y')", "denied"),
+        ("UPDATE person SET active = 0", "permission denied for table person"),
+        ("UPDATE release_grant SET envelope = '{}'", "permission denied for table release_grant"),
+        (INSERT_EVENT.format(what="VoteCast"), "the worker cannot write a VoteCast event"),
+        (INSERT_EVENT.format(what="GrantIssued"), "the worker cannot write a GrantIssued event"),
+        (INSERT_EVENT.format(what="ReleaseApproved"), "cannot write a ReleaseApproved event"),
+        ("UPDATE audit_event SET what = 'x'", "permission denied for table audit_event"),
+        ("DELETE FROM audit_event", "permission denied for table audit_event"),
+        ("TRUNCATE audit_event", "permission denied for table audit_event"),
+        ("ALTER TABLE audit_event DISABLE TRIGGER ALL", "must be owner"),
+        ("SET session_replication_role = replica", "permission denied"),
+        ("CREATE TABLE mine (x int)", "permission denied for schema public"),
+        ("CREATE TEMP TABLE vote (x int)", "permission denied to create temporary tables"),
+    ],
+)
+def test_the_worker_decides_nothing(
+    postgres_database: Database, release_id: str, statement: str, reason: str
+) -> None:
+    if "TEMP" in statement:  # granted to PUBLIC in a copied database; the platform revokes it
+        engine = create_engine(postgres_database.urls["postgres"], isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            name = connection.execute(text("SELECT current_database()")).scalar_one()
+            connection.execute(text(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'))
+    assert reason in refused(postgres_database, "airlock_worker", statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE audit_event SET what = 'x'", "permission denied for table audit_event"),
+        ("DELETE FROM audit_event", "permission denied for table audit_event"),
+        ("TRUNCATE audit_event", "permission denied for table audit_event"),
+        ("UPDATE vote SET decision = 'approve'", "permission denied for table vote"),
+        ("DELETE FROM vote", "permission denied for table vote"),
+        ("UPDATE evidence SET body = ''", "permission denied for table evidence"),
+        ("UPDATE configuration SET document = '{}'", "permission denied for table configuration"),
+        ("UPDATE line SET epoch = 9", "permission denied for table line"),
+        ("UPDATE release_grant SET spent_by = NULL", "permission denied for table release_grant"),
+        ("ALTER TABLE vote ADD COLUMN x int", "must be owner"),
+    ],
+)
+def test_the_decider_rewrites_nothing(
+    postgres_database: Database, release_id: str, statement: str, reason: str
+) -> None:
+    assert reason in refused(postgres_database, "airlock_decider", statement)
+
+
+@pytest.mark.parametrize("role", ["airlock_owner", "postgres"])
+def test_not_even_owner_or_superuser_edit_the_log_by_accident(
+    postgres_database: Database, release_id: str, role: str
+) -> None:
+    for statement in (
+        "UPDATE audit_event SET what = 'x'",
+        "DELETE FROM audit_event",
+        "TRUNCATE audit_event",
+    ):
+        assert "only grows" in refused(postgres_database, role, statement)
+    if role == "postgres":
+        sly = "SET LOCAL session_replication_role = replica; DELETE FROM audit_event"
+        assert "only grows" in refused(postgres_database, role, sly)

@@ -1,0 +1,191 @@
+"""Airlock's app behind a real HTTP server, and the three doors into it: REST, page and CLI.
+
+Airflow's login is played by `/auth/token` and a token that is the user's name. Everything else
+is real: the app, the services, SQLite, sockets, cookies, the command line.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import copy
+import html
+import io
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from airlock.adapters.sql_migrations import upgrade
+from airlock.adapters.sql_store import SqlStore
+from airlock.domain.errors import Unauthenticated
+from airlock.domain.policy import Rulebook
+from airlock.entrypoints.api import create_app
+from airlock.entrypoints.cli import main
+from airlock.entrypoints.client import Session, save_session
+from airlock.entrypoints.identity import Identity
+from airlock.ports import Store
+from airlock.testing import PEOPLE, RULEBOOK, FakeKeys, World
+
+PASSWORD = "open sesame"
+
+
+def rulebook() -> dict[str, Any]:
+    """Return the test rule book, with the policy readable by everybody."""
+    document = copy.deepcopy(dict(RULEBOOK))
+    roles = document["access"]["spec"]["roles"]
+    roles["viewer"]["permissions"] = ["release:read", "policy:read"]
+    return document
+
+
+@dataclass
+class FakePlatform:
+    """What `create_app` needs, over a test world."""
+
+    store: Store
+    keyring: FakeKeys
+    signer: FakeKeys | None
+    rulebook: Rulebook
+
+
+@dataclass
+class Said:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Doors:
+    """The running app and its people. `folks` may change: roles are read at every request."""
+
+    world: World
+    app: FastAPI
+    folder: Path
+    url: str = ""
+    folks: dict[str, str] = field(default_factory=lambda: dict(PEOPLE))
+
+    def rest(self, user: str = "") -> httpx.Client:
+        """Return a program with a bearer token; nobody's if *user* is empty."""
+        headers = {"Authorization": f"Bearer {user}"} if user else {}
+        return httpx.Client(base_url=f"{self.url}/airlock/api/v1", headers=headers, timeout=30)
+
+    def page(self, user: str = "") -> httpx.Client:
+        """Return a browser: a cookie, and the headers browsers send with forms."""
+        return httpx.Client(
+            base_url=f"{self.url}/airlock",
+            cookies={"_token": user} if user else {},
+            headers={"Sec-Fetch-Site": "same-origin"},
+            timeout=30,
+        )
+
+    def cli(self, user: str, *arguments: str, options: tuple[str, ...] = ("--session",)) -> Said:
+        """Run the real command as *user*."""
+        kept = self.folder / f"{user}.json"
+        save_session(Session(self.url, user, user), kept)
+        extra = (*options, str(kept)) if options else ()
+        return run_cli(*arguments, *extra)
+
+    def identify(self, request: Request) -> Identity:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        user = token or request.cookies.get("_token", "")
+        if user not in self.folks:
+            raise Unauthenticated("nobody is logged in", next_step="Log in to Airflow.")
+        return Identity(user, user.title(), frozenset({self.folks[user]}))
+
+    def open(self, run: str) -> str:
+        """Open a release even where another is open, and return its id."""
+        opened = self.world.request(self.world.measure(run), "supersede").release
+        assert opened is not None
+        return opened.id
+
+    def body(self, release_id: str, **changes: Any) -> dict[str, Any]:
+        """Return a REST approval of what is open now."""
+        view = self.rest("vera").get(f"/releases/{release_id}").json()
+        seen = {
+            "decision": "approve",
+            "reason": "looked at the numbers",
+            "level": view["level"],
+            "round": view["round"],
+            "subjectDigest": view["subject"]["digest"],
+        }
+        return {**seen, **changes}
+
+
+def run_cli(*arguments: str) -> Said:
+    """Run `airlock ARGUMENTS` in this process."""
+    before, out, err = sys.argv, io.StringIO(), io.StringIO()
+    sys.argv = ["airlock", *arguments]
+    code = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    finally:
+        sys.argv = before
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def text_of(page: str) -> str:
+    """Return the words of an HTML page."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+@cache
+def _migrated() -> Path:
+    """Migrate an empty database once; a copy is a hundred times faster."""
+    folder = Path(tempfile.mkdtemp(prefix="airlock-doors-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    upgrade(f"sqlite:///{folder / 'airlock.db'}")
+    return folder / "airlock.db"
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Doors]:
+    """Run the app on a free port over a new SQLite database."""
+    shutil.copyfile(_migrated(), folder / "airlock.db")
+    world = World(SqlStore(f"sqlite:///{folder / 'airlock.db'}"), rulebook=rulebook())
+    doors = Doors(world, FastAPI(), folder)
+    platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)
+    doors.app = create_app(platform, doors.identify)
+    server = uvicorn.Server(uvicorn.Config(_airflow(doors), port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    doors.url = f"http://127.0.0.1:{port}"
+    try:
+        yield doors
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _airflow(doors: Doors) -> FastAPI:
+    app = FastAPI()
+
+    @app.post("/auth/token")
+    def token(login: dict[str, str]) -> JSONResponse:
+        if login["username"] in doors.folks and login["password"] == PASSWORD:
+            return JSONResponse({"access_token": login["username"]}, 201)
+        return JSONResponse({"detail": "Invalid credentials"}, 401)
+
+    app.mount("/airlock", doors.app)
+    return app

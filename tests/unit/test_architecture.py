@@ -1,0 +1,60 @@
+"""The folder is the architecture: what imports what, held by tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airlock.gates import GATES
+from tests.support import ROOT
+
+INCLUDE = ROOT / "include"
+
+
+def imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((INCLUDE / "airlock/domain").glob("*.py")), ids=str)
+def test_the_domain_imports_the_standard_library_alone(path: Path) -> None:
+    assert imports(path) - {"airlock"} <= sys.stdlib_module_names
+
+
+def test_the_import_contracts_are_kept() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{INCLUDE}:{ROOT / 'plugins'}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_files_stay_short() -> None:
+    ours = [
+        *INCLUDE.glob("airlock/**/*.py"),
+        *ROOT.glob("plugins/**/*.py"),
+        *ROOT.glob("dags/*.py"),
+    ]
+    assert ours
+    assert [str(path) for path in ours if len(path.read_text().splitlines()) > 350] == []
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
+def test_every_gate_has_a_heading_and_a_test_file(gate: type) -> None:
+    name = gate.name  # type: ignore[attr-defined]
+    reference = (ROOT / "docs/reference/gates.md").read_text()
+    assert f"## {name}\n" in reference
+    assert (ROOT / f"tests/unit/gates/test_{name.replace('-', '_')}.py").is_file()

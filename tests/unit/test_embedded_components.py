@@ -1,0 +1,139 @@
+"""The processes of the platform: who is told what."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from airlock.adapters.embedded.components import Component, components
+from airlock.adapters.embedded.people import LOOK, PEOPLE, ROLES
+from airlock.adapters.embedded.server import ROLE_DATABASE, Server, external_server
+from airlock.adapters.embedded.site import Site
+from airlock.config.settings import SETTINGS
+from airlock.domain.errors import Invalid
+
+SERVER = Server("127.0.0.1", 5433, {role: f"pw-{role}" for role in ROLE_DATABASE})
+SITE = Site(
+    root="/r",
+    home="/h",
+    config_dir="/r/include",
+    data_dir="/h/data",
+    urls=SERVER.urls(),
+    secrets={"fernet_key": "f", "jwt_secret": "j", "api_secret_key": "a"},
+    service_user_id="7",
+)
+
+
+def part(name: str, site: Site = SITE) -> Component:
+    return next(part for part in components(site) if part.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("mlflow", {"mlflow_app"}),
+        ("api-server", {"airflow_app", "airlock_decider"}),
+        ("scheduler", {"airflow_app", "airlock_worker"}),
+        ("dag-processor", {"airflow_app"}),
+        ("deliver", {"airlock_decider"}),
+    ],
+)
+def test_each_process_knows_the_passwords_it_needs_and_no_other(name: str, roles: set[str]) -> None:
+    told = " ".join(part(name).environment.values())
+    assert {role for role in ROLE_DATABASE if f"pw-{role}" in told} == roles
+
+
+def test_only_deciders_are_told_the_signing_key() -> None:
+    having = {one.name for one in components(SITE) if "AIRLOCK_SIGNING_KEY" in one.environment}
+    assert having == {"api-server", "deliver"}
+
+
+def test_no_password_is_on_a_command_line() -> None:
+    for one in components(SITE):
+        assert "pw-" not in " ".join(one.command)
+
+
+def test_every_airlock_variable_is_one_the_settings_know() -> None:
+    known = {setting.name for setting in SETTINGS}
+    for one in components(SITE):
+        assert {name for name in one.environment if name.startswith("AIRLOCK_")} <= known
+
+
+def test_two_platforms_share_no_port() -> None:
+    other = dataclasses.replace(SITE, airflow_port=9080, mlflow_port=6000)
+    first = {port for one in components(SITE) for port, _ in one.ports}
+    second = {port for one in components(other) for port, _ in one.ports}
+    assert len(first) == 3
+    assert not first & second
+
+
+def test_the_scheduler_opens_no_port_for_logs() -> None:
+    assert "--skip-serve-logs" in part("scheduler").command
+
+
+def test_urls_quote_what_needs_quoting_and_hide_passwords() -> None:
+    server = Server("db", 5432, {"airlock_owner": "a/b@c"})
+    assert server.url("airlock_owner") == (
+        "postgresql+psycopg://airlock_owner:a%2Fb%40c@db:5432/airlock"
+    )
+    assert server.dsn("airlock_owner", "x") == "postgresql://airlock_owner:a%2Fb%40c@db:5432/x"
+    assert "a/b@c" not in repr(server)
+    assert "pw-" not in repr(server)
+
+
+def test_an_external_server_keeps_its_options() -> None:
+    server = external_server(
+        "postgresql+psycopg://root%40x:s%2Fx@db.example:6000/main?sslmode=require",
+        {"mlflow_app": "m"},
+    )
+    assert server.external
+    assert server.url("mlflow_app") == (
+        "postgresql+psycopg2://mlflow_app:m@db.example:6000/mlflow?sslmode=require"
+    )
+    assert server.dsn(server.admin, server.admin_database) == (
+        "postgresql://root%40x:s%2Fx@db.example:6000/main?sslmode=require"
+    )
+
+
+@pytest.mark.parametrize("url", ["mysql://a@b/c", "postgresql:///x", "postgresql://host/x", "x"])
+def test_an_external_url_without_user_or_host_is_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="AIRLOCK_POSTGRES_URL"):
+        external_server(url, {})
+
+
+def test_no_role_may_change_a_task_instance() -> None:
+    for name, rights in ROLES.items():
+        changing = {(action, what) for action, what in rights if action != "can_read"}
+        assert not [
+            what
+            for action, what in changing
+            if what == "Task Instances" and action != "menu_access"
+        ], name
+
+
+def test_only_the_service_may_answer_a_waiting_task() -> None:
+    assert [name for name, rights in ROLES.items() if ("can_edit", "HITL Detail") in rights] == [
+        "airlock_service"
+    ]
+
+
+def test_every_role_may_look_and_sees_the_navigation() -> None:
+    for rights in ROLES.values():
+        assert set(LOOK) <= set(rights)
+    assert ("can_read", "Plugins") in LOOK
+
+
+def test_the_people_of_the_demo_are_complete() -> None:
+    roles = [role for *_, role in PEOPLE]
+    assert len({user for user, *_ in PEOPLE}) == len(PEOPLE) == 10
+    assert {role: roles.count(role) for role in set(roles)} == {
+        "developer": 1,
+        "algorithm_lead": 2,
+        "compliance_officer": 1,
+        "risk_committee": 3,
+        "security_auditor": 1,
+        "Admin": 1,
+        "viewer": 1,
+    }
+    assert set(roles) - {"Admin"} <= set(ROLES)
