@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -164,8 +164,11 @@ class UnitOfWork(Protocol):
     def grant_of(self, release_id: str) -> StoredGrant | None:
         """Return the grant of a release."""
 
-    def spend(self, grant_id: str, attempt: str) -> None:
-        """Mark a grant as spent by *attempt*. Raises Conflict if another attempt has."""
+    def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
+        """Mark a grant as spent by *attempt*.
+
+        Raises Conflict if another attempt has, less than *lease* ago.
+        """
 
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
         """Return the line, locked if asked; one that never had a release has epoch 0."""

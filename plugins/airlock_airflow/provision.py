@@ -34,10 +34,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _migrate() -> None:
+    from airflow import settings
     from airflow.utils import db
     from airflow.utils.providers_configuration_loader import providers_configuration_loaded
-
-    from airflow import settings
 
     @providers_configuration_loaded
     def run() -> None:

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -159,4 +160,20 @@ def test_of_many_promotions_at_once_one_succeeds(
         outcomes = list(pool.map(attempt, range(12)))
     assert outcomes.count("promoted") == 1
     assert outcomes.count("conflict") == 11
+    assert promotions(world, release_id) == 1
+
+
+@pytest.mark.chaos
+def test_a_dead_promotion_can_be_taken_over_after_its_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release_id = approved(world)
+    monkeypatch.setattr(world.registry, "set_alias", _crash)
+    with pytest.raises(Crash):
+        world.promote(release_id)
+    monkeypatch.undo()
+    with pytest.raises(Conflict, match="spent by another promotion"):
+        world.promote(release_id, "somebody else")
+    monkeypatch.setattr(promoting, "LEASE", timedelta(0))
+    assert world.promote(release_id, "somebody else").after == "1"
     assert promotions(world, release_id) == 1

@@ -10,10 +10,8 @@ import atexit
 import contextlib
 import copy
 import html
-import io
 import re
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -34,11 +32,11 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.domain.errors import Unauthenticated
 from airlock.domain.policy import Rulebook
 from airlock.entrypoints.api import create_app
-from airlock.entrypoints.cli import main
 from airlock.entrypoints.client import Session, save_session
 from airlock.entrypoints.identity import Identity
 from airlock.ports import Store
 from airlock.testing import PEOPLE, RULEBOOK, FakeKeys, World
+from tests.command import Said, run_cli
 
 PASSWORD = "open sesame"
 
@@ -62,15 +60,6 @@ class FakePlatform:
 
 
 @dataclass
-class Said:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-
-@dataclass
 class Doors:
     """The running app and its people. `folks` may change: roles are read at every request."""
 
@@ -83,7 +72,8 @@ class Doors:
     def rest(self, user: str = "") -> httpx.Client:
         """Return a program with a bearer token; nobody's if *user* is empty."""
         headers = {"Authorization": f"Bearer {user}"} if user else {}
-        return httpx.Client(base_url=f"{self.url}/airlock/api/v1", headers=headers, timeout=30)
+        base = f"{self.url}/airlock/api/v1"
+        return httpx.Client(base_url=base, headers=headers, timeout=30, verify=False)
 
     def page(self, user: str = "") -> httpx.Client:
         """Return a browser: a cookie, and the headers browsers send with forms."""
@@ -92,6 +82,7 @@ class Doors:
             cookies={"_token": user} if user else {},
             headers={"Sec-Fetch-Site": "same-origin"},
             timeout=30,
+            verify=False,  # loading certificates for plain HTTP takes longer than most tests
         )
 
     def cli(self, user: str, *arguments: str, options: tuple[str, ...] = ("--session",)) -> Said:
@@ -125,21 +116,6 @@ class Doors:
             "subjectDigest": view["subject"]["digest"],
         }
         return {**seen, **changes}
-
-
-def run_cli(*arguments: str) -> Said:
-    """Run `airlock ARGUMENTS` in this process."""
-    before, out, err = sys.argv, io.StringIO(), io.StringIO()
-    sys.argv = ["airlock", *arguments]
-    code = 0
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-    finally:
-        sys.argv = before
-    return Said(code, out.getvalue(), err.getvalue())
 
 
 def text_of(page: str) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from airlock.services import reading
-from tests.integration.door_kit import PASSWORD, Doors, run_cli, running
+from tests.command import run_cli
+from tests.integration.door_kit import PASSWORD, Doors, running
 
 
 @pytest.fixture

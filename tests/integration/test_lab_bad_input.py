@@ -123,8 +123,10 @@ def test_a_script_that_returns_no_model_is_named(tmp_path: Path, value: str, sai
 
 def test_ten_megabytes_of_rubbish_are_cut_and_do_no_harm(tmp_path: Path) -> None:
     noisy = "import os\nfor _ in range(160):\n    os.write(1, os.urandom(65536))\n"
-    result = trained(tmp_path, pinned(tmp_path, rows()), noisy + "\n" + _dedented(GOOD))
-    written = result.log.read_bytes()
+    with pytest.raises(errors.TrainingReturnedNothing):
+        trained(tmp_path, pinned(tmp_path, rows()), noisy + "def train(*_):\n    return None\n")
+    (log,) = (tmp_path / "lab").glob("*/log.txt")
+    written = log.read_bytes()
     assert LOG_LIMIT < len(written) < LOG_LIMIT + 200
     assert b"more bytes of output were not kept" in written[-100:]
 

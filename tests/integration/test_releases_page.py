@@ -107,6 +107,15 @@ def test_the_list_is_filtered_by_state_and_model(doors: Doors) -> None:
     assert page.get("/releases?state=&model=").status_code == 200
 
 
+def test_a_run_in_airflow_leads_to_its_release(doors: Doors) -> None:
+    release_id = doors.world.open("manual__2026-11-21T00:00:00+00:00")
+    query = {"dag": "credit", "run": "manual__2026-11-21T00:00:00+00:00"}
+    answer = doors.page("vera").get("/releases", params=query)
+    assert answer.headers["location"] == f"/airlock/releases/{release_id}"
+    none = doors.page("vera").get("/releases", params={**query, "run": "other"})
+    assert "Run other has opened no release (yet)." in text_of(none.text)
+
+
 def test_the_requester_can_withdraw_on_the_page(doors: Doors) -> None:
     release_id = doors.world.open()
     url = f"/releases/{release_id}"

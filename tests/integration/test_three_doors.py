@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from airlock.services import reading
-from tests.integration.door_kit import Doors, Said, running, text_of
+from tests.command import Said
+from tests.integration.door_kit import Doors, running, text_of
 
 OTHER = f"sha256:{'0' * 64}"
 

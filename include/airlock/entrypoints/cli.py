@@ -15,6 +15,7 @@ from airlock.domain.errors import AirlockError
 from airlock.entrypoints import (
     cli_audit,
     cli_deliver,
+    cli_demo,
     cli_pipeline,
     cli_platform,
     cli_policy,
@@ -38,6 +39,8 @@ for part in (
     cli_policy,
     cli_audit,
     cli_deliver,
+    cli_deliver,
+    cli_demo,
 ):
     part.register(app)
 

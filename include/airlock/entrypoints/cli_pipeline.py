@@ -21,6 +21,8 @@ from airlock.entrypoints.terminal import (
 
 pipelines = typer.Typer(help="Run pipelines.", no_args_is_help=True)
 
+#: Tag of the DAGs that are no pipelines but part of the platform.
+_PLATFORM = "platform"
 _ENDED_WELL = ("promoted", "measured", "kept")
 
 
@@ -38,7 +40,7 @@ def list_command(
     with connect(as_user, session) as client:
         found = client.get(f"{AIRFLOW}/dags", tags="airlock", limit=100, order_by="dag_id")["dags"]
         refused = client.get(f"{AIRFLOW}/importErrors", limit=100)["import_errors"]
-    rows = [_pipeline(dag) for dag in found]
+    rows = [_pipeline(dag) for dag in found if _PLATFORM not in _tags(dag)]
     if as_json:
         print_json({"pipelines": rows, "refused": [one["stack_trace"] for one in refused]})
         return
@@ -54,9 +56,13 @@ def _pipeline(dag: dict[str, Any]) -> dict[str, Any]:
         "schedule": dag.get("timetable_summary") or "by hand",
         "owner": ", ".join(dag.get("owners") or []),
         "paused": "yes" if dag["is_paused"] else "no",
-        "tags": ", ".join(sorted(tag["name"] for tag in dag.get("tags") or [])),
+        "tags": ", ".join(_tags(dag)),
         "description": dag.get("description") or "",
     }
+
+
+def _tags(dag: dict[str, Any]) -> list[str]:
+    return sorted(tag["name"] for tag in dag.get("tags") or [])
 
 
 def run_command(

@@ -42,7 +42,7 @@ def up_command() -> None:
     _print_health(rows)
     memory = sum(row.memory_mb for row in rows)
     console.print(f"Healthy after {time.monotonic() - begun:.1f} s, using {memory:.0f} MB.\n")
-    _print_addresses(platform)
+    print_addresses(platform)
     if platform.secrets.show_once():
         _print_users(platform)
     if not all(row.healthy for row in rows):
@@ -65,7 +65,7 @@ def status_command(as_json: JsonFlag = False) -> None:
         typer.echo(json.dumps(_status_document(platform, rows), indent=2))
     elif known:
         _print_health(rows)
-        _print_addresses(platform)
+        print_addresses(platform)
     else:
         console.print("Airlock was never started here. Run `make up` or `airlock up`.")
     if not rows or not all(row.healthy for row in rows):
@@ -145,7 +145,8 @@ def _duration(seconds: float) -> str:
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
 
 
-def _print_addresses(platform: Platform) -> None:
+def print_addresses(platform: Platform) -> None:
+    """Say where everything is."""
     options = platform.options
     console.print(f"Airflow and the Releases page   http://localhost:{options.airflow_port}")
     console.print(f"MLflow                          http://localhost:{options.mlflow_port}")

@@ -108,7 +108,8 @@ def route_path(request: Request) -> str:
 
 def is_bearer(request: Request) -> bool:
     """Say whether the caller showed a token on purpose, not a cookie."""
-    return request.headers.get("authorization", "")[:7].lower() == "bearer "
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and bool(token.strip())
 
 
 def check_origin(request: Request) -> None:

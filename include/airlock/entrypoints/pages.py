@@ -25,7 +25,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor
-from airlock.domain.release import Decision, State
+from airlock.domain.release import Decision, Release, State
 from airlock.domain.voting import REASON_MAX, REASON_MIN, Ballot
 from airlock.entrypoints.callers import (
     Airlock,
@@ -106,8 +106,13 @@ def releases(
     actor: Reader,
     state: Annotated[State | Literal[""], Query()] = "",
     model: Annotated[PlainText, Query(max_length=200)] = "",
+    dag: Annotated[PlainText, Query(max_length=250)] = "",
+    run: Annotated[PlainText, Query(max_length=250)] = "",
 ) -> Response:
-    """Show what waits for the reader first, then every release."""
+    """Show what waits for the reader first, then every release; or go to the one of a run."""
+    found = _of_run(airlock, f"{dag}/{run}") if dag and run else None
+    if found:
+        return RedirectResponse(f"{_mount(request)}/releases/{found.id}", 303)
     everything = reading.listing(airlock.store)
     chosen = {"state": str(state), "model": model}
     rows = [row for row in everything if _matches(row, chosen)]
@@ -121,7 +126,13 @@ def releases(
         chosen=chosen,
         states=[one.value for one in State],
         models=sorted({row["model"] for row in everything}),
+        without=run,
     )
+
+
+def _of_run(airlock: Platform, origin: str) -> Release | None:
+    with airlock.store.begin() as work:
+        return work.by_origin(origin)
 
 
 def _matches(row: dict[str, Any], chosen: dict[str, str]) -> bool:

@@ -5,14 +5,15 @@
 3. Move the alias in the registry and read it back.
 4. Lock again; write the line and `ReleasePromoted`.
 
-Killed anywhere and tried again by the same attempt, it ends in exactly one promotion: a spent
-grant may be resumed by the attempt that spent it, the alias write is idempotent, and only one
+Killed anywhere and tried again, it ends in exactly one promotion: a spent grant may be resumed by
+the attempt that spent it (by another after `LEASE`), the alias write is idempotent, and only one
 transaction finds the release still APPROVED. At least once, fenced by the line's epoch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from airlock.domain.clock import stamp
 from airlock.domain.digest import short
@@ -23,6 +24,10 @@ from airlock.domain.promoting import check_promotable, finish, start
 from airlock.domain.release import Release, State, Story
 from airlock.ports import Keyring, Line, Registry, Store, StoredGrant, UnitOfWork
 from airlock.services.deciding import checked_plan
+
+#: So long a promotion that was begun belongs to the attempt that began it; then another may
+#: take over, as after the death of the first.
+LEASE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ def _spend(
         try:
             grant, stored = _valid_grant(unit, keyring, release, found)
             resumed = stored.spent_by == attempt
-            unit.spend(grant.id, attempt)
+            unit.spend(grant.id, attempt, LEASE)
         except AirlockError as refusal:
             _record_refusal(unit, release, actor, attempt, refusal)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit
 
 from airflow.sdk import dag, task
 
@@ -13,8 +14,11 @@ def probe_platform() -> None:
 
     @task
     def look() -> dict[str, str]:
-        names = ("AIRLOCK_DATABASE_URL", "AIRLOCK_SIGNING_KEY", "MLFLOW_TRACKING_URI")
-        return {name: os.environ.get(name, "") for name in names}
+        # Who it connects as, never the URL itself: what a task returns is written to its log.
+        database = urlsplit(os.environ.get("AIRLOCK_DATABASE_URL", ""))
+        names = ("AIRLOCK_SIGNING_KEY", "MLFLOW_TRACKING_URI")
+        seen = {name: os.environ.get(name, "") for name in names}
+        return seen | {"role": database.username or ""}
 
     @task
     def linger(seconds: str) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,7 +125,9 @@ class Platform:
             Unreachable: the supervisor does not answer, so nobody can tell.
         """
         states = self.supervisor.states() if self.supervisor.pid() else {}
-        return [self._health(part, states.get(part.name)) for part in self.parts()]
+        parts = self.parts()
+        with ThreadPoolExecutor(len(parts)) as pool:
+            return list(pool.map(lambda part: self._health(part, states.get(part.name)), parts))
 
     def check(self, part: Component, state: State | None) -> str:
         """Return what is wrong with *part*, or an empty string."""

@@ -14,7 +14,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-TIMEOUT = 5.0
+#: A loaded machine with two cores takes seconds to answer; a dead process refuses at once.
+TIMEOUT = 10.0
 
 
 def ask(kind: str, target: str, expect: tuple[str, str] | None = None) -> str:
@@ -52,7 +53,7 @@ def _ask_postgres(url: str) -> str:
     import psycopg
 
     try:
-        with psycopg.connect(url, connect_timeout=3) as connection:
+        with psycopg.connect(url, connect_timeout=int(TIMEOUT)) as connection:
             connection.execute("select 1")
     except psycopg.Error as error:
         return f"PostgreSQL does not answer ({str(error).strip().splitlines()[0]})"

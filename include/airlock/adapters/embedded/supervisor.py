@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.embedded import session
+from airlock.adapters.embedded import leftovers, session
 from airlock.adapters.embedded.components import Component
 from airlock.adapters.embedded.secrets import private_folder, write_private
 from airlock.domain.errors import Unreachable
@@ -76,7 +75,7 @@ class Supervisor:
         if not self.socket.exists():
             return None
         try:
-            with self._rpc() as rpc:
+            with self._rpc(seconds=5) as rpc:
                 return int(rpc.getPID())
         except (ConnectionRefusedError, FileNotFoundError):
             return None
@@ -123,13 +122,13 @@ class Supervisor:
             if pid:
                 with self._rpc() as rpc:
                     rpc.shutdown()
-                _await_end(pid, 60)
+                leftovers.await_end(pid, 60)
         self.sweep()
 
     def sweep(self) -> None:
         """Kill what an earlier platform in this home left behind, and its stale files."""
         records = [self.run / "supervisord.json", *sorted((self.run / "pids").glob("*.json"))]
-        _kill_recorded(records)
+        leftovers.kill_recorded(records)
         if not session.kill_all(lambda: session.marked(str(self.home))):
             raise Unreachable(
                 f"Processes of an earlier platform in {self.home} do not end: "
@@ -200,8 +199,8 @@ class Supervisor:
 
     def processes(self, name: str) -> dict[str, int]:
         """Return the live process ids of a program: its wrapper and its child."""
-        record = _read_record(self.run / "pids" / f"{name}.json")
-        return {role: entry["pid"] for role, entry in record.items() if _is_same(entry)}
+        record = leftovers.read_record(self.run / "pids" / f"{name}.json")
+        return {role: entry["pid"] for role, entry in record.items() if leftovers.is_same(entry)}
 
     def _plan(self, part: Component, programs: Path, root: Path) -> str:
         tool = programs / part.command[0]
@@ -248,16 +247,22 @@ class Supervisor:
         ]
 
     @contextlib.contextmanager
-    def _rpc(self) -> Iterator[Any]:
+    def _rpc(self, seconds: float = 90) -> Iterator[Any]:
         import xmlrpc.client
 
-        from supervisor.xmlrpc import SupervisorTransport
+        from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
+        connection = UnixStreamHTTPConnection("localhost")
+        connection.socketfile = str(self.socket)
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self.socket}")
         try:
+            connection.connect()
+            # The library sets no limit: a stuck supervisor would hang every command.
+            connection.sock.settimeout(seconds)
+            transport._get_connection = lambda: connection
             yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
         finally:
-            transport.close()
+            connection.close()
 
 
 def base_environment(programs: Path) -> dict[str, str]:
@@ -281,34 +286,3 @@ def _socket_path(home: Path) -> Path:
         return path
     name = hashlib.sha256(str(home).encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"airlock-{os.geteuid()}-{name}" / "supervisor.sock"
-
-
-def _read_record(path: Path) -> dict[str, dict[str, int]]:
-    try:
-        record: dict[str, dict[str, int]] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return record
-
-
-def _is_same(entry: dict[str, int]) -> bool:
-    return session.started(entry["pid"]) == entry["started"] and session.alive(entry["pid"])
-
-
-def _kill_recorded(records: Iterable[Path]) -> None:
-    """Ask what is recorded to stop in order, then make sure of it."""
-    found = [entry for record in records for entry in _read_record(record).values()]
-    entries = [entry for entry in found if _is_same(entry)]
-    for entry in entries:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(entry["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + 5
-    while any(_is_same(entry) for entry in entries) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    session.kill_all(lambda: [entry["pid"] for entry in entries if _is_same(entry)])
-
-
-def _await_end(pid: int, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while session.alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import line, release_grant
-from airlock.domain.clock import moment
+from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Conflict
 from airlock.domain.grant import Grant
 from airlock.ports import Line, StoredGrant
@@ -34,9 +35,13 @@ class Grants(Base):
         spent = moment(row["spent_at"]) if row["spent_at"] else None
         return StoredGrant(row["id"], row["envelope"], row["spent_by"], spent)
 
-    def spend(self, grant_id: str, attempt: str) -> None:
-        """Mark a grant as spent; the same attempt may repeat itself."""
-        unspent = or_(release_grant.c.spent_by.is_(None), release_grant.c.spent_by == attempt)
+    def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
+        """Mark a grant as spent; the same attempt may repeat itself, another after the lease."""
+        unspent = or_(
+            release_grant.c.spent_by.is_(None),
+            release_grant.c.spent_by == attempt,
+            release_grant.c.spent_at < stamp(self.now() - lease),
+        )
         spending = update(release_grant).where(release_grant.c.id == grant_id, unspent)
         done = self._connection.execute(
             spending.values(spent_by=attempt, spent_at=self._stamp())
@@ -44,7 +49,7 @@ class Grants(Base):
         if not done:
             raise Conflict(
                 f"grant {grant_id} has already been spent by another promotion",
-                next_step="Look at the release; it is promoted, or that promotion has to resume.",
+                next_step="Look at the release; if it is not promoted in a few minutes, try again.",
             )
 
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:

@@ -37,12 +37,12 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     _check(model, name, request["data"]["task"])
     features = rows.features_of(model, part, target, name)
     predicted = predict.predict(model, features, request["data"]["task"], f"the model {name}")
+    truth = part[target].to_numpy()
+    measured = metrics.measure(request["data"]["task"], truth, predicted, f"the model {name}")
     _save(model, features, Path(request["out"]), name)
     return {
         "params": _params(model),
-        "metrics": metrics.measure(
-            request["data"]["task"], part[target].to_numpy(), predicted, f"the model {name}"
-        ),
+        "metrics": measured,
         "features": [str(column) for column in features.columns],
         "rows": len(part),
     }

@@ -1,0 +1,47 @@
+"""Recorded process ids: recognise them later, and end what is left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from airlock.adapters.embedded import session
+
+
+def read_record(path: Path) -> dict[str, dict[str, int]]:
+    """Return what `session.record` wrote; nothing when there is nothing to read."""
+    try:
+        record: dict[str, dict[str, int]] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record
+
+
+def is_same(entry: dict[str, int]) -> bool:
+    """Return whether the recorded process still lives, and is not a later namesake."""
+    return session.started(entry["pid"]) == entry["started"] and session.alive(entry["pid"])
+
+
+def kill_recorded(records: Iterable[Path]) -> None:
+    """Ask what is recorded to stop in order, then make sure of it."""
+    found = [entry for record in records for entry in read_record(record).values()]
+    entries = [entry for entry in found if is_same(entry)]
+    for entry in entries:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(entry["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + 5
+    while any(is_same(entry) for entry in entries) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    session.kill_all(lambda: [entry["pid"] for entry in entries if is_same(entry)])
+
+
+def await_end(pid: int, seconds: float) -> None:
+    """Wait until *pid* is gone, at most *seconds*."""
+    deadline = time.monotonic() + seconds
+    while session.alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
