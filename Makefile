@@ -11,7 +11,7 @@ UV := uv==0.13.9
 # $(1) is the requirements file. The dev file is a superset, so it also satisfies the other.
 define install
 @command -v $(PYTHON) >/dev/null || { echo "Airlock needs Python 3.11 and found no '$(PYTHON)'. Install it (Debian: apt-get install python3.11 python3.11-venv), or run: make PYTHON=/path/to/python3.11"; exit 2; }
-@exec 9>.venv.lock; flock 9; \
+@mkdir -p build; exec 9>build/.setup.lock; flock 9; \
 want="$$(sha256sum $(1) pyproject.toml | sha256sum | cut -d' ' -f1)"; \
 dev="$$(sha256sum requirements-dev.txt pyproject.toml | sha256sum | cut -d' ' -f1)"; \
 have="$$(cat $(VENV)/.stamp 2>/dev/null || true)"; \
@@ -50,7 +50,7 @@ lint: setup-dev ## Check style, types and the layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@PYTHONPATH=include:plugins $(BIN)/lint-imports
 
 bench: setup-dev ## Measure, print a table, write build/bench.json
 	@$(BIN)/python -m tests.bench
@@ -60,7 +60,7 @@ lock: setup-dev ## Compile requirements*.txt anew from pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: down ## Stop everything and remove data, caches and the environment
-	@rm -rf .airlock .venv .venv.lock build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .airlock .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup:

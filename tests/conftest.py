@@ -64,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder."""
     for item in items:
         parts = item.path.relative_to(ROOT / "tests").parts
+        if parts[0] not in MARKERS:
+            raise pytest.UsageError(f"{item.path}: put it into one of {', '.join(MARKERS)}")
         item.add_marker(MARKERS[parts[0]])
 
 

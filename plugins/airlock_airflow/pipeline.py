@@ -36,6 +36,7 @@ from airlock_airflow.steps import StepOperator
 
 if TYPE_CHECKING:
     from airlock.config.load import PipelineConfig
+    from airlock.config.pipeline import Triggers
     from airlock.domain.policy import Level, Rulebook, Tier
 
 #: Far below what a month of nightly runs with nobody answering needs.
@@ -52,7 +53,7 @@ def build(config: PipelineConfig, rulebook: Rulebook) -> DAG:
     with DAG(
         dag_id=config.name,
         description=config.model.metadata.description or f"Train and release {config.name}",
-        schedule=_schedule(config),
+        schedule=schedule(config.name, config.spec.triggers),
         catchup=False,
         max_active_runs=ACTIVE_RUNS,
         tags=["airlock", f"tier:{tier.value}"],
@@ -111,11 +112,11 @@ def _levels(rulebook: Rulebook, environment: str, declared: Tier) -> tuple[Level
     return own + longest[len(own) :]
 
 
-def _schedule(config: PipelineConfig) -> Any:
-    triggers = config.spec.triggers
+def schedule(name: str, triggers: Triggers) -> Any:
+    """Return when a pipeline runs: by the clock, by events posted to its assets, or by both."""
     kinds = {"drift": triggers.on_drift, "commit": triggers.on_commit}
     events = [
-        Asset(name=f"airlock/{kind}/{config.name}", uri=f"airlock://{kind}/{config.name}")
+        Asset(name=f"airlock/{kind}/{name}", uri=f"airlock://{kind}/{name}")
         for kind, wanted in kinds.items()
         if wanted
     ]

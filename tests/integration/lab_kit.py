@@ -12,7 +12,8 @@ import pandas
 from airlock.adapters.file_data import FileData
 from airlock.adapters.lab import Lab, LabData, Limits, TrainRequest, TrainResult
 
-LIMITS = Limits(seconds=120, memory_mb=2048, threads=1)
+#: Generous in time: other tests may keep the machine busy.
+LIMITS = Limits(seconds=400, memory_mb=2048, threads=1)
 
 GOOD = """
     from sklearn.linear_model import LogisticRegression

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import psycopg
 import pytest
 
@@ -83,12 +87,19 @@ def test_preparing_twice_changes_nothing_and_renews_passwords(postgres: Server) 
         assert connection.execute("select 1").fetchone() == (1,)
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    found = short_folder("trial")
+    yield found
+    shutil.rmtree(found)
+
+
 def test_an_administrator_without_superuser_rights_is_enough(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     """Managed servers give no superuser."""
     monkeypatch.setattr(embedded, "prepare", lambda _: None)
-    with embedded.ephemeral_postgres(short_folder("boss")) as bare:
+    with embedded.ephemeral_postgres(folder) as bare:
         with psycopg.connect(bare.dsn("postgres"), autocommit=True) as admin:
             admin.execute("create role boss login createdb createrole password 'b'")
         url = f"postgresql://boss:b@127.0.0.1:{bare.port}/postgres"
@@ -124,8 +135,8 @@ def test_nothing_listens_but_the_loopback_port(postgres: Server) -> None:
     }
 
 
-def test_a_cluster_is_made_once_and_a_half_made_one_again() -> None:
-    data = short_folder("half") / "postgres"
+def test_a_cluster_is_made_once_and_a_half_made_one_again(folder: Path) -> None:
+    data = folder / "postgres"
     data.mkdir()
     (data / "rubbish").write_text("")
     assert embedded.initialise(data, "secret")

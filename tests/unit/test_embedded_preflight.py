@@ -37,6 +37,11 @@ def test_a_free_port_is_fine() -> None:
     preflight.check_ports([part(postgres.free_port())])
 
 
+def test_a_port_that_cannot_be_is_refused() -> None:
+    with pytest.raises(Invalid, match="Port 65600, which MLflow would need, does not exist"):
+        preflight.check_ports([part(65600)])
+
+
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type(shutil.disk_usage("/"))(10**12, 10**12 - 10**9, 10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
@@ -48,6 +53,13 @@ def test_a_missing_tool_is_named(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="The program `airflow` is missing") as caught:
         preflight.check_machine(tmp_path, tmp_path)
     assert "make up" in caught.value.next_step
+
+
+@pytest.mark.parametrize("sign", ["%", ";"])
+def test_a_path_the_supervisor_cannot_hold_is_named(sign: str) -> None:
+    with pytest.raises(Invalid, match="holds the sign") as caught:
+        preflight.check_paths(Path(f"/tmp/100{sign}/home"))
+    assert "AIRLOCK_HOME" in caught.value.next_step
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:

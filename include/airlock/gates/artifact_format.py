@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 
@@ -12,6 +12,8 @@ from airlock.domain.gates import Evidence, GateResult, Verdict
 SAFE_MODEL_FORMATS = ("skops",)
 #: What may lie beside the model.
 SAFE_SIDE_FORMATS = ("mlmodel", "conda-env", "python-env", "requirements", "json")
+#: Modules MLflow may be told to load a model with; any other one is code of somebody's choice.
+SAFE_LOADERS = ("mlflow.sklearn",)
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,42 @@ class ArtifactFormat:
         return self.name
 
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
-        """Refuse any file whose format is not on the list, and an artifact without a model."""
+        """Refuse what could run code: an unknown file, a foreign loader, code beside the model."""
         source = evidence["artifact-format"]
         files = source.facts["files"]
-        good = {*self.allowed, *SAFE_SIDE_FORMATS}
-        bad = [f"{file['path']} ({file['format']})" for file in files if file["format"] not in good]
-        bad += [path for path in source.facts["unknown"] if not any(path in text for text in bad)]
-        models = [file for file in files if file["format"] in self.allowed]
         if not files or source.facts["manifestDigest"] != source.artifact_digest:
             raise ValueError("the files listed are not those of the artifact")
-        if not models:
-            bad.append(f"no model file in {' or '.join(self.allowed)}")
+        bad = self._not_allowed(source.facts)
+        good = len(files) - sum(file["format"] not in self._formats for file in files)
         return GateResult(
             gate=self.name,
             key=self.key,
             verdict=Verdict.FAILED if bad else Verdict.PASSED,
-            measured=float(len(files) - len(bad)),
+            measured=float(good),
             threshold=float(len(files)),
             n=len(files),
             unit="files",
             evidence=(source.digest,),
             message=f"not allowed: {'; '.join(bad)}"
             if bad
-            else f"{len(files)} files, model format {models[0]['format']}, nothing can run code",
+            else f"{len(files)} files, model format {' and '.join(self.allowed)}, "
+            "nothing can run code",
         )
+
+    @property
+    def _formats(self) -> frozenset[str]:
+        return frozenset({*self.allowed, *SAFE_SIDE_FORMATS})
+
+    def _not_allowed(self, facts: Mapping[str, Any]) -> list[str]:
+        files = {file["path"]: file["format"] for file in facts["files"]}
+        bad = [f"{path} ({kind})" for path, kind in files.items() if kind not in self._formats]
+        bad += [path for path in facts["unknown"] if files.get(path, "mlmodel") in self._formats]
+        if not set(files.values()) & set(self.allowed):
+            bad.append(f"no model file in {' or '.join(self.allowed)}")
+        if files.get("MLmodel") != "mlmodel":
+            bad.append("no readable MLmodel")
+        if facts["loaderModule"] not in SAFE_LOADERS:
+            bad.append(f"loader_module {facts['loaderModule']}")
+        if facts["code"] is not None:
+            bad.append(f"code beside the model: {facts['code']}")
+        return bad

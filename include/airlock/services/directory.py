@@ -15,6 +15,7 @@ from dataclasses import replace
 from airlock.domain.people import Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Account, Store
+from airlock.services.people import keep
 
 
 def sync(store: Store, rulebook: Rulebook, accounts: Sequence[Account]) -> list[str]:
@@ -29,6 +30,6 @@ def sync(store: Store, rulebook: Rulebook, accounts: Sequence[Account]) -> list[
         known = {person.id: person for person in work.people()}
         gone = [replace(one, active=False) for one in known.values() if one.id not in wanted]
         new = [one for one in (*wanted.values(), *gone) if known.get(one.id) != one]
-        changed = sorted(one.id for one in new if work.put_person(one))
+        changed = sorted(one.id for one in new if keep(work, one, known.get(one.id)))
         work.commit()
     return changed

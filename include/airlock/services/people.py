@@ -6,10 +6,13 @@ recorded with their history, so a right taken away there is gone here with the n
 
 from __future__ import annotations
 
+from typing import Any
+
+from airlock.domain.audit import Event
 from airlock.domain.errors import Forbidden
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
-from airlock.ports import Store
+from airlock.ports import Store, UnitOfWork
 from airlock.services.deciding import refusal_event
 
 
@@ -23,17 +26,49 @@ def recognise(
 ) -> Actor:
     """Return the actor behind a signed-in Airflow user, and keep roles that changed."""
     roles = rulebook.roles_of_airflow(airflow_roles)
-    keep_person(store, Person(user_id, name or user_id, roles))
-    return Actor(user_id, name or user_id, roles, channel)
+    with store.begin() as unit:
+        known = {person.id: person for person in unit.people()}.get(user_id)
+        person = Person(user_id, known.name if known else name or user_id, roles)
+        if person != known:
+            keep(unit, person, known)
+            unit.commit()
+    return Actor(user_id, person.name, roles, channel)
 
 
 def keep_person(store: Store, person: Person) -> bool:
     """Record a person and the roles held now; say whether anything changed."""
     with store.begin() as unit:
-        if person in unit.people() or not unit.put_person(person):
-            return False
+        known = {one.id: one for one in unit.people()}.get(person.id)
+        changed = person != known and keep(unit, person, known)
         unit.commit()
-        return True
+        return changed
+
+
+def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
+    """Write a person, and the event if rights changed; say whether anything did."""
+    changed = unit.put_person(person)
+    old, new = _rights(known), _rights(person)
+    if changed and old != new:
+        unit.log(
+            "access",
+            Event(
+                what="RightsChanged",
+                who="system:airflow",
+                roles=(),
+                channel="system",
+                resource=f"user/{person.id}",
+                old=old,
+                new=new,
+                why="",
+                policy="",
+                data={},
+            ),
+        )
+    return changed
+
+
+def _rights(person: Person | None) -> dict[str, Any] | None:
+    return {"roles": sorted(person.roles), "active": person.active} if person else None
 
 
 def require(store: Store, rulebook: Rulebook, actor: Actor, permission: str) -> None:

@@ -13,7 +13,8 @@ MLMODEL = {"path": "MLmodel", "format": "mlmodel"}
 
 
 def facts(*files: dict[str, str], **over: Any) -> dict[str, Any]:
-    return {"manifestDigest": ARTIFACT, "files": list(files), "unknown": []} | over
+    found = {"manifestDigest": ARTIFACT, "files": list(files), "unknown": []}
+    return found | {"loaderModule": "mlflow.sklearn", "code": None} | over
 
 
 def test_nothing_never_passes() -> None:
@@ -24,12 +25,16 @@ def test_nothing_never_passes() -> None:
     ("found", "verdict"),
     [
         (facts(MODEL, MLMODEL), Verdict.PASSED),
-        (facts(MODEL, {"path": "x.bin", "format": "pickle"}), Verdict.FAILED),
-        (facts(MODEL, {"path": "x", "format": "unknown"}), Verdict.FAILED),
+        (facts(MODEL, MLMODEL, {"path": "x.bin", "format": "pickle"}), Verdict.FAILED),
+        (facts(MODEL, MLMODEL, {"path": "x", "format": "unknown"}), Verdict.FAILED),
         (facts(MLMODEL), Verdict.FAILED),
-        (facts(MODEL, unknown=["y"]), Verdict.FAILED),
+        (facts(MODEL), Verdict.FAILED),
+        (facts(MODEL, MLMODEL, loaderModule="evil"), Verdict.FAILED),
+        (facts(MODEL, MLMODEL, loaderModule=None), Verdict.FAILED),
+        (facts(MODEL, MLMODEL, code="code"), Verdict.FAILED),
+        (facts(MODEL, MLMODEL, unknown=["y"]), Verdict.FAILED),
         (facts(), Verdict.ERRORED),
-        (facts(MODEL, manifestDigest="sha256:" + "b" * 64), Verdict.ERRORED),
+        (facts(MODEL, MLMODEL, manifestDigest="sha256:" + "b" * 64), Verdict.ERRORED),
     ],
 )
 def test_only_what_cannot_run_code_passes(found: dict[str, Any], verdict: Verdict) -> None:

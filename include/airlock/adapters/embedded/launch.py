@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -214,8 +214,10 @@ def down(platform: Platform, progress: Progress) -> bool:
         supervisor = platform.supervisor
         running = _pid_or_none(supervisor) is not None
         if running:
-            for names in _STOP_ORDER:
-                with progress.step(f"Stop {', '.join(names)}"):
+            known = supervisor.states()
+            for wave in _STOP_ORDER:
+                names = [name for name in wave if name in known]
+                with progress.step(f"Stop {', '.join(names)}") if names else nullcontext():
                     supervisor.stop(names)
         with progress.step("Stop the supervisor and look for leftovers"):
             supervisor.shut_down()

@@ -15,6 +15,7 @@ from airlock.domain.errors import Invalid, Refused
 
 #: A first start writes about 300 MB; PostgreSQL stops hard when the disk is full.
 FREE_BYTES = 2 * 1024**3
+HIGHEST_PORT = 65535
 
 
 def check_machine(home: Path, programs: Path) -> None:
@@ -30,7 +31,20 @@ def check_machine(home: Path, programs: Path) -> None:
                 f"The program `{tool}` is missing in {programs}.",
                 next_step="Run `make up`: it installs everything into .venv first.",
             )
+    check_paths(home, programs)
     check_disk(home)
+
+
+def check_paths(*paths: Path) -> None:
+    """Refuse names the supervisor's configuration cannot hold."""
+    for path in paths:
+        found = [sign for sign in "%;\n" if sign in str(path)]
+        if found:
+            raise Invalid(
+                f"The path {str(path)!r} holds the sign {found[0]!r}, which the process "
+                "supervisor cannot work with.",
+                next_step="Move the checkout, or set AIRLOCK_HOME to a folder without it.",
+            )
 
 
 def check_disk(home: Path) -> None:
@@ -66,9 +80,15 @@ def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
     """Refuse a port somebody else listens on, and say who."""
     for part in parts:
         for port, variable in part.ports:
+            name = part.title.partition(",")[0]
+            if port > HIGHEST_PORT:
+                raise Invalid(
+                    f"Port {port}, which {name} would need, does not exist.",
+                    next_step=f"Set {variable} to a lower port: the health check uses it plus 894.",
+                )
             if _taken(host, port):
                 raise Refused(
-                    f"Port {port}, which {part.title} needs, is used by {_holder(port)}.",
+                    f"Port {port}, which {name} needs, is used by {_holder(port)}.",
                     next_step=f"Stop that program, or set {variable} to a free port.",
                 )
 

@@ -62,7 +62,7 @@ def external_server(admin_url: str, passwords: Mapping[str, str]) -> Server:
     if not parts.hostname or not parts.username or "postgresql" not in parts.scheme:
         raise Invalid(
             "AIRLOCK_POSTGRES_URL is not a PostgreSQL URL with a user and a host.",
-            next_step="Write it as postgresql://admin:password@host:5432/postgres.",
+            next_step="Write it as postgresql+psycopg://admin:password@host:5432/postgres.",
         )
     admin = unquote(parts.username)
     known = dict(passwords) | {admin: unquote(parts.password or "")}

@@ -77,8 +77,8 @@ class Supervisor:
         try:
             with self._rpc(seconds=5) as rpc:
                 return int(rpc.getPID())
-        except (ConnectionRefusedError, FileNotFoundError):
-            return None
+        except (ConnectionRefusedError, ConnectionResetError, FileNotFoundError):
+            return None  # not there, or ending at this moment
         except OSError as error:
             raise Unreachable(
                 f"The supervisor at {self.socket} does not answer ({error}).",
@@ -138,6 +138,9 @@ class Supervisor:
         for record in records:
             record.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
+        if self.socket.parent != self.run:
+            with contextlib.suppress(OSError):
+                self.socket.parent.rmdir()
 
     # -- its programs ----------------------------------------------------------------------
 
@@ -219,12 +222,12 @@ class Supervisor:
 
     def _render(self, parts: Iterable[Component]) -> str:
         head = [
-            *("[supervisord]", f"logfile={_escape(self.logs / 'supervisord.log')}"),
+            *("[supervisord]", f"logfile={self.logs / 'supervisord.log'}"),
             *("logfile_maxbytes=10MB", "logfile_backups=3", "nodaemon=true", "silent=true"),
-            f"pidfile={_escape(self.run / 'supervisord.pid')}",
-            f"childlogdir={_escape(self.logs)}",
+            f"pidfile={self.run / 'supervisord.pid'}",
+            f"childlogdir={self.logs}",
             *(["user=root"] if os.geteuid() == 0 else []),
-            *("[unix_http_server]", f"file={_escape(self.socket)}", "chmod=0600"),
+            *("[unix_http_server]", f"file={self.socket}", "chmod=0600"),
             "[rpcinterface:supervisor]",
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
         ]
@@ -235,14 +238,14 @@ class Supervisor:
         command = [sys.executable, "-I", "-S", session.__file__, str(plan)]
         return [
             f"[program:{part.name}]",
-            f"command={_escape(shlex.join(command))}",
+            f"command={shlex.join(command)}",
             *("autostart=false", "autorestart=true", "startretries=3"),
             f"startsecs={START_SECONDS}",
             "stopsignal=TERM",
             # The wrapper kills its own children after `grace`; it must not be killed before.
             f"stopwaitsecs={part.grace + 15}",
             "redirect_stderr=true",
-            f"stdout_logfile={_escape(self.log_file(part.name))}",
+            f"stdout_logfile={self.log_file(part.name)}",
             *("stdout_logfile_maxbytes=10MB", "stdout_logfile_backups=3"),
         ]
 
@@ -274,10 +277,6 @@ def base_environment(programs: Path) -> dict[str, str]:
         "TZ": "UTC",
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _escape(value: object) -> str:
-    return str(value).replace("%", "%%")
 
 
 def _socket_path(home: Path) -> Path:

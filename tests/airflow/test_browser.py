@@ -1,0 +1,165 @@
+"""The Releases page in a real browser inside a real Airflow, as the people who use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Frame, Page, sync_playwright
+
+from tests.airflow.harness import RunningPlatform
+from tests.airflow.releases import open_release
+from tests.support import ROOT
+
+pytestmark = pytest.mark.browser
+SHOTS = ROOT / "build" / "screenshots"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        program = next(
+            (
+                str(p)
+                for p in map(Path, ("/usr/bin/chromium", "/usr/bin/google-chrome"))
+                if p.exists()
+            ),
+            None,
+        )
+        # Chromium's own sandbox needs rights a container may not give; the pages are ours.
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def address(platform: RunningPlatform) -> str:
+    """Return the address people use; Airflow's login leads there from any other."""
+    return platform.platform.site().public_url or platform.airflow.url
+
+
+class Person:
+    """Somebody in front of a browser of their own."""
+
+    def __init__(self, browser: Browser, platform: RunningPlatform, user: str) -> None:
+        self.user, self.url = user, address(platform)
+        self._context = browser.new_context(viewport={"width": 1400, "height": 950})
+        self.page: Page = self._context.new_page()
+        self.said: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.goto(self.url)
+        self.page.fill("input[name=username]", user)
+        self.page.fill("input[name=password]", platform.users[user])
+        self.page.click("input[type=submit], button[type=submit]")
+        self.page.wait_for_url(f"{self.url}/")
+
+    def open_releases(self) -> Frame:
+        """Click "Releases" in Airflow's navigation and return the page inside."""
+        self.page.get_by_role("link", name="Releases").first.click()
+        self.page.wait_for_selector("iframe")
+        return self.frame("/airlock/releases")
+
+    def frame(self, address: str) -> Frame:
+        """Return the frame inside Airflow that shows an address of Airlock."""
+        for _ in range(100):
+            for frame in self.page.frames:
+                if address in frame.url and frame.locator("h1").count():
+                    frame.locator("h1").wait_for(state="visible")
+                    return frame
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{address} never appeared; {[f.url for f in self.page.frames]}")
+
+    def shot(self, name: str) -> None:
+        self.page.wait_for_timeout(300)  # a frame is painted a moment after it is there
+        self.page.screenshot(path=SHOTS / f"{name}.png")
+
+    def close(self) -> None:
+        self._context.close()
+
+
+def test_two_people_answer_inside_airflow_and_one_is_refused(
+    browser: Browser, platform: RunningPlatform
+) -> None:
+    release_id = open_release(platform, "browser")
+    lena, luis = (Person(browser, platform, name) for name in ("lena", "luis"))
+    for person in (lena, luis):
+        frame = person.open_releases()
+        person.shot(f"list-{person.user}")
+        frame.locator(f'a.card[href$="{release_id}"]').click()
+        frame.wait_for_selector("textarea[name=reason]")
+        frame.fill("textarea[name=reason]", f"{person.user} looked at the numbers")
+    lena.shot("release-lena-before")
+
+    frame = lena.frame(release_id)
+    frame.click("button[value=approve]")
+    frame.wait_for_selector("[role=status]")
+    assert "Your approval is recorded" in frame.inner_text("[role=status]")
+    lena.shot("release-lena-approved")
+
+    frame = luis.frame(release_id)
+    frame.click("button[value=approve]")
+    frame.wait_for_selector("[role=alert]")
+    refused = frame.inner_text("[role=alert]")
+    assert "level 1 is not open" in refused.lower()
+    assert "luis looked at the numbers" not in frame.inner_text("ol.levels")
+    luis.shot("release-luis-refused")
+
+    events = platform.airflow.as_user("vera").get(f"/airlock/api/v1/releases/{release_id}/events")
+    told = [(one["what"], one["who"]["id"], one["channel"]) for one in events.json()]
+    assert ("VoteCast", "lena", "page") in told
+    assert ("VoteRefused", "luis", "page") in told
+    policy = [text for text in lena.said + luis.said if "Content Security Policy" in text]
+    assert [text for text in policy if "/airlock" in text] == []
+    lena.close()
+    luis.close()
+
+
+def test_who_may_not_answer_has_no_buttons(browser: Browser, platform: RunningPlatform) -> None:
+    release_id = open_release(platform, "browser")
+    for user, reason in (
+        ("vera", "needs 1 x algorithm_lead; you hold viewer"),
+        ("ana", "nobody judges own work"),
+    ):
+        person = Person(browser, platform, user)
+        person.page.goto(f"{person.url}/airlock/releases/{release_id}")
+        assert person.page.locator("button[name=decision]").count() == 0
+        assert reason in person.page.inner_text("aside")
+        person.page.screenshot(path=SHOTS / f"release-{user}.png", full_page=True)
+        person.close()
+
+
+def test_it_works_without_javascript_in_the_dark_and_on_a_phone(
+    browser: Browser, platform: RunningPlatform
+) -> None:
+    release_id = open_release(platform, "browser")
+    person = Person(browser, platform, "lena")
+    context = browser.new_context(
+        java_script_enabled=False, color_scheme="dark", viewport={"width": 390, "height": 844}
+    )
+    context.add_cookies(person.page.context.cookies())
+    page = context.new_page()
+    page.goto(f"{person.url}/airlock/releases/{release_id}")
+    page.screenshot(path=SHOTS / "release-phone-dark.png", full_page=True)
+    page.fill("textarea[name=reason]", "works without scripts")
+    page.click("button[value=reject]")
+    assert "Your rejection is recorded. It is final." in page.inner_text("[role=status]")
+    context.close()
+    person.close()
+
+
+def test_without_a_login_the_page_leads_to_airflows_login_and_back(
+    browser: Browser, platform: RunningPlatform
+) -> None:
+    release_id = open_release(platform, "browser")
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{platform.airflow.url}/airlock/releases/{release_id}")
+    page.screenshot(path=SHOTS / "login.png")
+    page.get_by_role("link", name="Log in to Airflow").click()
+    page.fill("input[name=username]", "vera")
+    page.fill("input[name=password]", platform.users["vera"])
+    page.click("input[type=submit], button[type=submit]")
+    page.wait_for_url(f"**/airlock/releases/{release_id}")
+    assert page.locator("h1").inner_text().startswith("browser")
+    context.close()

@@ -1,0 +1,350 @@
+"""The operators on a real (SQLite) store, with Airflow's own parts replaced by plain values."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    TaskAwaitingInput,
+)
+
+import airlock_airflow
+from airlock.adapters.sql_migrations import upgrade
+from airlock.adapters.sql_store import SqlStore
+from airlock.domain.errors import Invalid, Refused, Unreachable
+from airlock.domain.release import Decision
+from airlock.testing import World
+from airlock_airflow import edge, releasing, steps, waiting
+
+GATE = {"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7}
+
+
+@dataclass
+class Stage:
+    """A world, and the parts of Airflow an operator sees."""
+
+    world: World
+    announced: list[dict[str, Any]] = field(default_factory=list)
+    #: Called right after the Required Action was written, before the second look.
+    meanwhile: Any = None
+
+    def context(self, run: str, task: str = "task", **params: Any) -> dict[str, Any]:
+        """Return a context of a run of the pipeline `credit`."""
+        dag_run = SimpleNamespace(
+            dag_id="credit", run_id=run, triggering_user_name="ana", logical_date=None
+        )
+        ti = SimpleNamespace(
+            id=uuid4(), dag_id="credit", run_id=run, task_id=task, xcom_push=lambda **_: None
+        )
+        return {"dag_run": dag_run, "ti": ti, "params": params}
+
+    def announce(self, ti_id: Any, **given: Any) -> None:
+        self.announced.append(given)
+        if self.meanwhile:
+            self.meanwhile()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("operators") / "template.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def stage(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    world = World(SqlStore(f"sqlite:///{shutil.copy(template, tmp_path)}", pooled=False))
+    found = Stage(world)
+    airlock = SimpleNamespace(
+        store=world.store, rulebook=world.rulebook, keyring=world.keys, registry=world.registry
+    )
+    monkeypatch.setattr(edge, "airlock", lambda: airlock)
+    monkeypatch.setattr(edge, "settings", lambda: SimpleNamespace(service_user_id="7"))
+    monkeypatch.setattr(steps, "recipe_of", lambda _name: SimpleNamespace(when_open="keep"))
+    monkeypatch.setattr(waiting, "announce", found.announce)
+    return found
+
+
+def gate(**kwargs: Any) -> Any:
+    return airlock_airflow.GateOperator(task_id="gate", gate=GATE, **kwargs)
+
+
+def level(number: int = 1) -> Any:
+    return airlock_airflow.ApprovalGateOperator(task_id=f"level_{number}", level=number)
+
+
+def promote() -> Any:
+    return airlock_airflow.PromoteModelOperator(task_id="promote")
+
+
+def request() -> Any:
+    return airlock_airflow.RequestReleaseOperator(task_id="request_release", pipeline="credit")
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes", "text"),
+    [
+        (Refused("no", next_step="Do this."), AirflowFailException, "refused: no. Do this."),
+        (Invalid("bad"), AirflowFailException, "bad."),
+        (Unreachable("gone"), AirflowException, "could not tell: gone."),
+    ],
+)
+def test_a_refusal_is_final_and_an_accident_is_retried(
+    error: Exception, becomes: type[Exception], text: str
+) -> None:
+    with pytest.raises(becomes) as caught, edge.translated():
+        raise error
+    assert str(caught.value) == text
+    assert isinstance(caught.value, AirflowFailException) is (becomes is AirflowFailException)
+
+
+def test_what_nobody_foresaw_is_an_accident() -> None:
+    with pytest.raises(ZeroDivisionError), edge.translated():
+        _ = 1 / 0
+
+
+# -- gates ---------------------------------------------------------------------------------------
+
+
+def test_a_gate_without_evidence_fails_and_says_so(stage: Stage) -> None:
+    with pytest.raises(AirflowFailException, match=r"ERRORED.*no evidence"):
+        gate().execute(stage.context("nothing"))
+
+
+def test_a_gate_that_fails_names_its_numbers_and_is_stored(stage: Stage) -> None:
+    origin = stage.world.measure("low", auc=0.6)
+    with pytest.raises(AirflowFailException, match=r"FAILED: roc_auc 0\.6000, needs at least 0\.7"):
+        gate().execute(stage.context("low"))
+    with stage.world.store.begin() as unit:
+        assert [result.verdict.value for result in unit.results_of(origin)] == ["FAILED"]
+
+
+def test_a_gate_that_passes_returns_its_result(stage: Stage) -> None:
+    stage.world.measure("good")
+    assert gate().execute(stage.context("good"))["verdict"] == "PASSED"
+
+
+def test_the_named_gates_take_their_options_as_arguments() -> None:
+    found = airlock_airflow.PerformanceRegressionGateOperator(
+        task_id="gate", metric="roc_auc", margin=0.01, confidence=0.9, retries=1
+    )
+    assert found.gate_key == "performance-regression:roc_auc"
+    assert found.retries == 1
+    assert airlock_airflow.LatencyGateOperator(task_id="gate", p95_ms=50).gate_key == "latency"
+    assert airlock_airflow.DataValidationGateOperator(task_id="g").gate_key == "data-validation"
+    assert airlock_airflow.ArtifactFormatGateOperator(task_id="g").gate_key == "artifact-format"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: airlock_airflow.GateOperator(task_id="g", gate={"gate": "no-such"}),
+        lambda: airlock_airflow.GateOperator(task_id="g", gate={}),
+        lambda: airlock_airflow.LatencyGateOperator(task_id="g", p95_ms=-1),
+        lambda: airlock_airflow.ApprovalGateOperator(task_id="g", level=0),
+        lambda: airlock_airflow.StepOperator(task_id="g", step="fly", pipeline="p"),
+    ],
+)
+def test_a_bad_argument_fails_when_the_dag_is_parsed(make: Any) -> None:
+    with pytest.raises(ValueError, match=r"must|counts"):
+        make()
+
+
+# -- asking for a release ------------------------------------------------------------------------
+
+
+def test_nothing_measured_asks_for_nothing(stage: Stage) -> None:
+    with pytest.raises(AirflowSkipException, match="nothing was registered"):
+        request().execute(stage.context("nothing"))
+
+
+def test_a_dry_run_opens_no_release(stage: Stage) -> None:
+    stage.world.measure("dry")
+    told = request().execute(stage.context("dry", dry_run=True))
+    assert (told["outcome"], told["release"]) == ("measured", None)
+    with pytest.raises(AirflowSkipException):
+        level().execute(stage.context("dry"))
+
+
+def test_a_blocked_release_is_recorded_and_refused(stage: Stage) -> None:
+    origin = stage.world.measure("low", auc=0.6)
+    with pytest.raises(AirflowFailException, match=r"^refused: .*FAILED"):
+        request().execute(stage.context("low"))
+    with stage.world.store.begin() as unit:
+        release = unit.by_origin(origin)
+    assert release is not None
+    assert release.state == "BLOCKED"
+
+
+def test_while_another_release_is_open_the_candidate_is_kept(stage: Stage) -> None:
+    stage.world.open("first")
+    stage.world.measure("second")
+    told = request().execute(stage.context("second"))
+    assert told["outcome"] == "kept"
+    with pytest.raises(AirflowSkipException, match="no release"):
+        promote().execute(stage.context("second"))
+
+
+def test_asking_twice_gives_the_same_release(stage: Stage) -> None:
+    stage.world.measure("run")
+    first = request().execute(stage.context("run"))
+    assert first["outcome"] == "opened"
+    assert request().execute(stage.context("run"))["release"] == first["release"]
+
+
+# -- waiting -------------------------------------------------------------------------------------
+
+
+def test_an_undecided_level_parks_and_says_what_is_needed(stage: Stage) -> None:
+    release = stage.world.open("run")
+    with pytest.raises(TaskAwaitingInput) as caught:
+        level().execute(stage.context("run", "level_1"))
+    assert caught.value.method_name == "resume"
+    (told,) = stage.announced
+    assert release in told["subject"]
+    assert f"/airlock/releases/{release}" in told["body"]
+    with stage.world.store.begin() as unit:
+        (parked,) = unit.parked(release)
+    assert (parked.task_id, parked.level) == ("level_1", 1)
+
+
+def test_an_answer_between_the_looks_is_seen_without_parking(stage: Stage) -> None:
+    release = stage.world.open("run")
+    stage.meanwhile = lambda: stage.world.approve(release, "lena")
+    told = level().execute(stage.context("run", "level_1"))
+    assert told["outcome"] == "approved"
+    with stage.world.store.begin() as unit:
+        assert unit.parked(release) == ()
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "event",
+    [None, {"chosen_options": ["Done"]}, {"error_type": "timeout"}, {"outcome": "approved"}],
+)
+def test_whatever_woke_the_task_only_the_database_decides(stage: Stage, event: Any) -> None:
+    stage.world.open("run")
+    with pytest.raises(TaskAwaitingInput):
+        level().resume(stage.context("run", "level_1"), event=event)
+
+
+def test_a_reject_is_an_answer_and_what_follows_is_skipped(stage: Stage) -> None:
+    release = stage.world.open("run")
+    stage.world.approve(release, "lena")
+    stage.world.vote(release, "carla", Decision.REJECT)
+    assert level(1).resume(stage.context("run"))["outcome"] == "approved"
+    told = level(2).execute(stage.context("run"))
+    assert told["outcome"] == "rejected"
+    assert "carla" in told["why"]
+    with pytest.raises(AirflowSkipException, match="refused"):
+        level(3).execute(stage.context("run"))
+    with pytest.raises(AirflowSkipException, match="refused"):
+        promote().execute(stage.context("run"))
+
+
+def test_a_level_the_tier_does_not_need_skips_itself(stage: Stage) -> None:
+    stage.world.open("run")
+    with pytest.raises(AirflowSkipException, match="not needed"):
+        level(4).execute(stage.context("run"))
+
+
+def test_a_task_nobody_could_wake_does_not_park(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.world.open("run")
+    monkeypatch.setattr(edge, "settings", lambda: SimpleNamespace(service_user_id=None))
+    with pytest.raises(AirflowException, match="AIRLOCK_SERVICE_USER_ID"):
+        level().execute(stage.context("run"))
+
+
+# -- promoting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.attack
+def test_promote_asks_airlock_whatever_the_tasks_before_say(stage: Stage) -> None:
+    stage.world.open("run")
+    with pytest.raises(AirflowFailException, match=r"^refused: .*no grant"):
+        promote().execute(stage.context("run"))
+    assert stage.world.registry.aliases == {}
+
+
+def test_an_approved_release_is_promoted_once_however_often_it_is_tried(stage: Stage) -> None:
+    release = stage.world.open("run")
+    stage.world.approve_all(release)
+    first = promote().execute(stage.context("run"))
+    again = promote().execute(stage.context("run"))
+    assert (first["after"], first["replayed"], again["replayed"]) == ("1", False, True)
+    assert stage.world.registry.aliases == {("credit", "champion"): "1"}
+
+
+def test_the_registry_down_is_retried(stage: Stage) -> None:
+    stage.world.approve_all(stage.world.open("run"))
+    stage.world.registry.down = True
+    with pytest.raises(AirflowException) as caught:
+        promote().execute(stage.context("run"))
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+# -- the end -------------------------------------------------------------------------------------
+
+
+def test_the_outcome_is_one_word(stage: Stage) -> None:
+    def told(run: str, asked: dict[str, str], *failed: str) -> str:
+        with stage.world.store.begin() as unit:
+            release = unit.by_origin(f"credit/{run}")
+        return str(releasing.outcome(release, asked, failed)["outcome"])
+
+    stage.world.open("run")
+    opened = {"outcome": "opened"}
+    assert told("none", {"outcome": "kept"}) == "kept"
+    assert told("none", {"outcome": "measured"}) == "measured"
+    assert told("none", {}, "train") == "failed"
+    assert told("none", {}) == "failed", "nothing known is no success"
+    assert told("run", opened) == "failed", "still waiting, but the run is over"
+    release = stage.world.approve_all(_only(stage)).id
+    assert told("run", opened) == "failed"
+    stage.world.promote(release)
+    assert told("run", opened) == "promoted"
+
+
+def _only(stage: Stage) -> str:
+    with stage.world.store.begin() as unit:
+        (release,) = unit.find()
+    return release.id
+
+
+# -- whose run is it -----------------------------------------------------------------------------
+
+
+def test_a_run_nobody_triggered_belongs_to_the_pipelines_owner(stage: Stage) -> None:
+    context = stage.context("run")
+    assert edge.requester(context, "owner") == "ana"
+    context["dag_run"].triggering_user_name = None
+    assert edge.requester(context, "owner") == "owner"
+
+
+def test_a_task_is_never_a_person(stage: Stage) -> None:
+    actor = edge.actor(stage.context("run"))
+    assert actor.id == "system:dag/credit"
+    assert actor.roles == frozenset()
+
+
+def test_a_scheduled_run_sees_data_up_to_its_logical_date() -> None:
+    context = {"dag_run": SimpleNamespace(logical_date=datetime(2026, 3, 1))}  # noqa: DTZ001
+    timed, untimed = SimpleNamespace(time_column="day"), SimpleNamespace(time_column=None)
+    assert str(steps._end(context, timed)) == "2026-03-01"
+    assert steps._end(context, untimed) is None

@@ -1,0 +1,44 @@
+"""People, their rights and the registered configuration: kept with history, told in the log."""
+
+from __future__ import annotations
+
+import pytest
+
+from airlock.domain.errors import Refused
+from airlock.domain.people import Channel, Person
+from airlock.services import auditing, configuring, people
+from airlock.testing import PEOPLE, RULEBOOK, World
+
+
+def told(world: World, stream: str) -> list[tuple[str, str]]:
+    return [(e["what"], e["resource"]) for e in auditing.events(world.store, stream, 500)]
+
+
+def test_everybody_who_got_rights_is_in_the_log(world: World) -> None:
+    assert {resource for _, resource in told(world, "access")} == {f"user/{n}" for n in PEOPLE}
+
+
+def test_a_change_of_roles_keeps_the_old_ones_as_history(world: World) -> None:
+    people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    event = auditing.events(world.store, "access")[-1]
+    assert event["old"] == {"active": True, "roles": ["algorithm_lead"]}
+    assert event["new"] == {"active": True, "roles": ["viewer"]}
+    assert not people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    assert len(told(world, "access")) == len(PEOPLE) + 1
+
+
+def test_a_request_brings_the_roles_of_now_and_keeps_the_name(world: World) -> None:
+    roles = frozenset({"viewer", "nonsense"})
+    actor = people.recognise(world.store, world.rulebook, "lena", "lena@x", roles, Channel.API)
+    assert (actor.name, actor.roles) == ("Lena", {"viewer"})
+
+
+def test_registering_is_told_once(world: World) -> None:
+    assert [what for what, _ in told(world, "configuration")] == ["Registered", "Registered"]
+    assert configuring.register(world.store, RULEBOOK, [world.pipeline]) == []
+    assert len(told(world, "configuration")) == 2
+
+
+def test_what_was_never_registered_is_refused(world: World) -> None:
+    with pytest.raises(Refused, match="is not registered"):
+        configuring.rulebook(world.store, "sha256:" + "0" * 64)

@@ -1,0 +1,244 @@
+"""The steps of a run over each store, on a bench that trains nothing but keeps every promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airlock.domain.digest import digest_bytes, folder_manifest, manifest_digest
+from airlock.domain.errors import Conflict, Refused, Unreachable
+from airlock.domain.recipe import Recipe
+from airlock.gates import build
+from airlock.ports import Recorded, Trained
+from airlock.services import evidence, running
+from airlock.services.running import Job, Origin
+from airlock.testing import World, pipeline_document
+
+CODE = Origin(code_commit="0123abc", lock_digest=digest_bytes(b"lock"))
+
+
+@dataclass
+class Bench:
+    """Trains a file of one line."""
+
+    folder: Path
+    rows: int = 100
+    recorded: dict[str, Recorded] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+    down: bool = False
+
+    def pin(self, recipe: Recipe, since: Any, until: Any) -> dict[str, Any]:
+        digest = digest_bytes(f"{since}{until}".encode())
+        window = {"since": since and str(since), "until": until and str(until)}
+        return {"digest": digest, "rows": self.rows, "window": window}
+
+    def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
+        facts = {"success": True, "evaluated": 2, "successful": 2, "failed": [], "rows": self.rows}
+        return facts, self.folder
+
+    def train(self, recipe: Recipe, data: str) -> Trained:
+        model = self.folder / f"model-{len(list(self.folder.iterdir()))}"
+        model.mkdir()
+        (model / "model.skops").write_text(f"{recipe.name} {data}")
+        digest = manifest_digest(folder_manifest(model))
+        return Trained(
+            folder=model, artifact_digest=digest, params={}, metrics={}, seconds=1.0, peak_mb=10
+        )
+
+    def evaluate(
+        self, recipe: Recipe, data: str, candidate: Path, champion: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], Path]:
+        self.seen["champion"] = champion
+        found = {"rows": self.rows, "candidate": {"metrics": {"roc_auc": 0.8}}, "champion": None}
+        if champion:
+            found["champion"] = {"version": champion[0], "metrics": {"roc_auc": 0.7}}
+        return found, {"champion": None, "comparisons": []}, self.folder
+
+    def latency(self, recipe: Recipe, data: str, candidate: Path) -> dict[str, Any]:
+        return {"p95Ms": 3.0, "n": 500}
+
+    def formats(self, candidate: Path) -> dict[str, Any]:
+        return {"files": [], "unknown": []}
+
+    def champion(self, model: str, version: str) -> Path:
+        return Path(self.seen["champion folder"])
+
+    def record(
+        self,
+        recipe: Recipe,
+        trained: Trained,
+        tags: Mapping[str, str],
+        evidence: Mapping[str, Mapping[str, Any]],
+        files: Mapping[str, Path],
+    ) -> Recorded:
+        if self.down:
+            raise Unreachable("MLflow is away")
+        made = Recorded(
+            version=str(len(self.recorded) + 1),
+            run_id="run",
+            location="mlflow:/there",
+            artifact_digest=trained.artifact_digest,
+        )
+        return self.recorded.setdefault(tags["origin"], made)
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    return make_world()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    return Bench(folder)
+
+
+def job(world: World, run: str = "run-1", **changes: Any) -> Job:
+    recipe = Recipe(world.pipeline)
+    return Job(**{"origin": f"credit/{run}", "recipe": recipe, "requester": "ana", **changes})
+
+
+def go(world: World, bench: Bench, one: Job) -> dict[str, Any]:
+    """Run all steps."""
+    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    checked = running.validate(world.worker, bench, one, pinned)
+    trained = running.train(bench, one, pinned)
+    running.evaluate(world.worker, bench, one, pinned, trained)
+    files = {"docs": checked["docs"]}
+    return running.collect(world.worker, bench, one, CODE, pinned, trained, files)
+
+
+def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: Bench) -> None:
+    found = go(world, bench, job(world, raised_to="high"))
+    with world.worker.begin() as unit:
+        candidate = unit.candidate("credit/run-1")
+        kept = unit.evidence_of("credit/run-1")
+    assert candidate is not None
+    assert (candidate.version, candidate.requester, candidate.code_commit) == (
+        "1",
+        "ana",
+        "0123abc",
+    )
+    assert candidate.raised_to == "high"
+    assert set(kept) == {
+        "data-profile",
+        "data-validation",
+        "evaluation",
+        "comparison",
+        "latency",
+        "artifact-format",
+    }
+    assert {one.artifact_digest for one in kept.values()} == {found["artifact"]}
+
+
+def test_the_evidence_opens_the_gates_and_the_release(world: World, bench: Bench) -> None:
+    go(world, bench, job(world))
+    for gate in world.pipeline["spec"]["gates"]:
+        assert evidence.judge(world.worker, "credit/run-1", build(gate)).verdict == "PASSED"
+    assert world.request("credit/run-1").outcome == "opened"
+
+
+def test_every_step_can_be_tried_again(world: World, bench: Bench) -> None:
+    one = job(world)
+    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    running.validate(world.worker, bench, one, pinned)
+    running.validate(world.worker, bench, one, pinned)
+    trained = running.train(bench, one, pinned)
+    running.evaluate(world.worker, bench, one, pinned, trained)
+    bench.down = True
+    with pytest.raises(Unreachable):
+        running.collect(world.worker, bench, one, CODE, pinned, trained, {})
+    bench.down = False
+    first = running.collect(world.worker, bench, one, CODE, pinned, trained, {})
+    assert running.collect(world.worker, bench, one, CODE, pinned, trained, {}) == first
+
+
+def test_a_run_waits_until_its_policy_is_registered(world: World, bench: Bench) -> None:
+    with pytest.raises(Unreachable, match="not registered yet"):
+        running.pin(world.worker, bench, job(world), digest_bytes(b"another policy"))
+
+
+def test_a_pipeline_that_changed_during_the_run_is_refused(world: World, bench: Bench) -> None:
+    pinned = running.pin(world.worker, bench, job(world), world.rulebook.digest)
+    document = pipeline_document()
+    document["spec"]["gates"] = [{**document["spec"]["gates"][0], "threshold": 0.1}]
+    changed = replace(job(world), recipe=Recipe(document))
+    with pytest.raises(Refused, match="changed during the run"):
+        running.train(bench, changed, pinned)
+
+
+@pytest.mark.attack
+def test_a_model_changed_after_training_is_refused(world: World, bench: Bench) -> None:
+    one = job(world)
+    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    trained = running.train(bench, one, pinned)
+    Path(trained["folder"], "model.skops").write_text("another")
+    with pytest.raises(Conflict, match="was changed"):
+        running.evaluate(world.worker, bench, one, pinned, trained)
+
+
+@pytest.mark.attack
+def test_evidence_about_another_model_is_refused(world: World, bench: Bench) -> None:
+    one = job(world)
+    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    trained = running.train(bench, one, pinned)
+    evidence.submit(world.worker, one.origin, "evaluation", digest_bytes(b"better"), {"rows": 1})
+    with pytest.raises(Conflict, match="is about"):
+        running.collect(world.worker, bench, one, CODE, pinned, trained, {})
+
+
+@pytest.mark.attack
+def test_training_again_after_registering_is_refused(world: World, bench: Bench) -> None:
+    one = job(world)
+    go(world, bench, one)
+    other = digest_bytes(b"other bytes")
+    known = bench.recorded[one.origin]
+    bench.recorded[one.origin] = replace(known, artifact_digest=other)
+    with pytest.raises(Conflict, match="already registered version 1"):
+        go(world, bench, one)
+
+
+def test_a_model_folder_that_is_gone_is_made_again(world: World, bench: Bench) -> None:
+    one = job(world)
+    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    trained = {**running.train(bench, one, pinned), "folder": "/nowhere"}
+    with pytest.raises(Unreachable, match="not on this machine") as caught:
+        running.evaluate(world.worker, bench, one, pinned, trained)
+    assert "train" in caught.value.next_step
+
+
+def test_the_first_run_has_no_champion_and_the_next_has_the_one_airlock_promoted(
+    world: World, bench: Bench, tmp_path: Path
+) -> None:
+    go(world, bench, job(world))
+    assert bench.seen["champion"] is None
+    release = world.open("beforehand")
+    world.approve_all(release)
+    world.promote(release)
+    world.registry.aliases["credit", "champion"] = "99"  # MLflow's alias is not asked
+
+    folder = tmp_path / "champion"
+    folder.mkdir()
+    bench.seen["champion folder"] = world.registry.download("credit", "1", folder)
+    go(world, bench, job(world, "run-2"))
+    assert bench.seen["champion"] == ("1", folder)
+
+
+@pytest.mark.attack
+def test_a_champion_whose_bytes_changed_is_no_yardstick(
+    world: World, bench: Bench, tmp_path: Path
+) -> None:
+    release = world.open("beforehand")
+    world.approve_all(release)
+    world.promote(release)
+    folder = tmp_path / "champion"
+    folder.mkdir()
+    (folder / "model.skops").write_text("weakened")
+    bench.seen["champion folder"] = folder
+    with pytest.raises(Conflict, match="the champion, version 1, was changed"):
+        go(world, bench, job(world, "run-2"))

@@ -1,0 +1,166 @@
+"""The REST adapter against a small pretended Airflow: when it wakes, when it waits, when it says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from airlock.adapters.airflow_rest import AirflowRest
+from airlock.domain.errors import Refused, Unreachable
+from airlock.ports import Account, Parked
+
+PARKED = Parked(
+    "rel-1", 1, "my dag", "manual__2026-01-01T00:00:00+00:00", "a.level_1", datetime.now(UTC)
+)
+RUN = "/api/v2/dags/my%20dag/dagRuns/manual__2026-01-01T00%3A00%3A00%2B00%3A00"
+TASK = f"{RUN}/taskInstances/a.level_1"
+
+
+class Airflow:
+    """Answers what it is told to; remembers what it was asked."""
+
+    def __init__(self, **answers: tuple[int, Any]) -> None:
+        self.answers = {"login": (201, {"access_token": "t1"}), **answers}
+        self.asked: list[tuple[str, str, Any]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.raw_path.decode()
+        body = json.loads(request.content) if request.content else None
+        self.asked.append((request.method, path, body))
+        name = "login" if path == "/auth/token" else request.method.lower()
+        answer = self.answers[name]
+        status, document = answer() if callable(answer) else answer
+        return httpx.Response(status, json=document)
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Callable[..., AirflowRest]:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+
+    def make(answer: Callable[[httpx.Request], httpx.Response]) -> AirflowRest:
+        client = httpx.Client(base_url="http://airflow", transport=httpx.MockTransport(answer))
+        return AirflowRest("http://airflow", password, client)
+
+    return make
+
+
+def test_a_parked_task_is_woken(connect: Callable[..., AirflowRest]) -> None:
+    airflow = Airflow(get=(200, {"state": "awaiting_input"}), patch=(200, {}))
+    assert connect(airflow).wake(PARKED, "decided") is True
+    login, look, wake = airflow.asked
+    assert login[2] == {"username": "airlock-service", "password": "secret"}
+    assert look[:2] == ("GET", TASK)
+    assert wake == (
+        "PATCH",
+        f"{TASK}/-1/hitlDetails",
+        {"chosen_options": ["Done"], "params_input": {}},
+    )
+
+
+@pytest.mark.parametrize("state", ["running", "queued", "scheduled", "up_for_retry"])
+def test_a_task_that_is_about_to_park_is_tried_again(
+    connect: Callable[..., AirflowRest], state: str
+) -> None:
+    assert connect(Airflow(get=(200, {"state": state}))).wake(PARKED, "") is False
+
+
+@pytest.mark.parametrize("state", ["success", "failed", "skipped", "removed", None])
+def test_a_task_that_does_not_wait_needs_no_waking(
+    connect: Callable[..., AirflowRest], state: str | None
+) -> None:
+    assert connect(Airflow(get=(200, {"state": state}))).wake(PARKED, "") is True
+
+
+def test_a_task_that_is_gone_needs_no_waking(connect: Callable[..., AirflowRest]) -> None:
+    assert connect(Airflow(get=(404, {}))).wake(PARKED, "") is True
+
+
+def test_an_answer_still_being_processed_is_tried_again(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    airflow = Airflow(get=(200, {"state": "awaiting_input"}), patch=(409, {}))
+    assert connect(airflow).wake(PARKED, "") is False
+
+
+def test_a_token_that_ran_out_is_renewed_once(connect: Callable[..., AirflowRest]) -> None:
+    states = iter([(401, {}), (200, {"state": "success"})])
+    airflow = Airflow(get=lambda: next(states))
+    assert connect(airflow).wake(PARKED, "") is True
+    assert [path for _, path, _ in airflow.asked].count("/auth/token") == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ({"login": (401, {})}, Unreachable),
+        ({"login": (429, {})}, Unreachable),
+        ({"get": (500, {})}, Unreachable),
+        ({"get": (503, {})}, Unreachable),
+        ({"get": (403, {})}, Refused),
+    ],
+)
+def test_trouble_has_a_name(
+    connect: Callable[..., AirflowRest], answers: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        connect(Airflow(**answers)).wake(PARKED, "")
+
+
+def test_airflow_away_is_unreachable_and_names_its_address(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    with pytest.raises(Unreachable, match="http://airflow did not answer"):
+        connect(away).note("dag", "run", "text")
+
+
+def test_a_note_is_cut_to_what_airflow_takes(connect: Callable[..., AirflowRest]) -> None:
+    airflow = Airflow(patch=(200, {}))
+    connect(airflow).note("my dag", PARKED.run_id, "x" * 5000)
+    _, path, body = airflow.asked[-1]
+    assert path == f"{RUN}?update_mask=note"
+    assert len(body["note"]) == 1000
+
+
+def test_everybody_but_ourselves_is_listed_page_by_page(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    def user(name: str, *, active: bool | None = True) -> dict[str, Any]:
+        roles = [{"name": "viewer"}]
+        return {
+            "username": name,
+            "first_name": name.title(),
+            "last_name": "",
+            "roles": roles,
+            "active": active,
+        }
+
+    pages = iter(
+        [
+            (200, {"users": [user("ana"), user("airlock-service")], "total_entries": 3}),
+            (200, {"users": [user("lena", active=None)], "total_entries": 3}),
+        ]
+    )
+    found = connect(Airflow(get=lambda: next(pages))).accounts()
+    roles = frozenset({"viewer"})
+    assert found == (Account("ana", "Ana", roles, True), Account("lena", "Lena", roles, False))
+
+
+def test_a_login_without_a_list_of_users_is_no_trouble(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    assert connect(Airflow(get=(404, {}))).accounts() is None
+
+
+def test_half_a_list_is_never_taken_for_the_whole(connect: Callable[..., AirflowRest]) -> None:
+    with pytest.raises(Unreachable, match="0 of 5"):
+        connect(Airflow(get=(200, {"users": [], "total_entries": 5}))).accounts()
