@@ -1,4 +1,4 @@
-"""The REST adapter against a small pretended Airflow: when it wakes, when it waits, when it says so."""
+"""The REST adapter against a pretended Airflow: when it wakes, when it waits, when it says so."""
 
 from __future__ import annotations
 

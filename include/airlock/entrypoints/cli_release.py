@@ -156,15 +156,21 @@ def promote_command(
 ) -> None:
     """Promote an approved release now: run the promotion DAG and wait for its result."""
     with connect(as_user, session) as client:
-        client.get(_path(release_id))  # an unknown id is said at once
+        before = client.get(_path(release_id))  # an unknown id is said at once
+        if before["state"] == "PROMOTED":
+            say(f"Release {release_id} is promoted already; {_serving(before)}.")
+            return
         run_id = trigger(client, PROMOTION_DAG, {"release": release_id})
         say(f"Started run {run_id} of {PROMOTION_DAG}.")
         state = follow(client, PROMOTION_DAG, run_id, _changed, timeout)
         view = client.get(_path(release_id))
         if state != "success":
             raise _why_not_promoted(client, release_id, run_id)
-    serving = view["line"]["version"]
-    say(f"Release {release_id} is {view['state']}: {view['model']} serves version {serving}.")
+    say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
+
+
+def _serving(view: dict[str, Any]) -> str:
+    return f"{view['model']} now serves version {view['line']['version']}"
 
 
 def _changed(task: str, state: str) -> None:
