@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airlock.config.settings import Settings
     from airlock.domain.people import Actor
     from airlock.domain.recipe import Recipe
-    from airlock.ports import Bench
+    from airlock.services.bench import Bench
     from airlock.services.running import Origin
 
 

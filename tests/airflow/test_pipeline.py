@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tests.airflow.harness import RunningPlatform
 
 MINUTES = 60.0
@@ -56,7 +57,7 @@ def test_two_releases_promoted_and_refused(platform: RunningPlatform) -> None:
 
     # Low tier: one level, two more skip themselves, the alias moves.
     release = waits(platform, "doctor-visits", low, 1, 6 * MINUTES)
-    assert vote(platform, release, "lena").status_code == 200
+    assert vote(platform, release, "lena").is_success
     assert airflow.await_run("doctor-visits", low) == "success"
     ended = tasks(platform, "doctor-visits", low)
     assert ended["approval.level_1"] == ended["promote"] == "success"
@@ -72,14 +73,14 @@ def test_two_releases_promoted_and_refused(platform: RunningPlatform) -> None:
 
     # High tier: rejected at level 2. No crash, no alias, the run says "refused".
     release = waits(platform, "employment", high, 1, 6 * MINUTES)
-    assert vote(platform, release, "luis").status_code == 200
+    assert vote(platform, release, "luis").is_success
     waits(platform, "employment", high, 2, MINUTES)
 
     # Meanwhile another candidate is measured, and kept: a release of its line is open.
     kept = start(platform, "employment", reason="while one is open")
     dry = start(platform, "doctor-visits", dry_run=True)
 
-    assert vote(platform, release, "carla", "reject").status_code == 200
+    assert vote(platform, release, "carla", "reject").is_success
     assert airflow.await_run("employment", high) == "success"
     told = airflow.xcom("employment", high, "outcome")
     assert told["outcome"] == "refused"
@@ -99,7 +100,7 @@ def test_two_releases_promoted_and_refused(platform: RunningPlatform) -> None:
     # The rejected release has freed the line, so the candidate measured meanwhile may ask.
     release = waits(platform, "employment", kept, 1, 6 * MINUTES)
     for user in ("lena", "carla", "mara", "milo"):
-        assert vote(platform, release, user).status_code == 200, user
+        assert vote(platform, release, user).is_success, user
     assert airflow.await_run("employment", kept) == "success"
     assert airflow.xcom("employment", kept, "outcome")["outcome"] == "promoted"
     assert champion(platform, "employment") == "2"

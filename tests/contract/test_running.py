@@ -13,8 +13,8 @@ from airlock.domain.digest import digest_bytes, folder_manifest, manifest_digest
 from airlock.domain.errors import Conflict, Refused, Unreachable
 from airlock.domain.recipe import Recipe
 from airlock.gates import build
-from airlock.ports import Recorded, Trained
 from airlock.services import evidence, running
+from airlock.services.bench import Recorded, Trained
 from airlock.services.running import Job, Origin
 from airlock.testing import World, pipeline_document
 

@@ -34,6 +34,7 @@ _POLL_SECONDS = 1.0
 _PATIENCE_SECONDS = 1800.0
 
 Auto = Annotated[bool, typer.Option("--auto", help="Answer as the demo approvers.")]
+Start = Annotated[bool, typer.Option("--up/--no-up", help="Start the platform first.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,10 +42,11 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo_command)
 
 
-def demo_command(auto: Auto = False) -> None:
+def demo_command(auto: Auto = False, start: Start = True) -> None:
     """Start everything and walk two real releases from training to promotion."""
-    console.print(Rule("starting", align="left"))
-    up_command()
+    if start:
+        console.print(Rule("starting", align="left"))
+        up_command()
     for name, about in CHAPTERS.items():
         console.print(Rule(f"{name}: {about}", align="left"))
         _chapter(name, auto)

@@ -90,8 +90,9 @@ def run_command(
         ended = _wait(client, name, run_id, timeout, quiet=as_json) if wait else None
     if as_json:
         print_json({"pipeline": name, "run": run_id, "outcome": ended})
-    if ended:
-        _conclude(name, ended)
+    conclusion = _conclude(name, ended) if ended else ""
+    if conclusion and not as_json:
+        say(conclusion)
 
 
 def _wait(client: Client, name: str, run_id: str, seconds: int, *, quiet: bool) -> dict[str, Any]:
@@ -115,11 +116,12 @@ def _hint(client: Client, name: str, run_id: str) -> None:
             say(f'    airlock release approve {row["id"]} --reason "..."')
 
 
-def _conclude(name: str, ended: dict[str, Any]) -> None:
+def _conclude(name: str, ended: dict[str, Any]) -> str:
+    """Return how a run ended in words; raise what its end stands for."""
     outcome, why = str(ended["outcome"]), str(ended.get("why") or "")
     text = f"{name}: {outcome}" + (f" ({why})" if why else "")
     if outcome == "failed":
         raise Unreachable(text, next_step="Look at the failed task's log in Airflow.")
     if outcome not in _ENDED_WELL and outcome != "success":
         raise Refused(text)
-    say(text)
+    return text

@@ -80,6 +80,17 @@ def _promoted(data: Content, _: Content) -> str:
     return f"alias {data['alias']} moved from {before} to version {data['after']}"
 
 
+def _rights(_: Content, content: Content) -> str:
+    def held(rights: Content | None) -> str:
+        if rights is None:
+            return "unknown"
+        roles = ", ".join(rights["roles"]) or "no role"
+        return roles if rights["active"] else f"not active ({roles})"
+
+    person = str(content["resource"]).removeprefix("user/")
+    return f"rights of {person}: {held(content['old'])}, now {held(content['new'])}"
+
+
 _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "ReleaseRequested": _requested,
     "GatesJudged": _judged,
@@ -95,6 +106,7 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "WithdrawalRefused": lambda _, content: f"tried to withdraw and was refused: {content['why']}",
     "PromotionRefused": lambda _, content: f"promotion refused: {content['why']}",
     "GrantIssued": lambda data, _: f"grant {data['grant']} issued, signed with key {data['key']}",
+    "RightsChanged": _rights,
     "AccessRefused": lambda _, content: f"was refused: {content['why']}",
     "Registered": lambda _, content: (
         f"{content['resource']} registered as {short(content['new']['digest'])}"

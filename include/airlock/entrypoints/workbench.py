@@ -17,7 +17,7 @@ from airlock.adapters.file_data import FileData
 from airlock.adapters.lab import Lab, requests
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.domain.recipe import Recipe
-from airlock.ports import Recorded, Trained
+from airlock.services.bench import Recorded, Trained
 
 
 class Workbench:

@@ -24,8 +24,9 @@ from airlock.domain.clock import stamp
 from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Conflict, Refused, Unreachable
 from airlock.domain.recipe import Recipe
-from airlock.ports import Bench, Candidate, Store, Trained
+from airlock.ports import Candidate, Store
 from airlock.services import evidence
+from airlock.services.bench import Bench, Trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,15 @@ SENTENCES = {
 }
 
 
+def test_a_change_of_rights_says_old_and_new() -> None:
+    old, new = {"roles": ["viewer"], "active": True}, {"roles": [], "active": False}
+    changed = {**event("RightsChanged", {}), "resource": "user/eve", "old": None, "new": old}
+    assert sentence(changed) == "rights of eve: unknown, now viewer"
+    assert sentence({**changed, "old": old, "new": new}) == (
+        "rights of eve: viewer, now not active (no role)"
+    )
+
+
 @pytest.mark.parametrize("words", SENTENCES)
 def test_every_event_is_a_sentence(words: str) -> None:
     assert sentence(SENTENCES[words]) == words

@@ -1,0 +1,227 @@
+"""`airlock deliver`: registers what is on disk, keeps trying, says things once, ends when asked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airlock.adapters.embedded.postgres import free_port
+from airlock.adapters.sql_migrations import upgrade
+from airlock.adapters.sql_store import SqlStore
+from airlock.domain.errors import Unreachable
+from airlock.entrypoints import cli_deliver
+from airlock.entrypoints.cli_deliver import Courier
+from airlock.ports import Account
+from airlock.testing import FakeKeys
+from tests.support import ROOT
+
+
+class Airflow:
+    """Knows one person, or does not answer."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.people = [Account("lena", "Lena", frozenset({"algorithm_lead"}), True)]
+
+    def accounts(self) -> list[Account]:
+        if self.down:
+            raise Unreachable("Airflow did not answer")
+        return self.people
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    for part in ("pipelines", "policies"):
+        shutil.copytree(ROOT / "include" / part, tmp_path / "include" / part)
+    return tmp_path / "include"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqlStore:
+    url = f"sqlite:///{tmp_path}/airlock.db"
+    upgrade(url)
+    return SqlStore(url, pooled=False)
+
+
+@pytest.fixture
+def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> Courier:
+    password = tmp_path / "password"
+    password.write_text("secret")
+    settings = SimpleNamespace(
+        config_dir=config,
+        root=ROOT,
+        airflow_url="http://127.0.0.1:9",
+        service_password_file=password,
+    )
+    airlock: Any = SimpleNamespace(settings=settings, store=store, signer=FakeKeys())
+    made = Courier(airlock)
+    monkeypatch.setattr(made, "_airflow", Airflow())
+    monkeypatch.setattr(cli_deliver, "PEOPLE_S", 0.0)
+    return made
+
+
+def registered(store: SqlStore) -> set[tuple[str, str]]:
+    from sqlalchemy import text
+
+    with store.begin() as unit:
+        rows = unit._connection.execute(text("SELECT kind, digest FROM configuration"))
+        return {(kind, digest) for kind, digest in rows}
+
+
+def kinds(store: SqlStore) -> list[str]:
+    return sorted(kind for kind, _ in registered(store))
+
+
+def test_what_is_on_disk_is_registered_once(courier: Courier, store: SqlStore) -> None:
+    courier.round()
+    courier.round()
+    assert kinds(store) == ["pipeline", "pipeline", "policy"]
+
+
+def test_a_changed_file_is_registered_beside_the_old(
+    courier: Courier, store: SqlStore, config: Path
+) -> None:
+    courier.round()
+    file = config / "policies" / "approvals.yaml"
+    file.write_text(file.read_text().replace("grantHours: 336", "grantHours: 24"))
+    courier.round()
+    assert kinds(store) == ["pipeline", "pipeline", "policy", "policy"]
+
+
+def test_a_comment_changes_nothing(courier: Courier, store: SqlStore, config: Path) -> None:
+    courier.round()
+    before = registered(store)
+    file = config / "policies" / "approvals.yaml"
+    file.write_text(f"# a remark\n{file.read_text()}")
+    courier.round()
+    assert registered(store) == before
+
+
+def test_a_broken_policy_is_said_once_and_changes_nothing(
+    courier: Courier, store: SqlStore, config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    courier.round()
+    before = registered(store)
+    (config / "policies" / "risk.yaml").write_text("kind: RiskPolicy\n")
+    courier.round()
+    courier.round()
+    said = [record.message for record in caplog.records if "policies are refused" in record.message]
+    assert len(said) == 1
+    assert "risk.yaml" in said[0]
+    assert registered(store) == before
+
+
+def test_a_refused_pipeline_does_not_stop_the_other(
+    courier: Courier, store: SqlStore, config: Path
+) -> None:
+    file = config / "pipelines" / "employment.yaml"
+    file.write_text(file.read_text().replace("seed: 0", "sede: 0"))
+    courier.round()
+    assert kinds(store) == ["pipeline", "policy"]
+
+
+def test_people_are_known_before_they_click(courier: Courier, store: SqlStore) -> None:
+    courier.round()
+    with store.begin() as unit:
+        assert {person.id: person.roles for person in unit.people()} == {
+            "lena": frozenset({"algorithm_lead"})
+        }
+
+
+def test_airflow_away_is_said_once_and_then_that_it_is_back(
+    courier: Courier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(cli_deliver, "PERIOD_S", 0.01)
+    monkeypatch.setattr(cli_deliver, "LONGEST_PAUSE_S", 0.05)
+    airflow: Any = courier._airflow
+    airflow.down = True
+    stop = threading.Event()
+    worker = threading.Thread(target=cli_deliver.run, args=(courier, stop))
+    worker.start()
+    try:
+        time.sleep(1)
+        airflow.down = False
+        _until(lambda: "it works again" in caplog.text)
+    finally:
+        stop.set()
+        worker.join(timeout=10)
+    assert not worker.is_alive()
+    assert caplog.text.count("Airflow did not answer") == 1
+    assert "ended as asked" in caplog.text
+
+
+@pytest.mark.chaos
+def test_the_real_process_survives_everything_being_away_and_ends_on_sigterm(
+    config: Path, tmp_path: Path
+) -> None:
+    with _process(tmp_path, config, f"postgresql+psycopg://a:b@127.0.0.1:{free_port()}/x") as child:
+        time.sleep(4)
+        assert child.poll() is None, "it gave up"
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=20) == 0
+        told = (tmp_path / "log").read_text()
+    assert told.count("WARNING") == 1, told
+    assert "ended as asked" in told
+
+
+class _process:
+    """`airlock deliver` as a process of its own."""
+
+    def __init__(self, folder: Path, config: Path, database: str) -> None:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        key = folder / "key.pem"
+        key.write_bytes(
+            Ed25519PrivateKey.generate().private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        key.chmod(0o600)
+        (folder / "password").write_text("x")
+        self._log = (folder / "log").open("w")
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT / "include"),
+            "AIRLOCK_ROOT": str(ROOT),
+            "AIRLOCK_HOME": str(folder),
+            "AIRLOCK_CONFIG_DIR": str(config),
+            "AIRLOCK_DATABASE_URL": database,
+            "AIRLOCK_SIGNING_KEY": str(key),
+            "AIRLOCK_SERVICE_PASSWORD_FILE": str(folder / "password"),
+            "AIRLOCK_AIRFLOW_URL": "http://127.0.0.1:9",
+        }
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        program = Path(sys.executable).parent / "airlock"
+        self._child = subprocess.Popen(
+            [program, "deliver"], env=self._environment, stdout=self._log, stderr=self._log
+        )
+        return self._child
+
+    def __exit__(self, *_: object) -> None:
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
+        self._log.close()
+
+
+def _until(question: Any, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

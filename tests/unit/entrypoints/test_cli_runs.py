@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from airlock.domain.errors import Refused, Unreachable
+from airlock.entrypoints import cli_pipeline, cli_release, cli_runs
+from airlock.entrypoints.client import Client, Session
+from tests.command import Said, run_cli
+
+RUN = "manual__2026-11-21T00:00:00+00:00"
+
+
+class FakeAirflow:
+    """Airflow's REST API as far as the commands use it; a run walks through *states*."""
+
+    def __init__(self, states: list[str], outcome: Any = None, *, paused: bool = False) -> None:
+        self.states, self.outcome, self.paused = states, outcome, paused
+        self.events: list[dict[str, Any]] = []
+        self.release_state = "APPROVED"
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        for ending, answer in self._answers().items():
+            if path.endswith(ending):
+                return answer(request)
+        return httpx.Response(404, json={"detail": f"no {path}"})
+
+    def _answers(self) -> dict[str, Callable[[httpx.Request], httpx.Response]]:
+        return {
+            "/importErrors": lambda _: _json({"import_errors": []}),
+            "/dags": lambda _: _json({"dags": [_dag("credit"), _dag("own", "platform")]}),
+            "/dags/credit": lambda _: _json({"is_paused": self.paused}),
+            "/dags/airlock_promote": lambda _: _json({"is_paused": False}),
+            "/dagRuns": self._trigger,
+            "/taskInstances": lambda _: _json({"task_instances": [self._task()]}),
+            "/xcomEntries/return_value": self._returned,
+            f"/dagRuns/{RUN}": lambda _: _json({"state": self._next()}),
+            "/releases/rel-1/events": lambda _: _json(self.events),
+            "/releases/rel-1": lambda _: _json(self._release()),
+            "/api/v1/releases": lambda _: _json([self._release()]),
+        }
+
+    def _trigger(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(json.loads(request.content))
+        return _json({"dag_run_id": RUN}, 201)
+
+    def _task(self) -> dict[str, Any]:
+        waiting = self.states[0] == "running"
+        return {"task_id": "gate", "state": "awaiting_input" if waiting else self.states[0]}
+
+    def _returned(self, _: httpx.Request) -> httpx.Response:
+        return _json({"value": self.outcome}) if self.outcome else httpx.Response(404, json={})
+
+    def _next(self) -> str:
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def _release(self) -> dict[str, Any]:
+        origin = {"dagId": "credit", "runId": RUN}
+        line = {"version": "3", "epoch": 1}
+        told = {"id": "rel-1", "state": self.release_state, "level": 1, "origin": origin}
+        return {**told, "model": "credit", "line": line}
+
+
+def _json(body: Any, status: int = 200) -> httpx.Response:
+    return httpx.Response(status, json=body)
+
+
+def _dag(name: str, *tags: str) -> dict[str, Any]:
+    return {"dag_id": name, "is_paused": False, "tags": [{"name": tag} for tag in tags]}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    monkeypatch.setattr(cli_runs, "_POLL_SECONDS", 0.0)
+
+    def go(airflow: FakeAirflow, *arguments: str) -> Said:
+        def connect(_user: str, _kept: Path | None) -> Client:
+            return Client(Session("http://here", "ana", "t"), httpx.MockTransport(airflow))
+
+        for module in (cli_pipeline, cli_release):
+            monkeypatch.setattr(module, "connect", connect)
+        return run_cli(*arguments)
+
+    return go
+
+
+def test_a_run_is_started_with_what_was_given(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["success"])
+    options = ("--since", "2018-01-01", "--reason", "new data", "--raise-tier", "high")
+    said = run(airflow, "pipeline", "run", "credit", *options, "--dry-run")
+    assert (said.code, RUN in said.out) == (0, True)
+    conf = {"since": "2018-01-01", "reason": "new data", "raise_tier": "high", "dry_run": True}
+    assert airflow.asked == [{"logical_date": None, "conf": conf}]
+
+
+def test_a_paused_pipeline_is_refused_instead_of_waiting_for_ever(
+    run: Callable[..., Said],
+) -> None:
+    airflow = FakeAirflow(["success"], paused=True)
+    said = run(airflow, "pipeline", "run", "credit")
+    assert (said.code, "paused" in said.err, airflow.asked) == (1, True, [])
+
+
+OUTCOMES = {
+    "promoted": ({"outcome": "promoted", "why": ""}, "success", 0),
+    "kept": ({"outcome": "kept", "why": "one is open"}, "success", 0),
+    "refused": ({"outcome": "refused", "why": "rejected by carla"}, "success", 1),
+    "failed": ({"outcome": "failed", "why": "train failed"}, "failed", 3),
+    "failed without a word": (None, "failed", 3),
+}
+
+
+@pytest.mark.parametrize(("outcome", "state", "code"), OUTCOMES.values(), ids=OUTCOMES)
+def test_waiting_ends_with_the_outcome_of_the_run(
+    run: Callable[..., Said], outcome: dict[str, str] | None, state: str, code: int
+) -> None:
+    said = run(FakeAirflow(["running", state], outcome), "pipeline", "run", "credit", "--wait")
+    assert said.code == code
+    if outcome:
+        assert f"credit: {outcome['outcome']}" in said.out + said.err
+
+
+def test_a_waiting_release_is_shown_with_how_to_answer(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["running", "running", "success"], {"outcome": "promoted"})
+    said = run(airflow, "pipeline", "run", "credit", "--wait")
+    assert 'airlock release approve rel-1 --reason "..."' in said.out
+    assert "http://here/airlock/releases/rel-1" in said.out
+
+
+def test_json_says_the_outcome_and_nothing_else(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["running", "success"], {"outcome": "measured"})
+    said = run(airflow, "pipeline", "run", "credit", "--wait", "--json")
+    assert json.loads(said.out)["outcome"] == {"outcome": "measured"}
+
+
+def test_a_run_that_takes_too_long_could_not_be_told() -> None:
+    client = Client(
+        Session("http://here", "ana", "t"), httpx.MockTransport(FakeAirflow(["running"]))
+    )
+    with pytest.raises(Unreachable, match="still running after 0 s"):
+        cli_runs.follow(client, "credit", RUN, lambda *_: None, 0.0)
+
+
+def test_only_pipelines_are_listed(run: Callable[..., Said]) -> None:
+    said = run(FakeAirflow(["success"]), "pipeline", "list", "--json")
+    assert [row["name"] for row in json.loads(said.out)["pipelines"]] == ["credit"]
+
+
+def refusal(attempt: str) -> dict[str, Any]:
+    return {"what": "PromotionRefused", "why": "it has no grant", "data": {"attempt": attempt}}
+
+
+def test_promote_tells_the_refusal_of_its_own_run(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["failed"])
+    airflow.events = [refusal(f"airlock_promote/{RUN}/promote")]
+    said = run(airflow, "release", "promote", "rel-1")
+    assert (said.code, said.err.splitlines()[0]) == (1, "it has no grant")
+    airflow.events = [refusal("airlock_promote/another/promote")]
+    said = run(airflow, "release", "promote", "rel-1")
+    assert (said.code, "failed before Airlock could answer" in said.err) == (3, True)
+
+
+def test_promote_says_what_serves_and_does_nothing_twice(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["success"])
+    said = run(airflow, "release", "promote", "rel-1")
+    assert (said.code, "credit now serves version 3" in said.out) == (0, True)
+    airflow.release_state = "PROMOTED"
+    said = run(airflow, "release", "promote", "rel-1")
+    assert (said.code, "promoted already" in said.out) == (0, True)
+    assert len(airflow.asked) == 1
+
+
+def test_an_unknown_outcome_is_a_refusal_not_a_success() -> None:
+    with pytest.raises(Refused):
+        cli_pipeline._conclude("credit", {"outcome": "something else"})
