@@ -19,4 +19,4 @@ with DAG(
     default_args={"owner": "airlock"},
     is_paused_upon_creation=False,
 ):
-    PromoteModelOperator(task_id="promote", release="{{ params.release }}", retries=2)
+    PromoteModelOperator(task_id="promote", release="{{ params.release }}")

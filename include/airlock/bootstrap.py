@@ -17,7 +17,8 @@ from airlock.adapters.file_data import FileData
 from airlock.adapters.lab import Lab
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.sql_store import SqlStore
-from airlock.config.load import Pipelines, RulebookConfig, load_pipelines, load_rulebook
+from airlock.config.load import Pipelines, load_pipelines, load_rulebook
+from airlock.config.problems import ConfigurationError
 from airlock.config.settings import Settings
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
@@ -52,19 +53,45 @@ class Airlock:
         return FileData(self.settings.data_dir)
 
     @cached_property
-    def policies(self) -> RulebookConfig:
-        """The policies on disk, as configuration."""
-        return load_rulebook(self.settings.config_dir)
+    def _policies(self) -> _Policies:
+        return _Policies(self.settings.config_dir)
 
-    @cached_property
+    @property
     def rulebook(self) -> Rulebook:
-        """The policies on disk, as the domain sees them."""
-        return Rulebook.from_document(self.policies.document)
+        """The policies on disk, as the domain sees them; read again when a file changes."""
+        return self._policies.rulebook()
 
     @cached_property
     def pipelines(self) -> Pipelines:
         """The pipelines on disk."""
         return load_pipelines(self.settings.config_dir, self.settings.root)
+
+
+class _Policies:
+    """Reads the policies when their files change. A refused change leaves the last good ones."""
+
+    def __init__(self, config_dir: Path) -> None:
+        self._config_dir = config_dir
+        self._seen: tuple[tuple[str, int, int], ...] = ()
+        self._rulebook: Rulebook | None = None
+
+    def rulebook(self) -> Rulebook:
+        """Return the newest rule book that was valid.
+
+        Raises:
+            ConfigurationError: if none ever was.
+        """
+        files = sorted((self._config_dir / "policies").glob("*.y*ml"))
+        seen = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+        if self._rulebook is None or seen != self._seen:
+            self._seen = seen
+            try:
+                document = load_rulebook(self._config_dir).document
+                self._rulebook = Rulebook.from_document(document)
+            except ConfigurationError:
+                if self._rulebook is None:
+                    raise
+        return self._rulebook
 
 
 def settings() -> Settings:

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, TaskGroup
@@ -86,7 +87,9 @@ class PromoteModelOperator(BaseOperator):
     ui_color = "#e6f4ea"
 
     def __init__(self, *, release: str = "", **kwargs: Any) -> None:
-        super().__init__(**{"trigger_rule": "none_failed", **kwargs})
+        # Tried again: MLflow away, or the decider has not settled a release without levels yet.
+        defaults = {"retries": 2, "retry_delay": timedelta(seconds=10)}
+        super().__init__(**{**defaults, "trigger_rule": "none_failed", **kwargs})
         self.release = release
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,61 +49,89 @@ def tasks(platform: RunningPlatform, dag: str, run: str) -> dict[str, str]:
 
 
 @pytest.mark.timeout(20 * 60)
-def test_two_releases_promoted_and_refused(platform: RunningPlatform) -> None:
-    """One story, because training costs a minute: each step needs the one before."""
-    airflow = platform.airflow
+def test_real_models_are_promoted_refused_measured(platform: RunningPlatform) -> None:
+    """One story, because training costs a minute: the runs overlap, and each needs the one before."""
     low = start(platform, "doctor-visits", reason="first release")
     high = start(platform, "employment", reason="first release")
+    low_tier_needs_one_level(platform, low)
+    release = waits(platform, "employment", high, 1, 6 * MINUTES)
+    dry = start(platform, "doctor-visits", dry_run=True)
+    marked = start(platform, "doctor-visits", reason="to be marked as success")
+    a_reject_at_level_2_is_no_crash(platform, high, release)
+    after = start(platform, "employment", reason="after the rejected one")
+    a_dry_run_only_measures(platform, dry)
+    marking_a_level_promotes_nothing_and_votes_still_do(platform, marked)
+    high_tier_needs_four_people(platform, after)
 
-    # Low tier: one level, two more skip themselves, the alias moves.
-    release = waits(platform, "doctor-visits", low, 1, 6 * MINUTES)
+
+def low_tier_needs_one_level(platform: RunningPlatform, run: str) -> None:
+    airflow, dag = platform.airflow, "doctor-visits"
+    release = waits(platform, dag, run, 1, 6 * MINUTES)
     assert vote(platform, release, "lena").is_success
-    assert airflow.await_run("doctor-visits", low) == "success"
-    ended = tasks(platform, "doctor-visits", low)
+    assert airflow.await_run(dag, run) == "success"
+    ended = tasks(platform, dag, run)
     assert ended["approval.level_1"] == ended["promote"] == "success"
     assert ended["approval.level_2"] == ended["approval.level_3"] == "skipped"
-    assert airflow.xcom("doctor-visits", low, "outcome")["outcome"] == "promoted"
-    assert champion(platform, "doctor-visits") == "1"
-    note = airflow.get(f"dags/doctor-visits/dagRuns/{low}")["note"]
-    airflow.wait(
-        lambda: "promoted" in airflow.get(f"dags/doctor-visits/dagRuns/{low}")["note"],
-        f"the note to say promoted (it says {note})",
-        30,
-    )
+    assert airflow.xcom(dag, run, "outcome")["outcome"] == "promoted"
+    assert champion(platform, dag) == "1"
 
-    # High tier: rejected at level 2. No crash, no alias, the run says "refused".
-    release = waits(platform, "employment", high, 1, 6 * MINUTES)
+    def noted() -> bool:
+        return "promoted" in (airflow.get(f"dags/{dag}/dagRuns/{run}")["note"] or "")
+
+    airflow.wait(noted, "the note of the run to say promoted", 30)
+
+
+def a_reject_at_level_2_is_no_crash(platform: RunningPlatform, run: str, release: str) -> None:
+    airflow, dag = platform.airflow, "employment"
     assert vote(platform, release, "luis").is_success
-    waits(platform, "employment", high, 2, MINUTES)
-
-    # Meanwhile another candidate is measured, and kept: a release of its line is open.
-    kept = start(platform, "employment", reason="while one is open")
-    dry = start(platform, "doctor-visits", dry_run=True)
-
+    waits(platform, dag, run, 2, 2 * MINUTES)
     assert vote(platform, release, "carla", "reject").is_success
-    assert airflow.await_run("employment", high) == "success"
-    told = airflow.xcom("employment", high, "outcome")
+    assert airflow.await_run(dag, run) == "success"
+    told = airflow.xcom(dag, run, "outcome")
     assert told["outcome"] == "refused"
     assert "carla has looked at the numbers" in told["why"]
-    ended = tasks(platform, "employment", high)
+    ended = tasks(platform, dag, run)
     assert ended["approval.level_2"] == "success"
     assert ended["approval.level_3"] == ended["promote"] == "skipped"
-    assert champion(platform, "employment") is None
+    assert champion(platform, dag) is None
 
-    # Dry run: measured against the champion, nothing asked for.
-    assert airflow.await_run("doctor-visits", dry, 6 * MINUTES) == "success"
-    assert airflow.xcom("doctor-visits", dry, "outcome")["outcome"] == "measured"
-    assert airflow.xcom("doctor-visits", dry, "evaluate")["championVersion"] == "1"
-    assert tasks(platform, "doctor-visits", dry)["promote"] == "skipped"
-    assert champion(platform, "doctor-visits") == "1"
 
-    # The rejected release has freed the line, so the candidate measured meanwhile may ask.
-    release = waits(platform, "employment", kept, 1, 6 * MINUTES)
+def a_dry_run_only_measures(platform: RunningPlatform, run: str) -> None:
+    airflow, dag = platform.airflow, "doctor-visits"
+    assert airflow.await_run(dag, run, 6 * MINUTES) == "success"
+    assert airflow.xcom(dag, run, "outcome")["outcome"] == "measured"
+    assert airflow.xcom(dag, run, "evaluate")["championVersion"] == "1"
+    assert tasks(platform, dag, run)["promote"] == "skipped"
+
+
+def marking_a_level_promotes_nothing_and_votes_still_do(
+    platform: RunningPlatform, run: str
+) -> None:
+    airflow, dag = platform.airflow, "doctor-visits"
+    release = waits(platform, dag, run, 1, 6 * MINUTES)
+    path = f"dags/{dag}/dagRuns/{run}/taskInstances/approval.level_1"
+    assert airflow.patch(path, {"new_state": "success"}).status_code == 200
+    assert airflow.await_run(dag, run) == "failed"
+    assert tasks(platform, dag, run)["promote"] == "failed"
+    assert airflow.xcom(dag, run, "outcome")["outcome"] == "failed"
+    assert champion(platform, dag) == "1"
+
+    assert vote(platform, release, "lena").is_success
+    late = start(platform, "airlock_promote", release=release)
+    assert airflow.await_run("airlock_promote", late) == "success"
+    promoted = airflow.xcom("airlock_promote", late, "promote")
+    assert (promoted["before"], promoted["after"]) == ("1", champion(platform, dag))
+
+
+def high_tier_needs_four_people(platform: RunningPlatform, run: str) -> None:
+    airflow, dag = platform.airflow, "employment"
+    release = waits(platform, dag, run, 1, 6 * MINUTES)
     for user in ("lena", "carla", "mara", "milo"):
+        assert champion(platform, dag) is None
         assert vote(platform, release, user).is_success, user
-    assert airflow.await_run("employment", kept) == "success"
-    assert airflow.xcom("employment", kept, "outcome")["outcome"] == "promoted"
-    assert champion(platform, "employment") == "2"
+    assert airflow.await_run(dag, run) == "success"
+    assert airflow.xcom(dag, run, "outcome")["outcome"] == "promoted"
+    assert champion(platform, dag) == "2"
 
 
 @pytest.mark.timeout(10 * 60)

@@ -239,6 +239,8 @@ def test_only_the_requester_withdraws(world: World) -> None:
     release_id = world.open()
     with pytest.raises(Forbidden, match="was requested by ana"):
         deciding.withdraw(world.store, release_id, world.actor("lena"), "no")
+    with pytest.raises(Invalid, match="a reason of 3 to 2000"):
+        deciding.withdraw(world.store, release_id, world.actor("ana"), " ")
     release = deciding.withdraw(world.store, release_id, world.actor("ana"), "found a bug")
     assert release.state is State.WITHDRAWN
     assert log(world, release_id)[-2:] == ["WithdrawalRefused", "ReleaseWithdrawn"]

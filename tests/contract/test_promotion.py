@@ -59,6 +59,8 @@ def test_a_grant_is_spent_once(world: World) -> None:
     world.promote(release_id, "one")
     with pytest.raises(Conflict, match="already promoted"):
         world.promote(release_id, "another")
+    refusal = auditing.events(world.store, release_id)[-1]
+    assert (refusal["what"], refusal["data"]["attempt"]) == ("PromotionRefused", "another")
     assert world.promote(release_id, "one").replayed
     assert promotions(world, release_id) == 1
 

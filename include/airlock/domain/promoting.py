@@ -18,6 +18,7 @@ from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
 from airlock.domain.release import Decision, Release, State, Story
 from airlock.domain.rules import Holders, unfilled
+from airlock.domain.voting import check_reason
 
 
 class NotApproved(Refused):
@@ -122,6 +123,7 @@ def withdraw(release: Release, actor: Actor, reason: str, at: str) -> Story:
             "withdraw it",
             next_step="An approver who disagrees rejects it at an open level.",
         )
+    check_reason(reason)
     _check_open(release)
     story = Story(release, actor, at, release.subject.policy_digest)
     story.tell("ReleaseWithdrawn", {}, why=f"withdrawn by {actor.id}: {reason}")

@@ -66,7 +66,7 @@ def cast(
         Refused: (one of its kinds) naming the rule broken and what to do.
     """
     _check_seen(release, ballot)
-    _check_reason(ballot.reason)
+    check_reason(ballot.reason)
     _check_person(release, ballot, actor)
     _check_role(release, plan, actor, holders)
     story = Story(release, actor, at, release.subject.policy_digest)
@@ -117,7 +117,12 @@ def _check_seen(release: Release, ballot: Ballot) -> None:
         )
 
 
-def _check_reason(reason: str) -> None:
+def check_reason(reason: str) -> None:
+    """Refuse a reason that is empty, endless or not plain text.
+
+    Raises:
+        Invalid: naming what is wrong with it.
+    """
     text = reason.strip()
     if not REASON_MIN <= len(text) <= REASON_MAX:
         raise Invalid(

@@ -123,7 +123,7 @@ class _Answers:
         if place == self._seen:
             return False
         self._seen = place
-        show_level(view, self._client.session.url)
+        show_level(view, current_platform().site().public_url)
         if self._auto:
             _answer(view, view["mayAnswer"][0])
         return True

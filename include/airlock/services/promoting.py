@@ -60,9 +60,6 @@ def promote(
     """
     with store.begin() as unit:
         release = unit.get(release_id)
-        done = _already_promoted(unit, keyring, release, attempt)
-    if done:
-        return done
     subject = release.subject
     location, digest = "", ""
     if release.state is State.APPROVED:
@@ -85,10 +82,9 @@ def _spend(
 ) -> Grant | Promotion:
     with store.begin() as unit:
         release = unit.lock(release_id)
-        done = _already_promoted(unit, keyring, release, attempt)
-        if done:  # somebody finished while we were downloading
-            return done
         try:
+            if release.state is State.PROMOTED:
+                return _already_promoted(unit, keyring, release, attempt)
             grant, stored = _valid_grant(unit, keyring, release, found)
             resumed = stored.spent_by == attempt
             unit.spend(grant.id, attempt, LEASE)
@@ -161,9 +157,7 @@ def _finish(
 
 def _already_promoted(
     unit: UnitOfWork, keyring: Keyring, release: Release, attempt: str
-) -> Promotion | None:
-    if release.state is not State.PROMOTED:
-        return None
+) -> Promotion:
     stored = unit.grant_of(release.id)
     if stored is None or stored.spent_by != attempt:
         raise Conflict(
