@@ -50,7 +50,7 @@ def tasks(platform: RunningPlatform, dag: str, run: str) -> dict[str, str]:
 
 @pytest.mark.timeout(20 * 60)
 def test_real_models_are_promoted_refused_measured(platform: RunningPlatform) -> None:
-    """One story, because training costs a minute: the runs overlap, and each needs the one before."""
+    """One story, because training takes a minute: runs overlap, each needs the one before."""
     low = start(platform, "doctor-visits", reason="first release")
     high = start(platform, "employment", reason="first release")
     low_tier_needs_one_level(platform, low)

@@ -19,7 +19,7 @@ from airlock.domain.errors import Refused, Unreachable
 from airlock.entrypoints.cli_platform import current_platform, print_addresses, up_command
 from airlock.entrypoints.cli_runs import run_path, tasks, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
-from airlock.entrypoints.demo_show import RunView, show_level, show_opened, show_promoted
+from airlock.entrypoints.demo_show import RunView, program, show_level, show_opened, show_promoted
 from airlock.entrypoints.progress import console
 from airlock.entrypoints.terminal import connect, say, settings
 
@@ -29,6 +29,9 @@ CHAPTERS = {
     "employment": "a decision about a person: high risk, three levels, four people",
     "doctor-visits": "planning numbers: low risk, one level, one person",
 }
+#: The first release of a pipeline trains on data until this day, so that the next run of the demo
+#: has new data and a champion to compare with.
+FIRST_UNTIL = {"employment": "2017-12-31"}
 _POLL_SECONDS = 1.0
 #: Longest time between two changes before the demo says that something is stuck.
 _PATIENCE_SECONDS = 1800.0
@@ -60,15 +63,7 @@ def demo_command(auto: Auto = False, start: Start = True) -> None:
 
 def _chapter(name: str, auto: bool) -> None:
     with connect(REQUESTER) as client:
-        waiting = client.get(f"{AIRLOCK}/releases", model=name, state="AWAITING_APPROVAL")
-        approved = client.get(f"{AIRLOCK}/releases", model=name, state="APPROVED")
-        for release in (*waiting, *approved):
-            run_id = release["origin"]["runId"]
-            say(f"  {release['id']} is still open: going on with run {run_id}")
-            break
-        else:
-            run_id = trigger(client, name, {"reason": "airlock demo"})
-            say(f"  {REQUESTER} started run {run_id}")
+        run_id = _open_run(client, name) or _new_run(client, name)
         _follow(client, name, run_id, auto)
         view = _released(client, name, run_id)
     serving = MlflowRegistry(settings().mlflow_tracking_uri).alias(view["model"], view["alias"])
@@ -79,6 +74,26 @@ def _chapter(name: str, auto: bool) -> None:
             next_step="Find out who moved the alias; `airlock audit list` has every event.",
         )
     show_promoted(view, serving)
+
+
+def _open_run(client: Client, name: str) -> str:
+    for state in ("AWAITING_APPROVAL", "APPROVED"):
+        for release in client.get(f"{AIRLOCK}/releases", model=name, state=state):
+            run_id = str(release["origin"]["runId"])
+            say(f"  {release['id']} is still open: going on with run {run_id}")
+            return run_id
+    return ""
+
+
+def _new_run(client: Client, name: str) -> str:
+    conf = {"reason": "airlock demo"}
+    first = not client.get(f"{AIRLOCK}/releases", model=name, state="PROMOTED")
+    if first and name in FIRST_UNTIL:
+        conf["until"] = FIRST_UNTIL[name]
+    run_id = trigger(client, name, conf)
+    window = f" on data until {conf['until']}" if "until" in conf else ""
+    say(f"  {REQUESTER} started run {run_id}{window}")
+    return run_id
 
 
 def _follow(client: Client, name: str, run_id: str, auto: bool) -> None:
@@ -161,7 +176,7 @@ def _released(client: Client, name: str, run_id: str) -> dict[str, Any]:
     if view["state"] != "PROMOTED":
         raise Refused(
             f"release {view['id']} of {name} is {view['state']}: {view['why'] or 'not promoted'}",
-            next_step=f"See `airlock release show {view['id']} --as {REQUESTER}`.",
+            next_step=f"See `{program()} release show {view['id']} --as {REQUESTER}`.",
         )
     return view
 
@@ -176,4 +191,4 @@ def _verify_log() -> None:
     found = f"{report['events']} events in {report['streams']} streams"
     found += f", {report['releases']} releases and {report['grants']} grants"
     say(f"  {found}: every hash, every state and every signature is right")
-    say(f"  to look yourself: airlock audit list --as {AUDITOR}")
+    say(f"  to look yourself: {program()} audit list --as {AUDITOR}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -88,7 +91,14 @@ def show_level(view: dict[str, Any], page: str) -> None:
         say(f"  still needs {gap['needs']}; may answer: {', '.join(gap['candidates']) or 'nobody'}")
     who = view["mayAnswer"][0] if view["mayAnswer"] else "NOBODY"
     say(f"  on the page:      {page}/airlock/releases/{view['id']}  (log in as {who})")
-    say(f'  on the command line: airlock release approve {view["id"]} --as {who} --reason "..."')
+    say(
+        f'  on the command line: {program()} release approve {view["id"]} --as {who} --reason "..."'
+    )
+
+
+def program() -> str:
+    """Return what to type for `airlock` here: the demo runs before anybody has set a PATH."""
+    return os.path.relpath(sys.argv[0]) if shutil.which("airlock") is None else "airlock"
 
 
 def show_opened(view: dict[str, Any]) -> None:
