@@ -98,7 +98,7 @@ def actor(context: Mapping[str, Any]) -> Actor:
 @cache
 def bench() -> Bench:
     """Return where models are trained and measured."""
-    from airlock.entrypoints.workbench import Workbench
+    from airlock.bootstrap.workbench import Workbench
 
     made = airlock()
     scratch = settings().home / "work"

@@ -10,10 +10,10 @@ import sys
 
 from airlock import bootstrap
 from airlock.adapters.git_code import commit
+from airlock.bootstrap.workbench import Workbench
 from airlock.domain.digest import file_digest
 from airlock.domain.people import Actor, Channel
 from airlock.domain.recipe import Recipe
-from airlock.entrypoints.workbench import Workbench
 from airlock.gates import build
 from airlock.services import evidence, requesting, running
 

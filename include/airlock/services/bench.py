@@ -1,6 +1,6 @@
 """What a pipeline run needs of the place where the model's own code runs; a port of `running`.
 
-`airlock.entrypoints.workbench` is the real one. Here is no code, only what it has to keep.
+`airlock.bootstrap.workbench` is the real one. Here is no code, only what it has to keep.
 """
 
 from __future__ import annotations
