@@ -30,7 +30,14 @@ def champion(platform: RunningPlatform, model: str) -> str | None:
     from mlflow import MlflowClient
 
     client = MlflowClient(platform.mlflow_uri)
-    return client.get_registered_model(model).aliases.get("champion")
+    found = {one.name: one.aliases for one in client.search_registered_models()}
+    version = found.get(model, {}).get("champion")
+    return str(version) if version is not None else None
+
+
+def version_of(platform: RunningPlatform, dag: str, run: str) -> str:
+    """Return the version a run has registered."""
+    return str(platform.airflow.xcom(dag, run, "request_release")["version"])
 
 
 def start(platform: RunningPlatform, dag: str, **conf: Any) -> str:
@@ -73,7 +80,7 @@ def low_tier_needs_one_level(platform: RunningPlatform, run: str) -> None:
     assert ended["approval.level_1"] == ended["promote"] == "success"
     assert ended["approval.level_2"] == ended["approval.level_3"] == "skipped"
     assert airflow.xcom(dag, run, "outcome")["outcome"] == "promoted"
-    assert champion(platform, dag) == "1"
+    assert champion(platform, dag) == version_of(platform, dag, run)
 
     def noted() -> bool:
         return "promoted" in (airflow.get(f"dags/{dag}/dagRuns/{run}")["note"] or "")
@@ -83,6 +90,7 @@ def low_tier_needs_one_level(platform: RunningPlatform, run: str) -> None:
 
 def a_reject_at_level_2_is_no_crash(platform: RunningPlatform, run: str, release: str) -> None:
     airflow, dag = platform.airflow, "employment"
+    before = champion(platform, dag)
     assert vote(platform, release, "luis").is_success
     waits(platform, dag, run, 2, 2 * MINUTES)
     assert vote(platform, release, "carla", "reject").is_success
@@ -93,14 +101,15 @@ def a_reject_at_level_2_is_no_crash(platform: RunningPlatform, run: str, release
     ended = tasks(platform, dag, run)
     assert ended["approval.level_2"] == "success"
     assert ended["approval.level_3"] == ended["promote"] == "skipped"
-    assert champion(platform, dag) is None
+    assert champion(platform, dag) == before
 
 
 def a_dry_run_only_measures(platform: RunningPlatform, run: str) -> None:
     airflow, dag = platform.airflow, "doctor-visits"
     assert airflow.await_run(dag, run, 6 * MINUTES) == "success"
     assert airflow.xcom(dag, run, "outcome")["outcome"] == "measured"
-    assert airflow.xcom(dag, run, "evaluate")["championVersion"] == "1"
+    champion_then = airflow.xcom(dag, run, "evaluate")["championVersion"]
+    assert champion_then == champion(platform, dag)
     assert tasks(platform, dag, run)["promote"] == "skipped"
 
 
@@ -109,29 +118,32 @@ def marking_a_level_promotes_nothing_and_votes_still_do(
 ) -> None:
     airflow, dag = platform.airflow, "doctor-visits"
     release = waits(platform, dag, run, 1, 6 * MINUTES)
+    before = champion(platform, dag)
     path = f"dags/{dag}/dagRuns/{run}/taskInstances/approval.level_1"
     assert airflow.patch(path, {"new_state": "success"}).status_code == 200
     assert airflow.await_run(dag, run) == "failed"
     assert tasks(platform, dag, run)["promote"] == "failed"
     assert airflow.xcom(dag, run, "outcome")["outcome"] == "failed"
-    assert champion(platform, dag) == "1"
+    assert champion(platform, dag) == before
 
     assert vote(platform, release, "lena").is_success
     late = start(platform, "airlock_promote", release=release)
     assert airflow.await_run("airlock_promote", late) == "success"
     promoted = airflow.xcom("airlock_promote", late, "promote")
-    assert (promoted["before"], promoted["after"]) == ("1", champion(platform, dag))
+    assert promoted["before"] == before
+    assert promoted["after"] == champion(platform, dag) == version_of(platform, dag, run)
 
 
 def high_tier_needs_four_people(platform: RunningPlatform, run: str) -> None:
     airflow, dag = platform.airflow, "employment"
     release = waits(platform, dag, run, 1, 6 * MINUTES)
+    before = champion(platform, dag)
     for user in ("lena", "carla", "mara", "milo"):
-        assert champion(platform, dag) is None
+        assert champion(platform, dag) == before
         assert vote(platform, release, user).is_success, user
     assert airflow.await_run(dag, run) == "success"
     assert airflow.xcom(dag, run, "outcome")["outcome"] == "promoted"
-    assert champion(platform, dag) == "2"
+    assert champion(platform, dag) == version_of(platform, dag, run)
 
 
 @pytest.mark.timeout(10 * 60)
