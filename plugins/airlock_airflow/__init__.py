@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         MetricsThresholdGateOperator,
         PerformanceRegressionGateOperator,
     )
+    from airlock_airflow.platform import SweepTimersOperator
     from airlock_airflow.releasing import (
         OutcomeOperator,
         PromoteModelOperator,
@@ -41,6 +42,7 @@ _HOMES = {
     "PromoteModelOperator": "releasing",
     "RequestReleaseOperator": "releasing",
     "StepOperator": "steps",
+    "SweepTimersOperator": "platform",
     "release_task_group": "releasing",
 }
 
@@ -56,6 +58,7 @@ __all__ = [
     "PromoteModelOperator",
     "RequestReleaseOperator",
     "StepOperator",
+    "SweepTimersOperator",
     "release_task_group",
 ]
 

@@ -105,9 +105,17 @@ def bench() -> Bench:
     return Workbench(settings().root, scratch, made.data, made.lab, made.registry)
 
 
+def _serving_commit(recipe: Recipe) -> str:
+    """Return the commit of the version that serves: what was committed since is new work."""
+    with airlock().store.begin() as unit:
+        line = unit.line(recipe.name, recipe.environment)
+        release = unit.get(line.release) if line.release else None
+    return release.subject.code_commit.partition("+")[0] if release else ""
+
+
 def code_of(recipe: Recipe) -> Origin:
     """Return which code and which libraries this run uses."""
-    from airlock.adapters.git_code import commit
+    from airlock.adapters.git_code import authors, commit
     from airlock.domain.digest import file_digest
     from airlock.services.running import Origin
 
@@ -115,4 +123,5 @@ def code_of(recipe: Recipe) -> Origin:
     return Origin(
         code_commit=commit(root, recipe.folder, settings().code_commit or ""),
         lock_digest=file_digest(root / "requirements.txt"),
+        committers=authors(root, recipe.folder, _serving_commit(recipe)),
     )

@@ -165,8 +165,9 @@ _WORDS = {
     "REJECTED": "refused",
     "WITHDRAWN": "refused",
     "SUPERSEDED": "refused",
+    "EXPIRED": "refused",
 }
-_ENDED = ("BLOCKED", "REJECTED", "WITHDRAWN", "SUPERSEDED")
+_ENDED = ("BLOCKED", "REJECTED", "WITHDRAWN", "SUPERSEDED", "EXPIRED")
 _FAILED = ("failed", "upstream_failed")
 
 

@@ -15,7 +15,7 @@ import pytest
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.testing import World
+from airlock.testing import FakeClock, World
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Database:
     kind: str
     urls: dict[str, str]
 
-    def store(self, role: str) -> SqlStore:
-        """Return a store in one role."""
-        return SqlStore(self.urls[role], pooled=False)
+    def store(self, role: str, clock: FakeClock | None = None) -> SqlStore:
+        """Return a store in one role, if asked with a clock of the test's own."""
+        return SqlStore(self.urls[role], pooled=False, clock=clock)
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +75,9 @@ def database(request: pytest.FixtureRequest) -> Database:
 def make_world(database: Database) -> Callable[..., World]:
     """Return a factory of worlds on the database, worker and decider apart."""
 
-    def make(**options: Any) -> World:
-        worker = database.store("airlock_worker")
-        return World(database.store("airlock_decider"), worker=worker, **options)
+    def make(clock: FakeClock | None = None, **options: Any) -> World:
+        worker = database.store("airlock_worker", clock)
+        return World(database.store("airlock_decider", clock), worker=worker, **options)
 
     return make
 

@@ -85,8 +85,8 @@ def test_damage_is_found_and_named(
 def test_a_vote_without_its_event_is_found(told: World, database: Database) -> None:
     attack(
         database,
-        "INSERT INTO vote SELECT release, round, 'eve', level, decision, reason, channel, at "
-        "FROM vote WHERE person = 'lena'",
+        "INSERT INTO vote SELECT release, round, 'eve', level, decision, reason, channel, at, "
+        "capacity, behind, conditions FROM vote WHERE person = 'lena'",
     )
     assert any("votes" in line for line in report(told).damages)
 

@@ -57,6 +57,8 @@ class FakePlatform:
     keyring: FakeKeys
     signer: FakeKeys | None
     rulebook: Rulebook
+    places: tuple[Any, ...] = ()
+    witnesses: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

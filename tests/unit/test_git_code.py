@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.git_code import commit
+from airlock.adapters.git_code import authors, commit, last_author
 from airlock.domain.errors import Refused
 
 
@@ -63,3 +63,31 @@ def test_a_repository_without_a_commit_is_refused(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     with pytest.raises(Refused):
         commit(tmp_path, "model")
+
+
+def commit_as(checkout: Path, author: str, file: str, message: str = "more") -> None:
+    (checkout / file).write_text(f"{author} {message}\n")
+    git = ("git", "-C", str(checkout), "-c", "user.name=c", "-c", "user.email=Committer@x.org")
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", message, "--author", author], check=True)
+
+
+def test_everybody_who_changed_the_folder_since_a_commit_is_named(checkout: Path) -> None:
+    first = commit(checkout, "model")
+    together = "with help\n\nCo-authored-by: Kim <Kim@x.org>"
+    commit_as(checkout, "Lena <Lena@X.org>", "model/train.py", together)
+    commit_as(checkout, "Otto <otto@x.org>", "notes.txt")
+    since = authors(checkout, "model", first)
+    assert since == ("committer@x.org", "kim@x.org", "lena@x.org")
+    assert authors(checkout, "model") == (*since, "t@example.org")
+    assert authors(checkout, "model", "f" * 40) == (*since, "t@example.org")
+    assert last_author(checkout, "model") == "lena@x.org"
+
+
+def test_what_git_cannot_say_is_unknown_and_never_guessed(checkout: Path) -> None:
+    (checkout / "model" / "train.py").write_text("by nobody knows whom\n")
+    assert authors(checkout, "model") == ("t@example.org", "unknown")
+    assert last_author(checkout, "model") == "unknown"
+    elsewhere = checkout.parent
+    assert authors(elsewhere, "model") == ("unknown",)
+    assert last_author(elsewhere, "model") == "unknown"

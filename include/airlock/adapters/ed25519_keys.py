@@ -1,9 +1,17 @@
-"""Ed25519 keys in files (RFC 8032, PEM). A key's id is the start of its public bytes' SHA-256."""
+"""Ed25519 keys in files (RFC 8032, PEM). A key's id is the start of its public bytes' SHA-256.
+
+Beside the public keys, `validity.json` says until when a key that was given up signed:
+`{"<key id>": {"until": "<UTC time>"}}`. Both classes look at the files again when they change, so
+a rotation needs no restart.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -17,7 +25,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from airlock.domain.clock import moment
 from airlock.domain.errors import Invalid
+
+VALIDITY = "validity.json"
 
 
 def key_id(public: Ed25519PublicKey) -> str:
@@ -45,6 +56,11 @@ def create(private_file: Path, public_folder: Path) -> str:
     return key_id(public)
 
 
+def raw(public: Ed25519PublicKey) -> bytes:
+    """Return the 32 bytes of a public key."""
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
 class FileSigner:
     """Signs with the private key in a file. Only the deciding processes have one."""
 
@@ -54,16 +70,32 @@ class FileSigner:
         Raises:
             Invalid: if the file is missing, unreadable or no Ed25519 key.
         """
-        self._private = _private(private_file)
+        self._file = private_file
+        self._read()
+
+    def _read(self) -> None:
+        self._seen = _state(self._file)
+        self._private = _private(self._file)
+
+    @property
+    def _key(self) -> Ed25519PrivateKey:
+        if _state(self._file) != self._seen:  # rotated
+            self._read()
+        return self._private
 
     @property
     def key_id(self) -> str:
         """Which key signs."""
-        return key_id(self._private.public_key())
+        return key_id(self._key.public_key())
+
+    @property
+    def public(self) -> bytes:
+        """The 32 bytes of its public key."""
+        return raw(self._key.public_key())
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature of *message*."""
-        return self._private.sign(message)
+        return self._key.sign(message)
 
 
 class FileKeyring:
@@ -75,17 +107,37 @@ class FileKeyring:
         Raises:
             Invalid: if there is none; with no trusted key nothing could be verified.
         """
-        keys = [_public(path) for path in sorted(folder.glob("*.pem"))]
+        self._folder = folder
+        self._read()
+
+    def _read(self) -> None:
+        self._seen = _state(self._folder)
+        keys = [_public(path) for path in sorted(self._folder.glob("*.pem"))]
         if not keys:
             raise Invalid(
-                f"no trusted public key in {folder}: no grant could ever be verified",
+                f"no trusted public key in {self._folder}: no grant could ever be verified",
                 next_step="Run `airlock up`, or set AIRLOCK_TRUSTED_KEYS to the folder of keys.",
             )
         self._keys = {key_id(key): key for key in keys}
+        self._until = _validity(self._folder / VALIDITY)
+
+    def _fresh(self) -> Mapping[str, Ed25519PublicKey]:
+        if _state(self._folder) != self._seen:
+            self._read()
+        return self._keys
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return key id -> the 32 bytes of the public key."""
+        return {name: raw(key) for name, key in self._fresh().items()}
+
+    def valid_at(self, key: str, at: datetime) -> bool:
+        """Say whether a key was in use at a time: a key given up signs nothing new."""
+        known = key in self._fresh()
+        return known and (key not in self._until or at <= self._until[key])
 
     def verify(self, key: str, signature: bytes, message: bytes) -> bool:
         """Say whether a trusted key of that id made the signature."""
-        trusted = self._keys.get(key)
+        trusted = self._fresh().get(key)
         if trusted is None:
             return False
         try:
@@ -93,6 +145,45 @@ class FileKeyring:
         except InvalidSignature:
             return False
         return True
+
+
+def verify_with(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Say whether the key with these 32 public bytes made the signature."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def give_up(folder: Path, key: str, until: str) -> None:
+    """Note in *folder* until when a key has signed."""
+    file = folder / VALIDITY
+    known = json.loads(file.read_text()) if file.exists() else {}
+    fresh = folder / f"{VALIDITY}.{os.getpid()}.new"
+    fresh.write_text(json.dumps({**known, key: {"until": until}}, indent=1, sort_keys=True))
+    fresh.replace(file)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_ino, found.st_size)
+
+
+def _validity(file: Path) -> dict[str, datetime]:
+    if not file.exists():
+        return {}
+    try:
+        known = json.loads(file.read_text())
+        return {key: moment(one["until"]) for key, one in known.items()}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Invalid(
+            f"{file} does not say until when keys are valid: {error!r}",
+            next_step='Expected {"<key id>": {"until": "<UTC time>"}}; restore it from a backup.',
+        ) from error
 
 
 def _private(path: Path) -> Ed25519PrivateKey:
@@ -120,3 +211,25 @@ def _unusable(path: Path, found: object) -> Invalid:
         f"{path} is not an Ed25519 key in PEM: {found}",
         next_step="Give the key `airlock up` created, or create one.",
     )
+
+
+class FileShelf:
+    """The signing key's file and the folder of trusted keys, for a rotation."""
+
+    def __init__(self, private_file: Path, public_folder: Path) -> None:
+        """The new key waits beside the one in use, as `<name>.next`."""
+        self._file, self._folder = private_file, public_folder
+        self._next = private_file.with_name(f"{private_file.name}.next")
+
+    def prepare(self) -> FileSigner:
+        """Create a new key, trusted but not yet in use, or return the one already prepared."""
+        create(self._next, self._folder)
+        return FileSigner(self._next)
+
+    def replace(self) -> None:
+        """Let the prepared key take the place of the one in use."""
+        self._next.replace(self._file)
+
+    def give_up(self, key: str, until: str) -> None:
+        """Note until when a key was in use."""
+        give_up(self._folder, key, until)

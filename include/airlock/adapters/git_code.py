@@ -9,13 +9,17 @@ Rules:
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from airlock.domain.digest import folder_manifest, manifest_digest
+from airlock.domain.duties import UNKNOWN
 from airlock.domain.errors import Refused
 
 _PATIENCE_S = 30
+_ADDRESS = re.compile(r"[^\s<>]+@[^\s<>]+")
 
 
 def commit(root: Path, folder: str, given: str = "") -> str:
@@ -29,6 +33,48 @@ def commit(root: Path, folder: str, given: str = "") -> str:
     head = _git(root, "rev-parse", "--verify", "HEAD")
     changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", folder)
     return f"{head}+dirty:{_tree(root / folder)}" if changed else head
+
+
+def authors(root: Path, folder: str, since: str = "") -> tuple[str, ...]:
+    """Return who changed *folder* after the commit *since*, as e-mail addresses in lower case.
+
+    Authors, committers and co-authors all count. Without *since*, or if git does not know that
+    commit, everybody who ever changed the folder does. Whoever has changed it without a commit, or
+    a checkout without git, is `UNKNOWN`: recorded, so that it is seen, and never guessed.
+    """
+    try:
+        changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", folder)
+        found = set(_authors(root, folder, since))
+    except Refused:
+        return (UNKNOWN,)
+    return tuple(sorted(found | ({UNKNOWN} if changed else set())))
+
+
+def last_author(root: Path, folder: str) -> str:
+    """Return who made the last commit below *folder*, as an e-mail address; or `UNKNOWN`."""
+    try:
+        if _git(root, "status", "--porcelain", "--untracked-files=all", "--", folder):
+            return UNKNOWN
+        return _git(root, "log", "-1", "--format=%ae", "--", folder).casefold() or UNKNOWN
+    except Refused:
+        return UNKNOWN
+
+
+def _authors(root: Path, folder: str, since: str) -> Iterator[str]:
+    reach = [f"{since}..HEAD"] if since and _knows(root, since) else ["HEAD"]
+    form = "--format=%ae%n%ce%n%(trailers:key=Co-authored-by,valueonly)"
+    for line in _git(root, "log", form, *reach, "--", folder).splitlines():
+        address = _ADDRESS.search(line)
+        if address:
+            yield address[0].casefold()
+
+
+def _knows(root: Path, commit: str) -> bool:
+    try:
+        _git(root, "merge-base", "--is-ancestor", commit, "HEAD")
+    except Refused:
+        return False
+    return True
 
 
 def _tree(folder: Path) -> str:

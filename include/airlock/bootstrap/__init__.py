@@ -8,20 +8,26 @@ a process can be is decided by the credentials it was given, not by this code.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.checkpoint_folder import CheckpointFolder
+from airlock.adapters.checkpoint_s3 import CheckpointBucket
+from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, verify_with
 from airlock.adapters.file_data import FileData
 from airlock.adapters.lab import Lab
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.sql_store import SqlStore
+from airlock.adapters.witness_client import WitnessClient
 from airlock.config.load import Pipelines, load_pipelines, load_rulebook
 from airlock.config.problems import ConfigurationError
 from airlock.config.settings import Settings
+from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
+from airlock.services.sequencing import Place
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,33 @@ class Airlock:
     def keyring(self) -> FileKeyring:
         """The trusted public keys."""
         return FileKeyring(self.settings.trusted_keys)
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Where the log's checkpoints are kept outside the database."""
+        chosen = self.settings
+        found: list[Place] = [CheckpointFolder(chosen.checkpoints)]
+        if chosen.checkpoint_bucket:
+            found.append(CheckpointBucket(chosen.checkpoint_bucket))
+        if self._witness:
+            found.append(self._witness)
+        return tuple(found)
+
+    @cached_property
+    def _witness(self) -> WitnessClient | None:
+        url, key = self.settings.witness_url, self.settings.witness_key
+        if bool(url) != bool(key):
+            raise Invalid(
+                "a witness needs both AIRLOCK_WITNESS_URL and AIRLOCK_WITNESS_KEY",
+                next_step="`airlock witness` prints its key when it starts.",
+            )
+        return WitnessClient(url, key, verify_with) if url and key else None
+
+    @property
+    def witnesses(self) -> Mapping[str, Cosigner]:
+        """The witnesses whose cosignatures are trusted."""
+        one = self._witness
+        return {one.witness_name: one.cosigner} if one else {}
 
     @cached_property
     def registry(self) -> MlflowRegistry:

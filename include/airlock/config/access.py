@@ -18,10 +18,13 @@ from airlock.config.schemas import (
     FILLED,
     ApiVersion,
     Items,
+    Line,
     Metadata,
+    PersonId,
     RoleName,
     Strict,
     Trouble,
+    refuse,
     settle,
     unknown,
 )
@@ -67,6 +70,8 @@ class AccessSpec(Strict):
 
     roles: Annotated[dict[RoleName, Role], FILLED]
     airflow_roles: Annotated[dict[str, str], FILLED]
+    git_authors: dict[Line, PersonId] | None = None
+    superiors: dict[PersonId, PersonId] | None = None
 
     @field_validator("roles")
     @classmethod
@@ -80,6 +85,28 @@ class AccessSpec(Strict):
         roles = info.data.get("roles")
         if roles is not None:
             settle(_airflow(table, roles))
+        return table
+
+    @field_validator("git_authors")
+    @classmethod
+    def _authors(cls, table: dict[str, str] | None) -> dict[str, str] | None:
+        seen: dict[str, str] = {}
+        for author in table or {}:
+            if author.casefold() in seen:
+                refuse(
+                    Trouble((author,), "each author once", f"it also as {seen[author.casefold()]}")
+                )
+            seen[author.casefold()] = author
+        return table
+
+    @field_validator("superiors")
+    @classmethod
+    def _above(cls, table: dict[str, str] | None) -> dict[str, str] | None:
+        settle(
+            Trouble((below,), "somebody else", f"{above}, who would stand in for the same person")
+            for below, above in (table or {}).items()
+            if below == above
+        )
         return table
 
 

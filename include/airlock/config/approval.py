@@ -5,7 +5,8 @@ What it can never say, however it is written:
 * a level without rules, a rule of nobody, a tier without levels, no required gates
 * a release to production without gates and people, or another environment on its alias
 * a riskier tier that asks fewer people than a safer one: raising a tier would weaken it
-* a rule for a role that does not exist or may not vote
+* a rule for a role that does not exist or may not vote, at any depth of a composed rule
+* that somebody who did the work may approve it, or that one person alone breaks the glass
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from airlock.config.access import VOTE, Role
-from airlock.config.problems import Place, show
+from airlock.config.access import ADMIN, VOTE, Role
+from airlock.config.approval_rules import Level, rule_troubles
+from airlock.config.approval_timers import Clock, Timers, filled, resolved
+from airlock.config.problems import show
 from airlock.config.schemas import (
-    FILLED,
     ApiVersion,
+    Items,
     Metadata,
     PersonId,
     RoleName,
@@ -60,32 +63,6 @@ class Environment(Strict):
         return self
 
 
-class Rule(Strict):
-    """So many people of one role, or of the people named."""
-
-    role: RoleName | None = None
-    people: Annotated[tuple[PersonId, ...] | None, Field(strict=False), FILLED] = None
-    count: Annotated[int, Field(ge=1, le=50)] = 1
-
-    @model_validator(mode="after")
-    def _check(self) -> Rule:
-        if (self.role is None) == (self.people is None):
-            found = "neither" if self.role is None else "both"
-            refuse(Trouble((), "either a role or people", found))
-        named = set(self.people or ())
-        if self.people and (len(named) < self.count or len(named) < len(self.people)):
-            expected = f"at least {self.count} people, each named once"
-            refuse(Trouble(("people",), expected, ", ".join(self.people)))
-        return self
-
-
-class Level(Strict):
-    """One step of approval: complete when each of its rules is met."""
-
-    name: Slug
-    rules: Some[Rule]
-
-
 def _each_level_once(levels: tuple[Level, ...]) -> tuple[Level, ...]:
     names = [level.name for level in levels]
     again = (index for index, name in enumerate(names) if name in names[:index])
@@ -97,6 +74,7 @@ class Tier(Strict):
     """The levels of one tier, in order."""
 
     levels: Annotated[Some[Level], AfterValidator(_each_level_once)]
+    timers: Timers | None = None
 
     @field_validator("levels")
     @classmethod
@@ -108,20 +86,13 @@ class Tier(Strict):
     @property
     def votes(self) -> int:
         """How many people have to agree in all."""
-        return sum(rule.count for level in self.levels for rule in level.rules)
+        return sum(rule.votes for level in self.levels for rule in level.rules)
 
 
 def _role_troubles(levels: tuple[Level, ...], roles: Mapping[str, Role]) -> Iterator[Trouble]:
     for i, level in enumerate(levels):
         for j, rule in enumerate(level.rules):
-            place: Place = (i, "rules", j, "role")
-            if rule.role is None:
-                continue
-            if rule.role not in roles:
-                yield unknown(place, rule.role, roles, "one of the roles")
-            elif VOTE not in roles[rule.role].permissions:
-                voters = [name for name, role in roles.items() if VOTE in role.permissions]
-                yield unknown(place, rule.role, voters, "a role that may vote, one of")
+            yield from rule_troubles((i, "rules", j), rule, roles)
 
 
 class Tiers(Strict):
@@ -130,6 +101,11 @@ class Tiers(Strict):
     high: Tier
     medium: Tier
     low: Tier
+
+    @field_validator("high", "medium", "low")
+    @classmethod
+    def _timers(cls, tier: Tier, info: ValidationInfo) -> Tier:
+        return tier.model_copy(update={"timers": filled(tier.timers, str(info.field_name))})
 
     @model_validator(mode="after")
     def _check(self) -> Tiers:
@@ -147,6 +123,35 @@ def _gate_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+class KeptOut(Strict):
+    """A role or a person who may not approve, besides those who did the work."""
+
+    role: RoleName | None = None
+    person: PersonId | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> KeptOut:
+        if (self.role is None) == (self.person is None):
+            found = "neither" if self.role is None else "both"
+            refuse(Trouble((), "either a role or a person", found))
+        return self
+
+
+class SeparationOfDuties(Strict):
+    """Who else may not judge a release. It can only be stricter: nobody can be let in again."""
+
+    also: Items[KeptOut] = ()
+
+
+class BreakGlass(Strict):
+    """Who may release in an emergency without the levels, for how long, who reviews it."""
+
+    roles: Annotated[Some[RoleName], AfterValidator(distinct)]
+    people: Annotated[int, Field(ge=2, le=10)] = 2
+    hours: Annotated[int, Field(ge=1, le=4)] = 4
+    reviewers: Annotated[Some[RoleName], AfterValidator(distinct)] = ("security_auditor",)
+
+
 class ApprovalSpec(Strict):
     """Environments, the gates nobody may leave out, and who approves which tier."""
 
@@ -154,6 +159,42 @@ class ApprovalSpec(Strict):
     required_gates: Annotated[Some[str], AfterValidator(distinct), AfterValidator(_gate_names)]
     tiers: Tiers
     grant_hours: Annotated[int, Field(ge=1, le=24 * 366)] = 336
+    clock: Annotated[Clock, AfterValidator(resolved)] = Clock()
+    fallback_role: RoleName | None = None
+
+    separation_of_duties: SeparationOfDuties | None = None
+    break_glass: BreakGlass | None = None
+
+    @field_validator("fallback_role")
+    @classmethod
+    def _fallback(cls, role: str | None, info: ValidationInfo) -> str | None:
+        if role is not None and isinstance(info.context, ApprovalContext):
+            roles = info.context.roles
+            voters = [name for name, one in roles.items() if VOTE in one.permissions]
+            if role not in voters:
+                refuse(unknown((), role, voters, "a role that may vote, one of"))
+        return role
+
+    @field_validator("break_glass")
+    @classmethod
+    def _glass(cls, glass: BreakGlass | None, info: ValidationInfo) -> BreakGlass | None:
+        if glass and isinstance(info.context, ApprovalContext):
+            settle(_glass_troubles(glass, info.context.roles))
+        return glass
+
+    @field_validator("separation_of_duties")
+    @classmethod
+    def _duties(
+        cls, duties: SeparationOfDuties | None, info: ValidationInfo
+    ) -> SeparationOfDuties | None:
+        if duties and isinstance(info.context, ApprovalContext):
+            roles = info.context.roles
+            settle(
+                unknown(("also", index, "role"), one.role, roles, "one of the roles")
+                for index, one in enumerate(duties.also)
+                if one.role is not None and one.role not in roles
+            )
+        return duties
 
     @field_validator("environments")
     @classmethod
@@ -163,6 +204,15 @@ class ApprovalSpec(Strict):
             name: one if one.alias else one.model_copy(update={"alias": name})
             for name, one in environments.items()
         }
+
+
+def _glass_troubles(glass: BreakGlass, roles: Mapping[str, Role]) -> Iterator[Trouble]:
+    for key, named in (("roles", glass.roles), ("reviewers", glass.reviewers)):
+        for index, role in enumerate(named):
+            if role not in roles:
+                yield unknown((key, index), role, roles, "one of the roles")
+            elif role == ADMIN:
+                yield Trouble((key, index), "a role other than the administrator's", role)
 
 
 def _production(environments: Mapping[str, Environment]) -> Iterator[Trouble]:

@@ -56,6 +56,10 @@ class Settings:
     mlflow_port: int
     postgres_port: int
     code_commit: str | None = None
+    checkpoints: Path
+    checkpoint_bucket: str | None = None
+    witness_url: str | None = None
+    witness_key: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -110,6 +114,10 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         mlflow_port=mlflow,
         postgres_port=int(given.get("AIRLOCK_POSTGRES_PORT", "5433")),
         code_commit=given.get("AIRLOCK_CODE_COMMIT"),
+        checkpoints=path("AIRLOCK_CHECKPOINTS", home / "checkpoints"),
+        checkpoint_bucket=given.get("AIRLOCK_CHECKPOINT_BUCKET"),
+        witness_url=given.get("AIRLOCK_WITNESS_URL"),
+        witness_key=given.get("AIRLOCK_WITNESS_KEY"),
     )
 
 
@@ -162,6 +170,14 @@ def _is_commit(value: str) -> bool:
 
 def _is_id(value: str) -> bool:
     return re.fullmatch(r"[0-9]{1,18}", value) is not None
+
+
+def _is_bucket(value: str) -> bool:
+    return re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[!-~]*)?", value) is not None
+
+
+def _is_vkey(value: str) -> bool:
+    return re.fullmatch(r"[^ +]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", value) is not None
 
 
 def _has_host(value: str) -> bool:
@@ -229,6 +245,32 @@ SETTINGS: tuple[Setting, ...] = (
         _is_commit,
         "the commit, in an image without git",
         "what git says",
+    ),
+    Setting(
+        "AIRLOCK_CHECKPOINTS",
+        _PATH,
+        _is_path,
+        "folder where the log's checkpoints are kept",
+        "`checkpoints` in the home",
+    ),
+    Setting(
+        "AIRLOCK_CHECKPOINT_BUCKET",
+        "an address such as s3://bucket/prefix",
+        _is_bucket,
+        "bucket with Object Lock where the log's checkpoints are kept as well",
+    ),
+    Setting(
+        "AIRLOCK_WITNESS_URL",
+        "an address such as http://witness:8090",
+        _is_http,
+        "a witness that cosigns the log's checkpoints",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_WITNESS_KEY",
+        "a key as `airlock witness` prints it: name+id+key",
+        _is_vkey,
+        "the public key of that witness",
     ),
 )
 

@@ -22,7 +22,7 @@ from typing import Any
 from airlock.domain.digest import canonical_json
 
 GENESIS = bytes(32)
-_TAG = b"airlock/event/v1\x00"
+EVENT_TAG = b"airlock/event/v1\x00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Damage:
 
 def link(prev: bytes, seq: int, body: bytes) -> bytes:
     """Return the hash of an entry."""
-    return hashlib.sha256(_TAG + prev + seq.to_bytes(8, "big") + body).digest()
+    return hashlib.sha256(EVENT_TAG + prev + seq.to_bytes(8, "big") + body).digest()
 
 
 def append(head: Head, stream: str, event: Event, at: str) -> Entry:

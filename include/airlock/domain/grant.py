@@ -49,6 +49,8 @@ class Grant:
     sequence: int
     issued_at: datetime
     expires_at: datetime
+    round: int = 1
+    rolls_back: str = ""
 
     def statement(self) -> dict[str, Any]:
         """Return the in-toto statement."""

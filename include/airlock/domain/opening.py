@@ -3,8 +3,9 @@
 Rules:
 * Every gate the pipeline and the policy ask for has a result, and every result opens. A missing
   one blocks, and so does an empty list: empty never passes.
-* A policy that today's active people cannot meet, with the requester left out, is refused here,
-  naming the level and the rule, and not discovered by the last approver.
+* A policy that today's active people cannot meet, with everybody left out who may not judge own
+  work, is refused here, naming the level and the rule, and not discovered by the last approver.
+  Delegates and stand-ins add nobody: the seat stays that of the person behind them.
 * A blocked release is recorded: people can see what was measured and why it stopped.
 """
 
@@ -15,10 +16,11 @@ from dataclasses import asdict, dataclass
 
 from airlock.domain.errors import Refused
 from airlock.domain.gates import GateResult
+from airlock.domain.matching import Group, missing, seatable
 from airlock.domain.people import Actor
 from airlock.domain.policy import Level, Plan
 from airlock.domain.release import Release, Story, Subject
-from airlock.domain.rules import Holders, missing, unfilled
+from airlock.domain.rules import Holders
 
 
 class Unsatisfiable(Refused):
@@ -53,6 +55,10 @@ def open_release(
     """
     story = Story(None, actor, at, draft.subject.policy_digest)
     data = {**asdict(draft), "tier": plan.tier.value, "subjectDigest": draft.subject.digest}
+    if plan.excluded:
+        data["excluded"] = dict(plan.excluded)
+    if plan.unknown:
+        data["unknownAuthors"] = list(plan.unknown)
     story.tell("ReleaseRequested", data)
     story.tell("GatesJudged", {"results": [result.to_document() for result in results]})
     why = blocking(results, expected) if plan.environment.gates else ""
@@ -61,7 +67,7 @@ def open_release(
         return story
     if not plan.environment.people:
         return story  # only the decider may approve, here too
-    check_satisfiable(plan.levels, holders, excluded={draft.requester})
+    check_satisfiable(plan.levels, holders, excluded={draft.requester, *plan.excluded})
     story.tell("LevelOpened", {"level": 1, "name": plan.levels[0].name})
     return story
 
@@ -80,14 +86,13 @@ def blocking(results: Sequence[GateResult], expected: Collection[str]) -> str:
 def check_satisfiable(levels: Sequence[Level], holders: Holders, excluded: set[str]) -> None:
     """Refuse a plan that no set of distinct, active, not excluded people could complete."""
     able = {person: roles for person, roles in holders.items() if person not in excluded}
-    rules = [rule for level in levels for rule in level.rules]
-    if not unfilled(rules, able, able):
+    if seatable([(level.rules, able) for level in levels], able):
         return
     lacking = [
         f"level {number} ({level.name}) lacks {item.rule.sentence(item.count)}"
         for number, level in enumerate(levels, 1)
         for item in missing(level.rules, able, able, able)
-    ] or ["the people there are would each have to answer at two levels"]
+    ] or [f"{_tight(levels, able)}: the people there are would each have to answer at two levels"]
     raise Unsatisfiable(
         f"this release could never be approved: {'; '.join(lacking)} "
         f"(not counting {', '.join(sorted(excluded))}, who may not judge own work)",
@@ -95,8 +100,28 @@ def check_satisfiable(levels: Sequence[Level], holders: Holders, excluded: set[s
     )
 
 
-def is_satisfiable(release: Release, plan: Plan, holders: Holders, used: set[str]) -> bool:
-    """Say whether the levels after the open one can still be completed without *used*."""
-    rest = [rule for level in plan.levels[release.level :] for rule in level.rules]
-    able = set(holders) - used - {release.requester}
-    return not unfilled(rest, able, holders)
+def _tight(levels: Sequence[Level], able: Holders) -> str:
+    """Name the first level that cannot be met together with those before it."""
+    for number in range(1, len(levels) + 1):
+        if not seatable([(level.rules, able) for level in levels[:number]], able):
+            return f"level {number} ({levels[number - 1].name}) lacks people of its own"
+    return "a level lacks people of its own"
+
+
+def is_satisfiable(
+    release: Release,
+    plan: Plan,
+    holders: Holders,
+    seated: Collection[str],
+    used: Collection[str],
+    able: Holders,
+) -> bool:
+    """Say whether the open level and all after it can still be completed.
+
+    *seated* sit at the open level already, *used* may sit nowhere else; *able* says with which
+    roles those seated count.
+    """
+    fresh = set(holders) - set(used) - {release.requester, *plan.excluded}
+    now, *rest = plan.levels[release.level - 1 :]
+    groups: list[Group] = [(now.rules, fresh | set(seated))]
+    return seatable([*groups, *((level.rules, fresh) for level in rest)], able)

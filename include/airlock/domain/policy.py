@@ -12,17 +12,21 @@ policy digest in every subject.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from airlock.domain.calendar import Timing, timing
+from airlock.domain.delegation import NO_POWERS, ROLE, Powers
 from airlock.domain.digest import digest_json
+from airlock.domain.duties import Separation
 from airlock.domain.errors import Invalid
 from airlock.domain.rules import Rule, rule_from_document
 
 #: Rights somebody has to be given by name: a role that inherits from another does not get them.
-NEVER_INHERITED = frozenset({"release:vote", "audit:export"})
+VOTE = "release:vote"
+NEVER_INHERITED = frozenset({VOTE, "audit:export"})
 
 
 class Tier(StrEnum):
@@ -68,13 +72,38 @@ class Environment:
     alias: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glass:
+    """Who may break the glass together, for how long, and who looks at it afterwards."""
+
+    roles: frozenset[str]
+    people: int
+    hours: int
+    reviewers: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one release has to pass: derived from the rule book, never stored with the release."""
+    """What one release has to pass: derived from the rule book, never stored with the release.
+
+    *excluded*: who may not judge it, and why; *unknown*: authors nobody is known for;
+    *powers*: who may answer for somebody else now; *escalated*: whether superiors may stand in.
+    """
 
     tier: Tier
     environment: Environment
     levels: tuple[Level, ...]
+    timing: Timing = field(default_factory=Timing)
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    powers: Powers = NO_POWERS
+    escalated: bool = False
+
+
+def asks_less(before: Sequence[Level], after: Sequence[Level]) -> bool:
+    """Say whether a level of *before* is gone from *after*, or comes in another order."""
+    rest = iter(level.rules for level in after)
+    return not all(any(level.rules == rules for rules in rest) for level in before)
 
 
 @dataclass(frozen=True)
@@ -148,7 +177,50 @@ class Rulebook:
         levels = self.levels(tier) if place.people else ()
         if place.people and not levels:
             raise Invalid(f"tier {tier.value} has no approval levels: blocked")
-        return Plan(tier, place, levels)
+        return Plan(tier, place, levels, timing(self._approval, tier.value))
+
+    @property
+    def separation(self) -> Separation:
+        """Who else than those who did the work may not judge it."""
+        also = self._approval.get("separationOfDuties", {}).get("also", [])
+        authors = self._spec("access").get("gitAuthors", {})
+        return Separation(
+            authors={author.casefold(): person for author, person in authors.items()},
+            roles=frozenset(one["role"] for one in also if "role" in one),
+            people=frozenset(one["person"] for one in also if "person" in one),
+        )
+
+    @property
+    def superiors(self) -> dict[str, str]:
+        """Who stands in for whom: a person, or `role/NAME`."""
+        access = self._spec("access")
+        table: Mapping[str, str] = access.get("superiors", {})
+        roles = access["roles"]
+        return {(f"{ROLE}{one}" if one in roles else one): who for one, who in table.items()}
+
+    @property
+    def fallback(self) -> str:
+        """The role whose holders answer where nobody else is left; empty if there is none."""
+        return str(self._approval.get("fallbackRole", ""))
+
+    @property
+    def voting_roles(self) -> frozenset[str]:
+        """The roles whose holders can be approvers."""
+        table = self._spec("access")["roles"]
+        return frozenset(role for role in table if VOTE in table[role]["permissions"])
+
+    @property
+    def break_glass(self) -> Glass | None:
+        """How an emergency may go round the levels, if this policy allows it at all."""
+        spec = self._approval.get("breakGlass")
+        if spec is None:
+            return None
+        return Glass(
+            roles=frozenset(spec["roles"]),
+            people=spec.get("people", 2),
+            hours=spec.get("hours", 4),
+            reviewers=frozenset(spec.get("reviewers", ("security_auditor",))),
+        )
 
     def permissions(self, roles: frozenset[str]) -> frozenset[str]:
         """Return every `resource:action` these roles have; some are never inherited."""

@@ -12,13 +12,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from airlock.domain.clock import moment
+from airlock.domain.conditions import Conditions
 from airlock.domain.errors import Conflict, Forbidden, Refused, Unreachable
 from airlock.domain.grant import Grant
+from airlock.domain.matching import missing
 from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
 from airlock.domain.release import Decision, Release, State, Story
-from airlock.domain.rules import Holders, unfilled
-from airlock.domain.voting import check_reason
+from airlock.domain.rules import Holders
+from airlock.domain.voting import check_reason, counted
+
+#: So long a promotion that was begun belongs to the attempt that began it; then another may
+#: take over, as after the death of the first.
+LEASE = timedelta(minutes=10)
 
 
 class NotApproved(Refused):
@@ -39,6 +46,9 @@ def make_grant(
     if release.state is not State.APPROVED:
         raise NotApproved(f"release {release.id} is {release.state}, not APPROVED: no grant")
     subject = release.subject
+    expires = now + timedelta(hours=hours)
+    if release.emergency is not None:
+        expires = min(expires, moment(release.emergency.until))
     return Grant(
         id=grant_id,
         release=release.id,
@@ -53,7 +63,8 @@ def make_grant(
         expected_current=expected_current,
         sequence=sequence,
         issued_at=now,
-        expires_at=now + timedelta(hours=hours),
+        expires_at=expires,
+        round=release.round,
     )
 
 
@@ -77,19 +88,36 @@ def check_promotable(release: Release, plan: Plan, holders: Holders) -> None:
             next_step="Get the missing approvals on the Releases page; "
             "marking a task in Airflow approves nothing.",
         )
+    if release.emergency is not None:
+        return  # two people answer for it, for a few hours; somebody reviews it afterwards
+    check_votes(release, plan, holders)
+
+
+def check_votes(release: Release, plan: Plan, holders: Holders) -> None:
+    """Refuse unless the votes of every level still count today.
+
+    Raises:
+        NotApproved: naming the level and what it lacks.
+    """
     for number, level in enumerate(plan.levels, 1):
-        approved = {
-            vote.person
-            for vote in release.votes_at(number)
-            if vote.decision is Decision.APPROVE and vote.person != release.requester
-        }
-        free = unfilled(level.rules, approved, holders)
-        if free:
+        approved, able = counted(release.votes_at(number), plan, holders)
+        lacking = missing(level.rules, approved - {release.requester}, able, ())
+        if lacking:
+            item = lacking[0]
             raise NotApproved(
                 f"release {release.id} no longer has the votes of level {number} ({level.name}): "
-                f"it lacks {level.rules[free[0]].sentence()} among those who may still vote",
+                f"it lacks {item.rule.sentence(item.count)} among those who may still vote",
                 next_step="Open a new release; a voter lost the role since.",
             )
+
+
+def approvals(release: Release) -> list[tuple[str, Conditions]]:
+    """Return who approved this round under which conditions."""
+    return [
+        (vote.person, vote.conditions)
+        for vote in release.votes
+        if vote.round == release.round and vote.decision is Decision.APPROVE and vote.conditions
+    ]
 
 
 def start(release: Release, grant: Grant, actor: Actor, attempt: str, at: str) -> Story:

@@ -1,14 +1,4 @@
-"""A release and its legal moves.
-
-    REQUESTED -> BLOCKED                     a gate said no, or there were none
-    REQUESTED -> AWAITING_APPROVAL           gates open, level 1 opens
-    REQUESTED -> APPROVED                    the environment needs gates alone
-    AWAITING_APPROVAL -> AWAITING_APPROVAL   a level is complete, the next one opens
-    AWAITING_APPROVAL -> APPROVED            the last level is complete
-    AWAITING_APPROVAL -> REJECTED            one no, with a reason, is final
-    AWAITING_APPROVAL | APPROVED -> WITHDRAWN (requester)
-    AWAITING_APPROVAL | APPROVED -> SUPERSEDED (a newer candidate of the same line)
-    APPROVED -> PROMOTED                     the grant is spent and the alias moved
+"""A release, and how events move it along the moves of `airlock.domain.states`.
 
 State is a fold over events: `apply` is the only place where it changes, and it reads nothing but
 the event's content. So replaying the log rebuilds the state exactly.
@@ -19,54 +9,20 @@ This module has no clock, stores nothing and signs nothing. The commands that ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from airlock.domain.audit import Event
+from airlock.domain.conditions import UNCONDITIONAL, Conditions
+from airlock.domain.delegation import Capacity, Mandate
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Conflict
 from airlock.domain.people import Actor
 from airlock.domain.policy import Tier
-
-
-class State(StrEnum):
-    """Where a release is."""
-
-    REQUESTED = "REQUESTED"  #: asked for, gates not yet counted
-    BLOCKED = "BLOCKED"  #: a gate did not open; final
-    AWAITING_APPROVAL = "AWAITING_APPROVAL"  #: a level is open
-    APPROVED = "APPROVED"  #: everything needed is there; a grant allows the promotion
-    PROMOTED = "PROMOTED"  #: the alias points at it, or did until a later release
-    REJECTED = "REJECTED"  #: somebody said no; final
-    WITHDRAWN = "WITHDRAWN"  #: the requester took it back; final
-    SUPERSEDED = "SUPERSEDED"  #: a newer candidate took its place; final
-
-    @property
-    def is_open(self) -> bool:
-        """Say whether the release still occupies its line (model and environment)."""
-        return self in (State.REQUESTED, State.AWAITING_APPROVAL, State.APPROVED)
-
-
-MOVES: Mapping[State, frozenset[State]] = {
-    State.REQUESTED: frozenset({State.BLOCKED, State.AWAITING_APPROVAL, State.APPROVED}),
-    State.AWAITING_APPROVAL: frozenset(
-        {
-            State.AWAITING_APPROVAL,
-            State.APPROVED,
-            State.REJECTED,
-            State.WITHDRAWN,
-            State.SUPERSEDED,
-        }
-    ),
-    State.APPROVED: frozenset({State.PROMOTED, State.WITHDRAWN, State.SUPERSEDED}),
-    State.BLOCKED: frozenset(),
-    State.PROMOTED: frozenset(),
-    State.REJECTED: frozenset(),
-    State.WITHDRAWN: frozenset(),
-    State.SUPERSEDED: frozenset(),
-}
+from airlock.domain.states import MOVES as MOVES
+from airlock.domain.states import State as State
 
 
 class Decision(StrEnum):
@@ -106,6 +62,23 @@ class Vote:
     round: int
     channel: str
     at: str
+    capacity: Capacity = Capacity.OWN
+    behind: str = ""
+    conditions: Conditions = UNCONDITIONAL
+
+    @property
+    def mandate(self) -> Mandate:
+        """As what, and for whom, the person answered."""
+        return Mandate(self.person, self.capacity, self.behind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emergency:
+    """The glass that was broken: who, for which incident, and until when it allows anything."""
+
+    incident: str
+    people: tuple[str, ...]
+    until: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +98,13 @@ class Release:
     round: int = 1
     votes: tuple[Vote, ...] = ()
     why: str = ""
+    emergency: Emergency | None = None
 
     @property
     def voters(self) -> frozenset[str]:
-        """Everybody whose vote counts in this round."""
-        return frozenset(vote.person for vote in self.votes if vote.round == self.round)
+        """Everybody who has answered in this round, in person or through somebody else."""
+        cast = (vote.mandate.people for vote in self.votes if vote.round == self.round)
+        return frozenset(person for people in cast for person in people)
 
     def votes_at(self, level: int) -> tuple[Vote, ...]:
         """The votes cast at one level in this round."""
@@ -150,14 +125,11 @@ def apply(release: Release | None, content: Mapping[str, Any]) -> Release | None
         return _requested(data, content["at"])
     if release is None:
         return None
-    if what == "VoteCast":
-        return replace(release, votes=(*release.votes, _vote(content)))
-    if what == "LevelOpened":
-        moved = _moved(release, State.AWAITING_APPROVAL)
-        return replace(moved, level=data["level"], level_opened_at=content["at"])
     if what in _FINAL:
+        if what == "ReleaseApproved" and not data.get("emergency"):
+            release = replace(release, emergency=None)  # the levels are complete: no glass needed
         return replace(_moved(release, _FINAL[what]), why=content["why"])
-    return release
+    return _APPLY[what](release, content) if what in _APPLY else release
 
 
 _FINAL = {
@@ -167,6 +139,8 @@ _FINAL = {
     "ReleaseWithdrawn": State.WITHDRAWN,
     "ReleaseSuperseded": State.SUPERSEDED,
     "ReleasePromoted": State.PROMOTED,
+    "ReleaseRolledBack": State.ROLLED_BACK,
+    "ReleaseExpired": State.EXPIRED,
 }
 
 
@@ -183,6 +157,27 @@ def _requested(data: Mapping[str, Any], at: str) -> Release:
     )
 
 
+def _emergency(release: Release, content: Mapping[str, Any]) -> Emergency:
+    data, first = content["data"], content["what"] == "GlassBroken"
+    before = release.emergency.people if release.emergency and not first else ()
+    people = (*before, content["who"]["id"])
+    return Emergency(incident=data["incident"], people=people, until=data["until"])
+
+
+def _voided(release: Release, content: Mapping[str, Any]) -> Release:
+    data = content["data"]
+    return replace(
+        _moved(release, State.VOIDED),
+        subject=Subject(**data["subject"]),
+        origin=data["origin"],
+        location=data["location"],
+        requester=data["requester"],
+        round=release.round + 1,
+        emergency=None,
+        why=content["why"],
+    )
+
+
 def _vote(content: Mapping[str, Any]) -> Vote:
     data = content["data"]
     return Vote(
@@ -193,6 +188,9 @@ def _vote(content: Mapping[str, Any]) -> Vote:
         round=data["round"],
         channel=content["channel"],
         at=content["at"],
+        capacity=Capacity(data.get("capacity", Capacity.OWN)),
+        behind=data.get("behind", ""),
+        conditions=Conditions.from_document(data.get("conditions", {})),
     )
 
 
@@ -203,6 +201,28 @@ def _moved(release: Release, state: State) -> Release:
             next_step="Look at the release again; somebody else has already moved it.",
         )
     return replace(release, state=state, level=0)
+
+
+def _level_opened(release: Release, content: Mapping[str, Any]) -> Release:
+    moved = _moved(release, State.AWAITING_APPROVAL)
+    return replace(moved, level=content["data"]["level"], level_opened_at=content["at"])
+
+
+def _vote_cast(release: Release, content: Mapping[str, Any]) -> Release:
+    return replace(release, votes=(*release.votes, _vote(content)))
+
+
+def _glass(release: Release, content: Mapping[str, Any]) -> Release:
+    return replace(release, emergency=_emergency(release, content))
+
+
+_APPLY: Mapping[str, Callable[[Release, Mapping[str, Any]], Release]] = {
+    "VoteCast": _vote_cast,
+    "LevelOpened": _level_opened,
+    "ReleaseVoided": _voided,
+    "GlassBroken": _glass,
+    "GlassConfirmed": _glass,
+}
 
 
 class Story:

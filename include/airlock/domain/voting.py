@@ -3,12 +3,13 @@
 Rules, checked in this order (the first one broken is the reason given):
 * The release awaits approval, in the round and for the subject digest the voter saw.
 * A reason is given: 3 to 2,000 printable characters.
-* The requester never votes, whatever roles the person holds.
-* One person, one vote, over all levels.
+* Nobody judges own work: who is excluded never votes, in any capacity.
+* One person, one vote, over all levels; who answers for somebody else answers for both.
 * The level answered is the level that is open; nobody votes ahead.
-* The voter holds, directly and now, a role a rule of this level asks for.
-* A vote that would leave a later level without the people it needs is refused now, when
-  somebody else can still answer here.
+* The voter has, now, a mandate a rule of this level asks for: a role held directly, a delegation
+  in force, or, after escalation, the place of the superior.
+* A vote that would leave the release without the people it still needs is refused now, when
+  somebody else can answer here.
 * One reject ends the release. An approval completes the level when all its rules are met.
 
 Refusals are errors with a `rule` code; the service records them before it raises them.
@@ -16,38 +17,92 @@ Refusals are errors with a `rule` code; the service records them before it raise
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from airlock.domain.conditions import UNCONDITIONAL, Conditions, check_conditions
+from airlock.domain.delegation import Capacity, Mandate, eligible, handed_over
 from airlock.domain.digest import short
+from airlock.domain.duties import REQUESTED
 from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
+from airlock.domain.matching import Missing, missing
 from airlock.domain.opening import is_satisfiable
 from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
-from airlock.domain.release import Decision, Release, State, Story
-from airlock.domain.rules import Holders, Missing, missing
+from airlock.domain.release import Decision, Release, State, Story, Vote
+from airlock.domain.rules import Holders
 
 REASON_MIN, REASON_MAX = 3, 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ballot:
-    """An answer and what its voter was looking at."""
+    """An answer and what its voter was looking at. *behind*: for whom, if not for oneself."""
 
     decision: Decision
     reason: str
     level: int
     round: int
     subject_digest: str
+    behind: str = ""
+    conditions: Conditions = UNCONDITIONAL
+
+
+def counted(
+    votes: Iterable[Vote], plan: Plan, holders: Holders
+) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
+    """Return whose seats the approvals fill, and everybody with the roles that counts for.
+
+    Only what is still right counts: everybody behind a vote is active and not excluded.
+    """
+    mandates = [vote.mandate for vote in votes if vote.decision is Decision.APPROVE]
+    good = [one for one in mandates if one.counts(holders, plan.excluded)]
+    lent = {one.principal: one.roles(holders) for one in good}
+    return frozenset(one.principal for one in good), {**holders, **lent}
+
+
+def mandates(release: Release, plan: Plan, holders: Holders) -> tuple[Mandate, ...]:
+    """Return every mandate of the open level nobody has used yet.
+
+    Where nobody is left (deactivated, demoted, all have answered) the duty moves on: to a superior
+    at once, else to the fallback role.
+    """
+    if release.state is not State.AWAITING_APPROVAL:
+        return ()
+    rules = plan.levels[release.level - 1].rules
+    barred = {*plan.excluded, release.requester}
+
+    def unused(found: tuple[Mandate, ...]) -> tuple[Mandate, ...]:
+        return tuple(one for one in found if not one.people & release.voters)
+
+    return (
+        unused(eligible(rules, holders, plan.powers, barred, escalated=plan.escalated))
+        or unused(eligible(rules, holders, plan.powers, barred, escalated=True))
+        or unused(handed_over(rules, holders, plan.powers, barred))
+    )
 
 
 def lacking(release: Release, plan: Plan, holders: Holders) -> tuple[Missing, ...]:
     """Return what the open level still lacks, and who could give it."""
     if release.state is not State.AWAITING_APPROVAL:
         return ()
-    level = plan.levels[release.level - 1]
-    voted = {vote.person for vote in release.votes_at(release.level)}
-    pool = set(holders) - release.voters - {release.requester}
-    return missing(level.rules, voted, holders, pool)
+    rules = plan.levels[release.level - 1].rules
+    voted, able = counted(release.votes_at(release.level), plan, holders)
+    open_to = mandates(release, plan, holders)
+    for one in open_to:
+        able[one.principal] = able.get(one.principal, frozenset()) | one.roles(holders)
+    found = missing(rules, voted - {release.requester}, able, {one.principal for one in open_to})
+    if not found:
+        return ()
+    fitting = [one for one in open_to if not strands(release, plan, holders, one)]
+    return tuple(_named(item, fitting) for item in found)
+
+
+def _named(item: Missing, able: list[Mandate]) -> Missing:
+    """Return the gap with the people who could act, in place of those whose seat it is."""
+    actors = {one.person for one in able if one.principal in item.candidates}
+    return Missing(item.rule, item.count, tuple(sorted(actors)))
 
 
 def may_answer(release: Release, plan: Plan, holders: Holders) -> tuple[str, ...]:
@@ -55,6 +110,25 @@ def may_answer(release: Release, plan: Plan, holders: Holders) -> tuple[str, ...
     return tuple(
         sorted({who for item in lacking(release, plan, holders) for who in item.candidates})
     )
+
+
+def strands(release: Release, plan: Plan, holders: Holders, mandate: Mandate) -> bool:
+    """Say whether this approval would leave the release without the people it still needs."""
+    if not is_satisfiable(release, plan, holders, *_seated(release, plan, holders)):
+        return False  # it is stuck already: this vote does no harm
+    return not is_satisfiable(release, plan, holders, *_seated(release, plan, holders, mandate))
+
+
+def _seated(
+    release: Release, plan: Plan, holders: Holders, more: Mandate | None = None
+) -> tuple[frozenset[str], frozenset[str], dict[str, frozenset[str]]]:
+    """Return who sits at the open level, who is used up, and the roles that counts for."""
+    seated, able = counted(release.votes_at(release.level), plan, holders)
+    used = release.voters
+    if more is not None:
+        seated, used = seated | {more.principal}, used | more.people
+        able[more.principal] = more.roles(holders)
+    return seated, used, able
 
 
 def cast(
@@ -67,27 +141,35 @@ def cast(
     """
     _check_seen(release, ballot)
     check_reason(ballot.reason)
-    _check_person(release, ballot, actor)
-    _check_role(release, plan, actor, holders)
+    check_conditions(ballot.conditions, at)
+    _check_person(release, plan, ballot, actor)
+    mandate = _mandate(release, plan, ballot, actor, holders)
     story = Story(release, actor, at, release.subject.policy_digest)
-    story.tell(
-        "VoteCast",
-        {
-            "level": release.level,
-            "name": plan.levels[release.level - 1].name,
-            "decision": ballot.decision.value,
-            "round": release.round,
-            "subjectDigest": ballot.subject_digest,
-        },
-        why=ballot.reason,
-    )
+    data = {
+        "level": release.level,
+        "name": plan.levels[release.level - 1].name,
+        "decision": ballot.decision.value,
+        "round": release.round,
+        "subjectDigest": ballot.subject_digest,
+        **_more(mandate, ballot.conditions),
+    }
+    story.tell("VoteCast", data, why=ballot.reason)
     if ballot.decision is Decision.REJECT:
         why = f"rejected at level {release.level} by {actor.id}: {ballot.reason}"
         story.tell("ReleaseRejected", {"level": release.level, "by": actor.id}, why=why)
         return story
-    _check_not_stranding(release, plan, actor, holders)
+    _check_not_stranding(release, plan, mandate, holders)
     _advance(story, plan, holders)
     return story
+
+
+def _more(mandate: Mandate, conditions: Conditions) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if mandate.capacity is not Capacity.OWN:
+        more |= {"capacity": mandate.capacity.value, "behind": mandate.behind}
+    if conditions:
+        more["conditions"] = conditions.to_document()
+    return more
 
 
 def _advance(story: Story, plan: Plan, holders: Holders) -> None:
@@ -133,15 +215,17 @@ def check_reason(reason: str) -> None:
         raise Invalid("the reason has control characters", next_step="Write it as plain text.")
 
 
-def _check_person(release: Release, ballot: Ballot, actor: Actor) -> None:
-    if actor.id == release.requester:
+def _check_person(release: Release, plan: Plan, ballot: Ballot, actor: Actor) -> None:
+    why = why_excluded(release, plan, actor.id)
+    if why:
         raise Forbidden(
-            f"{actor.id} requested release {release.id}: nobody judges own work",
+            f"{actor.id} {why} (release {release.id}): nobody judges own work",
             next_step="Ask one of the people named at this level.",
         )
     if actor.id in release.voters:
         raise Conflict(
-            f"{actor.id} has already answered release {release.id}: one person, one vote",
+            f"{actor.id} has already answered release {release.id}{_through(release, actor.id)}: "
+            "one person, one vote",
             next_step="Another person has to answer.",
         )
     if ballot.level != release.level:
@@ -151,26 +235,38 @@ def _check_person(release: Release, ballot: Ballot, actor: Actor) -> None:
         )
 
 
-def _check_role(release: Release, plan: Plan, actor: Actor, holders: Holders) -> None:
+def why_excluded(release: Release, plan: Plan, person: str) -> str:
+    """Return why a person may not judge this release, or an empty string."""
+    return plan.excluded.get(person, "") or (REQUESTED if person == release.requester else "")
+
+
+def _through(release: Release, person: str) -> str:
+    found = [v for v in release.votes if v.round == release.round and v.behind == person]
+    return f" through {found[0].person}" if found else ""
+
+
+def _mandate(
+    release: Release, plan: Plan, ballot: Ballot, actor: Actor, holders: Holders
+) -> Mandate:
+    """Return as what the actor answers: in person if possible, else for somebody else."""
+    for one in mandates(release, plan, holders):
+        if one.person == actor.id and (not ballot.behind or one.behind == ballot.behind):
+            return one
     level = plan.levels[release.level - 1]
-    held = holders.get(actor.id, frozenset())
-    if not any(rule.fits(actor.id, held) for rule in level.rules):
-        roles = ", ".join(sorted(held)) or "no role"
-        able = ", ".join(may_answer(release, plan, holders)) or "nobody"
-        raise Forbidden(
-            f"level {release.level} ({level.name}) needs {level.sentence()}; "
-            f"{actor.id} holds {roles}",
-            next_step=f"May answer now: {able}.",
-        )
+    roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or "no role"
+    able = ", ".join(may_answer(release, plan, holders)) or "nobody"
+    wished = f" and may not answer for {ballot.behind}" if ballot.behind else ""
+    raise Forbidden(
+        f"level {release.level} ({level.name}) needs {level.sentence()}; "
+        f"{actor.id} holds {roles}{wished}",
+        next_step=f"May answer now: {able}.",
+    )
 
 
-def _check_not_stranding(release: Release, plan: Plan, actor: Actor, holders: Holders) -> None:
-    used = set(release.voters)
-    if is_satisfiable(release, plan, holders, used) and not is_satisfiable(
-        release, plan, holders, used | {actor.id}
-    ):
+def _check_not_stranding(release: Release, plan: Plan, mandate: Mandate, holders: Holders) -> None:
+    if strands(release, plan, holders, mandate):
         raise Refused(
-            f"{actor.id} is needed at a later level of release {release.id}: nobody else could "
-            "answer there",
+            f"{mandate.principal} is needed at a later level of release {release.id}: nobody "
+            "else could answer there",
             next_step="Let somebody else answer at this level.",
         )

@@ -21,7 +21,8 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision, State
 from airlock.domain.voting import Ballot
-from airlock.entrypoints import pages
+from airlock.entrypoints import api_audit, api_duties, api_people, pages
+from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
     API,
     Airlock,
@@ -44,8 +45,6 @@ open_routes = APIRouter(prefix=V1)
 routes = APIRouter(prefix=V1, responses=declared(401, 403, 404, 409, 413, 422, 503))
 
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
-LogReader = Annotated[Actor, Depends(allowed("audit:read"))]
-Verifier = Annotated[Actor, Depends(allowed("audit:verify"))]
 PolicyReader = Annotated[Actor, Depends(allowed("policy:read"))]
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[!-~]{0,200}$")]
 IfMatch = Annotated[str, Header(alias="If-Match", pattern=r"^[!-~]{0,200}$")]
@@ -66,6 +65,8 @@ class VoteRequest(_Body):
     level: Annotated[int, Field(ge=0, le=1000)]
     round: Annotated[int, Field(ge=0, le=1_000_000)]
     subjectDigest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    behind: Annotated[PlainText, Field(max_length=120)] = ""
+    conditions: Annotated[ConditionsRequest, Field(strict=False)] = ConditionsRequest()
 
     def ballot(self) -> Ballot:
         """Return the answer as the domain knows it."""
@@ -75,6 +76,8 @@ class VoteRequest(_Body):
             level=self.level,
             round=self.round,
             subject_digest=self.subjectDigest,
+            behind=self.behind,
+            conditions=self.conditions.conditions(),
         )
 
 
@@ -164,24 +167,7 @@ def release_events(
 ) -> list[dict[str, Any]]:
     """Return the log of one release: what its page shows to everybody who may see it."""
     reading.outcome(airlock.store, release_id)  # an unknown release is 404, not an empty log
-    return auditing.events(airlock.store, release_id, limit)
-
-
-@routes.get("/audit/events", tags=["audit"])
-def events(
-    airlock: Airlock,
-    actor: LogReader,
-    stream: Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")] | None = None,
-    limit: Limit = 200,
-) -> list[dict[str, Any]]:
-    """Return the latest events of the log, or of one stream of it."""
-    return auditing.events(airlock.store, stream, limit)
-
-
-@routes.get("/audit/verification", tags=["audit"])
-def verification(airlock: Airlock, actor: Verifier) -> dict[str, Any]:
-    """Check the whole log and every grant now, and say what is damaged."""
-    return auditing.verify(airlock.store, airlock.keyring).to_document()
+    return auditing.read(airlock.store, actor, release_id, limit)
 
 
 @routes.get("/policy", tags=["policy"])
@@ -227,6 +213,9 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.state.airlock = airlock
     app.include_router(open_routes)
     app.include_router(routes)
+    app.include_router(api_audit.routes)
+    app.include_router(api_duties.routes)
+    app.include_router(api_people.routes)
     app.include_router(pages.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):

@@ -5,20 +5,23 @@ All of it is plain `def`: database work runs in worker threads, never on the eve
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 from pydantic import AfterValidator
 
+from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Unreachable
 from airlock.domain.people import Actor, Channel
 from airlock.domain.policy import Rulebook
 from airlock.entrypoints.doorman import route_path
 from airlock.entrypoints.identity import identity_of
-from airlock.ports import Keyring, Signer, Store
+from airlock.ports import Keyring, Signer
 from airlock.services import people
+from airlock.services.log_store import LogStore
+from airlock.services.sequencing import Place
 
 API = "/api"
 CHANNEL_HEADER = "X-Airlock-Channel"
@@ -28,8 +31,16 @@ class Platform(Protocol):
     """What the doors need of `airlock.bootstrap.Airlock`."""
 
     @property
-    def store(self) -> Store:
+    def store(self) -> LogStore:
         """Airlock's own database."""
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where the log's checkpoints are kept outside the database."""
+
+    @property
+    def witnesses(self) -> Mapping[str, Cosigner]:
+        """The witnesses whose cosignatures are trusted."""
 
     @property
     def keyring(self) -> Keyring:

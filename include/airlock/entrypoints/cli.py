@@ -14,13 +14,18 @@ import typer
 from airlock.domain.errors import AirlockError
 from airlock.entrypoints import (
     cli_audit,
+    cli_delegate,
     cli_deliver,
     cli_demo,
+    cli_keys,
     cli_pipeline,
     cli_platform,
     cli_policy,
     cli_release,
     cli_session,
+    cli_timers,
+    cli_user,
+    witness,
 )
 from airlock.entrypoints.terminal import printable
 
@@ -38,8 +43,12 @@ for part in (
     cli_release,
     cli_policy,
     cli_audit,
+    cli_delegate,
     cli_deliver,
-    cli_deliver,
+    cli_keys,
+    cli_timers,
+    cli_user,
+    witness,
     cli_demo,
 ):
     part.register(app)

@@ -1,11 +1,18 @@
-"""`airlock audit list|verify`: the log, read and checked through the REST API."""
+"""`airlock audit list|verify|proof|export`: the log, read and checked.
+
+Through the REST API, except `verify FILE`, which checks an export with neither server nor network:
+all it needs is the file and the public keys to trust.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from airlock.domain.errors import Invalid
 from airlock.entrypoints.client import AIRLOCK
 from airlock.entrypoints.sentences import sentence
 from airlock.entrypoints.terminal import (
@@ -15,6 +22,7 @@ from airlock.entrypoints.terminal import (
     connect,
     print_json,
     say,
+    settings,
     table,
 )
 
@@ -25,6 +33,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the main program."""
     audit.command("list")(list_command)
     audit.command("verify")(verify_command)
+    audit.command("proof")(proof_command)
+    audit.command("export")(export_command)
     app.add_typer(audit, name="audit")
 
 
@@ -51,18 +61,88 @@ def _row(event: dict[str, Any]) -> list[object]:
 
 
 def verify_command(
-    as_user: AsUser = "", session: SessionFile = None, as_json: AsJson = False
+    file: Annotated[
+        Path | None, typer.Argument(help="An export to check offline; none: the platform's log.")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(help="Folder of public keys to trust.")] = None,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Folder of checkpoints to compare an export with.")
+    ] = None,
+    as_user: AsUser = "",
+    session: SessionFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Check every chain, every release against its events, and every grant's signature."""
-    with connect(as_user, session) as client:
-        report = client.get(f"{AIRLOCK}/audit/verification")
+    """Check chains, tree, checkpoints and signatures; online releases and grants as well."""
+    if file is not None:
+        report = verify_export(file, keys or settings().trusted_keys, checkpoints)
+    else:
+        with connect(as_user, session) as client:
+            report = client.get(f"{AIRLOCK}/audit/verification")
     if as_json:
         print_json(report)
     else:
-        counts = f"{report['events']} events in {report['streams']} streams, "
-        counts += f"{report['releases']} releases, {report['grants']} grants"
-        say(f"Checked {counts}: " + ("nothing is damaged." if report["ok"] else "DAMAGED."))
-        for damage in report["damages"]:
-            say(f"  {damage}")
+        _tell(report)
     if not report["ok"]:
         raise typer.Exit(1)
+
+
+def _tell(report: dict[str, Any]) -> None:
+    counts = f"{report['events']} events in {report['streams']} streams, "
+    counts += f"{report['releases']} releases, {report['grants']} grants, "
+    counts += f"{report['checkpoints']} checkpoints"
+    say(f"Checked {counts}: " + ("nothing is damaged." if report["ok"] else "DAMAGED."))
+    for damage in report["damages"]:
+        say(f"  {damage}")
+    for warning in report["warnings"]:
+        say(f"  Note: {warning}.")
+
+
+def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str, Any]:
+    """Check an export with the keys in a folder.
+
+    Raises:
+        Invalid: if the file or the keys cannot be read.
+    """
+    from airlock.adapters.checkpoint_folder import CheckpointFolder
+    from airlock.adapters.ed25519_keys import FileKeyring
+    from airlock.domain.log_export import Export
+    from airlock.services.verifying import Log, check
+
+    kept = CheckpointFolder(checkpoints).kept() if checkpoints else ()
+    try:
+        with file.open(encoding="utf-8") as stream:
+            export = Export(stream)
+            header = export.header
+            now = datetime.fromisoformat(header.exported_at[:26]).replace(tzinfo=UTC)
+            log = Log(header.origin, export.leaves(), export.leafless(), header.heads, now)
+            report, _ = check(log, FileKeyring(keys), [*header.checkpoints, *kept])
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise Invalid(f"{file} cannot be read as an export: {error}") from error
+    document = report.to_document()
+    if not export.complete:
+        document["damages"].append("the export has no end, or not all of its entries: cut off")
+        document["ok"] = False
+    return document
+
+
+def proof_command(
+    stream: Annotated[str, typer.Argument(help="The stream, such as a release's id.")],
+    seq: Annotated[int, typer.Argument(help="The number of the entry in it.", min=1)],
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """Print the proof that an entry is in the log, in C2SP's tlog-proof format."""
+    with connect(as_user, session) as client:
+        typer.echo(client.text(f"{AIRLOCK}/audit/proof", stream=stream, seq=seq), nl=False)
+
+
+def export_command(
+    file: Annotated[Path, typer.Argument(help="Where to write it.")],
+    reason: Annotated[str, typer.Option(help="Who wants it, and what for; goes into the log.")],
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """Take the whole log away, for checking it offline. Only auditors may."""
+    with connect(as_user, session) as client:
+        client.download(f"{AIRLOCK}/audit/export", {"reason": reason}, file)
+    say(f"Wrote {file}. Check it anywhere with `airlock audit verify {file} --keys DIR`.")

@@ -2,7 +2,8 @@
 
 It registers the policies and pipelines that are valid on disk, at the start and whenever a file
 changes; it keeps the list of people in step with Airflow's log-ins; and it empties the outbox:
-waking parked tasks, writing notes. It runs as a decider.
+waking parked tasks, writing notes. It fires the timers that are due, grows the log's tree and
+carries checkpoints out of the database. It runs as a decider.
 
 Rules:
 * Whatever does not answer is tried again, for ever, with growing pauses, and said once.
@@ -24,6 +25,8 @@ import typer
 
 from airlock.domain.errors import AirlockError, Invalid
 from airlock.domain.policy import Rulebook
+from airlock.services.sequencing import Sequencer
+from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -95,6 +98,8 @@ class Courier:
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
+        self._sequencer: Sequencer | None = None
+        self._keeper = Keeper(airlock.store)
 
     def round(self) -> int:
         """Do what is due; return how many messages were settled.
@@ -105,14 +110,19 @@ class Courier:
         from airlock.services import delivering
 
         self._register()
+        self._keeper.round()  # first: time passes whether or not Airflow answers
         signer = self._airlock.signer
         if signer is None:
             raise Invalid("the delivery process has no signing key")
         settled = delivering.Delivery(self._airlock.store, signer, self._airflow).run()
+        if self._sequencer is None:
+            self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)
+        self._sequencer.round()
         self._sync_people()
         return settled
 
     def _register(self) -> None:
+        from airlock.adapters.git_code import last_author
         from airlock.config.load import load_pipelines, load_rulebook
         from airlock.services import configuring
 
@@ -128,7 +138,8 @@ class Courier:
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
         documents = [one.document for one in pipelines.valid]
-        for digest in configuring.register(self._airlock.store, document, documents):
+        changer = last_author(settings.root, str(settings.config_dir / "policies"))
+        for digest in configuring.register(self._airlock.store, document, documents, changer):
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)

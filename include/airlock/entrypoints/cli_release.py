@@ -13,6 +13,7 @@ from urllib.parse import quote
 import typer
 
 from airlock.domain.errors import Refused, Unreachable
+from airlock.entrypoints.cli_delegate import break_glass_command, review_command
 from airlock.entrypoints.cli_runs import follow, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
 from airlock.entrypoints.release_text import print_release, print_subject
@@ -47,6 +48,9 @@ def register(app: typer.Typer) -> None:
     releases.command("reject")(reject_command)
     releases.command("withdraw")(withdraw_command)
     releases.command("promote")(promote_command)
+    releases.command("rollback")(rollback_command)
+    releases.command("break-glass")(break_glass_command)
+    releases.command("review")(review_command)
     app.add_typer(releases, name="release")
 
 
@@ -160,13 +164,34 @@ def promote_command(
         if before["state"] == "PROMOTED":
             say(f"Release {release_id} is promoted already; {_serving(before)}.")
             return
-        run_id = trigger(client, PROMOTION_DAG, {"release": release_id})
-        say(f"Started run {run_id} of {PROMOTION_DAG}.")
-        state = follow(client, PROMOTION_DAG, run_id, _changed, timeout)
-        view = client.get(_path(release_id))
-        if state != "success":
-            raise _why_not_promoted(client, release_id, run_id)
+        view = _run_promotion(client, release_id, timeout)
     say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
+
+
+def rollback_command(
+    release_id: ReleaseId,
+    reason: Reason,
+    to: Annotated[str, typer.Option(help="To this release; default: the newest that stands.")] = "",
+    timeout: Annotated[int, typer.Option(help="Seconds to wait at most.", min=1)] = 300,
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """Go back from this release to an older version whose approval still stands."""
+    with connect(as_user, session) as client:
+        grant = client.post(f"{_path(release_id)}/rollback", {"reason": reason, "to": to})
+        say(f"Going back to version {grant['version']} ({grant['to']}).")
+        view = _run_promotion(client, release_id, timeout)
+    say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
+
+
+def _run_promotion(client: Client, release_id: str, timeout: int) -> dict[str, Any]:
+    run_id = trigger(client, PROMOTION_DAG, {"release": release_id})
+    say(f"Started run {run_id} of {PROMOTION_DAG}.")
+    state = follow(client, PROMOTION_DAG, run_id, _changed, timeout)
+    view: dict[str, Any] = client.get(_path(release_id))
+    if state != "success":
+        raise _why_not_promoted(client, release_id, run_id)
+    return view
 
 
 def _serving(view: dict[str, Any]) -> str:
@@ -183,7 +208,8 @@ def _why_not_promoted(client: Client, release_id: str, run_id: str) -> Exception
     refusals = [
         event["why"]
         for event in events
-        if event["what"] == "PromotionRefused" and run_id in str(event["data"].get("attempt"))
+        if event["what"] in ("PromotionRefused", "RollbackRefused")
+        and run_id in str(event["data"].get("attempt"))
     ]
     if refusals:
         return Refused(refusals[-1], next_step=f"See `airlock release show {release_id}`.")

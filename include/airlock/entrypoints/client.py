@@ -164,16 +164,48 @@ class Client:
                 time.sleep(pause)
         return self._call("POST", path, json=dict(body), headers=headers)
 
+    def text(self, path: str, **params: Any) -> str:
+        """Read something that is no JSON."""
+        return self._answer("GET", path, params=params).text
+
+    def download(self, path: str, body: Mapping[str, Any], into: Path) -> None:
+        """Write an answer of any length into a file only the user can read, whole or not at all."""
+        fresh = into.with_name(f"{into.name}.{os.getpid()}.new")
+        try:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with (
+                os.fdopen(descriptor, "wb") as stream,
+                self._http.stream("POST", path, json=dict(body)) as answer,
+            ):
+                if not answer.is_success:
+                    answer.read()
+                    raise error_of(answer)
+                for block in answer.iter_bytes():
+                    stream.write(block)
+            fresh.replace(into)
+        except OSError as error:
+            raise Invalid(f"{into} cannot be written: {error}") from error
+        except httpx.HTTPError as error:
+            raise self._silent(error) from error
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def _silent(self, error: Exception) -> Unreachable:
+        return Unreachable(
+            f"{self.session.url} does not answer: {error}",
+            next_step="See `airlock status`; start it with `airlock up`, or check --url.",
+        )
+
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        return _json(self._answer(method, path, **options))
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(
-                f"{self.session.url} does not answer: {error}",
-                next_step="See `airlock status`; start it with `airlock up`, or check --url.",
-            ) from error
+            raise self._silent(error) from error
         if answer.is_success:
-            return _json(answer)
+            return answer
         raise error_of(answer)
 
 

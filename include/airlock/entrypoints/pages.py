@@ -224,7 +224,7 @@ def _release(
     request: Request, airlock: Platform, actor: Actor, release_id: str, **shown: Any
 ) -> Response:
     view = reading.show(airlock.store, airlock.keyring, release_id, actor)
-    events = auditing.events(airlock.store, release_id, 500)
+    events = auditing.read(airlock.store, actor, release_id, 500)
     context = {"done": "", "refused": None, "reason": "", **shown}
     return _render(
         request,

@@ -72,7 +72,8 @@ def _print_levels(view: dict[str, Any]) -> None:
             f"\nlevel {level['number']} ({level['name']}), needs {level['needs']}: {level['state']}"
         )
         for vote in level["votes"]:
-            say(f"  {vote['person']}: {vote['decision']}, {vote['at']}: {vote['reason']}")
+            whom = f" for {vote['behind']}" if vote["behind"] else ""
+            say(f"  {vote['person']}{whom}: {vote['decision']}, {vote['at']}: {vote['reason']}")
         for gap in level["missing"]:
             able = ", ".join(gap["candidates"]) or "nobody"
             say(f"  missing {gap['needs']}; may answer: {able}")

@@ -26,6 +26,8 @@ _STATES = {
     "REJECTED": "rejected",
     "WITHDRAWN": "withdrawn",
     "SUPERSEDED": "superseded",
+    "EXPIRED": "expired",
+    "ROLLED_BACK": "rolled back",
 }
 _TONES = {
     "AWAITING_APPROVAL": "wait",
@@ -34,6 +36,7 @@ _TONES = {
     "PROMOTED": "good",
     "BLOCKED": "bad",
     "REJECTED": "bad",
+    "EXPIRED": "bad",
 }
 
 

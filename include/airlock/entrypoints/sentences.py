@@ -64,7 +64,20 @@ def _judged(data: Content, _: Content) -> str:
 
 def _vote(data: Content, content: Content) -> str:
     did = "approved" if data["decision"] == "approve" else "rejected"
-    return f"{did} at level {data['level']}: {content['why']}"
+    behind = str(data.get("behind", ""))
+    role = behind.removeprefix("role/")
+    whom = f", standing in for the {role}" if role != behind else f" for {behind}" if behind else ""
+    tied = ", under conditions" if data.get("conditions") else ""
+    return f"{did} at level {data['level']}{whom}{tied}: {content['why']}"
+
+
+def _voided(data: Content, content: Content) -> str:
+    told = ", ".join(data["voters"]) or "nobody had answered yet"
+    return (
+        f"every answer is void, the subject changed from {short(data['oldDigest'])} to "
+        f"{short(data['newDigest'])} ({', '.join(data['differs'])}; answered: {told}): "
+        f"{content['why']}"
+    )
 
 
 def _refused(_: Content, content: Content) -> str:
@@ -103,6 +116,13 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "ReleaseRejected": lambda _, content: f"ended: {content['why']}",
     "ReleaseWithdrawn": lambda _, content: f"ended: {content['why']}",
     "ReleaseSuperseded": lambda _, content: f"ended: {content['why']}",
+    "ReleaseExpired": lambda _, content: f"expired: {content['why']}",
+    "LevelReminded": lambda data, _: (
+        f"level {data['level']} still waits: reminder {data['number']}"
+        + (f", level {data['nextLevel']} informed" if data["nextLevel"] else "")
+    ),
+    "DeliveryOverdue": lambda _, content: f"alarm: {content['why']}",
+    "DeliveryFailed": lambda data, content: f"{data['kind']} given up: {content['why']}",
     "WithdrawalRefused": lambda _, content: f"tried to withdraw and was refused: {content['why']}",
     "PromotionRefused": lambda _, content: f"promotion refused: {content['why']}",
     "GrantIssued": lambda data, _: f"grant {data['grant']} issued, signed with key {data['key']}",
@@ -111,6 +131,46 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "Registered": lambda _, content: (
         f"{content['resource']} registered as {short(content['new']['digest'])}"
     ),
+    "LogRead": lambda data, _: (
+        "read the log" + (f": {data['entries']} entries" if "entries" in data else "")
+    ),
+    "LogVerified": lambda data, _: (
+        f"checked the log: {data['events']} events, {data['damages']} damages"
+    ),
+    "LogExported": lambda _, content: f"took the log away: {content['why']}",
+    "AuditLag": lambda _, content: f"alarm: {content['why']}",
+    "CheckpointRefused": lambda _, content: f"alarm: {content['why']}",
+    "KeyRotated": lambda data, _: f"key {data['old']} given up, {data['new']} signs from now on",
     "PromotionStarted": lambda data, _: f"promotion started with grant {data['grant']}",
     "ReleasePromoted": _promoted,
+    "ReleaseVoided": _voided,
+    "FindingRaised": lambda data, content: (
+        f"{data['finding']}: {data['owner']} has to mend by {data['due'][:10]}: {content['why']}"
+    ),
+    "FindingClosed": lambda data, content: f"closed {data['finding']}: {content['why']}",
+    "GlassBroken": lambda data, content: (
+        f"broke the glass for {data['incident']}, alone so far: {content['why']}"
+    ),
+    "GlassConfirmed": lambda data, content: (
+        f"broke the glass for {data['incident']} too: {content['why']}"
+    ),
+    "BreakGlassRefused": lambda _, content: f"tried to break the glass: {content['why']}",
+    "GlassReviewed": lambda data, content: (
+        f"reviewed the emergency {data['incident']}{' (late)' if data['late'] else ''}: "
+        f"{content['why']}"
+    ),
+    "ReviewRefused": lambda _, content: f"tried to review and was refused: {content['why']}",
+    "RollbackGranted": lambda data, content: (
+        f"allowed going back to version {data['version']} ({data['to']}): {content['why']}"
+    ),
+    "RollbackStarted": lambda data, _: f"rollback started with grant {data['grant']}",
+    "RollbackRefused": lambda _, content: f"rollback refused: {content['why']}",
+    "ReleaseRolledBack": lambda data, _: (
+        f"alias {data['alias']} moved back from {data['before']} to version {data['after']}"
+    ),
+    "Delegated": lambda data, content: (
+        f"{data['taker']} may answer for {data['giver']} from {data['start'][:16]} to "
+        f"{data['end'][:16]}: {content['why']}"
+    ),
+    "DelegationEnded": lambda data, _: f"{data['taker']} no longer answers for {data['giver']}",
 }

@@ -1,42 +1,35 @@
-"""Reading and verifying the log.
+"""Reading the log, taking it away, and proving one entry of it.
 
-`verify` recomputes every chain from the stored bytes, compares its end with the head the
-application believes in, rebuilds every release from its events and compares it with the tables,
-and checks every grant's signature. What a chain alone cannot show (all streams cut back together
-with their heads) needs checkpoints outside the database, which do not exist yet.
+Rules:
+* Whoever reads the log is in the log: `LogRead` and `LogExported` in the stream `access`. Writing
+  that entry is no reading, so one look makes one entry.
+* The entry is written before anything is handed out: nobody reads first and fails to be noted.
+* An export needs a reason, and the permission `audit:export`, which only auditors are given.
+
+Checking the log is in `airlock.services.verifying`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from airlock.domain.audit import Entry, verify_stream
-from airlock.domain.errors import AirlockError, NotFound
-from airlock.domain.grant import unseal
-from airlock.domain.release import Release, apply
-from airlock.ports import Keyring, Store, UnitOfWork
+from airlock.domain.audit import Event
+from airlock.domain.checkpoint import proof
+from airlock.domain.clock import stamp
+from airlock.domain.errors import Invalid, NotFound
+from airlock.domain.log_export import Header, lines
+from airlock.domain.merkle import at_once, inclusion
+from airlock.domain.people import Actor
+from airlock.ports import Keyring, Store
+from airlock.services.log_store import LogStore
+from airlock.services.verifying import Report, verify
 
+__all__ = ["Report", "events", "export", "prove", "read", "verify"]
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a verification found."""
-
-    events: int
-    streams: int
-    releases: int
-    grants: int
-    damages: tuple[str, ...] = field(default=())
-
-    @property
-    def ok(self) -> bool:
-        """Say whether nothing was wrong."""
-        return not self.damages
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the report as JSON data."""
-        return {**asdict(self), "damages": list(self.damages), "ok": self.ok}
+#: The stream that says who looked at what.
+ACCESS = "access"
+REASON_MIN = 3
 
 
 def events(store: Store, stream: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
@@ -48,72 +41,89 @@ def events(store: Store, stream: str | None = None, limit: int = 200) -> list[di
         ]
 
 
-def verify(store: Store, keyring: Keyring) -> Report:
-    """Check the whole log against itself, the tables and the keys."""
-    damages: list[str] = []
-    count = grants = 0
+def read(
+    store: Store, actor: Actor, stream: str | None = None, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Return the newest events to somebody, and note who has read them."""
+    found = events(store, stream, limit)
+    note(store, actor, "LogRead", stream or "", {"entries": len(found)})
+    return found
+
+
+def note(
+    store: Store, actor: Actor, what: str, stream: str, data: dict[str, Any], why: str = ""
+) -> None:
+    """Write down that somebody looks at the log."""
     with store.begin() as unit:
-        streams = unit.streams()
-        for name, head in streams:
-            replay = _Replay(unit.entries(name))
-            damage = verify_stream(name, replay, head)
-            count += replay.count
-            if damage:
-                damages.append(damage.sentence())
-            damages.extend(_compare(unit, name, replay.release))
-            found, problem = _grant(unit, keyring, name)
-            grants += found
-            damages.extend(problem)
-        releases = sum(1 for name, _ in streams if name.startswith("rel-"))
-    return Report(count, len(streams), releases, grants, tuple(damages))
+        resource = f"log/{stream}" if stream else "log"
+        unit.log(ACCESS, _event(actor, what, resource, data, why))
+        unit.commit()
 
 
-class _Replay:
-    """Passes entries on while rebuilding the release they tell of."""
+def export(store: LogStore, keyring: Keyring, actor: Actor, reason: str) -> Iterator[str]:
+    """Return the whole log as lines of JSON, to be checked offline.
 
-    def __init__(self, entries: Iterator[Entry]) -> None:
-        self._entries = entries
-        self.count = 0
-        self.release: Release | None = None
+    The export is noted before the first line is made.
 
-    def __iter__(self) -> Iterator[Entry]:
-        for entry in self._entries:
-            self.count += 1
-            yield entry
-            self.release = apply(self.release, entry.content)
-
-
-def _compare(unit: UnitOfWork, name: str, replayed: Release | None) -> list[str]:
-    if not name.startswith("rel-"):
-        return []
-    try:
-        stored = unit.get(name)
-    except NotFound:
-        return [f"stream {name}: its events are there but the release is gone"]
-    if replayed is None:
-        return [f"stream {name}: the release is there but its first event is not"]
-    if _comparable(stored) == _comparable(replayed):
-        return []
-    differing = [
-        key
-        for key, value in asdict(_comparable(stored)).items()
-        if asdict(_comparable(replayed))[key] != value
-    ]
-    return [f"stream {name}: the table differs from the log in {', '.join(differing)}"]
+    Raises:
+        Invalid: without a reason.
+    """
+    if len(reason.strip()) < REASON_MIN:
+        raise Invalid(
+            "an export of the log needs a reason: who wants it, and what for",
+            next_step="Say why with `--reason`.",
+        )
+    note(store, actor, "LogExported", "", {}, reason.strip())
+    return _lines(store, keyring, actor, reason.strip())
 
 
-def _comparable(release: Release) -> Release:
-    return replace(release, votes=tuple(sorted(release.votes, key=lambda v: (v.round, v.person))))
+def _lines(store: LogStore, keyring: Keyring, actor: Actor, reason: str) -> Iterator[str]:
+    with store.begin() as unit:
+        tree = unit.tree()
+        header = Header(
+            origin=tree.origin if tree else None,
+            exported_at=stamp(unit.now()),
+            exported_by=actor.id,
+            reason=reason,
+            keys=keyring.keys(),
+            heads=unit.heads(),
+            notes=tuple(
+                (one.size, one.note + "".join(unit.receipts(one.size)))
+                for one in unit.checkpoints()
+            ),
+        )
+        yield from lines(header, unit.leaves(), unit.leafless())
 
 
-def _grant(unit: UnitOfWork, keyring: Keyring, name: str) -> tuple[int, list[str]]:
-    stored = unit.grant_of(name)
-    if stored is None:
-        return 0, []
-    try:
-        grant = unseal(stored.envelope, keyring.verify)
-    except AirlockError as error:
-        return 1, [f"stream {name}: {error.message}"]
-    if grant.release != name:
-        return 1, [f"stream {name}: holds the grant of {grant.release}"]
-    return 1, []
+def prove(store: LogStore, stream: str, seq: int) -> str:
+    """Return the proof that an entry is in the tree of the newest checkpoint (tlog-proof).
+
+    Raises:
+        NotFound: if there is no such entry, or no checkpoint covers it yet.
+    """
+    with store.begin() as unit:
+        place, tree = unit.place_of(stream, seq), unit.tree()
+        last = unit.checkpoint_before(tree.size) if tree else None
+        if place is None or last is None or last.size <= place:
+            raise NotFound(
+                f"entry {seq} of {stream} is not covered by a checkpoint",
+                next_step="A new entry is covered within a minute; `airlock audit list` shows all.",
+            )
+        size = last.size
+        path = at_once(lambda nodes: inclusion(place, size, nodes), unit.nodes_at)
+        return proof(place, path, last.note + "".join(unit.receipts(last.size)))
+
+
+def _event(actor: Actor, what: str, resource: str, data: dict[str, Any], why: str) -> Event:
+    return Event(
+        what=what,
+        who=actor.id,
+        roles=tuple(sorted(actor.roles)),
+        channel=actor.channel.value,
+        resource=resource,
+        old=None,
+        new=None,
+        why=why,
+        policy="",
+        data=data,
+    )

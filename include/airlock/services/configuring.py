@@ -11,26 +11,38 @@ from typing import Any
 
 from airlock.domain.audit import Event
 from airlock.domain.digest import digest_json
+from airlock.domain.duties import UNKNOWN
 from airlock.domain.policy import Rulebook
 from airlock.ports import Store
+from airlock.services.voiding import void_stale
 
 #: The stream of everything that concerns policies and pipelines.
 STREAM = "configuration"
 
 
 def register(
-    store: Store, rulebook: Mapping[str, Any], pipelines: Iterable[Mapping[str, Any]]
+    store: Store,
+    rulebook: Mapping[str, Any],
+    pipelines: Iterable[Mapping[str, Any]],
+    changed_by: str = UNKNOWN,
 ) -> list[str]:
-    """Register the documents in force; return the digests that were new."""
+    """Register the documents in force; return the digests that were new.
+
+    *changed_by*: who last changed the policy, as git names that person. Releases that are open
+    under other documents are voided: nobody has approved them under these.
+    """
     new: list[str] = []
+    pipelines = list(pipelines)
     with store.begin() as unit:
         wanted = [("policy", rulebook), *(("pipeline", pipeline) for pipeline in pipelines)]
         for kind, document in wanted:
             digest = digest_json(document)
-            if unit.register(kind, digest, document):
-                unit.log(STREAM, _event(kind, digest, document))
+            changer = changed_by if kind == "policy" else UNKNOWN
+            if unit.register(kind, digest, document, changer):
+                unit.log(STREAM, _event(kind, digest, document, changer))
                 new.append(digest)
         unit.commit()
+    void_stale(store, rulebook, pipelines)
     return new
 
 
@@ -40,7 +52,7 @@ def rulebook(store: Store, digest: str) -> Rulebook:
         return Rulebook.from_document(unit.registered("policy", digest)[0])
 
 
-def _event(kind: str, digest: str, document: Mapping[str, Any]) -> Event:
+def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str) -> Event:
     name = document["metadata"]["name"] if kind == "pipeline" else "rulebook"
     return Event(
         what="Registered",
@@ -52,5 +64,5 @@ def _event(kind: str, digest: str, document: Mapping[str, Any]) -> Event:
         new={"digest": digest},
         why="",
         policy=digest if kind == "policy" else "",
-        data={"kind": kind},
+        data={"kind": kind, "changedBy": changed_by},
     )

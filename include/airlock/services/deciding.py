@@ -1,7 +1,7 @@
 """The deciding transaction: everywhere the same, and here alone (the decider does this).
 
-lock the release -> answer already given? -> state, digest, round, rights -> vote -> match rules
--> state and events -> grant if approved -> outbox -> commit.
+lock the release -> answer already given? -> deadline, state, digest, round, rights -> vote ->
+match rules -> state and events -> grant if approved -> timers, outbox -> commit.
 
 A refused answer is recorded before it is raised: who tried what, and which rule said no.
 Before any vote counts the gates are judged again from the stored evidence and the tier is
@@ -11,25 +11,26 @@ computed again from the registered pipeline, so a hostile worker gains nothing b
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from airlock.domain.audit import Event
-from airlock.domain.clock import stamp
+from airlock.domain.clock import moment, stamp
+from airlock.domain.conditions import Finding
 from airlock.domain.digest import digest_json
-from airlock.domain.errors import AirlockError, Conflict, Refused
-from airlock.domain.gates import run_gate
+from airlock.domain.errors import AirlockError, Conflict
 from airlock.domain.grant import seal
-from airlock.domain.opening import blocking
 from airlock.domain.people import Actor, holders
-from airlock.domain.policy import Plan, Rulebook, Tier
+from airlock.domain.policy import Plan
 from airlock.domain.promoting import make_grant
 from airlock.domain.promoting import withdraw as withdraw_story
 from airlock.domain.release import Release, State, Story
+from airlock.domain.timers import check_in_time
 from airlock.domain.voting import Ballot, cast
-from airlock.gates import build
 from airlock.ports import Signer, Store, UnitOfWork
+from airlock.services import telling, timing
+from airlock.services.planning import checked_plan as checked_plan
+from airlock.services.planning import rulebook_of
+from airlock.services.voiding import void as void
 
 
 def vote(
@@ -49,14 +50,15 @@ def vote(
         try:
             plan = checked_plan(unit, release)
             now = stamp(unit.now())
+            check_in_time(release, plan.timing, now)
             story = cast(release, plan, ballot, actor, holders(unit.people()), now)
         except AirlockError as refusal:
-            _record_refusal(unit, release, actor, refusal, "VoteRefused", ballot)
+            record_refusal(unit, release, actor, refusal, "VoteRefused", ballot)
             raise
         if story.release is None:
             raise Conflict(f"release {release_id} has gone")
         unit.insert_vote(release_id, story.release.votes[-1])
-        decided = _record(unit, signer, story, plan)
+        decided = record(unit, signer, story, plan)
         if replay_key:
             unit.remember(replay_key, request, decided.state.value)
         unit.commit()
@@ -64,10 +66,13 @@ def vote(
 
 
 def settle(store: Store, signer: Signer, release_id: str) -> Release:
-    """Approve a release whose environment needs gates alone; others stay as they are."""
+    """Approve a release whose environment needs gates alone; arm the timers of any other."""
     actor = Actor.system("decider")
     with store.begin() as unit:
         release = unit.lock(release_id)
+        if release.state is State.AWAITING_APPROVAL:  # the worker opened it and may arm nothing
+            timing.arm(unit, release, timing.plan_of(unit, release), "")
+            unit.commit()
         if release.state is not State.REQUESTED:
             return release
         plan = checked_plan(unit, release)
@@ -75,7 +80,7 @@ def settle(store: Store, signer: Signer, release_id: str) -> Release:
             return release
         story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
         story.tell("ReleaseApproved", {}, why=f"{plan.environment.name} needs no approval")
-        decided = _record(unit, signer, story, plan)
+        decided = record(unit, signer, story, plan)
         unit.commit()
         return decided
 
@@ -87,64 +92,51 @@ def withdraw(store: Store, release_id: str, actor: Actor, reason: str) -> Releas
         try:
             story = withdraw_story(release, actor, reason, stamp(unit.now()))
         except AirlockError as refusal:
-            _record_refusal(unit, release, actor, refusal, "WithdrawalRefused", None)
+            record_refusal(unit, release, actor, refusal, "WithdrawalRefused", None)
             raise
         taken_back = unit.record(story)
-        _tell(unit, taken_back)
+        unit.cancel_timers(taken_back)
+        telling.tell(unit, taken_back)
         unit.commit()
         return taken_back
 
 
-def checked_plan(unit: UnitOfWork, release: Release) -> Plan:
-    """Return what the release has to pass, from registered documents only.
-
-    Raises:
-        Refused: if the tier or a gate verdict recorded is not what the evidence says.
-    """
-    subject = release.subject
-    document, _ = unit.registered("pipeline", subject.pipeline_digest)
-    rulebook = Rulebook.from_document(unit.registered("policy", subject.policy_digest)[0])
-    tier = rulebook.tier(document["spec"]["risk"])
-    if release.tier.rank < tier.rank:
-        raise Refused(f"release {release.id} says {release.tier}, its declared facts say {tier}")
-    plan = rulebook.plan(subject.environment, Tier(release.tier))
-    if plan.environment.gates:
-        _judge_again(unit, release, document)
-    return plan
-
-
-def _judge_again(unit: UnitOfWork, release: Release, document: Mapping[str, Any]) -> None:
-    gates = [build(gate) for gate in document["spec"]["gates"]]
-    evidence = {
-        kind: item
-        for kind, item in unit.evidence_of(release.origin).items()
-        if item.artifact_digest == release.subject.artifact_digest
-    }
-    results = [run_gate(gate, evidence) for gate in gates]
-    why = blocking(results, [gate.key for gate in gates])
-    if why:
-        raise Refused(
-            f"release {release.id} cannot go on: judged again from its evidence, {why}",
-            next_step="Somebody changed results or evidence after the release was opened. "
-            "Withdraw it and run the pipeline again.",
-        )
-
-
-def _record(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> Release:
+def record(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> Release:
+    """Write what was decided, with its grant, its timers and its messages."""
     if story.release is not None and story.release.state is State.APPROVED:
-        _issue(unit, signer, story, plan)
+        _raise_findings(unit, story, story.release)
+        issue(unit, signer, story, plan)
     release = unit.record(story)
     if any(event.what != "VoteCast" for event in story.events):
-        _tell(unit, release)
+        timing.arm(unit, release, plan, story.at)
+        telling.tell(unit, release)
     return release
 
 
-def _issue(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> None:
+def _raise_findings(unit: UnitOfWork, story: Story, release: Release) -> None:
+    """Keep what the approvals of this round demand, each with an owner and a date."""
+    for vote_cast in release.votes:
+        if vote_cast.round != release.round:
+            continue
+        for demand in vote_cast.conditions.findings:
+            found = Finding(
+                id=f"fin-{secrets.token_hex(5)}",
+                release=release.id,
+                model=release.subject.model,
+                raised_by=vote_cast.person,
+                **asdict(demand),
+            )
+            unit.put_finding(found)
+            data = {"finding": found.id, "owner": found.owner, "due": found.due}
+            story.tell("FindingRaised", data, why=found.text)
+
+
+def issue(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> None:
+    """Give an approved release its grant."""
     release = story.release
     if release is None:
         return
     subject = release.subject
-    rulebook = Rulebook.from_document(unit.registered("policy", subject.policy_digest)[0])
     line = unit.line(subject.model, subject.environment)
     grant = make_grant(
         release,
@@ -152,20 +144,13 @@ def _issue(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> None:
         grant_id=f"grant-{secrets.token_hex(8)}",
         expected_current=line.version,
         sequence=line.epoch + 1,
-        now=unit.now(),
-        hours=rulebook.grant_hours,
+        now=moment(story.at),
+        hours=rulebook_of(unit, release).grant_hours,
     )
     envelope = seal(grant, signer.key_id, signer.sign)
     unit.put_grant(grant, envelope)
     data = {"grant": grant.id, "key": signer.key_id, "sequence": grant.sequence}
     story.tell("GrantIssued", {**data, "envelopeDigest": digest_json(envelope)})
-
-
-def _tell(unit: UnitOfWork, release: Release) -> None:
-    """Let Airflow know, once per place the release has reached."""
-    place = f"{release.state.value}-{release.round}-{release.level}"
-    unit.post("wake", f"{release.id}/wake/{place}", {"release": release.id})
-    unit.post("note", f"{release.id}/note/{place}", {"release": release.id})
 
 
 def _already(unit: UnitOfWork, key: str, request: str) -> bool:
@@ -180,14 +165,15 @@ def _already(unit: UnitOfWork, key: str, request: str) -> bool:
     return True
 
 
-def _record_refusal(
+def record_refusal(
     unit: UnitOfWork,
     release: Release,
     actor: Actor,
     refusal: AirlockError,
     what: str,
-    ballot: Ballot | None,
+    ballot: Ballot | None = None,
 ) -> None:
+    """Write who tried what and which rule said no; nothing else of the attempt is kept."""
     story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
     asked = {"decision": ballot.decision.value, "level": ballot.level} if ballot else {}
     story.tell(what, {"rule": type(refusal).__name__, **asked}, why=refusal.message)

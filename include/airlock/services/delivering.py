@@ -2,19 +2,27 @@
 
 A message is claimed for a while, delivered outside any transaction, then settled; a process that
 dies in between leaves it to be claimed again. Nothing here can undo a decision: a message that
-stays undeliverable is given up with its error, and the park timeout of the waiting task still
-brings the decision home.
+stays undeliverable is given up with its error, which is in the release's log then, and the park
+timeout of the waiting task still brings the decision home.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
-from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.release import Release, State
-from airlock.ports import Airflow, Message, Signer, Store
+from airlock.domain.clock import stamp
+from airlock.domain.digest import is_digest
+from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.domain.people import Actor
+from airlock.domain.release import Release, State, Story
+from airlock.ports import Airflow, Message, Signer, Store, UnitOfWork
+from airlock.services import handing_over, noticing, timing
 from airlock.services.deciding import settle
+from airlock.services.voiding import void
+
+log = logging.getLogger("airlock.deliver")
 
 #: Give up after so many tries; with the pauses below that is about a day.
 LAST_TRY = 300
@@ -55,16 +63,37 @@ class Delivery:
         except Refused as problem:
             error = problem.message
         with self.store.begin() as unit:
+            if error and retry_in is None:
+                _report(unit, message, error)
             unit.settle(message, error=error, retry_in=retry_in)
             unit.commit()
         return int(retry_in is None)
 
     def _handle(self, message: Message) -> bool:
+        if message.kind == "sweep":
+            timing.sweep(self.store, seconds=timing.ROUND_S)
+            return True
+        if message.kind == "duties":
+            handing_over.notify(self.store)
+            return True
         release_id = message.payload["release"]
         if message.kind == "settle":
             settle(self.store, self.signer, release_id)
             return True
-        return self._wake(release_id) if message.kind == "wake" else self._note(release_id)
+        if message.kind == "void":
+            return self._void(release_id, message)
+        if message.kind == "wake":
+            return self._wake(release_id)
+        return self._note(release_id, message)
+
+    def _void(self, release_id: str, message: Message) -> bool:
+        """Void what was approved: a promotion found other bytes than those in the subject."""
+        found, why = str(message.payload["artifact"]), str(message.payload["why"])
+        if not is_digest(found):
+            raise Refused(f"{found!r} is no digest")
+        actor = Actor.system("decider")
+        void(self.store, release_id, actor, why, artifact_digest=found)
+        return True
 
     def _wake(self, release_id: str) -> bool:
         with self.store.begin() as unit:
@@ -77,12 +106,29 @@ class Delivery:
             done = not young and self.airflow.wake(task, sentence(release)) and done
         return done
 
-    def _note(self, release_id: str) -> bool:
+    def _note(self, release_id: str, message: Message) -> bool:
         with self.store.begin() as unit:
             release = unit.get(release_id)
+            text = sentence(release)
+            if message.kind == "notify":
+                text = noticing.text(unit, release, message.payload) or text
         dag_id, run_id = release.origin.split("/", 1)
-        self.airflow.note(dag_id, run_id, sentence(release))
+        self.airflow.note(dag_id, run_id, text)
         return True
+
+
+def _report(unit: UnitOfWork, message: Message, error: str) -> None:
+    """Write into the release's log that something will never be delivered, and why."""
+    log.error("%s is given up: %s", message.key, error)
+    try:
+        release = unit.lock(str(message.payload.get("release", "")))
+    except NotFound:
+        return
+    actor = Actor.system("delivery")
+    story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
+    data = {"kind": message.kind, "key": message.key, "attempts": message.attempts + 1}
+    story.tell("DeliveryFailed", data, why=error)
+    unit.record(story)
 
 
 def sentence(release: Release) -> str:

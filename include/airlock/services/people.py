@@ -6,10 +6,12 @@ recorded with their history, so a right taken away there is gone here with the n
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from airlock.domain.audit import Event
-from airlock.domain.errors import Forbidden
+from airlock.domain.clock import stamp
+from airlock.domain.errors import Forbidden, NotFound
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Store, UnitOfWork
@@ -48,6 +50,8 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
     """Write a person, and the event if rights changed; say whether anything did."""
     changed = unit.put_person(person)
     old, new = _rights(known), _rights(person)
+    if changed and known and (known.roles - person.roles or not person.active):
+        unit.post("duties", f"duties/{person.id}/{stamp(unit.now())}", {"person": person.id})
     if changed and old != new:
         unit.log(
             "access",
@@ -65,6 +69,34 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
             ),
         )
     return changed
+
+
+def rights_at(store: Store, person_id: str, at: datetime | None = None) -> dict[str, Any]:
+    """Return what somebody could do at a moment, by default now, under the policy of that moment.
+
+    Raises:
+        NotFound: if Airlock did not know the person then.
+    """
+    with store.begin() as unit:
+        moment = stamp(at or unit.now())
+        active = unit.active_at(person_id, moment)
+        if active is None:
+            raise NotFound(
+                f"Airlock did not know {person_id!r} at {moment}",
+                next_step="People are known from their first login to Airflow on.",
+            )
+        roles = unit.roles_at(person_id, moment) if active else frozenset[str]()
+        policy = unit.policy_at(moment)
+        lent = [one.giver for one in unit.delegations(at=moment) if one.taker == person_id]
+    able = Rulebook.from_document(policy).permissions(roles) if policy else frozenset[str]()
+    return {
+        "person": person_id,
+        "at": moment,
+        "active": active,
+        "roles": sorted(roles),
+        "permissions": sorted(able),
+        "answersFor": sorted(lent) if active else [],
+    }
 
 
 def _rights(person: Person | None) -> dict[str, Any] | None:

@@ -13,21 +13,27 @@ transaction finds the release still APPROVED. At least once, fenced by the line'
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from airlock.domain.clock import stamp
+from airlock.domain.conditions import EVERYBODY, Reach, enforce
 from airlock.domain.digest import short
+from airlock.domain.emergency import check_emergency
 from airlock.domain.errors import AirlockError, Conflict, Refused
 from airlock.domain.grant import Grant, check, unseal
 from airlock.domain.people import Actor, holders
-from airlock.domain.promoting import check_promotable, finish, start
+from airlock.domain.promoting import LEASE, approvals, check_promotable, finish, start
 from airlock.domain.release import Release, State, Story
 from airlock.ports import Keyring, Line, Registry, Store, StoredGrant, UnitOfWork
-from airlock.services.deciding import checked_plan
+from airlock.services import rolling_back
+from airlock.services.planning import checked_plan, rulebook_of
 
-#: So long a promotion that was begun belongs to the attempt that began it; then another may
-#: take over, as after the death of the first.
-LEASE = timedelta(minutes=10)
+
+class Changed(Refused):
+    """The files are not those that were approved."""
+
+    def __init__(self, message: str, found: str, *, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.found = found
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,13 @@ def promote(
     release_id: str,
     attempt: str,
     actor: Actor,
+    reach: Reach = EVERYBODY,
 ) -> Promotion:
     """Promote an approved release; the same *attempt* may be repeated.
+
+    Where a rollback of a promoted release was allowed, that is what is done.
+    *reach*: the share of the traffic and the segments that will be served; an approval with a
+    condition allows no more than it says.
 
     Raises:
         Refused: with the rule that said no; the attempt is in the log.
@@ -60,16 +71,37 @@ def promote(
     """
     with store.begin() as unit:
         release = unit.get(release_id)
+        going_back = unit.grant_of(release_id, "rollback") is not None
+    if going_back:
+        return rollback(store, keyring, registry, release_id, attempt, actor)
     subject = release.subject
     location, digest = "", ""
     if release.state is State.APPROVED:
         location = registry.location(subject.model, subject.version)
         digest = registry.artifact_digest(subject.model, subject.version)
-    grant = _spend(store, keyring, release_id, attempt, actor, (location, digest))
+    grant = _spend(store, keyring, release_id, attempt, actor, (location, digest), reach)
     if isinstance(grant, Promotion):
         return grant
     registry.set_alias(grant.model, grant.alias, grant.version)
     return _finish(store, registry, grant, attempt, actor)
+
+
+def rollback(
+    store: Store,
+    keyring: Keyring,
+    registry: Registry,
+    release_id: str,
+    attempt: str,
+    actor: Actor,
+) -> Promotion:
+    """Go back from a release to the older version its rollback grant names.
+
+    Raises:
+        Refused: with the rule that said no; the attempt is in the log.
+        Unreachable: if the registry did not answer; nothing is lost, try again.
+    """
+    grant, replayed = rolling_back.rollback(store, keyring, registry, release_id, attempt, actor)
+    return _promotion(grant, replayed=replayed)
 
 
 def _spend(
@@ -79,13 +111,14 @@ def _spend(
     attempt: str,
     actor: Actor,
     found: tuple[str, str],
+    reach: Reach,
 ) -> Grant | Promotion:
     with store.begin() as unit:
         release = unit.lock(release_id)
         try:
             if release.state is State.PROMOTED:
                 return _already_promoted(unit, keyring, release, attempt)
-            grant, stored = _valid_grant(unit, keyring, release, found)
+            grant, stored = _valid_grant(unit, keyring, release, found, reach)
             resumed = stored.spent_by == attempt
             unit.spend(grant.id, attempt, LEASE)
         except AirlockError as refusal:
@@ -98,10 +131,13 @@ def _spend(
 
 
 def _valid_grant(
-    unit: UnitOfWork, keyring: Keyring, release: Release, found: tuple[str, str]
+    unit: UnitOfWork, keyring: Keyring, release: Release, found: tuple[str, str], reach: Reach
 ) -> tuple[Grant, StoredGrant]:
     plan = checked_plan(unit, release)
-    check_promotable(release, plan, holders(unit.people()))
+    able, now = holders(unit.people()), stamp(unit.now())
+    check_promotable(release, plan, able)
+    check_emergency(release, rulebook_of(unit, release).break_glass, able, now)
+    enforce(approvals(release), reach, now)
     stored = unit.grant_of(release.id)
     if stored is None:
         raise Refused(f"release {release.id} is APPROVED but has no grant")
@@ -109,9 +145,10 @@ def _valid_grant(
     subject = release.subject
     location, digest = found
     if digest != subject.artifact_digest:
-        raise Refused(
+        raise Changed(
             f"the files of {subject.model} version {subject.version} are {short(digest)} now, but "
             f"{short(subject.artifact_digest)} was approved: somebody changed them",
+            digest,
             next_step="Find out who changed the artifact, then run the pipeline again.",
         )
     line = unit.line(subject.model, subject.environment, lock=True)
@@ -126,6 +163,8 @@ def _valid_grant(
         "subject_digest": subject.digest,
         "expected_current": line.version,
         "sequence": line.epoch + 1,
+        "round": release.round,
+        "rolls_back": "",
     }
     check(grant, expected, unit.now())
     return grant, stored
@@ -187,4 +226,7 @@ def _record_refusal(
     data = {"rule": type(refusal).__name__, "attempt": attempt}
     story.tell("PromotionRefused", data, why=refusal.message)
     unit.record(story)
+    if isinstance(refusal, Changed) and refusal.found:  # voiding is the decider's
+        payload = {"release": release.id, "artifact": refusal.found, "why": refusal.message}
+        unit.post("void", f"{release.id}/void/{release.round}-{refusal.found}", payload)
     unit.commit()

@@ -11,11 +11,12 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.grant import unseal
 from airlock.domain.metrics import DIRECTIONS
 from airlock.domain.people import Actor, holders
-from airlock.domain.policy import Level, Plan, Rulebook
+from airlock.domain.policy import Level, Plan
 from airlock.domain.release import Release, State, Vote
 from airlock.domain.rules import Holders
-from airlock.domain.voting import lacking, may_answer
+from airlock.domain.voting import lacking, may_answer, why_excluded
 from airlock.ports import Keyring, Store, UnitOfWork
+from airlock.services.planning import plan_of
 
 
 def outcome(store: Store, release_id: str) -> Release:
@@ -37,7 +38,7 @@ def inbox(store: Store, actor: Actor) -> list[dict[str, Any]]:
     with store.begin() as unit:
         able = holders(unit.people())
         waiting = unit.find(states=[State.AWAITING_APPROVAL])
-        mine = [r for r in waiting if actor.id in may_answer(r, _plan(unit, r), able)]
+        mine = [r for r in waiting if actor.id in may_answer(r, plan_of(unit, r), able)]
         return [_short(release) for release in reversed(mine)]
 
 
@@ -45,7 +46,7 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
     """Return everything about one release, as *actor* sees it."""
     with store.begin() as unit:
         release = unit.get(release_id)
-        plan = _plan(unit, release)
+        plan = plan_of(unit, release)
         people = unit.people()
         able, names = holders(people), {person.id: person.name for person in people}
         answering = may_answer(release, plan, able)
@@ -70,11 +71,6 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
             "grant": _grant(unit, keyring, release.id),
             "line": {"version": line.version, "epoch": line.epoch},
         }
-
-
-def _plan(unit: UnitOfWork, release: Release) -> Plan:
-    policy, _ = unit.registered("policy", release.subject.policy_digest)
-    return Rulebook.from_document(policy).plan(release.subject.environment, release.tier)
 
 
 def _short(release: Release) -> dict[str, Any]:
@@ -128,6 +124,9 @@ def _level_state(release: Release, level: Level, number: int, votes: tuple[Vote,
 def _vote(vote: Vote, names: dict[str, str]) -> dict[str, Any]:
     return {
         "person": vote.person,
+        "capacity": vote.capacity.value,
+        "behind": vote.behind,
+        "conditions": vote.conditions.to_document(),
         "name": names.get(vote.person, vote.person),
         "decision": vote.decision.value,
         "reason": vote.reason,
@@ -141,8 +140,9 @@ def _why_not(release: Release, plan: Plan, actor: Actor | None, answering: tuple
         return ""
     if release.state is not State.AWAITING_APPROVAL:
         return f"this release is {release.state}, so there is nothing to answer"
-    if actor.id == release.requester:
-        return "you requested this release: nobody judges own work"
+    excluded = why_excluded(release, plan, actor.id)
+    if excluded:
+        return f"you {excluded}: nobody judges own work"
     if actor.id in release.voters:
         return "you have already answered this release: one person, one vote"
     level = plan.levels[release.level - 1]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from airlock.domain.clock import stamp
+from airlock.domain.conditions import check_no_overdue
 from airlock.domain.errors import Refused
 from airlock.domain.opening import Draft, open_release
 from airlock.domain.people import Actor, holders
@@ -21,6 +22,7 @@ from airlock.domain.promoting import supersede
 from airlock.domain.release import Release, State, Subject
 from airlock.gates import build
 from airlock.ports import Candidate, Store, UnitOfWork
+from airlock.services.planning import excluded, work_of
 
 Outcome = Literal["opened", "approved", "blocked", "kept"]
 
@@ -112,7 +114,12 @@ def _plan(
     rulebook = Rulebook.from_document(policy)
     raised = Tier(candidate.raised_to) if candidate.raised_to else None
     tier = rulebook.tier(document["spec"]["risk"], raised)
-    return rulebook.plan(candidate.environment, tier), document
+    plan = rulebook.plan(candidate.environment, tier)
+    if plan.environment.people:
+        check_no_overdue(unit.findings(candidate.model), candidate.model, stamp(unit.now()))
+    work = work_of(unit, candidate.requester, candidate, policy_digest, document)
+    unknown = rulebook.separation.unknown(work)
+    return replace(plan, excluded=excluded(unit, rulebook, work), unknown=unknown), document
 
 
 def _subject(candidate: Candidate, policy_digest: str) -> Subject:

@@ -48,6 +48,7 @@ class Origin:
 
     code_commit: str
     lock_digest: str
+    committers: tuple[str, ...] = ()
 
 
 def pin(store: Store, bench: Bench, job: Job, policy: str) -> dict[str, Any]:
@@ -176,6 +177,7 @@ def collect(
         environment=job.recipe.environment,
         raised_to=job.raised_to,
         started_at=pinned["startedAt"],
+        committers=origin.committers,
     )
     with store.begin() as work:
         work.put_candidate(candidate)

@@ -54,6 +54,73 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         "approvals", "{role: risk_committee, count: 2}", "{people: [m\u0430ra, milo], count: 2}",
         "spec.tiers.high.levels[2].rules[0].people[0]", "plain letters",
     ),
+    "a rule of two kinds": (
+        "approvals", "{role: risk_committee, count: 2}",
+        "{role: risk_committee, anyOf: [{role: algorithm_lead}]}",
+        "spec.tiers.high.levels[2].rules[0]", "one of allOf and anyOf",
+    ),
+    "an anyOf of nothing": (
+        "approvals", "{role: risk_committee, count: 2}", "{anyOf: []}",
+        "spec.tiers.high.levels[2].rules[0].anyOf", "at least one entry",
+    ),
+    "a count beside anyOf": (
+        "approvals", "{role: risk_committee, count: 2}",
+        "{anyOf: [{role: risk_committee, count: 2}], count: 2}",
+        "spec.tiers.high.levels[2].rules[0].count", "no count beside anyOf",
+    ),
+    "an unknown role deep in a rule": (
+        "approvals", "{role: risk_committee, count: 2}",
+        "{anyOf: [{allOf: [{role: risk_comittee, count: 2}]}]}",
+        "spec.tiers.high.levels[2].rules[0].anyOf[0].allOf[0].role",
+        'Did you mean "risk_committee"?',
+    ),
+    "rules too deep": (
+        "approvals", "{role: risk_committee, count: 2}",
+        "{anyOf: [{allOf: [{anyOf: [{role: risk_committee, count: 2}]}]}]}",
+        "spec.tiers.high.levels[2].rules[0]", "rules at most 3 deep; found 4 deep",
+    ),
+    "too many ways to meet a level": (
+        "approvals", "[{role: risk_committee, count: 2}]",
+        "[" + ", ".join(["{anyOf: [{role: risk_committee}, {role: algorithm_lead}]}"] * 7) + "]",
+        "spec.tiers.high.levels[2].rules", "at most 64 ways to meet a level; found 128",
+    ),
+    "keeping out nobody": (
+        "approvals", "  grantHours: 336", "  separationOfDuties: {also: [{}]}\n  grantHours: 336",
+        "spec.separationOfDuties.also[0]", "either a role or a person; found neither",
+    ),
+    "letting somebody in again": (
+        "approvals", "  grantHours: 336",
+        "  separationOfDuties: {except: [{person: ana}]}\n  grantHours: 336",
+        "spec.separationOfDuties.except", "only the key",
+    ),
+    "keeping out an unknown role": (
+        "approvals", "  grantHours: 336",
+        "  separationOfDuties: {also: [{role: develper}]}\n  grantHours: 336",
+        "spec.separationOfDuties.also[0].role", 'Did you mean "developer"?',
+    ),
+    "one person breaking the glass": (
+        "approvals", "  grantHours: 336",
+        "  breakGlass: {roles: [algorithm_lead], people: 1}\n  grantHours: 336",
+        "spec.breakGlass.people", "at least 2",
+    ),
+    "an emergency of a day": (
+        "approvals", "  grantHours: 336",
+        "  breakGlass: {roles: [algorithm_lead], hours: 24}\n  grantHours: 336",
+        "spec.breakGlass.hours", "at most 4",
+    ),
+    "the administrator breaking the glass": (
+        "approvals", "  grantHours: 336", "  breakGlass: {roles: [admin]}\n  grantHours: 336",
+        "spec.breakGlass.roles[0]", "other than the administrator's",
+    ),
+    "an author twice": (
+        "access", "  airflowRoles:",
+        "  gitAuthors: {Ana@x.org: ana, ana@X.org: lena}\n  airflowRoles:",
+        "spec.gitAuthors.ana@X.org", "each author once",
+    ),
+    "one's own superior": (
+        "access", "  airflowRoles:", "  superiors: {carla: carla}\n  airflowRoles:",
+        "spec.superiors.carla", "somebody else",
+    ),
     "a level twice": (
         "approvals", "name: risk-committee", "name: compliance",
         "spec.tiers.high.levels[2].name", "each level once; found compliance again",
@@ -66,6 +133,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "a riskier tier that asks fewer": (
         "approvals", "        - {name: risk-committee, rules: [{role: risk_committee, count: 2}]}\n"
+        "      timers: {remindHours: 72, repeat: true, escalate: false, expireHours: 216}\n"
         "    medium:\n      levels:\n",
         "    medium:\n      levels:\n"
         "        - {name: risk-committee, rules: [{role: risk_committee, count: 2}]}\n",
@@ -111,6 +179,63 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "a grant for no time": (
         "approvals", "grantHours: 336", "grantHours: 0", "spec.grantHours", "at least 1",
+    ),
+    "a reminder after the end": (
+        "approvals", "remindHours: 72", "remindHours: 216", "spec.tiers.high.timers.remindHours",
+        "fewer hours than until it expires (216); found 216",
+    ),
+    "a release that never expires": (
+        "approvals", "expireHours: 216", "expireHours: 100000",
+        "spec.tiers.high.timers.expireHours", "at most 8784",
+    ),
+    "a release that expires at once": (
+        "approvals", "expireHours: 216", "expireHours: 0", "spec.tiers.high.timers.expireHours",
+        "at least 1",
+    ),
+    "a timer that approves": (
+        "approvals", "repeat: true", "approve: true", "spec.tiers.high.timers.approve",
+        "only the keys",
+    ),
+    "a business clock without a place": (
+        "approvals", "clock: {kind: wall}", "clock: {kind: business}", "spec.clock.timeZone",
+        "an IANA time zone",
+    ),
+    "a time zone that does not exist": (
+        "approvals", "clock: {kind: wall}", "clock: {kind: business, timeZone: Europe/Belrin}",
+        "spec.clock.timeZone", "an IANA time zone",
+    ),
+    "a wall clock with business hours": (
+        "approvals", "clock: {kind: wall}", "clock: {timeZone: Europe/Berlin}", "spec.clock.kind",
+        "business, since there are settings for it",
+    ),
+    "an unknown country": (
+        "approvals", "clock: {kind: wall}", "clock: {kind: business, timeZone: Europe/Berlin, "
+        "country: XX, years: {first: 2026, last: 2027}}", "spec.clock.country", "two letters",
+    ),
+    "a country without years": (
+        "approvals", "clock: {kind: wall}",
+        "clock: {kind: business, timeZone: Europe/Berlin, country: DE}", "spec.clock.country",
+        "only one of them",
+    ),
+    "years that run backwards": (
+        "approvals", "clock: {kind: wall}", "clock: {kind: business, timeZone: Europe/Berlin, "
+        "country: DE, years: {first: 2027, last: 2026}}", "spec.clock.years.last", "found 2026",
+    ),
+    "work that ends before it begins": (
+        "approvals", "clock: {kind: wall}", "clock: {kind: business, timeZone: Europe/Berlin, "
+        'hours: {from: "17:00", to: "09:00"}}', "spec.clock.hours.to", "a time after 17:00",
+    ),
+    "a time that is none": (
+        "approvals", "clock: {kind: wall}", "clock: {kind: business, timeZone: Europe/Berlin, "
+        'hours: {from: "9"}}', "spec.clock.hours.from", "a time of day",
+    ),
+    "a holiday that is no date": (
+        "approvals", "clock: {kind: wall}", "clock: {kind: business, timeZone: Europe/Berlin, "
+        'holidays: ["2026-02-30"]}', "spec.clock.holidays[0]", "a date such as",
+    ),
+    "a fallback that may not vote": (
+        "approvals", "grantHours: 336", "grantHours: 336\n  fallbackRole: admin",
+        "spec.fallbackRole", "a role that may vote",
     ),
     "an unknown permission": (
         "access", "release:request", "release:requets", "spec.roles.developer.permissions[1]",

@@ -40,17 +40,20 @@ def section(heading: str) -> str:
     return found[2]
 
 
-def keys(annotation: Any, above: str = "") -> Iterator[str]:
-    """Every key of a model, lists as `[]`, free names as `NAME`."""
+def keys(annotation: Any, above: str = "", inside: tuple[Any, ...] = ()) -> Iterator[str]:
+    """Every key of a model, lists as `[]`, free names as `NAME`; rules within rules once."""
+    if annotation in inside:
+        return
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inside = (*inside, annotation)
         for name, field in annotation.model_fields.items():
             key = field.alias or name
             yield f"{above}{key}"
-            yield from keys(inner_type(annotation, key), f"{above}{key}.")
+            yield from keys(inner_type(annotation, key), f"{above}{key}.", inside)
     elif getattr(annotation, "__origin__", None) is tuple:
-        yield from keys(inner_type(annotation, 0), f"{above.removesuffix('.')}[].")
+        yield from keys(inner_type(annotation, 0), f"{above.removesuffix('.')}[].", inside)
     elif getattr(annotation, "__origin__", None) is dict:
-        yield from keys(inner_type(annotation, "NAME"), f"{above}NAME.")
+        yield from keys(inner_type(annotation, "NAME"), f"{above}NAME.", inside)
 
 
 @pytest.mark.parametrize("setting", [one.name for one in SETTINGS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 
 import pytest
@@ -34,6 +34,12 @@ RELEASE = Release(
     state=State.REQUESTED,
     opened_at="2026-01-01T00:00:00.000000000Z",
 )
+VOIDED = {
+    "subject": asdict(replace(SUBJECT, version="2")),
+    "origin": "credit/other",
+    "location": "memory:/credit/2",
+    "requester": "ana",
+}
 EVENTS = {
     State.BLOCKED: ("ReleaseBlocked", {}),
     State.AWAITING_APPROVAL: ("LevelOpened", {"level": 1}),
@@ -42,6 +48,9 @@ EVENTS = {
     State.WITHDRAWN: ("ReleaseWithdrawn", {}),
     State.SUPERSEDED: ("ReleaseSuperseded", {}),
     State.PROMOTED: ("ReleasePromoted", {}),
+    State.ROLLED_BACK: ("ReleaseRolledBack", {}),
+    State.EXPIRED: ("ReleaseExpired", {}),
+    State.VOIDED: ("ReleaseVoided", VOIDED),
 }
 
 
@@ -62,8 +71,9 @@ def test_final_states_have_no_way_out() -> None:
     final = {state for state in State if not MOVES[state]}
     assert final == {
         State.BLOCKED,
-        State.PROMOTED,
         State.REJECTED,
+        State.EXPIRED,
+        State.ROLLED_BACK,
         State.WITHDRAWN,
         State.SUPERSEDED,
     }

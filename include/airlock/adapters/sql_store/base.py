@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, select, text
+from sqlalchemy import Connection, RowMapping, Select, Table, bindparam, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airlock.domain.clock import stamp
+
+_NOW = text("SELECT clock_timestamp()")
 
 
 class Base:
     """A connection with an open transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Take over *connection*; the unit closes it."""
-        self._connection = connection
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Callable[[], datetime] | None = None,
+        documents: dict[tuple[str, str], RowMapping] | None = None,
+    ) -> None:
+        """Take over *connection*; the unit closes it. Only tests bring a *clock* of their own.
+
+        *documents*: registered documents read before, which never change.
+        """
+        self._documents = {} if documents is None else documents
+        self._connection, self._clock = connection, clock
+        self._seen_at: datetime | None = None
 
     @property
     def _is_sqlite(self) -> bool:
@@ -25,13 +38,21 @@ class Base:
 
     def now(self) -> datetime:
         """Return the database's clock now, not the transaction's start."""
-        if self._is_sqlite:  # the same machine: its clock is ours
-            return datetime.now(UTC)
-        found: datetime = self._connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        return found.astimezone(UTC)
+        if self._clock is not None:
+            self._seen_at = self._clock()
+        elif self._is_sqlite:  # the same machine: its clock is ours
+            self._seen_at = datetime.now(UTC)
+        else:
+            found: datetime = self._connection.execute(_NOW).scalar_one()
+            self._seen_at = found.astimezone(UTC)
+        return self._seen_at
 
     def _stamp(self) -> str:
         return stamp(self.now())
+
+    def _noted(self) -> str:
+        """Return the time last read in this transaction: for notes that decide nothing."""
+        return stamp(self._seen_at or self.now())
 
     def _insert_once(self, table: Table, values: Mapping[str, Any], on: tuple[str, ...]) -> bool:
         """Insert a row unless one with the same unique columns *on* is there; say if it was."""
@@ -49,5 +70,9 @@ class Base:
         self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
 
     def _row(self, table: Table, **where: Any) -> RowMapping | None:
-        query = select(table).where(*(table.c[name] == value for name, value in where.items()))
-        return self._connection.execute(query).mappings().one_or_none()
+        return self._connection.execute(_by(table, tuple(where)), where).mappings().one_or_none()
+
+
+@cache  # building a statement costs as much as running it
+def _by(table: Table, names: tuple[str, ...]) -> Select[Any]:
+    return select(table).where(*(table.c[name] == bindparam(name) for name in names))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.base import Base
@@ -15,21 +15,38 @@ from airlock.domain.errors import Conflict
 from airlock.domain.grant import Grant
 from airlock.ports import Line, StoredGrant
 
+_LINE = select(line).where(
+    line.c.model == bindparam("of"), line.c.environment == bindparam("where")
+)
+_LOCK_LINE = _LINE.with_for_update()
+
 
 class Grants(Base):
     """One grant per release, spent once; one line per model and environment."""
 
     def put_grant(self, grant: Grant, envelope: str) -> None:
         """Keep a new grant (decider only)."""
-        values = {"id": grant.id, "release": grant.release, "envelope": envelope}
+        values = {
+            "id": grant.id,
+            "release": grant.rolls_back or grant.release,
+            "round": grant.round,
+            "purpose": "rollback" if grant.rolls_back else "promotion",
+            "issued_at": stamp(grant.issued_at),
+            "envelope": envelope,
+        }
         try:
-            self._connection.execute(insert(release_grant).values(**values))
+            self._connection.execute(insert(release_grant), values)
         except IntegrityError as error:
             raise Conflict(f"release {grant.release} already has a grant") from error
 
-    def grant_of(self, release_id: str) -> StoredGrant | None:
-        """Return the grant of a release."""
-        row = self._row(release_grant, release=release_id)
+    def grant_of(self, release_id: str, purpose: str = "promotion") -> StoredGrant | None:
+        """Return the newest grant of a release."""
+        query = (
+            select(release_grant)
+            .where(release_grant.c.release == release_id, release_grant.c.purpose == purpose)
+            .order_by(release_grant.c.round.desc(), release_grant.c.issued_at.desc())
+        )
+        row = self._connection.execute(query.limit(1)).mappings().one_or_none()
         if row is None:
             return None
         spent = moment(row["spent_at"]) if row["spent_at"] else None
@@ -57,8 +74,8 @@ class Grants(Base):
         if lock:
             first = asdict(Line(model, environment))
             self._insert_once(line, first, on=("model", "environment"))
-        query = select(line).where(line.c.model == model, line.c.environment == environment)
-        row = self._connection.execute(query.with_for_update() if lock else query)
+        where = {"of": model, "where": environment}
+        row = self._connection.execute(_LOCK_LINE if lock else _LINE, where)
         found = row.mappings().one_or_none()
         return Line(**found) if found else Line(model, environment)
 

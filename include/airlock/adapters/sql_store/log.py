@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import RowMapping, insert, select, update
 
 from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.bulk import insert_new
 from airlock.adapters.sql_store.tables import audit_event, audit_stream, release
 from airlock.domain.audit import Entry, Event, Head, append
 
@@ -30,6 +31,18 @@ class Log(Base):
             .values(seq=entry.seq, head=entry.hash)
         )
         return entry
+
+    def _append_all(self, stream: str, head: Head, events: Sequence[Event], at: str) -> Head:
+        """Append events to a stream whose head is locked; return its new head."""
+        rows = []
+        for event in events:
+            entry = append(head, stream, event, at)
+            head = Head(entry.seq, entry.hash)
+            place = {"stream": stream, "seq": entry.seq, "what": event.what}
+            hashed = {"body": entry.body, "prev": entry.prev, "hash": entry.hash}
+            rows.append({**place, **hashed})
+        insert_new(self._connection, audit_event, rows)
+        return head
 
     def _append(self, stream: str, head: Head, event: Event, at: str) -> Entry:
         entry = append(head, stream, event, at)

@@ -7,14 +7,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import configuration, person, role_grant
 from airlock.domain.clock import moment
 from airlock.domain.digest import canonical_json, short
+from airlock.domain.duties import UNKNOWN
 from airlock.domain.errors import Refused
 from airlock.domain.people import Person
+
+_HELD = (role_grant.c.person == person.c.id) & role_grant.c.revoked_at.is_(None)
+_EVERYBODY = (
+    select(person.c.id, person.c.name, person.c.active, role_grant.c.role)
+    .select_from(person.outerjoin(role_grant, _HELD))
+    .order_by(person.c.id)
+)
+#: Registered documents a process remembers; there are few, and each never changes.
+MOST_DOCUMENTS = 500
 
 
 class People(Base):
@@ -22,19 +32,14 @@ class People(Base):
 
     def people(self) -> tuple[Person, ...]:
         """Return everybody Airlock knows, with the roles held now."""
+        known: dict[str, tuple[str, bool]] = {}
         roles: dict[str, set[str]] = {}
-        held = select(role_grant.c.person, role_grant.c.role)
-        for who, role in self._connection.execute(held.where(role_grant.c.revoked_at.is_(None))):
-            roles.setdefault(who, set()).add(role)
-        rows = self._connection.execute(select(person).order_by(person.c.id)).mappings()
+        for who, name, active, role in self._connection.execute(_EVERYBODY):
+            known[who] = (name, bool(active))
+            roles.setdefault(who, set()).update([role] if role else [])
         return tuple(
-            Person(
-                row["id"],
-                row["name"],
-                frozenset(roles.get(row["id"], set())),
-                bool(row["active"]),
-            )
-            for row in rows
+            Person(who, name, frozenset(roles[who]), active)
+            for who, (name, active) in known.items()
         )
 
     def put_person(self, new: Person) -> bool:
@@ -68,8 +73,11 @@ class People(Base):
         roles = frozenset(role for (role,) in self._connection.execute(held))
         return Person(row["id"], row["name"], roles, bool(row["active"]))
 
-    def register(self, kind: str, digest: str, document: Mapping[str, Any]) -> bool:
+    def register(
+        self, kind: str, digest: str, document: Mapping[str, Any], changed_by: str = UNKNOWN
+    ) -> bool:
         """Register a policy or pipeline (decider only); say whether it was new."""
+        self._documents = {}  # not yet committed: nobody else may remember it
         return self._insert_once(
             configuration,
             {
@@ -77,13 +85,39 @@ class People(Base):
                 "digest": digest,
                 "document": canonical_json(document).decode(),
                 "registered_at": self._stamp(),
+                "changed_by": changed_by,
             },
             on=("kind", "digest"),
         )
 
+    def changed_by(self, kind: str, digest: str) -> str:
+        """Return who last changed a registered document, as git names that person."""
+        row = self._document(kind, digest)
+        return str(row["changed_by"]) if row else UNKNOWN
+
+    def _document(self, kind: str, digest: str) -> RowMapping | None:
+        if (kind, digest) not in self._documents:
+            row = self._row(configuration, kind=kind, digest=digest)
+            if row is None:
+                return None
+            if len(self._documents) >= MOST_DOCUMENTS:
+                self._documents.clear()
+            self._documents[kind, digest] = row
+        return self._documents[kind, digest]
+
+    def policy_at(self, at: str) -> Mapping[str, Any] | None:
+        """Return the policy registered last before a moment, if any."""
+        query = (
+            select(configuration.c.document)
+            .where(configuration.c.kind == "policy", configuration.c.registered_at <= at)
+            .order_by(configuration.c.registered_at.desc())
+        )
+        found = self._connection.execute(query.limit(1)).scalar_one_or_none()
+        return json.loads(found) if found else None
+
     def registered(self, kind: str, digest: str) -> tuple[Mapping[str, Any], datetime]:
         """Return a registered document and when it was registered."""
-        row = self._row(configuration, kind=kind, digest=digest)
+        row = self._document(kind, digest)
         if row is None:
             raise Refused(
                 f"the {kind} with digest {short(digest)} is not registered: the deciding process "

@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, insert, select, update
+from sqlalchemy import RowMapping, Select, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from airlock.adapters.sql_store.bulk import among
 from airlock.adapters.sql_store.log import Log
 from airlock.adapters.sql_store.tables import release, vote
 from airlock.domain.audit import Head
+from airlock.domain.conditions import Conditions
+from airlock.domain.delegation import Capacity
 from airlock.domain.errors import Conflict, NotFound
 from airlock.domain.policy import Tier
-from airlock.domain.release import Decision, Release, State, Story, Subject, Vote
+from airlock.domain.release import Decision, Emergency, Release, State, Story, Subject, Vote
+
+# Made once: building these statements would cost as much as running them.
+_GET = select(release).where(release.c.id == bindparam("of"))
+_LOCK = _GET.with_for_update()
+_VOTES = select(vote).where(vote.c.release == bindparam("of")).order_by(vote.c.at)
+_UPDATE = update(release).where(release.c.id == bindparam("of"))
+_INSERT_VOTE = insert(vote)
 
 
 class Releases(Log):
     """Reading, locking and recording releases."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Begin with no release read or locked."""
+        super().__init__(*arguments, **options)
+        self._heads_read: dict[str, Head] = {}
+        self._heads_locked: dict[str, Head] = {}
+
     def lock(self, release_id: str) -> Release:
         """Lock the release for this transaction and read it afresh."""
-        return self._one(
-            select(release).where(release.c.id == release_id).with_for_update(), release_id
-        )
+        found = self._one(_LOCK, release_id)
+        self._heads_locked[release_id] = self._heads_read[release_id]
+        return found
 
     def get(self, release_id: str) -> Release:
         """Read a release without locking it."""
-        return self._one(select(release).where(release.c.id == release_id), release_id)
+        return self._one(_GET, release_id)
 
     def by_origin(self, origin: str) -> Release | None:
         """Return the release a DAG run opened, if any."""
@@ -64,17 +80,15 @@ class Releases(Log):
         if new is None:
             raise ValueError("a story without a release has nothing to record")
         opened = story.events[0].what == "ReleaseRequested"
-        head = Head() if opened else self._head(new.id)
-        for event in story.events:
-            entry = self._append(new.id, head, event, story.at)
-            head = Head(entry.seq, entry.hash)
+        before = Head() if opened else self._head(new.id)
+        head = self._append_all(new.id, before, story.events, story.at)
+        self._heads_locked[new.id] = head
         values = {**_columns(new), "seq": head.seq, "head": head.hash}
         try:
             if opened:
-                self._connection.execute(insert(release).values(**values))
+                self._connection.execute(insert(release), values)
             else:
-                changing = update(release).where(release.c.id == new.id)
-                self._connection.execute(changing.values(**_changing(values)))
+                self._connection.execute(_UPDATE, {**_changing(values), "of": new.id})
         except IntegrityError as error:
             raise Conflict(
                 f"{new.subject.model} already has an open release for {new.subject.environment}, "
@@ -85,9 +99,15 @@ class Releases(Log):
 
     def insert_vote(self, release_id: str, vote_cast: Vote) -> None:
         """Insert a vote; the database refuses a second one by the same person."""
-        values = {**asdict(vote_cast), "release": release_id, "decision": vote_cast.decision.value}
+        values = {
+            **asdict(vote_cast),
+            "release": release_id,
+            "decision": vote_cast.decision.value,
+            "capacity": vote_cast.capacity.value,
+            "conditions": json.dumps(vote_cast.conditions.to_document(), sort_keys=True),
+        }
         try:
-            self._connection.execute(insert(vote).values(**values))
+            self._connection.execute(_INSERT_VOTE, values)
         except IntegrityError as error:
             raise Conflict(
                 f"{vote_cast.person} has already answered release {release_id}: "
@@ -96,12 +116,14 @@ class Releases(Log):
             ) from error
 
     def _head(self, release_id: str) -> Head:
+        if release_id in self._heads_locked:  # nobody else can have moved it since
+            return self._heads_locked[release_id]
         query = select(release.c.seq, release.c.head).where(release.c.id == release_id)
         row = self._connection.execute(query).one()
         return Head(row.seq, bytes(row.head))
 
     def _one(self, query: Select[Any], release_id: str) -> Release:
-        found = self._many(query)
+        found = self._many(query, of=release_id)
         if not found:
             raise NotFound(
                 f"there is no release {release_id!r}",
@@ -109,19 +131,28 @@ class Releases(Log):
             )
         return found[0]
 
-    def _many(self, query: Select[Any]) -> tuple[Release, ...]:
-        rows = self._connection.execute(query).mappings().all()
+    def _many(self, query: Select[Any], **given: str) -> tuple[Release, ...]:
+        rows = self._connection.execute(query, given).mappings().all()
         cast: dict[str, list[Vote]] = {row["id"]: [] for row in rows}
+        self._heads_read |= {row["id"]: Head(row["seq"], bytes(row["head"])) for row in rows}
         if rows:
-            votes = select(vote).where(vote.c.release.in_(list(cast))).order_by(vote.c.at)
-            for row in self._connection.execute(votes).mappings():
+            votes = _VOTES
+            if not given:
+                mine = among(self._connection, vote.c.release, list(cast))
+                votes = select(vote).where(mine).order_by(vote.c.at)
+            for row in self._connection.execute(votes, given).mappings():
                 cast[row["release"]].append(_vote(row))
         return tuple(_release(row, tuple(cast[row["id"]])) for row in rows)
 
 
 def _vote(row: RowMapping) -> Vote:
-    fields = {name: row[name] for name in ("person", "level", "reason", "round", "channel", "at")}
-    return Vote(**fields, decision=Decision(row["decision"]))
+    same = ("person", "level", "reason", "round", "channel", "at", "behind")
+    return Vote(
+        **{name: row[name] for name in same},
+        decision=Decision(row["decision"]),
+        capacity=Capacity(row["capacity"]),
+        conditions=Conditions.from_document(json.loads(row["conditions"])),
+    )
 
 
 def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
@@ -132,22 +163,30 @@ def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
         tier=Tier(row["tier"]),
         state=State(row["state"]),
         votes=votes,
+        emergency=_emergency(row["emergency"]),
     )
 
 
+def _emergency(text: str | None) -> Emergency | None:
+    if text is None:
+        return None
+    said = json.loads(text)
+    return Emergency(**{**said, "people": tuple(said["people"])})
+
+
 def _columns(new: Release) -> dict[str, Any]:
-    fields = asdict(new)
-    del fields["votes"]
+    kept = {one.name: getattr(new, one.name) for one in fields(new) if one.name != "votes"}
     return {
-        **fields,
-        "subject": json.dumps(fields["subject"], sort_keys=True),
+        **kept,
+        "subject": json.dumps(asdict(new.subject), sort_keys=True),
         "model": new.subject.model,
         "environment": new.subject.environment,
+        "emergency": json.dumps(asdict(new.emergency)) if new.emergency else None,
         "tier": new.tier.value,
         "state": new.state.value,
     }
 
 
 def _changing(values: dict[str, Any]) -> dict[str, Any]:
-    names = ("state", "level", "level_opened_at", "round", "why", "seq", "head")
-    return {name: values[name] for name in names}
+    same = ("id", "model", "environment", "tier", "opened_at")
+    return {name: value for name, value in values.items() if name not in same}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import candidate, evidence, gate_result, run_evidence
@@ -13,6 +13,12 @@ from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Conflict
 from airlock.domain.gates import Evidence, GateResult
 from airlock.ports import Candidate
+
+_EVIDENCE = (
+    select(evidence.c.body)
+    .join(run_evidence, run_evidence.c.digest == evidence.c.digest)
+    .where(run_evidence.c.origin == bindparam("of"))
+)
 
 
 class Runs(Base):
@@ -34,7 +40,10 @@ class Runs(Base):
     def candidate(self, origin: str) -> Candidate | None:
         """Return the candidate of a run."""
         row = self._row(candidate, origin=origin)
-        return Candidate(**json.loads(row["document"])) if row else None
+        if row is None:
+            return None
+        fields = json.loads(row["document"])
+        return Candidate(**{**fields, "committers": tuple(fields.get("committers", ()))})
 
     def put_evidence(self, origin: str, new: Evidence) -> None:
         """Keep evidence; the newest of a kind counts until the release is opened."""
@@ -43,12 +52,8 @@ class Runs(Base):
 
     def evidence_of(self, origin: str) -> dict[str, Evidence]:
         """Return the evidence of a run by kind."""
-        query = (
-            select(evidence.c.body)
-            .join(run_evidence, run_evidence.c.digest == evidence.c.digest)
-            .where(run_evidence.c.origin == origin)
-        )
-        bodies = [json.loads(body) for (body,) in self._connection.execute(query)]
+        found = self._connection.execute(_EVIDENCE, {"of": origin}).scalars()
+        bodies = [json.loads(body) for body in found]
         return {
             body["kind"]: Evidence(body["kind"], body["artifactDigest"], body["facts"])
             for body in bodies

@@ -6,9 +6,11 @@ PostgreSQL runs READ COMMITTED with row locks; SQLite opens every transaction wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, RowMapping, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -22,8 +24,15 @@ LOCK_TIMEOUT = 10_000
 class SqlStore:
     """Airlock's own database, for the role in *url*."""
 
-    def __init__(self, url: str, *, pooled: bool = True) -> None:
-        """Connect lazily. Use `pooled=False` in short-lived processes."""
+    def __init__(
+        self, url: str, *, pooled: bool = True, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        """Connect lazily. Use `pooled=False` in short-lived processes.
+
+        *clock* is for tests alone: everywhere else the database's own clock decides.
+        """
+        self._clock = clock
+        self._documents: dict[tuple[str, str], RowMapping] = {}
         self._engine = _sqlite(url) if url.startswith("sqlite") else _postgres(url, pooled)
 
     def begin(self) -> SqlUnit:
@@ -33,7 +42,7 @@ class SqlStore:
             Unreachable: if the database does not answer.
         """
         try:
-            return SqlUnit(self._engine.connect())
+            return SqlUnit(self._engine.connect(), self._clock, self._documents)
         except OperationalError as error:
             raise Unreachable(
                 f"Airlock's database does not answer: {error.orig}",

@@ -14,6 +14,7 @@ from __future__ import annotations
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    FetchedValue,
     ForeignKey,
     Index,
     Integer,
@@ -27,8 +28,10 @@ from sqlalchemy import (
     text,
 )
 
+from airlock.adapters.sql_store.xid8 import TRANSACTION
 from airlock.domain.policy import Tier
 from airlock.domain.release import Decision, State
+from airlock.domain.timers import Kind
 
 metadata = MetaData(
     naming_convention={
@@ -64,6 +67,7 @@ release = Table(
     Column("subject", Text, nullable=False),
     Column("location", Text, nullable=False),
     Column("why", Text, nullable=False),
+    Column("emergency", Text),
     Column("seq", Integer, nullable=False),
     Column("head", LargeBinary(32), nullable=False),
     CheckConstraint(_one_of("state", [state.value for state in State]), name="state"),
@@ -90,6 +94,9 @@ vote = Table(
     Column("reason", Text, nullable=False),
     Column("channel", String(10), nullable=False),
     Column("at", String(30), nullable=False),
+    Column("capacity", String(10), nullable=False, server_default="own"),
+    Column("behind", String(120), nullable=False, server_default=""),
+    Column("conditions", Text, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("release", "round", "person"),
     CheckConstraint(_one_of("decision", [d.value for d in Decision]), name="decision"),
 )
@@ -151,18 +158,32 @@ configuration = Table(
     Column("digest", String(80), nullable=False),
     Column("document", Text, nullable=False),
     Column("registered_at", String(30), nullable=False),
+    Column("changed_by", String(320), nullable=False, server_default="unknown"),
     PrimaryKeyConstraint("kind", "digest"),
 )
+
+_PROMOTION = text("purpose = 'promotion'")
 
 release_grant = Table(
     "release_grant",
     metadata,
     Column("id", String(40), primary_key=True),
-    Column("release", ForeignKey("release.id"), nullable=False, unique=True),
+    Column("release", ForeignKey("release.id"), nullable=False, index=True),
+    Column("round", Integer, nullable=False, server_default="1"),
+    Column("purpose", String(10), nullable=False, server_default="promotion"),
+    Column("issued_at", String(30), nullable=False, server_default=""),
     Column("envelope", Text, nullable=False),
     Column("spent_by", String(600)),
     Column("spent_at", String(30)),
     CheckConstraint("(spent_by IS NULL) = (spent_at IS NULL)", name="spent"),
+    Index(
+        "uq_release_grant_round",
+        "release",
+        "round",
+        unique=True,
+        postgresql_where=_PROMOTION,
+        sqlite_where=_PROMOTION,
+    ),
 )
 
 line = Table(
@@ -203,6 +224,27 @@ outbox = Table(
     Index("ix_outbox_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
 )
 
+_WAITING = text("ended_at IS NULL")
+
+timer = Table(
+    "timer",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(120), nullable=False, unique=True),
+    Column("release", ForeignKey("release.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("due_at", String(30), nullable=False),
+    Column("ended_at", String(30)),
+    Column("fired", Integer),
+    CheckConstraint(_one_of("kind", [kind.value for kind in Kind]), name="kind"),
+    CheckConstraint("(ended_at IS NULL) = (fired IS NULL)", name="ended"),
+    Index("ix_timer_due", "due_at", "id", postgresql_where=_WAITING, sqlite_where=_WAITING),
+    Index("ix_timer_release", "release", postgresql_where=_WAITING, sqlite_where=_WAITING),
+)
+
 answered = Table(
     "answered",
     metadata,
@@ -230,5 +272,8 @@ audit_event = Table(
     Column("body", LargeBinary, nullable=False),
     Column("prev", LargeBinary(32), nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
+    # The transaction that wrote it, by PostgreSQL itself; the tree grows in this order.
+    Column("xid", TRANSACTION, server_default=FetchedValue()),
     UniqueConstraint("stream", "seq"),
+    Index("ix_audit_event_xid", "xid", "id"),
 )

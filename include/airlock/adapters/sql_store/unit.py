@@ -9,15 +9,21 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from airlock.adapters.sql_store.duties import Duties
 from airlock.adapters.sql_store.grants import Grants
+from airlock.adapters.sql_store.history import History
 from airlock.adapters.sql_store.log import Log
 from airlock.adapters.sql_store.outbox import Outbox
 from airlock.adapters.sql_store.people import People
-from airlock.adapters.sql_store.releases import Releases
 from airlock.adapters.sql_store.runs import Runs
+from airlock.adapters.sql_store.timers import Timers
+from airlock.adapters.sql_store.tree import LogTree
+from airlock.domain.errors import Unreachable
 
 
-class SqlUnit(Releases, Runs, People, Grants, Outbox, Log):
+class SqlUnit(Timers, LogTree, Runs, People, History, Grants, Duties, Outbox, Log):
     """A unit of work: rolled back unless `commit` was called."""
 
     def __enter__(self) -> Self:
@@ -30,8 +36,23 @@ class SqlUnit(Releases, Runs, People, Grants, Outbox, Log):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Roll back what was not committed and give the connection back."""
-        self._connection.close()
+        """Roll back what was not committed and give the connection back.
+
+        Raises:
+            Unreachable: if the database went away, or somebody else held a lock for too long.
+        """
+        try:
+            self._connection.close()
+        except (OperationalError, InterfaceError):  # it could not even be rolled back: it is gone
+            if not self._connection.closed:
+                self._connection.invalidate()
+                self._connection.close()
+        if isinstance(error, OperationalError | InterfaceError):
+            raise Unreachable(
+                f"Airlock's database did not answer to the end: {error.orig}",
+                next_step="Try again, with the same idempotency key if there was one; "
+                "nothing already decided is lost.",
+            ) from error
 
     def commit(self) -> None:
         """Keep what was done."""

@@ -1,87 +1,26 @@
-"""What Airlock needs from the outside, as small protocols. Adapters implement them.
+"""Airlock's own database, one transaction at a time.
 
-A unit of work is one database transaction: nothing is kept unless `commit` was called. Whatever
-changes a release goes through `record`, which writes the state and its events together.
+Nothing is kept unless `commit` was called. Whatever changes a release goes through `record`, which
+writes the state and its events together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from airlock.domain.audit import Entry, Event, Head
+from airlock.domain.conditions import Finding
+from airlock.domain.delegation import Delegation
+from airlock.domain.emergency import Broken
 from airlock.domain.gates import Evidence, GateResult
 from airlock.domain.grant import Grant
 from airlock.domain.people import Person
 from airlock.domain.release import Release, State, Story, Vote
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """What one pipeline run produced. `origin` is `dag_id/run_id`."""
-
-    origin: str
-    model: str
-    version: str
-    run_id: str
-    location: str
-    artifact_digest: str
-    data_digest: str
-    code_commit: str
-    pipeline_digest: str
-    requester: str
-    environment: str
-    raised_to: str | None
-    started_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What serves in one environment: the current version and how often it has changed."""
-
-    model: str
-    environment: str
-    epoch: int = 0
-    version: str | None = None
-    release: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredGrant:
-    """A grant as kept: the signed envelope, and who has spent it."""
-
-    grant_id: str
-    envelope: str
-    spent_by: str | None
-    spent_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """A task instance of Airflow that waits for a level to be decided."""
-
-    release: str
-    level: int
-    dag_id: str
-    run_id: str
-    task_id: str
-    parked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something that has to leave the database. `key` makes delivery idempotent."""
-
-    id: int
-    kind: str
-    key: str
-    payload: Mapping[str, Any]
-    attempts: int
-    posted_at: datetime
+from airlock.domain.timers import Timer
+from airlock.ports.records import Candidate, Due, Line, Message, Parked, StoredGrant
 
 
 class UnitOfWork(Protocol):
@@ -150,18 +89,32 @@ class UnitOfWork(Protocol):
     def put_person(self, person: Person) -> bool:
         """Insert or update a person and the role grants; say whether anything changed."""
 
-    def register(self, kind: str, digest: str, document: Mapping[str, Any]) -> bool:
+    def register(
+        self, kind: str, digest: str, document: Mapping[str, Any], changed_by: str = ...
+    ) -> bool:
         """Register a policy or pipeline (decider only); say whether it was new."""
+
+    def changed_by(self, kind: str, digest: str) -> str:
+        """Return who last changed a registered document, as git names that person."""
 
     def registered(self, kind: str, digest: str) -> tuple[Mapping[str, Any], datetime]:
         """Return a registered document and when it was registered. Raises Refused."""
+
+    def policy_at(self, at: str) -> Mapping[str, Any] | None:
+        """Return the policy registered last before a moment, if any."""
+
+    def roles_at(self, person_id: str, at: str) -> frozenset[str]:
+        """Return the roles a person held at a moment."""
+
+    def active_at(self, person_id: str, at: str) -> bool | None:
+        """Return whether a person was active at a moment; None if not known yet then."""
 
     # grants and lines
     def put_grant(self, grant: Grant, envelope: str) -> None:
         """Keep a new grant (decider only)."""
 
-    def grant_of(self, release_id: str) -> StoredGrant | None:
-        """Return the grant of a release."""
+    def grant_of(self, release_id: str, purpose: str = ...) -> StoredGrant | None:
+        """Return the newest grant of a release, to promote it or to roll it back."""
 
     def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
         """Mark a grant as spent by *attempt*.
@@ -174,6 +127,40 @@ class UnitOfWork(Protocol):
 
     def put_line(self, line: Line) -> None:
         """Write the line; the epoch may only grow."""
+
+    # delegations, findings, emergencies (written by the decider only)
+    def put_delegation(self, new: Delegation) -> None:
+        """Keep a new delegation."""
+
+    def delegation(self, delegation_id: str) -> Delegation:
+        """Return one delegation. Raises NotFound."""
+
+    def delegations(self, *, at: str = "", person: str = "") -> tuple[Delegation, ...]:
+        """Return delegations in order of their start: those in force *at*, those of *person*."""
+
+    def revoke_delegation(self, delegation_id: str, at: str) -> None:
+        """End a delegation early."""
+
+    def put_finding(self, new: Finding) -> None:
+        """Keep a new finding."""
+
+    def finding(self, finding_id: str) -> Finding:
+        """Return one finding. Raises NotFound."""
+
+    def findings(self, model: str = "", *, release: str = "") -> tuple[Finding, ...]:
+        """Return the findings of a model or of a release, the most urgent first."""
+
+    def close_finding(self, finding_id: str, by: str, at: str) -> None:
+        """Mark a finding as mended."""
+
+    def put_broken(self, new: Broken) -> None:
+        """Keep a broken glass. Raises Unreviewed if the model has one nobody has reviewed."""
+
+    def broken(self, *, model: str = "", release: str = "") -> tuple[Broken, ...]:
+        """Return the broken glasses of a model or of a release, oldest first."""
+
+    def review_broken(self, one: Broken, by: str, at: str) -> None:
+        """Mark a broken glass as reviewed."""
 
     # waking and telling
     def park(self, parked: Parked) -> None:
@@ -193,6 +180,43 @@ class UnitOfWork(Protocol):
 
     def settle(self, message: Message, *, error: str = "", retry_in: float | None = None) -> None:
         """Mark a message delivered, to be retried in some seconds, or given up with an error."""
+
+    def post_all(self, messages: Sequence[tuple[str, str, str]]) -> None:
+        """Put many messages (kind, key, payload as JSON) into the outbox; each key once."""
+
+    def delivered(self, keys: Collection[str]) -> frozenset[str]:
+        """Return which of these messages have been delivered."""
+
+    # timers (decider only)
+    def put_timers(self, timers: Sequence[Timer]) -> None:
+        """Make timers; one that was made before, by its key, is left as it is."""
+
+    def cancel_timers(self, of: Release) -> None:
+        """Cancel the timers of every place the release is no longer at."""
+
+    def take_due(self, limit: int) -> tuple[Due, ...]:
+        """Lock releases with timers that are due, at most for *limit* timers.
+
+        What somebody else has locked is left out and stays due.
+        """
+
+    def count_due(self, at: str) -> int:
+        """Return how many waiting timers were due by a time."""
+
+    def end_timers(self, ended: Iterable[tuple[Timer, bool]]) -> None:
+        """Mark timers as fired, or as cancelled because they did nothing."""
+
+    def postpone(self, one: Timer, due_at: str) -> None:
+        """Let a timer be due later."""
+
+    def timers_of(self, release_id: str) -> tuple[tuple[Timer, bool | None], ...]:
+        """Return every timer of a release, due first, and whether it fired (None: it waits)."""
+
+    def untimed(self, limit: int = 500) -> tuple[Release, ...]:
+        """Return releases that wait for people or for their promotion, but have no timer."""
+
+    def record_all(self, stories: Sequence[Story]) -> None:
+        """Write the events and the outcome of many locked releases at once."""
 
     # answers already given, and the log
     def recall(self, key: str) -> tuple[str, str] | None:
@@ -216,60 +240,3 @@ class Store(Protocol):
 
     def begin(self) -> UnitOfWork:
         """Start a transaction. Raises Unreachable."""
-
-
-class Signer(Protocol):
-    """A private key that can only sign. A KMS can be one."""
-
-    @property
-    def key_id(self) -> str:
-        """Which key signs."""
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the Ed25519 signature of *message*."""
-
-
-class Keyring(Protocol):
-    """The public keys that are trusted."""
-
-    def verify(self, key_id: str, signature: bytes, message: bytes) -> bool:
-        """Say whether a trusted key of that id made the signature."""
-
-
-class Registry(Protocol):
-    """The model registry (MLflow)."""
-
-    def alias(self, model: str, alias: str) -> str | None:
-        """Return the version an alias points at, or None."""
-
-    def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Point the alias at a version."""
-
-    def download(self, model: str, version: str, into: Path) -> Path:
-        """Download the artifact of a version and return its folder."""
-
-    def artifact_digest(self, model: str, version: str) -> str:
-        """Download afresh and return the manifest digest."""
-
-    def location(self, model: str, version: str) -> str:
-        """Return where the bytes are really read from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Somebody who may log in to Airflow, with Airflow's names of the roles held directly."""
-
-    user: str
-    name: str
-    roles: frozenset[str]
-    active: bool
-
-
-class Airflow(Protocol):
-    """What the delivery process asks of Airflow."""
-
-    def wake(self, parked: Parked, note: str) -> bool:
-        """Wake a parked task. False: not yet possible, try again. Raises Unreachable."""
-
-    def note(self, dag_id: str, run_id: str, note: str) -> None:
-        """Write a note onto a DAG run. Raises Unreachable."""

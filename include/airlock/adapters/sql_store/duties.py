@@ -1,0 +1,102 @@
+"""Delegations, findings of conditional approvals, and emergencies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
+from airlock.domain.conditions import Finding
+from airlock.domain.delegation import Delegation
+from airlock.domain.emergency import Broken, Unreviewed
+from airlock.domain.errors import NotFound
+
+
+class Duties(Base):
+    """Reading and writing them (writing: decider only)."""
+
+    def put_delegation(self, new: Delegation) -> None:
+        """Keep a new delegation."""
+        self._connection.execute(insert(delegation).values(**asdict(new)))
+
+    def delegation(self, delegation_id: str) -> Delegation:
+        """Return one delegation. Raises NotFound."""
+        row = self._row(delegation, id=delegation_id)
+        if row is None:
+            raise NotFound(f"there is no delegation {delegation_id!r}")
+        return Delegation(**row)
+
+    def delegations(self, *, at: str = "", person: str = "") -> tuple[Delegation, ...]:
+        """Return delegations in order of their start: those in force *at*, those of *person*."""
+        query = select(delegation).order_by(delegation.c.start, delegation.c.id)
+        if at:
+            standing = or_(delegation.c.revoked_at.is_(None), delegation.c.revoked_at > at)
+            query = query.where(delegation.c.start <= at, delegation.c.end > at, standing)
+        if person:
+            query = query.where(or_(delegation.c.giver == person, delegation.c.taker == person))
+        return tuple(Delegation(**row) for row in self._connection.execute(query).mappings())
+
+    def revoke_delegation(self, delegation_id: str, at: str) -> None:
+        """End a delegation early."""
+        ending = update(delegation).where(delegation.c.id == delegation_id)
+        open_still = ending.where(delegation.c.revoked_at.is_(None))
+        self._connection.execute(open_still.values(revoked_at=at))
+
+    def put_finding(self, new: Finding) -> None:
+        """Keep a new finding."""
+        self._connection.execute(insert(finding).values(**asdict(new)))
+
+    def finding(self, finding_id: str) -> Finding:
+        """Return one finding. Raises NotFound."""
+        row = self._row(finding, id=finding_id)
+        if row is None:
+            raise NotFound(f"there is no finding {finding_id!r}")
+        return Finding(**row)
+
+    def findings(self, model: str = "", *, release: str = "") -> tuple[Finding, ...]:
+        """Return the findings of a model or of a release, the most urgent first."""
+        query = select(finding).order_by(finding.c.due, finding.c.id)
+        if model:
+            query = query.where(finding.c.model == model)
+        if release:
+            query = query.where(finding.c.release == release)
+        return tuple(Finding(**row) for row in self._connection.execute(query).mappings())
+
+    def close_finding(self, finding_id: str, by: str, at: str) -> None:
+        """Mark a finding as mended."""
+        closing = update(finding).where(finding.c.id == finding_id, finding.c.closed_at.is_(None))
+        self._connection.execute(closing.values(closed_by=by, closed_at=at))
+
+    def put_broken(self, new: Broken) -> None:
+        """Keep a broken glass; the database refuses a second one not yet reviewed."""
+        values = {**asdict(new), "people": json.dumps(list(new.people))}
+        try:
+            self._connection.execute(insert(break_glass).values(**values))
+        except IntegrityError as error:
+            raise Unreviewed(
+                f"the glass was broken for {new.model} before and nobody has reviewed that yet",
+                next_step="Have an uninvolved person review it first.",
+            ) from error
+
+    def broken(self, *, model: str = "", release: str = "") -> tuple[Broken, ...]:
+        """Return the broken glasses of a model or of a release, oldest first."""
+        query = select(break_glass).order_by(break_glass.c.broken_at)
+        if model:
+            query = query.where(break_glass.c.model == model)
+        if release:
+            query = query.where(break_glass.c.release == release)
+        rows = self._connection.execute(query).mappings()
+        return tuple(Broken(**{**row, "people": tuple(json.loads(row["people"]))}) for row in rows)
+
+    def review_broken(self, one: Broken, by: str, at: str) -> None:
+        """Mark a broken glass as reviewed."""
+        reviewing = update(break_glass).where(
+            break_glass.c.release == one.release,
+            break_glass.c.round == one.round,
+            break_glass.c.reviewed_at.is_(None),
+        )
+        self._connection.execute(reviewing.values(reviewed_by=by, reviewed_at=at))

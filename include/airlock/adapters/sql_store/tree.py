@@ -1,0 +1,290 @@
+"""The log's tree: growing it, and reading it as a stream.
+
+PostgreSQL: an event joins the tree when its transaction's number is below that of every
+transaction still at work, in the order (transaction, id). So nothing can appear behind the place
+the sequencer has reached. Ids alone would not do: they are given out before the commit.
+SQLite has one writer, so there the order of ids is the order of commits.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, Table, func, insert, select, text, update
+
+from airlock.adapters.sql_store.log import BATCH
+from airlock.adapters.sql_store.releases import Releases
+from airlock.adapters.sql_store.tables import audit_event, audit_stream, release_grant
+from airlock.adapters.sql_store.tables import release as release_table
+from airlock.adapters.sql_store.tree_tables import (
+    audit_checkpoint,
+    audit_copy,
+    audit_leaf,
+    audit_node,
+    audit_tree,
+)
+from airlock.domain.audit import Head
+from airlock.domain.clock import moment
+from airlock.domain.errors import Unreachable
+from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Unsequenced
+from airlock.domain.merkle import Stretch
+from airlock.domain.release import Release
+from airlock.ports import StoredGrant
+
+#: Releases and grants read at a time.
+PAGE = 500
+
+_ENTRY = (
+    audit_event.c.stream,
+    audit_event.c.seq,
+    audit_event.c.what,
+    audit_event.c.body,
+    audit_event.c.prev,
+    audit_event.c.hash,
+)
+_POSTGRES = (
+    "SELECT id, CAST(CAST(xid AS text) AS bigint), what, {column} FROM audit_event "
+    "WHERE (xid, id) > (CAST(CAST(:xid AS text) AS xid8), :id) {settled} "
+    "ORDER BY xid, id LIMIT :limit"
+)
+_SETTLED = "AND xid < pg_snapshot_xmin(pg_current_snapshot())"
+_SQLITE = "SELECT id, 0, what, {column} FROM audit_event WHERE id > :id ORDER BY id LIMIT :limit"
+
+
+# SQLite keeps whatever type somebody wrote; an edited entry must be found, not crash: hence CAST.
+_SCAN_POSTGRES = "SELECT id, stream, seq, what, body, prev, hash FROM audit_event ORDER BY 1"
+_SCAN_SQLITE = (
+    "SELECT id, stream, seq, what, CAST(body AS BLOB), CAST(prev AS BLOB), CAST(hash AS BLOB) "
+    "FROM audit_event ORDER BY 1"
+)
+_LEAVES_POSTGRES = "SELECT idx, event, hash FROM audit_leaf ORDER BY 1"
+_LEAVES_SQLITE = "SELECT idx, event, CAST(hash AS BLOB) FROM audit_leaf ORDER BY 1"
+
+
+class LogTree(Releases):
+    """Leaves, nodes, checkpoints and copies."""
+
+    def tree(self) -> Tree | None:
+        """Return how far the tree is, or None if there is none yet."""
+        return self._tree(select(audit_tree))
+
+    def lock_tree(self, origin: str) -> Tree | None:
+        """Start the tree if needed and lock it; None if somebody else is at work on it."""
+        query = select(audit_tree).with_for_update(skip_locked=True)
+        found = self._tree(query)
+        if found is not None or self.tree() is not None:
+            return found
+        first = {"id": 1, "origin": origin, "size": 0, "last_xid": 0, "last_event": 0}
+        self._insert_once(audit_tree, first, on=("id",))
+        return self._tree(query)
+
+    def _tree(self, query: Select[Any]) -> Tree | None:
+        row = self._connection.execute(query).mappings().one_or_none()
+        if row is None:
+            return None
+        return Tree(row["origin"], row["size"], row["last_xid"], row["last_event"])
+
+    def unsequenced(self, tree: Tree, limit: int) -> tuple[Unsequenced, ...]:
+        """Return committed events behind the tree, in the order in which they join it."""
+        return tuple(
+            Unsequenced(event, xid, what, bytes(digest))
+            for event, xid, what, digest in self._behind(tree, "hash", _SETTLED, limit)
+        )
+
+    def oldest_waiting(self, tree: Tree | None) -> bytes | None:
+        """Return the body of the oldest event that waits to join the tree."""
+        found = self._behind(tree or Tree(""), "body", "", 1)
+        return _bytes(found[0][3]) if found else None
+
+    def _behind(
+        self, tree: Tree, column: str, settled: str, limit: int
+    ) -> Sequence[tuple[int, int, str, bytes]]:
+        query = (_SQLITE if self._is_sqlite else _POSTGRES).format(column=column, settled=settled)
+        given = {"id": tree.last_event, "limit": limit}
+        if not self._is_sqlite:
+            given["xid"] = tree.last_xid
+        rows = self._connection.execute(text(query), given)
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+    def grow(
+        self,
+        tree: Tree,
+        leaves: Sequence[tuple[int, int, bytes]],
+        nodes: Sequence[tuple[int, int, bytes]],
+    ) -> None:
+        """Add leaves (index, event, hash) and nodes, and note how far the tree is now."""
+        self._insert_all(audit_leaf, ("idx", "event", "hash"), leaves)
+        self._insert_all(audit_node, ("level", "idx", "hash"), nodes)
+        now = {"size": tree.size, "last_xid": tree.last_xid, "last_event": tree.last_event}
+        self._connection.execute(update(audit_tree).values(**now))
+
+    def _insert_all(
+        self, table: Table, names: Sequence[str], rows: Sequence[tuple[int, int, bytes]]
+    ) -> None:
+        if rows:
+            values = [dict(zip(names, row, strict=True)) for row in rows]
+            self._connection.execute(insert(table), values)
+
+    def nodes(self, level: int, first: int, last: int) -> Sequence[bytes]:
+        """Return the stored hashes `first <= index < last` of one level."""
+        table = audit_node if level else audit_leaf
+        query = select(table.c.hash).where(table.c.idx >= first, table.c.idx < last)
+        if level:
+            query = query.where(audit_node.c.level == level)
+        rows = self._connection.execute(query.order_by(table.c.idx))
+        return [bytes(one) for (one,) in rows]
+
+    def nodes_at(self, wanted: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
+        """Return the stored hashes of some stretches, with one look at each level."""
+        found: dict[tuple[int, int], bytes] = {}
+        for level in {one[0] for one in wanted}:
+            table = audit_node if level else audit_leaf
+            places = [i for at, first, last in wanted if at == level for i in range(first, last)]
+            query = select(table.c.idx, table.c.hash).where(table.c.idx.in_(places))
+            if level:
+                query = query.where(audit_node.c.level == level)
+            for idx, digest in self._connection.execute(query):
+                found[level, idx] = bytes(digest)
+        return {
+            one: [found[one[0], i] for i in range(one[1], one[2]) if (one[0], i) in found]
+            for one in wanted
+        }
+
+    def place_of(self, stream: str, seq: int) -> int | None:
+        """Return the index of an entry in the tree."""
+        query = select(audit_leaf.c.idx).join(audit_event, audit_event.c.id == audit_leaf.c.event)
+        entry = (audit_event.c.stream == stream, audit_event.c.seq == seq)
+        found: int | None = self._connection.execute(query.where(*entry)).scalar_one_or_none()
+        return found
+
+    def put_checkpoint(self, size: int, note: str) -> None:
+        """Keep a checkpoint (decider only)."""
+        values = {"size": size, "note": note, "at": self._stamp()}
+        self._connection.execute(insert(audit_checkpoint).values(**values))
+
+    def checkpoints(self, after: int = 0) -> tuple[KeptCheckpoint, ...]:
+        """Return the checkpoints of more than *after* leaves, smallest first."""
+        query = select(audit_checkpoint.c.size, audit_checkpoint.c.note)
+        query = query.where(audit_checkpoint.c.size > after).order_by(audit_checkpoint.c.size)
+        rows = self._connection.execute(query)
+        return tuple(KeptCheckpoint("the database", size, note) for size, note in rows)
+
+    def checkpoint_before(self, size: int) -> KeptCheckpoint | None:
+        """Return the largest checkpoint of at most *size* leaves."""
+        query = select(audit_checkpoint).where(audit_checkpoint.c.size <= size)
+        largest = query.order_by(audit_checkpoint.c.size.desc()).limit(1)
+        row = self._connection.execute(largest).mappings().one_or_none()
+        return KeptCheckpoint("the database", row["size"], row["note"]) if row else None
+
+    def put_copy(self, place: str, size: int, receipt: str) -> None:
+        """Remember that a checkpoint has reached a place."""
+        values = {"place": place, "size": size, "receipt": receipt, "at": self._stamp()}
+        self._insert_once(audit_copy, values, on=("place", "size"))
+
+    def copied(self, place: str) -> int:
+        """Return the size of the largest checkpoint that has reached a place; 0 for none."""
+        query = select(func.max(audit_copy.c.size)).where(audit_copy.c.place == place)
+        return self._connection.execute(query).scalar_one() or 0
+
+    def receipts(self, size: int) -> tuple[str, ...]:
+        """Return what the places gave back for a checkpoint: cosignature lines, or nothing."""
+        query = select(audit_copy.c.receipt).where(audit_copy.c.size == size)
+        return tuple(self._connection.execute(query.order_by(audit_copy.c.place)).scalars())
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Return every leaf in order, with its entry.
+
+        Both tables are read side by side, each in its own order, which are nearly the same; that
+        is twice as fast as a join. Entries that come before their leaf wait.
+        """
+        entries = self._scan(_SCAN_SQLITE if self._is_sqlite else _SCAN_POSTGRES)
+        waiting: dict[int, Stored] = {}
+        last = -1
+        for idx, event, leaf in self._scan(_LEAVES_SQLITE if self._is_sqlite else _LEAVES_POSTGRES):
+            while last < event and (row := next(entries, None)) is not None:
+                last = row[0]
+                waiting[last] = row[1:]
+            yield idx, leaf, waiting.pop(event, None)
+
+    def _scan(self, query: str) -> Iterator[Any]:
+        """Read a table in order of its first column through the driver itself, bytes as bytes."""
+        self._connection.execute(text("SELECT 1"))  # so that the transaction has begun
+        driver = self._connection.connection.driver_connection
+        if driver is None:
+            raise Unreachable("the connection to Airlock's database is gone")
+        if self._is_sqlite:
+            yield from driver.execute(query)
+            return
+        with driver.cursor(name=f"scan_{secrets.token_hex(4)}", binary=True) as cursor:
+            cursor.itersize = BATCH
+            yield from cursor.execute(query)
+
+    def leafless(self) -> Iterator[Stored]:
+        """Return the entries without a leaf, stream by stream in order."""
+        query = (
+            select(*_ENTRY)
+            .outerjoin_from(audit_event, audit_leaf, audit_event.c.id == audit_leaf.c.event)
+            .where(audit_leaf.c.idx.is_(None))
+            .order_by(audit_event.c.stream, audit_event.c.seq)
+        )
+        return self._entries(query)
+
+    def heads(self) -> dict[str, Head]:
+        """Return the end of every stream the application believes in."""
+        found: dict[str, Head] = {}
+        release = release_table.c
+        for query in (
+            select(audit_stream.c.stream, audit_stream.c.seq, audit_stream.c.head),
+            select(release.id, release.seq, release.head),
+        ):
+            for name, seq, head in self._rows(query):
+                found[name] = Head(seq, _bytes(head))
+        return found
+
+    def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
+        """Return the entries of some streams in order, leaving out some words."""
+        query = select(*_ENTRY).where(audit_event.c.stream.in_(streams))
+        query = query.where(audit_event.c.what.not_in(sorted(but)))
+        return self._entries(query.order_by(audit_event.c.stream, audit_event.c.seq))
+
+    def _entries(self, query: Select[Any]) -> Iterator[Stored]:
+        for stream, seq, what, body, prev, digest in self._rows(query):
+            yield stream, seq, what, _bytes(body), _bytes(prev), _bytes(digest)
+
+    def _rows(self, query: Select[Any]) -> Iterator[Any]:
+        return iter(self._connection.execution_options(yield_per=BATCH).execute(query))
+
+    def release_pages(self) -> Iterator[tuple[Release, ...]]:
+        """Return every release, some hundreds at a time."""
+        last = ""
+        while True:
+            query = select(release_table).where(release_table.c.id > last)
+            page = self._many(query.order_by(release_table.c.id).limit(PAGE))
+            if not page:
+                return
+            yield page
+            last = page[-1].id
+
+    def grants_of(self, releases: Sequence[str]) -> dict[str, StoredGrant]:
+        """Return the grants of some releases: of each the one of its newest round."""
+        query = (
+            select(release_grant)
+            .where(release_grant.c.release.in_(releases), release_grant.c.purpose == "promotion")
+            .order_by(release_grant.c.round)  # a later one takes the place of an earlier one
+        )
+        return {
+            row["release"]: StoredGrant(
+                row["id"],
+                row["envelope"],
+                row["spent_by"],
+                moment(row["spent_at"]) if row["spent_at"] else None,
+            )
+            for row in self._connection.execute(query).mappings()
+        }
+
+
+def _bytes(value: bytes | str) -> bytes:
+    # SQLite keeps whatever type somebody wrote; an edited entry must be found, not crash.
+    return value.encode() if isinstance(value, str) else bytes(value)

@@ -1,0 +1,111 @@
+"""Asks a witness for its cosignature: https://c2sp.org/tlog-witness."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import httpx
+
+from airlock.domain.checkpoint import (
+    COSIGNATURE,
+    Cosigner,
+    NoteInvalid,
+    open_cosignature,
+    parse,
+    read_vkey,
+)
+from airlock.domain.errors import Invalid, Refused, Unreachable
+from airlock.domain.log_tree import KeptCheckpoint
+from airlock.domain.witnessing import SIZE_TYPE
+from airlock.services.sequencing import Copy
+
+_PATIENCE = httpx.Timeout(10, connect=2)
+
+
+class WitnessClient:
+    """One witness, by its address and its key."""
+
+    witness = True
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        verify: Callable[[bytes, bytes, bytes], bool],
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """*key* is the witness's vkey, *verify* takes public key, signature and message.
+
+        *transport* is for tests.
+
+        Raises:
+            Invalid: if the key is not one that cosigns.
+        """
+        self.witness_name, kind, self.public = read_vkey(key)
+        if kind != COSIGNATURE:
+            raise Invalid(f"the key of witness {self.witness_name} is not one for cosignatures")
+        self.name = f"witness {self.witness_name}"
+        public = self.public
+        self.cosigner = Cosigner(public, lambda sig, message: verify(public, sig, message))
+        self._http = httpx.Client(
+            base_url=url, timeout=_PATIENCE, transport=transport, follow_redirects=False
+        )
+
+    def put(self, copy: Copy) -> str:
+        """Have a checkpoint cosigned; return the cosignature line.
+
+        Raises:
+            Refused: if the witness has seen another history.
+            Unreachable: if it does not answer.
+        """
+        answer = self._ask(copy, copy.after)
+        known = _size(answer)
+        if known is not None and known != copy.after and known <= copy.size:
+            answer = self._ask(copy, known)
+        if answer.status_code >= 500:
+            raise Unreachable(f"{self.name} answered {answer.status_code}")
+        if answer.status_code != 200:
+            raise Refused(
+                f"{self.name} does not cosign the checkpoint of {copy.size} entries "
+                f"({answer.status_code}): {answer.text.strip()[:200]}",
+                next_step="The witness remembers another log: `airlock audit verify` against it.",
+            )
+        return self._checked(copy.note, answer.text)
+
+    def _ask(self, copy: Copy, old: int) -> httpx.Response:
+        proof = "".join(f"{base64.b64encode(one).decode()}\n" for one in copy.prove(old))
+        body = f"old {old}\n{proof}\n{copy.note}"
+        try:
+            return self._http.post("/add-checkpoint", content=body.encode())
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{self.name} does not answer: {error}") from error
+
+    def _checked(self, note: str, lines: str) -> str:
+        """Return our witness's line, once its signature has been checked."""
+        try:
+            line = open_cosignature(note, lines, self.witness_name, self.cosigner)
+        except NoteInvalid as error:
+            raise Refused(f"{self.name} sent no valid cosignature: {error.message}") from error
+        return line.text()
+
+    def kept(self) -> tuple[KeptCheckpoint, ...]:
+        """Return the newest checkpoint the witness remembers of any log it knows.
+
+        Raises:
+            Unreachable: if it does not answer.
+        """
+        try:
+            answer = self._http.get("/checkpoints").raise_for_status()
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{self.name} does not answer: {error}") from error
+        notes = [part for part in answer.text.split("\x1e") if part]
+        return tuple(KeptCheckpoint(self.name, parse(note)[0].size, note) for note in notes)
+
+
+def _size(answer: httpx.Response) -> int | None:
+    kind = answer.headers.get("content-type", "")
+    text = answer.text.strip()
+    if answer.status_code != 409 or kind != SIZE_TYPE or not text.isdigit():
+        return None
+    return int(text)

@@ -1,0 +1,78 @@
+"""Who may not judge a release, and why.
+
+Rules:
+* Out are: the requester, the owner of the training run, everybody who committed the changed
+  model code, and whoever last changed the policy in force.
+* Out is out: neither an own role nor a delegation nor standing in for somebody brings such a
+  person back, as voter or as the one voted for.
+* A policy can only name more people or roles (`separationOfDuties.also`), never fewer.
+* Git knows e-mail addresses. Only the table `gitAuthors` makes a person of one; nothing is
+  guessed. An address that is not in it is recorded as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from airlock.domain.rules import Holders
+
+#: What is recorded when git cannot say who it was.
+UNKNOWN = "unknown"
+
+# Said of "you" and of anybody else alike, so no word depends on the person.
+REQUESTED = "requested this release"
+OWNED_RUN = "owned the training run"
+COMMITTED = "committed the changed model code"
+CHANGED_POLICY = "last changed the policy in force"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Who did what for one release. Committers and the changer are as git names them."""
+
+    requester: str
+    owner: str = ""
+    committers: tuple[str, ...] = ()
+    policy_changer: str = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separation:
+    """What the policy adds: names of git's authors, and roles and people kept out as well."""
+
+    authors: Mapping[str, str] = field(default_factory=dict)
+    roles: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
+
+    def person(self, author: str) -> str | None:
+        """Return the person behind an author of git's, if the table knows."""
+        return self.authors.get(author.strip().casefold())
+
+    def unknown(self, work: Work) -> tuple[str, ...]:
+        """Return the authors nobody can be kept out for."""
+        changer = () if work.policy_changer == UNKNOWN else (work.policy_changer,)
+        return tuple(sorted({one for one in (*work.committers, *changer) if not self.person(one)}))
+
+    def excluded(self, work: Work, holders: Holders) -> dict[str, str]:
+        """Return person -> why that person may not judge this release."""
+        reasons: dict[str, list[str]] = {}
+        for person, why in (*self._by_work(work), *self._by_policy(holders)):
+            if person and why not in reasons.setdefault(person, []):
+                reasons[person].append(why)
+        return {person: " and ".join(why) for person, why in sorted(reasons.items())}
+
+    def _by_work(self, work: Work) -> Iterable[tuple[str, str]]:
+        yield work.requester, REQUESTED
+        if work.owner != work.requester:
+            yield work.owner, OWNED_RUN
+        for author in work.committers:
+            yield self.person(author) or "", COMMITTED
+        yield self.person(work.policy_changer) or "", CHANGED_POLICY
+
+    def _by_policy(self, holders: Holders) -> Iterable[tuple[str, str]]:
+        for person in self.people:
+            yield person, "may not approve under the policy in force"
+        for person, held in holders.items():
+            for role in sorted(self.roles & held):
+                yield person, f"may not approve as {role} under the policy in force"

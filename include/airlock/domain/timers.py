@@ -1,0 +1,162 @@
+"""Timers: what happens to a release when nobody does anything.
+
+    a level opens    -> remind (72 h or 48 h, again if the policy says so), expire, delivery
+    it is approved   -> unused (14 days; a broken glass allows what it allows for hours)
+    it is decided    -> every timer of the place it has left is cancelled
+
+Rules:
+* A timer belongs to one place of one release: state, round and level. Fired anywhere else it
+  does nothing, so a timer that was not cancelled in time is harmless.
+* A timer has a key. It exists once, it fires once, and several that are overdue after an outage
+  fire in the order they were due.
+* Time never approves: what a timer can do is say something aloud, or end a release as EXPIRED.
+* The deadline holds without any timer: an answer that comes after it is late, even if no sweep
+  has run. Both are computed from when the level opened, by the policy in the subject.
+
+Times are given; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from airlock.domain.calendar import Timing
+from airlock.domain.clock import moment, stamp
+from airlock.domain.errors import Conflict
+from airlock.domain.people import Actor
+from airlock.domain.release import Release, State, Story
+
+#: So long a level may be open before somebody must have been told of it.
+DELIVERY = timedelta(minutes=15)
+
+
+class Late(Conflict):
+    """The deadline has passed."""
+
+
+class Kind(StrEnum):
+    """What a timer does when it fires."""
+
+    REMIND = "remind"  #: say aloud that a level waits; from then on a superior may stand in
+    EXPIRE = "expire"  #: end a release nobody answered
+    UNUSED = "unused"  #: end a release whose approval nobody used
+    DELIVERY = "delivery"  #: raise an alarm if nobody could be told that a level waits
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """One thing that is due at one time, at one place of one release."""
+
+    release: str
+    kind: Kind
+    round: int
+    level: int
+    number: int
+    due_at: str
+
+    @property
+    def key(self) -> str:
+        """What makes it the same timer however often it is made."""
+        return f"{self.release}/{self.kind}/{self.round}-{self.level}-{self.number}"
+
+    def concerns(self, release: Release) -> bool:
+        """Say whether the release is still where this timer was made for."""
+        state = State.APPROVED if self.kind is Kind.UNUSED else State.AWAITING_APPROVAL
+        return (release.state, release.round, release.level) == (state, self.round, self.level)
+
+
+def wanted(release: Release, timing: Timing, approved_at: str = "") -> tuple[Timer, ...]:
+    """Return the timers of the place where a release is now."""
+    if release.state is State.APPROVED and approved_at:
+        glass = release.emergency
+        due = glass.until if glass else stamp(moment(approved_at) + timing.unused)
+        return (Timer(release.id, Kind.UNUSED, release.round, 0, 1, due),)
+    if release.state is not State.AWAITING_APPROVAL or release.level_opened_at is None:
+        return ()
+    opened = moment(release.level_opened_at)
+    due_times = [
+        *((Kind.REMIND, n, at) for n, at in enumerate(timing.reminders(opened), 1)),
+        (Kind.EXPIRE, 1, timing.deadline(opened)),
+        (Kind.DELIVERY, 1, opened + DELIVERY),
+    ]
+    return tuple(
+        Timer(release.id, kind, release.round, release.level, number, stamp(at))
+        for kind, number, at in due_times
+    )
+
+
+def deadline(release: Release, timing: Timing) -> str | None:
+    """Return when the open level is over, or None if none is open."""
+    if release.state is not State.AWAITING_APPROVAL or release.level_opened_at is None:
+        return None
+    return stamp(timing.deadline(moment(release.level_opened_at)))
+
+
+def check_in_time(release: Release, timing: Timing, at: str) -> None:
+    """Refuse what comes after the deadline of the open level, whether or not a sweep has run.
+
+    Raises:
+        Late: naming the deadline.
+    """
+    over = deadline(release, timing)
+    if over is not None and at >= over:
+        raise Late(
+            f"level {release.level} of release {release.id} was to be answered before {over}; "
+            f"it is {at}",
+            next_step="The release expires with the next sweep. Run the pipeline again.",
+        )
+
+
+def is_escalated(release: Release, timing: Timing, at: str) -> bool:
+    """Say whether the open level has waited so long that a superior may stand in."""
+    if not timing.escalate or release.state is not State.AWAITING_APPROVAL:
+        return False
+    if release.level_opened_at is None:
+        return False
+    first = timing.clock.after(moment(release.level_opened_at), timing.remind)
+    return at >= stamp(first)
+
+
+def fire(
+    story: Story, due: Sequence[Timer], *, told: bool, last_level: bool
+) -> list[tuple[Timer, bool]]:
+    """Tell *story* what the timers that are due do, in order; say of each whether it did anything.
+
+    *told*: whether anybody has been told that the open level waits.
+    """
+    done = []
+    for timer in sorted(due, key=lambda one: (one.due_at, one.kind, one.number)):
+        release = story.release
+        acts = release is not None and timer.concerns(release)
+        if release is not None and acts:
+            acts = _tell(story, release, timer, told=told, last_level=last_level)
+        done.append((timer, acts))
+    return done
+
+
+def _tell(story: Story, release: Release, timer: Timer, *, told: bool, last_level: bool) -> bool:
+    data: dict[str, Any] = {"level": timer.level, "dueAt": timer.due_at}
+    if timer.kind is Kind.EXPIRE:
+        why = f"nobody completed level {timer.level} before {timer.due_at}"
+        story.tell("ReleaseExpired", data, why=why)
+    elif timer.kind is Kind.UNUSED:
+        why = f"approved, but not promoted before {timer.due_at}"
+        story.tell("ReleaseExpired", data, why=why)
+    elif timer.kind is Kind.REMIND:
+        next_level = None if last_level else timer.level + 1
+        story.tell("LevelReminded", {**data, "number": timer.number, "nextLevel": next_level})
+    elif told:
+        return False
+    else:
+        why = f"nobody could be told within {DELIVERY} that level {timer.level} waits"
+        story.tell("DeliveryOverdue", data, why=why)
+    return True
+
+
+def system() -> Actor:
+    """Return who acts when a timer fires: never a person, so it can never vote."""
+    return Actor.system("timers")

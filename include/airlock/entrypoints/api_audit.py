@@ -1,0 +1,69 @@
+"""The log's part of the REST API: read it, check it, prove one entry of it, take it away.
+
+Every route notes who used it. It knows no rule: rights are checked by `callers.allowed`.
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from airlock.domain.people import Actor
+from airlock.entrypoints.callers import API, Airlock, PlainText, allowed
+from airlock.entrypoints.problems import declared
+from airlock.services import auditing, verifying
+
+routes = APIRouter(
+    prefix=f"{API}/v1/audit", tags=["audit"], responses=declared(401, 403, 404, 413, 422, 503)
+)
+
+LogReader = Annotated[Actor, Depends(allowed("audit:read"))]
+Verifier = Annotated[Actor, Depends(allowed("audit:verify"))]
+Exporter = Annotated[Actor, Depends(allowed("audit:export"))]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Stream = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")]
+Seq = Annotated[int, Query(ge=1, le=2_000_000_000)]
+
+
+class ExportRequest(BaseModel):
+    """Why somebody takes the log away."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Annotated[PlainText, Field(min_length=3, max_length=2000)]
+
+
+@routes.get("/events")
+def events(
+    airlock: Airlock, actor: LogReader, stream: Stream | None = None, limit: Limit = 200
+) -> list[dict[str, Any]]:
+    """Return the latest events of the log, or of one stream of it."""
+    return auditing.read(airlock.store, actor, stream, limit)
+
+
+@routes.get("/verification")
+def verification(airlock: Airlock, actor: Verifier) -> dict[str, Any]:
+    """Check the whole log, its tree, checkpoints and every grant now; say what is damaged."""
+    report = verifying.verify_against(
+        airlock.store, airlock.keyring, airlock.places, airlock.witnesses
+    )
+    found = {"events": report.events, "damages": len(report.damages)}
+    auditing.note(airlock.store, actor, "LogVerified", "", found)
+    return report.to_document()
+
+
+@routes.get("/proof", response_class=PlainTextResponse)
+def proof(airlock: Airlock, actor: LogReader, stream: Stream, seq: Seq) -> str:
+    """Return the proof that one entry is in the log (C2SP tlog-proof)."""
+    made = auditing.prove(airlock.store, stream, seq)
+    auditing.note(airlock.store, actor, "LogRead", stream, {"proof": seq})
+    return made
+
+
+@routes.post("/export", response_class=StreamingResponse, status_code=200)
+def export(airlock: Airlock, actor: Exporter, request: ExportRequest) -> StreamingResponse:
+    """Return the whole log for checking it offline; the export itself is in the log."""
+    lines = auditing.export(airlock.store, airlock.keyring, actor, request.reason)
+    return StreamingResponse(lines, media_type="application/x-ndjson")

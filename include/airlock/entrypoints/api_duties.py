@@ -1,0 +1,179 @@
+"""REST for what goes beyond a vote: delegations, findings, emergencies, rollbacks.
+
+Each route is parse -> one service call -> answer. Who may do what is decided in the transaction.
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from airlock.domain.clock import stamp
+from airlock.domain.conditions import Conditions, Demand
+from airlock.domain.people import Actor
+from airlock.entrypoints.callers import API, Airlock, PlainText, ReleaseId, Signing, allowed
+from airlock.entrypoints.problems import declared
+from airlock.services import delegating, emergency, reading, rolling_back
+
+routes = APIRouter(prefix=f"{API}/v1", responses=declared(401, 403, 404, 409, 413, 422, 503))
+
+Reader = Annotated[Actor, Depends(allowed("release:read"))]
+Reason = Annotated[PlainText, Field(min_length=3, max_length=2000)]
+Name = Annotated[PlainText, Field(min_length=1, max_length=100)]
+Id = Annotated[str, Field(pattern=r"^(del|fin)-[0-9a-f]{4,32}$")]
+
+
+class _Body(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DemandRequest(_Body):
+    """Something to mend by a date."""
+
+    text: Annotated[PlainText, Field(min_length=3, max_length=2000)]
+    owner: Name
+    due: AwareDatetime
+
+
+class ConditionsRequest(_Body):
+    """What an approval is tied to."""
+
+    maxTrafficShare: Annotated[float, Field(gt=0, le=1)] | None = None
+    segments: Annotated[list[Name], Field(max_length=50)] = []
+    expiresAt: AwareDatetime | None = None
+    findings: Annotated[list[DemandRequest], Field(max_length=20)] = []
+
+    def conditions(self) -> Conditions:
+        """Return the conditions as the domain knows them."""
+        return Conditions(
+            max_traffic_share=self.maxTrafficShare,
+            segments=tuple(self.segments),
+            expires_at=_stamped(self.expiresAt),
+            findings=tuple(
+                Demand(text=one.text, owner=one.owner, due=stamp(one.due)) for one in self.findings
+            ),
+        )
+
+
+def _stamped(at: datetime | None) -> str | None:
+    return stamp(at) if at else None
+
+
+class DelegationRequest(_Body):
+    """Who may answer for the caller, from when until when, and why."""
+
+    to: Name
+    start: AwareDatetime
+    end: AwareDatetime
+    reason: Reason
+
+
+class EmergencyRequest(_Body):
+    """Why the levels are skipped, and for which incident."""
+
+    reason: Reason
+    incident: Name
+
+
+class NoteRequest(_Body):
+    """What somebody has to say."""
+
+    reason: Reason
+
+
+class RollbackRequest(_Body):
+    """Why, and to which release; by default to the newest whose approval still stands."""
+
+    reason: Reason
+    to: Annotated[str, Field(pattern=r"^(rel-[0-9a-f]{4,32})?$")] = ""
+
+
+@routes.get("/delegations", tags=["people"])
+def delegations(
+    airlock: Airlock,
+    actor: Reader,
+    person: Annotated[PlainText, Query(max_length=100)] = "",
+) -> list[dict[str, Any]]:
+    """List delegations: all, or those from or to one person."""
+    return delegating.delegations(airlock.store, person)
+
+
+@routes.post("/delegations", tags=["people"], status_code=201)
+def delegate(airlock: Airlock, actor: Reader, request: DelegationRequest) -> dict[str, Any]:
+    """Let somebody else answer for the caller for a while."""
+    made = delegating.delegate(
+        airlock.store,
+        airlock.rulebook,
+        actor,
+        request.to,
+        request.start,
+        request.end,
+        request.reason,
+    )
+    return asdict(made)
+
+
+@routes.post("/delegations/{delegation_id}/end", tags=["people"], status_code=201)
+def end_delegation(airlock: Airlock, actor: Reader, delegation_id: Id) -> dict[str, Any]:
+    """End a delegation early."""
+    return asdict(delegating.revoke(airlock.store, actor, delegation_id))
+
+
+@routes.get("/findings", tags=["releases"])
+def findings(
+    airlock: Airlock, actor: Reader, model: Annotated[PlainText, Query(max_length=200)] = ""
+) -> list[dict[str, Any]]:
+    """List the findings of conditional approvals, the most urgent first."""
+    return delegating.findings(airlock.store, model)
+
+
+@routes.post("/findings/{finding_id}/closing", tags=["releases"], status_code=201)
+def close_finding(
+    airlock: Airlock, actor: Reader, finding_id: Id, request: NoteRequest
+) -> dict[str, Any]:
+    """Close a finding; its owner cannot."""
+    closed = delegating.close_finding(
+        airlock.store, airlock.rulebook, actor, finding_id, request.reason
+    )
+    return asdict(closed)
+
+
+@routes.post("/releases/{release_id}/emergency", tags=["releases"], status_code=201)
+def break_glass(
+    airlock: Airlock,
+    signer: Signing,
+    actor: Reader,
+    release_id: ReleaseId,
+    request: EmergencyRequest,
+) -> dict[str, Any]:
+    """Break the glass, as one of the people the policy names; it takes two."""
+    emergency.break_glass(
+        airlock.store, signer, release_id, actor, request.reason, request.incident
+    )
+    return reading.show(airlock.store, airlock.keyring, release_id, actor)
+
+
+@routes.post("/releases/{release_id}/review", tags=["releases"], status_code=201)
+def review(
+    airlock: Airlock, actor: Reader, release_id: ReleaseId, request: NoteRequest
+) -> dict[str, Any]:
+    """Record that the caller, who was not involved, has reviewed an emergency."""
+    return asdict(emergency.review(airlock.store, release_id, actor, request.reason))
+
+
+@routes.post("/releases/{release_id}/rollback", tags=["releases"], status_code=201)
+def allow_rollback(
+    airlock: Airlock,
+    signer: Signing,
+    actor: Reader,
+    release_id: ReleaseId,
+    request: RollbackRequest,
+) -> dict[str, Any]:
+    """Give a grant to go back to an older version; the promotion run of this release uses it."""
+    grant = rolling_back.allow(airlock.store, signer, release_id, actor, request.reason, request.to)
+    return {"grant": grant.id, "to": grant.release, "version": grant.version}

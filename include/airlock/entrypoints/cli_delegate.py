@@ -1,0 +1,158 @@
+"""`airlock delegate to|list|end`, and what goes beyond a vote: findings, emergencies, rollbacks.
+
+Clients of the REST API, as every command that changes something.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from airlock.domain.errors import Invalid
+from airlock.entrypoints.client import AIRLOCK
+from airlock.entrypoints.terminal import (
+    AsJson,
+    AsUser,
+    SessionFile,
+    connect,
+    print_json,
+    say,
+    table,
+)
+
+delegations = typer.Typer(
+    help="Let somebody else answer for you for a while.", no_args_is_help=True
+)
+findings = typer.Typer(help="What conditional approvals want mended.", no_args_is_help=True)
+
+Reason = Annotated[str, typer.Option(help="Why; it becomes part of the record.")]
+ReleaseId = Annotated[str, typer.Argument(help="The release's id.", metavar="ID")]
+When = Annotated[str, typer.Option(help="A time such as 2026-11-21T09:00+01:00; default: now.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main program."""
+    delegations.command("to")(to_command)
+    delegations.command("list")(list_command)
+    delegations.command("end")(end_command)
+    app.add_typer(delegations, name="delegate")
+    findings.command("list")(findings_command)
+    findings.command("close")(close_command)
+    app.add_typer(findings, name="finding")
+
+
+def to_command(
+    person: Annotated[str, typer.Argument(help="Who may answer for you.", metavar="NAME")],
+    reason: Reason,
+    days: Annotated[float, typer.Option(help="For how many days.", min=0.04, max=90)] = 7,
+    start: When = "",
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """Let NAME answer for you from a start to an end; nobody can pass it on."""
+    begin = _moment(start)
+    body = {
+        "to": person,
+        "start": begin.isoformat(),
+        "end": (begin + timedelta(days=days)).isoformat(),
+        "reason": reason,
+    }
+    with connect(as_user, session) as client:
+        made = client.post(f"{AIRLOCK}/delegations", body)
+    say(f"{made['taker']} may answer for {made['giver']} until {made['end']} ({made['id']}).")
+
+
+def _moment(text: str) -> datetime:
+    if not text:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(f"{text!r} is not a time", next_step="Such as 2026-11-21T09:00.") from error
+    return found if found.tzinfo else found.astimezone()
+
+
+def list_command(
+    person: Annotated[str, typer.Option(help="Only from or to this person.")] = "",
+    as_user: AsUser = "",
+    session: SessionFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List delegations."""
+    with connect(as_user, session) as client:
+        found = client.get(f"{AIRLOCK}/delegations", person=person)
+    if as_json:
+        print_json(found)
+        return
+    columns = ("id", "giver", "taker", "start", "end", "inForce", "reason")
+    table(columns, [[row[column] for column in columns] for row in found])
+
+
+def end_command(
+    delegation: Annotated[str, typer.Argument(help="Its id.", metavar="ID")],
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """End a delegation early."""
+    with connect(as_user, session) as client:
+        ended = client.post(f"{AIRLOCK}/delegations/{quote(delegation, safe='')}/end", {})
+    say(f"{ended['taker']} no longer answers for {ended['giver']}.")
+
+
+def findings_command(
+    model: Annotated[str, typer.Option(help="Only of this model.")] = "",
+    as_user: AsUser = "",
+    session: SessionFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List findings, the most urgent first."""
+    with connect(as_user, session) as client:
+        found = client.get(f"{AIRLOCK}/findings", model=model)
+    if as_json:
+        print_json(found)
+        return
+    columns = ("id", "model", "owner", "due", "overdue", "closed_by", "text")
+    table(columns, [[row[column] for column in columns] for row in found])
+
+
+def close_command(
+    finding: Annotated[str, typer.Argument(help="Its id.", metavar="ID")],
+    reason: Reason,
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """Close a finding; whoever has to mend it cannot."""
+    with connect(as_user, session) as client:
+        path = f"{AIRLOCK}/findings/{quote(finding, safe='')}/closing"
+        client.post(path, {"reason": reason})
+    say(f"Finding {finding} is closed.")
+
+
+def break_glass_command(
+    release_id: ReleaseId,
+    reason: Reason,
+    incident: Annotated[str, typer.Option(help="The incident's id.")],
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """Release in an emergency without the levels; it takes two people, and a review."""
+    with connect(as_user, session) as client:
+        body = {"reason": reason, "incident": incident}
+        view = client.post(f"{_path(release_id)}/emergency", body)
+    say(f"Release {release_id} is {view['state']}.")
+
+
+def review_command(
+    release_id: ReleaseId, reason: Reason, as_user: AsUser = "", session: SessionFile = None
+) -> None:
+    """Record that you, who were not involved, have reviewed an emergency."""
+    with connect(as_user, session) as client:
+        found = client.post(f"{_path(release_id)}/review", {"reason": reason})
+    say(f"The emergency {found['incident']} of release {release_id} is reviewed.")
+
+
+def _path(release_id: str) -> str:
+    return f"{AIRLOCK}/releases/{quote(release_id, safe='')}"

@@ -1,0 +1,67 @@
+"""The systems outside: keys, the model registry, Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from airlock.ports.records import Parked
+
+
+class Signer(Protocol):
+    """A private key that can only sign. A KMS can be one."""
+
+    @property
+    def key_id(self) -> str:
+        """Which key signs."""
+
+    @property
+    def public(self) -> bytes:
+        """The 32 bytes of its public key."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the Ed25519 signature of *message*."""
+
+
+class Keyring(Protocol):
+    """The public keys that are trusted, those of the past among them."""
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return key id -> the 32 bytes of the public key."""
+
+    def valid_at(self, key_id: str, at: datetime) -> bool:
+        """Say whether a key was in use at a time: a key given up signs nothing new."""
+
+    def verify(self, key_id: str, signature: bytes, message: bytes) -> bool:
+        """Say whether a trusted key of that id made the signature."""
+
+
+class Registry(Protocol):
+    """The model registry (MLflow)."""
+
+    def alias(self, model: str, alias: str) -> str | None:
+        """Return the version an alias points at, or None."""
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point the alias at a version."""
+
+    def download(self, model: str, version: str, into: Path) -> Path:
+        """Download the artifact of a version and return its folder."""
+
+    def artifact_digest(self, model: str, version: str) -> str:
+        """Download afresh and return the manifest digest."""
+
+    def location(self, model: str, version: str) -> str:
+        """Return where the bytes are really read from."""
+
+
+class Airflow(Protocol):
+    """What the delivery process asks of Airflow."""
+
+    def wake(self, parked: Parked, note: str) -> bool:
+        """Wake a parked task. False: not yet possible, try again. Raises Unreachable."""
+
+    def note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Write a note onto a DAG run. Raises Unreachable."""

@@ -1,0 +1,94 @@
+"""What passes through the ports: plain frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airlock.domain.release import Release
+from airlock.domain.timers import Timer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What one pipeline run produced. `origin` is `dag_id/run_id`."""
+
+    origin: str
+    model: str
+    version: str
+    run_id: str
+    location: str
+    artifact_digest: str
+    data_digest: str
+    code_commit: str
+    pipeline_digest: str
+    requester: str
+    environment: str
+    raised_to: str | None
+    started_at: str
+    committers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What serves in one environment: the current version and how often it has changed."""
+
+    model: str
+    environment: str
+    epoch: int = 0
+    version: str | None = None
+    release: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGrant:
+    """A grant as kept: the signed envelope, and who has spent it."""
+
+    grant_id: str
+    envelope: str
+    spent_by: str | None
+    spent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A task instance of Airflow that waits for a level to be decided."""
+
+    release: str
+    level: int
+    dag_id: str
+    run_id: str
+    task_id: str
+    parked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something that has to leave the database. `key` makes delivery idempotent."""
+
+    id: int
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+    attempts: int
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A locked release and its timers that are due."""
+
+    release: Release
+    timers: tuple[Timer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may log in to Airflow, with Airflow's names of the roles held directly."""
+
+    user: str
+    name: str
+    roles: frozenset[str]
+    active: bool

@@ -1,0 +1,104 @@
+"""Breaking the glass and reviewing it afterwards (the decider does this).
+
+The transaction is that of a vote: lock, rights, event, grant, messages, together or not at all.
+"""
+
+from __future__ import annotations
+
+from airlock.domain import emergency as rules
+from airlock.domain.clock import moment, stamp
+from airlock.domain.emergency import REVIEW, Broken
+from airlock.domain.errors import AirlockError, NotFound
+from airlock.domain.people import Actor, holders
+from airlock.domain.policy import Plan
+from airlock.domain.release import Release, State
+from airlock.ports import Signer, Store, UnitOfWork
+from airlock.services.deciding import record, record_refusal
+from airlock.services.planning import checked_plan, plan_of, rulebook_of
+
+
+def break_glass(
+    store: Store, signer: Signer, release_id: str, actor: Actor, reason: str, incident: str
+) -> Release:
+    """Agree, as one of the people the policy names, to release without the levels.
+
+    Raises:
+        Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
+    """
+    with store.begin() as unit:
+        release = unit.lock(release_id)
+        able = holders(unit.people())
+        try:
+            plan = checked_plan(unit, release)
+            story = rules.break_glass(
+                release,
+                plan,
+                rulebook_of(unit, release).break_glass,
+                actor,
+                reason,
+                incident,
+                able,
+                unit.broken(model=release.subject.model),
+                stamp(unit.now()),
+            )
+            if story.release is not None and story.release.state is State.APPROVED:
+                unit.put_broken(_broken(story.release, story.at))
+        except AirlockError as refusal:
+            record_refusal(unit, release, actor, refusal, "BreakGlassRefused")
+            raise
+        decided = record(unit, signer, story, plan)
+        _tell_skipped(unit, decided, plan)
+        unit.commit()
+        return decided
+
+
+def _broken(release: Release, at: str) -> Broken:
+    emergency = release.emergency
+    if emergency is None:
+        raise ValueError("there is no emergency to keep")
+    return Broken(
+        release=release.id,
+        round=release.round,
+        model=release.subject.model,
+        incident=emergency.incident,
+        people=emergency.people,
+        broken_at=at,
+        review_due=stamp(moment(at) + REVIEW),
+    )
+
+
+def _tell_skipped(unit: UnitOfWork, release: Release, plan: Plan) -> None:
+    if release.state is not State.APPROVED or release.emergency is None:
+        return
+    people = list(rules.skipped(release, plan, holders(unit.people())))
+    told = ", ".join(people) or "nobody"
+    text = (
+        f"{release.id}: {release.why}. Skipped, and told: {told}. Somebody who was not involved "
+        f"reviews it within {REVIEW.days * 24} hours."
+    )
+    payload = {"release": release.id, "text": text, "people": people}
+    unit.post("notify", f"{release.id}/notify/glass-{release.round}", payload)
+
+
+def review(store: Store, release_id: str, actor: Actor, note: str) -> Broken:
+    """Record that an uninvolved person has looked at a broken glass.
+
+    Raises:
+        Refused: (one of its kinds) if there is nothing to review or not by this person.
+    """
+    with store.begin() as unit:
+        release = unit.lock(release_id)
+        broken = unit.broken(release=release_id)
+        if not broken:
+            raise NotFound(f"no glass was broken for release {release_id}")
+        plan, glass = plan_of(unit, release), rulebook_of(unit, release).break_glass
+        at = stamp(unit.now())
+        try:
+            story = rules.review(release, plan, glass, broken[-1], actor, note, at)
+        except AirlockError as refusal:
+            record_refusal(unit, release, actor, refusal, "ReviewRefused")
+            raise
+        unit.review_broken(broken[-1], actor.id, at)
+        unit.record(story)
+        unit.commit()
+        return broken[-1]

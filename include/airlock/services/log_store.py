@@ -1,0 +1,88 @@
+"""What the log's tree needs of the store, beyond `airlock.ports.UnitOfWork`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from airlock.domain.audit import Head
+from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Unsequenced
+from airlock.domain.merkle import Stretch
+from airlock.domain.release import Release
+from airlock.ports import StoredGrant, UnitOfWork
+
+
+class LogWork(UnitOfWork, Protocol):
+    """A transaction that can also read and grow the tree."""
+
+    def tree(self) -> Tree | None:
+        """Return how far the tree is, or None if there is none yet."""
+
+    def lock_tree(self, origin: str) -> Tree | None:
+        """Start the tree if needed and lock it; None if somebody else is at work on it."""
+
+    def unsequenced(self, tree: Tree, limit: int) -> tuple[Unsequenced, ...]:
+        """Return committed events behind the tree, in the order in which they join it."""
+
+    def oldest_waiting(self, tree: Tree | None) -> bytes | None:
+        """Return the body of the oldest event that waits to join the tree."""
+
+    def grow(
+        self,
+        tree: Tree,
+        leaves: Sequence[tuple[int, int, bytes]],
+        nodes: Sequence[tuple[int, int, bytes]],
+    ) -> None:
+        """Add leaves (index, event, hash) and nodes, and note how far the tree is now."""
+
+    def nodes(self, level: int, first: int, last: int) -> Sequence[bytes]:
+        """Return the stored hashes `first <= index < last` of one level."""
+
+    def nodes_at(self, wanted: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
+        """Return the stored hashes of some stretches (level, first, last)."""
+
+    def place_of(self, stream: str, seq: int) -> int | None:
+        """Return the index of an entry in the tree."""
+
+    def put_checkpoint(self, size: int, note: str) -> None:
+        """Keep a checkpoint (decider only)."""
+
+    def checkpoints(self, after: int = 0) -> tuple[KeptCheckpoint, ...]:
+        """Return the checkpoints of more than *after* leaves, smallest first."""
+
+    def checkpoint_before(self, size: int) -> KeptCheckpoint | None:
+        """Return the largest checkpoint of at most *size* leaves."""
+
+    def put_copy(self, place: str, size: int, receipt: str) -> None:
+        """Remember that a checkpoint has reached a place."""
+
+    def copied(self, place: str) -> int:
+        """Return the size of the largest checkpoint that has reached a place; 0 for none."""
+
+    def receipts(self, size: int) -> tuple[str, ...]:
+        """Return what the places gave back for a checkpoint: cosignature lines, or nothing."""
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Return every leaf in order, with its entry."""
+
+    def leafless(self) -> Iterator[Stored]:
+        """Return the entries without a leaf, stream by stream in order."""
+
+    def heads(self) -> dict[str, Head]:
+        """Return the end of every stream the application believes in."""
+
+    def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
+        """Return the entries of some streams in order, leaving out some words."""
+
+    def release_pages(self) -> Iterator[tuple[Release, ...]]:
+        """Return every release, some hundreds at a time."""
+
+    def grants_of(self, releases: Sequence[str]) -> dict[str, StoredGrant]:
+        """Return the grants of some releases."""
+
+
+class LogStore(Protocol):
+    """Airlock's own database, with the log's tree."""
+
+    def begin(self) -> LogWork:
+        """Start a transaction. Raises Unreachable."""

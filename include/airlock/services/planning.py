@@ -1,0 +1,154 @@
+"""What one release has to pass, put together from registered documents only.
+
+The worker may be wrong or hostile: the policy and the pipeline are those the deciding process
+registered, the gates are judged again from the stored evidence, and the tier is computed again.
+Who may not judge the release, who votes for whom and whether superiors may stand in is read now,
+in the deciding transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.domain.conditions import check_no_overdue
+from airlock.domain.delegation import Powers
+from airlock.domain.duties import Work
+from airlock.domain.errors import Refused
+from airlock.domain.gates import run_gate
+from airlock.domain.opening import blocking
+from airlock.domain.people import holders
+from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
+from airlock.domain.release import Release
+from airlock.domain.timers import is_escalated
+from airlock.gates import build
+from airlock.ports import Candidate, UnitOfWork
+
+
+def checked_plan(unit: UnitOfWork, release: Release) -> Plan:
+    """Return what the release has to pass, after checking everything a worker has claimed.
+
+    Raises:
+        Refused: if the tier or a gate verdict recorded is not what the evidence says, the rules
+            were changed after the run began, or an earlier approval left an overdue finding.
+    """
+    subject = release.subject
+    document, _ = unit.registered("pipeline", subject.pipeline_digest)
+    rulebook = rulebook_of(unit, release)
+    tier = rulebook.tier(document["spec"]["risk"])
+    if release.tier.rank < tier.rank:
+        raise Refused(f"release {release.id} says {release.tier}, its declared facts say {tier}")
+    candidate = unit.candidate(release.origin)
+    plan = _planned(unit, release, rulebook, document, candidate)
+    if plan.environment.gates:
+        _judge_again(unit, release, document)
+    if plan.environment.people:
+        check_foreseen(unit, release, plan, candidate)
+        check_no_overdue(unit.findings(subject.model), subject.model, release.opened_at)
+    return plan
+
+
+def plan_of(unit: UnitOfWork, release: Release) -> Plan:
+    """Return what the release has to pass, to show it or to count votes; judges nothing."""
+    document, _ = unit.registered("pipeline", release.subject.pipeline_digest)
+    candidate = unit.candidate(release.origin)
+    return _planned(unit, release, rulebook_of(unit, release), document, candidate)
+
+
+def rulebook_of(unit: UnitOfWork, release: Release) -> Rulebook:
+    """Return the rule book in the release's subject."""
+    return Rulebook.from_document(unit.registered("policy", release.subject.policy_digest)[0])
+
+
+def _planned(
+    unit: UnitOfWork,
+    release: Release,
+    rulebook: Rulebook,
+    document: Mapping[str, Any],
+    candidate: Candidate | None,
+) -> Plan:
+    now = stamp(unit.now())
+    plan = rulebook.plan(release.subject.environment, Tier(release.tier))
+    policy = release.subject.policy_digest
+    work = work_of(unit, release.requester, candidate, policy, document)
+    return replace(
+        plan,
+        excluded=excluded(unit, rulebook, work),
+        powers=Powers(
+            unit.delegations(at=now), rulebook.superiors, rulebook.fallback, rulebook.voting_roles
+        ),
+        escalated=is_escalated(release, plan.timing, now),
+    )
+
+
+def work_of(
+    unit: UnitOfWork,
+    requester: str,
+    candidate: Candidate | None,
+    policy_digest: str,
+    pipeline: Mapping[str, Any],
+) -> Work:
+    """Return who did what for a release."""
+    return Work(
+        requester=requester,
+        owner=str(pipeline["metadata"].get("owner", "")),
+        committers=candidate.committers if candidate else (),
+        policy_changer=unit.changed_by("policy", policy_digest),
+    )
+
+
+def excluded(unit: UnitOfWork, rulebook: Rulebook, work: Work) -> dict[str, str]:
+    """Return who may not judge this work, and why."""
+    separation = rulebook.separation
+    return separation.excluded(work, holders(unit.people()) if separation.roles else {})
+
+
+def check_foreseen(
+    unit: UnitOfWork, release: Release, plan: Plan, candidate: Candidate | None
+) -> None:
+    """Refuse rules that were made after the run they judge, unless they only ask for more.
+
+    Raises:
+        Refused: naming what came later.
+    """
+    if candidate is None:
+        return
+    again = "Run the pipeline again; its new candidate can take this release over."
+    subject = release.subject
+    _, registered = unit.registered("pipeline", subject.pipeline_digest)
+    if stamp(registered) > candidate.started_at:
+        raise Refused(
+            f"the pipeline in force was registered at {stamp(registered)}, after this run began "
+            f"at {candidate.started_at}: gates are not chosen after the measuring",
+            next_step=again,
+        )
+    _, registered = unit.registered("policy", subject.policy_digest)
+    if stamp(registered) <= candidate.started_at:
+        return
+    before = unit.policy_at(candidate.started_at)
+    foreseen = before and Rulebook.from_document(before).plan(subject.environment, plan.tier)
+    if not foreseen or asks_less(foreseen.levels, plan.levels):
+        raise Refused(
+            f"the policy in force was registered at {stamp(registered)}, after this run began at "
+            f"{candidate.started_at}, and asks for less than the one before",
+            next_step=again,
+        )
+
+
+def _judge_again(unit: UnitOfWork, release: Release, document: Mapping[str, Any]) -> None:
+    gates = [build(gate) for gate in document["spec"]["gates"]]
+    evidence = {
+        kind: item
+        for kind, item in unit.evidence_of(release.origin).items()
+        if item.artifact_digest == release.subject.artifact_digest
+    }
+    results = [run_gate(gate, evidence) for gate in gates]
+    why = blocking(results, [gate.key for gate in gates])
+    if why:
+        raise Refused(
+            f"release {release.id} cannot go on: judged again from its evidence, {why}",
+            next_step="Somebody changed results or evidence after the release was opened. "
+            "Withdraw it and run the pipeline again.",
+        )

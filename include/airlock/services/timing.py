@@ -1,0 +1,210 @@
+"""Arming timers and sweeping up those that are due (the decider does this).
+
+A sweep takes timers in batches, each one transaction: due timers nobody else has -> the locks of
+their releases -> the same state check a human gets -> events, states and messages -> commit. It
+says aloud and it expires; it has no way to approve. Whatever it could not lock stays due.
+
+Nothing depends on how often it runs: an answer after the deadline is late without it, and after
+an outage everything that was due is fired once, in order.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airlock.domain.clock import moment, stamp
+from airlock.domain.errors import Unreachable
+from airlock.domain.policy import Plan, Rulebook
+from airlock.domain.promoting import LEASE
+from airlock.domain.release import Release, State, Story
+from airlock.domain.timers import Kind, Timer, fire, system, wanted
+from airlock.ports import Due, Store, UnitOfWork
+from airlock.services import telling
+
+#: Timers taken in one transaction, at most and at least.
+BATCH, SMALLEST = 500, 25
+#: How long the delivery process sweeps before it looks after everything else again.
+ROUND_S = 2.0
+#: How often it looks for releases without timers.
+ARM_EVERY_S = 60.0
+#: Timers that have waited so long for a sweep mean that none is running.
+OVERDUE = timedelta(minutes=5)
+#: A transaction that took longer makes the next batch smaller.
+LONGEST_S = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did: timers fired, timers that had nothing to do, batches, the slowest one."""
+
+    fired: int = 0
+    cancelled: int = 0
+    batches: int = 0
+    slowest: float = 0.0
+
+
+class Keeper:
+    """Keeps time inside a process that lives on: sweeps, and arms what nobody has armed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._arm_at = store, 0.0
+
+    def round(self) -> Swept:
+        """Do what is due."""
+        if time.monotonic() >= self._arm_at:
+            arm_missing(self._store)
+            self._arm_at = time.monotonic() + ARM_EVERY_S
+        return sweep(self._store, seconds=ROUND_S)
+
+
+def ask(store: Store) -> int:
+    """Ask the deciding process for a sweep, as somebody who may not decide; say what is due.
+
+    Raises:
+        Unreachable: if timers have been due for so long that nobody can be sweeping.
+    """
+    with store.begin() as unit:
+        now = unit.now()
+        due, late = unit.count_due(stamp(now)), unit.count_due(stamp(now - OVERDUE))
+        if due:
+            unit.post("sweep", f"timers/sweep/{stamp(now)[:16]}", {})
+            unit.commit()
+    if late:
+        raise Unreachable(
+            f"{late} timers have been due for {OVERDUE // timedelta(minutes=1)} minutes: the "
+            "delivery process does not sweep",
+            next_step="See `airlock status`; until it runs, `airlock timers run --once` does it.",
+        )
+    return due
+
+
+def arm(unit: UnitOfWork, release: Release, plan: Plan, at: str) -> None:
+    """Give a release the timers of the place it has reached *at* a time; cancel all others."""
+    unit.cancel_timers(release)
+    unit.put_timers(wanted(release, plan.timing, at))
+
+
+def arm_missing(store: Store) -> int:
+    """Arm releases that have no timer, such as those opened before there were any."""
+    with store.begin() as unit:
+        untimed = [release.id for release in unit.untimed()]
+    for release_id in untimed:
+        with store.begin() as unit:
+            release = unit.lock(release_id)
+            since = _approved_at(unit, release) if release.state is State.APPROVED else ""
+            arm(unit, release, plan_of(unit, release), since)
+            unit.commit()
+    return len(untimed)
+
+
+def plan_of(unit: UnitOfWork, release: Release) -> Plan:
+    """Return the plan of a release under the policy in its subject."""
+    document, _ = unit.registered("policy", release.subject.policy_digest)
+    return Rulebook.from_document(document).plan(release.subject.environment, release.tier)
+
+
+def sweep(store: Store, *, seconds: float | None = None) -> Swept:
+    """Fire every timer that is due, for at most about *seconds*."""
+    begun, size, total = time.monotonic(), BATCH, Swept()
+    plans: dict[tuple[str, str, str], Plan] = {}
+    while seconds is None or time.monotonic() - begun < seconds:
+        before = time.monotonic()
+        ended = _batch(store, size, plans)
+        took = time.monotonic() - before
+        if not ended:
+            break
+        fired = sum(acted for _, acted in ended)
+        total = Swept(
+            total.fired + fired,
+            total.cancelled + len(ended) - fired,
+            total.batches + 1,
+            max(total.slowest, took),
+        )
+        size = max(SMALLEST, size * 2 // 3) if took > LONGEST_S else min(BATCH, size + 25)
+    return total
+
+
+def _batch(
+    store: Store, size: int, plans: dict[tuple[str, str, str], Plan]
+) -> list[tuple[Timer, bool]]:
+    with store.begin() as unit:
+        taken = unit.take_due(size)
+        if not taken:
+            return []
+        told = _told(unit, taken)
+        now = unit.now()  # read after the locks
+        stories: list[Story] = []
+        letters: list[telling.Letter] = []
+        ended: list[tuple[Timer, bool]] = []
+        for due in taken:
+            story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+            stories.append(story)
+            ended += timers
+            letters += _letters(due.release, story, timers)
+        unit.record_all(stories)
+        unit.post_all(letters)
+        unit.end_timers(ended)
+        unit.commit()
+        return ended
+
+
+def _fire(
+    unit: UnitOfWork,
+    due: Due,
+    plans: dict[tuple[str, str, str], Plan],
+    now: datetime,
+    *,
+    told: bool,
+) -> tuple[Story, list[tuple[Timer, bool]]]:
+    release, subject = due.release, due.release.subject
+    key = (subject.policy_digest, subject.environment, release.tier.value)
+    if key not in plans:  # registered documents never change
+        plans[key] = plan_of(unit, release)
+    story = Story(release, system(), stamp(now), subject.policy_digest)
+    timers = [one for one in due.timers if not _promoting(unit, release, one, now)]
+    last = release.level >= len(plans[key].levels)
+    return story, fire(story, timers, told=told, last_level=last)
+
+
+def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) -> bool:
+    """Say whether a promotion is under way right now; then its timer waits for the outcome."""
+    if timer.kind is not Kind.UNUSED or release.state is not State.APPROVED:
+        return False
+    stored = unit.grant_of(release.id)
+    if stored is None or stored.spent_at is None or now - stored.spent_at >= LEASE:
+        return False
+    unit.postpone(timer, stamp(stored.spent_at + LEASE))
+    return True
+
+
+def _told(unit: UnitOfWork, taken: tuple[Due, ...]) -> frozenset[str]:
+    """Return the releases whose open level somebody has been told of."""
+    asked = {
+        key: due.release.id
+        for due in taken
+        if any(timer.kind is Kind.DELIVERY for timer in due.timers)
+        for key in telling.told_by(due.release)
+    }
+    return frozenset(asked[key] for key in unit.delivered(list(asked)))
+
+
+def _letters(
+    before: Release, story: Story, timers: list[tuple[Timer, bool]]
+) -> list[telling.Letter]:
+    after = story.release
+    if after is not None and after.state is State.EXPIRED:
+        return telling.letters(after)
+    return [
+        telling.notice(before, timer.kind.value, timer.number) for timer, acted in timers if acted
+    ]
+
+
+def _approved_at(unit: UnitOfWork, release: Release) -> str:
+    times = [
+        str(entry.content["at"])
+        for entry in unit.entries(release.id)
+        if entry.content["what"] == "ReleaseApproved"
+    ]
+    return times[-1] if times else stamp(moment(release.opened_at))

@@ -1,0 +1,244 @@
+"""The combined verifier: the log from bytes, the tables by replay, grants and keys.
+
+`verify` checks Airlock's own database: chains, tree, checkpoints (its own and those kept
+elsewhere), every release rebuilt from its events, every grant's signature. What cannot be told
+from one copy of the log (a tree rewritten together with every checkpoint) is what witnesses are
+for: give their checkpoints as kept ones.
+
+It reads the log as a stream and holds one entry of each stream, never the log.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from airlock.domain.audit import Head
+from airlock.domain.checkpoint import Cosigner, NoteInvalid, open_note
+from airlock.domain.clock import stamp
+from airlock.domain.errors import Unreachable
+from airlock.domain.log_chains import Chains, Finding
+from airlock.domain.log_check import Mark, check_tree
+from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Leaf, Stored
+from airlock.ports import Keyring
+from airlock.services.log_store import LogStore
+from airlock.services.replaying import compare_tables
+from airlock.services.sequencing import Place
+
+#: What a new key's entry has the old key sign, before the new public key.
+ROTATION = b"airlock/key/v1\n"
+#: The witnesses that are trusted, by name.
+Witnesses = Mapping[str, Cosigner]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification found. `warnings` is what could not be told."""
+
+    events: int
+    streams: int
+    releases: int
+    grants: int
+    damages: tuple[str, ...] = field(default=())
+    tree: int = 0
+    checkpoints: int = 0
+    cosigned: int = 0
+    first: int | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Say whether nothing was wrong."""
+        return not self.damages
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the report as JSON data."""
+        lists = {"damages": list(self.damages), "warnings": list(self.warnings)}
+        return {**asdict(self), **lists, "ok": self.ok}
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A copy of the log that can be read once, online or from a file."""
+
+    origin: str | None
+    leaves: Iterable[Leaf]
+    leafless: Iterable[Stored]
+    heads: Mapping[str, Head] | None
+    now: datetime
+
+
+def verify(
+    store: LogStore,
+    keyring: Keyring,
+    kept: Sequence[KeptCheckpoint] = (),
+    witnesses: Witnesses | None = None,
+) -> Report:
+    """Check the whole log against itself, checkpoints *kept* elsewhere, the tables and the keys."""
+    with store.begin() as unit:
+        tree = unit.tree()
+        own = unit.checkpoints()
+        signed = [replace(one, note=one.note + "".join(unit.receipts(one.size))) for one in own]
+        origin = tree.origin if tree else None
+        copy = Log(origin, unit.leaves(), unit.leafless(), unit.heads(), unit.now())
+        report, seen = check(copy, keyring, [*signed, *kept], witnesses)
+        findings, releases, grants = compare_tables(unit, keyring, seen)
+    missing = _missing(own, kept)
+    damages = (*report.damages, *missing, *(one.sentence() for one in findings))
+    return replace(report, releases=releases, grants=grants, damages=damages)
+
+
+def verify_against(
+    store: LogStore, keyring: Keyring, places: Sequence[Place], witnesses: Witnesses | None = None
+) -> Report:
+    """Check the whole log against everything kept in *places*; what is down is a warning."""
+    kept: list[KeptCheckpoint] = []
+    down: list[str] = []
+    for place in places:
+        try:
+            kept += place.kept()
+        except Unreachable as error:
+            down.append(f"not compared with {place.name}: {error.message}")
+    report = verify(store, keyring, kept, witnesses)
+    return replace(report, warnings=(*report.warnings, *down))
+
+
+def check(
+    log: Log,
+    keyring: Keyring,
+    kept: Sequence[KeptCheckpoint],
+    witnesses: Witnesses | None = None,
+) -> tuple[Report, Chains]:
+    """Check what can be told from the log's bytes, its checkpoints and the keys."""
+    findings: list[Finding] = []
+    marks, cosigned = _marks(log, keyring, kept, witnesses, findings)
+    chains = Chains()
+    findings += check_tree(log.leaves, chains, marks, _leaves(kept))
+    tree = chains.count
+    findings += _orphans(log, chains, has_tree=log.origin is not None)
+    findings += chains.close(log.heads)
+    findings += _rotations(chains.rotations, keyring)
+    places = [one.index for one in findings if one.index is not None]
+    report = Report(
+        events=chains.count,
+        streams=len(chains.streams),
+        releases=sum(name.startswith("rel-") for name in chains.streams),
+        grants=0,
+        damages=tuple(one.sentence() for one in findings),
+        tree=tree,
+        checkpoints=len(marks),
+        cosigned=cosigned,
+        first=min(places, default=None),
+        warnings=tuple(_warnings(log, chains.count, marks, cosigned, witnesses)),
+    )
+    return report, chains
+
+
+def _marks(
+    log: Log,
+    keyring: Keyring,
+    kept: Sequence[KeptCheckpoint],
+    witnesses: Witnesses | None,
+    findings: list[Finding],
+) -> tuple[list[Mark], int]:
+    """Open every checkpoint; what is not signed is a finding, not a mark."""
+    marks: list[tuple[int, Mark]] = []
+    cosigned = 0
+    for one in kept:
+        try:
+            opened = open_note(one.note, keyring.keys(), keyring.verify, witnesses)
+        except NoteInvalid as error:
+            findings.append(
+                Finding(f"the checkpoint of {one.size} in {one.place}: {error.message}")
+            )
+            continue
+        found, at = opened.checkpoint, datetime.fromtimestamp(opened.signed_at, UTC)
+        wrong = _why_not(log, found.origin, found.size, one, keyring.valid_at(opened.key_id, at))
+        if wrong:
+            findings.append(Finding(f"the checkpoint of {one.size} in {one.place} {wrong}"))
+            continue
+        cosigned = max(cosigned, found.size if opened.witnesses else 0)
+        since, until = stamp(at - timedelta(seconds=MERGE_DELAY_S)), stamp(at + _SECOND)
+        marks.append((opened.signed_at, Mark(found.size, found.root, since, until, one.place)))
+    marks.sort(key=lambda pair: (pair[1].size, pair[0]))
+    for (before, _), (after, mark) in pairwise(marks):
+        if after < before:
+            findings.append(Finding(f"the checkpoint of {mark.size} is older than a smaller one"))
+    return [mark for _, mark in marks], cosigned
+
+
+_SECOND = timedelta(seconds=1)
+
+
+def _why_not(log: Log, origin: str, size: int, one: KeptCheckpoint, in_use: bool) -> str:
+    if log.origin is not None and origin != log.origin:
+        return f"is of another log: expected {log.origin}, found {origin}"
+    if size != one.size:
+        return f"says {size} entries"
+    return "" if in_use else "is signed with a key that had been given up"
+
+
+def _missing(own: Sequence[KeptCheckpoint], kept: Sequence[KeptCheckpoint]) -> list[str]:
+    sizes = {one.size for one in own}
+    gone = sorted({(one.size, one.place) for one in kept if one.size not in sizes})
+    return [
+        f"the checkpoint of {size} kept in {place} is not in the database" for size, place in gone
+    ]
+
+
+def _leaves(kept: Sequence[KeptCheckpoint]) -> Iterator[bytes]:
+    """Return the leaf hashes kept outside, as far as they reach without a gap."""
+    place = next((one.place for one in kept if one.leaves), "")
+    size = 0
+    for one in sorted(kept, key=lambda one: one.size):
+        if one.place != place:
+            continue
+        if size + len(one.leaves) // 32 != one.size:
+            return
+        for at in range(0, len(one.leaves), 32):
+            yield one.leaves[at : at + 32]
+        size = one.size
+
+
+def _orphans(log: Log, chains: Chains, *, has_tree: bool) -> Iterator[Finding]:
+    oldest = stamp(log.now - timedelta(seconds=MERGE_DELAY_S))
+    newest = stamp(log.now + _SECOND)
+    for entry in log.leafless:
+        wrong = chains.add(entry)
+        if wrong:
+            yield wrong
+        at = entry[3][7:37].decode(errors="replace")
+        if has_tree and not oldest <= at <= newest:
+            why = f"written at {at} and not in the tree: forged, or the sequencer stands still"
+            yield Finding(why, entry[0], entry[1])
+
+
+def _rotations(bodies: Sequence[bytes], keyring: Keyring) -> Iterator[Finding]:
+    for body in bodies:
+        content = json.loads(body)
+        data = content["data"]
+        try:
+            signature = base64.b64decode(data["signature"], validate=True)
+            public = base64.b64decode(data["publicKey"], validate=True)
+            good = keyring.verify(data["old"], signature, ROTATION + public)
+        except (KeyError, TypeError, ValueError):
+            good = False
+        if not good:
+            reason = "the new key is not signed by the old one"
+            yield Finding(reason, content["stream"], content["seq"])
+
+
+def _warnings(
+    log: Log, events: int, marks: Sequence[Mark], cosigned: int, witnesses: Witnesses | None
+) -> Iterator[str]:
+    if events and log.origin is None:
+        yield "the log has no tree yet: the delivery process (`airlock deliver`) grows it"
+    elif events and not marks:
+        yield "there is no checkpoint yet, so a rewritten log could not be told from this one"
+    if witnesses and marks and not cosigned:
+        yield f"no checkpoint is cosigned by {', '.join(sorted(witnesses))}"

@@ -1,0 +1,153 @@
+"""Voiding: the subject changed, so nobody has approved what is there now (the decider does this).
+
+Rules:
+* Any part of the subject counts: the bytes, the data, the code, the pipeline, the policy.
+* All votes and the grant are void. The next round opens at level 1, with the new digest.
+* Old and new digest and what differs are in the log; everybody who had voted is told.
+* A promotion that is under way with a valid grant is not overtaken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.domain.digest import digest_json, short
+from airlock.domain.errors import Conflict, Refused
+from airlock.domain.people import Actor
+from airlock.domain.promoting import LEASE
+from airlock.domain.release import Release, State, Story, Subject
+from airlock.ports import Store, UnitOfWork
+from airlock.services import telling, timing
+from airlock.services.planning import plan_of
+
+VOIDABLE = (State.AWAITING_APPROVAL, State.APPROVED)
+
+
+def void(
+    store: Store, release_id: str, actor: Actor, why: str, *, origin: str = "", **digests: str
+) -> Release:
+    """Void every vote because the subject changed; asked again for the same, do nothing.
+
+    *origin*: the run whose candidate takes this release over; *digests*: fields of the subject
+    that are different now, such as `artifact_digest`.
+
+    Raises:
+        Conflict: if a promotion is under way.
+    """
+    with store.begin() as unit:
+        release = unit.lock(release_id)
+        if release.state not in VOIDABLE or not plan_of(unit, release).environment.people:
+            return release
+        changed = _changed(unit, release, origin, digests)
+        if changed == release:
+            return release
+        _check_idle(unit, release)
+        voided = unit.record(_story(unit, release, changed, actor, why))
+        timing.arm(unit, voided, plan_of(unit, voided), stamp(unit.now()))
+        telling.tell(unit, voided)
+        _tell_voters(unit, release, voided)
+        unit.commit()
+        return voided
+
+
+def _changed(
+    unit: UnitOfWork, release: Release, origin: str, digests: Mapping[str, str]
+) -> Release:
+    """Return the release as it would be with the new subject, nothing else changed."""
+    if not origin:
+        return replace(release, subject=replace(release.subject, **digests))
+    candidate = unit.candidate(origin)
+    if candidate is None or unit.by_origin(origin) not in (None, release):
+        raise Refused(f"run {origin} has no candidate of its own to take {release.id} over")
+    subject = Subject(
+        model=candidate.model,
+        version=candidate.version,
+        artifact_digest=candidate.artifact_digest,
+        data_digest=candidate.data_digest,
+        code_commit=candidate.code_commit,
+        pipeline_digest=candidate.pipeline_digest,
+        policy_digest=digests.get("policy_digest", release.subject.policy_digest),
+        environment=candidate.environment,
+    )
+    same = (subject.model, subject.environment)
+    if same != (release.subject.model, release.subject.environment):
+        raise Refused(f"run {origin} is for {same[0]} in {same[1]}, release {release.id} is not")
+    return replace(
+        release,
+        subject=subject,
+        origin=origin,
+        location=candidate.location,
+        requester=candidate.requester,
+    )
+
+
+def _story(unit: UnitOfWork, release: Release, changed: Release, actor: Actor, why: str) -> Story:
+    old, new = asdict(release.subject), asdict(changed.subject)
+    story = Story(release, actor, stamp(unit.now()), changed.subject.policy_digest)
+    data = {
+        "subject": new,
+        "origin": changed.origin,
+        "location": changed.location,
+        "requester": changed.requester,
+        "oldDigest": release.subject.digest,
+        "newDigest": changed.subject.digest,
+        "differs": {name: [old[name], new[name]] for name in old if old[name] != new[name]},
+        "voters": sorted(release.voters),
+    }
+    story.tell("ReleaseVoided", data, why=why)
+    name = plan_of(unit, changed).levels[0].name
+    story.tell("LevelOpened", {"level": 1, "name": name})
+    return story
+
+
+def _check_idle(unit: UnitOfWork, release: Release) -> None:
+    stored = unit.grant_of(release.id) if release.state is State.APPROVED else None
+    if stored is not None and stored.spent_at and unit.now() - stored.spent_at < LEASE:
+        raise Conflict(
+            f"release {release.id} is being promoted right now",
+            next_step=f"Try again in {LEASE // timedelta(minutes=1)} minutes.",
+        )
+
+
+def _tell_voters(unit: UnitOfWork, before: Release, after: Release) -> None:
+    people = sorted(before.voters)
+    text = (
+        f"{after.id}: the subject changed from {short(before.subject.digest)} to "
+        f"{short(after.subject.digest)}, so every answer is void and round {after.round} is open "
+        f"({after.why})" + (f". Told: {', '.join(people)}." if people else ".")
+    )
+    payload = {"release": after.id, "text": text, "people": people}
+    unit.post("notify", f"{after.id}/notify/void-{after.round}", payload)
+
+
+def void_stale(
+    store: Store, policy: Mapping[str, Any], pipelines: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Void the open releases whose policy or pipeline is not the one in force; return their ids."""
+    in_force = {one["metadata"]["name"]: digest_json(one) for one in pipelines}
+    policy_digest = digest_json(policy)
+    with store.begin() as unit:
+        waiting = unit.find(states=VOIDABLE, limit=100_000)
+    voided = []
+    for release in waiting:
+        subject = release.subject
+        pipeline = in_force.get(subject.model, subject.pipeline_digest)
+        if (subject.policy_digest, subject.pipeline_digest) == (policy_digest, pipeline):
+            continue
+        try:
+            after = void(
+                store,
+                release.id,
+                Actor.system("decider"),
+                "other rules were registered while this release was open",
+                policy_digest=policy_digest,
+                pipeline_digest=pipeline,
+            )
+        except Conflict:  # its promotion is under way, with a grant given under the old rules
+            continue
+        voided += [after.id] if after.round > release.round else []
+    return voided

@@ -1,0 +1,127 @@
+"""Fakes that keep the promises of the real adapters, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airlock.domain.digest import digest_bytes, manifest_digest
+from airlock.domain.errors import NotFound, Unreachable
+from airlock.ports import Parked
+
+
+@dataclass
+class FakeRegistry:
+    """A model registry in memory. `down` makes it unreachable; `files` can be tampered with."""
+
+    files: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    down: bool = False
+
+    def add(self, model: str, content: bytes) -> str:
+        """Register a version with one file and return its number."""
+        version = str(sum(1 for name, _ in self.files if name == model) + 1)
+        self.files[model, version] = {"model.skops": content}
+        return version
+
+    def alias(self, model: str, alias: str) -> str | None:
+        """Return the version an alias points at, or None."""
+        self._check()
+        return self.aliases.get((model, alias))
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point the alias at a version."""
+        self._files(model, version)
+        self.aliases[model, alias] = version
+
+    def download(self, model: str, version: str, into: Path) -> Path:
+        """Write the files of a version into a folder."""
+        for name, content in self._files(model, version).items():
+            (into / name).write_bytes(content)
+        return into
+
+    def artifact_digest(self, model: str, version: str) -> str:
+        """Return the manifest digest of a version's files."""
+        files = self._files(model, version)
+        return manifest_digest({name: digest_bytes(content) for name, content in files.items()})
+
+    def location(self, model: str, version: str) -> str:
+        """Return where the bytes are read from."""
+        self._files(model, version)
+        return f"memory:/{model}/{version}"
+
+    def _files(self, model: str, version: str) -> dict[str, bytes]:
+        self._check()
+        if (model, version) not in self.files:
+            raise NotFound(f"there is no version {version} of {model}")
+        return self.files[model, version]
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unreachable("the registry does not answer", next_step="Try again.")
+
+
+@dataclass
+class FakeAirflow:
+    """Remembers who was woken and what was noted."""
+
+    woken: list[Parked] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    down: bool = False
+
+    def wake(self, parked: Parked, note: str) -> bool:
+        """Wake a parked task."""
+        self._check()
+        self.woken.append(parked)
+        return True
+
+    def note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Write a note onto a DAG run."""
+        self._check()
+        self.notes[f"{dag_id}/{run_id}"] = note
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unreachable("Airflow does not answer", next_step="Try again.")
+
+
+@dataclass
+class FakeClock:
+    """A database's clock for tests: give it to `SqlStore(url, clock=...)`, then `pass_`."""
+
+    at: datetime = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the time; a microsecond passes with every look, as on a real clock."""
+        self.at += timedelta(microseconds=1)
+        return self.at
+
+    def pass_(self, **span: float) -> None:
+        """Let time go by."""
+        self.at += timedelta(**span)
+
+
+class FakeKeys:
+    """Signs and verifies with one secret in memory; as strict as Ed25519 about changed bytes."""
+
+    key_id = "fake-key"
+    public = hashlib.sha256(b"airlock").digest()
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return the one key there is."""
+        return {self.key_id: self.public}
+
+    def valid_at(self, key_id: str, at: datetime) -> bool:
+        """Say that the one key is always in use."""
+        return key_id == self.key_id
+
+    def sign(self, message: bytes) -> bytes:
+        """Return a keyed hash of *message*."""
+        return hashlib.blake2b(message, key=b"airlock").digest()
+
+    def verify(self, key_id: str, signature: bytes, message: bytes) -> bool:
+        """Say whether this key signed *message*."""
+        return key_id == self.key_id and signature == self.sign(message)

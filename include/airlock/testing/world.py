@@ -1,0 +1,153 @@
+"""A store with a registered policy, a pipeline, people, and candidates on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.domain.digest import digest_bytes, digest_json
+from airlock.domain.errors import NotFound
+from airlock.domain.gates import Evidence
+from airlock.domain.people import Actor, Channel, Person
+from airlock.domain.policy import Rulebook
+from airlock.domain.release import Decision, Release
+from airlock.domain.voting import Ballot
+from airlock.gates import build
+from airlock.ports import Candidate, Signer, Store
+from airlock.services import (
+    configuring,
+    deciding,
+    evidence,
+    people,
+    promoting,
+    reading,
+    requesting,
+)
+from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
+from airlock.testing.fakes import FakeKeys, FakeRegistry
+
+
+class World:
+    """A store with a registered policy, a pipeline, people, and candidates on demand."""
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer | None = None,
+        *,
+        rulebook: Mapping[str, Any] = RULEBOOK,
+        pipeline: Mapping[str, Any] | None = None,
+        folks: Mapping[str, str] = PEOPLE,
+        worker: Store | None = None,
+    ) -> None:
+        self.store, self.worker = store, worker or store
+        self.keys = FakeKeys()
+        self.signer: Signer = signer or self.keys
+        self.registry = FakeRegistry()
+        self.rulebook = Rulebook.from_document(rulebook)
+        self.pipeline = pipeline or pipeline_document()
+        configuring.register(store, rulebook, [self.pipeline])
+        for name, role in folks.items():
+            people.keep_person(store, Person(name, name.title(), frozenset({role})))
+
+    def actor(self, name: str, channel: Channel = Channel.PAGE) -> Actor:
+        """Return a person as an actor, with the roles held now."""
+        with self.store.begin() as unit:
+            found = {person.id: person for person in unit.people()}
+        person = found.get(name, Person(name, name, frozenset()))
+        return Actor(person.id, person.name, person.roles, channel)
+
+    def measure(
+        self,
+        run: str,
+        auc: float = 0.8,
+        requester: str = "ana",
+        committers: tuple[str, ...] = (),
+    ) -> str:
+        """Register a candidate with evidence and judge its gates; return the origin."""
+        origin = f"{self.pipeline['metadata']['name']}/{run}"
+        model = self.pipeline["metadata"]["name"]
+        version = self.registry.add(model, f"{run} {auc}".encode())
+        digest = self.registry.artifact_digest(model, version)
+        with self.worker.begin() as unit:
+            unit.put_candidate(
+                Candidate(
+                    origin=origin,
+                    model=model,
+                    version=version,
+                    run_id=f"mlflow-{run}",
+                    location=self.registry.location(model, version),
+                    artifact_digest=digest,
+                    data_digest=digest_bytes(b"data"),
+                    code_commit="0123456789abcdef",
+                    pipeline_digest=digest_json(self.pipeline),
+                    requester=requester,
+                    committers=committers,
+                    environment=self.pipeline["spec"]["environment"],
+                    raised_to=None,
+                    started_at=stamp(unit.now()),
+                )
+            )
+            facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": None}
+            unit.put_evidence(origin, Evidence("evaluation", digest, facts))
+            unit.commit()
+        for gate in self.pipeline["spec"]["gates"]:
+            evidence.judge(self.worker, origin, build(gate))
+        return origin
+
+    def request(self, origin: str, when_open: str = "keep") -> requesting.Opened:
+        """Ask for the release of a measured run."""
+        actor = Actor.system("run", Channel.DAG)
+        return requesting.request_release(
+            self.worker, self.rulebook.digest, origin, when_open, actor
+        )
+
+    def open(self, run: str = "run-1", **measured: Any) -> str:
+        """Measure a candidate and open its release; return the release id."""
+        opened = self.request(self.measure(run, **measured))
+        if opened.release is None:
+            raise NotFound(opened.message)
+        return opened.release.id
+
+    def ballot(self, release_id: str, decision: Decision, **overrides: Any) -> Ballot:
+        """Return an answer to what is open now."""
+        return self.ballot_of(reading.outcome(self.store, release_id), decision, **overrides)
+
+    @staticmethod
+    def ballot_of(release: Release, decision: Decision, **overrides: Any) -> Ballot:
+        """Return an answer to a release as somebody has seen it."""
+        seen = Ballot(
+            decision=decision,
+            reason="looked at the numbers",
+            level=release.level,
+            round=release.round,
+            subject_digest=release.subject.digest,
+        )
+        return replace(seen, **overrides)
+
+    def approve(self, release_id: str, name: str, key: str = "", **overrides: Any) -> Release:
+        """Approve as *name* at the open level."""
+        return self.vote(release_id, name, Decision.APPROVE, key, **overrides)
+
+    def vote(
+        self, release_id: str, name: str, decision: Decision, key: str = "", **overrides: Any
+    ) -> Release:
+        """Answer as *name* at the open level."""
+        ballot = self.ballot(release_id, decision, **overrides)
+        return deciding.vote(self.store, self.signer, release_id, ballot, self.actor(name), key)
+
+    def promote(self, release_id: str, attempt: str = "run-1") -> promoting.Promotion:
+        """Promote as a task would."""
+        actor = Actor.system("promoter", Channel.DAG)
+        return promoting.promote(self.worker, self.keys, self.registry, release_id, attempt, actor)
+
+    def approve_all(self, release_id: str) -> Release:
+        """Approve at every level until the release is approved."""
+        for name in ("lena", "carla", "mara", "milo"):
+            release = reading.outcome(self.store, release_id)
+            if release.state.value != "AWAITING_APPROVAL":
+                break
+            self.approve(release_id, name)
+        return reading.outcome(self.store, release_id)

@@ -1,0 +1,295 @@
+"""How long the combined verifier needs for a log of a million events, and a proof for one of them.
+
+The log: 2,000 promoted releases with their votes and grants (replayed and compared with the
+tables), everything else reads and refusals, a checkpoint every 20,000 events. Peer: reading the
+same rows through the same driver and doing nothing with them, so the ratio is what checking costs.
+Each verification runs in a process of its own; its peak memory counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create
+from airlock.adapters.embedded.postgres import ephemeral_postgres
+from airlock.adapters.sql_migrations import upgrade
+from airlock.adapters.sql_store import SqlStore
+from airlock.domain.audit import Event, Head, append, link
+from airlock.domain.checkpoint import Checkpoint, seal
+from airlock.domain.clock import moment
+from airlock.domain.digest import digest_json
+from airlock.domain.grant import seal as seal_grant
+from airlock.domain.grant import unseal
+from airlock.domain.merkle import Frontier, leaf_hash
+from airlock.services import auditing
+from airlock.testing import World
+from tests.support import ROOT, short_folder
+
+EVENTS, RELEASES, EVERY = 1_000_000, 2_000, 20_000
+GOALS_S = {"PostgreSQL": 10.0, "SQLite": 5.0}
+GOAL_MB, GOAL_PROOF_MS, PROOFS = 200, 50.0, 100
+
+_CHILD = """
+import json, sys, time
+from pathlib import Path
+from airlock.adapters.checkpoint_folder import CheckpointFolder
+from airlock.adapters.ed25519_keys import FileKeyring
+from airlock.adapters.sql_store import SqlStore
+from airlock.services import verifying
+store = SqlStore(sys.argv[1], pooled=False)
+begun = time.perf_counter()
+with store.begin() as unit:
+    for _ in unit.leaves():
+        pass
+read = time.perf_counter()
+report = verifying.verify(store, FileKeyring(Path(sys.argv[2])))
+done = time.perf_counter()
+status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's as well
+peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
+print(json.dumps({"read": read - begun, "verify": done - read, "mb": peak,
+                  "events": report.events, "releases": report.releases,
+                  "grants": report.grants, "damages": report.damages[:3]}))
+"""
+
+
+def run() -> list[dict[str, Any]]:
+    """Return the rows of both databases."""
+    folder = short_folder("log")
+    try:
+        create(folder / "signing.pem", folder / "keys")
+        with ephemeral_postgres(folder / "pg") as server:
+            upgrade(url := f"sqlite:///{folder / 'log.db'}")
+            build(folder, url)
+            upgrade(server.url("airlock_owner"))
+            copy(folder / "log.db", server.dsn("postgres", "airlock"))
+            urls = {"SQLite": url, "PostgreSQL": server.url("airlock_decider")}
+            return [row for kind, one in urls.items() for row in measure(kind, one, folder)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def build(folder: Path, url: str) -> None:
+    """Fill a SQLite log; one real release is the pattern of all."""
+    signer, keyring = FileSigner(folder / "signing.pem"), FileKeyring(folder / "keys")
+    world = World(SqlStore(url), signer=signer)
+    world.keys = keyring  # type: ignore[assignment]
+    pattern = world.open("run-0")
+    world.approve_all(pattern)
+    world.promote(pattern)
+    world.store.close()
+    database = sqlite3.connect(folder / "log.db")
+    database.execute("PRAGMA synchronous=OFF")
+    for (name,) in database.execute(
+        "SELECT name FROM sqlite_master WHERE type='trigger'"
+    ).fetchall():
+        database.execute(f"DROP TRIGGER {name}")
+    _clone(database, pattern, signer, keyring)
+    _talk(database)
+    _tree(database, signer)
+    database.commit()
+    database.execute("PRAGMA journal_mode=DELETE")
+    database.close()
+
+
+def _clone(
+    database: sqlite3.Connection, pattern: str, signer: FileSigner, keyring: FileKeyring
+) -> None:
+    query = "SELECT what, body FROM audit_event WHERE stream = ? ORDER BY seq"
+    told = database.execute(query, (pattern,)).fetchall()
+    grant_id, envelope = database.execute("SELECT id, envelope FROM release_grant").fetchone()
+    grant = unseal(envelope, keyring.verify)
+    for number in range(1, RELEASES):
+        name, grant_name = f"rel-{number:010x}", f"grant-{number:016x}"
+        sealed = seal_grant(replace(grant, id=grant_name, release=name), signer.key_id, signer.sign)
+        changes = (
+            (pattern.encode(), name.encode()),
+            (b"credit/run-0", f"credit/run-{number}".encode()),
+            (grant_id.encode(), grant_name.encode()),
+            (digest_json(envelope).encode(), digest_json(sealed).encode()),
+        )
+        head = Head()
+        for what, body in told:
+            for old, new in changes:
+                body = body.replace(old, new)
+            digest = link(head.hash, head.seq + 1, body)
+            _insert(database, (name, head.seq + 1, what, body, head.hash, digest))
+            head = Head(head.seq + 1, digest)
+        _copy_rows(database, pattern, name, number, head, grant_name, sealed)
+
+
+def _copy_rows(
+    database: sqlite3.Connection, pattern: str, name: str, number: int, head: Head, *grant: str
+) -> None:
+    for table, key in (("release", "id"), ("vote", "release")):
+        rows = database.execute(f"SELECT * FROM {table} WHERE {key} = ?", (pattern,))
+        columns = [one[0] for one in rows.description]
+        for row in rows.fetchall():
+            values = dict(zip(columns, row, strict=True)) | {key: name}
+            if table == "release":
+                values |= {"origin": f"credit/run-{number}", "seq": head.seq, "head": head.hash}
+            marks = ",".join("?" * len(columns))
+            database.execute(f"INSERT INTO {table} VALUES ({marks})", list(values.values()))
+    statement = "INSERT INTO release_grant (id, release, envelope) VALUES (?, ?, ?)"
+    database.execute(statement, (grant[0], name, grant[1]))
+
+
+def _talk(database: sqlite3.Connection) -> None:
+    """Fill up with reads and refusals in the stream `access`."""
+    count = database.execute("SELECT count(*) FROM audit_event").fetchone()[0]
+    row = database.execute("SELECT seq, head FROM audit_stream WHERE stream = 'access'").fetchone()
+    at = json.loads(database.execute("SELECT body FROM audit_event ORDER BY id DESC").fetchone()[0])
+    head = Head(row[0], row[1])
+    for number in range(count, EVENTS):
+        event = Event(
+            what="LogRead" if number % 3 else "AccessRefused",
+            who=f"person-{number % 200}",
+            roles=("security_auditor", "viewer"),
+            channel="page",
+            resource=f"log/rel-{number % RELEASES:010x}",
+            old=None,
+            new=None,
+            why="looked at what was decided before answering" if number % 2 else "",
+            policy="sha256:" + "0" * 64,
+            data={"entries": number % 40, "permission": "audit:read"},
+        )
+        entry = append(head, "access", event, at["at"])
+        _insert(database, ("access", entry.seq, event.what, entry.body, entry.prev, entry.hash))
+        head = Head(entry.seq, entry.hash)
+    values = (head.seq, head.hash)
+    database.execute("UPDATE audit_stream SET seq = ?, head = ? WHERE stream = 'access'", values)
+
+
+def _insert(database: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+    statement = "INSERT INTO audit_event (stream, seq, what, body, prev, hash) VALUES (?,?,?,?,?,?)"
+    database.execute(statement, row)
+
+
+def _tree(database: sqlite3.Connection, signer: FileSigner) -> None:
+    frontier, origin = Frontier(), "airlock/bench"
+    last = database.execute("SELECT body FROM audit_event ORDER BY id DESC LIMIT 1").fetchone()[0]
+    at = int(moment(json.loads(last)["at"]).timestamp()) + 1
+
+    def leaves() -> Iterator[tuple[int, int, bytes]]:
+        for event, digest in database.execute("SELECT id, hash FROM audit_event ORDER BY id"):
+            leaf = leaf_hash(digest)
+            nodes.extend(frontier.add(leaf))
+            if not frontier.size % EVERY or frontier.size == EVENTS:
+                checkpoint = Checkpoint(origin, frontier.size, frontier.root())
+                notes[frontier.size] = seal(checkpoint, signer.public, signer.sign, at)
+            yield frontier.size - 1, event, leaf
+
+    nodes: list[tuple[int, int, bytes]] = []
+    notes: dict[int, str] = {}
+    database.executemany("INSERT INTO audit_leaf (idx, event, hash) VALUES (?,?,?)", list(leaves()))
+    database.executemany("INSERT INTO audit_node (level, idx, hash) VALUES (?,?,?)", nodes)
+    database.executemany(
+        "INSERT INTO audit_checkpoint (size, note, at) VALUES (?,?,'')", notes.items()
+    )
+    database.execute("INSERT INTO audit_tree VALUES (1, ?, ?, 0, ?)", (origin, EVENTS, EVENTS))
+
+
+_COPIED = (
+    ("audit_event", "id, stream, seq, what, body, prev, hash"),
+    ("audit_stream", "stream, seq, head"),
+    ("audit_leaf", "idx, event, hash"),
+    ("audit_node", "level, idx, hash"),
+    ("audit_checkpoint", "size, note, at"),
+    ("audit_tree", "id, origin, size, last_xid, last_event"),
+    ("release", ""),
+    ("vote", ""),
+    ("release_grant", "id, release, envelope"),
+)
+
+
+def copy(file: Path, dsn: str) -> None:
+    """Bring the log from SQLite to PostgreSQL."""
+    source = sqlite3.connect(file)
+    with psycopg.connect(dsn) as target:
+        for table, columns in _COPIED:
+            rows = source.execute(f"SELECT {columns or '*'} FROM {table}")
+            names = ", ".join(one[0] for one in rows.description)
+            with target.cursor().copy(f"COPY {table} ({names}) FROM STDIN") as sink:
+                for row in rows:
+                    sink.write_row(row)
+        target.commit()
+        target.autocommit = True
+        target.execute("VACUUM ANALYZE")
+
+
+def measure(kind: str, url: str, folder: Path) -> list[dict[str, Any]]:
+    """Verify in a fresh process, then prove single entries."""
+    command = [sys.executable, "-c", _CHILD, url, str(folder / "keys")]
+    environment = {"PYTHONPATH": str(ROOT / "include"), "PATH": os.environ["PATH"]}
+    found = []
+    for _ in range(3):
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        found.append(json.loads(done.stdout))
+        if found[-1]["damages"] or found[-1]["events"] != EVENTS:
+            raise RuntimeError(f"the log does not verify: {found[-1]}")
+    seconds, read = (statistics.median(one[key] for one in found) for key in ("verify", "read"))
+    peak = max(one["mb"] for one in found)
+    slowest = prove(url)
+    what = f"verify {EVENTS:,} events with {RELEASES:,} releases, {kind}"
+    goal = GOALS_S[kind]
+    return [
+        _row(f"{what} (peer: read them)", "s", seconds, read, f"<= {goal:g} s", seconds <= goal, 3),
+        _row(f"{what}, peak memory", "MB", peak, None, f"< {GOAL_MB} MB", peak < GOAL_MB, 3),
+        _row(
+            f"proof for one in {EVENTS:,}, slowest of {PROOFS}, {kind}",
+            "ms",
+            slowest,
+            None,
+            f"<= {GOAL_PROOF_MS:g} ms",
+            slowest <= GOAL_PROOF_MS,
+            PROOFS,
+        ),
+    ]
+
+
+def prove(url: str) -> float:
+    """Return the milliseconds of the slowest of some random proofs."""
+    store, chosen = SqlStore(url), random.Random(7)
+    auditing.prove(store, "access", 1)  # connects
+    slowest = 0.0
+    for _ in range(PROOFS):
+        seq = chosen.randrange(1, 900_000)
+        begun = time.perf_counter()
+        auditing.prove(store, "access", seq)
+        slowest = max(slowest, time.perf_counter() - begun)
+    store.close()
+    return slowest * 1000
+
+
+def _row(
+    name: str, unit: str, ours: float, peer: float | None, goal: str, met: bool, n: int
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "unit": unit,
+        "ours": round(ours, 2),
+        "peer": round(peer, 2) if peer else "-",
+        "ratio": round(ours / peer, 2) if peer else "-",
+        "goal": goal,
+        "met": met,
+        "n": n,
+    }
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory():
+        print(json.dumps(run(), indent=1))

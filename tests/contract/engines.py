@@ -1,0 +1,271 @@
+"""Two engines the state machine drives: the domain alone in memory, and the services on SQLite.
+
+Both have the same people, the same rules and the same clock. The domain engine is what a store
+does without a database: it keeps a release, a log and a grant, and decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import Any
+
+from airlock.adapters.sql_store import SqlStore
+from airlock.domain import people as people_rules
+from airlock.domain import timers
+from airlock.domain.audit import Entry, Head, append
+from airlock.domain.clock import stamp
+from airlock.domain.delegation import Delegation, Powers
+from airlock.domain.duties import Work
+from airlock.domain.errors import Conflict
+from airlock.domain.gates import GateResult, Verdict
+from airlock.domain.grant import Grant, check
+from airlock.domain.opening import Draft, open_release
+from airlock.domain.people import Actor, Channel, Person
+from airlock.domain.policy import Plan, Rulebook, Tier
+from airlock.domain.promoting import check_promotable, finish, make_grant, start, withdraw
+from airlock.domain.release import Release, State, Story, Subject
+from airlock.domain.voting import Ballot, cast, may_answer
+from airlock.services import configuring, deciding, delegating, people, promoting, reading
+from airlock.testing import RULEBOOK, FakeClock, World, pipeline_document
+
+#: Everybody, with the roles held at first. ana asked, cole wrote the code, pia the policy.
+CROWD = {
+    "ana": {"developer", "algorithm_lead"},
+    "cole": {"algorithm_lead", "risk_committee"},
+    "pia": {"compliance_officer"},
+    "lena": {"algorithm_lead"},
+    "luis": {"algorithm_lead", "compliance_officer"},
+    "carla": {"compliance_officer"},
+    "mara": {"risk_committee", "algorithm_lead"},
+    "milo": {"risk_committee"},
+    "mina": {"risk_committee"},
+    "vera": {"viewer"},
+    "admin": {"admin"},
+    "boss": {"viewer"},
+}
+EXCLUDED = {"ana", "cole", "pia"}
+LEVELS: list[dict[str, Any]] = [
+    {
+        "name": "first",
+        "rules": [
+            {"role": "algorithm_lead"},
+            {"anyOf": [{"role": "compliance_officer"}, {"role": "risk_committee", "count": 2}]},
+        ],
+    },
+    {"name": "second", "rules": [{"role": "risk_committee"}]},
+]
+#: So long a level of this policy may wait.
+EXPIRES = timedelta(hours=216)
+
+
+def rulebook() -> dict[str, Any]:
+    document = copy.deepcopy(dict(RULEBOOK))
+    document["approval"]["spec"]["tiers"]["high"] = {"levels": LEVELS}
+    document["access"]["spec"]["gitAuthors"] = {"cole@x.org": "cole", "pia@x.org": "pia"}
+    document["access"]["spec"]["superiors"] = {"compliance_officer": "boss"}
+    return document
+
+
+class DomainEngine:
+    """The domain without a store."""
+
+    spent_by = ""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.rules = Rulebook.from_document(rulebook())
+        self.people = {name: Person(name, name, frozenset(r)) for name, r in CROWD.items()}
+        self.lent: list[Delegation] = []
+        self.entries: list[Entry] = []
+        self.grant: Grant | None = None
+        subject = Subject(
+            model="credit",
+            version="1",
+            artifact_digest="sha256:a",
+            data_digest="sha256:b",
+            code_commit="c",
+            pipeline_digest="sha256:d",
+            policy_digest=self.rules.digest,
+            environment="production",
+        )
+        draft = Draft(id="rel-1", origin="o", subject=subject, location="l", requester="ana")
+        gates = [GateResult(gate="g", key="g", verdict=Verdict.PASSED, message="good")]
+        self._release: Release | None = None
+        self._keep(
+            open_release(
+                draft, self.plan(), gates, ["g"], self.holders(), Actor.system("x"), self.now()
+            )
+        )
+
+    @property
+    def release(self) -> Release:
+        assert self._release is not None
+        return self._release
+
+    def now(self) -> str:
+        return stamp(self.clock())
+
+    def holders(self) -> Any:
+        return people_rules.holders(tuple(self.people.values()))
+
+    def plan(self) -> Plan:
+        plan = self.rules.plan("production", Tier.HIGH)
+        work = Work(requester="ana", committers=("cole@x.org",), policy_changer="pia@x.org")
+        lent = tuple(one for one in self.lent if one.holds(self.now()))
+        return replace(
+            plan,
+            excluded=self.rules.separation.excluded(work, self.holders()),
+            powers=Powers(lent, self.rules.superiors),
+        )
+
+    def _keep(self, story: Story) -> None:
+        for event in story.events:
+            head = Head(self.entries[-1].seq, self.entries[-1].hash) if self.entries else Head()
+            self.entries.append(append(head, "rel-1", event, story.at))
+        self._release = story.release
+
+    def actor(self, name: str) -> Actor:
+        person = self.people.get(name) or Person(name, name, frozenset())
+        return Actor(name, name, person.roles, Channel.PAGE)
+
+    def vote(self, name: str, ballot: Ballot) -> None:
+        plan = self.plan()
+        timers.check_in_time(self.release, plan.timing, self.now())
+        story = cast(self.release, plan, ballot, self.actor(name), self.holders(), self.now())
+        self._keep(story)
+        if self.release.state is State.APPROVED:
+            self.grant = make_grant(
+                self.release,
+                plan,
+                grant_id=f"g-{self.release.round}",
+                expected_current=None,
+                sequence=1,
+                now=self.clock(),
+                hours=336,
+            )
+
+    def may_answer(self) -> tuple[str, ...]:
+        return may_answer(self.release, self.plan(), self.holders())
+
+    def withdraw(self, name: str) -> None:
+        self._keep(withdraw(self.release, self.actor(name), "a reason", self.now()))
+
+    def void(self, digest: str) -> None:
+        subject = replace(self.release.subject, data_digest=digest)
+        if self.release.state not in (State.AWAITING_APPROVAL, State.APPROVED):
+            return
+        story = Story(self.release, Actor.system("x"), self.now(), "p")
+        same = {name: getattr(self.release, name) for name in ("origin", "location", "requester")}
+        story.tell("ReleaseVoided", {"subject": asdict(subject), **same})
+        story.tell("LevelOpened", {"level": 1, "name": "first"})
+        self._keep(story)
+
+    def promote(self, attempt: str) -> None:
+        check_promotable(self.release, self.plan(), self.holders())
+        assert self.grant is not None
+        check(self.grant, {"subject_digest": self.release.subject.digest}, self.clock())
+        check(self.grant, {"round": self.release.round}, self.clock())
+        if self.spent_by:
+            raise Conflict("spent")
+        self.spent_by = attempt
+        for story in (start, finish):
+            self._keep(story(self.release, self.grant, self.actor("x"), attempt, self.now()))
+
+    def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:
+        self.people[name] = Person(name, name, roles, active)
+
+    def lend(self, giver: str, taker: str, hours: int) -> None:
+        start_at = self.clock()
+        self.lent.append(
+            Delegation(
+                id=f"d{len(self.lent)}",
+                giver=giver,
+                taker=taker,
+                start=stamp(start_at),
+                end=stamp(start_at + timedelta(hours=hours)),
+                reason="away",
+                made_at=stamp(start_at),
+            )
+        )
+
+    def log(self) -> list[dict[str, Any]]:
+        return [entry.content for entry in self.entries]
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class SqlEngine:
+    """The services on a SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        self.clock = FakeClock()
+        self.store = SqlStore(url, pooled=False, clock=self.clock)
+        document = rulebook()
+        configuring.register(self.store, document, [], "pia@x.org")
+        folks = {name: "viewer" for name in CROWD}
+        pipeline = pipeline_document()
+        pipeline["metadata"]["owner"] = "ana"
+        self.world = World(self.store, rulebook=document, pipeline=pipeline, folks=folks)
+        for name, roles in CROWD.items():
+            self.set_person(name, frozenset(roles), True)
+        self.id = self.world.open(committers=("cole@x.org",))
+
+    @property
+    def release(self) -> Release:
+        with self.store.begin() as unit:
+            return unit.get(self.id)
+
+    @property
+    def grant(self) -> Any:
+        with self.store.begin() as unit:
+            return unit.grant_of(self.id)
+
+    def vote(self, name: str, ballot: Ballot) -> None:
+        deciding.vote(self.store, self.world.keys, self.id, ballot, self.world.actor(name))
+
+    def may_answer(self) -> tuple[str, ...]:
+        shown = reading.show(self.store, self.world.keys, self.id, None)
+        return tuple(shown["mayAnswer"])
+
+    def withdraw(self, name: str) -> None:
+        deciding.withdraw(self.store, self.id, self.world.actor(name), "a reason")
+
+    def void(self, digest: str) -> None:
+        deciding.void(self.store, self.id, Actor.system("x"), "changed", data_digest=digest)
+
+    def promote(self, attempt: str) -> None:
+        done = promoting.promote(
+            self.store,
+            self.world.keys,
+            self.world.registry,
+            self.id,
+            attempt,
+            Actor.system("promoter"),
+        )
+        if done.replayed:
+            raise Conflict("already done")
+
+    def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:
+        people.keep_person(self.store, Person(name, name.title(), roles, active))
+
+    def lend(self, giver: str, taker: str, hours: int) -> None:
+        now = self.clock()
+        delegating.delegate(
+            self.store,
+            self.world.rulebook,
+            self.world.actor(giver),
+            taker,
+            now,
+            now + timedelta(hours=hours),
+            "away for a while",
+        )
+
+    def log(self) -> list[dict[str, Any]]:
+        with self.store.begin() as unit:
+            return [entry.content for entry in unit.entries(self.id)]
+
+    def close(self) -> None:
+        self.store.close()

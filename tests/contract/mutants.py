@@ -1,0 +1,271 @@
+"""Protocol mutants: a sentence -> the rule it breaks. The state machine has to kill every one.
+
+A mutant replaces one rule of the domain by a plausible wrong one, wherever that rule is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airlock.domain import (
+    delegation,
+    duties,
+    matching,
+    people,
+    promoting,
+    release,
+    rules,
+    timers,
+    voting,
+)
+from airlock.domain.release import State
+from tests.contract import engines
+
+Patch = pytest.MonkeyPatch
+NOTHING: Callable[..., None] = lambda *_, **__: None  # noqa: E731 - it is a rule, not a helper
+
+
+def no_separation(patch: Patch) -> None:
+    patch.setattr(voting, "why_excluded", lambda *_: "")
+    patch.setattr(
+        delegation.Mandate, "counts", lambda self, able, _: all(p in able for p in self.people)
+    )
+
+
+def separation_of(*kept: str) -> Callable[[Patch], None]:
+    def mutate(patch: Patch) -> None:
+        def some(self: duties.Separation, work: duties.Work) -> Any:
+            return [(p, w) for p, w in original(self, work) if w in kept]
+
+        original = duties.Separation._by_work
+        patch.setattr(duties.Separation, "_by_work", some)
+
+    return mutate
+
+
+def only_by_own_name(patch: Patch) -> None:
+    def counts(self: delegation.Mandate, able: Any, excluded: Collection[str]) -> bool:
+        return all(p in able for p in self.people) and self.person not in excluded
+
+    patch.setattr(delegation.Mandate, "counts", counts)
+
+
+def two_votes(patch: Patch) -> None:
+    patch.setattr(release.Release, "voters", property(lambda _: frozenset()))
+
+
+def any_level(patch: Patch) -> None:
+    original = voting._check_person
+
+    def lax(one: Any, plan: Any, ballot: Any, actor: Any) -> None:
+        original(one, plan, replace(ballot, level=one.level), actor)
+
+    patch.setattr(voting, "_check_person", lax)
+
+
+def stale(field: str) -> Callable[[Patch], None]:
+    def mutate(patch: Patch) -> None:
+        original = voting._check_seen
+
+        def lax(one: Any, ballot: Any) -> None:
+            now = {"round": one.round, "subject_digest": one.subject.digest}
+            original(one, replace(ballot, **{field: now[field]}))
+
+        patch.setattr(voting, "_check_seen", lax)
+
+    return mutate
+
+
+def swallowed(what: str) -> Callable[[Patch], None]:
+    """The event is never told."""
+
+    def mutate(patch: Patch) -> None:
+        original = release.Story.tell
+
+        def tell(self: Any, told: str, *args: Any, **named: Any) -> None:
+            if told != what:
+                original(self, told, *args, **named)
+
+        patch.setattr(release.Story, "tell", tell)
+
+    return mutate
+
+
+def unlogged(patch: Patch) -> None:
+    """The state moves, its event is lost."""
+    original = release.Story.tell
+
+    def tell(self: Any, told: str, *args: Any, **named: Any) -> None:
+        original(self, told, *args, **named)
+        if told == "LevelOpened" and self.release.level > 1:
+            self.events.pop()
+
+    patch.setattr(release.Story, "tell", tell)
+
+
+def one_seat_too_few(patch: Patch) -> None:
+    original = matching._free
+
+    def lax(*given: Any) -> Any:
+        found = original(*given)
+        return [] if len(found) == 1 else found
+
+    patch.setattr(matching, "_free", lax)
+
+
+def any_role(patch: Patch) -> None:
+    patch.setattr(rules.Quorum, "fits", lambda *_: True)
+
+
+def greedy(patch: Patch) -> None:
+    """Each vote takes the first seat that fits and never moves (GitLab issue 425759)."""
+
+    def free(choice: Any, voters: Collection[str], able: Any, _pool: Any = ()) -> list[Any]:
+        seats = [(i, s) for i, way in enumerate(choice) for s in way for _ in range(s.count)]
+        for person in sorted(voters):
+            roles = able.get(person, frozenset())
+            fit = next((seat for seat in seats if seat[1].fits(person, roles)), None)
+            if fit:
+                seats.remove(fit)
+        return seats
+
+    patch.setattr(matching, "_free", free)
+
+
+def first_way_only(patch: Patch) -> None:
+    patch.setattr(rules.AnyOf, "ways", lambda self: self.parts[0].ways())
+
+
+def all_ways_at_once(patch: Patch) -> None:
+    patch.setattr(rules.AnyOf, "ways", lambda self: rules.AllOf(self.parts).ways())
+
+
+def stranding(patch: Patch) -> None:
+    patch.setattr(voting, "strands", lambda *_: False)
+
+
+def stale_rights(patch: Patch) -> None:
+    patch.setattr(promoting, "check_votes", NOTHING)
+
+
+def inactive_count(patch: Patch) -> None:
+    patch.setattr(people, "holders", lambda crowd: {one.id: one.roles for one in crowd})
+
+
+def void_keeps(*kept: str) -> Callable[[Patch], None]:
+    def mutate(patch: Patch) -> None:
+        original = release._APPLY["ReleaseVoided"]
+
+        def lax(one: Any, content: Any) -> Any:
+            return replace(original(one, content), **{name: getattr(one, name) for name in kept})
+
+        patch.setitem(release._APPLY, "ReleaseVoided", lax)  # type: ignore[arg-type]
+
+    return mutate
+
+
+def spent_twice(patch: Patch) -> None:
+    patch.setattr(engines.DomainEngine, "spent_by", property(lambda _: "", NOTHING))
+    patch.setattr(engines, "check_promotable", NOTHING)
+    moves = {**release.MOVES, State.PROMOTED: frozenset({State.PROMOTED})}
+    patch.setattr(release, "MOVES", moves)
+
+
+def grant_for_ever(patch: Patch) -> None:
+    original = engines.make_grant
+
+    def make(*args: Any, **named: Any) -> Any:
+        return original(*args, **{**named, "hours": 10**5})
+
+    patch.setattr(engines, "make_grant", make)
+
+
+def skips_a_level(patch: Patch) -> None:
+    def advance(story: Any, plan: Any, able: Any) -> None:
+        if not voting.lacking(story.release, plan, able):
+            story.tell("ReleaseApproved", {})
+
+    patch.setattr(voting, "_advance", advance)
+
+
+def late(patch: Patch) -> None:
+    patch.setattr(timers, "check_in_time", NOTHING)
+
+
+def late_by_one(patch: Patch) -> None:
+    def after_only(one: Any, timing: Any, at: str) -> None:
+        over = timers.deadline(one, timing)
+        if over is not None and at[:16] > over[:16]:
+            raise timers.Late("late")
+
+    patch.setattr(timers, "check_in_time", after_only)
+
+
+def lent_for_ever(patch: Patch) -> None:
+    patch.setattr(delegation.Delegation, "holds", lambda *_: True)
+
+
+def giver_votes_too(patch: Patch) -> None:
+    patch.setattr(delegation.Mandate, "people", property(lambda self: frozenset({self.person})))
+
+
+def chains(patch: Patch) -> None:
+    original = delegation.eligible
+
+    def longer(wanted: Sequence[Any], able: Any, powers: Any, *args: Any, **named: Any) -> Any:
+        lent = powers.delegations
+        more = [replace(b, giver=a.giver) for a in lent for b in lent if a.taker == b.giver]
+        wider = replace(powers, delegations=(*lent, *(m for m in more if m.giver != m.taker)))
+        return original(wanted, able, wider, *args, **named)
+
+    patch.setattr(voting, "eligible", longer)
+
+
+def early_stand_in(patch: Patch) -> None:
+    original = delegation.eligible
+    patch.setattr(voting, "eligible", lambda *args, **_: original(*args, escalated=True))
+
+
+def anybody_withdraws(patch: Patch) -> None:
+    def withdraw(one: Any, actor: Any, reason: str, at: str) -> Any:
+        return promoting.withdraw(one, replace(actor, id=one.requester), reason, at)
+
+    patch.setattr(engines, "withdraw", withdraw)
+
+
+MUTANTS: dict[str, Callable[[Patch], None]] = {
+    "nobody is excluded": no_separation,
+    "committers may vote": separation_of(duties.REQUESTED, duties.CHANGED_POLICY),
+    "the policy's changer may vote": separation_of(duties.REQUESTED, duties.COMMITTED),
+    "an excluded person votes through a delegate": only_by_own_name,
+    "one person votes twice": two_votes,
+    "a vote for a later level counts now": any_level,
+    "an answer to an earlier round counts": stale("round"),
+    "an answer to another digest counts": stale("subject_digest"),
+    "a no is not final": swallowed("ReleaseRejected"),
+    "the last seat may stay empty": one_seat_too_few,
+    "any role fits any seat": any_role,
+    "votes are matched greedily": greedy,
+    "only the first way of anyOf counts": first_way_only,
+    "anyOf needs all": all_ways_at_once,
+    "somebody needed later is used up": stranding,
+    "rights are not checked at promotion": stale_rights,
+    "the deactivated still count": inactive_count,
+    "voiding keeps the round": void_keeps("round"),
+    "voiding keeps the subject": void_keeps("subject"),
+    "a grant is spent twice": spent_twice,
+    "a grant never expires": grant_for_ever,
+    "the last levels are skipped": skips_a_level,
+    "a late answer counts": late,
+    "an answer right after the deadline counts": late_by_one,
+    "a delegation never ends": lent_for_ever,
+    "giver and delegate both vote": giver_votes_too,
+    "what was lent is lent on": chains,
+    "a superior stands in before escalation": early_stand_in,
+    "anybody withdraws": anybody_withdraws,
+    "a state has no event": unlogged,
+}

@@ -1,0 +1,175 @@
+"""Breaking the glass: two people, four hours, reviewed by somebody else; no other way round."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airlock.domain.emergency import Unreviewed
+from airlock.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused
+from airlock.domain.people import Person
+from airlock.domain.release import Decision, Release, State
+from airlock.services import auditing, emergency, people, reading
+from airlock.testing import RULEBOOK, FakeClock, World
+
+
+def book() -> dict[str, Any]:
+    document = copy.deepcopy(dict(RULEBOOK))
+    roles = ["algorithm_lead", "compliance_officer", "developer"]
+    glass = {"roles": roles, "people": 2, "hours": 4, "reviewers": ["security_auditor"]}
+    document["approval"]["spec"]["breakGlass"] = glass
+    return document
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World], clock: FakeClock) -> World:
+    return make_world(clock, rulebook=book())
+
+
+def smash(world: World, release_id: str, name: str, incident: str = "INC-7") -> Release:
+    return emergency.break_glass(
+        world.store, world.signer, release_id, world.actor(name), "it burns", incident
+    )
+
+
+def broken(world: World, run: str = "run-1") -> str:
+    release_id = world.open(run)
+    smash(world, release_id, "lena")
+    assert smash(world, release_id, "carla").state is State.APPROVED
+    return release_id
+
+
+def test_two_people_release_and_everybody_skipped_is_told(world: World) -> None:
+    release_id = world.open()
+    assert smash(world, release_id, "lena").state is State.AWAITING_APPROVAL
+    release = smash(world, release_id, "carla")
+    assert release.state is State.APPROVED
+    assert release.emergency is not None
+    assert release.emergency.people == ("lena", "carla")
+    with world.store.begin() as unit:
+        (told,) = [m.payload for m in unit.claim(100) if "people" in m.payload]
+    assert told["people"] == ["luis", "mara", "milo", "mina"]
+    assert world.promote(release_id).after == "1"
+    what = [event["what"] for event in auditing.events(world.store, release_id)]
+    assert "GlassBroken" in what
+    assert "GlassConfirmed" in what
+    assert auditing.verify(world.store, world.keys).ok
+
+
+def test_one_person_alone_releases_nothing(world: World) -> None:
+    release_id = world.open()
+    smash(world, release_id, "lena")
+    with pytest.raises(Conflict, match="2 different people are needed"):
+        smash(world, release_id, "lena")
+    with pytest.raises(Refused, match="AWAITING_APPROVAL"):
+        world.promote(release_id)
+
+
+def test_an_emergency_of_one_never_stands_in_for_votes(world: World) -> None:
+    release_id = world.open()
+    smash(world, release_id, "luis")
+    world.approve_all(release_id)
+    assert reading.outcome(world.store, release_id).emergency is None
+    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    with pytest.raises(Refused, match="no longer has the votes of level 2"):
+        world.promote(release_id)
+
+
+@pytest.mark.parametrize(
+    ("name", "incident", "error", "text"),
+    [
+        ("mara", "INC-7", Forbidden, "needs algorithm_lead or compliance_officer"),
+        ("admin", "INC-7", Forbidden, "admin holds admin"),
+        ("ana", "INC-7", Forbidden, "nobody judges own work"),
+        ("lena", " ", Invalid, "an incident id"),
+    ],
+)
+def test_not_everybody_breaks_the_glass(
+    world: World, name: str, incident: str, error: type, text: str
+) -> None:
+    release_id = world.open()
+    with pytest.raises(error, match=text):
+        smash(world, release_id, name, incident)
+    assert auditing.events(world.store, release_id)[-1]["what"] == "BreakGlassRefused"
+
+
+def test_without_a_policy_for_it_there_is_no_glass(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    with pytest.raises(Forbidden, match="no breakGlass"):
+        smash(world, world.open(), "lena")
+
+
+def test_a_rejected_release_stays_rejected(world: World) -> None:
+    release_id = world.open()
+    world.vote(release_id, "lena", Decision.REJECT)
+    with pytest.raises(Conflict, match="REJECTED"):
+        smash(world, release_id, "luis")
+
+
+def test_gates_stay_shut_in_an_emergency(world: World) -> None:
+    opened = world.request(world.measure("weak", auc=0.6))
+    assert opened.release is not None
+    with pytest.raises(Refused, match="judged again from its evidence"):
+        smash(world, opened.release.id, "lena")
+
+
+def test_the_second_person_has_to_follow_within_four_hours(world: World, clock: FakeClock) -> None:
+    release_id = world.open()
+    smash(world, release_id, "lena")
+    clock.pass_(hours=4)
+    assert smash(world, release_id, "carla").state is State.AWAITING_APPROVAL  # begins anew
+    assert smash(world, release_id, "luis").state is State.APPROVED
+
+
+def test_another_incident_does_not_join(world: World) -> None:
+    release_id = world.open()
+    smash(world, release_id, "lena")
+    assert smash(world, release_id, "carla", "INC-8").state is State.AWAITING_APPROVAL
+
+
+def test_after_four_hours_it_promotes_nothing(world: World, clock: FakeClock) -> None:
+    release_id = broken(world)
+    clock.pass_(hours=4)
+    with pytest.raises(Refused, match="allowed a promotion until"):
+        world.promote(release_id)
+
+
+def test_who_lost_the_role_no_longer_counts_at_promotion(world: World) -> None:
+    release_id = broken(world)
+    people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    with pytest.raises(Refused, match="may break the glass any more"):
+        world.promote(release_id)
+
+
+def test_no_second_one_until_somebody_uninvolved_has_reviewed(
+    world: World, clock: FakeClock
+) -> None:
+    first = broken(world)
+    world.promote(first)
+    second = world.open("run-2")
+    with pytest.raises(Unreviewed, match="nobody has reviewed"):
+        smash(world, second, "lena")
+    for name, text in (("lena", "was involved"), ("mara", "needs security_auditor")):
+        with pytest.raises(Forbidden, match=text):
+            emergency.review(world.store, first, world.actor(name), "looked at it")
+    clock.pass_(hours=25)
+    emergency.review(world.store, first, world.actor("sam"), "it was right to do so")
+    event = auditing.events(world.store, first)[-1]
+    assert (event["what"], event["data"]["late"]) == ("GlassReviewed", True)
+    with pytest.raises(Conflict, match="was reviewed by sam"):
+        emergency.review(world.store, first, world.actor("sam"), "once more")
+    smash(world, second, "lena")
+    assert smash(world, second, "carla").state is State.APPROVED
+
+
+def test_there_is_nothing_to_review_where_no_glass_was_broken(world: World) -> None:
+    with pytest.raises(NotFound, match="no glass was broken"):
+        emergency.review(world.store, world.open(), world.actor("sam"), "looked at it")

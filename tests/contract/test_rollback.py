@@ -1,0 +1,142 @@
+"""Rolling back: to a version whose approval still stands, and to no other."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airlock.domain.errors import Conflict, Forbidden, Refused
+from airlock.domain.people import Actor, Channel, Person
+from airlock.domain.release import State
+from airlock.services import auditing, people, promoting, reading, rolling_back
+from airlock.testing import PEOPLE, RULEBOOK, World
+
+
+def book() -> dict[str, Any]:
+    document = copy.deepcopy(dict(RULEBOOK))
+    access = document["access"]["spec"]
+    access["roles"]["operator"] = {"inherits": ["viewer"], "permissions": ["release:promote"]}
+    return document
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    return make_world(rulebook=book(), folks={**PEOPLE, "otto": "operator"})
+
+
+def promoted(world: World, run: str) -> str:
+    release_id = world.open(run)
+    world.approve_all(release_id)
+    world.promote(release_id, run)
+    return release_id
+
+
+def allow(world: World, release_id: str, name: str = "otto", target: str = "") -> Any:
+    actor = world.actor(name)
+    return rolling_back.allow(world.store, world.signer, release_id, actor, "it drifts", target)
+
+
+def go_back(world: World, release_id: str, attempt: str = "back") -> promoting.Promotion:
+    actor = Actor.system("promoter", Channel.DAG)
+    return promoting.rollback(world.worker, world.keys, world.registry, release_id, attempt, actor)
+
+
+def test_the_alias_goes_back_and_the_line_moves_on(world: World) -> None:
+    first, second = promoted(world, "one"), promoted(world, "two")
+    grant = allow(world, second)
+    assert (grant.version, grant.sequence, grant.release) == ("1", 3, first)
+    done = go_back(world, second)
+    assert (done.before, done.after, done.sequence) == ("2", "1", 3)
+    assert world.registry.alias("credit", "champion") == "1"
+    assert reading.outcome(world.store, second).state is State.ROLLED_BACK
+    assert reading.outcome(world.store, first).state is State.PROMOTED
+    with world.store.begin() as unit:
+        line = unit.line("credit", "production")
+    assert (line.version, line.release, line.epoch) == ("1", first, 3)
+    assert auditing.verify(world.store, world.keys).ok
+
+
+def test_the_promotion_task_does_it_too_and_only_once(world: World) -> None:
+    promoted(world, "one")
+    second = promoted(world, "two")
+    allow(world, second)
+    assert world.promote(second, "task").after == "1"
+    assert world.promote(second, "task").replayed
+    with pytest.raises(Conflict, match="rolled back already"):
+        world.promote(second, "another")
+
+
+def test_nothing_goes_back_unless_it_was_allowed(world: World) -> None:
+    promoted(world, "one")
+    second = promoted(world, "two")
+    with pytest.raises(Refused, match="nobody has allowed"):
+        go_back(world, second)
+
+
+@pytest.mark.parametrize("name", ["lena", "vera", "ana"])
+def test_only_an_operator_asks_for_it(world: World, name: str) -> None:
+    promoted(world, "one")
+    second = promoted(world, "two")
+    with pytest.raises(Forbidden, match="no role with release:promote"):
+        allow(world, second, name)
+    assert auditing.events(world.store, second)[-1]["what"] == "RollbackRefused"
+
+
+def test_an_approval_that_no_longer_stands_is_no_target(world: World) -> None:
+    promoted(world, "one")
+    people.keep_person(world.store, Person("clara", "Clara", frozenset({"compliance_officer"})))
+    second = world.open("two")
+    for name in ("lena", "clara", "mara", "milo"):
+        world.approve(second, name)
+    world.promote(second, "two")
+    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    with pytest.raises(Refused, match="no longer has the votes of level 2"):
+        allow(world, second)
+
+
+def test_rights_are_checked_again_when_it_is_done(world: World) -> None:
+    promoted(world, "one")
+    second = promoted(world, "two")
+    allow(world, second)
+    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    with pytest.raises(Refused, match="no longer has the votes of level 2"):
+        go_back(world, second)
+    assert world.registry.alias("credit", "champion") == "2"
+
+
+def test_changed_files_are_not_gone_back_to(world: World) -> None:
+    promoted(world, "one")
+    second = promoted(world, "two")
+    allow(world, second)
+    world.registry.files["credit", "1"]["model.skops"] = b"something else"
+    with pytest.raises(Refused, match="not what was approved"):
+        go_back(world, second)
+
+
+def test_what_does_not_serve_is_not_rolled_back(world: World) -> None:
+    first = promoted(world, "one")
+    promoted(world, "two")
+    with pytest.raises(Conflict, match="does not serve now"):
+        allow(world, first)
+
+
+def test_the_first_version_has_nothing_to_go_back_to(world: World) -> None:
+    first = promoted(world, "one")
+    with pytest.raises(Refused, match="no version of credit to go back to"):
+        allow(world, first)
+    with pytest.raises(Refused, match="is not an older one"):
+        allow(world, first, target=first)
+
+
+def test_a_version_that_was_left_is_not_gone_back_to(world: World) -> None:
+    promoted(world, "one")
+    second = promoted(world, "two")
+    allow(world, second)
+    go_back(world, second)
+    third = promoted(world, "three")
+    with pytest.raises(Refused, match="ROLLED_BACK: it never served, or was left"):
+        allow(world, third, target=second)
+    assert allow(world, third).version == "1"

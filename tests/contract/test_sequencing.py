@@ -1,0 +1,323 @@
+"""Every committed event joins the tree once, whatever the order of commits; copies get out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.domain.checkpoint import open_note, read_proof
+from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
+from airlock.domain.merkle import included, leaf_hash
+from airlock.domain.people import Channel
+from airlock.services import auditing, sequencing, verifying
+from airlock.services.sequencing import Copy, Sequencer
+from airlock.testing import World
+from tests.contract.conftest import Database
+from tests.contract.tree_kit import copies, keys, witness
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> tuple[FileSigner, FileKeyring]:
+    return keys(tmp_path)
+
+
+@pytest.fixture
+def told(make_world: Callable[..., World], signed: tuple[FileSigner, FileKeyring]) -> World:
+    """Return a world with one promoted release, signed with real keys."""
+    world = make_world(signer=signed[0])
+    world.keys = signed[1]  # type: ignore[assignment]
+    release_id = world.open("one")
+    world.approve_all(release_id)
+    world.promote(release_id)
+    return world
+
+
+def chatter(world: World, count: int, stream: str = "chatter") -> None:
+    for number in range(count):
+        with world.store.begin() as unit:
+            unit.log(stream, sequencing.system_event("Said", f"number/{number}", "for the test"))
+            unit.commit()
+
+
+def verify(world: World, signed: tuple[FileSigner, FileKeyring]) -> verifying.Report:
+    return verifying.verify(world.store, signed[1])
+
+
+def test_every_event_gets_one_leaf_and_the_tree_verifies(
+    told: World, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    tree = sequencing.sequence(told.store, signed[0])
+    assert tree is not None
+    report = verify(told, signed)
+    assert report.ok, report.damages
+    assert report.tree == report.events == tree.size
+    again = sequencing.sequence(told.store, signed[0])
+    assert again == tree
+
+
+def test_a_promotion_brings_a_checkpoint_at_once_and_talk_does_not(
+    told: World, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    sequencing.sequence(told.store, signed[0])
+    with told.store.begin() as unit:
+        assert len(unit.checkpoints()) == 1
+    chatter(told, 3)
+    tree = sequencing.sequence(told.store, signed[0])
+    with told.store.begin() as unit:
+        assert len(unit.checkpoints()) == 1
+    second = told.open("two")
+    told.approve_all(second)
+    told.promote(second)
+    grown = sequencing.sequence(told.store, signed[0])
+    assert tree is not None
+    assert grown is not None
+    with told.store.begin() as unit:
+        assert [one.size for one in unit.checkpoints()][-1] == grown.size > tree.size
+
+
+def test_a_checkpoint_follows_after_a_period_of_growth_only(
+    told: World, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    sequencing.checkpoint_now(told.store, signed[0])
+    sequencing.checkpoint_now(told.store, signed[0])  # nothing grew
+    chatter(told, 1)
+    sequencing.checkpoint_now(told.store, signed[0])
+    with told.store.begin() as unit:
+        notes = [one.note for one in unit.checkpoints()]
+    assert len(notes) == 2
+    sizes = [open_note(n, signed[1].keys(), signed[1].verify).checkpoint.size for n in notes]
+    assert sizes[1] == sizes[0] + 1
+
+
+def test_events_that_commit_out_of_the_order_of_their_ids_are_not_skipped(
+    postgres_database: Database, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    """The lower id commits after the higher one has joined the tree."""
+    store = postgres_database.store("airlock_decider")
+    slow, quick = store.begin(), store.begin()
+    event = sequencing.system_event("Said", "x", "")
+    slow.log("slow", event)
+    quick.log("quick", event)
+    quick.commit()
+    tree = sequencing.checkpoint_now(store, signed[0])
+    assert tree is not None
+    assert tree.size == 0  # the slower one might still come before it
+    slow.commit()
+    tree = sequencing.checkpoint_now(store, signed[0])
+    assert tree is not None
+    assert tree.size == 2
+    assert verifying.verify(store, signed[1]).ok
+
+
+def test_a_chain_may_join_the_tree_out_of_its_own_order(
+    postgres_database: Database, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    """A transaction that began to write earlier can be the later one of a stream."""
+    store = postgres_database.store("airlock_decider")
+    event = sequencing.system_event("Said", "x", "")
+    early, late = store.begin(), store.begin()
+    early.log("other", event)  # takes its transaction number first
+    late.log("shared", event)
+    late.commit()
+    early.log("shared", event)
+    early.commit()
+    sequencing.checkpoint_now(store, signed[0])
+    with store.begin() as unit:
+        first, second = unit.place_of("shared", 1), unit.place_of("shared", 2)
+    assert first is not None
+    assert second is not None
+    assert second < first
+    report = verifying.verify(store, signed[1])
+    assert report.ok, report.damages
+
+
+@pytest.mark.race
+def test_two_sequencers_and_eight_writers_lose_nothing(
+    make_world: Callable[..., World], signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    world, stop = make_world(signer=signed[0]), threading.Event()
+    failures: list[BaseException] = []
+
+    def grow() -> None:
+        try:
+            while not stop.wait(0.005):
+                sequencing.sequence(world.store, signed[0], 0)
+        except BaseException as error:
+            failures.append(error)
+
+    growing = [threading.Thread(target=grow) for _ in range(2)]
+    writing = [
+        threading.Thread(target=chatter, args=(world, 20, f"stream-{n % 3}")) for n in range(8)
+    ]
+    for thread in (*growing, *writing):
+        thread.start()
+    for thread in writing:
+        thread.join()
+    stop.set()
+    for thread in growing:
+        thread.join()
+    assert failures == []
+    sequencing.checkpoint_now(world.store, signed[0])
+    report = verify(world, signed)
+    assert report.ok, report.damages
+    assert report.tree == report.events
+    assert report.checkpoints > 1
+
+
+def test_a_proof_of_one_entry_is_checked_without_the_log(
+    told: World, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    release_id = next(e["stream"] for e in auditing.events(told.store) if "rel-" in e["stream"])
+    with pytest.raises(NotFound, match="not covered"):
+        auditing.prove(told.store, release_id, 4)
+    sequencing.checkpoint_now(told.store, signed[0])
+    index, path, note = read_proof(auditing.prove(told.store, release_id, 4))
+    opened = open_note(note, signed[1].keys(), signed[1].verify)
+    entry = auditing.events(told.store, release_id)[3]
+    leaf = leaf_hash(bytes.fromhex(entry["hash"]))
+    assert included(leaf, index, opened.checkpoint.size, path, opened.checkpoint.root)
+
+
+class Stubborn:
+    """A place that refuses, or does not answer."""
+
+    name = "stubborn"
+    witness = False
+
+    def __init__(self, error: AirlockError) -> None:
+        self.error, self.asked = error, 0
+
+    def put(self, copy: Copy) -> str:
+        self.asked += 1
+        raise self.error
+
+
+def test_a_place_that_is_down_stops_nothing_and_is_asked_again(
+    told: World, signed: tuple[FileSigner, FileKeyring], tmp_path: Path
+) -> None:
+    down, folder = Stubborn(Unreachable("down")), copies(tmp_path)
+    sequencer = Sequencer(told.store, signed[0], [down, folder])
+    tree = sequencer.round()
+    sequencer.round()
+    assert tree is not None
+    assert [one.size for one in folder.kept()] == [tree.size]
+    assert down.asked == 1  # the second round was within its pause
+
+
+def test_a_place_that_refuses_raises_the_alarm_once(
+    told: World, signed: tuple[FileSigner, FileKeyring], caplog: pytest.LogCaptureFixture
+) -> None:
+    sequencer = Sequencer(told.store, signed[0], [Stubborn(Refused("another past"))])
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            sequencer.round()
+            sequencer._pauses.clear()
+    assert [record.message for record in caplog.records].count(
+        "no copy of the checkpoint at stubborn: another past"
+    ) == 1
+    assert [e["what"] for e in auditing.events(told.store, "log")] == ["CheckpointRefused"]
+
+
+def test_an_event_that_waits_too_long_raises_the_alarm(
+    postgres_database: Database, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    def later() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=61)
+
+    holding, store = (
+        postgres_database.store("airlock_worker").begin(),
+        postgres_database.store("airlock_decider"),
+    )
+    holding.put_line(holding.line("m", "e", lock=True).__class__("m", "e", 1))  # writes and waits
+    with store.begin() as unit:
+        unit.log("x", sequencing.system_event("Said", "x", ""))
+        unit.commit()
+    postgres_database.store("airlock_decider")
+    watcher = Sequencer(postgres_database.store("airlock_decider", later), signed[0])  # type: ignore[arg-type]
+    watcher.round()
+    watcher.round()
+    holding.commit()
+    assert [e["what"] for e in auditing.events(store, "log")] == ["AuditLag"]
+
+
+def test_copies_carry_the_witness_and_verify(
+    told: World, signed: tuple[FileSigner, FileKeyring], tmp_path: Path
+) -> None:
+    folder = copies(tmp_path)
+    with witness(tmp_path, told, signed[0]) as client:
+        sequencer = Sequencer(told.store, signed[0], [folder, client])
+        for _ in range(3):
+            chatter(told, 5)
+            sequencing.checkpoint_now(told.store, signed[0])
+            sequencer.round()
+        trusted = {client.witness_name: client.cosigner}
+        kept = [*folder.kept(), *client.kept()]
+        report = verifying.verify(told.store, signed[1], kept, trusted)
+    assert report.ok, report.damages
+    newest = open_note(folder.kept()[-1].note, signed[1].keys(), signed[1].verify, trusted)
+    assert set(newest.witnesses) == {"airlock/witness"}
+    assert report.cosigned == report.tree
+
+
+def test_a_witness_that_is_behind_is_told_from_where(
+    told: World, signed: tuple[FileSigner, FileKeyring], tmp_path: Path
+) -> None:
+    with witness(tmp_path, told, signed[0]) as client:
+        sequencing.publish(told.store, client)
+        chatter(told, 7)
+        sequencing.checkpoint_now(told.store, signed[0])
+        with told.store.begin() as unit:
+            newest = unit.checkpoints()[-1]
+        chatter(told, 2)
+        sequencing.publish(told.store, client)
+        sequencing.publish(told.store, client)
+        assert [one.size for one in client.kept()] == [newest.size]
+
+
+def test_reading_the_log_is_an_event_and_writing_that_event_is_no_reading(told: World) -> None:
+    sam = told.actor("sam", Channel.API)
+    before = len(auditing.events(told.store, "access", 1000))
+    auditing.read(told.store, sam, "access")
+    auditing.read(told.store, sam)
+    after = auditing.events(told.store, "access", 1000)
+    assert len(after) == before + 2
+    assert [(e["what"], e["who"]["id"], e["resource"]) for e in after[-2:]] == [
+        ("LogRead", "sam", "log/access"),
+        ("LogRead", "sam", "log"),
+    ]
+
+
+def test_an_export_needs_a_reason_and_is_an_event_before_it_is_handed_out(
+    told: World, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    from airlock.domain.errors import Invalid
+
+    sam = told.actor("sam", Channel.API)
+    with pytest.raises(Invalid, match="needs a reason"):
+        auditing.export(told.store, signed[1], sam, " ")
+    auditing.export(told.store, signed[1], sam, "yearly audit")
+    last = auditing.events(told.store, "access")[-1]
+    assert (last["what"], last["why"]) == ("LogExported", "yearly audit")
+
+
+def test_the_database_lets_nobody_rewrite_the_tree(told: World, database: Database) -> None:
+    signer = told.signer
+    sequencing.checkpoint_now(told.store, signer)
+    for table in ("audit_leaf", "audit_checkpoint"):
+        for url in set(database.urls.values()):
+            for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {_COLUMN[table]} = 1"):
+                with (
+                    pytest.raises(Exception, match=r"only grows|permission denied"),
+                    create_engine(url).begin() as connection,
+                ):
+                    connection.execute(text(statement))
+
+
+_COLUMN = {"audit_leaf": "idx", "audit_checkpoint": "size"}

@@ -1,0 +1,53 @@
+"""The state machine over the domain and over the store, and the mutants it has to kill."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.contract.engines import DomainEngine, SqlEngine
+from tests.contract.machine import ReleaseMachine
+from tests.contract.mutants import MUTANTS
+
+QUIET = list(HealthCheck)
+
+
+def play(engine: Any, **options: Any) -> None:
+    class Machine(ReleaseMachine):
+        make_engine = staticmethod(engine)
+
+    settled = settings(deadline=None, database=None, suppress_health_check=QUIET, **options)
+    run_state_machine_as_test(Machine, settings=settled)
+
+
+def test_no_invariant_breaks_in_the_domain() -> None:
+    play(DomainEngine, max_examples=150, stateful_step_count=30)
+
+
+def test_no_invariant_breaks_on_the_store(tmp_path: Path, sqlite_template: Path) -> None:
+    copies = iter(range(10**6))
+
+    def engine() -> SqlEngine:
+        path = shutil.copy(sqlite_template, tmp_path / f"{next(copies)}.db")
+        return SqlEngine(f"sqlite:///{path}")
+
+    play(engine, max_examples=15, stateful_step_count=25)
+
+
+@pytest.mark.parametrize("sentence", MUTANTS)
+def test_the_machine_kills_the_mutant(sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTANTS[sentence](monkeypatch)
+    with pytest.raises(AssertionError):
+        play(
+            DomainEngine,
+            max_examples=400,
+            stateful_step_count=30,
+            derandomize=True,
+            report_multiple_bugs=False,
+            phases=[Phase.generate],
+        )

@@ -1,0 +1,173 @@
+"""Change voids: another subject has no votes, whatever was said about the one before."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airlock.domain.errors import Conflict, Refused
+from airlock.domain.people import Actor
+from airlock.domain.release import Decision, State
+from airlock.services import auditing, configuring, deciding, delivering, reading
+from airlock.testing import RULEBOOK, FakeAirflow, World, pipeline_document
+
+DECIDER = Actor.system("decider")
+OTHER = "sha256:" + "9" * 64
+
+
+def void(world: World, release_id: str, **changed: str) -> Any:
+    return deciding.void(world.store, release_id, DECIDER, "it is not the same", **changed)
+
+
+def told(world: World) -> list[dict[str, Any]]:
+    with world.store.begin() as unit:
+        return [dict(m.payload) for m in unit.claim(100) if m.kind == "notify"]
+
+
+def stricter() -> dict[str, Any]:
+    document = copy.deepcopy(dict(RULEBOOK))
+    levels = document["approval"]["spec"]["tiers"]["high"]["levels"]
+    levels.append({"name": "second-lead", "rules": [{"role": "algorithm_lead"}]})
+    return document
+
+
+def test_invariant_5_every_vote_is_void_and_level_1_opens_again(world: World) -> None:
+    release_id = world.open()
+    before = world.approve(release_id, "lena")
+    after = void(world, release_id, data_digest=OTHER)
+    assert (after.state, after.level, after.round) == (State.AWAITING_APPROVAL, 1, 2)
+    assert after.voters == frozenset()
+    event = auditing.events(world.store, release_id)[-2]
+    assert event["what"] == "ReleaseVoided"
+    assert event["data"]["oldDigest"] == before.subject.digest
+    assert event["data"]["newDigest"] == after.subject.digest
+    assert event["data"]["differs"] == {"data_digest": [before.subject.data_digest, OTHER]}
+    assert [note["people"] for note in told(world)] == [["lena"]]
+    assert world.approve(release_id, "lena").level == 2
+    assert auditing.verify(world.store, world.keys).ok
+
+
+def test_an_answer_to_the_round_before_is_refused(world: World) -> None:
+    release_id = world.open()
+    seen = world.ballot(release_id, Decision.APPROVE)
+    void(world, release_id, data_digest=OTHER)
+    with pytest.raises(Conflict, match="you answered round 1"):
+        deciding.vote(world.store, world.signer, release_id, seen, world.actor("lena"))
+
+
+def test_voiding_for_the_same_change_twice_is_once(world: World) -> None:
+    release_id = world.open()
+    assert void(world, release_id, data_digest=OTHER).round == 2
+    assert void(world, release_id, data_digest=OTHER).round == 2
+
+
+def test_a_grant_of_the_round_before_promotes_nothing(world: World) -> None:
+    release_id = world.open()
+    data = reading.outcome(world.store, release_id).subject.data_digest
+    world.approve_all(release_id)
+    void(world, release_id, data_digest=OTHER)
+    with pytest.raises(Refused, match="AWAITING_APPROVAL at level 1"):
+        world.promote(release_id)
+    void(world, release_id, data_digest=data)  # as it was: still nobody has approved it again
+    assert world.approve_all(release_id).state is State.APPROVED
+    with world.store.begin() as unit:
+        stored = unit.grant_of(release_id)
+    assert stored is not None
+    assert world.promote(release_id).grant_id == stored.grant_id
+
+
+def test_changed_bytes_found_at_promotion_void_the_approval(world: World) -> None:
+    release_id = world.open()
+    world.approve_all(release_id)
+    world.registry.files["credit", "1"]["model.skops"] = b"something else"
+    with pytest.raises(Refused, match="somebody changed them"):
+        world.promote(release_id)
+    delivering.Delivery(world.store, world.signer, FakeAirflow()).run()
+    after = reading.outcome(world.store, release_id)
+    assert (after.state, after.level, after.round) == (State.AWAITING_APPROVAL, 1, 2)
+    assert after.subject.artifact_digest == world.registry.artifact_digest("credit", "1")
+    with pytest.raises(Refused, match="judged again from its evidence"):
+        world.approve(release_id, "lena")
+
+
+def test_a_stricter_policy_voids_and_is_answered_anew(world: World) -> None:
+    release_id = world.open()
+    world.approve_all(release_id)
+    configuring.register(world.store, stricter(), [world.pipeline])
+    after = reading.outcome(world.store, release_id)
+    assert (after.state, after.round) == (State.AWAITING_APPROVAL, 2)
+    for name in ("lena", "carla", "mara", "milo"):
+        world.approve(release_id, name)
+    assert world.approve(release_id, "luis").state is State.APPROVED
+
+
+def test_a_weaker_policy_voids_and_needs_a_new_run(world: World) -> None:
+    weaker = copy.deepcopy(dict(RULEBOOK))
+    del weaker["approval"]["spec"]["tiers"]["high"]["levels"][1:]
+    release_id = world.open()
+    configuring.register(world.store, weaker, [world.pipeline])
+    assert reading.outcome(world.store, release_id).round == 2
+    with pytest.raises(Refused, match="asks for less than the one before"):
+        world.approve(release_id, "lena")
+
+
+def test_another_pipeline_voids_and_needs_a_new_run(world: World) -> None:
+    release_id = world.open()
+    changed = pipeline_document()
+    changed["spec"]["gates"][0]["threshold"] = 0.1
+    configuring.register(world.store, RULEBOOK, [changed])
+    assert reading.outcome(world.store, release_id).round == 2
+    with pytest.raises(Refused, match="gates are not chosen after the measuring"):
+        world.approve(release_id, "lena")
+
+
+def test_a_new_candidate_takes_the_release_over(world: World) -> None:
+    release_id = world.open("first")
+    world.approve(release_id, "lena")
+    origin = world.measure("second", requester="luis")
+    after = void(world, release_id, origin=origin)
+    assert (after.origin, after.subject.version, after.requester) == (origin, "2", "luis")
+    with pytest.raises(Refused, match="nobody judges own work"):
+        world.approve(release_id, "luis")
+    assert world.approve_all(release_id).state is State.APPROVED
+    assert world.promote(release_id).after == "2"
+    assert auditing.verify(world.store, world.keys).ok
+
+
+def test_a_candidate_that_has_its_own_release_takes_none_over(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    first = world.open("first")
+    world.vote(first, "lena", Decision.REJECT)
+    second = world.open("second")
+    with pytest.raises(Refused, match="no candidate of its own"):
+        void(world, second, origin="credit/first")
+
+
+def test_what_has_ended_stays_as_it_is(world: World) -> None:
+    release_id = world.open()
+    world.vote(release_id, "lena", Decision.REJECT)
+    assert void(world, release_id, data_digest=OTHER).state is State.REJECTED
+
+
+def test_a_promotion_under_way_is_not_overtaken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release_id = world.open()
+    world.approve_all(release_id)
+    refused: list[str] = []
+    real = world.registry.set_alias
+
+    def racing(model: str, alias: str, version: str) -> None:
+        with pytest.raises(Conflict, match="being promoted right now") as caught:
+            void(world, release_id, data_digest=OTHER)
+        refused.append(caught.value.message)
+        real(model, alias, version)
+
+    monkeypatch.setattr(world.registry, "set_alias", racing)
+    assert world.promote(release_id).after == "1"
+    assert len(refused) == 1
