@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from airlock.domain.clock import moment
 from airlock.domain.conditions import Conditions
@@ -45,10 +46,23 @@ def make_grant(
     """Return the grant an approved release earns."""
     if release.state is not State.APPROVED:
         raise NotApproved(f"release {release.id} is {release.state}, not APPROVED: no grant")
-    subject = release.subject
     expires = now + timedelta(hours=hours)
     if release.emergency is not None:
         expires = min(expires, moment(release.emergency.until))
+    return grant_for(
+        release,
+        plan,
+        grant_id=grant_id,
+        expected_current=expected_current,
+        sequence=sequence,
+        issued_at=now,
+        expires_at=expires,
+    )
+
+
+def grant_for(release: Release, plan: Plan, *, grant_id: str, **claims: Any) -> Grant:
+    """Return a grant bound to exactly what *release* is about; *claims* are the rest of it."""
+    subject = release.subject
     return Grant(
         id=grant_id,
         release=release.id,
@@ -60,11 +74,8 @@ def make_grant(
         location=release.location,
         subject_digest=subject.digest,
         policy_digest=subject.policy_digest,
-        expected_current=expected_current,
-        sequence=sequence,
-        issued_at=now,
-        expires_at=expires,
         round=release.round,
+        **claims,
     )
 
 

@@ -19,7 +19,7 @@ from airlock.domain.errors import Conflict, Refused
 from airlock.domain.grant import Grant
 from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
-from airlock.domain.promoting import approvals, check_votes
+from airlock.domain.promoting import approvals, check_votes, grant_for
 from airlock.domain.release import Release, State, Story
 from airlock.domain.rules import Holders
 
@@ -62,23 +62,14 @@ def make_rollback(
     leaving: Release, target: Release, plan: Plan, grant_id: str, sequence: int, now: datetime
 ) -> Grant:
     """Return the grant that moves the alias back to *target*."""
-    subject = target.subject
-    return Grant(
-        id=grant_id,
-        release=target.id,
-        model=subject.model,
-        version=subject.version,
-        alias=plan.environment.alias,
-        environment=subject.environment,
-        artifact_digest=subject.artifact_digest,
-        location=target.location,
-        subject_digest=subject.digest,
-        policy_digest=subject.policy_digest,
+    return grant_for(
+        target,
+        plan,
+        grant_id=grant_id,
         expected_current=leaving.subject.version,
         sequence=sequence,
         issued_at=now,
         expires_at=now + VALID,
-        round=target.round,
         rolls_back=leaving.id,
     )
 
