@@ -18,9 +18,8 @@ from airlock.entrypoints.terminal import (
     AsUser,
     SessionFile,
     connect,
-    print_json,
+    print_rows,
     say,
-    table,
 )
 
 delegations = typer.Typer(
@@ -84,11 +83,8 @@ def list_command(
     """List delegations."""
     with connect(as_user, session) as client:
         found = client.get(f"{AIRLOCK}/delegations", person=person)
-    if as_json:
-        print_json(found)
-        return
     columns = ("id", "giver", "taker", "start", "end", "inForce", "reason")
-    table(columns, [[row[column] for column in columns] for row in found])
+    print_rows(found, columns, as_json)
 
 
 def end_command(
@@ -111,11 +107,8 @@ def findings_command(
     """List findings, the most urgent first."""
     with connect(as_user, session) as client:
         found = client.get(f"{AIRLOCK}/findings", model=model)
-    if as_json:
-        print_json(found)
-        return
     columns = ("id", "model", "owner", "due", "overdue", "closed_by", "text")
-    table(columns, [[row[column] for column in columns] for row in found])
+    print_rows(found, columns, as_json)
 
 
 def close_command(

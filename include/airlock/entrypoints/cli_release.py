@@ -23,8 +23,8 @@ from airlock.entrypoints.terminal import (
     SessionFile,
     connect,
     print_json,
+    print_rows,
     say,
-    table,
 )
 
 releases = typer.Typer(help="Look at releases and answer them.", no_args_is_help=True)
@@ -70,11 +70,8 @@ def list_command(
             model=model,
             waiting="me" if waiting else "",
         )
-    if as_json:
-        print_json(found)
-        return
     columns = ("id", "model", "version", "environment", "state", "level", "tier", "requester")
-    table((*columns, "why"), [[*(row[c] for c in columns), row["why"]] for row in found])
+    print_rows(found, (*columns, "why"), as_json)
 
 
 def show_command(

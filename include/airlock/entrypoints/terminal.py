@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +78,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
         shown.add_row(*(cell(value) for value in row))
     wide = console if console.is_terminal else Console(width=_WIDE, highlight=False)
     wide.print(shown)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Print what was read: whole for programs, these columns of it for people."""
+    if as_json:
+        print_json(rows)
+    else:
+        table(columns, [[row[column] for column in columns] for row in rows])
 
 
 def cell(value: object) -> str:
