@@ -34,6 +34,7 @@ Permission = Literal[
     "audit:read",
     "audit:verify",
     "evidence:read",
+    "people:erase",
     "pipeline:read",
     "pipeline:run",
     "policy:read",

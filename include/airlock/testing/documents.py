@@ -45,7 +45,7 @@ RULEBOOK: Mapping[str, Any] = {
                     "inherits": ["viewer"],
                     "permissions": ["audit:read", "audit:verify", "audit:export"],
                 },
-                "admin": {"inherits": ["developer"], "permissions": ["user:read"]},
+                "admin": {"inherits": ["developer"], "permissions": ["user:read", "people:erase"]},
             },
             "airflowRoles": {
                 name: name
