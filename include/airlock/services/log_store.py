@@ -77,8 +77,8 @@ class LogWork(UnitOfWork, Protocol):
     def release_pages(self) -> Iterator[tuple[Release, ...]]:
         """Return every release, some hundreds at a time."""
 
-    def grants_of(self, releases: Sequence[str]) -> dict[str, StoredGrant]:
-        """Return the grants of some releases."""
+    def grants_of(self, releases: Sequence[str]) -> dict[str, tuple[StoredGrant, ...]]:
+        """Return every grant of some releases, those to roll them back among them."""
 
 
 class LogStore(Protocol):
