@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airlock.domain.digest import canonical_json
 from airlock.domain.log_tree import Stored
 from airlock.domain.texts import (
     ERASURE,
@@ -17,6 +18,7 @@ from airlock.domain.texts import (
     TextCheck,
     Texts,
     commit,
+    commitments_in,
     is_commitment,
     kept,
     readable,
@@ -68,6 +70,19 @@ def test_texts_are_the_reason_and_the_findings_demanded_and_nothing_else() -> No
     assert (shown["data"]["owner"], shown["resource"]) == (HELLO, HELLO)
     assert shown["data"]["conditions"]["segments"] == [HELLO]
     assert spoken(content) == (HELLO, HELLO)
+
+
+def test_the_short_way_to_a_reason_finds_what_parsing_finds() -> None:
+    other = commit(SALT, "other")
+    for content, wanted in (
+        ({"why": HELLO, "data": {}}, (HELLO,)),
+        ({"why": "", "data": {"owner": HELLO}}, ()),
+        ({"why": f',"why":"{HELLO}', "data": {}}, ()),
+        ({"why": {"why": HELLO}, "data": {}}, ()),
+        ({"why": HELLO, "data": {"owner": other}}, (HELLO,)),
+        ({"why": HELLO, "data": {"conditions": {"findings": [DEMAND]}}}, (HELLO, HELLO)),
+    ):
+        assert commitments_in(canonical_json(content)) == wanted, content
 
 
 def test_data_without_texts_is_left_alone() -> None:
