@@ -138,6 +138,9 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"checked the log: {data['events']} events, {data['damages']} damages"
     ),
     "LogExported": lambda _, content: f"took the log away: {content['why']}",
+    "EvidenceExported": lambda data, content: (
+        f"took the evidence of {data['release']} away: {content['why']}"
+    ),
     "AuditLag": lambda _, content: f"alarm: {content['why']}",
     "CheckpointRefused": lambda _, content: f"alarm: {content['why']}",
     "KeyRotated": lambda data, _: f"key {data['old']} given up, {data['new']} signs from now on",

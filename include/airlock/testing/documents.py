@@ -36,14 +36,19 @@ RULEBOOK: Mapping[str, Any] = {
     "access": {
         "spec": {
             "roles": {
-                "viewer": {"inherits": [], "permissions": ["release:read"]},
+                "viewer": {"inherits": [], "permissions": ["release:read", "evidence:read"]},
                 "developer": {"inherits": ["viewer"], "permissions": ["release:withdraw"]},
                 "algorithm_lead": {"inherits": ["viewer"], "permissions": ["release:vote"]},
                 "compliance_officer": {"inherits": ["viewer"], "permissions": ["release:vote"]},
                 "risk_committee": {"inherits": ["viewer"], "permissions": ["release:vote"]},
                 "security_auditor": {
                     "inherits": ["viewer"],
-                    "permissions": ["audit:read", "audit:verify", "audit:export"],
+                    "permissions": [
+                        "audit:read",
+                        "audit:verify",
+                        "audit:export",
+                        "evidence:export",
+                    ],
                 },
                 "admin": {"inherits": ["developer"], "permissions": ["user:read"]},
             },
