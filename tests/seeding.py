@@ -181,7 +181,7 @@ def damages(store: SqlStore) -> list[str]:
             states = _Replay(unit.entries(name))
             damage = verify_stream(name, states, head)
             found += [damage.sentence()] if damage else []
-            if states.release is not None and _state(unit.get(name)) != _state(states.release):
+            if states.release is not None and _state(unit.lock(name)) != _state(states.release):
                 found.append(f"{name}: the table differs from the log")
         return found
 

@@ -34,7 +34,15 @@ from airlock_evidence.words import since_1970
 
 _CODE = re.compile(r"verify\.py|airlock_evidence/[a-z0-9_]+\.py")
 _AROUND = frozenset(
-    {"Registered", "RightsChanged", "Delegated", "DelegationEnded", "KeyRotated", EXPORTED}
+    {
+        "Registered",
+        "RightsChanged",
+        "Delegated",
+        "DelegationEnded",
+        "KeyRotated",
+        EXPORTED,
+        texts.ERASURE,
+    }
 )
 
 #: The keys in a bundle -> the keys to trust.
@@ -222,10 +230,7 @@ def _release(files: Mapping[str, bytes], dossier: Dossier, trusted: Trust, resul
     """Check documents, evidence, gates, votes and grants."""
     told = dossier.told
     check_documents(files, dossier)
-    used = texts.commitments([one.content for one in [*dossier.entries, *dossier.context]])
-    for name in dossier.said:
-        if name not in used:
-            raise Failed(texts.TEXTS, f"has a text that no entry commits to: {name}")
+    _texts(dossier, result)
     result.notes += check_gates(dossier)
     result.notes += check_levels(told, dossier.policy, dossier.rights)
 
@@ -244,9 +249,19 @@ def _release(files: Mapping[str, bytes], dossier: Dossier, trusted: Trust, resul
     )
     grant = "its grant is signed and for exactly this subject" if dossier.grants else "no grant"
     result.proved.append(f"the release is {told.state}; {grant}")
-    erased = len(used - set(dossier.said))
-    if erased:
-        result.notes.append(f"{erased} texts were erased since; what they said is not here")
+
+
+def _texts(dossier: Dossier, result: Result) -> None:
+    """Check that every text belongs to an entry, and that a missing one was erased."""
+    entries = [*dossier.entries, *dossier.context]
+    used = {name for one in entries for name in texts.commitments(one.content)}
+    for name in sorted(set(dossier.said) - used):
+        raise Failed(texts.TEXTS, f"has a text that no entry commits to: {name}")
+    gone = used - set(dossier.said)
+    for name in sorted(gone - texts.erased(dossier.around)):
+        raise Failed(texts.TEXTS, f"does not have {name}, and no entry says it was erased")
+    if gone:
+        result.notes.append(f"{len(gone)} texts were erased since; what they said is not here")
 
 
 def _readable(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> None:

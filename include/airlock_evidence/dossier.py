@@ -7,7 +7,7 @@ checked.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +32,8 @@ class Dossier:
     header: dict[str, Any]
     entries: list[Entry]
     context: list[Entry]
-    contents: list[Content]
-    around: list[Content]
+    contents: Sequence[Content]
+    around: Sequence[Content]
     told: Told
     rights: Rights
     policy: dict[str, Any]

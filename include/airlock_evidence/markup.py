@@ -38,7 +38,8 @@ code { font: .9em ui-monospace, SFMono-Regular, Menlo, "Liberation Mono", monosp
   overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; margin: .4rem 0 .8rem; font-size: .93rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .7rem .4rem 0;
-  border-bottom: 1px solid var(--edge); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--edge); overflow-wrap: break-word; }
+td:last-child { overflow-wrap: anywhere; }
 thead th { color: var(--quiet); font-weight: 400; font-size: .85rem; border-bottom-width: 2px;
   overflow-wrap: normal; }
 tbody th { font-weight: 600; }
@@ -59,6 +60,8 @@ footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--edg
   body { padding: 1.2rem; }
   dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
   dd { margin-bottom: .4rem; }
+  section { overflow-x: auto; }
+  td:last-child { overflow-wrap: break-word; min-width: 12rem; }
 }
 @page { size: A4; margin: 16mm 14mm; }
 @media print {

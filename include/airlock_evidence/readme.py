@@ -70,7 +70,8 @@ What is not proved
 * That no other log exists, unless a witness has cosigned the checkpoint.
 * Rights and delegations are shown by single entries of the log; that no later entry took them away
   before the vote is what Airlock checked then, not what this bundle proves.
-* Texts that a person had erased by right are shown as "erased"; the log holds commitments to them.
+* What an erased text said. It is shown as "erased"; an entry of the log says that it was erased,
+  and the log still holds the commitment to it.
 * That the time of the machine was right. Entries lie before the checkpoint that covers them.
 """
 

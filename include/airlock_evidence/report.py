@@ -126,7 +126,7 @@ def _subject(dossier: Dossier) -> str:
                 ("Bytes at", code(told.location)),
                 ("Run", code(told.origin)),
                 ("Requested by", told.requester),
-                *([("In place of", told.attempt_of)] if told.attempt_of else []),
+                *([("After the rejection of", told.attempt_of)] if told.attempt_of else []),
             ]
         ),
     )
@@ -182,7 +182,10 @@ def _about(dossier: Dossier) -> str:
         "About the model",
         pairs([("Intended use", facts.intended_use(dossier)), ("Owner", owner), *declared]),
         "<h3>Data</h3>\n",
-        pairs(facts.data(dossier).items()),
+        pairs(
+            (name, code(value) if name == "Digest" else value)
+            for name, value in facts.data(dossier).items()
+        ),
         "<h3>Limits</h3>\n",
         bullets(facts.limits(dossier)),
     )
@@ -220,7 +223,7 @@ def _claims(grant: Any) -> str:
             ("Grant", code(claims["id"])),
             ("Signed with key", code(signed)),
             ("Allows", becomes),
-            ("In place of", optional(claims["expected_current"])),
+            ("In place of", claims["expected_current"] or "nothing: the first release"),
             ("Number", f"{claims['sequence']} of this line"),
             ("Issued", when(claims["issued_at"])),
             ("Usable until", when(claims["expires_at"])),

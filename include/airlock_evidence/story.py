@@ -92,7 +92,7 @@ def _requested(told: Told, content: Content) -> None:
     told.id, told.state, told.opened_at = data["id"], "REQUESTED", content["at"]
     told.origin, told.location = data["origin"], data["location"]
     told.requester, told.tier = data["requester"], data["tier"]
-    told.attempt_of = data.get("attempt_of", "")
+    told.attempt_of, told.why = data.get("attempt_of", ""), content["why"]
     told.subject = dict(data["subject"])
     told.excluded = dict(data.get("excluded", {}))
     told.unknown_authors = list(data.get("unknownAuthors", []))

@@ -1,7 +1,8 @@
 """What people wrote, where the log holds only a commitment to it.
 
 A commitment is `commitment:sha256:<hex>` over a random salt and the text. `texts.json` has salt and
-text of those that were not erased; an erased one is shown as "erased", and nothing else changes.
+text of those that were not erased. An erased one is shown as "erased"; an entry of the log says so,
+and nothing else changes. Texts are the reason of an event and the findings an approval demands.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airlock_evidence.archive import Failed, canonical
 
 TEXTS = "texts.json"
 ERASED = "erased"
+#: The word of the entry that says which texts were erased.
+ERASURE = "PersonalTextErased"
 _COMMITMENT = re.compile(r"commitment:sha256:[0-9a-f]{64}")
 
 #: commitment -> (salt, text)
@@ -51,24 +54,44 @@ def read(files: Mapping[str, bytes]) -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def commitments(value: Any) -> set[str]:
-    """Return every commitment in some data."""
-    if isinstance(value, str):
-        return {value} if _COMMITMENT.fullmatch(value) else set()
-    parts: Iterable[Any] = ()
-    if isinstance(value, dict):
-        parts = value.values()
-    elif isinstance(value, (list, tuple)):
-        parts = value
-    return {one for part in parts for one in commitments(part)}
+def commitments(content: Mapping[str, Any]) -> set[str]:
+    """Return the commitments in the body of an entry: its reason, and the findings it demands."""
+    found: set[str] = set()
+
+    def note(text: Any) -> Any:
+        if isinstance(text, str) and _COMMITMENT.fullmatch(text):
+            found.add(text)
+        return text
+
+    _swapped(content, note)
+    return found
 
 
-def said(value: Any, texts: Texts) -> Any:
-    """Return data with every commitment replaced by its text."""
-    if isinstance(value, str) and _COMMITMENT.fullmatch(value):
-        return texts[value][1] if value in texts else ERASED
-    if isinstance(value, dict):
-        return {key: said(part, texts) for key, part in value.items()}
-    if isinstance(value, list):
-        return [said(part, texts) for part in value]
-    return value
+def said(content: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
+    """Return the body of an entry with every commitment replaced by its text."""
+
+    def swap(text: Any) -> Any:
+        if isinstance(text, str) and _COMMITMENT.fullmatch(text):
+            return texts[text][1] if text in texts else ERASED
+        return text
+
+    return _swapped(content, swap)
+
+
+def erased(contents: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the commitments whose texts an entry says were erased."""
+    return {
+        str(one)
+        for content in contents
+        if content["what"] == ERASURE
+        for one in content["data"]["commitments"]
+    }
+
+
+def _swapped(content: Mapping[str, Any], swap: Callable[[Any], Any]) -> dict[str, Any]:
+    made = {**content, "why": swap(content.get("why", ""))}
+    conditions = (content.get("data") or {}).get("conditions") or {}
+    if conditions.get("findings"):
+        findings = [{**one, "text": swap(one["text"])} for one in conditions["findings"]]
+        made["data"] = {**content["data"], "conditions": {**conditions, "findings": findings}}
+    return made

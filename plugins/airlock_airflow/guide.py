@@ -26,6 +26,12 @@ _STATES = (
         "look at the [release](/airlock/releases)",
     ),
     (
+        '`request_release` is red with "a no is final"',
+        "these bytes were rejected before; no release is opened",
+        "change the model, or start a run that names the rejection (`after_rejection`) with a "
+        "reason",
+    ),
+    (
         "a level waits (awaiting input)",
         "people have to answer; no worker is held",
         "answer on the [Releases](/airlock/releases) page; Airflow's own prompt decides nothing",

@@ -156,6 +156,13 @@ def _params(tier: Tier) -> dict[str, Param]:
             title="Reason",
             description="Why this run; kept with the model version.",
         ),
+        "after_rejection": Param(
+            "",
+            type="string",
+            pattern="^(rel-[0-9a-f]{4,32})?$",
+            title="After a rejection",
+            description="The rejected release whose bytes may come back; the reason says why.",
+        ),
         "raise_tier": Param(
             "",
             type="string",

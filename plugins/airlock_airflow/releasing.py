@@ -55,7 +55,8 @@ class RequestReleaseOperator(BaseOperator):
                 candidate = work.candidate(origin)
             if candidate is None:
                 edge.skip("nothing was registered in this run, so there is nothing to release")
-            if context["params"].get("dry_run"):
+            params = context["params"]
+            if params.get("dry_run"):
                 return approving.answer(
                     "measured", candidate.version, "dry run: measured, not released"
                 )
@@ -65,6 +66,9 @@ class RequestReleaseOperator(BaseOperator):
                 origin,
                 recipe_of(self.pipeline).when_open,
                 edge.actor(context),
+                requesting.Again(
+                    str(params.get("after_rejection") or ""), str(params.get("reason") or "")
+                ),
             )
         if opened.outcome == "blocked":
             edge.fail(f"refused: {opened.message}")

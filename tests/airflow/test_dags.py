@@ -61,7 +61,8 @@ def test_every_dag_is_complete(config: Path) -> None:
 def test_a_pipeline_dag_lets_many_releases_wait(config: Path) -> None:
     dag = bag().dags["employment"]
     assert dag.max_active_runs >= 100
-    assert set(dag.params) == {"since", "until", "reason", "raise_tier", "dry_run"}
+    asked = {"since", "until", "reason", "after_rejection", "raise_tier", "dry_run"}
+    assert set(dag.params) == asked
     assert dag.owner == "ana"
     assert "tier:high" in dag.tags
     assert {task.task_id for task in dag.tasks} >= {

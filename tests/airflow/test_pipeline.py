@@ -65,7 +65,8 @@ def test_real_models_are_promoted_refused_measured(platform: RunningPlatform) ->
     dry = start(platform, "doctor-visits", dry_run=True)
     marked = start(platform, "doctor-visits", reason="to be marked as success")
     a_reject_at_level_2_is_no_crash(platform, high, release)
-    after = start(platform, "employment", reason="after the rejected one")
+    again = {"reason": "the same model, looked at again", "after_rejection": release}
+    after = start(platform, "employment", **again)
     a_dry_run_only_measures(platform, dry)
     marking_a_level_promotes_nothing_and_votes_still_do(platform, marked)
     high_tier_needs_four_people(platform, after)

@@ -216,7 +216,7 @@ class SqlEngine:
     @property
     def release(self) -> Release:
         with self.store.begin() as unit:
-            return unit.get(self.id)
+            return unit.lock(self.id)  # with commitments, as the log has them
 
     @property
     def grant(self) -> Any:

@@ -20,6 +20,7 @@ from airlock.services import (
     deciding,
     delegating,
     emergency,
+    erasing,
     rolling_back,
     rotating,
     sequencing,
@@ -106,6 +107,7 @@ def test_two_exports_differ_in_the_checkpoint_and_the_time_alone(airlock: Eviden
         "log/stream.jsonl",
         "log/context.jsonl",
         "outcome.json",
+        "texts.json",
         "report.html",
         "README.txt",
         "manifest.json",
@@ -308,3 +310,34 @@ def test_what_people_wrote_cannot_become_html(airlock: Evidenced) -> None:
     assert "<img" not in found["report"]
     assert "&lt;script&gt;" in found["report"]
     assert canonical(found["votes"][0]["reason"]) == canonical(words)
+
+
+def test_an_erased_text_is_shown_as_erased_and_everything_else_still_holds(
+    airlock: Evidenced,
+) -> None:
+    world = airlock.world
+    release_id = world.open()
+    world.approve(release_id, "lena", reason="a private thought of mine")
+    world.approve(release_id, "carla", reason="all forms are filled")
+    before = holds(airlock, release_id)
+    assert "a private thought of mine" in before["report"]
+    assert b"a private thought" not in before["files"]["log/stream.jsonl"]
+    erasing.erase(world.store, world.actor("admin"), "lena", "she asked for it")
+    erasing.erase(world.store, world.actor("admin"), "admin", "no reasons of erasures either")
+    after = holds(airlock, release_id)
+    assert [vote["reason"] for vote in after["votes"]] == ["erased", "all forms are filled"]
+    assert not [name for name, data in after["files"].items() if b"private thought" in data]
+    assert any("were erased since" in note for note in after["result"].notes)
+
+
+def test_a_text_that_is_left_out_or_changed_is_no_erased_one(airlock: Evidenced) -> None:
+    release_id = airlock.promoted()
+    files = airlock.files(release_id)
+    texts = json.loads(files["texts.json"])
+    name = next(iter(texts))
+    less = {one: text for one, text in texts.items() if one != name}
+    made = resealed({**files, "texts.json": canonical(less)})
+    assert "no entry says it was erased" in str(airlock.check(made).failures[0])
+    texts[name]["text"] += "!"
+    made = resealed({**files, "texts.json": canonical(texts)}, readable_too=False)
+    assert "not the one that was committed to" in str(airlock.check(made).failures[0])

@@ -82,7 +82,7 @@ def test_an_overdue_finding_blocks_the_next_release_until_somebody_else_closes_i
     clock.pass_(days=6)
     assert world.request(world.measure("run-2")).outcome == "opened"
     clock.pass_(days=2)
-    with pytest.raises(Refused, match=r"overdue findings.*carla.*explain the age effect"):
+    with pytest.raises(Refused, match=r"overdue findings.*fin-.*carla, due"):
         world.request(world.measure("run-3"), when_open="supersede")
     (found,) = delegating.findings(world.store, "credit")
     assert found["overdue"]

@@ -10,7 +10,7 @@ import pytest
 
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.cli_audit import verify_export
-from airlock.services import auditing, sequencing
+from airlock.services import auditing, erasing, sequencing
 from airlock.testing import World
 from tests.contract.tree_kit import copies, keys
 
@@ -116,3 +116,62 @@ def test_a_malformed_entry_is_refused_not_crashed_on(exported: Path, entry: str)
     exported.write_text("\n".join(lines) + "\n")
     with pytest.raises(Invalid):
         check(exported)
+
+
+def _with_text(lines: list[dict[str, object]]) -> int:
+    return next(at for at, one in enumerate(lines) if "texts" in one)
+
+
+def test_an_export_carries_texts_with_their_salts(exported: Path) -> None:
+    texts = [one.get("texts", {}) for one in lines_of(exported)]
+    said = [text for one in texts for _, text in one.values()]  # type: ignore[attr-defined]
+    assert said.count("looked at the numbers") == 4
+    assert "yearly audit" in said
+
+
+def test_a_changed_text_of_an_export_is_named(exported: Path) -> None:
+    lines = lines_of(exported)
+    place = _with_text(lines)
+    texts: dict[str, list[str]] = lines[place]["texts"]  # type: ignore[assignment]
+    ((commitment, (salt, _)),) = texts.items()
+    lines[place]["texts"] = {commitment: [salt, "I was told to"]}
+    write(exported, lines)
+    (damage,) = check(exported)["damages"]  # type: ignore[misc]
+    stream, seq = lines[place]["entry"][:2]  # type: ignore[index]
+    assert damage == (
+        f"stream {stream}, entry {seq}: its text was changed: it does not match the commitment"
+    )
+
+
+def test_a_text_left_out_of_an_export_is_named(exported: Path) -> None:
+    lines = lines_of(exported)
+    del lines[_with_text(lines)]["texts"]
+    write(exported, lines)
+    (damage,) = check(exported)["damages"]  # type: ignore[misc]
+    assert "its text is gone, but no entry says that it was erased" in str(damage)
+
+
+@pytest.mark.parametrize("texts", ['"x"', "[1]", '{"a": "b"}', '{"a": ["zz", "b"]}', '{"a": [1]}'])
+def test_a_malformed_text_is_refused_not_crashed_on(exported: Path, texts: str) -> None:
+    lines = lines_of(exported)
+    lines[_with_text(lines)]["texts"] = json.loads(texts)
+    write(exported, lines)
+    with pytest.raises(Invalid, match="a text of the export is malformed"):
+        check(exported)
+
+
+def test_an_export_made_after_an_erasure_verifies_without_the_texts(
+    make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    signer, keyring = keys(tmp_path)
+    world = make_world(signer=signer)
+    world.keys = keyring  # type: ignore[assignment]
+    world.approve(world.open("one"), "lena", reason="to be forgotten")
+    erasing.erase(world.store, world.actor("admin"), "lena", "asked for it")
+    sequencing.checkpoint_now(world.store, signer)
+    file = tmp_path / "log.jsonl"
+    lines = auditing.export(world.store, keyring, world.actor("sam"), "yearly audit")
+    file.write_text("".join(lines))
+    assert "to be forgotten" not in file.read_text()
+    report = check(file)
+    assert report["ok"], report["damages"]

@@ -35,6 +35,7 @@ Permission = Literal[
     "audit:verify",
     "evidence:export",
     "evidence:read",
+    "people:erase",
     "pipeline:read",
     "pipeline:run",
     "policy:read",

@@ -39,6 +39,8 @@ class Event:
     why: str
     policy: str
     data: Mapping[str, Any]
+    #: Whose words the texts are, if not those of `who`. Not part of the entry.
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,10 +146,11 @@ def check_no_overdue(findings: Iterable[Finding], model: str, at: str) -> None:
     """
     late = [one for one in findings if one.overdue(at)]
     if late:
-        said = "; ".join(f"{one.id}, {one.owner}, due {one.due}: {one.text}" for one in late)
+        said = "; ".join(f"{one.id}, {one.owner}, due {one.due}" for one in late)
         raise Refused(
             f"{model} has overdue findings of an earlier approval: {said}",
-            next_step="Mend them and have somebody other than their owner close them.",
+            next_step="Mend them and have somebody other than their owner close them; "
+            "`airlock finding list` says what they are.",
         )
 
 

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Refused
@@ -25,6 +25,16 @@ PREDICATE_TYPE = "urn:airlock:grant:v1"
 
 #: (key id, signature, message) -> is the signature good? Unknown keys are False.
 Verify = Callable[[str, bytes, bytes], bool]
+
+
+class Keys(Protocol):
+    """The public keys that are trusted."""
+
+    def verify(self, key_id: str, signature: bytes, message: bytes) -> bool:
+        """Say whether a trusted key of that id made the signature."""
+
+    def valid_at(self, key_id: str, at: datetime) -> bool:
+        """Say whether a key was in use at a time."""
 
 
 class GrantInvalid(Refused):
@@ -96,6 +106,27 @@ def unseal(envelope: str, verify: Verify) -> Grant:
     Raises:
         GrantInvalid: if the envelope is malformed, not a grant, or not signed by a trusted key.
     """
+    return _unsealed(envelope, verify)[0]
+
+
+def opened(envelope: str, keys: Keys) -> Grant:
+    """Return the grant inside *envelope*, signed by a key that was in use when it was issued.
+
+    Raises:
+        GrantInvalid: as `unseal`, or if the key had been given up before.
+    """
+    grant, signers = _unsealed(envelope, keys.verify)
+    if not any(keys.valid_at(key, grant.issued_at) for key in signers):
+        raise GrantInvalid(
+            f"grant {grant.id} of {grant.issued_at.isoformat()} is signed by {', '.join(signers)}, "
+            "a key that had been given up",
+            next_step="Find out who still has that key; then open a new release.",
+        )
+    return grant
+
+
+def _unsealed(envelope: str, verify: Verify) -> tuple[Grant, list[str]]:
+    """Return the grant and the ids of the keys that signed it."""
     try:
         outer = json.loads(envelope)
         payload = base64.b64decode(outer["payload"], validate=True)
@@ -107,10 +138,11 @@ def unseal(envelope: str, verify: Verify) -> Grant:
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise GrantInvalid(f"the grant is not a DSSE envelope: {error!r}") from error
     message = pae(str(kind), payload)
-    if kind != PAYLOAD_TYPE or not any(verify(key, sig, message) for key, sig in signatures):
+    good = [key for key, sig in signatures if verify(key, sig, message)]
+    if kind != PAYLOAD_TYPE or not good:
         keys = ", ".join(key for key, _ in signatures) or "no key"
         raise GrantInvalid(f"the grant is signed by {keys}, which is not a trusted key")
-    return _grant_of(json.loads(payload))
+    return _grant_of(json.loads(payload)), good
 
 
 def _grant_of(statement: Mapping[str, Any]) -> Grant:

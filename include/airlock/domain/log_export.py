@@ -3,7 +3,8 @@
     {"airlock": "log", "version": 1, "origin": ..., "exportedAt": ..., "keys": {...}, ...}
     {"checkpoint": 120, "note": "..."}                        every checkpoint, smallest first
     {"stream": "rel-1", "seq": 31, "head": "<hex>"}           the end of every stream
-    {"index": 0, "leaf": "<hex>", "entry": [stream, seq, what, body, prev, hash]}
+    {"index": 0, "leaf": "<hex>", "entry": [stream, seq, what, body, prev, hash],
+     "texts": {"<commitment>": ["<salt in hex>", text]}}      texts, as far as they are not erased
     {"entry": [...]}                                          entries that are not in the tree yet
     {"end": 121}                                              how many entries there were
 
@@ -14,16 +15,22 @@ The keys in the file are for information: whoever checks it brings the keys to t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from airlock.domain.audit import Head
 from airlock.domain.errors import Invalid
 from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored
+from airlock.domain.texts import Texts, commitments_in
 
 VERSION = 1
 PLACE = "the export"
+#: Entries whose texts are looked up at a time.
+AT_ONCE = 500
+T = TypeVar("T")
+Look = Callable[[Iterable[str]], Texts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +51,10 @@ class Header:
         return tuple(KeptCheckpoint(PLACE, size, note) for size, note in self.notes)
 
 
-def lines(header: Header, leaves: Iterable[Leaf], leafless: Iterable[Stored]) -> Iterator[str]:
-    """Return the lines of the file, each with its end."""
+def lines(
+    header: Header, leaves: Iterable[Leaf], leafless: Iterable[Stored], look: Look
+) -> Iterator[str]:
+    """Return the lines of the file, each with its end. *look* finds the texts of commitments."""
     yield _line(
         {
             "airlock": "log",
@@ -62,13 +71,31 @@ def lines(header: Header, leaves: Iterable[Leaf], leafless: Iterable[Stored]) ->
     for stream, head in sorted(header.heads.items()):
         yield _line({"stream": stream, "seq": head.seq, "head": head.hash.hex()})
     count = 0
-    for index, leaf, entry in leaves:
+    for (index, leaf, entry), texts in _beside(leaves, lambda one: one[2], look):
         count += 1
-        yield _line({"index": index, "leaf": leaf.hex(), "entry": _entry(entry)})
-    for entry in leafless:
+        yield _line({"index": index, "leaf": leaf.hex(), "entry": _entry(entry), **texts})
+    for entry, texts in _beside(leafless, lambda one: one, look):
         count += 1
-        yield _line({"entry": _entry(entry)})
+        yield _line({"entry": _entry(entry), **texts})
     yield _line({"end": count})
+
+
+def _beside(
+    items: Iterable[T], entry_of: Callable[[T], Stored | None], look: Look
+) -> Iterator[tuple[T, dict[str, Any]]]:
+    """Return each item with the texts of its entry, looked up many at a time."""
+    rest = iter(items)
+    while some := list(islice(rest, AT_ONCE)):
+        spoken = [_spoken(entry_of(one)) for one in some]
+        wanted = {one for those in spoken for one in those}
+        texts = look(wanted) if wanted else {}
+        for item, those in zip(some, spoken, strict=True):
+            found = {one: [texts[one][0].hex(), texts[one][1]] for one in those if one in texts}
+            yield item, {"texts": found} if found else {}
+
+
+def _spoken(entry: Stored | None) -> tuple[str, ...]:
+    return commitments_in(entry[3]) if entry is not None else ()
 
 
 class Export:
@@ -108,12 +135,20 @@ class Export:
             notes=tuple(notes),
         )
         self._count = 0
+        self._texts: dict[str, tuple[bytes, str]] = {}
         self.complete = False
+
+    def texts_of(self, commitments: Iterable[str]) -> Texts:
+        """Return the texts of commitments just read, as far as the file has them, once."""
+        taken = {one: self._texts.pop(one) for one in set(commitments) if one in self._texts}
+        self._texts.clear()  # what no entry has asked for stands for nothing
+        return taken
 
     def leaves(self) -> Iterator[Leaf]:
         """Return the leaves, with their entries."""
         while (one := self._take()) is not None and "index" in one:
             self._count += 1
+            self._texts |= _texts(one)
             yield one["index"], bytes.fromhex(one["leaf"]), _stored(one["entry"])
         self._held = one
 
@@ -121,6 +156,7 @@ class Export:
         """Return the entries that have no leaf; to be called after `leaves`."""
         while (one := self._take()) is not None and "entry" in one:
             self._count += 1
+            self._texts |= _texts(one)
             entry = _stored(one["entry"])
             if entry is not None:
                 yield entry
@@ -155,6 +191,14 @@ def _entry(entry: Stored | None) -> list[Any] | None:
     except UnicodeDecodeError:
         text = {"hex": body.hex()}
     return [stream, seq, what, text, prev.hex(), digest.hex()]
+
+
+def _texts(line: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]:
+    try:
+        given = line.get("texts", {}).items()
+        return {str(one): (bytes.fromhex(salt), str(text)) for one, (salt, text) in given}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise Invalid(f"a text of the export is malformed: {error!r}") from error
 
 
 def _stored(entry: Any) -> Stored | None:

@@ -29,7 +29,10 @@ class Unsatisfiable(Refused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What is asked for. `origin` is the DAG run: one run opens at most one release."""
+    """What is asked for. `origin` is the DAG run: one run opens at most one release.
+
+    *attempt_of*: the rejected release it follows; *why*: what the requester says about that.
+    """
 
     id: str
     origin: str
@@ -37,6 +40,7 @@ class Draft:
     location: str
     requester: str
     attempt_of: str = ""
+    why: str = ""
 
 
 def open_release(
@@ -59,7 +63,9 @@ def open_release(
         data["excluded"] = dict(plan.excluded)
     if plan.unknown:
         data["unknownAuthors"] = list(plan.unknown)
-    story.tell("ReleaseRequested", data)
+    words = data.pop("why")
+    why = f"asked again after {draft.attempt_of} was rejected: {words}" if draft.attempt_of else ""
+    story.tell("ReleaseRequested", data, why=why, author=draft.requester)
     story.tell("GatesJudged", {"results": [result.to_document() for result in results]})
     why = blocking(results, expected) if plan.environment.gates else ""
     if why:

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from airlock.domain.rules import Holders
 
+#: How the ids of actors begin who are no people.
+SYSTEM = "system:"
+
 
 class Channel(StrEnum):
     """Through which door an action came."""
@@ -30,7 +33,7 @@ class Actor:
     @classmethod
     def system(cls, name: str, channel: Channel = Channel.SYSTEM) -> Actor:
         """Return an actor that is not a person; it holds no role and can never vote."""
-        return cls(f"system:{name}", name, frozenset(), channel)
+        return cls(f"{SYSTEM}{name}", name, frozenset(), channel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,7 @@ def check_promotable(release: Release, plan: Plan, holders: Holders) -> None:
         raise NotApproved(
             f"release {release.id} is {release.state}"
             + (f" at level {release.level} of {len(plan.levels)}" if release.level else "")
-            + ": it has no grant, so nothing may be promoted"
-            + (f" ({release.why})" if release.why else ""),
+            + ": it has no grant, so nothing may be promoted",
             next_step="Get the missing approvals on the Releases page; "
             "marking a task in Airflow approves nothing.",
         )

@@ -9,7 +9,7 @@ This module has no clock, stores nothing and signs nothing. The commands that ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -99,6 +99,8 @@ class Release:
     votes: tuple[Vote, ...] = ()
     why: str = ""
     emergency: Emergency | None = None
+    #: The rejected release whose bytes this one asks about again.
+    attempt_of: str = ""
 
     @property
     def voters(self) -> frozenset[str]:
@@ -122,7 +124,7 @@ def apply(release: Release | None, content: Mapping[str, Any]) -> Release | None
     """
     what, data = content["what"], content["data"]
     if what == "ReleaseRequested":
-        return _requested(data, content["at"])
+        return _requested(content)
     if release is None:
         return None
     if what in _FINAL:
@@ -144,7 +146,8 @@ _FINAL = {
 }
 
 
-def _requested(data: Mapping[str, Any], at: str) -> Release:
+def _requested(content: Mapping[str, Any]) -> Release:
+    data = content["data"]
     return Release(
         id=data["id"],
         origin=data["origin"],
@@ -153,7 +156,9 @@ def _requested(data: Mapping[str, Any], at: str) -> Release:
         requester=data["requester"],
         tier=Tier(data["tier"]),
         state=State.REQUESTED,
-        opened_at=at,
+        opened_at=content["at"],
+        attempt_of=data.get("attempt_of", ""),
+        why=content["why"],
     )
 
 
@@ -230,37 +235,54 @@ class Story:
 
     def __init__(self, release: Release | None, actor: Actor, at: str, policy: str) -> None:
         """Start from *release* (None for a new one); *at* is the database's time."""
-        self.release = release
+        self.release = self.before = release
         self.events: list[Event] = []
         self.at = at
         self._actor, self._policy = actor, policy
 
     def tell(
-        self, what: str, data: Mapping[str, Any], *, why: str = "", resource: str = ""
+        self,
+        what: str,
+        data: Mapping[str, Any],
+        *,
+        why: str = "",
+        resource: str = "",
+        author: str = "",
     ) -> None:
-        """Add one event and move the release along."""
+        """Add one event and move the release along. *author*: who wrote *why*, if not the actor."""
         old = self.release
-        content = {
-            "what": what,
-            "who": {"id": self._actor.id},
-            "channel": self._actor.channel.value,
-            "at": self.at,
-            "why": why,
-            "data": data,
-        }
-        self.release = apply(old, content)
-        new = self.release
-        self.events.append(
-            Event(
-                what=what,
-                who=self._actor.id,
-                roles=tuple(sorted(self._actor.roles)),
-                channel=self._actor.channel.value,
-                resource=resource or (f"release/{new.id}" if new else ""),
-                old=old.summary() if old else None,
-                new=new.summary() if new else None,
-                why=why,
-                policy=self._policy,
-                data=data,
-            )
+        event = Event(
+            what=what,
+            who=self._actor.id,
+            roles=tuple(sorted(self._actor.roles)),
+            channel=self._actor.channel.value,
+            resource=resource,
+            old=old.summary() if old else None,
+            new=None,
+            why=why,
+            policy=self._policy,
+            data=data,
+            author=author,
         )
+        self.release = new = apply(old, _content(event, self.at))
+        place = {"resource": resource or f"release/{new.id}", "new": new.summary()} if new else {}
+        self.events.append(replace(event, **place))
+
+    def retold(self, events: Sequence[Event]) -> Release | None:
+        """Return what the release would be if these had been its events."""
+        release = self.before
+        for event in events:
+            release = apply(release, _content(event, self.at))
+        return release
+
+
+def _content(event: Event, at: str) -> dict[str, Any]:
+    """Return what `apply` reads of an event."""
+    return {
+        "what": event.what,
+        "who": {"id": event.who},
+        "channel": event.channel,
+        "at": at,
+        "why": event.why,
+        "data": event.data,
+    }

@@ -187,9 +187,8 @@ def _advance(story: Story, plan: Plan, holders: Holders) -> None:
 def _check_seen(release: Release, ballot: Ballot) -> None:
     if release.state is not State.AWAITING_APPROVAL:
         raise Conflict(
-            f"release {release.id} is {release.state}, so nobody can answer any more"
-            + (f": {release.why}" if release.why else ""),
-            next_step="Nothing is left to do here.",
+            f"release {release.id} is {release.state}, so nobody can answer any more",
+            next_step="Nothing is left to do here; the release itself says why.",
         )
     if (ballot.round, ballot.subject_digest) != (release.round, release.subject.digest):
         raise Conflict(

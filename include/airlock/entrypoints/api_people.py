@@ -1,16 +1,18 @@
-"""The people's part of the REST API: who could do what, and when.
+"""The people's part of the REST API: who could do what, and when; erasing what somebody wrote.
 
 FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
 """
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from airlock.entrypoints.callers import API, Airlock, Caller
+from airlock.domain.people import Actor
+from airlock.entrypoints.callers import API, Airlock, Caller, PlainText, allowed
 from airlock.entrypoints.problems import declared
-from airlock.services import people
+from airlock.services import erasing, people
 
 routes = APIRouter(
     prefix=f"{API}/v1/people", tags=["people"], responses=declared(401, 403, 404, 413, 422, 503)
@@ -25,6 +27,16 @@ At = Annotated[
     Query(description="A moment with its time zone, such as 2026-11-24T12:00:00Z; default: now"),
 ]
 
+Eraser = Annotated[Actor, Depends(allowed("people:erase"))]
+
+
+class ErasureRequest(BaseModel):
+    """Why what somebody wrote is erased. Name nobody in it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Annotated[PlainText, Field(min_length=3, max_length=2000)]
+
 
 @routes.get("/{person_id}/rights")
 def rights(airlock: Airlock, actor: Caller, person_id: PersonId, at: At = None) -> dict[str, Any]:
@@ -32,3 +44,11 @@ def rights(airlock: Airlock, actor: Caller, person_id: PersonId, at: At = None) 
     if person_id != actor.id:
         people.require(airlock.store, airlock.rulebook, actor, "user:read")
     return people.rights_at(airlock.store, person_id, at)
+
+
+@routes.post("/{person_id}/erasure", status_code=201)
+def erasure(
+    airlock: Airlock, actor: Eraser, person_id: PersonId, request: ErasureRequest
+) -> dict[str, Any]:
+    """Erase every text somebody wrote, and the display name. What was decided stays, ids too."""
+    return asdict(erasing.erase(airlock.store, actor, person_id, request.reason))

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import typer
 
 from airlock.domain.errors import Refused, Unreachable
+from airlock.entrypoints.cli_again import request_command
 from airlock.entrypoints.cli_delegate import break_glass_command, review_command
 from airlock.entrypoints.cli_runs import follow, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
@@ -48,6 +49,7 @@ def register(app: typer.Typer) -> None:
     releases.command("reject")(reject_command)
     releases.command("withdraw")(withdraw_command)
     releases.command("promote")(promote_command)
+    releases.command("request")(request_command)
     releases.command("rollback")(rollback_command)
     releases.command("break-glass")(break_glass_command)
     releases.command("review")(review_command)

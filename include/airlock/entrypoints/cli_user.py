@@ -1,4 +1,4 @@
-"""`airlock user roles`: who could do what, now or at any moment since they were known."""
+"""`airlock user roles|erase`: who could do what, now or at any moment; erasing what they wrote."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def main() -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the main program."""
+    """Add the commands to the main program."""
     user.command("roles")(roles_command)
+    user.command("erase")(erase_command)
     app.add_typer(user, name="user")
 
 
@@ -45,3 +46,28 @@ def roles_command(
     say(f"permissions: {', '.join(found['permissions']) or 'none'}")
     if found["answersFor"]:
         say(f"may answer for: {', '.join(found['answersFor'])}")
+
+
+def erase_command(
+    name: Annotated[str, typer.Argument(help="The user name in Airflow.", metavar="ID")],
+    reason: Annotated[str, typer.Option(help="Why; goes into the log, so name nobody in it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on.")] = False,
+    as_user: AsUser = "",
+    session: SessionFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase every text somebody wrote, and the display name; it cannot be undone.
+
+    What was decided stays, and so do ids. Not covered: the user in Airflow, MLflow's tags, git,
+    and copies already exported.
+    """
+    if not yes:
+        question = f"Erase everything {name} has written? It cannot be undone"
+        typer.confirm(question, abort=True, err=as_json)
+    with connect(as_user, session) as client:
+        path = f"{AIRLOCK}/people/{quote(name, safe='')}/erasure"
+        done = client.post(path, {"reason": reason})
+    if as_json:
+        print_json(done)
+        return
+    say(f"Erased {done['texts']} texts of {done['person']} and the display name.")

@@ -44,6 +44,8 @@ def print_release(view: dict[str, Any]) -> None:
     say(f"Release {view['id']} is {view['state']}{place}")
     if view["why"]:
         say(f"  {view['why']}")
+    if view["afterRejection"]:
+        say(f"  the same bytes were rejected before, as release {view['afterRejection']}")
     origin = view["origin"]
     say(f"requested by {view['requester']}, {view['openedAt']}, run {origin['runId']}\n")
     print_subject(view)

@@ -49,11 +49,13 @@ def _unknown(content: Content) -> str:
     return f"{words}: {content['why']}" if content["why"] else words
 
 
-def _requested(data: Content, _: Content) -> str:
+def _requested(data: Content, content: Content) -> str:
     subject = data["subject"]
+    again = f", {content['why']}" if content["why"] else ""
     return (
         f"asked to release {subject['model']} version {subject['version']} into "
         f"{subject['environment']} ({data['tier']} risk, subject {short(data['subjectDigest'])})"
+        f"{again}"
     )
 
 
@@ -136,6 +138,9 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     ),
     "LogVerified": lambda data, _: (
         f"checked the log: {data['events']} events, {data['damages']} damages"
+    ),
+    "PersonalTextErased": lambda data, content: (
+        f"erased what {data['person']} had written ({data['texts']} texts): {content['why']}"
     ),
     "LogExported": lambda _, content: f"took the log away: {content['why']}",
     "EvidenceExported": lambda data, content: (

@@ -18,7 +18,9 @@ from airlock.domain.emergency import Broken
 from airlock.domain.gates import Evidence, GateResult
 from airlock.domain.grant import Grant
 from airlock.domain.people import Person
+from airlock.domain.rejections import Rejections
 from airlock.domain.release import Release, State, Story, Vote
+from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
 from airlock.ports.records import Candidate, Due, Line, Message, Parked, StoredGrant
 
@@ -41,16 +43,22 @@ class UnitOfWork(Protocol):
 
     # releases
     def lock(self, release_id: str) -> Release:
-        """Lock the release for this transaction and read it afresh. Raises NotFound."""
+        """Lock the release for this transaction and read it afresh. Raises NotFound.
+
+        What people wrote stands in it as commitments.
+        """
 
     def get(self, release_id: str) -> Release:
-        """Read a release without locking it. Raises NotFound."""
+        """Read a release, texts included, without locking it. Raises NotFound."""
 
     def by_origin(self, origin: str) -> Release | None:
         """Return the release a DAG run opened, if any."""
 
     def occupying(self, model: str, environment: str) -> Release | None:
         """Return the open release of a line, if any."""
+
+    def rejections(self, model: str, environment: str) -> Rejections:
+        """Return every rejected release of a line with its artifact digest, the newest first."""
 
     def find(
         self, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
@@ -217,6 +225,19 @@ class UnitOfWork(Protocol):
 
     def record_all(self, stories: Sequence[Story]) -> None:
         """Write the events and the outcome of many locked releases at once."""
+
+    # what people wrote: the log and the tables hold commitments to it
+    def texts(self, stream: str) -> Texts:
+        """Return commitment -> (salt, text) for the entries of a stream; erased ones are absent."""
+
+    def texts_of(self, commitments: Iterable[str]) -> Texts:
+        """Return commitment -> (salt, text); those that were erased are absent."""
+
+    def said(self, texts: Iterable[str]) -> Mapping[str, str]:
+        """Return commitment -> what a reader sees, for the commitments among *texts*."""
+
+    def erase_texts(self, person_id: str) -> tuple[str, ...]:
+        """Erase every text a person wrote (decider only); return the commitments."""
 
     # answers already given, and the log
     def recall(self, key: str) -> tuple[str, str] | None:

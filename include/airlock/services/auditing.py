@@ -21,6 +21,7 @@ from airlock.domain.errors import Invalid, NotFound
 from airlock.domain.log_export import Header, lines
 from airlock.domain.merkle import at_once, inclusion
 from airlock.domain.people import Actor
+from airlock.domain.texts import readable, spoken
 from airlock.ports import Keyring, Store
 from airlock.services.log_store import LogStore
 from airlock.services.verifying import Report, verify
@@ -33,12 +34,14 @@ REASON_MIN = 3
 
 
 def events(store: Store, stream: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
-    """Return the newest events, oldest of them first, with their hashes."""
+    """Return the newest events, oldest of them first, with their texts and hashes."""
     with store.begin() as unit:
-        return [
-            {**entry.content, "hash": entry.hash.hex(), "prev": entry.prev.hex()}
-            for entry in unit.entries(stream, limit)
-        ]
+        found = [(entry, entry.content) for entry in unit.entries(stream, limit)]
+        said = unit.said(text for _, content in found for text in spoken(content))
+    return [
+        {**readable(content, said), "hash": entry.hash.hex(), "prev": entry.prev.hex()}
+        for entry, content in found
+    ]
 
 
 def read(
@@ -92,7 +95,7 @@ def _lines(store: LogStore, keyring: Keyring, actor: Actor, reason: str) -> Iter
                 for one in unit.checkpoints()
             ),
         )
-        yield from lines(header, unit.leaves(), unit.leafless())
+        yield from lines(header, unit.leaves(), unit.leafless(), unit.texts_of)
 
 
 def prove(store: LogStore, stream: str, seq: int) -> str:

@@ -28,8 +28,8 @@ from airlock.domain.timers import check_in_time
 from airlock.domain.voting import Ballot, cast
 from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services import telling, timing
+from airlock.services.planning import check_not_rejected, rulebook_of
 from airlock.services.planning import checked_plan as checked_plan
-from airlock.services.planning import rulebook_of
 from airlock.services.voiding import void as void
 
 
@@ -52,6 +52,8 @@ def vote(
             now = stamp(unit.now())
             check_in_time(release, plan.timing, now)
             story = cast(release, plan, ballot, actor, holders(unit.people()), now)
+            if story.release and story.release.state is State.APPROVED:
+                check_not_rejected(unit, release)
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "VoteRefused", ballot)
             raise
@@ -78,6 +80,7 @@ def settle(store: Store, signer: Signer, release_id: str) -> Release:
         plan = checked_plan(unit, release)
         if plan.environment.people:
             return release
+        check_not_rejected(unit, release)
         story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
         story.tell("ReleaseApproved", {}, why=f"{plan.environment.name} needs no approval")
         decided = record(unit, signer, story, plan)

@@ -7,7 +7,7 @@ their release.
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -89,7 +89,8 @@ def revoke(store: Store, actor: Actor, delegation_id: str) -> Delegation:
 def unit_after(store: Store, delegation_id: str) -> Delegation:
     """Return a delegation as it is now."""
     with store.begin() as unit:
-        return unit.delegation(delegation_id)
+        found = unit.delegation(delegation_id)
+        return replace(found, reason=unit.said([found.reason]).get(found.reason, found.reason))
 
 
 def delegations(store: Store, person: str = "") -> list[dict[str, Any]]:
@@ -97,14 +98,23 @@ def delegations(store: Store, person: str = "") -> list[dict[str, Any]]:
     with store.begin() as unit:
         now = stamp(unit.now())
         found = unit.delegations(person=person)
-        return [{**asdict(one), "inForce": one.holds(now)} for one in found]
+        said = unit.said(one.reason for one in found)
+    return [
+        {**asdict(one), "reason": said.get(one.reason, one.reason), "inForce": one.holds(now)}
+        for one in found
+    ]
 
 
 def findings(store: Store, model: str = "") -> list[dict[str, Any]]:
     """Return findings as JSON data, the most urgent first."""
     with store.begin() as unit:
         now = stamp(unit.now())
-        return [{**asdict(one), "overdue": one.overdue(now)} for one in unit.findings(model)]
+        found = unit.findings(model)
+        said = unit.said(one.text for one in found)
+    return [
+        {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}
+        for one in found
+    ]
 
 
 def close_finding(
@@ -126,7 +136,7 @@ def close_finding(
         unit.close_finding(known.id, actor.id, at)
         unit.record(story)
         unit.commit()
-        return known
+        return replace(known, text=unit.said([known.text]).get(known.text, known.text))
 
 
 def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:

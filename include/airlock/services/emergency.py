@@ -14,7 +14,7 @@ from airlock.domain.policy import Plan
 from airlock.domain.release import Release, State
 from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services.deciding import record, record_refusal
-from airlock.services.planning import checked_plan, plan_of, rulebook_of
+from airlock.services.planning import check_not_rejected, checked_plan, plan_of, rulebook_of
 
 
 def break_glass(
@@ -42,6 +42,7 @@ def break_glass(
                 stamp(unit.now()),
             )
             if story.release is not None and story.release.state is State.APPROVED:
+                check_not_rejected(unit, release)
                 unit.put_broken(_broken(story.release, story.at))
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "BreakGlassRefused")

@@ -86,8 +86,8 @@ class LogWork(UnitOfWork, Protocol):
     def evidence_bodies(self, digests: Collection[str]) -> dict[str, bytes]:
         """Return the exact bytes of evidence by digest, as far as it is there."""
 
-    def grants_of(self, releases: Sequence[str]) -> dict[str, StoredGrant]:
-        """Return the grants of some releases."""
+    def grants_of(self, releases: Sequence[str]) -> dict[str, tuple[StoredGrant, ...]]:
+        """Return every grant of some releases, those to roll them back among them."""
 
 
 class LogStore(Protocol):

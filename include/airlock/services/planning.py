@@ -21,7 +21,8 @@ from airlock.domain.gates import run_gate
 from airlock.domain.opening import blocking
 from airlock.domain.people import holders
 from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
-from airlock.domain.release import Release
+from airlock.domain.rejections import check_reference
+from airlock.domain.release import Release, Subject
 from airlock.domain.timers import is_escalated
 from airlock.gates import build
 from airlock.ports import Candidate, UnitOfWork
@@ -48,6 +49,20 @@ def checked_plan(unit: UnitOfWork, release: Release) -> Plan:
         check_foreseen(unit, release, plan, candidate)
         check_no_overdue(unit.findings(subject.model), subject.model, release.opened_at)
     return plan
+
+
+def check_not_rejected(unit: UnitOfWork, release: Release, subject: Subject | None = None) -> None:
+    """Refuse bytes that were rejected before unless the release names that rejection.
+
+    The worker has checked it when the release was opened; the decider trusts no worker.
+
+    Raises:
+        Refused: naming the rejection.
+    """
+    subject = subject or release.subject
+    rejections = unit.rejections(subject.model, subject.environment)
+    others = [one for one in rejections if one[0] != release.id]
+    check_reference(subject, release.attempt_of, others)
 
 
 def plan_of(unit: UnitOfWork, release: Release) -> Plan:

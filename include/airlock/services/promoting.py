@@ -19,7 +19,7 @@ from airlock.domain.conditions import EVERYBODY, Reach, enforce
 from airlock.domain.digest import short
 from airlock.domain.emergency import check_emergency
 from airlock.domain.errors import AirlockError, Conflict, Refused
-from airlock.domain.grant import Grant, check, unseal
+from airlock.domain.grant import Grant, check, opened
 from airlock.domain.people import Actor, holders
 from airlock.domain.promoting import LEASE, approvals, check_promotable, finish, start
 from airlock.domain.release import Release, State, Story
@@ -141,7 +141,7 @@ def _valid_grant(
     stored = unit.grant_of(release.id)
     if stored is None:
         raise Refused(f"release {release.id} is APPROVED but has no grant")
-    grant = unseal(stored.envelope, keyring.verify)
+    grant = opened(stored.envelope, keyring)
     subject = release.subject
     location, digest = found
     if digest != subject.artifact_digest:
@@ -203,7 +203,7 @@ def _already_promoted(
             f"release {release.id} is already promoted: a grant is spent once",
             next_step="Nothing is left to do; to serve another version open another release.",
         )
-    return _promotion(unseal(stored.envelope, keyring.verify), replayed=True)
+    return _promotion(opened(stored.envelope, keyring), replayed=True)
 
 
 def _promotion(grant: Grant, *, replayed: bool) -> Promotion:

@@ -8,7 +8,7 @@ from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.errors import AirlockError
-from airlock.domain.grant import unseal
+from airlock.domain.grant import opened
 from airlock.domain.metrics import DIRECTIONS
 from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Level, Plan
@@ -89,6 +89,7 @@ def _short(release: Release) -> dict[str, Any]:
         "levelOpenedAt": release.level_opened_at,
         "round": release.round,
         "level": release.level,
+        "afterRejection": release.attempt_of or None,
     }
 
 
@@ -174,7 +175,7 @@ def _grant(unit: UnitOfWork, keyring: Keyring, release_id: str) -> dict[str, Any
         "spentAt": stamp(stored.spent_at) if stored.spent_at else None,
     }
     try:
-        grant = unseal(stored.envelope, keyring.verify)
+        grant = opened(stored.envelope, keyring)
     except AirlockError as error:
         return {"id": stored.grant_id, "valid": False, "why": error.message, **spent}
     return {

@@ -1,4 +1,4 @@
-"""Rebuilding every release from its events and comparing it, and its grant, with the tables.
+"""Rebuilding every release from its events and comparing it, and its grants, with the tables.
 
 State is a fold over events (`airlock.domain.release.apply`), so what a table says must be what the
 log tells. Releases are read some hundreds at a time.
@@ -7,12 +7,13 @@ log tells. Releases are read some hundreds at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 
+from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import AirlockError
-from airlock.domain.grant import unseal
+from airlock.domain.grant import opened
 from airlock.domain.log_chains import Chains, Finding
 from airlock.domain.log_tree import Stored
 from airlock.domain.release import Release, apply
@@ -21,12 +22,16 @@ from airlock.services.log_store import LogWork
 
 #: Words of release streams that move nothing; they are not replayed.
 MOVING_NOTHING = frozenset({"VoteRefused", "WithdrawalRefused", "PromotionRefused", "GatesJudged"})
+#: Words of entries that tell of a new grant.
+ISSUING = frozenset({"GrantIssued", "RollbackGranted"})
+#: grant -> (digest of its envelope, when), as the log tells it
+Issued = Mapping[str, tuple[str, str]]
 
 
 def compare_tables(
     unit: LogWork, keyring: Keyring, chains: Chains
 ) -> tuple[list[Finding], int, int]:
-    """Rebuild every release from its events and compare it, and its grant, with the tables."""
+    """Rebuild every release from its events and compare it, and its grants, with the tables."""
     findings: list[Finding] = []
     releases: set[str] = set()
     grants = 0
@@ -35,29 +40,30 @@ def compare_tables(
         told = _replay(unit.told(names, MOVING_NOTHING))
         found = unit.grants_of(names)
         for stored in page:
-            replayed, issued = told.get(stored.id, (None, None))
+            replayed, issued = told.get(stored.id, (None, {}))
             findings += _compare(stored, replayed)
-            findings += _grant(stored.id, found.get(stored.id), issued, keyring)
+            findings += _grants(stored.id, found.get(stored.id, ()), issued, keyring)
         releases.update(names)
-        grants += len(found)
+        grants += sum(len(kept) for kept in found.values())
     for name in sorted(chains.streams):
         if name.startswith("rel-") and name not in releases:
             findings.append(Finding(f"stream {name}: its events are there but the release is gone"))
     return findings, len(releases), grants
 
 
-def _replay(entries: Iterator[Stored]) -> dict[str, tuple[Release | None, str | None]]:
-    told: dict[str, tuple[Release | None, str | None]] = {}
+def _replay(entries: Iterator[Stored]) -> dict[str, tuple[Release | None, Issued]]:
+    told: dict[str, tuple[Release | None, Issued]] = {}
     for stream, _, what, body, _, _ in entries:
-        release, grant = told.get(stream, (None, None))
+        release, issued = told.get(stream, (None, {}))
         try:
             content = json.loads(body)
             release = apply(release, content)
-            if what == "GrantIssued":
-                grant = content["data"]["envelopeDigest"]
+            if what in ISSUING:
+                data = content["data"]
+                issued = {**issued, data["grant"]: (data["envelopeDigest"], content["at"])}
         except (AirlockError, KeyError, TypeError, ValueError):
             continue  # the chain names it; what is missing here shows as a difference
-        told[stream] = (release, grant)
+        told[stream] = (release, issued)
     return told
 
 
@@ -76,19 +82,29 @@ def _comparable(release: Release) -> Release:
     return replace(release, votes=tuple(sorted(release.votes, key=lambda v: (v.round, v.person))))
 
 
-def _grant(
-    name: str, stored: StoredGrant | None, issued: str | None, keyring: Keyring
+def _grants(
+    name: str, kept: Sequence[StoredGrant], issued: Issued, keyring: Keyring
 ) -> Iterator[Finding]:
-    if stored is None:
-        if issued is not None:
-            yield Finding(f"stream {name}: a grant was issued, but it is gone")
-        return
+    """Check every grant of a release, for promotion and for rollback, against its events."""
+    for stored in kept:
+        yield from _grant(name, stored, issued.get(stored.grant_id), keyring)
+    for gone in issued.keys() - {stored.grant_id for stored in kept}:
+        yield Finding(f"stream {name}: a grant was issued, but it is gone: {gone}")
+
+
+def _grant(
+    name: str, stored: StoredGrant, issued: tuple[str, str] | None, keyring: Keyring
+) -> Iterator[Finding]:
     try:
-        grant = unseal(stored.envelope, keyring.verify)
+        grant = opened(stored.envelope, keyring)
     except AirlockError as error:
         yield Finding(f"stream {name}: {error.message}")
         return
-    if grant.release != name:
-        yield Finding(f"stream {name}: holds the grant of {grant.release}")
-    if issued != digest_json(stored.envelope):
-        yield Finding(f"stream {name}: the grant is not the one the log says was issued")
+    told = f"stream {name}: grant {stored.grant_id}"
+    owner = grant.rolls_back or grant.release
+    if owner != name:
+        yield Finding(f"{told} is the grant of {owner}")
+    if issued is None or issued[0] != digest_json(stored.envelope):
+        yield Finding(f"{told}: the grant is not the one the log says was issued")
+    elif stamp(grant.issued_at) != issued[1]:
+        yield Finding(f"{told} says it was issued at another time than the log")

@@ -19,7 +19,9 @@ from airlock.domain.opening import Draft, open_release
 from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan, Rulebook, Tier
 from airlock.domain.promoting import supersede
+from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, State, Subject
+from airlock.domain.voting import check_reason
 from airlock.gates import build
 from airlock.ports import Candidate, Store, UnitOfWork
 from airlock.services.planning import excluded, work_of
@@ -36,27 +38,47 @@ class Opened:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """That the requester knows of a rejection (a release id), and why it is asked again."""
+
+    rejection: str = ""
+    why: str = ""
+
+
+#: Asked for the first time.
+FIRST = Again()
+
+
 def request_release(
-    store: Store, policy_digest: str, origin: str, when_open: str, actor: Actor
+    store: Store,
+    policy_digest: str,
+    origin: str,
+    when_open: str,
+    actor: Actor,
+    again: Again = FIRST,
 ) -> Opened:
     """Open the release of a run; asked again, give the same answer.
 
     Raises:
         Refused: if nothing was measured, the policy or pipeline is not registered, the policy is
-            newer than the run it would judge, or it could never be satisfied.
+            newer than the run it would judge, it could never be satisfied, or the bytes were
+            rejected before and *again* does not name that rejection.
+        Invalid: if *again* gives no reason.
     """
     with store.begin() as unit:
         known = unit.by_origin(origin)
         if known is not None:
             return _answer(known)
         candidate = _candidate(unit, origin)
+        _check_again(unit, _subject(candidate, policy_digest), again)
         plan, document = _plan(unit, candidate, policy_digest)
         occupying = unit.occupying(candidate.model, candidate.environment)
         if occupying is not None and when_open != "supersede":
             return Opened("kept", None, _kept(candidate, occupying))
         if occupying is not None:
             _supersede(unit, occupying.id, origin, actor)
-        release = _open(unit, candidate, plan, document, policy_digest, actor)
+        release = _open(unit, candidate, plan, document, policy_digest, actor, again)
         unit.commit()
         return _answer(release)
 
@@ -68,6 +90,7 @@ def _open(
     document: Mapping[str, Any],
     policy_digest: str,
     actor: Actor,
+    again: Again,
 ) -> Release:
     story = open_release(
         Draft(
@@ -76,6 +99,8 @@ def _open(
             subject=_subject(candidate, policy_digest),
             location=candidate.location,
             requester=candidate.requester,
+            attempt_of=again.rejection,
+            why=again.why,
         ),
         plan,
         unit.results_of(candidate.origin),
@@ -88,6 +113,13 @@ def _open(
     unit.post("settle", f"{release.id}/settle", {"release": release.id})
     unit.post("note", f"{release.id}/note/opened", {"release": release.id})
     return release
+
+
+def _check_again(unit: UnitOfWork, subject: Subject, again: Again) -> None:
+    rejections = unit.rejections(subject.model, subject.environment)
+    check_reference(subject, again.rejection, rejections)
+    if again.rejection:
+        check_reason(again.why)
 
 
 def _candidate(unit: UnitOfWork, origin: str) -> Candidate:

@@ -12,7 +12,7 @@ from airlock.domain import rollback as rules
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json, short
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Refused
-from airlock.domain.grant import Grant, check, seal, unseal
+from airlock.domain.grant import Grant, check, opened, seal
 from airlock.domain.people import Actor, holders
 from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story
@@ -149,7 +149,7 @@ def _grant(unit: UnitOfWork, keyring: Keyring, leaving: Release) -> Grant:
             f"nobody has allowed release {leaving.id} to be rolled back",
             next_step="An operator asks for it: `airlock release rollback`.",
         )
-    return unseal(stored.envelope, keyring.verify)
+    return opened(stored.envelope, keyring)
 
 
 def _check(unit: UnitOfWork, leaving: Release, grant: Grant, found: dict[str, str]) -> None:

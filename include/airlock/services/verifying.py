@@ -1,7 +1,8 @@
 """The combined verifier: the log from bytes, the tables by replay, grants and keys.
 
 `verify` checks Airlock's own database: chains, tree, checkpoints (its own and those kept
-elsewhere), every release rebuilt from its events, every grant's signature. What cannot be told
+elsewhere), every release rebuilt from its events, every grant's signature, every text against its
+commitment. What cannot be told
 from one copy of the log (a tree rewritten together with every checkpoint) is what witnesses are
 for: give their checkpoints as kept ones.
 
@@ -25,6 +26,7 @@ from airlock.domain.errors import Unreachable
 from airlock.domain.log_chains import Chains, Finding
 from airlock.domain.log_check import Mark, check_tree
 from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Leaf, Stored
+from airlock.domain.texts import TextCheck
 from airlock.ports import Keyring
 from airlock.services.log_store import LogStore
 from airlock.services.replaying import compare_tables
@@ -32,6 +34,8 @@ from airlock.services.sequencing import Place
 
 #: What a new key's entry has the old key sign, before the new public key.
 ROTATION = b"airlock/key/v1\n"
+#: The stream with the entries about erased texts.
+ACCESS = "access"
 #: The witnesses that are trusted, by name.
 Witnesses = Mapping[str, Cosigner]
 
@@ -55,6 +59,10 @@ class Report:
     def ok(self) -> bool:
         """Say whether nothing was wrong."""
         return not self.damages
+
+    def and_also(self, findings: Iterable[Finding]) -> Report:
+        """Return the report with more that was found."""
+        return replace(self, damages=(*self.damages, *(one.sentence() for one in findings)))
 
     def to_document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -85,9 +93,14 @@ def verify(
         own = unit.checkpoints()
         signed = [replace(one, note=one.note + "".join(unit.receipts(one.size))) for one in own]
         origin = tree.origin if tree else None
-        copy = Log(origin, unit.leaves(), unit.leafless(), unit.heads(), unit.now())
+        texts = TextCheck(unit.texts_of)
+        leaves, leafless = texts.leaves(unit.leaves()), texts.entries(unit.leafless())
+        copy = Log(origin, leaves, leafless, unit.heads(), unit.now())
         report, seen = check(copy, keyring, [*signed, *kept], witnesses)
         findings, releases, grants = compare_tables(unit, keyring, seen)
+        if texts.findings():  # perhaps erased while all of this was read
+            texts.look_again(entry.content for entry in unit.entries(ACCESS))
+        findings += texts.findings()
     missing = _missing(own, kept)
     damages = (*report.damages, *missing, *(one.sentence() for one in findings))
     return replace(report, releases=releases, grants=grants, damages=damages)

@@ -22,7 +22,7 @@ from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story, Subject
 from airlock.ports import Store, UnitOfWork
 from airlock.services import telling, timing
-from airlock.services.planning import plan_of
+from airlock.services.planning import check_not_rejected, plan_of
 
 VOIDABLE = (State.AWAITING_APPROVAL, State.APPROVED)
 
@@ -37,6 +37,7 @@ def void(
 
     Raises:
         Conflict: if a promotion is under way.
+        Refused: if the bytes that are there now were rejected before.
     """
     with store.begin() as unit:
         release = unit.lock(release_id)
@@ -45,6 +46,8 @@ def void(
         changed = _changed(unit, release, origin, digests)
         if changed == release:
             return release
+        if changed.subject.artifact_digest != release.subject.artifact_digest:
+            check_not_rejected(unit, release, changed.subject)
         _check_idle(unit, release)
         voided = unit.record(_story(unit, release, changed, actor, why))
         timing.arm(unit, voided, plan_of(unit, voided), stamp(unit.now()))
@@ -61,7 +64,8 @@ def _changed(
     if not origin:
         return replace(release, subject=replace(release.subject, **digests))
     candidate = unit.candidate(origin)
-    if candidate is None or unit.by_origin(origin) not in (None, release):
+    taken = unit.by_origin(origin)
+    if candidate is None or (taken is not None and taken.id != release.id):
         raise Refused(f"run {origin} has no candidate of its own to take {release.id} over")
     subject = Subject(
         model=candidate.model,

@@ -50,7 +50,7 @@ RULEBOOK: Mapping[str, Any] = {
                         "evidence:export",
                     ],
                 },
-                "admin": {"inherits": ["developer"], "permissions": ["user:read"]},
+                "admin": {"inherits": ["developer"], "permissions": ["user:read", "people:erase"]},
             },
             "airflowRoles": {
                 name: name

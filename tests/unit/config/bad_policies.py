@@ -254,7 +254,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         "spec.roles.operator.inherits[0]", "which makes a circle",
     ),
     "an administrator who votes": (
-        "access", "permissions: [audit:verify]", "permissions: [release:vote]",
+        "access", "[audit:verify, people:erase]", "[release:vote]",
         "spec.roles.admin.permissions[0]", "for an administrator",
     ),
     "a vote by inheritance": (
@@ -266,7 +266,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         "spec.roles.admin.inherits[0]", "without audit:export, which is never inherited",
     ),
     "an export by somebody else": (
-        "access", "permissions: [audit:verify]", "permissions: [audit:export]",
+        "access", "[audit:verify, people:erase]", "[audit:export]",
         "spec.roles.admin.permissions[0]", "for security_auditor only",
     ),
     "Airflow's Admin as a voter": (

@@ -8,20 +8,24 @@ from dataclasses import asdict
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
+from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
 from airlock.domain.emergency import Broken, Unreviewed
 from airlock.domain.errors import NotFound
 
+#: The stream in which delegations are told.
+ACCESS = "access"
 
-class Duties(Base):
+
+class Duties(Texts):
     """Reading and writing them (writing: decider only)."""
 
     def put_delegation(self, new: Delegation) -> None:
         """Keep a new delegation."""
-        self._connection.execute(insert(delegation).values(**asdict(new)))
+        reason = self._commit_to(ACCESS, new.giver, new.reason)
+        self._connection.execute(insert(delegation).values(**asdict(new) | {"reason": reason}))
 
     def delegation(self, delegation_id: str) -> Delegation:
         """Return one delegation. Raises NotFound."""
@@ -48,7 +52,8 @@ class Duties(Base):
 
     def put_finding(self, new: Finding) -> None:
         """Keep a new finding."""
-        self._connection.execute(insert(finding).values(**asdict(new)))
+        text = self._commit_to(new.release, new.raised_by, new.text)
+        self._connection.execute(insert(finding).values(**asdict(new) | {"text": text}))
 
     def finding(self, finding_id: str) -> Finding:
         """Return one finding. Raises NotFound."""

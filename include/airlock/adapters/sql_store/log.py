@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import RowMapping, insert, select, update
 
-from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.bulk import insert_new
 from airlock.adapters.sql_store.tables import audit_event, audit_stream, release
+from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.audit import Entry, Event, Head, append
 
 #: Entries fetched at a time, so that verifying a long log needs little memory.
 BATCH = 5_000
 
 
-class Log(Base):
+class Log(Texts):
     """Appending to streams and reading them."""
 
     def log(self, stream: str, event: Event) -> Entry:
@@ -24,7 +24,8 @@ class Log(Base):
         self._insert_once(audit_stream, first, on=("stream",))
         query = select(audit_stream).where(audit_stream.c.stream == stream).with_for_update()
         row = self._connection.execute(query).mappings().one()
-        entry = self._append(stream, Head(row["seq"], row["head"]), event, self._stamp())
+        sealed = self._sealed(stream, event)
+        entry = self._append(stream, Head(row["seq"], row["head"]), sealed, self._stamp())
         self._connection.execute(
             update(audit_stream)
             .where(audit_stream.c.stream == stream)
@@ -82,7 +83,7 @@ class Log(Base):
                 newest = newest.where(audit_event.c.stream == stream)
             query = query.where(audit_event.c.id.in_(newest)).order_by(None)
             query = query.order_by(audit_event.c.id)
-        rows = self._connection.execution_options(yield_per=BATCH).execute(query).mappings()
+        rows = self._connection.execute(query, execution_options={"yield_per": BATCH}).mappings()
         return (_entry(row) for row in rows)
 
 

@@ -1,4 +1,8 @@
-"""Releases and votes."""
+"""Releases and votes.
+
+What is locked holds commitments in place of texts, as the tables and the log do, so that a decision
+costs no look at a text; what is read to be shown holds the texts.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.bulk import among
 from airlock.adapters.sql_store.log import Log
+from airlock.adapters.sql_store.spoken import read_out, texts_in
 from airlock.adapters.sql_store.tables import release, vote
 from airlock.domain.audit import Head
 from airlock.domain.conditions import Conditions
@@ -19,6 +24,7 @@ from airlock.domain.delegation import Capacity
 from airlock.domain.errors import Conflict, NotFound
 from airlock.domain.policy import Tier
 from airlock.domain.release import Decision, Emergency, Release, State, Story, Subject, Vote
+from airlock.domain.texts import kept, swapped
 
 # Made once: building these statements would cost as much as running them.
 _GET = select(release).where(release.c.id == bindparam("of"))
@@ -26,6 +32,12 @@ _LOCK = _GET.with_for_update()
 _VOTES = select(vote).where(vote.c.release == bindparam("of")).order_by(vote.c.at)
 _UPDATE = update(release).where(release.c.id == bindparam("of"))
 _INSERT_VOTE = insert(vote)
+_REJECTED = (
+    select(release.c.id, release.c.subject)
+    .where(release.c.model == bindparam("of"), release.c.environment == bindparam("into"))
+    .where(release.c.state == State.REJECTED.value)
+    .order_by(release.c.opened_at.desc())
+)
 
 
 class Releases(Log):
@@ -44,13 +56,13 @@ class Releases(Log):
         return found
 
     def get(self, release_id: str) -> Release:
-        """Read a release without locking it."""
-        return self._one(_GET, release_id)
+        """Read a release, texts included, without locking it."""
+        return self._read_out((self._one(_GET, release_id),))[0]
 
     def by_origin(self, origin: str) -> Release | None:
         """Return the release a DAG run opened, if any."""
         found = self._many(select(release).where(release.c.origin == origin))
-        return found[0] if found else None
+        return self._read_out(found)[0] if found else None
 
     def occupying(self, model: str, environment: str) -> Release | None:
         """Return the open release of a line, if any."""
@@ -63,6 +75,11 @@ class Releases(Log):
         )
         return found[0] if found else None
 
+    def rejections(self, model: str, environment: str) -> tuple[tuple[str, str], ...]:
+        """Return every rejected release of a line with its artifact digest, the newest first."""
+        rows = self._connection.execute(_REJECTED, {"of": model, "into": environment})
+        return tuple((name, json.loads(subject)["artifact_digest"]) for name, subject in rows)
+
     def find(
         self, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
     ) -> tuple[Release, ...]:
@@ -72,7 +89,12 @@ class Releases(Log):
             query = query.where(release.c.state.in_([state.value for state in states]))
         if model is not None:
             query = query.where(release.c.model == model)
-        return self._many(query)
+        return self._read_out(self._many(query))
+
+    def _read_out(self, releases: tuple[Release, ...]) -> tuple[Release, ...]:
+        """Return releases with what people wrote in place of the commitments."""
+        said = self.said(text for one in releases for text in texts_in(one))
+        return tuple(read_out(one, said) for one in releases) if said else releases
 
     def record(self, story: Story) -> Release:
         """Write the events and the release they lead to, together."""
@@ -81,9 +103,10 @@ class Releases(Log):
             raise ValueError("a story without a release has nothing to record")
         opened = story.events[0].what == "ReleaseRequested"
         before = Head() if opened else self._head(new.id)
-        head = self._append_all(new.id, before, story.events, story.at)
+        events, why = self._sealed_story(story, new)
+        head = self._append_all(new.id, before, events, story.at)
         self._heads_locked[new.id] = head
-        values = {**_columns(new), "seq": head.seq, "head": head.hash}
+        values = {**_columns(new), "why": why, "seq": head.seq, "head": head.hash}
         try:
             if opened:
                 self._connection.execute(insert(release), values)
@@ -99,12 +122,18 @@ class Releases(Log):
 
     def insert_vote(self, release_id: str, vote_cast: Vote) -> None:
         """Insert a vote; the database refuses a second one by the same person."""
+
+        def swap(text: str) -> str:
+            return self._commit_to(release_id, vote_cast.person, text)
+
+        conditions = swapped({"conditions": vote_cast.conditions.to_document()}, swap)["conditions"]
         values = {
             **asdict(vote_cast),
             "release": release_id,
             "decision": vote_cast.decision.value,
+            "reason": swap(vote_cast.reason),
             "capacity": vote_cast.capacity.value,
-            "conditions": json.dumps(vote_cast.conditions.to_document(), sort_keys=True),
+            "conditions": json.dumps(conditions, sort_keys=True),
         }
         try:
             self._connection.execute(_INSERT_VOTE, values)
@@ -146,19 +175,22 @@ class Releases(Log):
 
 
 def _vote(row: RowMapping) -> Vote:
-    same = ("person", "level", "reason", "round", "channel", "at", "behind")
+    same = ("person", "level", "round", "channel", "at", "behind")
+    conditions = swapped({"conditions": json.loads(row["conditions"])}, kept)["conditions"]
     return Vote(
         **{name: row[name] for name in same},
+        reason=kept(row["reason"]),
         decision=Decision(row["decision"]),
         capacity=Capacity(row["capacity"]),
-        conditions=Conditions.from_document(json.loads(row["conditions"])),
+        conditions=Conditions.from_document(conditions),
     )
 
 
 def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
-    same = ("id", "origin", "location", "requester", "opened_at", "level", "level_opened_at")
+    same = ("id", "origin", "location", "requester", "attempt_of", "opened_at", "level")
     return Release(
-        **{name: row[name] for name in (*same, "round", "why")},
+        **{name: row[name] for name in (*same, "level_opened_at", "round")},
+        why=kept(row["why"]),
         subject=Subject(**json.loads(row["subject"])),
         tier=Tier(row["tier"]),
         state=State(row["state"]),

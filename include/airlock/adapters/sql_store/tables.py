@@ -49,6 +49,7 @@ def _one_of(column: str, words: list[str]) -> str:
 
 
 _OPEN = text(_one_of("state", [state.value for state in State if state.is_open]))
+_REJECTED = text(_one_of("state", [State.REJECTED.value]))
 
 release = Table(
     "release",
@@ -68,6 +69,7 @@ release = Table(
     Column("location", Text, nullable=False),
     Column("why", Text, nullable=False),
     Column("emergency", Text),
+    Column("attempt_of", String(40), nullable=False, server_default=""),
     Column("seq", Integer, nullable=False),
     Column("head", LargeBinary(32), nullable=False),
     CheckConstraint(_one_of("state", [state.value for state in State]), name="state"),
@@ -80,6 +82,13 @@ release = Table(
         unique=True,
         postgresql_where=_OPEN,
         sqlite_where=_OPEN,
+    ),
+    Index(
+        "ix_release_rejected",
+        "model",
+        "environment",
+        postgresql_where=_REJECTED,
+        sqlite_where=_REJECTED,
     ),
 )
 

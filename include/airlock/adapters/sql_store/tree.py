@@ -254,7 +254,7 @@ class LogTree(Releases):
             yield stream, seq, what, _bytes(body), _bytes(prev), _bytes(digest)
 
     def _rows(self, query: Select[Any]) -> Iterator[Any]:
-        return iter(self._connection.execution_options(yield_per=BATCH).execute(query))
+        return iter(self._connection.execute(query, execution_options={"yield_per": BATCH}))
 
     def release_pages(self) -> Iterator[tuple[Release, ...]]:
         """Return every release, some hundreds at a time."""
@@ -267,22 +267,15 @@ class LogTree(Releases):
             yield page
             last = page[-1].id
 
-    def grants_of(self, releases: Sequence[str]) -> dict[str, StoredGrant]:
-        """Return the grants of some releases: of each the one of its newest round."""
-        query = (
-            select(release_grant)
-            .where(release_grant.c.release.in_(releases), release_grant.c.purpose == "promotion")
-            .order_by(release_grant.c.round)  # a later one takes the place of an earlier one
-        )
-        return {
-            row["release"]: StoredGrant(
-                row["id"],
-                row["envelope"],
-                row["spent_by"],
-                moment(row["spent_at"]) if row["spent_at"] else None,
-            )
-            for row in self._connection.execute(query).mappings()
-        }
+    def grants_of(self, releases: Sequence[str]) -> dict[str, tuple[StoredGrant, ...]]:
+        """Return every grant of some releases, those to roll them back among them."""
+        found: dict[str, tuple[StoredGrant, ...]] = {}
+        query = select(release_grant).where(release_grant.c.release.in_(releases))
+        for row in self._connection.execute(query.order_by(release_grant.c.id)).mappings():
+            spent = moment(row["spent_at"]) if row["spent_at"] else None
+            one = StoredGrant(row["id"], row["envelope"], row["spent_by"], spent)
+            found[row["release"]] = (*found.get(row["release"], ()), one)
+        return found
 
 
 def _bytes(value: bytes | str) -> bytes:

@@ -56,4 +56,5 @@ class SqlUnit(Timers, Bundles, Runs, People, History, Grants, Duties, Outbox, Lo
 
     def commit(self) -> None:
         """Keep what was done."""
+        self._write_texts()
         self._connection.commit()

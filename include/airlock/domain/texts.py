@@ -1,0 +1,168 @@
+"""What people write stays out of the log: an entry holds a commitment, the text lies beside it.
+
+Rules:
+* A commitment is `SHA-256(salt || text)`, the salt 32 random bytes kept with the text. Both are
+  erased together; without the salt nobody can even try out what the text may have been.
+* Texts are: the reason (`why`) of an event by a person, and the findings an approval demands.
+  Sentences of machines stay in the entry; they name ids and never repeat what a person wrote.
+* Chains, tree and replay see commitments alone, so erasing a text breaks no proof.
+* Entries written before this, with their texts inside, stay valid.
+
+Ids of people stay: they are pseudonyms, and without them nothing could be proved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from airlock.domain.log_chains import Finding
+from airlock.domain.log_tree import Leaf, Stored
+
+PREFIX = "commitment:sha256:"
+SALT_BYTES = 32
+#: How a text looks that is not there any more, and one that is not what was committed to.
+ERASED, ALTERED = "erased", "(this text was changed: it does not match its commitment)"
+#: The word of the entry that says which texts were erased.
+ERASURE = "PersonalTextErased"
+
+_SPELLED = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
+_MARK = PREFIX.encode()
+
+#: commitment -> (salt, text); an erased one is not in it.
+Texts = Mapping[str, tuple[bytes, str]]
+
+
+class Commitment(str):
+    """Stands for a text. Made by the store alone: a text that is spelled like one is a text."""
+
+    __slots__ = ()
+
+
+def commit(salt: bytes, text: str) -> Commitment:
+    """Return the commitment to a text."""
+    return Commitment(PREFIX + hashlib.sha256(salt + text.encode()).hexdigest())
+
+
+def is_commitment(text: str) -> bool:
+    """Say whether *text* is spelled as a commitment."""
+    return text.startswith(PREFIX) and _SPELLED.fullmatch(text) is not None
+
+
+def kept(text: str) -> str:
+    """Return a text as the store has it: a commitment is marked as one."""
+    return Commitment(text) if is_commitment(text) else text
+
+
+def swapped(data: Mapping[str, Any], swap: Callable[[str], str]) -> Mapping[str, Any]:
+    """Return an event's data with every text in it passed through *swap*."""
+    conditions = data.get("conditions")
+    if not conditions or not conditions.get("findings"):
+        return data
+    findings = [{**one, "text": swap(one["text"])} for one in conditions["findings"]]
+    return {**data, "conditions": {**conditions, "findings": findings}}
+
+
+def spoken(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the commitments in the content of an entry."""
+    found = [str(content.get("why", ""))]
+
+    def note(text: str) -> str:
+        found.append(text)
+        return text
+
+    swapped(content.get("data") or {}, note)
+    return tuple(text for text in found if is_commitment(text))
+
+
+def commitments_in(body: bytes) -> tuple[str, ...]:
+    """Return the commitments in the bytes of an entry; none in one that is damaged."""
+    if _MARK not in body:
+        return ()
+    try:
+        return spoken(json.loads(body))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ()
+
+
+def readable(content: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of an entry with its texts in place of their commitments."""
+
+    def swap(text: str) -> str:
+        return said.get(text, text)
+
+    return {**content, "why": swap(content["why"]), "data": swapped(content["data"], swap)}
+
+
+class TextCheck:
+    """Checks, while the log is read, that every text is there and is the one committed to.
+
+    *look* returns the texts of some commitments, as far as they are there. A text that is not
+    must have been erased, which an entry says.
+    """
+
+    #: Commitments looked up at a time.
+    AT_ONCE = 500
+
+    def __init__(self, look: Callable[[Iterable[str]], Texts]) -> None:
+        """Begin."""
+        self._look = look
+        self._waiting: list[tuple[str, str, int]] = []
+        self._gone: list[tuple[str, str, int]] = []
+        self._erased: set[str] = set()
+        self._wrong: list[Finding] = []
+
+    def leaves(self, leaves: Iterable[Leaf]) -> Iterator[Leaf]:
+        """Return the leaves as they are, and check their entries' texts."""
+        for leaf in leaves:
+            entry = leaf[2]
+            if entry is not None and _MARK in entry[3]:
+                self._add(entry)
+            yield leaf
+
+    def entries(self, entries: Iterable[Stored]) -> Iterator[Stored]:
+        """Return the entries as they are, and check their texts."""
+        for entry in entries:
+            if _MARK in entry[3]:
+                self._add(entry)
+            yield entry
+
+    def _add(self, entry: Stored) -> None:
+        stream, seq, what, body = entry[:4]
+        self._waiting += [(one, stream, seq) for one in commitments_in(body)]
+        if what == ERASURE:
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # the chain names damage
+                self.look_again([json.loads(body)])
+        if len(self._waiting) >= self.AT_ONCE:
+            self._settle()
+
+    def _settle(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        texts = self._look([one for one, _, _ in waiting]) if waiting else {}
+        for commitment, stream, seq in waiting:
+            found = texts.get(commitment)
+            if found is None:
+                self._gone.append((commitment, stream, seq))
+            elif commit(*found) != commitment:
+                reason = "its text was changed: it does not match the commitment"
+                self._wrong.append(Finding(reason, stream, seq))
+
+    def look_again(self, contents: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of what was erased since."""
+        for content in contents:
+            if content.get("what") == ERASURE:
+                self._erased.update(content["data"]["commitments"])
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong, when everything has been read."""
+        self._settle()
+        lost = [
+            Finding("its text is gone, but no entry says that it was erased", stream, seq)
+            for commitment, stream, seq in self._gone
+            if commitment not in self._erased
+        ]
+        return [*self._wrong, *lost]
