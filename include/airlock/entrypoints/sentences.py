@@ -134,7 +134,9 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"{content['resource']} registered as {short(content['new']['digest'])}"
     ),
     "LogRead": lambda data, _: (
-        "read the log" + (f": {data['entries']} entries" if "entries" in data else "")
+        "read the evidence report"
+        if "report" in data
+        else "read the log" + (f": {data['entries']} entries" if "entries" in data else "")
     ),
     "LogVerified": lambda data, _: (
         f"checked the log: {data['events']} events, {data['damages']} damages"
