@@ -242,6 +242,17 @@ def test_whatever_woke_the_task_only_the_database_decides(stage: Stage, event: A
         level().resume(stage.context("run", "level_1"), event=event)
 
 
+def test_rejected_bytes_are_refused_until_the_run_names_the_rejection(stage: Stage) -> None:
+    stage.world.measure("one", content="same")
+    rejected = request().execute(stage.context("one"))["release"]
+    stage.world.vote(rejected, "lena", Decision.REJECT)
+    stage.world.measure("two", content="same")
+    with pytest.raises(AirflowFailException, match=r"refused: .*a no is final.*after-rejection"):
+        request().execute(stage.context("two"))
+    named = {"after_rejection": rejected, "reason": "looked again"}
+    assert request().execute(stage.context("two", **named))["outcome"] == "opened"
+
+
 def test_a_reject_is_an_answer_and_what_follows_is_skipped(stage: Stage) -> None:
     release = stage.world.open("run")
     stage.world.approve(release, "lena")

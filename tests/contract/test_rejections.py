@@ -33,17 +33,7 @@ class Runs:
     def measure(self, content: str) -> str:
         """Register another version with this content and return the run."""
         self.number += 1
-        run = f"run-{self.number}"
-        original = self.world.registry.add
-
-        def add(model: str, _content: bytes) -> str:
-            return original(model, content.encode())
-
-        self.world.registry.add = add  # type: ignore[method-assign]
-        try:
-            return self.world.measure(run)
-        finally:
-            self.world.registry.add = original  # type: ignore[method-assign]
+        return self.world.measure(f"run-{self.number}", content=content)
 
     def ask(self, content: str, rejection: str = "", why: str = "") -> requesting.Opened:
         """Ask for the release of a new run with this content."""

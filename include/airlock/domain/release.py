@@ -265,8 +265,9 @@ class Story:
             author=author,
         )
         self.release = new = apply(old, _content(event, self.at))
-        place = {"resource": resource or f"release/{new.id}", "new": new.summary()} if new else {}
-        self.events.append(replace(event, **place))
+        if new is not None:
+            event = replace(event, resource=resource or f"release/{new.id}", new=new.summary())
+        self.events.append(event)
 
     def retold(self, events: Sequence[Event]) -> Release | None:
         """Return what the release would be if these had been its events."""

@@ -46,7 +46,7 @@ def vote(
     with store.begin() as unit:
         release = unit.lock(release_id)
         if replay_key and _already(unit, replay_key, request):
-            return release
+            return unit.get(release_id)  # with the texts, as the first answer had them
         try:
             plan = checked_plan(unit, release)
             now = stamp(unit.now())

@@ -65,11 +65,15 @@ class World:
         auc: float = 0.8,
         requester: str = "ana",
         committers: tuple[str, ...] = (),
+        content: str = "",
     ) -> str:
-        """Register a candidate with evidence and judge its gates; return the origin."""
+        """Register a candidate with evidence and judge its gates; return the origin.
+
+        Every run has bytes of its own, unless *content* says what they are.
+        """
         origin = f"{self.pipeline['metadata']['name']}/{run}"
         model = self.pipeline["metadata"]["name"]
-        version = self.registry.add(model, f"{run} {auc}".encode())
+        version = self.registry.add(model, (content or f"{run} {auc}").encode())
         digest = self.registry.artifact_digest(model, version)
         with self.worker.begin() as unit:
             unit.put_candidate(

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from airlock.domain.errors import Refused, Unreachable
-from airlock.entrypoints import cli_pipeline, cli_release, cli_runs
+from airlock.entrypoints import cli_again, cli_pipeline, cli_release, cli_runs
 from airlock.entrypoints.client import Client, Session
 from tests.command import Said, run_cli
 
@@ -84,7 +84,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
         def connect(_user: str, _kept: Path | None) -> Client:
             return Client(Session("http://here", "ana", "t"), httpx.MockTransport(airflow))
 
-        for module in (cli_pipeline, cli_release):
+        for module in (cli_again, cli_pipeline, cli_release):
             monkeypatch.setattr(module, "connect", connect)
         return run_cli(*arguments)
 
@@ -180,3 +180,23 @@ def test_promote_says_what_serves_and_does_nothing_twice(run: Callable[..., Said
 def test_an_unknown_outcome_is_a_refusal_not_a_success() -> None:
     with pytest.raises(Refused):
         cli_pipeline._conclude("credit", {"outcome": "something else"})
+
+
+AGAIN = ("release", "request", "--after-rejection", "rel-1", "--why", "looked again")
+
+
+def test_asking_again_starts_a_run_that_names_the_rejection(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["success"])
+    airflow.release_state = "REJECTED"
+    said = run(airflow, *AGAIN)
+    assert said.code == 0, said.err
+    assert airflow.asked[0]["conf"] == {"after_rejection": "rel-1", "reason": "looked again"}
+    assert "which names rel-1" in said.out
+
+
+def test_what_was_not_rejected_cannot_be_named(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["success"])
+    said = run(airflow, *AGAIN)
+    assert (said.code, airflow.asked) == (1, [])
+    assert "is APPROVED, not REJECTED" in said.err
+    assert run(airflow, *AGAIN[:4]).code == 2

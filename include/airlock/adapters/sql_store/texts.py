@@ -83,7 +83,7 @@ class Texts(Base):
 
     def _found(self, query: Select[Any], **given: str) -> dict[str, tuple[bytes, str]]:
         rows = self._connection.execute(query, given)
-        return {one: (bytes(salt), text) for one, salt, text in rows}
+        return {one: (_bytes(salt), str(text)) for one, salt, text in rows}
 
     def _commit_to(self, stream: str, person: str, text: str) -> str:
         """Return the commitment to a text, which is kept; what is one already stays as it is."""
@@ -125,3 +125,8 @@ def _words(commitment: str, found: tuple[bytes, str] | None) -> str:
     if found is None:
         return ERASED
     return found[1] if commit(*found) == commitment else ALTERED
+
+
+def _bytes(value: bytes | str) -> bytes:
+    # SQLite keeps whatever type somebody wrote; an edited salt must be found, not crash.
+    return value.encode() if isinstance(value, str) else bytes(value)
