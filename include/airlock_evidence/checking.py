@@ -270,6 +270,12 @@ def _readable(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> N
     for name, data in made.items():
         if files.get(name) != data:
             raise Failed(name, "does not say what the signed log says")
+    other = [name for name, data in documents.code().items() if files.get(name) != data]
+    if other:
+        result.notes.append(
+            f"the program in the bundle is not the one that checked it ({', '.join(other)}): "
+            "do not run it"
+        )
     result.proved.append(f"{len(made)} readable documents say what the log says, to the byte")
 
 

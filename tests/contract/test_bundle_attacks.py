@@ -330,6 +330,15 @@ def test_a_key_added_to_those_shown_is_pointed_out(
     assert f"shows the key {strange.key_id}, which is none you trust" in " ".join(result.notes)
 
 
+def test_an_exchanged_program_is_pointed_out_by_any_other_copy(
+    airlock: Evidenced, files: Files
+) -> None:
+    assert not [note for note in airlock.check(files).notes if "program" in note]
+    made = resealed({**files, "verify.py": b"print('HOLDS')"})
+    notes = " ".join(airlock.check(made).notes)
+    assert "not the one that checked it (verify.py): do not run it" in notes
+
+
 # the program a stranger runs
 
 

@@ -45,7 +45,7 @@ def rulebook() -> dict[str, Any]:
     """Return the test rule book, with the policy readable by everybody."""
     document = copy.deepcopy(dict(RULEBOOK))
     roles = document["access"]["spec"]["roles"]
-    roles["viewer"]["permissions"] = ["release:read", "policy:read", "evidence:read"]
+    roles["viewer"]["permissions"] = ["release:read", "policy:read"]
     return document
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock.domain.policy import Rulebook
 from airlock.services import auditing
 from airlock.testing import World
 from tests.command import Said
@@ -27,8 +29,10 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         signer, keyring = keys(found.folder)
         world: World = found.world
         world.signer, world.keys = signer, keyring  # type: ignore[assignment]
-        platform = FakePlatform(world.store, keyring, signer, world.rulebook)  # type: ignore[arg-type]
-        found.app.state.airlock = platform
+        rules = copy.deepcopy(dict(world.rulebook.document))
+        rules["access"]["spec"]["roles"]["viewer"]["permissions"].append("evidence:read")
+        book = Rulebook.from_document(rules)
+        found.app.state.airlock = FakePlatform(world.store, keyring, signer, book)  # type: ignore[arg-type]
         yield found
 
 
@@ -147,7 +151,7 @@ def test_the_release_page_leads_to_the_report_for_those_who_may_read_it(
 
 @pytest.mark.attack
 def test_who_may_not_read_evidence_sees_no_report(doors: Doors, release_id: str) -> None:
-    viewer = doors.world.rulebook.document["access"]["spec"]["roles"]["viewer"]
+    viewer = doors.app.state.airlock.rulebook.document["access"]["spec"]["roles"]["viewer"]
     viewer["permissions"].remove("evidence:read")
     try:
         assert "Evidence report" not in doors.page("vera").get(f"/releases/{release_id}").text

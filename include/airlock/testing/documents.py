@@ -36,7 +36,7 @@ RULEBOOK: Mapping[str, Any] = {
     "access": {
         "spec": {
             "roles": {
-                "viewer": {"inherits": [], "permissions": ["release:read", "evidence:read"]},
+                "viewer": {"inherits": [], "permissions": ["release:read"]},
                 "developer": {"inherits": ["viewer"], "permissions": ["release:withdraw"]},
                 "algorithm_lead": {"inherits": ["viewer"], "permissions": ["release:vote"]},
                 "compliance_officer": {"inherits": ["viewer"], "permissions": ["release:vote"]},
