@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.ed25519_keys import FileShelf
+from airlock.adapters.ed25519_keys import FileShelf, FileSigner
+from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision
@@ -28,6 +29,7 @@ from airlock.services import (
 from airlock.testing import PEOPLE, World, pipeline_document
 from airlock_evidence.archive import unpack
 from airlock_evidence.checking import check
+from airlock_evidence.proofs import peek
 from airlock_evidence.trust import Trust
 from tests.contract.bundle_kit import Evidenced, book, canonical, resealed
 from tests.contract.tree_kit import keys, witness
@@ -253,6 +255,23 @@ def test_what_the_old_key_signed_is_proved_after_a_rotation(
     assert by_old.ok, by_old.failures
 
 
+def test_a_checkpoint_by_a_key_that_was_given_up_is_refused(
+    airlock: Evidenced, tmp_path: Path
+) -> None:
+    release_id = airlock.promoted()
+    (tmp_path / "stolen.pem").write_bytes((tmp_path / "signing.pem").read_bytes())
+    stolen = FileSigner(tmp_path / "stolen.pem")
+    shelf = FileShelf(tmp_path / "signing.pem", tmp_path / "keys")
+    rotating.rotate(airlock.world.store, airlock.signer, shelf)
+    files = airlock.files(release_id)
+    origin, size, root, at = peek(files["log/checkpoint.txt"])
+    for late, good in ((0, True), (3600, False)):
+        note = seal(Checkpoint(origin, size, root), stolen.public, stolen.sign, at + late)
+        result = airlock.check(resealed({**files, "log/checkpoint.txt": note.encode()}))
+        assert result.ok is good, result.failures
+    assert "had been given up" in str(result.failures[0])
+
+
 def test_the_witness_is_shown_and_the_newer_tree_extends_the_one_it_saw(
     airlock: Evidenced, tmp_path: Path
 ) -> None:
@@ -264,6 +283,10 @@ def test_the_witness_is_shown_and_the_newer_tree_extends_the_one_it_saw(
     assert {"log/witnessed.txt", "log/consistency.json"} <= set(found["files"])
     assert any("witness airlock/witness cosigned" in one for one in found["result"].proved)
     public = {name: one.public for name, one in airlock.witnesses.items()}
+    for path in ([], json.loads(found["files"]["log/consistency.json"])["path"][1:]):
+        proof = {"log/consistency.json": canonical({"path": path})}
+        said = str(airlock.check(resealed({**found["files"], **proof})).failures[0])
+        assert "does not extend the one of the witness" in said
     outside = check(found["files"], lambda _: Trust(dict(airlock.keyring.keys()), public, "ours"))
     said = [one for one in outside.proved if "cosigned" in one]
     assert said

@@ -18,10 +18,14 @@ from hypothesis import strategies as st
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.log_tree import KeptCheckpoint
+from airlock.services import bundle_parts
 from airlock.testing import World
 from airlock_evidence import command
 from airlock_evidence.archive import Failed, pack, sha256, unpack
 from airlock_evidence.checking import Unknown, check
+from airlock_evidence.entries import line
+from airlock_evidence.proofs import peek
 from airlock_evidence.trust import Trust, fingerprint
 from tests.contract.bundle_kit import Evidenced, Files, canonical, lines, resealed, unlines
 from tests.contract.tree_kit import keys
@@ -146,6 +150,8 @@ def test_every_evidence_file_is_bound_to_the_log(airlock: Evidenced, files: File
     assert "is missing" in failed(
         airlock, resealed({**moved, renamed: changed}, readable_too=False)
     )
+    other = {**moved, f"evidence/{'0' * 64}.json": files[name]}
+    assert "is not the evidence its name says" in failed(airlock, resealed(other))
 
 
 @pytest.mark.parametrize(
@@ -230,6 +236,57 @@ def test_the_entry_of_the_export_cannot_be_exchanged(
     assert "log" in failed(
         airlock, resealed({**files, "log/context.jsonl": other["log/context.jsonl"]})
     )
+
+
+def proved(airlock: Evidenced, files: Files, what: str) -> list[dict[str, Any]]:
+    """Return real entries of the log, with proofs to the checkpoint of a bundle."""
+    size = peek(files["log/checkpoint.txt"])[1]
+    with airlock.world.store.begin() as unit:
+        found = list(unit.told_of("access", {what}))  # type: ignore[attr-defined]
+        last = KeptCheckpoint("test", size, "")
+        inside = [one for one in found if (unit.place_of(*one[:2]) or 0) < size]  # type: ignore[attr-defined]
+        made = [line(bundle_parts._proved(unit, one, last)) for one in inside]  # type: ignore[arg-type]
+    return [json.loads(one) for one in made]
+
+
+def with_context(files: Files, entries: list[dict[str, Any]]) -> Files:
+    order = sorted(entries, key=lambda one: (one["stream"], one["seq"]))
+    return {**files, "log/context.jsonl": unlines(order)}
+
+
+def test_a_real_entry_of_another_export_does_not_pass_for_this_one(airlock: Evidenced) -> None:
+    one, two = airlock.promoted("run-3"), airlock.promoted("run-4")
+    airlock.export(one)
+    files = airlock.files(two)
+    here = lines(files, "log/context.jsonl")
+    others = [
+        entry
+        for entry in proved(airlock, files, "EvidenceExported")
+        if json.loads(entry["body"])["resource"] == f"release/{one}"
+    ]
+    header = {**json.loads(files["bundle.json"]), "export": others[-1]["seq"]}
+    texts = {**files, "bundle.json": canonical(header)}
+    made = resealed(with_context(texts, [*here, others[-1]]), readable_too=False)
+    said = failed(airlock, made)
+    assert "tells of an export of" in said
+
+
+def test_a_real_entry_that_tells_nothing_here_is_refused(airlock: Evidenced, files: Files) -> None:
+    (entry, *_) = proved(airlock, files, "EvidenceExported")
+    noise = forged(entry, lambda body: body.update(what="LogRead"))
+    made = with_context(files, [*lines(files, "log/context.jsonl")[1:], noise])
+    assert "log/context.jsonl" in failed(airlock, resealed(made, readable_too=False))
+
+
+def test_a_document_nobody_registered_is_refused(airlock: Evidenced, files: Files) -> None:
+    for kind in ("policy", "pipeline"):
+        rest = [
+            entry
+            for entry in lines(files, "log/context.jsonl")
+            if json.loads(entry["body"])["data"].get("kind") != kind
+        ]
+        said = failed(airlock, resealed(with_context(files, rest)))
+        assert said.startswith(f"{kind}.json: no entry of the log says")
 
 
 def test_a_swapped_signature_is_found(airlock: Evidenced, files: Files, other: Files) -> None:
