@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.log_tree import KeptCheckpoint
-from airlock.services import bundle_parts
+from airlock.services import auditing, bundle_parts
 from airlock.testing import World
 from airlock_evidence import command
 from airlock_evidence.archive import Failed, pack, sha256, unpack
@@ -271,11 +272,15 @@ def test_a_real_entry_of_another_export_does_not_pass_for_this_one(airlock: Evid
     assert "tells of an export of" in said
 
 
-def test_a_real_entry_that_tells_nothing_here_is_refused(airlock: Evidenced, files: Files) -> None:
-    (entry, *_) = proved(airlock, files, "EvidenceExported")
-    noise = forged(entry, lambda body: body.update(what="LogRead"))
-    made = with_context(files, [*lines(files, "log/context.jsonl")[1:], noise])
-    assert "log/context.jsonl" in failed(airlock, resealed(made, readable_too=False))
+def test_a_real_entry_that_tells_nothing_here_is_refused(
+    airlock: Evidenced, release_id: str
+) -> None:
+    auditing.read(airlock.world.store, airlock.world.actor("sam"))
+    files = airlock.files(release_id)
+    (noise, *_) = proved(airlock, files, "LogRead")
+    made = with_context(files, [*lines(files, "log/context.jsonl"), noise])
+    said = failed(airlock, resealed(made))
+    assert said == "log/context.jsonl: has an entry that tells nothing here: LogRead"
 
 
 def test_a_document_nobody_registered_is_refused(airlock: Evidenced, files: Files) -> None:
@@ -310,12 +315,18 @@ def test_another_checkpoint_is_found(airlock: Evidenced, files: Files, other: Fi
 def test_a_checkpoint_of_another_log_is_found(
     airlock: Evidenced, files: Files, tmp_path: Path
 ) -> None:
-    from airlock.domain.checkpoint import Checkpoint, seal
-
     stranger, _ = keys(tmp_path)
     note = seal(Checkpoint("airlock/other", 5, bytes(32)), stranger.public, stranger.sign, 1)
     said = failed(airlock, resealed({**files, "log/checkpoint.txt": note.encode()}))
     assert "not signed by a trusted key" in said
+
+
+def test_an_entry_younger_than_its_checkpoint_is_found(airlock: Evidenced, files: Files) -> None:
+    origin, size, root, at = peek(files["log/checkpoint.txt"])
+    signer = airlock.signer
+    note = seal(Checkpoint(origin, size, root), signer.public, signer.sign, at - 3600)
+    said = failed(airlock, resealed({**files, "log/checkpoint.txt": note.encode()}))
+    assert "after its checkpoint" in said
 
 
 def test_a_bundle_forged_with_a_key_of_ones_own_is_unknown_to_who_brings_the_real_one(
