@@ -3,7 +3,7 @@
 Rules:
 * A role has its own permissions and those of the roles it inherits; no circles.
 * `release:vote` is never inherited and `admin` never has it: being powerful approves nothing.
-* `audit:export` belongs to `security_auditor` alone.
+* `audit:export` and `evidence:export` belong to `security_auditor` alone.
 * Airflow's `Public` role, which is everybody without a login, maps to nothing.
 """
 
@@ -33,6 +33,7 @@ Permission = Literal[
     "audit:export",
     "audit:read",
     "audit:verify",
+    "evidence:export",
     "evidence:read",
     "people:erase",
     "pipeline:read",
@@ -47,7 +48,7 @@ Permission = Literal[
 ]
 
 VOTE: Permission = "release:vote"
-EXPORT: Permission = "audit:export"
+EXPORTS: tuple[Permission, ...] = ("audit:export", "evidence:export")
 AUDITOR = "security_auditor"
 ADMIN = "admin"
 #: Airflow's own names for an administrator, and for everybody without a login.
@@ -63,7 +64,7 @@ class Role(Strict):
     @property
     def personal(self) -> tuple[Permission, ...]:
         """The permissions that never pass on to another role."""
-        return tuple(one for one in self.permissions if one in (VOTE, EXPORT))
+        return tuple(one for one in self.permissions if one in (VOTE, *EXPORTS))
 
 
 class AccessSpec(Strict):
@@ -145,8 +146,8 @@ def _powers(roles: Mapping[str, Role]) -> Iterator[Trouble]:
             place = (name, "permissions", index)
             if permission == VOTE and name == ADMIN:
                 yield Trouble(place, "a permission other than this for an administrator", VOTE)
-            if permission == EXPORT and name != AUDITOR:
-                yield Trouble(place, f"{EXPORT} for {AUDITOR} only", EXPORT)
+            if permission in EXPORTS and name != AUDITOR:
+                yield Trouble(place, f"{permission} for {AUDITOR} only", permission)
 
 
 def _airflow(table: Mapping[str, str], roles: Mapping[str, Role]) -> Iterator[Trouble]:

@@ -26,7 +26,7 @@ from airlock.domain.rules import Rule, rule_from_document
 
 #: Rights somebody has to be given by name: a role that inherits from another does not get them.
 VOTE = "release:vote"
-NEVER_INHERITED = frozenset({VOTE, "audit:export"})
+NEVER_INHERITED = frozenset({VOTE, "audit:export", "evidence:export"})
 
 
 class Tier(StrEnum):

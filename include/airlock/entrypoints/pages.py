@@ -39,16 +39,20 @@ from airlock.entrypoints.callers import (
 from airlock.entrypoints.problems import Problem, problem_of
 from airlock.entrypoints.rendering import templates
 from airlock.services import auditing, deciding, reading
+from airlock_evidence.markup import STYLE
 
 _CSS = (Path(__file__).parent / "web" / "static" / "airlock.css").read_text(encoding="utf-8")
 _CSS_DIGEST = hashlib.sha256(_CSS.encode()).digest()
 _CSS_HASH = base64.b64encode(_CSS_DIGEST).decode()
+#: The evidence report is one file with its style inside, on the page too.
+_REPORT_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 #: The style sheet's address changes with its content, so browsers may keep it.
 CSS_PATH = f"/static/airlock-{_CSS_DIGEST.hex()[:12]}.css"
 
 #: Whoever has no login cannot load the style sheet, so that page carries it; hence the hash.
 POLICY = (
-    f"default-src 'none'; style-src 'self' 'sha256-{_CSS_HASH}'; img-src 'self' data:; "
+    f"default-src 'none'; style-src 'self' 'sha256-{_CSS_HASH}' 'sha256-{_REPORT_HASH}'; "
+    "img-src 'self' data:; "
     "form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
 )
 
@@ -233,6 +237,7 @@ def _release(
         release=view,
         events=events,
         key=uuid.uuid4().hex,
+        evidence="evidence:read" in airlock.rulebook.permissions(actor.roles),
         limits=(REASON_MIN, REASON_MAX),
         **context,
     )

@@ -134,7 +134,9 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"{content['resource']} registered as {short(content['new']['digest'])}"
     ),
     "LogRead": lambda data, _: (
-        "read the log" + (f": {data['entries']} entries" if "entries" in data else "")
+        "read the evidence report"
+        if "report" in data
+        else "read the log" + (f": {data['entries']} entries" if "entries" in data else "")
     ),
     "LogVerified": lambda data, _: (
         f"checked the log: {data['events']} events, {data['damages']} damages"
@@ -143,6 +145,9 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"erased what {data['person']} had written ({data['texts']} texts): {content['why']}"
     ),
     "LogExported": lambda _, content: f"took the log away: {content['why']}",
+    "EvidenceExported": lambda data, content: (
+        f"took the evidence of {data['release']} away: {content['why']}"
+    ),
     "AuditLag": lambda _, content: f"alarm: {content['why']}",
     "CheckpointRefused": lambda _, content: f"alarm: {content['why']}",
     "KeyRotated": lambda data, _: f"key {data['old']} given up, {data['new']} signs from now on",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from airlock.domain.audit import Head
@@ -76,6 +76,15 @@ class LogWork(UnitOfWork, Protocol):
 
     def release_pages(self) -> Iterator[tuple[Release, ...]]:
         """Return every release, some hundreds at a time."""
+
+    def told_of(self, stream: str, words: Collection[str]) -> Iterator[Stored]:
+        """Return the entries of one stream with some words, in order."""
+
+    def cosigned_before(self, size: int) -> KeptCheckpoint | None:
+        """Return the largest checkpoint of at most *size* leaves that a witness has cosigned."""
+
+    def evidence_bodies(self, digests: Collection[str]) -> dict[str, bytes]:
+        """Return the exact bytes of evidence by digest, as far as it is there."""
 
     def grants_of(self, releases: Sequence[str]) -> dict[str, tuple[StoredGrant, ...]]:
         """Return every grant of some releases, those to roll them back among them."""

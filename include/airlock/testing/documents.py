@@ -43,7 +43,12 @@ RULEBOOK: Mapping[str, Any] = {
                 "risk_committee": {"inherits": ["viewer"], "permissions": ["release:vote"]},
                 "security_auditor": {
                     "inherits": ["viewer"],
-                    "permissions": ["audit:read", "audit:verify", "audit:export"],
+                    "permissions": [
+                        "audit:read",
+                        "audit:verify",
+                        "audit:export",
+                        "evidence:export",
+                    ],
                 },
                 "admin": {"inherits": ["developer"], "permissions": ["user:read", "people:erase"]},
             },

@@ -83,7 +83,7 @@ class Log(Texts):
                 newest = newest.where(audit_event.c.stream == stream)
             query = query.where(audit_event.c.id.in_(newest)).order_by(None)
             query = query.order_by(audit_event.c.id)
-        rows = self._connection.execution_options(yield_per=BATCH).execute(query).mappings()
+        rows = self._connection.execute(query, execution_options={"yield_per": BATCH}).mappings()
         return (_entry(row) for row in rows)
 
 

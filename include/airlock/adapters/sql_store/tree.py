@@ -254,7 +254,7 @@ class LogTree(Releases):
             yield stream, seq, what, _bytes(body), _bytes(prev), _bytes(digest)
 
     def _rows(self, query: Select[Any]) -> Iterator[Any]:
-        return iter(self._connection.execution_options(yield_per=BATCH).execute(query))
+        return iter(self._connection.execute(query, execution_options={"yield_per": BATCH}))
 
     def release_pages(self) -> Iterator[tuple[Release, ...]]:
         """Return every release, some hundreds at a time."""

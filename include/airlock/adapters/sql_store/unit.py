@@ -11,6 +11,7 @@ from typing import Self
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from airlock.adapters.sql_store.bundles import Bundles
 from airlock.adapters.sql_store.duties import Duties
 from airlock.adapters.sql_store.grants import Grants
 from airlock.adapters.sql_store.history import History
@@ -19,11 +20,10 @@ from airlock.adapters.sql_store.outbox import Outbox
 from airlock.adapters.sql_store.people import People
 from airlock.adapters.sql_store.runs import Runs
 from airlock.adapters.sql_store.timers import Timers
-from airlock.adapters.sql_store.tree import LogTree
 from airlock.domain.errors import Unreachable
 
 
-class SqlUnit(Timers, LogTree, Runs, People, History, Grants, Duties, Outbox, Log):
+class SqlUnit(Timers, Bundles, Runs, People, History, Grants, Duties, Outbox, Log):
     """A unit of work: rolled back unless `commit` was called."""
 
     def __enter__(self) -> Self:

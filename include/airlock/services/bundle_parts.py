@@ -1,0 +1,203 @@
+"""The exact bytes an evidence bundle is made of, read in one transaction.
+
+The release is folded from its own log; the tables are asked only for what the log has a digest of
+(policy, pipeline, evidence, grants, texts).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from airlock.domain.checkpoint import Cosigner
+from airlock.domain.digest import canonical_json
+from airlock.domain.errors import Refused, Unreachable
+from airlock.domain.log_tree import KeptCheckpoint, Stored
+from airlock.domain.merkle import at_once, consistency, inclusion
+from airlock.domain.release import Release, apply
+from airlock.ports import Keyring
+from airlock.services.auditing import ACCESS
+from airlock.services.log_store import LogWork
+from airlock_evidence import claims, entries, texts, trust
+from airlock_evidence.checking import head, path_document
+from airlock_evidence.dossier import BUNDLE, EXPORTED, PIPELINE, POLICY
+from airlock_evidence.judging import evidence_name
+
+#: What tells who held which rights.
+RIGHTS = frozenset({"RightsChanged", "Delegated", "DelegationEnded"})
+
+
+def gather(
+    unit: LogWork,
+    keyring: Keyring,
+    witnesses: Mapping[str, Cosigner],
+    release_id: str,
+    noted: int = 0,
+    length: int | None = None,
+) -> dict[str, bytes]:
+    """Return the exact bytes of a bundle; with *noted* also what proves them."""
+    stream = [
+        one for one in unit.told([release_id], frozenset()) if length is None or one[1] <= length
+    ]
+    release = _release(stream, release_id)
+    files = {
+        BUNDLE: head(release_id, noted),
+        trust.KEYS: trust.document(
+            keyring.keys(), {name: one.public for name, one in witnesses.items()}
+        ),
+        **dict(_documents(unit, release, stream)),
+        **dict(_grants(unit, release_id, stream)),
+    }
+    last = _newest(unit) if noted else None
+    context = list(_context(unit, release, noted))
+    spoken, erasures = _texts(unit, [*stream, *context])
+    files[texts.TEXTS] = texts.document(spoken)
+    context = sorted({one[:2]: one for one in [*context, *erasures]}.values())
+    for name, found in ((entries.STREAM, stream), (entries.CONTEXT, context)):
+        files[name] = b"".join(entries.line(_proved(unit, one, last)) for one in found)
+    return files | (_checkpoints(unit, last) if last else {})
+
+
+def _release(stream: Sequence[Stored], release_id: str) -> Release:
+    """Return the release its log tells of; the tables are not asked."""
+    release: Release | None = None
+    for entry in stream:
+        release = apply(release, json.loads(entry[3]))
+    if release is None:
+        raise Refused(f"the log of {release_id} does not tell of a release")
+    return release
+
+
+def _documents(
+    unit: LogWork, release: Release, stream: Sequence[Stored]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield policy, pipeline and evidence, as registered and as collected."""
+    subject = release.subject
+    for name, kind, digest in (
+        (POLICY, "policy", subject.policy_digest),
+        (PIPELINE, "pipeline", subject.pipeline_digest),
+    ):
+        yield name, canonical_json(unit.registered(kind, digest)[0])
+    judged = {
+        digest
+        for entry in stream
+        if entry[2] == "GatesJudged"
+        for result in json.loads(entry[3])["data"]["results"]
+        for digest in result["evidence"]
+    }
+    for digest, body in unit.evidence_bodies(judged).items():
+        yield evidence_name(digest), body
+    for one in unit.evidence_of(release.origin).values():
+        if one.artifact_digest == subject.artifact_digest:
+            yield evidence_name(one.digest), one.body
+
+
+def _grants(
+    unit: LogWork, release_id: str, stream: Sequence[Stored]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the envelopes of the grants that the log, up to here, says were issued."""
+    issued = {
+        json.loads(entry[3])["data"]["grant"]
+        for entry in stream
+        if entry[2] in ("GrantIssued", "RollbackGranted")
+    }
+    for name, purpose in ((claims.PROMOTION, "promotion"), (claims.ROLLBACK, "rollback")):
+        stored = unit.grant_of(release_id, purpose)
+        if stored is not None and stored.grant_id in issued:
+            yield name, stored.envelope.encode()
+
+
+def _context(unit: LogWork, release: Release, noted: int) -> Iterator[Stored]:
+    """Yield single entries of other streams: registrations, rights, keys, this export."""
+    wanted = {release.subject.policy_digest, release.subject.pipeline_digest}
+    for entry in unit.told_of("configuration", {"Registered"}):
+        if json.loads(entry[3])["new"]["digest"] in wanted:
+            yield entry
+    yield from unit.told_of("keys", {"KeyRotated"})
+    yield from _rights(unit, release)
+    if noted:
+        yield from (one for one in unit.told_of(ACCESS, {EXPORTED}) if one[1] == noted)
+
+
+def _rights(unit: LogWork, release: Release) -> Iterator[Stored]:
+    """Yield what says which roles everybody behind a vote held then, and who had lent a vote."""
+    known = [(one, json.loads(one[3])) for one in unit.told_of(ACCESS, RIGHTS)]
+    found: dict[int, Stored] = {}
+    for vote in release.votes:
+        wanted = (vote.behind, vote.person)
+        lent = {
+            content["resource"]
+            for _, content in known
+            if content["what"] == "Delegated"
+            and (content["data"]["giver"], content["data"]["taker"]) == wanted
+            and content["at"] <= vote.at
+        }
+        for person in vote.mandate.people:
+            held = [
+                entry
+                for entry, content in known
+                if content["resource"] == f"user/{person}" and content["at"] <= vote.at
+            ]
+            found |= {entry[1]: entry for entry in held[-1:]}
+        found |= {entry[1]: entry for entry, content in known if content["resource"] in lent}
+    yield from found.values()
+
+
+def _texts(
+    unit: LogWork, told: Sequence[Stored]
+) -> tuple[dict[str, tuple[bytes, str]], list[Stored]]:
+    """Return the texts of some entries, and the entries that say which of them were erased."""
+    known = list(unit.told_of(ACCESS, {texts.ERASURE}))
+    erasures: list[Stored] = []
+    while True:  # the reason of an erasure may have been erased itself
+        wanted = _commitments([*told, *erasures])
+        found = dict(unit.texts_of(wanted))
+        telling = [one for one in known if _erased(one) & (wanted - set(found))]
+        if telling == erasures:
+            return found, erasures
+        erasures = telling
+
+
+def _commitments(told: Sequence[Stored]) -> set[str]:
+    return {name for one in told for name in texts.commitments(json.loads(one[3]))}
+
+
+def _erased(entry: Stored) -> set[str]:
+    return texts.erased([json.loads(entry[3])])
+
+
+def _newest(unit: LogWork) -> KeptCheckpoint:
+    tree = unit.tree()
+    last = unit.checkpoint_before(tree.size) if tree else None
+    if last is None:
+        raise Unreachable("the log has no checkpoint yet", next_step="Try again in a minute.")
+    return last
+
+
+def _proved(unit: LogWork, entry: Stored, last: KeptCheckpoint | None) -> entries.Entry:
+    """Return an entry with its proof that it is in the tree of a checkpoint."""
+    stream, seq, _, body, prev, digest = entry
+    if last is None:
+        return entries.Entry(stream, seq, body, prev, digest, -1, ())
+    place, size = unit.place_of(stream, seq), last.size
+    if place is None or place >= size:
+        raise Unreachable(
+            f"entry {seq} of {stream} is not covered by a checkpoint yet",
+            next_step="Try again in a minute.",
+        )
+    path = at_once(lambda nodes: inclusion(place, size, nodes), unit.nodes_at)
+    return entries.Entry(stream, seq, body, prev, digest, place, tuple(path))
+
+
+def _checkpoints(unit: LogWork, last: KeptCheckpoint) -> dict[str, bytes]:
+    """Return the checkpoint, and if no witness has seen it yet, the newest one a witness has."""
+    receipts = "".join(unit.receipts(last.size))
+    files = {entries.CHECKPOINT: f"{last.note}{receipts}".encode()}
+    seen = None if receipts else unit.cosigned_before(last.size)
+    if seen is None or seen.size == 0:
+        return files
+    path = at_once(lambda nodes: consistency(seen.size, last.size, nodes), unit.nodes_at)
+    return files | {
+        entries.WITNESSED: f"{seen.note}{''.join(unit.receipts(seen.size))}".encode(),
+        entries.CONSISTENCY: path_document(path),
+    }

@@ -1,0 +1,106 @@
+"""The readable documents of a bundle, made from what the signed log tells and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from airlock_evidence.archive import MANIFEST, manifest, pretty
+from airlock_evidence.card import card
+from airlock_evidence.dossier import Dossier, read_dossier
+from airlock_evidence.levels import needs
+from airlock_evidence.readme import readme
+from airlock_evidence.report import report
+from airlock_evidence.told import Vote
+from airlock_evidence.words import span
+
+SUBJECT, VOTES, GATES = "subject.json", "votes.json", "gates.json"
+OUTCOME, CARD, REPORT, README = "outcome.json", "model-card.md", "report.html", "README.txt"
+NAMES = (SUBJECT, VOTES, GATES, OUTCOME, CARD, REPORT, README)
+
+
+def complete(raw: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return a whole bundle: *raw* with its readable documents, the program and the manifest.
+
+    Raises:
+        Failed: if *raw* does not make sense.
+    """
+    files = {**raw, **readable(read_dossier(raw)), **code()}
+    return {**files, MANIFEST: manifest(files)}
+
+
+def readable(dossier: Dossier) -> dict[str, bytes]:
+    """Return the documents people read."""
+    told = dossier.told
+    return {
+        SUBJECT: pretty(
+            {"subject": told.subject, "digest": told.digest, "location": told.location}
+        ),
+        VOTES: pretty(
+            {"levels": _levels(dossier), "votes": [_vote(dossier, v) for v in told.votes]}
+        ),
+        GATES: pretty({"about": told.gates_subject, "results": told.gates}),
+        OUTCOME: pretty(_outcome(dossier)),
+        CARD: card(dossier).encode(),
+        REPORT: report(dossier).encode(),
+        README: readme(dossier).encode(),
+    }
+
+
+def code() -> dict[str, bytes]:
+    """Return this program, as it lies in a bundle."""
+    files = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        name = path.name if path.name == "verify.py" else f"airlock_evidence/{path.name}"
+        files[name] = path.read_bytes()
+    return files
+
+
+def _levels(dossier: Dossier) -> list[dict[str, Any]]:
+    told = dossier.told
+    return [
+        {
+            "number": number,
+            "name": level["name"],
+            "needs": needs(level),
+            "complete": number in told.complete,
+        }
+        for number, level in enumerate(dossier.levels, 1)
+    ]
+
+
+def _vote(dossier: Dossier, vote: Vote) -> dict[str, Any]:
+    found = asdict(vote)
+    found["roles"] = list(vote.roles)
+    if vote.principal != vote.person:
+        held = dossier.rights.roles(vote.principal, vote.at)
+        found["roles_of_the_person_behind"] = sorted(held or ())
+    void = vote.round != dossier.told.round
+    return {**found, "time_to_decide": span(vote.opened_at, vote.at), "void": void}
+
+
+def _outcome(dossier: Dossier) -> dict[str, Any]:
+    told = dossier.told
+    return {
+        "release": told.id,
+        "state": told.state,
+        "why": told.why,
+        "round": told.round,
+        "requester": told.requester,
+        "may_not_judge": told.excluded,
+        "unknown_authors": told.unknown_authors,
+        "tier": told.tier,
+        "opened_at": told.opened_at,
+        "voided": told.voided,
+        "break_glass": told.emergency,
+        "reviews": told.reviews,
+        "grants_issued": told.grants,
+        "grant_claims": {name: one["claims"] for name, one in dossier.grants.items()},
+        "promotion": told.promotion,
+        "rollbacks_allowed": told.rollbacks,
+        "rollback": told.rollback,
+        "findings": told.findings,
+        "export": dict(dossier.export),
+    }

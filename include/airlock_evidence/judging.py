@@ -1,0 +1,128 @@
+"""Are the gates open, and does the evidence say so?
+
+Rules:
+* A file of evidence is named after its digest, and is about the artifact of the subject.
+* Every gate the pipeline asks for has a result; all evidence a result names is here.
+* Every verdict this program knows how to reach is reached again, and has to be the same.
+* Where the environment needs gates, a release that went on has only PASSED and WAIVED ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airlock_evidence.archive import Failed, canonical, sha256
+from airlock_evidence.dossier import EVIDENCE, PIPELINE, POLICY, Dossier, evidence_names
+from airlock_evidence.gates import OPENING, judge, key_of
+
+GATES = "gates.json"
+
+
+def check_documents(files: Mapping[str, bytes], dossier: Dossier) -> None:
+    """Check policy, pipeline and evidence against the digests in the signed log.
+
+    Raises:
+        Failed: naming the file.
+    """
+    subject = dossier.told.subject
+    for name, kind in ((POLICY, "policy"), (PIPELINE, "pipeline")):
+        wanted = subject[f"{kind}_digest"]
+        if sha256(files[name]) != wanted:
+            raise Failed(name, f"is not the {kind} in the subject: expected {wanted}")
+        if not any(
+            one["what"] == "Registered" and one["new"]["digest"] == wanted for one in dossier.around
+        ):
+            raise Failed(name, f"no entry of the log says that this {kind} was registered")
+    for name in evidence_names(files):
+        digest = sha256(files[name])
+        if name != evidence_name(digest):
+            raise Failed(name, f"is not the evidence its name says: found {digest}")
+        if canonical(dossier.evidence[digest]) != files[name]:
+            raise Failed(name, "is not spelled as Airlock writes it")
+
+
+def evidence_name(digest: str) -> str:
+    """Return the file of a piece of evidence."""
+    return f"{EVIDENCE}{digest.replace('sha256:', '', 1)}.json"
+
+
+def check_gates(dossier: Dossier) -> list[str]:
+    """Check the results of the gates; return what could not be told.
+
+    Raises:
+        Failed: naming the gate.
+    """
+    told = dossier.told
+    _check_about(dossier)
+    if not told.gates and told.state != "REQUESTED":
+        raise Failed(GATES, "no gates were judged: empty never passes")
+    wanted = {key_of(gate): gate for gate in dossier.pipeline["spec"]["gates"]}
+    if told.gates_origin != told.origin:
+        return _judge_anew(dossier, wanted)
+    results = {str(one["key"]): one for one in told.gates}
+    for key in wanted:
+        if key not in results and _needs_gates(dossier):
+            raise Failed(GATES, f"{key} has no result")
+    notes = [note for one in told.gates for note in _check_result(dossier, wanted, one)]
+    if _needs_gates(dossier):
+        closed = [key for key, one in results.items() if one["verdict"] not in OPENING]
+        if closed or not results:
+            raise Failed(GATES, f"the release went on although {', '.join(closed)} did not open")
+    return notes
+
+
+def _check_about(dossier: Dossier) -> None:
+    told = dossier.told
+    judged = {digest for gate in told.gates for digest in gate["evidence"]}
+    for digest, one in dossier.evidence.items():
+        same = one.get("artifactDigest") == told.subject["artifact_digest"]
+        if not same and digest not in judged:
+            raise Failed(evidence_name(digest), "is about another artifact")
+
+
+def _needs_gates(dossier: Dossier) -> bool:
+    """Say whether this release could only go on with open gates, and has gone on."""
+    place = dossier.policy["approval"]["spec"]["environments"]
+    needed = bool(place[dossier.told.subject["environment"]]["gates"])
+    return needed and dossier.told.state not in ("REQUESTED", "BLOCKED")
+
+
+def _check_result(
+    dossier: Dossier, wanted: Mapping[str, Any], result: Mapping[str, Any]
+) -> list[str]:
+    key = result["key"]
+    missing = [digest for digest in result["evidence"] if digest not in dossier.evidence]
+    if missing:
+        raise Failed(evidence_name(missing[0]), f"is missing: {key} was judged on it")
+    documents = [dossier.evidence[digest] for digest in result["evidence"]]
+    if result["verdict"] == "PASSED":
+        about = {one["artifactDigest"] for one in documents}
+        same_artifact = about == {dossier.told.subject["artifact_digest"]}
+        if not documents or not same_artifact:
+            raise Failed(GATES, f"{key} is PASSED without evidence about this artifact")
+    if key not in wanted or result["verdict"] == "WAIVED":
+        return [f"{key} is {result['verdict']}: not judged again"]
+    found = judge(wanted[key], {str(one["kind"]): one for one in documents})
+    if found and found != result["verdict"]:
+        raise Failed(GATES, f"{key} is {found} by its evidence, the log says {result['verdict']}")
+    return [] if found else [f"{key} was not judged again: this program does not know the gate"]
+
+
+def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
+    """Judge the evidence of a candidate that took the release over; the log has no verdicts."""
+    artifact = dossier.told.subject["artifact_digest"]
+    evidence: dict[str, dict[str, Any]] = {
+        one["kind"]: one for one in dossier.evidence.values() if one["artifactDigest"] == artifact
+    }
+    found = {key: judge(gate, evidence) for key, gate in wanted.items()}
+    closed = [
+        f"{key} ({verdict})" for key, verdict in found.items() if verdict in ("FAILED", "ERRORED")
+    ]
+    if closed and _needs_gates(dossier):
+        raise Failed(GATES, f"judged by its evidence, {', '.join(closed)} did not open")
+    notes = [
+        f"round {dossier.told.round} took over the candidate of another run: the log has no "
+        "verdicts on it, the gates were judged here from the evidence in the bundle"
+    ]
+    return notes + [f"{key} was not judged: unknown gate" for key, one in found.items() if not one]

@@ -1,0 +1,276 @@
+"""What the log tells about a release: its stream, folded event by event.
+
+Rules, all checked on the way (the first event that breaks one is named):
+* The first event asks for the release; states move as Airlock's rules allow, levels open in order.
+* A vote is cast at the open level, in the round that is open, for the digest of the subject as it
+  is then, by a person who has not answered yet, in person or through somebody else, and who may
+  judge it (not the requester, nobody who was excluded).
+* A level is complete, a release approved and a grant issued only after what has to come before.
+
+Whether the votes fill the seats of the policy is checked in `levels`, the grant in `claims`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from airlock_evidence.archive import Failed
+from airlock_evidence.told import Content, Told, Vote
+
+_MOVES: dict[str, frozenset[str]] = {
+    "REQUESTED": frozenset({"BLOCKED", "AWAITING_APPROVAL", "APPROVED"}),
+    "AWAITING_APPROVAL": frozenset(
+        [
+            "AWAITING_APPROVAL",
+            "APPROVED",
+            "VOIDED",
+            "REJECTED",
+            "WITHDRAWN",
+            "SUPERSEDED",
+            "EXPIRED",
+        ]
+    ),
+    "APPROVED": frozenset(["PROMOTED", "WITHDRAWN", "SUPERSEDED", "EXPIRED", "VOIDED"]),
+    "VOIDED": frozenset({"AWAITING_APPROVAL"}),
+    "PROMOTED": frozenset({"ROLLED_BACK"}),
+}
+_ENDS = {
+    "ReleaseBlocked": "BLOCKED",
+    "ReleaseRejected": "REJECTED",
+    "ReleaseWithdrawn": "WITHDRAWN",
+    "ReleaseSuperseded": "SUPERSEDED",
+    "ReleaseExpired": "EXPIRED",
+}
+
+
+def fold(contents: Sequence[Content]) -> Told:
+    """Return what a stream tells.
+
+    Raises:
+        Failed: naming the first event that cannot follow those before it.
+    """
+    told = Told()
+    for content in contents:
+        try:
+            if told.state == "" and content["what"] != "ReleaseRequested":
+                raise _Wrong("comes before the release was asked for")
+            step = _STEPS.get(content["what"])
+            if step is not None:
+                step(told, content)
+        except _Wrong as error:
+            raise Failed(_where(content), str(error)) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Failed(_where(content), f"is malformed: {error!r}") from error
+        told.events.append(content)
+    if not told.events:
+        raise Failed("log/stream.jsonl", "is empty: there is no release in it")
+    return told
+
+
+class _Wrong(Exception):
+    """This event cannot follow."""
+
+
+def _where(content: Content) -> str:
+    return f"log entry {content.get('stream')} {content.get('seq')} ({content.get('what')})"
+
+
+def _demand(good: bool, why: str) -> None:
+    if not good:
+        raise _Wrong(why)
+
+
+def _move(told: Told, state: str) -> None:
+    allowed = state in _MOVES.get(told.state, frozenset())
+    _demand(allowed, f"a release that is {told.state} cannot become {state}")
+    told.state, told.level = state, 0
+
+
+def _requested(told: Told, content: Content) -> None:
+    data = content["data"]
+    _demand(told.state == "", "the release was asked for before")
+    told.id, told.state, told.opened_at = data["id"], "REQUESTED", content["at"]
+    told.origin, told.location = data["origin"], data["location"]
+    told.requester, told.tier = data["requester"], data["tier"]
+    told.attempt_of, told.why = data.get("attempt_of", ""), content["why"]
+    told.subject = dict(data["subject"])
+    told.excluded = dict(data.get("excluded", {}))
+    told.unknown_authors = list(data.get("unknownAuthors", []))
+    _demand(told.id == content["stream"], f"asks for {told.id}, which is another release")
+    _demand(told.digest == data["subjectDigest"], "the subject is not what its digest says")
+
+
+def _judged(told: Told, content: Content) -> None:
+    told.gates = [dict(result) for result in content["data"]["results"]]
+    told.gates_origin, told.gates_subject = told.origin, told.digest
+
+
+def _opened(told: Told, content: Content) -> None:
+    level = content["data"]["level"]
+    first = told.state != "AWAITING_APPROVAL"
+    due = 1 if first else told.level + 1
+    _demand(level == due, f"opens level {level}, level {due} was next")
+    _demand(first or told.level in told.complete, f"level {told.level} was not complete")
+    _move(told, "AWAITING_APPROVAL")
+    told.level, told.level_opened_at = level, content["at"]
+    told.complete = [] if first else told.complete
+
+
+def _voted(told: Told, content: Content) -> None:
+    data, who = content["data"], content["who"]
+    vote = Vote(
+        person=who["id"],
+        roles=tuple(who["roles"]),
+        level=data["level"],
+        name=data.get("name", ""),
+        round=data["round"],
+        decision=data["decision"],
+        capacity=data.get("capacity", "own"),
+        behind=data.get("behind", ""),
+        channel=content["channel"],
+        at=content["at"],
+        opened_at=told.level_opened_at,
+        subject_digest=data["subjectDigest"],
+        reason=content["why"],
+        conditions=dict(data.get("conditions", {})),
+        seq=content["seq"],
+    )
+    _demand(told.state == "AWAITING_APPROVAL", "votes, but no level is open")
+    _demand((vote.level, vote.round) == (told.level, told.round), "votes where nothing is open")
+    _demand(vote.subject_digest == told.digest, "votes on another subject than the one shown then")
+    _demand(vote.decision in ("approve", "reject"), "is neither an approval nor a rejection")
+    _demand(not vote.person.startswith("system:"), "is the vote of a program, not of a person")
+    used = {person for one in told.votes_now() for person in one.people}
+    _demand(not vote.people & used, f"{', '.join(sorted(vote.people & used))} answered before")
+    barred = {told.requester, *told.excluded}
+    own = ", ".join(sorted(vote.people & barred))
+    _demand(not own, f"{own} may not judge own work")
+    told.votes.append(vote)
+
+
+def _completed(told: Told, content: Content) -> None:
+    level = content["data"]["level"]
+    _demand(level == told.level > 0, f"completes level {level}, level {told.level} is open")
+    told.complete.append(level)
+
+
+def _approved(told: Told, content: Content) -> None:
+    emergency = bool(content["data"].get("emergency"))
+    if emergency:
+        _demand(bool(told.emergency), "is an emergency nobody has declared")
+    else:
+        told.emergency = {}
+        done = told.state == "REQUESTED" or told.level in told.complete
+        _demand(done, f"approves before level {told.level} is complete")
+    _move(told, "APPROVED")
+    told.approved_at, told.why = content["at"], content["why"]
+
+
+def _ended(told: Told, content: Content) -> None:
+    if content["what"] == "ReleaseRejected":
+        no = told.votes and told.votes[-1].decision == "reject"
+        _demand(bool(no), "rejects although nobody said no")
+    _move(told, _ENDS[content["what"]])
+    told.why = content["why"]
+
+
+def _granted(told: Told, content: Content) -> None:
+    _demand(told.state == "APPROVED", f"issues a grant while the release is {told.state}")
+    known = [one for one in told.grants if one["round"] == told.round]
+    _demand(not known, "issues a second grant")
+    told.grants.append({**content["data"], "at": content["at"], "round": told.round})
+
+
+def _started(told: Told, content: Content) -> None:
+    _demand(told.state == "APPROVED", f"promotes while the release is {told.state}")
+    known = {one["grant"] for one in told.grants if one["round"] == told.round}
+    _demand(content["data"]["grant"] in known, "spends a grant that was not issued")
+    told.started.append({**content["data"], "at": content["at"]})
+
+
+def _promoted(told: Told, content: Content) -> None:
+    begun = {one["grant"] for one in told.started}
+    _demand(content["data"]["grant"] in begun, "promotes without having spent the grant")
+    _move(told, "PROMOTED")
+    told.promotion = {**content["data"], "at": content["at"]}
+
+
+def _back_granted(told: Told, content: Content) -> None:
+    _demand(told.state == "PROMOTED", f"allows a rollback while the release is {told.state}")
+    who = content["who"]["id"]
+    told.rollbacks.append(
+        {**content["data"], "at": content["at"], "by": who, "why": content["why"]}
+    )
+
+
+def _rolled_back(told: Told, content: Content) -> None:
+    allowed = {one["grant"] for one in told.rollbacks}
+    _demand(content["data"]["grant"] in allowed, "rolls back without a grant for it")
+    _move(told, "ROLLED_BACK")
+    told.rollback = {**content["data"], "at": content["at"]}
+
+
+def _voided(told: Told, content: Content) -> None:
+    data, before = content["data"], told.digest
+    _move(told, "VOIDED")
+    _demand(before == data["oldDigest"], "voids another subject than the one there was")
+    if data["origin"] != told.origin:
+        told.excluded = {}  # those of another run; the log does not tell them again
+    told.subject = dict(data["subject"])
+    told.origin, told.location = data["origin"], data["location"]
+    told.requester = data["requester"]
+    _demand(told.digest == data["newDigest"], "the new subject is not what its digest says")
+    told.round, told.emergency, told.approved_at = told.round + 1, {}, ""
+    told.why = content["why"]
+    told.voided.append({**data, "at": content["at"], "why": content["why"]})
+
+
+def _glass(told: Told, content: Content) -> None:
+    _demand(told.state == "AWAITING_APPROVAL", f"breaks the glass while {told.state}")
+    data, person = content["data"], content["who"]["id"]
+    first = content["what"] == "GlassBroken"
+    before = [] if first else list(told.emergency.get("people", []))
+    barred = {told.requester, *told.excluded, *(one["person"] for one in before)}
+    _demand(person not in barred, f"{person} may not break the glass here, or has done so before")
+    who = {"person": person, "roles": content["who"]["roles"], "at": content["at"]}
+    told.emergency = {
+        "incident": data["incident"],
+        "until": data["until"],
+        "people": [*before, {**who, "reason": content["why"]}],
+    }
+
+
+def _found(told: Told, content: Content) -> None:
+    if content["what"] == "FindingRaised":
+        told.findings.append({**content["data"], "text": content["why"]})
+        return
+    for one in told.findings:
+        if one["finding"] == content["data"]["finding"]:
+            one |= {"closedBy": content["who"]["id"], "closedAt": content["at"]}
+
+
+def _reviewed(told: Told, content: Content) -> None:
+    said = {"by": content["who"]["id"], "at": content["at"], "note": content["why"]}
+    told.reviews.append({**content["data"], **said})
+
+
+_STEPS: dict[str, Callable[[Told, Content], None]] = {
+    "ReleaseRequested": _requested,
+    "GatesJudged": _judged,
+    "LevelOpened": _opened,
+    "VoteCast": _voted,
+    "LevelCompleted": _completed,
+    "ReleaseApproved": _approved,
+    "GrantIssued": _granted,
+    "PromotionStarted": _started,
+    "ReleasePromoted": _promoted,
+    "RollbackGranted": _back_granted,
+    "ReleaseRolledBack": _rolled_back,
+    "ReleaseVoided": _voided,
+    "GlassBroken": _glass,
+    "GlassConfirmed": _glass,
+    "FindingRaised": _found,
+    "FindingClosed": _found,
+    "GlassReviewed": _reviewed,
+    **{word: _ended for word in _ENDS},
+}

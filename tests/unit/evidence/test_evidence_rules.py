@@ -1,0 +1,138 @@
+"""What the bundle's program says of rules and gates is what Airlock says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock.domain.gates import Evidence, run_gate
+from airlock.domain.matching import missing
+from airlock.domain.rules import rule_from_document
+from airlock.gates import GATES, build
+from airlock_evidence.archive import Failed
+from airlock_evidence.gates import judge, key_of
+from airlock_evidence.gates import needs as needs_of
+from airlock_evidence.rules import met
+
+PEOPLE = ("ann", "bob", "cem", "dan")
+ROLES = ("lead", "legal", "risk")
+
+simple = st.one_of(
+    st.builds(lambda r, n: {"role": r, "count": n}, st.sampled_from(ROLES), st.integers(1, 2)),
+    st.builds(lambda p: {"people": p}, st.lists(st.sampled_from(PEOPLE), min_size=1, unique=True)),
+)
+rules = st.recursive(
+    simple,
+    lambda part: st.one_of(
+        st.builds(lambda p: {"allOf": p}, st.lists(part, min_size=1, max_size=2)),
+        st.builds(lambda p: {"anyOf": p}, st.lists(part, min_size=1, max_size=2)),
+    ),
+    max_leaves=3,
+)
+held = st.dictionaries(st.sampled_from(PEOPLE), st.frozensets(st.sampled_from(ROLES)))
+
+
+def test_no_rules_and_nobody_never_meet() -> None:
+    assert not met([], {"ann": frozenset({"lead"})})
+    assert not met([{"role": "lead"}], {})
+    for empty in ({}, {"allOf": []}, {"anyOf": []}, {"role": "lead", "count": 0}):
+        with pytest.raises(Failed):
+            met([empty], {"ann": frozenset({"lead"})})
+
+
+@given(st.lists(rules, min_size=1, max_size=3), held)
+def test_rules_are_met_exactly_when_airlock_says_so(
+    documents: list[dict[str, Any]], people: dict[str, frozenset[str]]
+) -> None:
+    ours = [rule_from_document(one) for one in documents]
+    assert met(documents, people) == (not missing(ours, set(people), people, ()))
+
+
+number = st.one_of(st.floats(-1, 2), st.integers(-1, 300), st.none())
+
+
+def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
+    metrics = st.fixed_dictionaries(
+        {"metrics": st.dictionaries(st.sampled_from(["roc_auc", "brier"]), number)}
+    )
+    row = st.fixed_dictionaries(
+        {
+            "metric": st.sampled_from(["roc_auc", "brier"]),
+            "n": st.integers(0, 5),
+            "low": st.floats(-0.02, 0.02),
+            "high": st.floats(-0.02, 0.02),
+            "confidence": st.sampled_from([0.95, 0.9]),
+            "candidate": st.just(0.8),
+            "champion": st.just(0.8),
+            "difference": st.just(0.0),
+        }
+    )
+    file = st.fixed_dictionaries(
+        {
+            "path": st.sampled_from(["MLmodel", "model.skops", "x.pkl"]),
+            "format": st.sampled_from(["mlmodel", "skops", "pickle", "json"]),
+        }
+    )
+    found: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+        "metrics-threshold": st.fixed_dictionaries(
+            {"rows": st.integers(0, 2), "candidate": metrics}
+        ),
+        "latency": st.fixed_dictionaries({"p95Ms": st.floats(-1, 300), "n": st.integers(198, 202)}),
+        "data-validation": st.fixed_dictionaries(
+            {
+                "evaluated": st.integers(0, 2),
+                "successful": st.integers(0, 2),
+                "rows": st.integers(0, 2),
+                "success": st.booleans(),
+                "failed": st.just([]),
+            }
+        ),
+        "artifact-format": st.fixed_dictionaries(
+            {
+                "files": st.lists(file, max_size=3),
+                "manifestDigest": st.sampled_from(["sha256:a", "sha256:b"]),
+                "unknown": st.lists(st.sampled_from(["x.pkl", "model.skops", "other"]), max_size=1),
+                "loaderModule": st.sampled_from(["mlflow.sklearn", "evil"]),
+                "code": st.sampled_from([None, "src"]),
+            }
+        ),
+        "performance-regression": st.fixed_dictionaries(
+            {"champion": st.sampled_from([None, "3"]), "comparisons": st.lists(row, max_size=2)}
+        ),
+    }
+    return st.one_of(found[gate], st.just({}))
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "metrics-threshold": {"metric": "roc_auc", "threshold": 0.7},
+    "latency": {"p95Ms": 150.0},
+    "data-validation": {},
+    "artifact-format": {},
+    "performance-regression": {"metric": "roc_auc", "margin": 0.005},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@given(data=st.data())
+def test_a_gate_judged_again_has_the_verdict_airlock_gives(name: str, data: st.DataObject) -> None:
+    document = {"gate": name, **OPTIONS[name]}
+    gate, said = build(document), data.draw(facts(name))
+    kind = gate.needs[0]
+    one = Evidence(kind, "sha256:a", said)
+    verdict = judge(document, {kind: {"kind": kind, "artifactDigest": "sha256:a", "facts": said}})
+    assert verdict == run_gate(gate, {kind: one}).verdict.value
+    assert key_of(document) == gate.key
+
+
+def test_a_gate_without_evidence_is_errored_and_an_unknown_one_is_not_judged() -> None:
+    assert judge({"gate": "latency", "p95Ms": 1}, {}) == "ERRORED"
+    assert judge({"gate": "a-new-one"}, {}) == ""
+
+
+def test_every_gate_of_airlock_is_known_to_the_program_or_said_not_to_be() -> None:
+    for gate in GATES:
+        wanted = needs_of({"gate": gate.name})
+        assert wanted in (None, gate.needs[0])
