@@ -48,10 +48,10 @@ def vote(
         if replay_key and _already(unit, replay_key, request):
             return release
         try:
-            plan = checked_plan(unit, release)
-            now = stamp(unit.now())
+            facts = unit.facts(release)  # read after the lock, the clock and the rights too
+            plan, now = checked_plan(unit, release, facts), stamp(facts.now)
             check_in_time(release, plan.timing, now)
-            story = cast(release, plan, ballot, actor, holders(unit.people()), now)
+            story = cast(release, plan, ballot, actor, holders(facts.people), now)
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "VoteRefused", ballot)
             raise

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, create_engine, event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -32,7 +32,7 @@ class SqlStore:
         *clock* is for tests alone: everywhere else the database's own clock decides.
         """
         self._clock = clock
-        self._documents: dict[tuple[str, str], RowMapping] = {}
+        self._documents: dict[tuple[str, str], Any] = {}
         self._engine = _sqlite(url) if url.startswith("sqlite") else _postgres(url, pooled)
 
     def begin(self) -> SqlUnit:

@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from airlock.adapters.sql_store.duties import Duties
+from airlock.adapters.sql_store.facts import FactsReader
 from airlock.adapters.sql_store.grants import Grants
 from airlock.adapters.sql_store.history import History
 from airlock.adapters.sql_store.log import Log
@@ -23,7 +24,7 @@ from airlock.adapters.sql_store.tree import LogTree
 from airlock.domain.errors import Unreachable
 
 
-class SqlUnit(Timers, LogTree, Runs, People, History, Grants, Duties, Outbox, Log):
+class SqlUnit(FactsReader, Timers, LogTree, Runs, People, History, Grants, Duties, Outbox, Log):
     """A unit of work: rolled back unless `commit` was called."""
 
     def __enter__(self) -> Self:
