@@ -22,7 +22,7 @@ from airlock.testing import FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 
 #: Statements of one answer that completes the last level, its grant and the messages included.
-MOST_PER_ANSWER = 11
+MOST_PER_ANSWER = 10
 MOST_PER_PROOF = 5
 
 

@@ -106,7 +106,8 @@ class People(Base):
         return found.changed_by if found else UNKNOWN
 
     def _document(self, kind: str, digest: str) -> Registered | None:
-        if found := self._documents.get((kind, digest)):
+        found: Registered | None = self._documents.get((kind, digest))
+        if found is not None:
             return found
         row = self._row(configuration, kind=kind, digest=digest)
         if row is None:

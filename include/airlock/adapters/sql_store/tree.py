@@ -50,12 +50,18 @@ _POSTGRES = (
     "WHERE (xid, id) > (CAST(CAST(:xid AS text) AS xid8), :id) {settled} "
     "ORDER BY xid, id LIMIT :limit"
 )
+_HOLD_STILL = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 _SETTLED = "AND xid < pg_snapshot_xmin(pg_current_snapshot())"
 _SQLITE = "SELECT id, 0, what, {column} FROM audit_event WHERE id > :id ORDER BY id LIMIT :limit"
 
 
 class LogTree(Releases):
     """Leaves, nodes, checkpoints and copies."""
+
+    def hold_still(self) -> None:
+        """See the database as it is now to the end of this transaction; asked before all else."""
+        if not self._is_sqlite:  # there nobody else writes meanwhile
+            self._connection.execute(_HOLD_STILL)
 
     def tree(self) -> Tree | None:
         """Return how far the tree is, or None if there is none yet."""

@@ -23,6 +23,9 @@ from airlock.adapters.sql_store.timers import Timers
 from airlock.adapters.sql_store.tree import LogTree
 from airlock.domain.errors import Unreachable
 
+#: Whether a transaction ran anything but SELECT; where nobody notes it, it did.
+WROTE = "airlock_wrote"
+
 
 class SqlUnit(FactsReader, Timers, LogTree, Runs, People, History, Grants, Duties, Outbox, Log):
     """A unit of work: rolled back unless `commit` was called."""
@@ -43,6 +46,8 @@ class SqlUnit(FactsReader, Timers, LogTree, Runs, People, History, Grants, Dutie
             Unreachable: if the database went away, or somebody else held a lock for too long.
         """
         try:
+            if error is None and not self._connection.info.get(WROTE, True):
+                self._connection.commit()  # after a rollback the driver prepares all anew
             self._connection.close()
         except (OperationalError, InterfaceError):  # it could not even be rolled back: it is gone
             if not self._connection.closed:
