@@ -56,14 +56,16 @@ def _user_of(request: Request) -> Any:
 
 
 def _fab_identity(user_id: int) -> Identity:
-    from airflow.providers.fab.auth_manager.models import User
+    from airflow.providers.fab.auth_manager.models import Role, User
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    with create_session() as session:
-        user = session.scalars(select(User).where(User.id == user_id)).unique().one_or_none()
-        if user is None or not user.active:
-            raise Unauthenticated("this account may not be used any more", next_step=_LOG_IN)
-        roles = {role.name for role in user.roles}
-        name = f"{user.first_name} {user.last_name}".strip()
-        return Identity(user.username, name or user.username, frozenset(roles))
+    held = select(User.username, User.first_name, User.last_name, User.active, Role.name)
+    held = held.outerjoin(User.roles).where(User.id == user_id)
+    with create_session() as session:  # columns: objects would cost most of the time it takes
+        rows = session.execute(held).all()
+    if not rows or not rows[0].active:
+        raise Unauthenticated("this account may not be used any more", next_step=_LOG_IN)
+    user, roles = rows[0], frozenset(row.name for row in rows if row.name is not None)
+    name = f"{user.first_name} {user.last_name}".strip()
+    return Identity(user.username, name or user.username, roles)

@@ -17,7 +17,15 @@ from rich.table import Table
 
 from tests.support import ROOT
 
-MODULES = ("audit_log", "decisions", "parse_dags", "release_ratio", "sweep")
+MODULES = (
+    "audit_log",
+    "decisions",
+    "native_race",
+    "parse_dags",
+    "release_ratio",
+    "sweep",
+    "through_http",
+)
 COLUMNS = ("name", "unit", "ours", "peer", "ratio", "goal", "met", "n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,6 +184,31 @@ def test_a_proof_of_one_entry_is_checked_without_the_log(
     entry = auditing.events(told.store, release_id)[3]
     leaf = leaf_hash(bytes.fromhex(entry["hash"]))
     assert included(leaf, index, opened.checkpoint.size, path, opened.checkpoint.root)
+
+
+def test_a_log_that_grows_while_it_is_checked_is_not_taken_for_damaged(
+    told: World, signed: tuple[FileSigner, FileKeyring]
+) -> None:
+    sequencing.checkpoint_now(told.store, signed[0])
+    done = threading.Event()
+
+    def talk() -> None:
+        while not done.is_set():
+            chatter(told, 1)
+            sequencing.sequence(told.store, signed[0])
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        reports = []
+        for _ in range(10):
+            reports.append(verify(told, signed))
+            time.sleep(0.05)  # SQLite has one writer: let it write
+    finally:
+        done.set()
+        thread.join()
+    assert [report.damages for report in reports] == [()] * len(reports)
+    assert reports[-1].events > reports[0].events
 
 
 class Stubborn:

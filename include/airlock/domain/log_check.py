@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from airlock.domain.audit import EVENT_TAG
 from airlock.domain.log_chains import ROTATED, Chains, Finding
@@ -25,8 +26,11 @@ from airlock.domain.log_tree import Leaf, Stored
 from airlock.domain.merkle import Frontier
 
 _sha = hashlib.sha256
+#: How the body of an entry begins: with this, and the time.
+_KEY = b'{"at":"'
 _AT = slice(7, 37)
-_AT_KEY = b'{"at":"'
+#: Words of events remembered; there are a few dozen.
+_WORDS = 1_000
 #: Leaves that join the tree at a time.
 _FOLD = 4_096
 
@@ -57,10 +61,7 @@ def check_tree(
     *kept* are copies of the leaf hashes, from the first on.
     """
     walk = _Walk(chains, marks, iter(kept))
-    for leaf in leaves:
-        found = walk.step(leaf)
-        if found:
-            yield from found
+    yield from walk.through(leaves)
     yield from walk.end()
 
 
@@ -71,68 +72,87 @@ class _Walk:
         self._chains, self._marks, self._kept = chains, marks, kept
         self._frontier, self._place = Frontier(), 0
         self._new: list[bytes] = []  # leaves that are not in the frontier yet
+        self._tails: dict[str, bytes] = {}  # word -> what follows the stream's name in a body
         self._next = 0
         self._other: int | None = None  # the first leaf that is not the one kept outside
         self._lost = False  # the tree has left the signed one; later roots say nothing new
         self._window()
 
     def _window(self) -> None:
-        """Set the times between which the next entries were written."""
+        """Set the bounds of the next bodies, which begin with when they were written."""
         marks, at = self._marks, self._next
-        self._from = marks[at - 1].since.encode() if at else b""
-        self._until = marks[at].until.encode() if at < len(marks) else b"~"
+        self._from = _KEY + (marks[at - 1].since.encode() if at else b"")
+        self._until = _KEY + (marks[at].until.encode() if at < len(marks) else b"~") + b"\xff"
         self._size = marks[at].size if at < len(marks) else -1
 
-    def step(self, given: Leaf) -> Sequence[Finding]:
-        """Take the next leaf."""
-        index, leaf, entry = given
-        place = self._place
-        found: list[Finding] = []
+    def through(self, leaves: Iterable[Leaf]) -> Iterator[Finding]:
+        """Walk through the tree.
+
+        An entry with which nothing is wrong is taken in one expression, which has the conditions of
+        `Chains.add`: this runs for every entry of the log. All else gets a closer look.
+        """
+        known, tails, take, sha = self._chains.known.get, self._tails.get, self._new.append, _sha
+        place, pause, since, until, fine = 0, self._pause(0), self._from, self._until, 0
+        for index, leaf, entry in leaves:
+            if (
+                index == place
+                and entry is not None
+                and (chain := known(entry[0])) is not None
+                and (tail := tails(entry[2])) is not None
+                and (seq := entry[1]) == chain.seq + 1
+                and entry[4] == (prev := chain.hash)
+                and not chain.early
+                and not chain.broken
+                and sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + (body := entry[3])).digest()
+                == (digest := entry[5])
+                and sha(b"\x00" + digest).digest() == leaf
+                and since <= body <= until
+                and body.rfind(b'"seq":%d%b%b' % (seq, chain.name, tail)) > 0
+            ):
+                chain.seq, chain.hash = seq, digest
+                fine += 1
+            else:
+                yield from self._closely(place, index, leaf, entry)
+            take(leaf)
+            place += 1
+            if place == pause:
+                yield from self._rest(place)
+                pause, since, until = self._pause(place), self._from, self._until
+        yield from self._rest(place)
+        self._chains.count += fine
+
+    def _pause(self, place: int) -> int:
+        """Return the place after which the leaves taken join the tree."""
+        return min(place + _FOLD, self._size if self._size > place else place + _FOLD)
+
+    def _rest(self, place: int) -> Iterator[Finding]:
+        """Let the leaves taken join the tree, and compare it with the checkpoints of this size."""
+        new, first = self._new, self._place
+        if self._other is None:
+            kept = islice(self._kept, len(new))
+            pairs = enumerate(zip(new, kept, strict=False), first)
+            self._other = next((at for at, (one, other) in pairs if one != other), None)
+        self._place = place
+        self._frontier.extend(new)
+        new.clear()
+        while place == self._size:
+            yield from self._mark()
+
+    def _closely(
+        self, place: int, index: int, leaf: bytes, entry: Stored | None
+    ) -> Iterator[Finding]:
+        """Take a leaf, and say what is wrong with it."""
         if index != place and not self._lost:
             self._lost = True
-            found.append(Finding(f"found leaf {index}: leaves are missing", index=place))
+            yield Finding(f"found leaf {index}: leaves are missing", index=place)
         if entry is None:
-            found.append(Finding("the entry is gone, its leaf is still there", index=index))
-        elif not self._is_fine(leaf, entry):
-            found += self._entry(index, leaf, entry)
-        if self._other is None and next(self._kept, leaf) != leaf:
-            self._other = place
-        self._new.append(leaf)
-        self._place = place + 1
-        if len(self._new) == _FOLD:
-            self._fold()
-        while place + 1 == self._size:
-            found += self._mark()
-        return found
-
-    def _fold(self) -> None:
-        self._frontier.extend(self._new)
-        self._new.clear()
-
-    def _is_fine(self, leaf: bytes, entry: Stored) -> bool:
-        """Take an entry in one go if nothing is wrong with it; else leave it to a closer look.
-
-        The same conditions as `Chains.add`, in one expression: this runs for every entry.
-        """
-        stream, seq, what, body, prev, digest = entry
-        chain = self._chains.known.get(stream)
-        if (
-            chain is not None
-            and seq == chain.seq + 1
-            and prev == chain.hash
-            and not chain.early
-            and not chain.broken
-            and what != ROTATED
-            and _sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + body).digest() == digest
-            and _sha(b"\x00" + digest).digest() == leaf
-            and self._from <= body[7:37] <= self._until
-            and body[:7] == _AT_KEY
-            and b'"seq":%d%s%s","who":' % (seq, chain.name, what.encode()) in body
-        ):
-            chain.seq, chain.hash = seq, digest
-            self._chains.count += 1
-            return True
-        return False
+            yield Finding("the entry is gone, its leaf is still there", index=index)
+            return
+        found = self._entry(index, leaf, entry)
+        what = entry[2]
+        if not found and isinstance(what, str) and what != ROTATED and len(self._tails) < _WORDS:
+            self._tails[what] = what.encode() + b'","who":'
+        yield from found
 
     def _entry(self, index: int, leaf: bytes, entry: Stored) -> list[Finding]:
         wrong = self._chains.add(entry)
@@ -140,7 +160,7 @@ class _Walk:
         stream, seq, _, body, _, digest = entry
         if _sha(b"\x00" + digest).digest() != leaf:
             found.append(Finding("the leaf is that of another entry", stream, seq, index))
-        if not self._from <= body[_AT] <= self._until or body[:7] != _AT_KEY:
+        if not self._from <= body <= self._until:
             why = f"says it was written at {body[_AT].decode(errors='replace')}, but the "
             why += "checkpoints around it were signed at other times: backdated or forged"
             found.append(Finding(why, stream, seq, index))
@@ -148,7 +168,6 @@ class _Walk:
 
     def _mark(self) -> list[Finding]:
         """Compare the tree with a checkpoint of this size."""
-        self._fold()
         mark, found = self._marks[self._next], list[Finding]()
         before = self._marks[self._next - 1].size if self._next else 0
         if self._frontier.root() == mark.root:

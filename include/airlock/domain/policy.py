@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from airlock.domain.calendar import Timing, timing
@@ -117,7 +118,7 @@ class Rulebook:
         """Build from `{"access":…, "approval":…, "risk":…}` as `airlock.config` validated it."""
         return cls(document)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The policy digest."""
         return digest_json(self.document)
@@ -173,13 +174,21 @@ class Rulebook:
         Raises:
             Invalid: if people are needed but the tier has no levels.
         """
+        if found := self._plans.get((environment, tier)):
+            return found
         place = self.environment(environment)
         levels = self.levels(tier) if place.people else ()
         if place.people and not levels:
             raise Invalid(f"tier {tier.value} has no approval levels: blocked")
-        return Plan(tier, place, levels, timing(self._approval, tier.value))
+        made = Plan(tier, place, levels, timing(self._approval, tier.value))
+        return self._plans.setdefault((environment, tier), made)
 
-    @property
+    @cached_property
+    def _plans(self) -> dict[tuple[str, Tier], Plan]:
+        """The plans made so far: a decision needs one, and they never change."""
+        return {}
+
+    @cached_property
     def separation(self) -> Separation:
         """Who else than those who did the work may not judge it."""
         also = self._approval.get("separationOfDuties", {}).get("also", [])
@@ -190,7 +199,7 @@ class Rulebook:
             people=frozenset(one["person"] for one in also if "person" in one),
         )
 
-    @property
+    @cached_property
     def superiors(self) -> dict[str, str]:
         """Who stands in for whom: a person, or `role/NAME`."""
         access = self._spec("access")
@@ -203,7 +212,7 @@ class Rulebook:
         """The role whose holders answer where nobody else is left; empty if there is none."""
         return str(self._approval.get("fallbackRole", ""))
 
-    @property
+    @cached_property
     def voting_roles(self) -> frozenset[str]:
         """The roles whose holders can be approvers."""
         table = self._spec("access")["roles"]

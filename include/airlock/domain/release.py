@@ -10,7 +10,7 @@ This module has no clock, stores nothing and signs nothing. The commands that ma
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -48,7 +48,11 @@ class Subject:
     @property
     def digest(self) -> str:
         """One digest over all fields; what a voter sees and answers to."""
-        return digest_json(asdict(self))
+        return digest_json(self.to_document())
+
+    def to_document(self) -> dict[str, str]:
+        """Return the fields as JSON data; they are text, so nothing has to be copied deeply."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

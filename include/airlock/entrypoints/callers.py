@@ -1,7 +1,7 @@
 """What the routes of the page and of the REST API share: who calls, and whether they may.
 
 FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
-All of it is plain `def`: database work runs in worker threads, never on the event loop.
+Whatever asks a database is plain `def`: it runs in worker threads, never on the event loop.
 """
 
 import re
@@ -55,7 +55,7 @@ class Platform(Protocol):
         """The rule book in force."""
 
 
-def platform(request: Request) -> Platform:
+async def platform(request: Request) -> Platform:
     """Return the platform the app was built for."""
     found: Platform = request.app.state.airlock
     return found
@@ -64,7 +64,7 @@ def platform(request: Request) -> Platform:
 Airlock = Annotated[Platform, Depends(platform)]
 
 
-def signer(airlock: Airlock) -> Signer:
+async def signer(airlock: Airlock) -> Signer:
     """Return the key that signs grants.
 
     Raises:

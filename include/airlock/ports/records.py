@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from airlock.domain.gates import Evidence
+from airlock.domain.people import Person
 from airlock.domain.release import Release
 from airlock.domain.timers import Timer
 
@@ -40,6 +42,23 @@ class Line:
     epoch: int = 0
     version: str | None = None
     release: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a judgement of one release depends on besides the release: one look, one moment.
+
+    *lent* and *demanded* only say whether a delegation, or an open finding of the model, may have
+    to be looked at.
+    """
+
+    now: datetime
+    people: tuple[Person, ...]
+    candidate: Candidate | None
+    evidence: Mapping[str, Evidence]
+    line: Line
+    lent: bool
+    demanded: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from airlock.domain.emergency import Broken
 from airlock.domain.gates import Evidence, GateResult
 from airlock.domain.grant import Grant
 from airlock.domain.people import Person
+from airlock.domain.policy import Rulebook
 from airlock.domain.rejections import Rejections
 from airlock.domain.release import Release, State, Story, Vote
 from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
-from airlock.ports.records import Candidate, Due, Line, Message, Parked, StoredGrant
+from airlock.ports.records import Candidate, Due, Facts, Line, Message, Parked, StoredGrant
 
 
 class UnitOfWork(Protocol):
@@ -50,6 +51,9 @@ class UnitOfWork(Protocol):
 
     def get(self, release_id: str) -> Release:
         """Read a release, texts included, without locking it. Raises NotFound."""
+
+    def facts(self, release: Release) -> Facts:
+        """Read what a judgement of this release depends on; after a lock: as of after the lock."""
 
     def by_origin(self, origin: str) -> Release | None:
         """Return the release a DAG run opened, if any."""
@@ -107,6 +111,9 @@ class UnitOfWork(Protocol):
 
     def registered(self, kind: str, digest: str) -> tuple[Mapping[str, Any], datetime]:
         """Return a registered document and when it was registered. Raises Refused."""
+
+    def rulebook(self, digest: str) -> Rulebook:
+        """Return a registered rule book. Raises Refused."""
 
     def policy_at(self, at: str) -> Mapping[str, Any] | None:
         """Return the policy registered last before a moment, if any."""

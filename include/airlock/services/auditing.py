@@ -82,6 +82,7 @@ def export(store: LogStore, keyring: Keyring, actor: Actor, reason: str) -> Iter
 
 def _lines(store: LogStore, keyring: Keyring, actor: Actor, reason: str) -> Iterator[str]:
     with store.begin() as unit:
+        unit.hold_still()
         tree = unit.tree()
         header = Header(
             origin=tree.origin if tree else None,

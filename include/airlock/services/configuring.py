@@ -49,7 +49,7 @@ def register(
 def rulebook(store: Store, digest: str) -> Rulebook:
     """Return a registered rule book."""
     with store.begin() as unit:
-        return Rulebook.from_document(unit.registered("policy", digest)[0])
+        return unit.rulebook(digest)
 
 
 def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str) -> Event:

@@ -26,7 +26,7 @@ from airlock.domain.promoting import withdraw as withdraw_story
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import check_in_time
 from airlock.domain.voting import Ballot, cast
-from airlock.ports import Signer, Store, UnitOfWork
+from airlock.ports import Line, Signer, Store, UnitOfWork
 from airlock.services import telling, timing
 from airlock.services.planning import check_not_rejected, rulebook_of
 from airlock.services.planning import checked_plan as checked_plan
@@ -41,17 +41,18 @@ def vote(
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
-    request = digest_json({"release": release_id, "who": actor.id, **asdict(ballot)})
-    replay_key = f"vote/{actor.id}/{key}" if key else ""
+    replay_key, request = f"vote/{actor.id}/{key}" if key else "", ""
+    if key:
+        request = digest_json({"release": release_id, "who": actor.id, **asdict(ballot)})
     with store.begin() as unit:
         release = unit.lock(release_id)
         if replay_key and _already(unit, replay_key, request):
             return unit.get(release_id)  # with the texts, as the first answer had them
         try:
-            plan = checked_plan(unit, release)
-            now = stamp(unit.now())
+            facts = unit.facts(release)  # read after the lock, the clock and the rights too
+            plan, now = checked_plan(unit, release, facts), stamp(facts.now)
             check_in_time(release, plan.timing, now)
-            story = cast(release, plan, ballot, actor, holders(unit.people()), now)
+            story = cast(release, plan, ballot, actor, holders(facts.people), now)
             if story.release and story.release.state is State.APPROVED:
                 check_not_rejected(unit, release)
         except AirlockError as refusal:
@@ -60,7 +61,7 @@ def vote(
         if story.release is None:
             raise Conflict(f"release {release_id} has gone")
         unit.insert_vote(release_id, story.release.votes[-1])
-        decided = record(unit, signer, story, plan)
+        decided = record(unit, signer, story, plan, facts.line)
         if replay_key:
             unit.remember(replay_key, request, decided.state.value)
         unit.commit()
@@ -104,11 +105,13 @@ def withdraw(store: Store, release_id: str, actor: Actor, reason: str) -> Releas
         return taken_back
 
 
-def record(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> Release:
+def record(
+    unit: UnitOfWork, signer: Signer, story: Story, plan: Plan, line: Line | None = None
+) -> Release:
     """Write what was decided, with its grant, its timers and its messages."""
     if story.release is not None and story.release.state is State.APPROVED:
         _raise_findings(unit, story, story.release)
-        issue(unit, signer, story, plan)
+        issue(unit, signer, story, plan, line)
     release = unit.record(story)
     if any(event.what != "VoteCast" for event in story.events):
         timing.arm(unit, release, plan, story.at)
@@ -134,13 +137,15 @@ def _raise_findings(unit: UnitOfWork, story: Story, release: Release) -> None:
             story.tell("FindingRaised", data, why=found.text)
 
 
-def issue(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> None:
-    """Give an approved release its grant."""
+def issue(
+    unit: UnitOfWork, signer: Signer, story: Story, plan: Plan, line: Line | None = None
+) -> None:
+    """Give an approved release its grant. *line*: as read in this transaction, if it was."""
     release = story.release
     if release is None:
         return
     subject = release.subject
-    line = unit.line(subject.model, subject.environment)
+    line = line or unit.line(subject.model, subject.environment)
     grant = make_grant(
         release,
         plan,

@@ -15,6 +15,9 @@ from airlock.ports import StoredGrant, UnitOfWork
 class LogWork(UnitOfWork, Protocol):
     """A transaction that can also read and grow the tree."""
 
+    def hold_still(self) -> None:
+        """See the database as it is now to the end of this transaction; asked before all else."""
+
     def tree(self) -> Tree | None:
         """Return how far the tree is, or None if there is none yet."""
 

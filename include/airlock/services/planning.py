@@ -25,11 +25,13 @@ from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, Subject
 from airlock.domain.timers import is_escalated
 from airlock.gates import build
-from airlock.ports import Candidate, UnitOfWork
+from airlock.ports import Candidate, Facts, UnitOfWork
 
 
-def checked_plan(unit: UnitOfWork, release: Release) -> Plan:
+def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None) -> Plan:
     """Return what the release has to pass, after checking everything a worker has claimed.
+
+    *facts*: those of this transaction, if they have been read already.
 
     Raises:
         Refused: if the tier or a gate verdict recorded is not what the evidence says, the rules
@@ -41,13 +43,14 @@ def checked_plan(unit: UnitOfWork, release: Release) -> Plan:
     tier = rulebook.tier(document["spec"]["risk"])
     if release.tier.rank < tier.rank:
         raise Refused(f"release {release.id} says {release.tier}, its declared facts say {tier}")
-    candidate = unit.candidate(release.origin)
-    plan = _planned(unit, release, rulebook, document, candidate)
+    facts = facts or unit.facts(release)
+    plan = plan_of(unit, release, facts)
     if plan.environment.gates:
-        _judge_again(unit, release, document)
+        _judge_again(release, document, facts)
     if plan.environment.people:
-        check_foreseen(unit, release, plan, candidate)
-        check_no_overdue(unit.findings(subject.model), subject.model, release.opened_at)
+        check_foreseen(unit, release, plan, facts.candidate)
+        findings = unit.findings(subject.model) if facts.demanded else ()
+        check_no_overdue(findings, subject.model, release.opened_at)
     return plan
 
 
@@ -65,37 +68,26 @@ def check_not_rejected(unit: UnitOfWork, release: Release, subject: Subject | No
     check_reference(subject, release.attempt_of, others)
 
 
-def plan_of(unit: UnitOfWork, release: Release) -> Plan:
+def plan_of(unit: UnitOfWork, release: Release, facts: Facts | None = None) -> Plan:
     """Return what the release has to pass, to show it or to count votes; judges nothing."""
+    rulebook, policy = rulebook_of(unit, release), release.subject.policy_digest
     document, _ = unit.registered("pipeline", release.subject.pipeline_digest)
-    candidate = unit.candidate(release.origin)
-    return _planned(unit, release, rulebook_of(unit, release), document, candidate)
+    candidate = facts.candidate if facts else unit.candidate(release.origin)
+    now = stamp(facts.now if facts else unit.now())
+    lent = unit.delegations(at=now) if facts is None or facts.lent else ()
+    plan = rulebook.plan(release.subject.environment, Tier(release.tier))
+    work = work_of(unit, release.requester, candidate, policy, document)
+    return replace(
+        plan,
+        excluded=excluded(unit, rulebook, work, facts),
+        powers=Powers(lent, rulebook.superiors, rulebook.fallback, rulebook.voting_roles),
+        escalated=is_escalated(release, plan.timing, now),
+    )
 
 
 def rulebook_of(unit: UnitOfWork, release: Release) -> Rulebook:
     """Return the rule book in the release's subject."""
-    return Rulebook.from_document(unit.registered("policy", release.subject.policy_digest)[0])
-
-
-def _planned(
-    unit: UnitOfWork,
-    release: Release,
-    rulebook: Rulebook,
-    document: Mapping[str, Any],
-    candidate: Candidate | None,
-) -> Plan:
-    now = stamp(unit.now())
-    plan = rulebook.plan(release.subject.environment, Tier(release.tier))
-    policy = release.subject.policy_digest
-    work = work_of(unit, release.requester, candidate, policy, document)
-    return replace(
-        plan,
-        excluded=excluded(unit, rulebook, work),
-        powers=Powers(
-            unit.delegations(at=now), rulebook.superiors, rulebook.fallback, rulebook.voting_roles
-        ),
-        escalated=is_escalated(release, plan.timing, now),
-    )
+    return unit.rulebook(release.subject.policy_digest)
 
 
 def work_of(
@@ -114,10 +106,14 @@ def work_of(
     )
 
 
-def excluded(unit: UnitOfWork, rulebook: Rulebook, work: Work) -> dict[str, str]:
+def excluded(
+    unit: UnitOfWork, rulebook: Rulebook, work: Work, facts: Facts | None = None
+) -> dict[str, str]:
     """Return who may not judge this work, and why."""
     separation = rulebook.separation
-    return separation.excluded(work, holders(unit.people()) if separation.roles else {})
+    if not separation.roles:
+        return separation.excluded(work, {})
+    return separation.excluded(work, holders(facts.people if facts else unit.people()))
 
 
 def check_foreseen(
@@ -152,11 +148,11 @@ def check_foreseen(
         )
 
 
-def _judge_again(unit: UnitOfWork, release: Release, document: Mapping[str, Any]) -> None:
+def _judge_again(release: Release, document: Mapping[str, Any], facts: Facts) -> None:
     gates = [build(gate) for gate in document["spec"]["gates"]]
     evidence = {
         kind: item
-        for kind, item in unit.evidence_of(release.origin).items()
+        for kind, item in facts.evidence.items()
         if item.artifact_digest == release.subject.artifact_digest
     }
     results = [run_gate(gate, evidence) for gate in gates]

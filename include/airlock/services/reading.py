@@ -46,13 +46,12 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
     """Return everything about one release, as *actor* sees it."""
     with store.begin() as unit:
         release = unit.get(release_id)
-        plan = plan_of(unit, release)
-        people = unit.people()
-        able, names = holders(people), {person.id: person.name for person in people}
+        known = unit.facts(release)
+        plan = plan_of(unit, release, known)
+        able, names = holders(known.people), {person.id: person.name for person in known.people}
         answering = may_answer(release, plan, able)
-        evaluation = unit.evidence_of(release.origin).get("evaluation")
+        evaluation = known.evidence.get("evaluation")
         facts = evaluation.facts if evaluation else {}
-        line = unit.line(release.subject.model, release.subject.environment)
         return {
             **_short(release),
             "alias": plan.environment.alias,
@@ -69,7 +68,7 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
             "metrics": _metrics(facts),
             "championVersion": (facts.get("champion") or {}).get("version"),
             "grant": _grant(unit, keyring, release.id),
-            "line": {"version": line.version, "epoch": line.epoch},
+            "line": {"version": known.line.version, "epoch": known.line.epoch},
         }
 
 

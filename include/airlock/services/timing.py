@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Unreachable
-from airlock.domain.policy import Plan, Rulebook
+from airlock.domain.policy import Plan
 from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind, Timer, fire, system, wanted
@@ -101,8 +101,8 @@ def arm_missing(store: Store) -> int:
 
 def plan_of(unit: UnitOfWork, release: Release) -> Plan:
     """Return the plan of a release under the policy in its subject."""
-    document, _ = unit.registered("policy", release.subject.policy_digest)
-    return Rulebook.from_document(document).plan(release.subject.environment, release.tier)
+    rulebook = unit.rulebook(release.subject.policy_digest)
+    return rulebook.plan(release.subject.environment, release.tier)
 
 
 def sweep(store: Store, *, seconds: float | None = None) -> Swept:

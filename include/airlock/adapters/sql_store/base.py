@@ -22,7 +22,7 @@ class Base:
         self,
         connection: Connection,
         clock: Callable[[], datetime] | None = None,
-        documents: dict[tuple[str, str], RowMapping] | None = None,
+        documents: dict[tuple[str, str], Any] | None = None,
     ) -> None:
         """Take over *connection*; the unit closes it. Only tests bring a *clock* of their own.
 
@@ -38,13 +38,17 @@ class Base:
 
     def now(self) -> datetime:
         """Return the database's clock now, not the transaction's start."""
+        asks = self._clock is None and not self._is_sqlite
+        return self._see(self._connection.execute(_NOW).scalar_one() if asks else None)
+
+    def _see(self, clock: datetime | None) -> datetime:
+        """Take *clock*, the database's own, or what stands for it where there is none."""
         if self._clock is not None:
             self._seen_at = self._clock()
-        elif self._is_sqlite:  # the same machine: its clock is ours
+        elif clock is None:  # SQLite is on the same machine: its clock is ours
             self._seen_at = datetime.now(UTC)
         else:
-            found: datetime = self._connection.execute(_NOW).scalar_one()
-            self._seen_at = found.astimezone(UTC)
+            self._seen_at = clock.astimezone(UTC)
         return self._seen_at
 
     def _stamp(self) -> str:

@@ -19,6 +19,7 @@ _LINE = select(line).where(
     line.c.model == bindparam("of"), line.c.environment == bindparam("where")
 )
 _LOCK_LINE = _LINE.with_for_update()
+_INSERT_GRANT = insert(release_grant)
 
 
 class Grants(Base):
@@ -35,7 +36,7 @@ class Grants(Base):
             "envelope": envelope,
         }
         try:
-            self._connection.execute(insert(release_grant), values)
+            self._connection.execute(_INSERT_GRANT, values)
         except IntegrityError as error:
             raise Conflict(f"release {grant.release} already has a grant") from error
 

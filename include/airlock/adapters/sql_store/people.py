@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import insert, select, update
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import configuration, person, role_grant
@@ -16,9 +18,25 @@ from airlock.domain.digest import canonical_json, short
 from airlock.domain.duties import UNKNOWN
 from airlock.domain.errors import Refused
 from airlock.domain.people import Person
+from airlock.domain.policy import Rulebook
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered document as read once; nobody changes what it holds."""
+
+    document: Mapping[str, Any]
+    at: datetime
+    changed_by: str
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        """The document as a rule book."""
+        return Rulebook.from_document(self.document)
+
 
 _HELD = (role_grant.c.person == person.c.id) & role_grant.c.revoked_at.is_(None)
-_EVERYBODY = (
+EVERYBODY = (
     select(person.c.id, person.c.name, person.c.active, role_grant.c.role)
     .select_from(person.outerjoin(role_grant, _HELD))
     .order_by(person.c.id)
@@ -32,15 +50,7 @@ class People(Base):
 
     def people(self) -> tuple[Person, ...]:
         """Return everybody Airlock knows, with the roles held now."""
-        known: dict[str, tuple[str, bool]] = {}
-        roles: dict[str, set[str]] = {}
-        for who, name, active, role in self._connection.execute(_EVERYBODY):
-            known[who] = (name, bool(active))
-            roles.setdefault(who, set()).update([role] if role else [])
-        return tuple(
-            Person(who, name, frozenset(roles[who]), active)
-            for who, (name, active) in known.items()
-        )
+        return people_from(self._connection.execute(EVERYBODY))
 
     def put_person(self, new: Person) -> bool:
         """Insert or update a person and the role grants; say whether anything changed."""
@@ -92,18 +102,23 @@ class People(Base):
 
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
-        row = self._document(kind, digest)
-        return str(row["changed_by"]) if row else UNKNOWN
+        found = self._document(kind, digest)
+        return found.changed_by if found else UNKNOWN
 
-    def _document(self, kind: str, digest: str) -> RowMapping | None:
-        if (kind, digest) not in self._documents:
-            row = self._row(configuration, kind=kind, digest=digest)
-            if row is None:
-                return None
-            if len(self._documents) >= MOST_DOCUMENTS:
-                self._documents.clear()
-            self._documents[kind, digest] = row
-        return self._documents[kind, digest]
+    def _document(self, kind: str, digest: str) -> Registered | None:
+        found: Registered | None = self._documents.get((kind, digest))
+        if found is not None:
+            return found
+        row = self._row(configuration, kind=kind, digest=digest)
+        if row is None:
+            return None
+        found = Registered(
+            json.loads(row["document"]), moment(row["registered_at"]), row["changed_by"]
+        )
+        if len(self._documents) >= MOST_DOCUMENTS:
+            self._documents.clear()
+        self._documents[kind, digest] = found
+        return found
 
     def policy_at(self, at: str) -> Mapping[str, Any] | None:
         """Return the policy registered last before a moment, if any."""
@@ -117,12 +132,32 @@ class People(Base):
 
     def registered(self, kind: str, digest: str) -> tuple[Mapping[str, Any], datetime]:
         """Return a registered document and when it was registered."""
-        row = self._document(kind, digest)
-        if row is None:
+        found = self._known_document(kind, digest)
+        return found.document, found.at
+
+    def rulebook(self, digest: str) -> Rulebook:
+        """Return a registered rule book."""
+        return self._known_document("policy", digest).rulebook
+
+    def _known_document(self, kind: str, digest: str) -> Registered:
+        found = self._document(kind, digest)
+        if found is None:
             raise Refused(
                 f"the {kind} with digest {short(digest)} is not registered: the deciding process "
                 "has not accepted it",
                 next_step="Run `airlock policy check`; the delivery process (`airlock deliver`) "
                 "registers valid files within seconds.",
             )
-        return json.loads(row["document"]), moment(row["registered_at"])
+        return found
+
+
+def people_from(rows: Iterable[Sequence[Any]]) -> tuple[Person, ...]:
+    """Return people from rows of id, name, active and one role, or none, held now."""
+    known: dict[str, tuple[str, bool]] = {}
+    roles: dict[str, set[str]] = {}
+    for who, name, active, role in rows:
+        known[who] = (name, bool(active))
+        roles.setdefault(who, set()).update([role] if role else [])
+    return tuple(
+        Person(who, name, frozenset(roles[who]), active) for who, (name, active) in known.items()
+    )

@@ -210,7 +210,7 @@ def _columns(new: Release) -> dict[str, Any]:
     kept = {one.name: getattr(new, one.name) for one in fields(new) if one.name != "votes"}
     return {
         **kept,
-        "subject": json.dumps(asdict(new.subject), sort_keys=True),
+        "subject": json.dumps(new.subject.to_document(), sort_keys=True),
         "model": new.subject.model,
         "environment": new.subject.environment,
         "emergency": json.dumps(asdict(new.emergency)) if new.emergency else None,

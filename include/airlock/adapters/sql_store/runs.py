@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from sqlalchemy import bindparam, select
@@ -40,10 +41,7 @@ class Runs(Base):
     def candidate(self, origin: str) -> Candidate | None:
         """Return the candidate of a run."""
         row = self._row(candidate, origin=origin)
-        if row is None:
-            return None
-        fields = json.loads(row["document"])
-        return Candidate(**{**fields, "committers": tuple(fields.get("committers", ()))})
+        return candidate_from(row["document"]) if row else None
 
     def put_evidence(self, origin: str, new: Evidence) -> None:
         """Keep evidence; the newest of a kind counts until the release is opened."""
@@ -52,12 +50,7 @@ class Runs(Base):
 
     def evidence_of(self, origin: str) -> dict[str, Evidence]:
         """Return the evidence of a run by kind."""
-        found = self._connection.execute(_EVIDENCE, {"of": origin}).scalars()
-        bodies = [json.loads(body) for body in found]
-        return {
-            body["kind"]: Evidence(body["kind"], body["artifactDigest"], body["facts"])
-            for body in bodies
-        }
+        return evidence_from(self._connection.execute(_EVIDENCE, {"of": origin}).scalars())
 
     def put_result(self, origin: str, result: GateResult) -> None:
         """Keep a gate result; a later result of the same key replaces it."""
@@ -69,3 +62,18 @@ class Runs(Base):
         query = select(gate_result).where(gate_result.c.origin == origin).order_by("key")
         rows = self._connection.execute(query).mappings()
         return tuple(GateResult.from_document(json.loads(row["document"])) for row in rows)
+
+
+def candidate_from(document: str) -> Candidate:
+    """Return a candidate from its stored document."""
+    fields = json.loads(document)
+    return Candidate(**{**fields, "committers": tuple(fields.get("committers", ()))})
+
+
+def evidence_from(bodies: Iterable[bytes]) -> dict[str, Evidence]:
+    """Return evidence by kind, from the bytes stored."""
+    found = [json.loads(body) for body in bodies]
+    return {
+        body["kind"]: Evidence(body["kind"], body["artifactDigest"], body["facts"])
+        for body in found
+    }

@@ -6,19 +6,22 @@ PostgreSQL runs READ COMMITTED with row locks; SQLite opens every transaction wi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from airlock.adapters.sql_store.unit import SqlUnit
+from airlock.adapters.sql_store.unit import WROTE, SqlUnit
 from airlock.domain.errors import Unreachable
 
 #: Milliseconds a transaction waits for a lock before it says so.
 LOCK_TIMEOUT = 10_000
+#: Seconds for which a connection given back is taken to be alive.
+FRESH_S = 1.0
 
 
 class SqlStore:
@@ -32,7 +35,7 @@ class SqlStore:
         *clock* is for tests alone: everywhere else the database's own clock decides.
         """
         self._clock = clock
-        self._documents: dict[tuple[str, str], RowMapping] = {}
+        self._documents: dict[tuple[str, str], Any] = {}
         self._engine = _sqlite(url) if url.startswith("sqlite") else _postgres(url, pooled)
 
     def begin(self) -> SqlUnit:
@@ -58,9 +61,46 @@ class SqlStore:
 def _postgres(url: str, pooled: bool) -> Engine:
     options = f"-c lock_timeout={LOCK_TIMEOUT} -c timezone=UTC"
     arguments: dict[str, Any] = {"connect_args": {"options": options, "connect_timeout": 5}}
-    if pooled:
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, **arguments)
-    return create_engine(url, poolclass=NullPool, **arguments)
+    if not pooled:
+        return create_engine(url, poolclass=NullPool, **arguments)
+    engine = create_engine(url, pool_size=5, max_overflow=10, **arguments)
+    _ask_the_idle(engine)
+    _note_writes(engine)
+    return engine
+
+
+def _note_writes(engine: Engine) -> None:
+    """Note whether a transaction ran anything but SELECT; `SqlUnit` ends one that did not."""
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.info[WROTE] = False
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith("SELECT"):
+            connection.info[WROTE] = True
+
+
+def _ask_the_idle(engine: Engine) -> None:
+    """Ask a pooled connection whether it lives, unless it did a moment ago.
+
+    Asking every time (`pool_pre_ping`) would be a tenth of a decision. All connections are renewed
+    when one is dead.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", time.monotonic()) < FRESH_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _sqlite(url: str) -> Engine:

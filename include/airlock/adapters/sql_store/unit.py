@@ -13,6 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from airlock.adapters.sql_store.bundles import Bundles
 from airlock.adapters.sql_store.duties import Duties
+from airlock.adapters.sql_store.facts import FactsReader
 from airlock.adapters.sql_store.grants import Grants
 from airlock.adapters.sql_store.history import History
 from airlock.adapters.sql_store.log import Log
@@ -22,8 +23,11 @@ from airlock.adapters.sql_store.runs import Runs
 from airlock.adapters.sql_store.timers import Timers
 from airlock.domain.errors import Unreachable
 
+#: Whether a transaction ran anything but SELECT; where nobody notes it, it did.
+WROTE = "airlock_wrote"
 
-class SqlUnit(Timers, Bundles, Runs, People, History, Grants, Duties, Outbox, Log):
+
+class SqlUnit(FactsReader, Timers, Bundles, Runs, People, History, Grants, Duties, Outbox, Log):
     """A unit of work: rolled back unless `commit` was called."""
 
     def __enter__(self) -> Self:
@@ -42,6 +46,8 @@ class SqlUnit(Timers, Bundles, Runs, People, History, Grants, Duties, Outbox, Lo
             Unreachable: if the database went away, or somebody else held a lock for too long.
         """
         try:
+            if error is None and not self._connection.info.get(WROTE, True):
+                self._connection.commit()  # after a rollback the driver prepares all anew
             self._connection.close()
         except (OperationalError, InterfaceError):  # it could not even be rolled back: it is gone
             if not self._connection.closed:

@@ -1,0 +1,81 @@
+"""What a judgement of one release depends on, read in one statement.
+
+Rules:
+* PostgreSQL shows a statement what was committed when the statement began. Read after the lock of
+  the release, all of it is as of after the lock: rights, evidence and the clock.
+* The lock itself is a statement of its own. What one statement reads beside a row it has to wait
+  for would be older than the lock.
+* Texts people wrote are not here; where they matter they are read where they are kept.
+
+Each table comes as one JSON array of rows, its bytes in hexadecimal, alike on both databases.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ScalarSelect, Select, Text, bindparam, cast, exists, func, null, select
+
+from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.duty_tables import delegation, finding
+from airlock.adapters.sql_store.people import EVERYBODY, people_from
+from airlock.adapters.sql_store.runs import candidate_from, evidence_from
+from airlock.adapters.sql_store.tables import candidate, evidence, line, run_evidence
+from airlock.domain.release import Release
+from airlock.ports import Facts, Line
+
+
+class FactsReader(Base):
+    """Reading them."""
+
+    def facts(self, release: Release) -> Facts:
+        """Read what a judgement of this release depends on; after a lock: as of after the lock."""
+        subject = release.subject
+        given = {"origin": release.origin, "since": release.opened_at}
+        given |= {"model": subject.model, "environment": subject.environment}
+        row = self._connection.execute(_everything(self._is_sqlite), given).one()
+        bodies = [bytes.fromhex(body) for (body,) in _rows(row.evidence)]
+        lines = [Line(*one) for one in _rows(row.lines)]
+        return Facts(
+            now=self._see(row.clock),
+            people=people_from(_rows(row.people)),
+            candidate=candidate_from(row.candidate) if row.candidate is not None else None,
+            evidence=evidence_from(bodies),
+            line=lines[0] if lines else Line(subject.model, subject.environment),
+            lent=bool(row.lent),
+            demanded=bool(row.demanded),
+        )
+
+
+def _rows(found: str | None) -> list[Any]:
+    return json.loads(found) if found else []  # PostgreSQL: no rows, no array
+
+
+@cache
+def _everything(sqlite: bool) -> Select[Any]:
+    digests = select(run_evidence.c.digest).where(run_evidence.c.origin == bindparam("origin"))
+    hexed = func.hex(evidence.c.body) if sqlite else func.encode(evidence.c.body, "hex")
+    here = (line.c.model == bindparam("model"), line.c.environment == bindparam("environment"))
+    made = select(candidate.c.document).where(candidate.c.origin == bindparam("origin"))
+    lent = delegation.c.end > bindparam("since")
+    demanded = finding.c.closed_at.is_(None) & (finding.c.model == bindparam("model"))
+    return select(
+        (null() if sqlite else func.clock_timestamp()).label("clock"),
+        _array(EVERYBODY, sqlite).label("people"),
+        made.scalar_subquery().label("candidate"),
+        _array(select(hexed).where(evidence.c.digest.in_(digests)), sqlite).label("evidence"),
+        _array(select(line).where(*here), sqlite).label("lines"),
+        exists().where(lent).label("lent"),
+        exists().where(demanded).label("demanded"),
+    )
+
+
+def _array(query: Select[Any], sqlite: bool) -> ScalarSelect[Any]:
+    """Return a query's rows as the text of one JSON array of arrays."""
+    rows = query.subquery()
+    if sqlite:
+        return select(func.json_group_array(func.json_array(*rows.c))).scalar_subquery()
+    whole = func.json_agg(func.json_build_array(*rows.c))
+    return select(cast(whole, Text)).scalar_subquery()

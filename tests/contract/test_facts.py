@@ -1,0 +1,156 @@
+"""What a decision reads comes in one look: the same as read one by one, as of after the lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from airlock.adapters.ed25519_keys import FileSigner, create
+from airlock.domain.conditions import Conditions, Demand
+from airlock.domain.errors import Forbidden
+from airlock.domain.people import Person
+from airlock.domain.release import Decision, Release, State
+from airlock.ports import Facts
+from airlock.services import auditing, deciding, delegating, people, reading, sequencing
+from airlock.testing import FakeClock, World, pipeline_document
+from tests.contract.conftest import Database
+
+#: Statements of one answer that completes the last level, its grant and the messages included.
+MOST_PER_ANSWER = 10
+MOST_PER_PROOF = 5
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Collect every statement any engine runs."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def facts_of(world: World, release_id: str) -> tuple[Release, Facts]:
+    with world.store.begin() as unit:
+        release = unit.lock(release_id)
+        return release, unit.facts(release)
+
+
+def test_of_a_release_nothing_is_known_about_there_are_no_facts(world: World) -> None:
+    release, _ = facts_of(world, world.open())
+    with world.store.begin() as unit:
+        found = unit.facts(replace(release, origin="another/run"))
+    assert (found.candidate, found.evidence, found.line.epoch) == (None, {}, 0)
+    assert (found.lent, found.demanded) == (False, False)
+
+
+def test_one_look_says_what_single_looks_say(world: World) -> None:
+    first = world.open()
+    world.approve_all(first)
+    world.promote(first)
+    release, found = facts_of(world, world.open("run-2"))
+    with world.store.begin() as unit:
+        assert found.people == unit.people()
+        assert found.candidate == unit.candidate(release.origin)
+        assert found.candidate is not None
+        assert found.evidence == unit.evidence_of(release.origin) != {}
+        assert found.line == unit.line(release.subject.model, release.subject.environment)
+        assert found.line.epoch == 1
+        assert timedelta() <= unit.now() - found.now < timedelta(minutes=1)
+
+
+def test_one_look_says_where_a_closer_one_is_needed(make_world: Callable[..., World]) -> None:
+    clock = FakeClock()
+    world = make_world(clock)
+    release_id = world.open()
+    lena, start = world.actor("lena"), clock.at
+    delegating.delegate(
+        world.store, world.rulebook, lena, "vera", start, start + timedelta(days=1), "on leave"
+    )
+    demand = Demand(text="explain it", owner="carla", due="2999-01-01T00:00:00.000000000Z")
+    for name in ("lena", "carla", "mara", "milo"):
+        world.vote(release_id, name, Decision.APPROVE, conditions=Conditions(findings=(demand,)))
+    world.promote(release_id)
+    _, found = facts_of(world, world.open("run-2"))
+    assert (found.lent, found.demanded) == (True, True)
+    clock.pass_(days=2)
+    superseded = world.request(world.measure("run-3"), when_open="supersede").release
+    assert superseded is not None
+    assert facts_of(world, superseded.id)[1].lent is False
+
+
+def test_rights_lost_while_an_answer_waits_for_the_lock_do_not_count(
+    postgres_database: Database,
+) -> None:
+    """Invariants 13 and 15: rights and the clock are read after the lock."""
+    decider, worker = (postgres_database.store(f"airlock_{who}") for who in ("decider", "worker"))
+    world = World(decider, worker=worker)
+    release_id = world.open()
+    ballot = world.ballot(release_id, Decision.APPROVE)
+    lena, got = world.actor("lena"), list[Any]()
+
+    def answer() -> None:
+        store = postgres_database.store("airlock_decider")
+        try:
+            got.append(deciding.vote(store, world.signer, release_id, ballot, lena).state)
+        except Forbidden as error:
+            got.append(error)
+
+    thread = threading.Thread(target=answer)
+    with world.store.begin() as unit:
+        unit.lock(release_id)
+        thread.start()
+        while not _waits(unit):
+            thread.join(0.01)
+        people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+        unit.commit()
+    thread.join(30)
+    assert isinstance(got[0], Forbidden), got
+    assert reading.outcome(world.store, release_id).level == 1
+
+
+def _waits(unit: Any) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    return bool(unit._connection.exec_driver_sql(query).scalar_one())
+
+
+def test_an_answer_takes_a_fixed_number_of_statements(make_world: Callable[..., World]) -> None:
+    world = make_world(pipeline=pipeline_document(impact="none"))
+    world.approve(world.open(), "lena")  # policy and pipeline are remembered from then on
+    opened = world.request(world.measure("run-2"), "supersede").release
+    assert opened is not None
+    ballot, lena = world.ballot(opened.id, Decision.APPROVE), world.actor("lena")
+    with counted() as seen:
+        decided = deciding.vote(world.store, world.signer, opened.id, ballot, lena)
+    assert decided.state is State.APPROVED
+    own = [one for one in seen if not one.startswith(("BEGIN", "PRAGMA"))]
+    assert 5 < len(own) <= MOST_PER_ANSWER, own
+
+
+def test_a_proof_takes_as_many_statements_in_a_large_tree_as_in_a_small_one(
+    make_world: Callable[..., World], tmp_path: Any
+) -> None:
+    create(tmp_path / "signing.pem", tmp_path / "keys")
+    signer = FileSigner(tmp_path / "signing.pem")
+    world, taken = make_world(signer=signer), []
+    for size in (5, 700):
+        with world.store.begin() as unit:
+            for number in range(size):
+                unit.log("talk", sequencing.system_event("Said", f"number/{number}", "to fill"))
+            unit.commit()
+        sequencing.checkpoint_now(world.store, signer)
+        with counted() as seen:
+            auditing.prove(world.store, "talk", 3)
+        taken.append(len([one for one in seen if one.startswith(("SELECT", "(SELECT"))]))
+    assert 0 < taken[0] <= taken[1] <= MOST_PER_PROOF
