@@ -23,6 +23,7 @@ from airlock.domain.release import Story
 from airlock.domain.voting import check_reason
 from airlock.ports import Store
 from airlock.services.deciding import refusal_event
+from airlock.services.once import Once
 
 #: Roles that never vote, not even for somebody else.
 BARRED = frozenset({"admin"})
@@ -36,13 +37,19 @@ def delegate(
     start: datetime,
     end: datetime,
     reason: str,
+    key: str = "",
 ) -> Delegation:
-    """Let *taker* answer for *actor* for a while.
+    """Let *taker* answer for *actor* for a while; the same *key* does it once.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
+    times = {"start": stamp(start), "end": stamp(end)}
+    once = Once.of("delegate", actor, key, taker=taker, reason=reason, **times)
     with store.begin() as unit:
+        known = once.answered(unit)
+        if known is not None:
+            return unit.delegation(known)
         try:
             check_reason(reason)
             new = new_delegation(
@@ -63,33 +70,33 @@ def delegate(
             raise
         unit.put_delegation(new)
         unit.log("access", _event("Delegated", actor, new, reason))
+        once.keep(unit, new.id)
         unit.commit()
         return new
 
 
-def revoke(store: Store, actor: Actor, delegation_id: str) -> Delegation:
-    """End a delegation early; its giver or its taker may.
+def revoke(store: Store, actor: Actor, delegation_id: str, key: str = "") -> Delegation:
+    """End a delegation early; its giver or its taker may. The same *key* does it once.
 
     Raises:
         Forbidden: if the actor is neither.
         Conflict: if it was ended before.
     """
+    once = Once.of("revoke", actor, key, delegation=delegation_id)
     with store.begin() as unit:
         known = unit.delegation(delegation_id)
+        if once.answered(unit) is not None:
+            return known
         if actor.id not in (known.giver, known.taker):
             raise Forbidden(f"delegation {known.id} is between {known.giver} and {known.taker}")
         if known.revoked_at is not None:
             raise Conflict(f"delegation {known.id} ended at {known.revoked_at}")
         unit.revoke_delegation(known.id, stamp(unit.now()))
         unit.log("access", _event("DelegationEnded", actor, known, ""))
+        ended = unit.delegation(known.id)
+        once.keep(unit, ended.id)
         unit.commit()
-        return unit_after(store, known.id)
-
-
-def unit_after(store: Store, delegation_id: str) -> Delegation:
-    """Return a delegation as it is now."""
-    with store.begin() as unit:
-        return unit.delegation(delegation_id)
+        return ended
 
 
 def delegations(store: Store, person: str = "") -> list[dict[str, Any]]:
@@ -97,7 +104,7 @@ def delegations(store: Store, person: str = "") -> list[dict[str, Any]]:
     with store.begin() as unit:
         now = stamp(unit.now())
         found = unit.delegations(person=person)
-        return [{**asdict(one), "inForce": one.holds(now)} for one in found]
+        return [{**asdict(one), "inForce": one.holds(now), "over": one.end <= now} for one in found]
 
 
 def findings(store: Store, model: str = "") -> list[dict[str, Any]]:
@@ -108,16 +115,19 @@ def findings(store: Store, model: str = "") -> list[dict[str, Any]]:
 
 
 def close_finding(
-    store: Store, rulebook: Rulebook, actor: Actor, finding_id: str, note: str
+    store: Store, rulebook: Rulebook, actor: Actor, finding_id: str, note: str, key: str = ""
 ) -> Finding:
-    """Close a finding as somebody other than its owner.
+    """Close a finding as somebody other than its owner; the same *key* does it once.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no.
     """
+    once = Once.of("close", actor, key, finding=finding_id, note=note)
     with store.begin() as unit:
         release = unit.lock(unit.finding(finding_id).release)
         known = unit.finding(finding_id)  # afresh, after the lock
+        if once.answered(unit) is not None:
+            return known
         check_closing(known, actor.id, VOTE in rulebook.permissions(actor.roles))
         check_reason(note)
         at = stamp(unit.now())
@@ -125,8 +135,10 @@ def close_finding(
         story.tell("FindingClosed", {"finding": known.id, "owner": known.owner}, why=note)
         unit.close_finding(known.id, actor.id, at)
         unit.record(story)
+        once.keep(unit, known.id)
+        closed = unit.finding(known.id)
         unit.commit()
-        return known
+        return closed
 
 
 def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:
