@@ -6,9 +6,8 @@ FastAPI reads these signatures, so there is no `from __future__ import annotatio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
 
-from airlock.entrypoints.callers import API, Airlock, Caller
+from airlock.entrypoints.callers import API, Airlock, Caller, Instant
 from airlock.entrypoints.problems import declared
 from airlock.services import people
 
@@ -21,7 +20,7 @@ PersonId = Annotated[
     Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$", description="The user name in Airflow"),
 ]
 At = Annotated[
-    AwareDatetime | None,
+    Instant | None,
     Query(description="A moment with its time zone, such as 2026-11-24T12:00:00Z; default: now"),
 ]
 
