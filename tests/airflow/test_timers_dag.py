@@ -6,6 +6,7 @@ through the DAG, the outbox and the delivery of its message.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -69,5 +70,7 @@ def test_the_dag_is_red_when_nobody_sweeps(platform: RunningPlatform, silent: Re
     due_since(silent, release_id, minutes=10)
     run = platform.airflow.trigger(DAG)
     assert platform.airflow.await_run(DAG, run) == "failed"
-    assert "does not sweep" in platform.airflow.log(DAG, run, "sweep")
+    path = f"dags/{DAG}/dagRuns/{run}/taskInstances/sweep/logs/1"
+    said = json.dumps(platform.airflow.get(path, full_content=True))
+    assert "the delivery process does not sweep" in said
     assert reminders(silent, release_id) == 0
