@@ -21,7 +21,7 @@ from airlock.domain.people import Actor, holders
 from airlock.domain.policy import VOTE, Rulebook
 from airlock.domain.release import Story
 from airlock.domain.voting import check_reason
-from airlock.ports import Store
+from airlock.ports import Store, UnitOfWork
 from airlock.services.deciding import refusal_event
 from airlock.services.once import Once
 
@@ -52,18 +52,7 @@ def delegate(
             return unit.delegation(known)
         try:
             check_reason(reason)
-            new = new_delegation(
-                id=f"del-{secrets.token_hex(5)}",
-                giver=actor.id,
-                taker=taker,
-                start=start,
-                end=end,
-                reason=reason,
-                now=unit.now(),
-                holders=holders(unit.people()),
-                voting=rulebook.voting_roles,
-                barred=BARRED,
-            )
+            new = _made(unit, rulebook, actor.id, taker, start, end, reason)
         except AirlockError as refusal:
             unit.log("access", refusal_event(actor, "delegate", refusal.message))
             unit.commit()
@@ -73,6 +62,29 @@ def delegate(
         once.keep(unit, new.id)
         unit.commit()
         return new
+
+
+def _made(
+    unit: UnitOfWork,
+    rulebook: Rulebook,
+    giver: str,
+    taker: str,
+    start: datetime,
+    end: datetime,
+    reason: str,
+) -> Delegation:
+    return new_delegation(
+        id=f"del-{secrets.token_hex(5)}",
+        giver=giver,
+        taker=taker,
+        start=start,
+        end=end,
+        reason=reason,
+        now=unit.now(),
+        holders=holders(unit.people()),
+        voting=rulebook.voting_roles,
+        barred=BARRED,
+    )
 
 
 def revoke(store: Store, actor: Actor, delegation_id: str, key: str = "") -> Delegation:

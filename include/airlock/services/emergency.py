@@ -12,7 +12,7 @@ from airlock.domain.emergency import REVIEW, Broken
 from airlock.domain.errors import AirlockError, Conflict, NotFound
 from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan
-from airlock.domain.release import Release, State
+from airlock.domain.release import Release, State, Story
 from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services import ringing
 from airlock.services.deciding import record, record_refusal
@@ -44,25 +44,10 @@ def break_glass(
         release = unit.lock(release_id)
         if once.answered(unit) is not None:
             return release
-        able = holders(unit.people())
         try:
             _check_seen(release, seen)
             plan = checked_plan(unit, release)
-            story = rules.break_glass(
-                release,
-                plan,
-                rulebook_of(unit, release).break_glass,
-                actor,
-                reason,
-                incident,
-                able,
-                unit.broken(model=release.subject.model),
-                stamp(unit.now()),
-            )
-            if story.release is not None and story.release.state is State.APPROVED:
-                broken = _broken(story.release, story.at)
-                unit.put_broken(broken)
-                ringing.arm(unit, broken, story.at)
+            story = _story(unit, release, plan, actor, reason, incident)
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "BreakGlassRefused")
             raise
@@ -71,6 +56,27 @@ def break_glass(
         once.keep(unit, decided.state.value)
         unit.commit()
         return decided
+
+
+def _story(
+    unit: UnitOfWork, release: Release, plan: Plan, actor: Actor, reason: str, incident: str
+) -> Story:
+    story = rules.break_glass(
+        release,
+        plan,
+        rulebook_of(unit, release).break_glass,
+        actor,
+        reason,
+        incident,
+        holders(unit.people()),
+        unit.broken(model=release.subject.model),
+        stamp(unit.now()),
+    )
+    if story.release is not None and story.release.state is State.APPROVED:
+        broken = _broken(story.release, story.at)
+        unit.put_broken(broken)
+        ringing.arm(unit, broken, story.at)
+    return story
 
 
 def _check_seen(release: Release, seen: str) -> None:
