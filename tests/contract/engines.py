@@ -1,4 +1,4 @@
-"""Two engines the state machine drives: the domain alone in memory, and the services on SQLite.
+"""Two engines the state machine drives: the domain alone in memory, and the services on a database.
 
 Both have the same people, the same rules and the same clock. The domain engine is what a store
 does without a database: it keeps a release, a log and a grant, and decides nothing itself.
@@ -7,6 +7,7 @@ does without a database: it keeps a release, a log and a grant, and decides noth
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -198,17 +199,20 @@ class DomainEngine:
 
 
 class SqlEngine:
-    """The services on a SQLite file."""
+    """The services on a database: one URL of SQLite, or those of PostgreSQL's two roles."""
 
-    def __init__(self, url: str) -> None:
-        self.clock = FakeClock()
+    def __init__(self, url: str, worker_url: str = "", gone: Callable[[], object] = bool) -> None:
+        self.clock, self._gone = FakeClock(), gone
         self.store = SqlStore(url, pooled=False, clock=self.clock)
+        self.worker = SqlStore(worker_url or url, pooled=False, clock=self.clock)
         document = rulebook()
         configuring.register(self.store, document, [], "pia@x.org")
         folks = {name: "viewer" for name in CROWD}
         pipeline = pipeline_document()
         pipeline["metadata"]["owner"] = "ana"
-        self.world = World(self.store, rulebook=document, pipeline=pipeline, folks=folks)
+        self.world = World(
+            self.store, rulebook=document, pipeline=pipeline, folks=folks, worker=self.worker
+        )
         for name, roles in CROWD.items():
             self.set_person(name, frozenset(roles), True)
         self.id = self.world.open(committers=("cole@x.org",))
@@ -238,7 +242,7 @@ class SqlEngine:
 
     def promote(self, attempt: str) -> None:
         done = promoting.promote(
-            self.store,
+            self.worker,
             self.world.keys,
             self.world.registry,
             self.id,
@@ -269,3 +273,5 @@ class SqlEngine:
 
     def close(self) -> None:
         self.store.close()
+        self.worker.close()
+        self._gone()

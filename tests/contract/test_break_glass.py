@@ -173,3 +173,55 @@ def test_no_second_one_until_somebody_uninvolved_has_reviewed(
 def test_there_is_nothing_to_review_where_no_glass_was_broken(world: World) -> None:
     with pytest.raises(NotFound, match="no glass was broken"):
         emergency.review(world.store, world.open(), world.actor("sam"), "looked at it")
+
+
+def test_what_was_looked_at_is_what_is_released_in_an_emergency(world: World) -> None:
+    release_id = world.open()
+    release = reading.outcome(world.store, release_id)
+    with pytest.raises(Conflict, match=r"you looked at 000000.*is in round 1"):
+        emergency.break_glass(
+            world.store,
+            world.signer,
+            release_id,
+            world.actor("lena"),
+            "it burns",
+            "INC-7",
+            seen=f"sha256:{'0' * 64}",
+        )
+    assert reading.outcome(world.store, release_id).emergency is None
+    emergency.break_glass(
+        world.store,
+        world.signer,
+        release_id,
+        world.actor("lena"),
+        "it burns",
+        "INC-7",
+        seen=release.subject.digest,
+    )
+
+
+def test_the_same_key_breaks_and_reviews_once(world: World) -> None:
+    release_id = world.open()
+    who = {"lena": "key-1", "carla": "key-2"}
+    for name, key in who.items():
+        for _ in range(2):
+            emergency.break_glass(
+                world.store,
+                world.signer,
+                release_id,
+                world.actor(name),
+                "it burns",
+                "INC-7",
+                key=key,
+            )
+    for _ in range(2):
+        done = emergency.review(world.store, release_id, world.actor("sam"), "fine", "key-3")
+        assert done.reviewed_by == "sam"
+    told = [event["what"] for event in auditing.events(world.store, release_id)]
+    assert [told.count(what) for what in ("GlassBroken", "GlassConfirmed", "GlassReviewed")] == [
+        1,
+        1,
+        1,
+    ]
+    with pytest.raises(Conflict, match="idempotency key was used for another request"):
+        emergency.review(world.store, release_id, world.actor("sam"), "not so fine", "key-3")

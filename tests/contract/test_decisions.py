@@ -132,7 +132,7 @@ def test_the_same_key_gives_the_same_answer_and_no_second_vote(world: World) -> 
     assert again == first
     assert log(world, release_id) == events
     other = replace(ballot, reason="something else")
-    with pytest.raises(Conflict, match="used for another answer"):
+    with pytest.raises(Conflict, match="used for another request"):
         deciding.vote(world.store, world.signer, release_id, other, world.actor("lena"), "key-1")
 
 

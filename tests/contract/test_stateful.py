@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from airlock.adapters.embedded.server import Server
 from tests.contract.engines import DomainEngine, SqlEngine
 from tests.contract.machine import ReleaseMachine
 from tests.contract.mutants import MUTANTS
@@ -37,6 +41,22 @@ def test_no_invariant_breaks_on_the_store(tmp_path: Path, sqlite_template: Path)
         return SqlEngine(f"sqlite:///{path}")
 
     play(engine, max_examples=15, stateful_step_count=25)
+
+
+def test_no_invariant_breaks_on_postgresql(postgres: Server, template: str) -> None:
+    admin = psycopg.connect(postgres.dsn("postgres"), autocommit=True)
+    names = (f"machine_{number}" for number in count())
+
+    def engine() -> SqlEngine:
+        name = next(names)
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template} OWNER airlock_owner')
+        decider, worker = (postgres.url(f"airlock_{role}", name) for role in ("decider", "worker"))
+        return SqlEngine(
+            decider, worker, lambda: admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        )
+
+    with contextlib.closing(admin):
+        play(engine, max_examples=6, stateful_step_count=15)
 
 
 @pytest.mark.parametrize("sentence", MUTANTS)

@@ -39,13 +39,22 @@ from airlock.testing import PEOPLE, RULEBOOK, FakeKeys, World
 from tests.command import Said, run_cli
 
 PASSWORD = "open sesame"
+#: The test people, and somebody who may promote and roll back.
+FOLKS = {**PEOPLE, "otto": "operator"}
 
 
 def rulebook() -> dict[str, Any]:
-    """Return the test rule book, with the policy readable by everybody."""
+    """Return the test rule book: the policy readable by everybody, emergencies, an operator."""
     document = copy.deepcopy(dict(RULEBOOK))
-    roles = document["access"]["spec"]["roles"]
+    access, approval = document["access"]["spec"], document["approval"]["spec"]
+    roles = access["roles"]
     roles["viewer"]["permissions"] = ["release:read", "policy:read"]
+    roles["operator"] = {"inherits": ["viewer"], "permissions": ["release:promote"]}
+    access["airflowRoles"]["operator"] = "operator"
+    access["superiors"] = {"algorithm_lead": "mina"}
+    approval["fallbackRole"] = "risk_committee"
+    glass = {"roles": ["algorithm_lead", "compliance_officer"], "people": 2, "hours": 4}
+    approval["breakGlass"] = {**glass, "reviewers": ["security_auditor"]}
     return document
 
 
@@ -69,7 +78,7 @@ class Doors:
     app: FastAPI
     folder: Path
     url: str = ""
-    folks: dict[str, str] = field(default_factory=lambda: dict(PEOPLE))
+    folks: dict[str, str] = field(default_factory=lambda: dict(FOLKS))
 
     def rest(self, user: str = "") -> httpx.Client:
         """Return a program with a bearer token; nobody's if *user* is empty."""
@@ -138,7 +147,8 @@ def _migrated() -> Path:
 def running(folder: Path) -> Iterator[Doors]:
     """Run the app on a free port over a new SQLite database."""
     shutil.copyfile(_migrated(), folder / "airlock.db")
-    world = World(SqlStore(f"sqlite:///{folder / 'airlock.db'}"), rulebook=rulebook())
+    store = SqlStore(f"sqlite:///{folder / 'airlock.db'}")
+    world = World(store, rulebook=rulebook(), folks=FOLKS)
     doors = Doors(world, FastAPI(), folder)
     platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)
     doors.app = create_app(platform, doors.identify)

@@ -287,7 +287,11 @@ def test_no_input_is_an_accident(doors: Doors) -> None:
     @given(st.sampled_from(sorted(body)), JSON, st.text(max_size=40))
     def hold(name: str, value: object, address: str) -> None:
         content = json.dumps({**body, name: value}).encode()
-        answer = http.post(f"/releases/{release_id}/votes", content=content)
+        answer = http.post(
+            f"/releases/{release_id}/votes",
+            content=content,
+            headers={"Content-Type": "application/json"},
+        )
         assert answer.status_code in (403, 409, 422), answer.text
         found = http.get(f"/releases/{quote(address, safe='')}")
         assert found.status_code < 500, found.text

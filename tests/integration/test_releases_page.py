@@ -121,9 +121,9 @@ def test_the_requester_can_withdraw_on_the_page(doors: Doors) -> None:
     url = f"/releases/{release_id}"
     assert "Withdraw this release" in doors.page("ana").get(url).text
     assert "Withdraw this release" not in doors.page("lena").get(url).text
-    refused = doors.page("lena").post(f"{url}/withdrawal", data={"reason": "not mine"})
+    refused = doors.page("lena").post(f"{url}/withdrawal", data={"reason": "not mine", "key": "a"})
     assert refused.status_code == 403
-    done = doors.page("ana").post(f"{url}/withdrawal", data={"reason": "wrong data"})
+    done = doors.page("ana").post(f"{url}/withdrawal", data={"reason": "wrong data", "key": "a"})
     assert (done.status_code, done.headers["location"]) == (303, f"/airlock{url}?done=withdraw")
 
 

@@ -126,6 +126,32 @@ def _check_incident(incident: str) -> None:
         )
 
 
+def may_break(
+    release: Release, plan: Plan, glass: Glass | None, actor: Actor, holders: Holders, at: str
+) -> bool:
+    """Say whether this person could break the glass now, or join the one who has."""
+    emergency = release.emergency
+    joined = emergency is not None and actor.id in emergency.people and at < emergency.until
+    try:
+        _check(release, plan, glass, actor, holders)
+    except Refused:
+        return False
+    return not joined
+
+
+def may_review(
+    release: Release, plan: Plan, glass: Glass | None, one: Broken, actor: Actor
+) -> bool:
+    """Say whether this person could review a broken glass now."""
+    reviewers = glass.reviewers if glass else frozenset[str]()
+    able = bool(reviewers & actor.roles) and actor.id not in _involved(release, plan, one)
+    return able and one.reviewed_at is None
+
+
+def _involved(release: Release, plan: Plan, one: Broken) -> set[str]:
+    return {*one.people, *plan.excluded, *release.voters, release.requester}
+
+
 def _still(people: tuple[str, ...], glass: Glass, holders: Holders) -> bool:
     return all(glass.roles & holders.get(person, frozenset()) for person in people)
 
@@ -174,8 +200,7 @@ def review(
     """
     if one.reviewed_at is not None:
         raise Conflict(f"the emergency {one.incident} was reviewed by {one.reviewed_by}")
-    involved = {*one.people, *plan.excluded, *release.voters, release.requester}
-    if actor.id in involved:
+    if actor.id in _involved(release, plan, one):
         raise Forbidden(
             f"{actor.id} was involved in release {release.id}: somebody else reviews it"
         )

@@ -26,8 +26,8 @@ from airlock.domain.errors import Invalid
 from airlock.domain.rules import Rule, rule_from_document
 
 #: Rights somebody has to be given by name: a role that inherits from another does not get them.
-VOTE = "release:vote"
-NEVER_INHERITED = frozenset({VOTE, "audit:export", "evidence:export"})
+VOTE, EXPORT = "release:vote", "audit:export"
+NEVER_INHERITED = frozenset({VOTE, EXPORT, "evidence:export"})
 
 
 class Tier(StrEnum):

@@ -2,11 +2,13 @@
 
     a level opens    -> remind (72 h or 48 h, again if the policy says so), expire, delivery
     it is approved   -> unused (14 days; a broken glass allows what it allows for hours)
+    glass is broken  -> review (24 h, and every 24 h until somebody has reviewed it)
     it is decided    -> every timer of the place it has left is cancelled
 
 Rules:
 * A timer belongs to one place of one release: state, round and level. Fired anywhere else it
-  does nothing, so a timer that was not cancelled in time is harmless.
+  does nothing, so a timer that was not cancelled in time is harmless. A review is the exception:
+  it is due wherever the release is by then, on the wall clock, and once reviewed it does nothing.
 * A timer has a key. It exists once, it fires once, and several that are overdue after an outage
   fire in the order they were due.
 * Time never approves: what a timer can do is say something aloud, or end a release as EXPIRED.
@@ -26,6 +28,7 @@ from typing import Any
 
 from airlock.domain.calendar import Timing
 from airlock.domain.clock import moment, stamp
+from airlock.domain.emergency import REVIEW, Broken
 from airlock.domain.errors import Conflict
 from airlock.domain.people import Actor
 from airlock.domain.release import Release, State, Story
@@ -45,6 +48,7 @@ class Kind(StrEnum):
     EXPIRE = "expire"  #: end a release nobody answered
     UNUSED = "unused"  #: end a release whose approval nobody used
     DELIVERY = "delivery"  #: raise an alarm if nobody could be told that a level waits
+    REVIEW = "review"  #: raise an alarm while nobody has reviewed a broken glass
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Timer:
 
     def concerns(self, release: Release) -> bool:
         """Say whether the release is still where this timer was made for."""
+        if self.kind is Kind.REVIEW:
+            return True
         state = State.APPROVED if self.kind is Kind.UNUSED else State.AWAITING_APPROVAL
         return (release.state, release.round, release.level) == (state, self.round, self.level)
 
@@ -121,21 +127,54 @@ def is_escalated(release: Release, timing: Timing, at: str) -> bool:
     return at >= stamp(first)
 
 
+def review_timer(broken: Broken, at: str) -> Timer:
+    """Return the next alarm about a broken glass after *at*: whole days after it was broken.
+
+    Days nobody swept are left out: an alarm that repeats is not caught up with.
+    """
+    since = moment(broken.broken_at)
+    days = max(1, (moment(at) - since) // REVIEW + 1)
+    due = stamp(since + days * REVIEW)
+    return Timer(broken.release, Kind.REVIEW, broken.round, 0, days, due)
+
+
 def fire(
-    story: Story, due: Sequence[Timer], *, told: bool, last_level: bool
+    story: Story,
+    due: Sequence[Timer],
+    *,
+    told: bool,
+    last_level: bool,
+    unreviewed: Sequence[Broken] = (),
 ) -> list[tuple[Timer, bool]]:
     """Tell *story* what the timers that are due do, in order; say of each whether it did anything.
 
-    *told*: whether anybody has been told that the open level waits.
+    *told*: whether anybody has been told that the open level waits; *unreviewed*: the broken
+    glasses of this release nobody has reviewed.
     """
     done = []
+    waiting = {one.round: one for one in unreviewed}
     for timer in sorted(due, key=lambda one: (one.due_at, one.kind, one.number)):
         release = story.release
         acts = release is not None and timer.concerns(release)
-        if release is not None and acts:
+        if timer.kind is Kind.REVIEW:
+            acts = _ring(story, timer, waiting.get(timer.round))
+        elif release is not None and acts:
             acts = _tell(story, release, timer, told=told, last_level=last_level)
         done.append((timer, acts))
     return done
+
+
+def _ring(story: Story, timer: Timer, broken: Broken | None) -> bool:
+    if broken is None:
+        return False
+    data = {
+        "incident": broken.incident,
+        "people": list(broken.people),
+        "reviewDue": broken.review_due,
+        "number": timer.number,
+    }
+    story.tell("ReviewOverdue", data, why=f"nobody has reviewed the emergency {broken.incident}")
+    return True
 
 
 def _tell(story: Story, release: Release, timer: Timer, *, told: bool, last_level: bool) -> bool:

@@ -2,7 +2,8 @@
 
 Rules, checked in this order (the first one broken is the reason given):
 * The release awaits approval, in the round and for the subject digest the voter saw.
-* A reason is given: 3 to 2,000 printable characters.
+* A reason is given: 3 to 2,000 printable characters. Only an approval carries conditions, and a
+  finding's owner is somebody we know.
 * Nobody judges own work: who is excluded never votes, in any capacity.
 * One person, one vote, over all levels; who answers for somebody else answers for both.
 * The level answered is the level that is open; nobody votes ahead.
@@ -142,6 +143,7 @@ def cast(
     _check_seen(release, ballot)
     check_reason(ballot.reason)
     check_conditions(ballot.conditions, at)
+    _check_tied(ballot, holders)
     _check_person(release, plan, ballot, actor)
     mandate = _mandate(release, plan, ballot, actor, holders)
     story = Story(release, actor, at, release.subject.policy_digest)
@@ -242,6 +244,20 @@ def why_excluded(release: Release, plan: Plan, person: str) -> str:
 def _through(release: Release, person: str) -> str:
     found = [v for v in release.votes if v.round == release.round and v.behind == person]
     return f" through {found[0].person}" if found else ""
+
+
+def _check_tied(ballot: Ballot, holders: Holders) -> None:
+    if ballot.conditions and ballot.decision is Decision.REJECT:
+        raise Invalid(
+            "a rejection ends the release, so it carries no conditions",
+            next_step="Approve under these conditions, or reject without them.",
+        )
+    for demand in ballot.conditions.findings:
+        if demand.owner not in holders:
+            raise Invalid(
+                f"a finding's owner is somebody active whom Airlock knows, found {demand.owner!r}",
+                next_step="Write the user name in Airflow of whoever mends it.",
+            )
 
 
 def _mandate(

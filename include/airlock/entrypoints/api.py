@@ -9,24 +9,34 @@ FastAPI reads these signatures, so there is no `from __future__ import annotatio
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response as AnyResponse
+from starlette.routing import Match
 
 from airlock import __doc__ as about
-from airlock.domain.digest import digest_json
 from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision, State
 from airlock.domain.voting import Ballot
-from airlock.entrypoints import api_audit, api_duties, api_evidence, api_people, pages
+from airlock.entrypoints import (
+    api_audit,
+    api_duties,
+    api_evidence,
+    api_people,
+    page_kit,
+    pages,
+    pages_duties,
+)
 from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
     API,
     Airlock,
     Caller,
+    Key,
     PlainText,
     Platform,
     ReleaseId,
@@ -34,9 +44,11 @@ from airlock.entrypoints.callers import (
     allowed,
 )
 from airlock.entrypoints.doorman import Doorman, log, route_path
+from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
 from airlock.entrypoints.identity import Identify
-from airlock.entrypoints.problems import Stale, declared, problem_of
+from airlock.entrypoints.problems import declared, problem_of
 from airlock.services import auditing, deciding, reading
+from airlock.services.once import Once
 
 V1 = f"{API}/v1"
 HEALTH = f"{V1}/health"
@@ -46,8 +58,6 @@ routes = APIRouter(prefix=V1, responses=declared(401, 403, 404, 409, 413, 422, 5
 
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
 PolicyReader = Annotated[Actor, Depends(allowed("policy:read"))]
-Key = Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[!-~]{0,200}$")]
-IfMatch = Annotated[str, Header(alias="If-Match", pattern=r"^[!-~]{0,200}$")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -66,7 +76,7 @@ class VoteRequest(_Body):
     round: Annotated[int, Field(ge=0, le=1_000_000)]
     subjectDigest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     behind: Annotated[PlainText, Field(max_length=120)] = ""
-    conditions: Annotated[ConditionsRequest, Field(strict=False)] = ConditionsRequest()
+    conditions: ConditionsRequest = ConditionsRequest()
 
     def ballot(self) -> Ballot:
         """Return the answer as the domain knows it."""
@@ -121,18 +131,19 @@ def releases(
     return reading.listing(airlock.store, states=state, model=model or None, limit=limit)
 
 
-@routes.get("/releases/{release_id}", tags=["releases"])
+@routes.get("/releases/{release_id}", tags=["releases"], responses=tagged(200))
 def release(
     airlock: Airlock, actor: Reader, release_id: ReleaseId, response: Response
 ) -> dict[str, Any]:
     """Show one release: subject, gates, metrics, levels, votes, who may answer, grant."""
-    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
-    response.headers["ETag"] = etag(view)
-    return view
+    return shown(airlock, release_id, actor, response)
 
 
 @routes.post(
-    "/releases/{release_id}/votes", tags=["releases"], status_code=201, responses=declared(412)
+    "/releases/{release_id}/votes",
+    tags=["releases"],
+    status_code=201,
+    responses={**declared(412), **tagged(201)},
 )
 def vote(
     airlock: Airlock,
@@ -145,20 +156,30 @@ def vote(
     if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Answer at the open level. The same Idempotency-Key gives the same answer again."""
-    _check_match(airlock, release_id, actor, if_match)
+    check_match(airlock, release_id, actor, if_match, Once.of("vote", actor, key))
     deciding.vote(airlock.store, signer, release_id, request.ballot(), actor, key)
-    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
-    response.headers["ETag"] = etag(view)
-    return view
+    return shown(airlock, release_id, actor, response)
 
 
-@routes.post("/releases/{release_id}/withdrawal", tags=["releases"], status_code=201)
+@routes.post(
+    "/releases/{release_id}/withdrawal",
+    tags=["releases"],
+    status_code=201,
+    responses={**declared(412), **tagged(201)},
+)
 def withdrawal(
-    airlock: Airlock, actor: Reader, release_id: ReleaseId, request: WithdrawalRequest
+    airlock: Airlock,
+    actor: Reader,
+    release_id: ReleaseId,
+    request: WithdrawalRequest,
+    response: Response,
+    key: Key = "",
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Take a release back; only who requested it can."""
-    deciding.withdraw(airlock.store, release_id, actor, request.reason)
-    return reading.show(airlock.store, airlock.keyring, release_id, actor)
+    check_match(airlock, release_id, actor, if_match, Once.of("withdraw", actor, key))
+    deciding.withdraw(airlock.store, release_id, actor, request.reason, key)
+    return shown(airlock, release_id, actor, response)
 
 
 @routes.get("/releases/{release_id}/events", tags=["releases"])
@@ -182,23 +203,6 @@ def openapi(request: Request, actor: Caller) -> dict[str, Any]:
     return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "") or "/"}]}
 
 
-def etag(view: dict[str, Any]) -> str:
-    """Return a tag that changes whenever the release does."""
-    seen = [view["state"], view["round"], view["level"], view["subject"]["digest"], view["levels"]]
-    return f'"{digest_json(seen).removeprefix("sha256:")[:32]}"'
-
-
-def _check_match(airlock: Platform, release_id: str, actor: Actor, wanted: str) -> None:
-    if not wanted or wanted == "*":
-        return
-    found = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
-    if wanted != found:
-        raise Stale(
-            f"release {release_id} is not what you looked at: expected {wanted}, found {found}",
-            next_step="Read the release again, look at what changed, then answer.",
-        )
-
-
 def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     """Return the app. *identify* says who sent a request, or raises `Unauthenticated`."""
     app = FastAPI(
@@ -219,11 +223,12 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.include_router(api_evidence.page)
     app.include_router(api_people.routes)
     app.include_router(pages.routes)
+    app.include_router(pages_duties.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _respond)
     app.add_middleware(
-        Doorman, identify=identify, respond=_respond, policy=pages.POLICY, open_path=HEALTH
+        Doorman, identify=identify, respond=_respond, policy=page_kit.POLICY, open_path=HEALTH
     )
     return app
 
@@ -232,6 +237,15 @@ def _respond(request: Request, error: Exception) -> AnyResponse:
     problem = problem_of(error)
     if problem.status == 500:
         log.error("%s", problem.detail, exc_info=error)
-    if route_path(request).startswith(f"{API}/"):
-        return problem.response()
-    return pages.problem(request, problem)
+    api = route_path(request).startswith(f"{API}/")
+    answer = problem.response() if api else page_kit.problem(request, problem)
+    if problem.status == 405:
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """Return what the address of a request can be asked, over all routes that share it."""
+    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+    found = (one.methods for one in routes if one.matches(request.scope)[0] is not Match.NONE)
+    return {method for methods in found for method in methods}

@@ -8,36 +8,48 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.people import Actor
-from airlock.entrypoints.callers import API, Airlock, PlainText, ReleaseId, Signing, allowed
+from airlock.entrypoints.callers import (
+    API,
+    Airlock,
+    Instant,
+    Key,
+    PlainText,
+    ReleaseId,
+    Signing,
+    allowed,
+)
+from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
 from airlock.entrypoints.problems import declared
-from airlock.services import delegating, emergency, reading, rolling_back
+from airlock.services import delegating, emergency, rolling_back
+from airlock.services.once import Once
 
 routes = APIRouter(prefix=f"{API}/v1", responses=declared(401, 403, 404, 409, 413, 422, 503))
 
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
 Reason = Annotated[PlainText, Field(min_length=3, max_length=2000)]
 Name = Annotated[PlainText, Field(min_length=1, max_length=100)]
-Id = Annotated[str, Field(pattern=r"^(del|fin)-[0-9a-f]{4,32}$")]
+DelegationId = Annotated[str, Path(pattern=r"^del-[0-9a-f]{4,32}$")]
+FindingId = Annotated[str, Path(pattern=r"^fin-[0-9a-f]{4,32}$")]
 
 
 class _Body(BaseModel):
-    """A request body: unknown fields are refused."""
+    """A request body: unknown fields and other types are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class DemandRequest(_Body):
-    """Something to mend by a date."""
+    """Something to mend by a date, by somebody Airlock knows."""
 
     text: Annotated[PlainText, Field(min_length=3, max_length=2000)]
     owner: Name
-    due: AwareDatetime
+    due: Instant
 
 
 class ConditionsRequest(_Body):
@@ -45,7 +57,7 @@ class ConditionsRequest(_Body):
 
     maxTrafficShare: Annotated[float, Field(gt=0, le=1)] | None = None
     segments: Annotated[list[Name], Field(max_length=50)] = []
-    expiresAt: AwareDatetime | None = None
+    expiresAt: Instant | None = None
     findings: Annotated[list[DemandRequest], Field(max_length=20)] = []
 
     def conditions(self) -> Conditions:
@@ -68,16 +80,17 @@ class DelegationRequest(_Body):
     """Who may answer for the caller, from when until when, and why."""
 
     to: Name
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Instant
+    end: Instant
     reason: Reason
 
 
 class EmergencyRequest(_Body):
-    """Why the levels are skipped, and for which incident."""
+    """Why the levels are skipped, for which incident, and what the caller was looking at."""
 
     reason: Reason
     incident: Name
+    subjectDigest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class NoteRequest(_Body):
@@ -104,7 +117,9 @@ def delegations(
 
 
 @routes.post("/delegations", tags=["people"], status_code=201)
-def delegate(airlock: Airlock, actor: Reader, request: DelegationRequest) -> dict[str, Any]:
+def delegate(
+    airlock: Airlock, actor: Reader, request: DelegationRequest, key: Key = ""
+) -> dict[str, Any]:
     """Let somebody else answer for the caller for a while."""
     made = delegating.delegate(
         airlock.store,
@@ -114,14 +129,17 @@ def delegate(airlock: Airlock, actor: Reader, request: DelegationRequest) -> dic
         request.start,
         request.end,
         request.reason,
+        key,
     )
     return asdict(made)
 
 
 @routes.post("/delegations/{delegation_id}/end", tags=["people"], status_code=201)
-def end_delegation(airlock: Airlock, actor: Reader, delegation_id: Id) -> dict[str, Any]:
+def end_delegation(
+    airlock: Airlock, actor: Reader, delegation_id: DelegationId, key: Key = ""
+) -> dict[str, Any]:
     """End a delegation early."""
-    return asdict(delegating.revoke(airlock.store, actor, delegation_id))
+    return asdict(delegating.revoke(airlock.store, actor, delegation_id, key))
 
 
 @routes.get("/findings", tags=["releases"])
@@ -134,46 +152,83 @@ def findings(
 
 @routes.post("/findings/{finding_id}/closing", tags=["releases"], status_code=201)
 def close_finding(
-    airlock: Airlock, actor: Reader, finding_id: Id, request: NoteRequest
+    airlock: Airlock, actor: Reader, finding_id: FindingId, request: NoteRequest, key: Key = ""
 ) -> dict[str, Any]:
     """Close a finding; its owner cannot."""
     closed = delegating.close_finding(
-        airlock.store, airlock.rulebook, actor, finding_id, request.reason
+        airlock.store, airlock.rulebook, actor, finding_id, request.reason, key
     )
     return asdict(closed)
 
 
-@routes.post("/releases/{release_id}/emergency", tags=["releases"], status_code=201)
+@routes.post(
+    "/releases/{release_id}/emergency",
+    tags=["releases"],
+    status_code=201,
+    responses={**declared(412), **tagged(201)},
+)
 def break_glass(
     airlock: Airlock,
     signer: Signing,
     actor: Reader,
     release_id: ReleaseId,
     request: EmergencyRequest,
+    response: Response,
+    key: Key = "",
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Break the glass, as one of the people the policy names; it takes two."""
+    check_match(airlock, release_id, actor, if_match, Once.of("break-glass", actor, key))
     emergency.break_glass(
-        airlock.store, signer, release_id, actor, request.reason, request.incident
+        airlock.store,
+        signer,
+        release_id,
+        actor,
+        request.reason,
+        request.incident,
+        seen=request.subjectDigest,
+        key=key,
     )
-    return reading.show(airlock.store, airlock.keyring, release_id, actor)
+    return shown(airlock, release_id, actor, response)
 
 
-@routes.post("/releases/{release_id}/review", tags=["releases"], status_code=201)
+@routes.post(
+    "/releases/{release_id}/review",
+    tags=["releases"],
+    status_code=201,
+    responses=declared(412),
+)
 def review(
-    airlock: Airlock, actor: Reader, release_id: ReleaseId, request: NoteRequest
+    airlock: Airlock,
+    actor: Reader,
+    release_id: ReleaseId,
+    request: NoteRequest,
+    key: Key = "",
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Record that the caller, who was not involved, has reviewed an emergency."""
-    return asdict(emergency.review(airlock.store, release_id, actor, request.reason))
+    check_match(airlock, release_id, actor, if_match, Once.of("review", actor, key))
+    return asdict(emergency.review(airlock.store, release_id, actor, request.reason, key))
 
 
-@routes.post("/releases/{release_id}/rollback", tags=["releases"], status_code=201)
+@routes.post(
+    "/releases/{release_id}/rollback",
+    tags=["releases"],
+    status_code=201,
+    responses=declared(412),
+)
 def allow_rollback(
     airlock: Airlock,
     signer: Signing,
     actor: Reader,
     release_id: ReleaseId,
     request: RollbackRequest,
+    key: Key = "",
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Give a grant to go back to an older version; the promotion run of this release uses it."""
-    grant = rolling_back.allow(airlock.store, signer, release_id, actor, request.reason, request.to)
-    return {"grant": grant.id, "to": grant.release, "version": grant.version}
+    check_match(airlock, release_id, actor, if_match, Once.of("rollback", actor, key))
+    given = rolling_back.allow(
+        airlock.store, signer, release_id, actor, request.reason, request.to, key
+    )
+    return {"grant": given.id, "to": given.release, "version": given.version}

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from airlock.domain.people import Actor
-from airlock.entrypoints.callers import API, Airlock, Caller, PlainText, allowed
+from airlock.entrypoints.callers import API, Airlock, Caller, Instant, PlainText, allowed
 from airlock.entrypoints.problems import declared
 from airlock.services import erasing, people
 
@@ -23,7 +23,7 @@ PersonId = Annotated[
     Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$", description="The user name in Airflow"),
 ]
 At = Annotated[
-    AwareDatetime | None,
+    Instant | None,
     Query(description="A moment with its time zone, such as 2026-11-24T12:00:00Z; default: now"),
 ]
 

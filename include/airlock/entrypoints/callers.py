@@ -8,9 +8,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, Path, Request, Security
+from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
-from pydantic import AfterValidator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 
 from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Unreachable
@@ -133,8 +140,45 @@ def plain_lines(text: str) -> str:
     return plain(re.sub(r"\r\n?", "\n", text))
 
 
-PlainText = Annotated[str, AfterValidator(plain)]
+class _Printable:
+    """Tells OpenAPI what `plain` refuses."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> Any:
+        schema = handler(core)
+        schema.setdefault("pattern", r"^[^\x00-\x08\x0b-\x1f\x7f]*$")
+        return schema
+
+
+def instant(value: object) -> str:
+    """Return *value* if it is a moment with its offset, as RFC 3339 writes it.
+
+    Raises:
+        ValueError: for anything else, a bare number among them.
+    """
+    if not isinstance(value, str) or not re.fullmatch(INSTANT, value):
+        raise ValueError("write a moment with its offset, such as 2026-11-24T12:00:00Z")
+    return value
+
+
+#: A moment of this millennium; what it means for the calendar is checked afterwards.
+INSTANT = r"2\d{3}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)"
+Instant = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(instant),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+PlainText = Annotated[str, AfterValidator(plain), _Printable()]
 FormText = Annotated[str, AfterValidator(plain_lines)]
+#: The same key gives the same answer, and does it once.
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{0,200}$",
+        description="Of your own making; the same key gives the same answer, and does it once",
+    ),
+]
 ReleaseId = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$", description="The release's id")
 ]

@@ -5,6 +5,8 @@ Clients of the REST API, as every command that changes something.
 
 from __future__ import annotations
 
+import math
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
@@ -13,6 +15,7 @@ import typer
 
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.client import AIRLOCK
+from airlock.entrypoints.release_text import print_subject
 from airlock.entrypoints.terminal import (
     AsJson,
     AsUser,
@@ -52,7 +55,9 @@ def to_command(
     session: SessionFile = None,
 ) -> None:
     """Let NAME answer for you from a start to an end; nobody can pass it on."""
-    begin = _moment(start)
+    if math.isnan(days):
+        raise Invalid("the number of days is not a number", next_step="Such as --days 7.")
+    begin = moment_of(start)
     body = {
         "to": person,
         "start": begin.isoformat(),
@@ -60,18 +65,26 @@ def to_command(
         "reason": reason,
     }
     with connect(as_user, session) as client:
-        made = client.post(f"{AIRLOCK}/delegations", body)
+        made = client.post(f"{AIRLOCK}/delegations", body, key=uuid.uuid4().hex)
     say(f"{made['taker']} may answer for {made['giver']} until {made['end']} ({made['id']}).")
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
+    """Return a time typed on the command line, in the zone of this machine unless it says so.
+
+    Raises:
+        Invalid: if it is none.
+    """
     if not text:
         return datetime.now(UTC)
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid(f"{text!r} is not a time", next_step="Such as 2026-11-21T09:00.") from error
-    return found if found.tzinfo else found.astimezone()
+        found = found if found.tzinfo else found.astimezone()
+    except (ValueError, OverflowError):
+        found = datetime.min.replace(tzinfo=UTC)
+    if not 2000 <= found.year < 3000:
+        raise Invalid(f"{text!r} is not a time", next_step="Such as 2026-11-21T09:00.")
+    return found
 
 
 def list_command(
@@ -94,7 +107,8 @@ def end_command(
 ) -> None:
     """End a delegation early."""
     with connect(as_user, session) as client:
-        ended = client.post(f"{AIRLOCK}/delegations/{quote(delegation, safe='')}/end", {})
+        path = f"{AIRLOCK}/delegations/{quote(delegation, safe='')}/end"
+        ended = client.post(path, {}, key=uuid.uuid4().hex)
     say(f"{ended['taker']} no longer answers for {ended['giver']}.")
 
 
@@ -120,7 +134,7 @@ def close_command(
     """Close a finding; whoever has to mend it cannot."""
     with connect(as_user, session) as client:
         path = f"{AIRLOCK}/findings/{quote(finding, safe='')}/closing"
-        client.post(path, {"reason": reason})
+        client.post(path, {"reason": reason}, key=uuid.uuid4().hex)
     say(f"Finding {finding} is closed.")
 
 
@@ -128,14 +142,26 @@ def break_glass_command(
     release_id: ReleaseId,
     reason: Reason,
     incident: Annotated[str, typer.Option(help="The incident's id.")],
+    subject: Annotated[
+        str, typer.Option(help="Only for this subject (sha256:...); default: the one shown.")
+    ] = "",
     as_user: AsUser = "",
     session: SessionFile = None,
 ) -> None:
     """Release in an emergency without the levels; it takes two people, and a review."""
     with connect(as_user, session) as client:
-        body = {"reason": reason, "incident": incident}
-        view = client.post(f"{_path(release_id)}/emergency", body)
+        seen = client.get(_path(release_id))
+        print_subject(seen)
+        body = {
+            "reason": reason,
+            "incident": incident,
+            "subjectDigest": subject or seen["subject"]["digest"],
+        }
+        view = client.post(f"{_path(release_id)}/emergency", body, key=uuid.uuid4().hex)
     say(f"Release {release_id} is {view['state']}.")
+    if view["emergency"]["brokenAt"] is None:
+        glass = view["emergency"]
+        say(f"{glass['missing']} more must agree; in all it takes {glass['needs']}.")
 
 
 def review_command(
@@ -143,7 +169,8 @@ def review_command(
 ) -> None:
     """Record that you, who were not involved, have reviewed an emergency."""
     with connect(as_user, session) as client:
-        found = client.post(f"{_path(release_id)}/review", {"reason": reason})
+        path = f"{_path(release_id)}/review"
+        found = client.post(path, {"reason": reason}, key=uuid.uuid4().hex)
     say(f"The emergency {found['incident']} of release {release_id} is reviewed.")
 
 

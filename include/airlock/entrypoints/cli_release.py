@@ -7,6 +7,7 @@ gates, and sends the level, the round and the subject digest it has shown.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import typer
 
 from airlock.domain.errors import Refused, Unreachable
 from airlock.entrypoints.cli_again import request_command
+from airlock.entrypoints.cli_conditions import Findings, Segments, Share, Until, conditions
 from airlock.entrypoints.cli_delegate import break_glass_command, review_command
 from airlock.entrypoints.cli_runs import follow, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
@@ -93,12 +95,17 @@ def approve_command(
     reason: Reason,
     level: Level = 0,
     subject: Subject = "",
+    share: Share = None,
+    segment: Segments = None,
+    until: Until = "",
+    finding: Findings = None,
     as_user: AsUser = "",
     session: SessionFile = None,
 ) -> None:
-    """Approve at the level that is open, as the logged-in user."""
+    """Approve at the level that is open, if asked under conditions."""
+    tied = conditions(share, segment or [], until, finding or [])
     with connect(as_user, session) as client:
-        _answer(client, release_id, "approve", reason, level, subject)
+        _answer(client, release_id, "approve", reason, level, subject, tied)
 
 
 def reject_command(
@@ -115,7 +122,13 @@ def reject_command(
 
 
 def _answer(
-    client: Client, release_id: str, decision: str, reason: str, level: int, subject: str
+    client: Client,
+    release_id: str,
+    decision: str,
+    reason: str,
+    level: int,
+    subject: str,
+    tied: Mapping[str, Any] | None = None,
 ) -> None:
     view = client.get(_path(release_id))
     print_subject(view)
@@ -125,6 +138,7 @@ def _answer(
         "level": level or view["level"],
         "round": view["round"],
         "subjectDigest": subject or view["subject"]["digest"],
+        **({"conditions": tied} if tied else {}),
     }
     after = client.post(f"{_path(release_id)}/votes", body, key=uuid.uuid4().hex)
     did = "approved" if decision == "approve" else "rejected"
@@ -147,7 +161,8 @@ def withdraw_command(
 ) -> None:
     """Take a release back; only who requested it can."""
     with connect(as_user, session) as client:
-        after = client.post(f"{_path(release_id)}/withdrawal", {"reason": reason})
+        path = f"{_path(release_id)}/withdrawal"
+        after = client.post(path, {"reason": reason}, key=uuid.uuid4().hex)
     _say_state(after)
 
 
@@ -177,7 +192,8 @@ def rollback_command(
 ) -> None:
     """Go back from this release to an older version whose approval still stands."""
     with connect(as_user, session) as client:
-        grant = client.post(f"{_path(release_id)}/rollback", {"reason": reason, "to": to})
+        body = {"reason": reason, "to": to}
+        grant = client.post(f"{_path(release_id)}/rollback", body, key=uuid.uuid4().hex)
         say(f"Going back to version {grant['version']} ({grant['to']}).")
         view = _run_promotion(client, release_id, timeout)
     say(f"Release {release_id} is {view['state']}; {_serving(view)}.")

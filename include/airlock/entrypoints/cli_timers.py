@@ -15,7 +15,7 @@ import typer
 
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints.terminal import say
-from airlock.services import timing
+from airlock.services import ringing, timing
 
 timers = typer.Typer(help="Reminders, escalation, expiry.", no_args_is_help=True)
 
@@ -40,6 +40,7 @@ def run_command(
 
     store = bootstrap.decider().store
     timing.arm_missing(store)
+    ringing.arm_missing(store)
     if once:
         say(_told(timing.sweep(store)))
         return

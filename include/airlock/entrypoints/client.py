@@ -202,6 +202,10 @@ class Client:
     def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **options)
+        except UnicodeEncodeError:
+            raise Invalid(
+                "what was typed is no Unicode text", next_step="Write it in UTF-8."
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._silent(error) from error
         if answer.is_success:

@@ -73,11 +73,13 @@ class Doorman:
 
     async def _admit(self, request: Request) -> bytes:
         setattr(request.state, STATE, None)
-        if route_path(request) != self._open_path:
+        known = route_path(request) != self._open_path
+        if known:
             setattr(request.state, STATE, await run_in_threadpool(self._identify, request))
         if request.method in _READS:
             return b""
-        check_origin(request)
+        if known:  # there is no cookie to abuse where nobody is asked for one
+            check_origin(request)
         return await _body(request)
 
 

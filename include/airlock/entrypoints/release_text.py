@@ -54,6 +54,7 @@ def print_release(view: dict[str, Any]) -> None:
     say()
     table(("what exactly is approved", ""), [[k, v] for k, v in view["subject"].items()])
     _print_grant(view)
+    _print_emergency(view)
 
 
 def _print_metrics(view: dict[str, Any]) -> None:
@@ -76,6 +77,7 @@ def _print_levels(view: dict[str, Any]) -> None:
         for vote in level["votes"]:
             whom = f" for {vote['behind']}" if vote["behind"] else ""
             say(f"  {vote['person']}{whom}: {vote['decision']}, {vote['at']}: {vote['reason']}")
+            _print_conditions(vote["conditions"])
         for gap in level["missing"]:
             able = ", ".join(gap["candidates"]) or "nobody"
             say(f"  missing {gap['needs']}; may answer: {able}")
@@ -89,3 +91,29 @@ def _print_grant(view: dict[str, Any]) -> None:
     if view["grant"]:
         say()
         table(("grant", ""), [[key, value] for key, value in view["grant"].items()])
+
+
+def _print_conditions(tied: dict[str, Any]) -> None:
+    share, until = tied.get("max_traffic_share"), tied.get("expires_at")
+    if share is not None:
+        say(f"    at most {share:.1%} of the traffic")
+    if tied.get("segments"):
+        say(f"    only for {', '.join(tied['segments'])}")
+    if until:
+        say(f"    good until {until}")
+    for one in tied.get("findings", ()):
+        say(f"    {one['owner']} mends by {one['due'][:10]}: {one['text']}")
+
+
+def _print_emergency(view: dict[str, Any]) -> None:
+    glass = view["emergency"]
+    if glass is None or glass["incident"] is None:
+        return
+    say(f"\nglass broken for {glass['incident']} by {' and '.join(glass['people'])}")
+    review = glass["review"]
+    if review is None:
+        say(f"  {glass['missing']} more must agree; in all it takes {glass['needs']}")
+    elif review["by"]:
+        say(f"  reviewed by {review['by']}, {review['at']}")
+    else:
+        say(f"  a review is {'overdue since' if review['overdue'] else 'due by'} {review['due']}")

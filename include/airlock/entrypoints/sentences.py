@@ -169,6 +169,9 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"reviewed the emergency {data['incident']}{' (late)' if data['late'] else ''}: "
         f"{content['why']}"
     ),
+    "ReviewOverdue": lambda data, content: (
+        f"alarm, day {data['number']}: {content['why']}, due {data['reviewDue'][:16]}"
+    ),
     "ReviewRefused": lambda _, content: f"tried to review and was refused: {content['why']}",
     "RollbackGranted": lambda data, content: (
         f"allowed going back to version {data['version']} ({data['to']}): {content['why']}"

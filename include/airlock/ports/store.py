@@ -251,7 +251,7 @@ class UnitOfWork(Protocol):
         """Return (request digest, answer) for an idempotency key."""
 
     def remember(self, key: str, request: str, answer: str) -> None:
-        """Keep the answer for an idempotency key."""
+        """Keep the answer for an idempotency key. Raises Conflict if it is there already."""
 
     def log(self, stream: str, event: Event) -> Entry:
         """Append an event to a stream that belongs to no release."""

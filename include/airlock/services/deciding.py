@@ -28,6 +28,7 @@ from airlock.domain.timers import check_in_time
 from airlock.domain.voting import Ballot, cast
 from airlock.ports import Line, Signer, Store, UnitOfWork
 from airlock.services import telling, timing
+from airlock.services.once import Once
 from airlock.services.planning import check_not_rejected, rulebook_of
 from airlock.services.planning import checked_plan as checked_plan
 from airlock.services.voiding import void as void
@@ -41,12 +42,10 @@ def vote(
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
-    replay_key, request = f"vote/{actor.id}/{key}" if key else "", ""
-    if key:
-        request = digest_json({"release": release_id, "who": actor.id, **asdict(ballot)})
+    once = Once.of("vote", actor, key, release=release_id, **asdict(ballot))
     with store.begin() as unit:
         release = unit.lock(release_id)
-        if replay_key and _already(unit, replay_key, request):
+        if once.answered(unit) is not None:
             return unit.get(release_id)  # with the texts, as the first answer had them
         try:
             facts = unit.facts(release)  # read after the lock, the clock and the rights too
@@ -62,8 +61,7 @@ def vote(
             raise Conflict(f"release {release_id} has gone")
         unit.insert_vote(release_id, story.release.votes[-1])
         decided = record(unit, signer, story, plan, facts.line)
-        if replay_key:
-            unit.remember(replay_key, request, decided.state.value)
+        once.keep(unit, decided.state.value)
         unit.commit()
         return decided
 
@@ -89,10 +87,13 @@ def settle(store: Store, signer: Signer, release_id: str) -> Release:
         return decided
 
 
-def withdraw(store: Store, release_id: str, actor: Actor, reason: str) -> Release:
-    """Take a release back, as its requester."""
+def withdraw(store: Store, release_id: str, actor: Actor, reason: str, key: str = "") -> Release:
+    """Take a release back, as its requester; *key* as for a vote."""
+    once = Once.of("withdraw", actor, key, release=release_id, reason=reason)
     with store.begin() as unit:
         release = unit.lock(release_id)
+        if once.answered(unit) is not None:
+            return unit.get(release_id)
         try:
             story = withdraw_story(release, actor, reason, stamp(unit.now()))
         except AirlockError as refusal:
@@ -101,6 +102,7 @@ def withdraw(store: Store, release_id: str, actor: Actor, reason: str) -> Releas
         taken_back = unit.record(story)
         unit.cancel_timers(taken_back)
         telling.tell(unit, taken_back)
+        once.keep(unit, taken_back.state.value)
         unit.commit()
         return taken_back
 
@@ -159,18 +161,6 @@ def issue(
     unit.put_grant(grant, envelope)
     data = {"grant": grant.id, "key": signer.key_id, "sequence": grant.sequence}
     story.tell("GrantIssued", {**data, "envelopeDigest": digest_json(envelope)})
-
-
-def _already(unit: UnitOfWork, key: str, request: str) -> bool:
-    known = unit.recall(key)
-    if known is None:
-        return False
-    if known[0] != request:
-        raise Conflict(
-            "this idempotency key was used for another answer",
-            next_step="Use a new key for a new answer.",
-        )
-    return True
 
 
 def record_refusal(

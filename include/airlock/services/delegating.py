@@ -21,8 +21,9 @@ from airlock.domain.people import Actor, holders
 from airlock.domain.policy import VOTE, Rulebook
 from airlock.domain.release import Story
 from airlock.domain.voting import check_reason
-from airlock.ports import Store
+from airlock.ports import Store, UnitOfWork
 from airlock.services.deciding import refusal_event
+from airlock.services.once import Once
 
 #: Roles that never vote, not even for somebody else.
 BARRED = frozenset({"admin"})
@@ -36,61 +37,83 @@ def delegate(
     start: datetime,
     end: datetime,
     reason: str,
+    key: str = "",
 ) -> Delegation:
-    """Let *taker* answer for *actor* for a while.
+    """Let *taker* answer for *actor* for a while; the same *key* does it once.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
+    times = {"start": stamp(start), "end": stamp(end)}
+    once = Once.of("delegate", actor, key, taker=taker, reason=reason, **times)
     with store.begin() as unit:
+        known = once.answered(unit)
+        if known is not None:
+            return _said(unit, unit.delegation(known))
         try:
             check_reason(reason)
-            new = new_delegation(
-                id=f"del-{secrets.token_hex(5)}",
-                giver=actor.id,
-                taker=taker,
-                start=start,
-                end=end,
-                reason=reason,
-                now=unit.now(),
-                holders=holders(unit.people()),
-                voting=rulebook.voting_roles,
-                barred=BARRED,
-            )
+            new = _made(unit, rulebook, actor.id, taker, start, end, reason)
         except AirlockError as refusal:
             unit.log("access", refusal_event(actor, "delegate", refusal.message))
             unit.commit()
             raise
         unit.put_delegation(new)
         unit.log("access", _event("Delegated", actor, new, reason))
+        once.keep(unit, new.id)
         unit.commit()
         return new
 
 
-def revoke(store: Store, actor: Actor, delegation_id: str) -> Delegation:
-    """End a delegation early; its giver or its taker may.
+def _made(
+    unit: UnitOfWork,
+    rulebook: Rulebook,
+    giver: str,
+    taker: str,
+    start: datetime,
+    end: datetime,
+    reason: str,
+) -> Delegation:
+    return new_delegation(
+        id=f"del-{secrets.token_hex(5)}",
+        giver=giver,
+        taker=taker,
+        start=start,
+        end=end,
+        reason=reason,
+        now=unit.now(),
+        holders=holders(unit.people()),
+        voting=rulebook.voting_roles,
+        barred=BARRED,
+    )
+
+
+def revoke(store: Store, actor: Actor, delegation_id: str, key: str = "") -> Delegation:
+    """End a delegation early; its giver or its taker may. The same *key* does it once.
 
     Raises:
         Forbidden: if the actor is neither.
         Conflict: if it was ended before.
     """
+    once = Once.of("revoke", actor, key, delegation=delegation_id)
     with store.begin() as unit:
         known = unit.delegation(delegation_id)
+        if once.answered(unit) is not None:
+            return _said(unit, known)
         if actor.id not in (known.giver, known.taker):
             raise Forbidden(f"delegation {known.id} is between {known.giver} and {known.taker}")
         if known.revoked_at is not None:
             raise Conflict(f"delegation {known.id} ended at {known.revoked_at}")
         unit.revoke_delegation(known.id, stamp(unit.now()))
         unit.log("access", _event("DelegationEnded", actor, known, ""))
+        ended = _said(unit, unit.delegation(known.id))
+        once.keep(unit, ended.id)
         unit.commit()
-        return unit_after(store, known.id)
+        return ended
 
 
-def unit_after(store: Store, delegation_id: str) -> Delegation:
-    """Return a delegation as it is now."""
-    with store.begin() as unit:
-        found = unit.delegation(delegation_id)
-        return replace(found, reason=unit.said([found.reason]).get(found.reason, found.reason))
+def _said(unit: UnitOfWork, one: Delegation) -> Delegation:
+    """Return a delegation with its reason in place of the commitment to it."""
+    return replace(one, reason=unit.said([one.reason]).get(one.reason, one.reason))
 
 
 def delegations(store: Store, person: str = "") -> list[dict[str, Any]]:
@@ -100,7 +123,12 @@ def delegations(store: Store, person: str = "") -> list[dict[str, Any]]:
         found = unit.delegations(person=person)
         said = unit.said(one.reason for one in found)
     return [
-        {**asdict(one), "reason": said.get(one.reason, one.reason), "inForce": one.holds(now)}
+        {
+            **asdict(one),
+            "reason": said.get(one.reason, one.reason),
+            "inForce": one.holds(now),
+            "over": one.end <= now,
+        }
         for one in found
     ]
 
@@ -118,16 +146,19 @@ def findings(store: Store, model: str = "") -> list[dict[str, Any]]:
 
 
 def close_finding(
-    store: Store, rulebook: Rulebook, actor: Actor, finding_id: str, note: str
+    store: Store, rulebook: Rulebook, actor: Actor, finding_id: str, note: str, key: str = ""
 ) -> Finding:
-    """Close a finding as somebody other than its owner.
+    """Close a finding as somebody other than its owner; the same *key* does it once.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no.
     """
+    once = Once.of("close", actor, key, finding=finding_id, note=note)
     with store.begin() as unit:
         release = unit.lock(unit.finding(finding_id).release)
         known = unit.finding(finding_id)  # afresh, after the lock
+        if once.answered(unit) is not None:
+            return _worded(unit, known)
         check_closing(known, actor.id, VOTE in rulebook.permissions(actor.roles))
         check_reason(note)
         at = stamp(unit.now())
@@ -135,8 +166,14 @@ def close_finding(
         story.tell("FindingClosed", {"finding": known.id, "owner": known.owner}, why=note)
         unit.close_finding(known.id, actor.id, at)
         unit.record(story)
+        once.keep(unit, known.id)
+        closed = _worded(unit, unit.finding(known.id))
         unit.commit()
-        return replace(known, text=unit.said([known.text]).get(known.text, known.text))
+        return closed
+
+
+def _worded(unit: UnitOfWork, one: Finding) -> Finding:
+    return replace(one, text=unit.said([one.text]).get(one.text, one.text))
 
 
 def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:

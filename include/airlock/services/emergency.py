@@ -7,50 +7,87 @@ from __future__ import annotations
 
 from airlock.domain import emergency as rules
 from airlock.domain.clock import moment, stamp
+from airlock.domain.digest import short
 from airlock.domain.emergency import REVIEW, Broken
-from airlock.domain.errors import AirlockError, NotFound
+from airlock.domain.errors import AirlockError, Conflict, NotFound
 from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan
-from airlock.domain.release import Release, State
+from airlock.domain.release import Release, State, Story
 from airlock.ports import Signer, Store, UnitOfWork
+from airlock.services import ringing
 from airlock.services.deciding import record, record_refusal
+from airlock.services.once import Once
 from airlock.services.planning import check_not_rejected, checked_plan, plan_of, rulebook_of
 
 
 def break_glass(
-    store: Store, signer: Signer, release_id: str, actor: Actor, reason: str, incident: str
+    store: Store,
+    signer: Signer,
+    release_id: str,
+    actor: Actor,
+    reason: str,
+    incident: str,
+    *,
+    seen: str = "",
+    key: str = "",
 ) -> Release:
     """Agree, as one of the people the policy names, to release without the levels.
+
+    *seen*: the digest of the subject that was looked at; the same *key* does it once.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
+    asked = {"release": release_id, "reason": reason, "incident": incident, "seen": seen}
+    once = Once.of("break-glass", actor, key, **asked)
     with store.begin() as unit:
         release = unit.lock(release_id)
-        able = holders(unit.people())
+        if once.answered(unit) is not None:
+            return unit.get(release_id)
         try:
+            _check_seen(release, seen)
             plan = checked_plan(unit, release)
-            story = rules.break_glass(
-                release,
-                plan,
-                rulebook_of(unit, release).break_glass,
-                actor,
-                reason,
-                incident,
-                able,
-                unit.broken(model=release.subject.model),
-                stamp(unit.now()),
-            )
-            if story.release is not None and story.release.state is State.APPROVED:
-                check_not_rejected(unit, release)
-                unit.put_broken(_broken(story.release, story.at))
+            story = _story(unit, release, plan, actor, reason, incident)
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "BreakGlassRefused")
             raise
         decided = record(unit, signer, story, plan)
         _tell_skipped(unit, decided, plan)
+        once.keep(unit, decided.state.value)
         unit.commit()
         return decided
+
+
+def _story(
+    unit: UnitOfWork, release: Release, plan: Plan, actor: Actor, reason: str, incident: str
+) -> Story:
+    story = rules.break_glass(
+        release,
+        plan,
+        rulebook_of(unit, release).break_glass,
+        actor,
+        reason,
+        incident,
+        holders(unit.people()),
+        unit.broken(model=release.subject.model),
+        stamp(unit.now()),
+    )
+    if story.release is not None and story.release.state is State.APPROVED:
+        check_not_rejected(unit, release)
+        broken = _broken(story.release, story.at)
+        unit.put_broken(broken)
+        ringing.arm(unit, broken, story.at)
+    return story
+
+
+def _check_seen(release: Release, seen: str) -> None:
+    """Refuse an emergency for something else than what its people looked at."""
+    if seen and seen != release.subject.digest:
+        raise Conflict(
+            f"you looked at {short(seen)}, but release {release.id} is in round {release.round} "
+            f"with {short(release.subject.digest)}",
+            next_step="Open the release again, look at what changed, then decide.",
+        )
 
 
 def _broken(release: Release, at: str) -> Broken:
@@ -81,17 +118,20 @@ def _tell_skipped(unit: UnitOfWork, release: Release, plan: Plan) -> None:
     unit.post("notify", f"{release.id}/notify/glass-{release.round}", payload)
 
 
-def review(store: Store, release_id: str, actor: Actor, note: str) -> Broken:
-    """Record that an uninvolved person has looked at a broken glass.
+def review(store: Store, release_id: str, actor: Actor, note: str, key: str = "") -> Broken:
+    """Record that an uninvolved person has looked at a broken glass; the same *key* does it once.
 
     Raises:
         Refused: (one of its kinds) if there is nothing to review or not by this person.
     """
+    once = Once.of("review", actor, key, release=release_id, note=note)
     with store.begin() as unit:
         release = unit.lock(release_id)
         broken = unit.broken(release=release_id)
         if not broken:
             raise NotFound(f"no glass was broken for release {release_id}")
+        if once.answered(unit) is not None:
+            return broken[-1]
         plan, glass = plan_of(unit, release), rulebook_of(unit, release).break_glass
         at = stamp(unit.now())
         try:
@@ -101,5 +141,7 @@ def review(store: Store, release_id: str, actor: Actor, note: str) -> Broken:
             raise
         unit.review_broken(broken[-1], actor.id, at)
         unit.record(story)
+        once.keep(unit, actor.id)
+        reviewed = unit.broken(release=release_id)[-1]
         unit.commit()
-        return broken[-1]
+        return reviewed

@@ -19,8 +19,6 @@ from airlock.services.planning import plan_of
 
 def text(unit: UnitOfWork, release: Release, about: Mapping[str, Any]) -> str:
     """Return the sentence of a notice, or nothing if the release has moved on since."""
-    if "text" in about:
-        return str(about["text"])
     if "text" in about:  # said in full when it was posted
         return str(about["text"])
     if release.state is not State.AWAITING_APPROVAL or release.level != about.get("level"):

@@ -16,6 +16,7 @@ from airlock.domain.release import Release, State, Vote
 from airlock.domain.rules import Holders
 from airlock.domain.voting import lacking, may_answer, why_excluded
 from airlock.ports import Keyring, Store, UnitOfWork
+from airlock.services import reading_duties
 from airlock.services.planning import plan_of
 
 
@@ -63,10 +64,13 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
             ],
             "mayAnswer": list(answering),
             "youMayAnswer": actor is not None and actor.id in answering,
+            "yourSeats": reading_duties.seats(release, plan, actor, able),
             "whyNot": _why_not(release, plan, actor, answering),
             "gates": [result.to_document() for result in unit.results_of(release.origin)],
             "metrics": _metrics(facts),
             "championVersion": (facts.get("champion") or {}).get("version"),
+            "emergency": reading_duties.emergency(unit, release, plan, actor, able),
+            "findings": reading_duties.findings(unit, release),
             "grant": _grant(unit, keyring, release.id),
             "line": {"version": known.line.version, "epoch": known.line.epoch},
         }
@@ -117,8 +121,12 @@ def _level_state(release: Release, level: Level, number: int, votes: tuple[Vote,
         return "rejected"
     if release.level == number:
         return "open"
-    passed = release.level > number or release.state in (State.APPROVED, State.PROMOTED)
-    return "complete" if passed or len(votes) >= sum(r.count for r in level.rules) else "waiting"
+    if len(votes) >= sum(rule.count for rule in level.rules):
+        return "complete"
+    approved = release.state in (State.APPROVED, State.PROMOTED)
+    if approved and release.emergency is not None:
+        return "skipped"
+    return "complete" if approved or release.level > number else "waiting"
 
 
 def _vote(vote: Vote, names: dict[str, str]) -> dict[str, Any]:

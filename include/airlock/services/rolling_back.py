@@ -6,7 +6,9 @@ the steps of a promotion: check the bytes, spend the grant, move the alias, read
 
 from __future__ import annotations
 
+import json
 import secrets
+from dataclasses import asdict, dataclass
 
 from airlock.domain import rollback as rules
 from airlock.domain.clock import stamp
@@ -19,21 +21,44 @@ from airlock.domain.release import Release, State, Story
 from airlock.domain.voting import check_reason
 from airlock.ports import Keyring, Line, Registry, Signer, Store, UnitOfWork
 from airlock.services.deciding import record_refusal
+from airlock.services.once import Once
 from airlock.services.planning import checked_plan, plan_of, rulebook_of
 
 PERMISSION = "release:promote"
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A grant that was given: its id and number, and what it goes back to."""
+
+    id: str
+    release: str
+    version: str
+    sequence: int
+
+
 def allow(
-    store: Store, signer: Signer, release_id: str, actor: Actor, reason: str, target: str = ""
-) -> Grant:
+    store: Store,
+    signer: Signer,
+    release_id: str,
+    actor: Actor,
+    reason: str,
+    target: str = "",
+    key: str = "",
+) -> Allowed:
     """Give a grant to go back from *release_id* to *target*, or to the newest one that stands.
+
+    The same *key* gives one grant.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
+    once = Once.of("rollback", actor, key, release=release_id, reason=reason, target=target)
     with store.begin() as unit:
         leaving = unit.lock(release_id)
+        known = once.answered(unit)
+        if known is not None:
+            return Allowed(**json.loads(known))
         try:
             grant, envelope = _allowed(unit, signer, leaving, actor, reason, target)
         except AirlockError as refusal:
@@ -43,8 +68,10 @@ def allow(
         unit.record(
             rules.allowed(leaving, grant, actor, reason, digest_json(envelope), grant.issued_at)
         )
+        allowed = Allowed(grant.id, grant.release, grant.version, grant.sequence)
+        once.keep(unit, json.dumps(asdict(allowed)))
         unit.commit()
-        return grant
+        return allowed
 
 
 def _allowed(

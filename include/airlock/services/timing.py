@@ -21,7 +21,7 @@ from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind, Timer, fire, system, wanted
 from airlock.ports import Due, Store, UnitOfWork
-from airlock.services import telling
+from airlock.services import ringing, telling
 
 #: Timers taken in one transaction, at most and at least.
 BATCH, SMALLEST = 500, 25
@@ -55,6 +55,7 @@ class Keeper:
         """Do what is due."""
         if time.monotonic() >= self._arm_at:
             arm_missing(self._store)
+            ringing.arm_missing(self._store)
             self._arm_at = time.monotonic() + ARM_EVERY_S
         return sweep(self._store, seconds=ROUND_S)
 
@@ -143,6 +144,7 @@ def _batch(
             stories.append(story)
             ended += timers
             letters += _letters(due.release, story, timers)
+            letters += ringing.rung(unit, due.release, timers, story.at)
         unit.record_all(stories)
         unit.post_all(letters)
         unit.end_timers(ended)
@@ -165,7 +167,9 @@ def _fire(
     story = Story(release, system(), stamp(now), subject.policy_digest)
     timers = [one for one in due.timers if not _promoting(unit, release, one, now)]
     last = release.level >= len(plans[key].levels)
-    return story, fire(story, timers, told=told, last_level=last)
+    glass = any(one.kind is Kind.REVIEW for one in timers)
+    waiting = ringing.unreviewed(unit, release) if glass else ()
+    return story, fire(story, timers, told=told, last_level=last, unreviewed=waiting)
 
 
 def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) -> bool:
@@ -197,7 +201,9 @@ def _letters(
     if after is not None and after.state is State.EXPIRED:
         return telling.letters(after)
     return [
-        telling.notice(before, timer.kind.value, timer.number) for timer, acted in timers if acted
+        telling.notice(before, timer.kind.value, timer.number)
+        for timer, acted in timers
+        if acted and timer.kind is not Kind.REVIEW
     ]
 
 

@@ -99,27 +99,21 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         "spec.separationOfDuties.also[0].role", 'Did you mean "developer"?',
     ),
     "one person breaking the glass": (
-        "approvals", "  grantHours: 336",
-        "  breakGlass: {roles: [algorithm_lead], people: 1}\n  grantHours: 336",
-        "spec.breakGlass.people", "at least 2",
+        "approvals", "    people: 2", "    people: 1", "spec.breakGlass.people", "at least 2",
     ),
     "an emergency of a day": (
-        "approvals", "  grantHours: 336",
-        "  breakGlass: {roles: [algorithm_lead], hours: 24}\n  grantHours: 336",
-        "spec.breakGlass.hours", "at most 4",
+        "approvals", "    hours: 4", "    hours: 24", "spec.breakGlass.hours", "at most 4",
     ),
     "the administrator breaking the glass": (
-        "approvals", "  grantHours: 336", "  breakGlass: {roles: [admin]}\n  grantHours: 336",
+        "approvals", "roles: [algorithm_lead, compliance_officer]", "roles: [admin]",
         "spec.breakGlass.roles[0]", "other than the administrator's",
     ),
     "an author twice": (
-        "access", "  airflowRoles:",
-        "  gitAuthors: {Ana@x.org: ana, ana@X.org: lena}\n  airflowRoles:",
-        "spec.gitAuthors.ana@X.org", "each author once",
+        "access", "lena@example.org:", "Ana@Example.org:", "spec.gitAuthors.Ana@Example.org",
+        "each author once",
     ),
     "one's own superior": (
-        "access", "  airflowRoles:", "  superiors: {carla: carla}\n  airflowRoles:",
-        "spec.superiors.carla", "somebody else",
+        "access", "algorithm_lead: mina", "mina: mina", "spec.superiors.mina", "somebody else",
     ),
     "a level twice": (
         "approvals", "name: risk-committee", "name: compliance",
@@ -234,7 +228,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         'holidays: ["2026-02-30"]}', "spec.clock.holidays[0]", "a date such as",
     ),
     "a fallback that may not vote": (
-        "approvals", "grantHours: 336", "grantHours: 336\n  fallbackRole: admin",
+        "approvals", "fallbackRole: risk_committee", "fallbackRole: admin",
         "spec.fallbackRole", "a role that may vote",
     ),
     "an unknown permission": (

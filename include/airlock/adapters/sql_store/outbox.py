@@ -8,11 +8,12 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, select, update
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import answered, outbox, parked
 from airlock.domain.clock import moment, stamp
+from airlock.domain.errors import Conflict
 from airlock.ports import Message, Parked
 
 
@@ -89,9 +90,13 @@ class Outbox(Base):
         return (row["request"], row["answer"]) if row else None
 
     def remember(self, key: str, request: str, answer: str) -> None:
-        """Keep the answer for an idempotency key."""
+        """Keep the answer for an idempotency key. Raises Conflict if it is there already."""
         values = {"key": key, "request": request, "answer": answer, "at": self._stamp()}
-        self._connection.execute(insert(answered).values(**values))
+        if not self._insert_once(answered, values, on=("key",)):
+            raise Conflict(
+                "another request with this idempotency key is being answered right now",
+                next_step="Send it again: it gets the same answer.",
+            )
 
 
 def _message(row: RowMapping) -> Message:

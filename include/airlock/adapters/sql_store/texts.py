@@ -77,7 +77,7 @@ class Texts(Base):
         gone = {"salt": None, "text": None, "erased_at": self._stamp()}
         self._connection.execute(update(audit_text).where(*mine).values(**gone))
         # The digest of a request is taken over its reason: it could be guessed from it.
-        sent = answered.c.key.startswith(f"vote/{person_id}/", autoescape=True)
+        sent = answered.c.key.startswith(f"{person_id}/", autoescape=True)
         self._connection.execute(delete(answered).where(sent))
         return found
 

@@ -25,6 +25,7 @@ NOWHERE = -1
 _CANCEL = update(timer).where(
     timer.c.release == bindparam("of"),
     timer.c.ended_at.is_(None),
+    timer.c.kind != Kind.REVIEW.value,  # an emergency is reviewed wherever its release is by then
     or_(timer.c.round != bindparam("at_round"), timer.c.level != bindparam("at_level")),
 )
 
@@ -49,7 +50,7 @@ class Timers(Releases):
         insert_new(self._connection, timer, rows, on=("key",))
 
     def cancel_timers(self, of: Release) -> None:
-        """Cancel the timers of every place the release is no longer at."""
+        """Cancel the timers of every place the release is no longer at, but for reviews."""
         level = of.level if of.state.is_open else NOWHERE
         here = {"of": of.id, "at_round": of.round, "at_level": level}
         self._connection.execute(_CANCEL, {**here, "ended_at": self._noted(), "fired": 0})

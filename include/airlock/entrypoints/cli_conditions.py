@@ -1,0 +1,56 @@
+"""The options that tie an approval to conditions: words from a command line, read here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from airlock.domain.errors import Invalid
+from airlock.entrypoints.cli_delegate import moment_of
+
+Share = Annotated[
+    float | None, typer.Option(help="At most this share of the traffic, such as 0.25.")
+]
+Segments = Annotated[list[str] | None, typer.Option(help="Only this segment; may be repeated.")]
+Until = Annotated[str, typer.Option(help="The approval is good until then: 2026-12-01T09:00.")]
+Findings = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WHO:DAY:WHAT", help="To be mended: ana:2026-12-01:explain it; may be repeated."
+    ),
+]
+
+
+def conditions(
+    share: float | None, segments: list[str], until: str, findings: list[str]
+) -> dict[str, Any]:
+    """Return the conditions as the REST API takes them, only those that were given.
+
+    Raises:
+        Invalid: if one of them cannot be read.
+    """
+    if share is not None and not 0 < share <= 1:
+        raise Invalid(
+            f"a share of the traffic is above 0 and at most 1, found {share:g}",
+            next_step="A quarter is 0.25.",
+        )
+    given = {
+        "maxTrafficShare": share,
+        "segments": segments,
+        "expiresAt": moment_of(until).isoformat() if until else None,
+        "findings": [_finding(one) for one in findings],
+    }
+    return {name: value for name, value in given.items() if value not in (None, [])}
+
+
+def _finding(text: str) -> dict[str, str]:
+    owner, _, rest = text.partition(":")
+    day, _, what = rest.partition(":")
+    if not (owner.strip() and day.strip() and what.strip()):
+        raise Invalid(
+            f"{text!r} is not a finding: who mends it, by what day, and what",
+            next_step="Write it as ana:2026-12-01:explain the age effect.",
+        )
+    due = moment_of(f"{day.strip()[:10]}T23:59:59")
+    return {"owner": owner.strip(), "due": due.isoformat(), "text": what.strip()}

@@ -1,0 +1,70 @@
+"""Has a release changed since the caller looked? ETag and If-Match (RFC 9110, section 8.8.3).
+
+Whatever depends on what somebody saw takes `If-Match`. It is a courtesy of the door, checked before
+anything is asked: what must not be stale (round, level, subject) is checked again in the deciding
+transaction.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import Header, Response
+
+from airlock.domain.digest import digest_json
+from airlock.domain.people import Actor
+from airlock.entrypoints.callers import Platform
+from airlock.entrypoints.problems import Stale
+from airlock.services import reading
+from airlock.services.once import Once
+
+IfMatch = Annotated[
+    str,
+    Header(
+        alias="If-Match",
+        pattern=r"^[!-~]{0,200}$",
+        description="The ETag of the release as you saw it; 412 if it has changed since",
+    ),
+]
+
+_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "Changes with the release"}}
+
+
+def tagged(status: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says about an answer with an ETag."""
+    return {status: {"headers": _HEADER}}
+
+
+def etag(view: dict[str, Any]) -> str:
+    """Return a tag that changes whenever the release does; it is the same for everybody."""
+    glass = view["emergency"] or {}
+    review = glass.get("review") or {}
+    parts = ("state", "round", "level", "levels")
+    seen = [view["subject"]["digest"], *(view[part] for part in parts)]
+    seen += [glass.get("incident"), glass.get("people"), review.get("by")]
+    return f'"{digest_json(seen).removeprefix("sha256:")[:32]}"'
+
+
+def shown(airlock: Platform, release_id: str, actor: Actor, response: Response) -> dict[str, Any]:
+    """Return the release as *actor* sees it, with its tag in the answer."""
+    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
+    response.headers["ETag"] = etag(view)
+    return view
+
+
+def check_match(
+    airlock: Platform, release_id: str, actor: Actor, wanted: str, repeats: Once
+) -> None:
+    """Refuse a request about a release that has changed since.
+
+    One that *repeats* an answered request passes: it gets the answer of then.
+
+    Raises:
+        Stale: if *wanted* is a tag, and not that of the release now.
+    """
+    if not wanted or wanted == "*" or repeats.known(airlock.store):
+        return
+    found = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
+    if wanted != found:
+        raise Stale(
+            f"release {release_id} is not what you looked at: expected {wanted}, found {found}",
+            next_step="Read the release again, look at what changed, then answer.",
+        )

@@ -1,0 +1,240 @@
+"""The pages beyond votes: my delegations, open findings, and emergencies on a release's page.
+
+A change is a POST that ends in a redirect; a refusal shows the same page with the reason and with
+everything that was typed. They ask the same services as the REST API, and decide nothing.
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from pydantic import Field
+from starlette.responses import HTMLResponse, Response
+
+from airlock.domain.errors import AirlockError
+from airlock.domain.people import Actor
+from airlock.domain.voting import REASON_MAX, REASON_MIN
+from airlock.entrypoints.api_duties import DelegationId, FindingId
+from airlock.entrypoints.callers import Airlock, Platform, ReleaseId, Signing
+from airlock.entrypoints.page_kit import (
+    Fields,
+    FormKey,
+    Line,
+    Reader,
+    Reason,
+    ReasonForm,
+    again,
+    back,
+    problem,
+    render,
+    utc,
+)
+from airlock.entrypoints.pages import refusal
+from airlock.entrypoints.problems import Problem, problem_of
+from airlock.services import delegating, emergency, reading_duties
+
+routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+LIMITS = (REASON_MIN, REASON_MAX)
+#: What the form for a delegation suggests.
+SUGGESTED = timedelta(days=7)
+
+Done = Annotated[str, Query(max_length=20)]
+_DONE = {
+    "given": "The delegation is recorded.",
+    "ended": "The delegation is ended.",
+    "closed": "The finding is closed.",
+}
+
+
+class DelegationForm(Fields):
+    """The form that lets somebody answer for the reader."""
+
+    to: Line = ""
+    start: Line = ""
+    end: Line = ""
+    reason: Reason = ""
+    key: FormKey
+
+
+class EndForm(Fields):
+    """The button that ends a delegation."""
+
+    key: FormKey
+
+
+class EmergencyForm(Fields):
+    """The form for breaking the glass."""
+
+    incident: Line = ""
+    reason: Reason = ""
+    subject: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    key: FormKey
+
+
+@routes.get("/delegations")
+def delegations(request: Request, airlock: Airlock, actor: Reader, done: Done = "") -> Response:
+    """Show who answers for whom."""
+    return _delegations(request, airlock, actor, done=_DONE.get(done, ""))
+
+
+@routes.post("/delegations")
+def delegate(
+    request: Request, airlock: Airlock, actor: Reader, form: Annotated[DelegationForm, Form()]
+) -> Response:
+    """Let somebody answer for the reader."""
+    try:
+        delegating.delegate(
+            airlock.store,
+            airlock.rulebook,
+            actor,
+            form.to.strip(),
+            utc(form.start, "the start of a delegation"),
+            utc(form.end, "the end of a delegation"),
+            form.reason,
+            form.key,
+        )
+    except AirlockError as error:
+        refused = problem_of(error)
+        return _delegations(request, airlock, actor, refused=refused, typed=form.typed())
+    return back(request, "/delegations", "given")
+
+
+@routes.post("/delegations/{delegation_id}/end")
+def end(
+    request: Request,
+    airlock: Airlock,
+    actor: Reader,
+    delegation_id: DelegationId,
+    form: Annotated[EndForm, Form()],
+) -> Response:
+    """End a delegation early."""
+    try:
+        delegating.revoke(airlock.store, actor, delegation_id, form.key)
+    except AirlockError as error:
+        return _delegations(request, airlock, actor, refused=problem_of(error))
+    return back(request, "/delegations", "ended")
+
+
+def _delegations(request: Request, airlock: Platform, actor: Actor, **shown: Any) -> Response:
+    everything = delegating.delegations(airlock.store)
+    now = datetime.now(UTC)
+    suggested = {"start": _minute(now), "end": _minute(now + SUGGESTED)}
+    context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
+    return render(
+        request,
+        "delegations.html",
+        status=_status(context["refused"]),
+        me=actor,
+        mine=[one for one in everything if one["giver"] == actor.id],
+        lent=[one for one in everything if one["taker"] == actor.id],
+        others=[one for one in everything if actor.id not in (one["giver"], one["taker"])],
+        standing_in=reading_duties.standing_in(airlock.rulebook),
+        fallback=airlock.rulebook.fallback,
+        votes=bool(actor.roles & airlock.rulebook.voting_roles),
+        people=[one for one in reading_duties.known_people(airlock.store) if one["id"] != actor.id],
+        suggested=suggested,
+        key=uuid.uuid4().hex,
+        limits=LIMITS,
+        **context,
+    )
+
+
+def _minute(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M")
+
+
+@routes.get("/findings")
+def findings(request: Request, airlock: Airlock, actor: Reader, done: Done = "") -> Response:
+    """Show what conditional approvals want mended, the most urgent first."""
+    return _findings(request, airlock, actor, done=_DONE.get(done, ""))
+
+
+@routes.post("/findings/{finding_id}/closing")
+def close(
+    request: Request,
+    airlock: Airlock,
+    actor: Reader,
+    finding_id: FindingId,
+    form: Annotated[ReasonForm, Form()],
+) -> Response:
+    """Close a finding."""
+    try:
+        delegating.close_finding(
+            airlock.store, airlock.rulebook, actor, finding_id, form.reason, form.key
+        )
+    except AirlockError as error:
+        refused = problem_of(error)
+        if refused.status == 404:
+            return problem(request, refused)
+        typed = {"finding": finding_id, "reason": form.reason}
+        return _findings(request, airlock, actor, refused=refused, typed=typed)
+    return back(request, "/findings", "closed")
+
+
+def _findings(request: Request, airlock: Platform, actor: Actor, **shown: Any) -> Response:
+    everything = delegating.findings(airlock.store)
+    context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
+    return render(
+        request,
+        "findings.html",
+        status=_status(context["refused"]),
+        me=actor,
+        waiting=[one for one in everything if one["closed_at"] is None],
+        closed=[one for one in everything if one["closed_at"] is not None],
+        votes="release:vote" in airlock.rulebook.permissions(actor.roles),
+        key=uuid.uuid4().hex,
+        limits=LIMITS,
+        **context,
+    )
+
+
+def _status(refused: Problem | None) -> int:
+    return refused.status if refused else 200
+
+
+@routes.post("/releases/{release_id}/emergency")
+def break_glass(
+    request: Request,
+    airlock: Airlock,
+    signer: Signing,
+    actor: Reader,
+    release_id: ReleaseId,
+    form: Annotated[EmergencyForm, Form()],
+) -> Response:
+    """Break the glass, alone or as the one who agrees."""
+    store = airlock.store
+    try:
+        emergency.break_glass(
+            store,
+            signer,
+            release_id,
+            actor,
+            form.reason,
+            form.incident.strip(),
+            seen=form.subject,
+            key=form.key,
+        )
+    except AirlockError as error:
+        typed = {**form.typed(), "form": "emergency"}
+        return refusal(request, airlock, actor, release_id, error, typed)
+    return back(request, f"/releases/{release_id}", "emergency")
+
+
+@routes.post("/releases/{release_id}/review")
+def review(
+    request: Request,
+    airlock: Airlock,
+    actor: Reader,
+    release_id: ReleaseId,
+    form: Annotated[ReasonForm, Form()],
+) -> Response:
+    """Take a review of an emergency."""
+    try:
+        emergency.review(airlock.store, release_id, actor, form.reason, form.key)
+    except AirlockError as error:
+        typed = {**form.typed(), "form": "review"}
+        return refusal(request, airlock, actor, release_id, error, typed)
+    return back(request, f"/releases/{release_id}", "review")

@@ -1,0 +1,81 @@
+"""The alarm about a broken glass nobody has reviewed (the decider does this).
+
+24 hours after it was broken, and every 24 hours from then on until it is reviewed, the alarm says
+so: an event in the log of the release, and a notice for those who broke the glass, those who may
+review it, and the auditors. The wall clock counts, whatever clock the policy has for its levels.
+"""
+
+from __future__ import annotations
+
+import json
+
+from airlock.domain.emergency import Broken
+from airlock.domain.people import holders
+from airlock.domain.policy import EXPORT
+from airlock.domain.release import Release
+from airlock.domain.timers import Kind, Timer, review_timer
+from airlock.ports import Store, UnitOfWork
+from airlock.services import telling
+from airlock.services.planning import rulebook_of
+
+
+def arm(unit: UnitOfWork, broken: Broken, at: str) -> None:
+    """Make the next alarm about a broken glass; one that was made before is left as it is."""
+    unit.put_timers([review_timer(broken, at)])
+
+
+def arm_missing(store: Store) -> None:
+    """Give every unreviewed emergency its alarm, those broken before there were any included."""
+    with store.begin() as unit:
+        waiting = [one for one in unit.broken() if one.reviewed_at is None]
+        if not waiting:
+            return
+        for one in waiting:
+            arm(unit, one, one.broken_at)
+        unit.commit()
+
+
+def unreviewed(unit: UnitOfWork, release: Release) -> tuple[Broken, ...]:
+    """Return the broken glasses of a release that nobody has reviewed."""
+    return tuple(one for one in unit.broken(release=release.id) if one.reviewed_at is None)
+
+
+def rung(
+    unit: UnitOfWork, release: Release, timers: list[tuple[Timer, bool]], at: str
+) -> list[telling.Letter]:
+    """Make the next alarm for each that was raised, and return the notices of those raised."""
+    raised = {one.round: one for one, acted in timers if acted and one.kind is Kind.REVIEW}
+    if not raised:
+        return []
+    letters = []
+    for broken in unreviewed(unit, release):
+        if broken.round in raised:
+            arm(unit, broken, at)
+            letters.append(_letter(unit, release, broken, raised[broken.round].number))
+    return letters
+
+
+def _letter(unit: UnitOfWork, release: Release, broken: Broken, number: int) -> telling.Letter:
+    people = _told(unit, release, broken)
+    text = (
+        f"{release.id}: the emergency {broken.incident} was to be reviewed before "
+        f"{broken.review_due[:16].replace('T', ' ')} UTC, and nobody has. Broken by "
+        f"{' and '.join(broken.people)}. Told: {', '.join(people)}."
+    )
+    payload = {"release": release.id, "text": text, "people": people}
+    key = f"{release.id}/notify/review-{broken.round}-{number}"
+    return ("notify", key, json.dumps(payload, sort_keys=True))
+
+
+def _told(unit: UnitOfWork, release: Release, broken: Broken) -> list[str]:
+    """Return who hears of it: whoever broke the glass, the reviewers, the auditors."""
+    rulebook = rulebook_of(unit, release)
+    glass = rulebook.break_glass
+    reviewers = glass.reviewers if glass else frozenset[str]()
+    return sorted(
+        person
+        for person, roles in holders(unit.people()).items()
+        if person in broken.people
+        or roles & reviewers
+        or EXPORT in rulebook.permissions(frozenset(roles))
+    )

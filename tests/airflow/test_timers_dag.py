@@ -1,0 +1,76 @@
+"""The platform DAG `airlock_timers` on a real Airflow: it asks, and it rings when nobody listens.
+
+The delivery process is stopped meanwhile, because it sweeps by itself: so what fires here has come
+through the DAG, the outbox and the delivery of its message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from airlock.adapters.airflow_rest import AirflowRest
+from airlock.adapters.ed25519_keys import FileSigner
+from airlock.domain.clock import stamp
+from airlock.domain.timers import Kind
+from airlock.services import auditing, deciding, delivering
+from airlock.testing import FakeKeys
+from tests.airflow.harness import RunningPlatform
+from tests.airflow.releases import Releases
+
+DAG = "airlock_timers"
+
+
+@pytest.fixture
+def silent(platform: RunningPlatform) -> Iterator[Releases]:
+    """Return releases of a platform whose delivery process is stopped for as long."""
+    platform.platform.supervisor.stop(["deliver"])
+    try:
+        yield Releases(platform)
+    finally:
+        platform.up()
+
+
+def due_since(releases: Releases, release_id: str, minutes: int) -> None:
+    """Let the reminder of an open release be due since some minutes ago."""
+    deciding.settle(releases.decider, FakeKeys(), release_id)  # arms it, signs nothing
+    with releases.decider.begin() as unit:
+        reminder = next(one for one, _ in unit.timers_of(release_id) if one.kind is Kind.REMIND)
+        unit.postpone(reminder, stamp(unit.now() - timedelta(minutes=minutes)))
+        unit.commit()
+
+
+def reminders(releases: Releases, release_id: str) -> int:
+    told = auditing.events(releases.decider, release_id)
+    return sum(event["what"] == "LevelReminded" for event in told)
+
+
+def test_a_due_reminder_fires_through_the_dag(platform: RunningPlatform, silent: Releases) -> None:
+    release_id = silent.open("reminded")
+    due_since(silent, release_id, minutes=1)
+    run = platform.airflow.trigger(DAG)
+    assert platform.airflow.await_run(DAG, run) == "success"
+    assert platform.airflow.xcom(DAG, run, "sweep") >= 1
+    assert reminders(silent, release_id) == 0, "a task may ask, but fires nothing"
+    secrets = platform.platform.secrets
+    airflow = AirflowRest(platform.airflow.url, secrets.service_password_file)
+    signer = FileSigner(platform.home / "secrets/signing.pem")
+    courier = delivering.Delivery(silent.decider, signer, airflow)
+    while reminders(silent, release_id) == 0:
+        assert courier.run(), "there is no request for a sweep"
+    assert reminders(silent, release_id) == 1
+    assert silent.state(release_id) == "AWAITING_APPROVAL"
+
+
+def test_the_dag_is_red_when_nobody_sweeps(platform: RunningPlatform, silent: Releases) -> None:
+    release_id = silent.open("forgotten")
+    due_since(silent, release_id, minutes=10)
+    run = platform.airflow.trigger(DAG)
+    assert platform.airflow.await_run(DAG, run) == "failed"
+    path = f"dags/{DAG}/dagRuns/{run}/taskInstances/sweep/logs/1"
+    said = json.dumps(platform.airflow.get(path, full_content=True))
+    assert "the delivery process does not sweep" in said
+    assert reminders(silent, release_id) == 0
