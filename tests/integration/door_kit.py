@@ -37,6 +37,7 @@ from airlock.entrypoints.identity import Identity
 from airlock.ports import Store
 from airlock.testing import PEOPLE, RULEBOOK, FakeKeys, World
 from tests.command import Said, run_cli
+from tests.contract.tree_kit import keys
 
 PASSWORD = "open sesame"
 #: The test people, and somebody who may promote and roll back.
@@ -177,3 +178,17 @@ def _airflow(doors: Doors) -> FastAPI:
 
     app.mount("/airlock", doors.app)
     return app
+
+
+def with_real_keys(doors: Doors) -> None:
+    """Let the doors sign with real keys, and everybody read evidence.
+
+    The fake keys sign nothing a stranger could check, and evidence is such a thing.
+    """
+    signer, keyring = keys(doors.folder)
+    world = doors.world
+    world.signer, world.keys = signer, keyring  # type: ignore[assignment]
+    rules = copy.deepcopy(dict(world.rulebook.document))
+    rules["access"]["spec"]["roles"]["viewer"]["permissions"].append("evidence:read")
+    book = Rulebook.from_document(rules)
+    doors.app.state.airlock = FakePlatform(world.store, keyring, signer, book)  # type: ignore[arg-type]

@@ -227,4 +227,24 @@ WRITES: Mapping[str, Write] = {
         None,
         status=200,
     ),
+    "take the evidence away": Write(
+        "/releases/{id}/evidence",
+        frozenset({"sam"}),
+        fresh,
+        _reason,
+        lambda doors, one: (
+            *("evidence", "export", one, "-o", str(doors.folder / f"{next(RUNS)}.zip")),
+            *("--reason", WHY),
+        ),
+        None,
+        status=200,
+    ),
+    "erase a person": Write(
+        "/people/{id}/erasure",
+        frozenset({"admin"}),
+        lambda _: "mina",
+        _reason,
+        lambda _, one: ("user", "erase", one, "--yes", "--reason", WHY),
+        None,
+    ),
 }

@@ -24,6 +24,7 @@ OTHERS = {
     *("up", "down", "status", "demo", "deliver", "witness", "login"),
     *("policy check", "policy schema", "keys rotate", "keys show", "timers run"),
     *("pipeline list", "pipeline run"),  # clients of Airflow, tried in tests/airflow
+    "evidence verify",  # offline, tried in tests/integration/test_evidence_doors.py
 }
 #: Who tries, the command up to its id, what follows the id.
 BY_ID: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -40,6 +41,8 @@ BY_ID: dict[str, tuple[str, tuple[str, ...]]] = {
     "finding close": ("carla", WHY),
     "user roles": ("admin", ()),
     "audit proof": ("sam", ("1",)),
+    "evidence export": ("sam", WHY),
+    "user erase": ("admin", ("--yes", *WHY)),
 }
 #: Commands without an id, with an option that goes wrong.
 OPTIONS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
@@ -49,6 +52,7 @@ OPTIONS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "audit list": ("sam", (("--stream", "a b"), ("--limit", "0"), ("--limit", "many"))),
     "audit verify": ("sam", (("/nowhere.jsonl",),)),
     "audit export": ("sam", (("/nowhere/log.jsonl", *WHY), ("log.jsonl", "--reason", " "))),
+    "release request": ("ana", (("--after-rejection", "rel-00000000", "--why", "mended"),)),
     "whoami": ("lena", (("--session", "/nowhere.json"), ("more",))),
 }
 BAD_IDS = (

@@ -195,7 +195,7 @@ def test_a_refused_emergency_keeps_what_was_typed(doors: Doors) -> None:
     typed = {"incident": " ", "reason": "production burns"}
     refused = sent(doors, "lena", page, f"{page}/emergency", **typed)
     assert refused.status_code == 422
-    assert "an incident id of 1 to 100 printable characters" in text_of(refused.text)
+    assert "an incident id of 1 to 100 letters" in text_of(refused.text)
     assert ">production burns</textarea>" in refused.text
     stale = {"subject": f"sha256:{'0' * 64}", "incident": "INC-7", "reason": "production burns"}
     answer = doors.page("lena").post(f"{page}/emergency", data={**stale, "key": "k"})

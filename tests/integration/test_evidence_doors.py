@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import json
 import subprocess
@@ -14,25 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from airlock.domain.policy import Rulebook
 from airlock.services import auditing
-from airlock.testing import World
 from tests.command import Said
 from tests.contract.tree_kit import keys
-from tests.integration.door_kit import Doors, FakePlatform, running, text_of
+from tests.integration.door_kit import Doors, running, text_of, with_real_keys
 
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """Run the doors with real keys: the fake ones sign nothing a stranger could check."""
     with running(tmp_path_factory.mktemp("doors")) as found:
-        signer, keyring = keys(found.folder)
-        world: World = found.world
-        world.signer, world.keys = signer, keyring  # type: ignore[assignment]
-        rules = copy.deepcopy(dict(world.rulebook.document))
-        rules["access"]["spec"]["roles"]["viewer"]["permissions"].append("evidence:read")
-        book = Rulebook.from_document(rules)
-        found.app.state.airlock = FakePlatform(world.store, keyring, signer, book)  # type: ignore[arg-type]
+        with_real_keys(found)
         yield found
 
 

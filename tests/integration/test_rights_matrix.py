@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.routing import APIRoute
 
-from tests.integration.door_kit import FOLKS, Doors, running
+from tests.integration.door_kit import FOLKS, Doors, running, with_real_keys
 from tests.integration.duty_kit import WRITES, Write
 
 API = "/api/v1"
@@ -43,12 +43,16 @@ COMMANDS = {
     "/people/{person_id}/rights": ("user", "roles", "lena"),
 }
 #: What the page shows.
-PAGES = ("/releases", "/releases/{release_id}", "/delegations", "/findings")
+PAGES = (
+    *("/releases", "/releases/{release_id}", "/releases/{release_id}/evidence"),
+    *("/delegations", "/findings"),
+)
 
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     with running(tmp_path_factory.mktemp("doors")) as found:
+        with_real_keys(found)
         yield found
 
 
@@ -66,7 +70,7 @@ def test_the_tables_name_every_operation(doors: Doors) -> None:
     api = {(m, r.path) for r in routes for m in r.methods if r.path.startswith(API)}
     named = {("GET", f"{API}{path}") for path in READS}
     for write in WRITES.values():
-        shapes = ("release_id", "delegation_id", "finding_id")
+        shapes = ("release_id", "delegation_id", "finding_id", "person_id")
         wanted = {f"{API}{write.path.replace('{id}', f'{{{name}}}')}" for name in shapes}
         named |= {("POST", path) for _, path in api if path in wanted}
     assert named == api - {("GET", f"{API}/health")}
@@ -74,6 +78,7 @@ def test_the_tables_name_every_operation(doors: Doors) -> None:
     shown = {("GET", path) for path in PAGES}
     forms = {path.removeprefix(API) for method, path in named if method == "POST"}
     forms -= {"/audit/export", "/releases/{release_id}/rollback"}
+    forms -= {"/releases/{release_id}/evidence", "/people/{person_id}/erasure"}
     others = {(m, p) for m, p in pages if p == "/" or p.startswith("/static/")}
     assert pages - others == shown | {("POST", path) for path in forms}
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from airlock.domain.people import Actor
-from airlock.entrypoints.callers import API, Airlock, Caller, Instant, PlainText, allowed
+from airlock.entrypoints.callers import API, Airlock, Caller, Instant, Key, PlainText, allowed
 from airlock.entrypoints.problems import declared
 from airlock.services import erasing, people
 
@@ -48,7 +48,11 @@ def rights(airlock: Airlock, actor: Caller, person_id: PersonId, at: At = None) 
 
 @routes.post("/{person_id}/erasure", status_code=201)
 def erasure(
-    airlock: Airlock, actor: Eraser, person_id: PersonId, request: ErasureRequest
+    airlock: Airlock,
+    actor: Eraser,
+    person_id: PersonId,
+    request: ErasureRequest,
+    key: Key = "",
 ) -> dict[str, Any]:
     """Erase every text somebody wrote, and the display name. What was decided stays, ids too."""
-    return asdict(erasing.erase(airlock.store, actor, person_id, request.reason))
+    return asdict(erasing.erase(airlock.store, actor, person_id, request.reason, key))

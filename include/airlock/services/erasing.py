@@ -23,6 +23,7 @@ from airlock.domain.people import Actor
 from airlock.domain.texts import ERASURE
 from airlock.domain.voting import check_reason
 from airlock.ports import Store
+from airlock.services.once import Once
 
 STREAM = "access"
 #: Commitments in one entry, at most.
@@ -37,15 +38,21 @@ class Erased:
     texts: int
 
 
-def erase(store: Store, actor: Actor, person_id: str, reason: str) -> Erased:
+def erase(store: Store, actor: Actor, person_id: str, reason: str, key: str = "") -> Erased:
     """Erase everything a person has written, and the display name. Asked again, erase the rest.
+
+    The same *key* does it once.
 
     Raises:
         Invalid: without a reason.
         NotFound: if Airlock does not know the person.
     """
     check_reason(reason)
+    once = Once.of("erase", actor, key, person=person_id, reason=reason)
     with store.begin() as unit:
+        answered = once.answered(unit)
+        if answered is not None:
+            return Erased(person_id, int(answered))
         known = {person.id: person for person in unit.people()}.get(person_id)
         if known is None:
             raise NotFound(
@@ -56,6 +63,7 @@ def erase(store: Store, actor: Actor, person_id: str, reason: str) -> Erased:
         unit.put_person(replace(known, name=person_id))
         for some in _parts(gone):
             unit.log(STREAM, _event(actor, person_id, some, reason))
+        once.keep(unit, str(len(gone)))
         unit.commit()
     return Erased(person_id, len(gone))
 
