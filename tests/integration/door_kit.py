@@ -46,6 +46,7 @@ def rulebook() -> dict[str, Any]:
     document = copy.deepcopy(dict(RULEBOOK))
     roles = document["access"]["spec"]["roles"]
     roles["viewer"]["permissions"] = ["release:read", "policy:read"]
+    roles["operator"] = {"inherits": ["viewer"], "permissions": ["release:promote"]}
     return document
 
 
@@ -135,10 +136,12 @@ def _migrated() -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Doors]:
-    """Run the app on a free port over a new SQLite database."""
+def running(folder: Path, keys: Any = None) -> Iterator[Doors]:
+    """Run the app on a free port over a new SQLite database; *keys* sign and verify."""
     shutil.copyfile(_migrated(), folder / "airlock.db")
-    world = World(SqlStore(f"sqlite:///{folder / 'airlock.db'}"), rulebook=rulebook())
+    store = SqlStore(f"sqlite:///{folder / 'airlock.db'}")
+    world = World(store, keys, rulebook=rulebook())
+    world.keys = keys or world.keys
     doors = Doors(world, FastAPI(), folder)
     platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)
     doors.app = create_app(platform, doors.identify)

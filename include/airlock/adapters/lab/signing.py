@@ -38,6 +38,8 @@ from airlock.domain.errors import Invalid
 
 LIMITS = Limits(seconds=600, memory_mb=4096, threads=2)
 _SIGNATURE_LIMIT = 16 << 20
+#: How the tool begins to say no.
+_REFUSED = "Verification failed"
 
 
 def create_key(private_file: Path, public_folder: Path) -> str:
@@ -110,7 +112,7 @@ def _verified(model: Path, signature: Path, keys: Path, work: Path, python: str)
         code, said = _tool(["verify", "key", str(model.resolve()), *given], place, python)
         if code == 0:
             return {"status": "verified", "keyId": _id_of(key.read_bytes()), "why": ""}
-        if code < 0 or "Verification failed" not in said:
+        if code < 0 or _REFUSED not in said:
             return {"status": "error", "why": said}
     return {"status": "refused", "why": said}
 
@@ -131,8 +133,9 @@ def _tool(arguments: list[str], work: Path, python: str) -> tuple[int, str]:
     log = work / "log.txt"
     environment = process.clean_environment(work, python, LIMITS, seed=0)
     ending = process.run(argv, environment, log, LIMITS)
-    lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
-    said = " ".join(lines[-3:])[-400:] or f"exit code {ending.code}"
+    text = log.read_text("utf-8", "replace").strip() if log.exists() else ""
+    begin = text.index(_REFUSED) if _REFUSED in text else max(len(text) - 400, 0)
+    said = " ".join(text[begin : begin + 400].split()) or f"exit code {ending.code}"
     if ending.reason != "ended":
         return -1, f"stopped by its limit of {ending.reason}"
     return ending.code, said
