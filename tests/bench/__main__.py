@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tests.support import ROOT
 
-MODULES = ("audit_log", "decisions", "parse_dags", "release_ratio", "sweep")
+MODULES = ("audit_log", "decisions", "digest", "parse_dags", "release_ratio", "sweep")
 COLUMNS = ("name", "unit", "ours", "peer", "ratio", "goal", "met", "n")
 
 

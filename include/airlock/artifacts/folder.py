@@ -145,7 +145,7 @@ def kind_of(path: Path, name: str) -> Kind:
         return _recognised(path, name)
     except NotPlain as odd:
         return _refused("unknown", name, odd.found, odd.expected, odd.next_step)
-    except (OSError, OverflowError, MemoryError, RecursionError) as error:
+    except Exception as error:  # a reader that breaks on hostile bytes has refused them
         found = f"a file that cannot be read ({type(error).__name__})"
         return _refused("unknown", name, found, "a format on the list", "Save the model again.")
 

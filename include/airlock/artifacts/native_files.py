@@ -29,14 +29,11 @@ _BITS |= {"BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U6
 def check_xgboost(path: Path) -> None:
     """Check a model XGBoost saved as UBJSON or JSON."""
     _bounded(path, _XGBOOST)
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as body:
-        text = body[1:64].lstrip(b" \t\r\n")[:1] == b'"'  # in UBJSON a length comes first
-        view = memoryview(body)
-        try:
-            found = read_json(bytes(view)) if text else read_ubjson(view)
-        finally:
-            view.release()
-    _check_learner(found)
+    with path.open("rb") as stream:
+        body = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    text = body[1:64].lstrip(b" \t\r\n")[:1] == b'"'  # in UBJSON a length comes first
+    # The map is closed with the last view of it.
+    _check_learner(read_json(body[:]) if text else read_ubjson(memoryview(body)))
 
 
 def _check_learner(found: Any) -> None:

@@ -48,12 +48,9 @@ def check_onnx(path: Path) -> dict[str, int]:
         NotPlain: if it is not an ONNX model that holds data alone.
     """
     seen = Seen()
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as body:
-        view = memoryview(body)
-        try:
-            _message(view, "model", seen, 0)
-        finally:
-            view.release()
+    with path.open("rb") as stream:
+        body = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    _message(memoryview(body), "model", seen, 0)  # the map is closed with the last view of it
     if not (seen.opset and seen.graph and seen.nodes):
         raise NotPlain("no graph, no operators or no operator set", _EXPECTED)
     foreign = sorted(seen.domains - _DOMAINS - seen.functions)

@@ -59,7 +59,7 @@ class _Plain(yaml.SafeLoader):
     """SafeLoader without anchors, aliases and tags, and with each name once."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # no types there
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.YAMLError("an anchor or alias")
         if getattr(event, "tag", None):

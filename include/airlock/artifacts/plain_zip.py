@@ -133,7 +133,8 @@ def _end_of(stream: IO[bytes], member: zipfile.ZipInfo) -> int:
             f"a header that says {name!r} where the directory says {member.filename!r}",
             "headers and directory that agree",
         )
-    return member.header_offset + _HEADER + name_size + extra_size + member.compress_size
+    behind: int = member.header_offset + _HEADER + name_size + extra_size + member.compress_size
+    return behind
 
 
 def _check_directory(tail: bytes, count: int) -> None:

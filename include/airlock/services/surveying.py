@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from airlock import artifacts
 from airlock.domain.errors import AirlockError
 from airlock.domain.gates import Evidence, Verdict
-from airlock.gates import ArtifactFormat
+from airlock.gates.artifact_format import ArtifactFormat
 
 #: Aliases by which something serves.
 PROTECTED = ("champion", "production", "prod")

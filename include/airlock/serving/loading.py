@@ -26,7 +26,7 @@ from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Invalid, Refused
 from airlock.domain.gates import Evidence, Verdict
 from airlock.domain.released import Released, ReleaseUnproven, open_statement
-from airlock.gates import ArtifactFormat
+from airlock.gates.artifact_format import ArtifactFormat
 from airlock.serving.sequence import remember
 from airlock.serving.sources import BytesSource, StatementSource
 

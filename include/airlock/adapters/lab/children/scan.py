@@ -97,6 +97,6 @@ def look(scanner: Any, folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     name, target, control, result = sys.argv[1:]
     chosen = SCANNERS[name]
-    said = {"version": version(name)}
+    said: dict[str, Any] = {"version": version(name)}
     said |= {"target": look(chosen, Path(target)), "control": look(chosen, Path(control))}
     Path(result).write_text(json.dumps(said))
