@@ -310,7 +310,19 @@ class _Touch:
         return os.system, (shell(self.marker),)
 
 
+def catboost_polyglot(marker: Path) -> bytes:
+    """A whole CatBoost file that is a pickle too: its magic begins with an opcode for bytes."""
+    body = (
+        struct.pack("<Ii", 4, 4).ljust(68 - 8, b"\0")
+        + b"0"
+        + call(Call("os.system", shell(marker)))
+    )
+    body += b"."
+    return b"CBM1" + struct.pack("<I", len(body)) + body
+
+
 CONTAINERS: dict[str, tuple[Callable[[Path], bytes], str, str]] = {
+    "a CatBoost file that is a pickle too": (catboost_polyglot, "pickle", "model.cb"),
     "a joblib file": (lambda m: joblibbed(m, 0), "joblib", "model.joblib"),
     "joblib with zlib": (lambda m: joblibbed(m, ("zlib", 3)), "joblib", "model.joblib"),
     "joblib with gzip": (lambda m: joblibbed(m, ("gzip", 3)), "joblib", "model.gz"),

@@ -230,5 +230,8 @@ class Models:
         """Return the folder of a model; do not write into it."""
         path = self.base / name.replace(" ", "-")
         if not path.exists():
+            import mlflow
+
+            mlflow.set_tracking_uri(f"sqlite:///{self.base}/mlflow.db")  # nothing into the checkout
             REAL[name](path)
         return path

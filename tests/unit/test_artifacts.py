@@ -122,7 +122,8 @@ def ubj(name: str = "learner", tail: bytes = b"") -> bytes:
 
 LIGHTGBM = (
     "tree\nversion=v4\nnum_class=1\nmax_feature_idx=1\nfeature_names=a b\n\n"
-    "Tree=0\nleaf_value=1 2\n\nend of trees\n\nfeature_importances:\na=1\n\nparameters:\n[boosting: gbdt]\n[lambda_l1: 0]\n"
+    "Tree=0\nleaf_value=1 2\n\nend of trees\n\nfeature_importances:\na=1\n\n"
+    "parameters:\n[boosting: gbdt]\n[lambda_l1: 0]\n"
     "end of parameters\n\npandas_categorical:null\n"
 )
 
