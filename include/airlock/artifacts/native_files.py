@@ -90,7 +90,7 @@ def check_catboost(path: Path) -> None:
         if core != size - 8:
             raise NotPlain(
                 f"{size - 8:,} bytes behind a header that announces {core:,}",
-                f"{_CATBOOST} without text, embedding or categorical parts",
+                f"{_CATBOOST} without parts kept behind it",
             )
         if not 4 <= root <= core - 4:
             raise NotPlain("a flatbuffer without a root", _CATBOOST)

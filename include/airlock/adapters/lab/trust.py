@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from airlock import artifacts
 from airlock.adapters.lab.errors import ModelUnsafe
 from airlock.artifacts.skops_file import OWN_TYPES
 
@@ -32,6 +33,10 @@ def load_model(folder: Path, name: str) -> Any:
     if not path.is_file() or path.is_symlink():
         found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
         raise ModelUnsafe(f"model {name}: expected a file {MODEL_FILE}, found {found}")
+    kind = artifacts.kind_of(path, MODEL_FILE)
+    if kind.refusal is not None or kind.format != "skops":
+        said = kind.refusal.sentence() if kind.refusal else f"{MODEL_FILE} is {kind.format}"
+        raise ModelUnsafe(f"model {name}: {said}", next_step="save it with skops, as the lab does")
     try:
         refuse_untrusted(skops.io.get_untrusted_types(file=path), name)
         return skops.io.load(path, trusted=list(TRUSTED_TYPES))
