@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +232,21 @@ class Models:
         """Return the folder of a model; do not write into it."""
         path = self.base / name.replace(" ", "-")
         if not path.exists():
-            import mlflow
-
-            mlflow.set_tracking_uri(f"sqlite:///{self.base}/mlflow.db")  # nothing into the checkout
-            REAL[name](path)
+            with _tracked(self.base):
+                REAL[name](path)
         return path
+
+
+@contextmanager
+def _tracked(folder: Path) -> Iterator[None]:
+    """Keep what MLflow writes by the way out of the checkout, and out of the environment."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        if before is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
