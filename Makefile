@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := .airlock/tools
 UV := uv==0.13.9
 
 # One installation at a time: a second make waits here. The stamp makes the next run instant.
@@ -26,7 +27,7 @@ if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
 fi
 endef
 
-.PHONY: help up down demo test unit lint bench lock clean setup setup-dev chromium
+.PHONY: help up down demo test unit lint bench lock clean setup setup-dev chromium scanners bubblewrap
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,7 +41,7 @@ down: ## Stop everything; data stays in .airlock
 demo: setup ## Start everything and run real releases (AUTO=1 answers the approvals itself)
 	@$(BIN)/airlock demo $(if $(filter 1 true yes,$(AUTO)),--auto)
 
-test: setup-dev chromium ## Set up and run all tests
+test: setup-dev chromium scanners bubblewrap ## Set up and run all tests
 	@$(BIN)/python -m pytest
 
 unit: setup-dev ## Run the fast tests only
@@ -57,7 +58,18 @@ bench: setup-dev ## Measure, print a table, write build/bench.json
 
 lock: setup-dev ## Compile requirements*.txt anew from pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header -o requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile requirements-scanners.in --python-version 3.11 --generate-hashes --no-header -o requirements-scanners.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header --group dev -c requirements.txt -o requirements-dev.txt
+
+scanners: setup ## Install modelscan, picklescan and fickling for the gate artifact-scan
+	@mkdir -p $(TOOLS); exec 9>$(TOOLS)/.lock; flock 9; \
+	want="$$(sha256sum requirements-scanners.txt | cut -d' ' -f1)"; \
+	if [ "$$(cat $(TOOLS)/scanners/.stamp 2>/dev/null)" != "$$want" ]; then \
+	  echo "Setting up $(TOOLS)/scanners"; \
+	  rm -rf $(TOOLS)/scanners; $(PYTHON) -m venv $(TOOLS)/scanners; \
+	  VIRTUAL_ENV=$(TOOLS)/scanners $(BIN)/uv pip install --quiet --require-hashes -r requirements-scanners.txt; \
+	  echo "$$want" > $(TOOLS)/scanners/.stamp; \
+	fi
 
 clean: down ## Stop everything and remove data, caches and the environment
 	@rm -rf .airlock .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -75,3 +87,10 @@ chromium:
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	else echo "The browser tests need Chromium. Debian: sudo apt-get install chromium"; exit 2; fi
+
+# Pickled models are converted inside it, and only there.
+bubblewrap:
+	@if command -v bwrap >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends bubblewrap >/dev/null; \
+	else echo "The tests of the quarantine need bubblewrap. Debian: sudo apt-get install bubblewrap"; exit 2; fi

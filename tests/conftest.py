@@ -67,6 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if parts[0] not in MARKERS:
             raise pytest.UsageError(f"{item.path}: put it into one of {', '.join(MARKERS)}")
         item.add_marker(MARKERS[parts[0]])
+        if MARKERS[parts[0]] == "airflow":  # one platform, so one process, beside all the others
+            item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
 @pytest.fixture(scope="session")

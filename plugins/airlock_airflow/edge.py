@@ -98,11 +98,12 @@ def actor(context: Mapping[str, Any]) -> Actor:
 @cache
 def bench() -> Bench:
     """Return where models are trained and measured."""
-    from airlock.bootstrap.workbench import Workbench
+    from airlock.bootstrap.workbench import ModelKeys, Workbench
 
     made = airlock()
     scratch = settings().home / "work"
-    return Workbench(settings().root, scratch, made.data, made.lab, made.registry)
+    keys = ModelKeys(made.settings.model_keys, made.settings.model_signing_key)
+    return Workbench(settings().root, scratch, made.data, made.lab, made.registry, keys)
 
 
 def _serving_commit(recipe: Recipe) -> str:

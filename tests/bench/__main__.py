@@ -20,6 +20,7 @@ from tests.support import ROOT
 MODULES = (
     "audit_log",
     "decisions",
+    "digest",
     "native_race",
     "parse_dags",
     "release_ratio",

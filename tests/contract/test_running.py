@@ -61,8 +61,8 @@ class Bench:
     def latency(self, recipe: Recipe, data: str, candidate: Path) -> dict[str, Any]:
         return {"p95Ms": 3.0, "n": 500}
 
-    def formats(self, candidate: Path) -> dict[str, Any]:
-        return {"files": [], "unknown": []}
+    def inspect(self, recipe: Recipe, candidate: Path) -> dict[str, dict[str, Any]]:
+        return {"artifact-format": {"files": [], "unknown": []}}
 
     def champion(self, model: str, version: str) -> Path:
         return Path(self.seen["champion folder"])

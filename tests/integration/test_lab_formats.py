@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -12,9 +11,10 @@ from pathlib import Path
 import numpy
 import pytest
 import skops.io
+import yaml
 from sklearn.linear_model import LinearRegression
 
-from airlock.adapters.lab import formats
+from airlock import artifacts
 
 pytestmark = pytest.mark.integration
 
@@ -58,8 +58,8 @@ BAD = {
     "a pickle": (pickle.dumps({"a": 1}), "pickle"),
     "a pickle of the oldest protocol": (EVIL, "unknown"),
     "a compressed pickle": (gzip.compress(pickle.dumps(1)), "unknown"),
-    "a pickle as a skops member": (zipped(members() | {"9.npy": pickle.dumps(1)}), "pickle"),
-    "an array of objects in skops": (zipped(members() | {"9.npy": objects()}), "pickle"),
+    "a pickle as a skops member": (zipped(members() | {"9.npy": pickle.dumps(1)}), "unknown"),
+    "an array of objects in skops": (zipped(members() | {"9.npy": objects()}), "unknown"),
     "a script as a skops member": (zipped(members() | {"x.py": b"print(1)"}), "unknown"),
     "a zip without a schema": (zipped({"data.json": b"{}"}), "unknown"),
     "a zip with any schema": (zipped({"schema.json": b"{}"}), "unknown"),
@@ -81,7 +81,7 @@ BAD = {
 def test_a_known_format_is_told_by_its_content(tmp_path: Path, name: str) -> None:
     path = tmp_path / "anything.bin"
     path.write_bytes(GOOD[name])
-    assert formats.format_of(path) == name
+    assert artifacts.format_of(path) == name
 
 
 @pytest.mark.parametrize("case", sorted(BAD))
@@ -89,7 +89,7 @@ def test_a_known_format_is_told_by_its_content(tmp_path: Path, name: str) -> Non
 def test_a_harmless_name_hides_nothing(tmp_path: Path, case: str, name: str) -> None:
     body, expected = BAD[case]
     (tmp_path / name).write_bytes(body)
-    facts = formats.facts(tmp_path)
+    facts = artifacts.facts(tmp_path)
     assert facts["files"][0]["format"] == expected
     assert facts["unknown"] == [name]
 
@@ -100,20 +100,20 @@ def test_a_duplicate_member_is_refused(tmp_path: Path) -> None:
         archive.writestr("schema.json", members()["schema.json"])
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("schema.json", b"{}")
-    assert formats.format_of(path) == "unknown"
+    assert artifacts.format_of(path) == "unknown"
 
 
 def test_a_link_is_refused_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").symlink_to(tmp_path / "a.json")
-    facts = formats.facts(tmp_path)
+    facts = artifacts.facts(tmp_path)
     assert facts["unknown"] == ["b.json"]
 
 
-def test_code_and_loader_of_an_mlmodel_are_shown(tmp_path: Path) -> None:
+def test_nothing_a_refused_mlmodel_says_is_believed(tmp_path: Path) -> None:
     flavor = {"loader_module": "os", "code": "code"}
-    text = json.dumps({"flavors": {"python_function": flavor}, "model_uuid": "x"})
+    text = yaml.safe_dump({"flavors": {"python_function": flavor}, "model_uuid": "x"})
     (tmp_path / "MLmodel").write_text(text)
-    facts = formats.facts(tmp_path)
-    assert facts["flavors"] == ["python_function"]
-    assert (facts["loaderModule"], facts["code"]) == ("os", "code")
+    facts = artifacts.facts(tmp_path)
+    assert (facts["flavors"], facts["loaderModule"], facts["model"]) == ([], None, None)
+    assert facts["unknown"] == ["MLmodel"]

@@ -78,7 +78,7 @@ class Airlock:
     @cached_property
     def lab(self) -> Lab:
         """Where training code and heavy libraries run, in child processes."""
-        return Lab(self.settings.home / "work")
+        return Lab(self.settings.home / "work", tools=self.settings.home / "tools")
 
     @cached_property
     def data(self) -> FileData:

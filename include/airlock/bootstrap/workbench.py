@@ -9,24 +9,41 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from airlock.adapters.file_data import FileData
 from airlock.adapters.lab import Lab, requests
+from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.domain.recipe import Recipe
 from airlock.services.bench import Recorded, Trained
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKeys:
+    """Whose model signatures are trusted, and the key to sign with where models are trained."""
+
+    trusted: Path
+    signing: Path | None = None
 
 
 class Workbench:
     """`airlock.ports.Bench` on this machine. *root* is the checkout, *scratch* is for downloads."""
 
     def __init__(
-        self, root: Path, scratch: Path, data: FileData, lab: Lab, registry: MlflowRegistry
+        self,
+        root: Path,
+        scratch: Path,
+        data: FileData,
+        lab: Lab,
+        registry: MlflowRegistry,
+        keys: ModelKeys | None = None,
     ) -> None:
         self._root, self._scratch = root, scratch
+        self._keys = keys or ModelKeys(root / "no-keys")
         self._data, self._lab, self._registry = data, lab, registry
 
     def pin(self, recipe: Recipe, since: date | None, until: date | None) -> dict[str, Any]:
@@ -56,6 +73,8 @@ class Workbench:
                 limits=_limits(recipe, "train"),
             )
         )
+        if self._keys.signing is not None:
+            self._lab.sign(found.model, self._keys.signing)
         return Trained(
             folder=found.model,
             artifact_digest=found.artifact_digest,
@@ -92,9 +111,14 @@ class Workbench:
             )
         )
 
-    def formats(self, candidate: Path) -> dict[str, Any]:
-        """Name the format of every file."""
-        return self._lab.formats(candidate)
+    def inspect(self, recipe: Recipe, candidate: Path) -> dict[str, dict[str, Any]]:
+        """Read the files; scanners and signatures only where a gate asks for them."""
+        found = {"artifact-format": self._lab.formats(candidate)}
+        if recipe.asks("artifact-scan"):
+            found["artifact-scan"] = self._lab.scan(candidate)
+        if recipe.asks("signature"):
+            found["artifact-signature"] = self._lab.signature(candidate, self._keys.trusted)
+        return found
 
     def champion(self, model: str, version: str) -> Path:
         """Download a version into a folder of its own."""
@@ -133,6 +157,9 @@ class Workbench:
         )
         for kind, facts in evidence.items():
             self._registry.log_evidence(found.run_id, kind, facts)
+        signature = signature_of(trained.folder)
+        if signature.is_file():
+            self._registry.log_files(found.run_id, signature, "signature")
         for folder, path in files.items():
             self._registry.log_files(found.run_id, path, folder)
         self._registry.log_metrics(found.run_id, _measured(evidence))

@@ -60,6 +60,8 @@ class Settings:
     checkpoint_bucket: str | None = None
     witness_url: str | None = None
     witness_key: str | None = None
+    model_signing_key: Path | None = None
+    model_keys: Path
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -118,6 +120,8 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         checkpoint_bucket=given.get("AIRLOCK_CHECKPOINT_BUCKET"),
         witness_url=given.get("AIRLOCK_WITNESS_URL"),
         witness_key=given.get("AIRLOCK_WITNESS_KEY"),
+        model_signing_key=file("AIRLOCK_MODEL_SIGNING_KEY"),
+        model_keys=path("AIRLOCK_MODEL_KEYS", home / "model-keys"),
     )
 
 
@@ -271,6 +275,14 @@ SETTINGS: tuple[Setting, ...] = (
         "a key as `airlock witness` prints it: name+id+key",
         _is_vkey,
         "the public key of that witness",
+    ),
+    Setting("AIRLOCK_MODEL_SIGNING_KEY", _PATH, _is_path, "private key that signs trained models"),
+    Setting(
+        "AIRLOCK_MODEL_KEYS",
+        _PATH,
+        _is_path,
+        "folder of the public keys of models",
+        "`model-keys` in the home",
     ),
 )
 

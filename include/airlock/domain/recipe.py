@@ -100,6 +100,10 @@ class Recipe:
         """Every gate with its options, in order."""
         return tuple(self._spec["gates"])
 
+    def asks(self, gate: str) -> bool:
+        """Say whether the pipeline has a gate."""
+        return any(one["gate"] == gate for one in self.gates)
+
     @property
     def task(self) -> Literal["classification", "regression"]:
         """What kind of model it is."""

@@ -27,6 +27,7 @@ from airlock.entrypoints import (
     api_duties,
     api_evidence,
     api_people,
+    api_released,
     page_kit,
     pages,
     pages_duties,
@@ -222,6 +223,7 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.include_router(api_evidence.routes)
     app.include_router(api_evidence.page)
     app.include_router(api_people.routes)
+    app.include_router(api_released.routes)
     app.include_router(pages.routes)
     app.include_router(pages_duties.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))

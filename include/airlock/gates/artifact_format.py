@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from airlock.artifacts import MODEL_FORMATS, SIDE_FORMATS
 from airlock.domain.gates import Evidence, GateResult, Verdict
 
 #: What a model may be made of, by content. Pickle and whatever contains it is not here.
-SAFE_MODEL_FORMATS = ("skops",)
+SAFE_MODEL_FORMATS = MODEL_FORMATS
 #: What may lie beside the model.
-SAFE_SIDE_FORMATS = ("mlmodel", "conda-env", "python-env", "requirements", "json")
+SAFE_SIDE_FORMATS = SIDE_FORMATS
 #: Modules MLflow may be told to load a model with; any other one is code of somebody's choice.
-SAFE_LOADERS = ("mlflow.sklearn",)
+SAFE_LOADERS = tuple(
+    f"mlflow.{flavor}" for flavor in ("sklearn", "xgboost", "lightgbm", "onnx", "catboost")
+)
+#: How many refusals a message names.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class ArtifactFormat:
             evidence=(source.digest,),
             message=f"not allowed: {'; '.join(bad)}"
             if bad
-            else f"{len(files)} files, model format {' and '.join(self.allowed)}, "
+            else f"{len(files)} files, model format {self._found(source.facts)}, "
             "nothing can run code",
         )
 
@@ -67,7 +72,12 @@ class ArtifactFormat:
 
     def _not_allowed(self, facts: Mapping[str, Any]) -> list[str]:
         files = {file["path"]: file["format"] for file in facts["files"]}
-        bad = [f"{path} ({kind})" for path, kind in files.items() if kind not in self._formats]
+        why = [
+            f"{one['file']}: found {one['found']}, expected {one['expected']}"
+            for one in facts.get("refusals", ())
+        ]
+        bad = why[:_NAMED] + ([f"{len(why) - _NAMED} more"] if len(why) > _NAMED else [])
+        bad += [f"{path} ({kind})" for path, kind in files.items() if kind not in self._formats]
         bad += [path for path in facts["unknown"] if files.get(path, "mlmodel") in self._formats]
         if not set(files.values()) & set(self.allowed):
             bad.append(f"no model file in {' or '.join(self.allowed)}")
@@ -78,3 +88,6 @@ class ArtifactFormat:
         if facts["code"] is not None:
             bad.append(f"code beside the model: {facts['code']}")
         return bad
+
+    def _found(self, facts: Mapping[str, Any]) -> str:
+        return " and ".join(sorted({f["format"] for f in facts["files"]} & set(self.allowed)))

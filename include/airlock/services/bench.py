@@ -60,8 +60,8 @@ class Bench(Protocol):
     def latency(self, recipe: Recipe, data: str, candidate: Path) -> dict[str, Any]:
         """Time single-row predictions; return the facts latency."""
 
-    def formats(self, candidate: Path) -> dict[str, Any]:
-        """Name the format of every file; return the facts artifact-format."""
+    def inspect(self, recipe: Recipe, candidate: Path) -> dict[str, dict[str, Any]]:
+        """Read the files; return the facts artifact-format, and what gates ask for, by kind."""
 
     def champion(self, model: str, version: str) -> Path:
         """Download a version and return its folder."""

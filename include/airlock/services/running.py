@@ -140,7 +140,8 @@ def collect(
     artifact = str(trained["artifact"])
     latency = bench.latency(job.recipe, pinned["data"], folder)
     evidence.submit(store, job.origin, "latency", artifact, latency)
-    evidence.submit(store, job.origin, "artifact-format", artifact, bench.formats(folder))
+    for kind, facts in bench.inspect(job.recipe, folder).items():
+        evidence.submit(store, job.origin, kind, artifact, facts)
     collected = _about(store, job.origin, str(pinned["data"]), artifact)
     tags = {
         "origin": job.origin,

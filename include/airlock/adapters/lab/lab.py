@@ -18,7 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.lab import errors, formats, process
+from airlock import artifacts
+from airlock.adapters.lab import errors, process, scanners, signing
 from airlock.adapters.lab.requests import (
     EvaluateRequest,
     EvaluateResult,
@@ -37,11 +38,14 @@ _RESULT_LIMIT = 16 << 20
 
 
 class Lab:
-    """Runs stages below *root*, with the interpreter *python*."""
+    """Runs stages below *root*, with the interpreter *python*; scanners are below *tools*."""
 
-    def __init__(self, root: Path, python: str = sys.executable) -> None:
+    def __init__(
+        self, root: Path, python: str = sys.executable, tools: Path = Path(".airlock/tools")
+    ) -> None:
         self._root = root.resolve()
         self._python = python
+        self._tools = tools.resolve()
 
     def validate(self, request: ValidateRequest) -> ValidateResult:
         """Hold the data against its suite (evidence data-validation)."""
@@ -117,7 +121,19 @@ class Lab:
 
     def formats(self, model: Path) -> dict[str, Any]:
         """Name the format of every file of a model folder (evidence artifact-format)."""
-        return formats.facts(model)
+        return artifacts.facts(model)
+
+    def scan(self, model: Path) -> dict[str, Any]:
+        """Let every scanner look at a model folder (evidence artifact-scan)."""
+        return scanners.scan(model, self._folder("scan", model.name), self._tools)
+
+    def sign(self, model: Path, key: Path) -> Path:
+        """Sign a model folder; return the signature, which lies beside the folder."""
+        return signing.sign(model, key, self._folder("sign", model.name), self._python)
+
+    def signature(self, model: Path, keys: Path) -> dict[str, Any]:
+        """Verify the signature that lies beside a model folder (evidence artifact-signature)."""
+        return signing.verify(model, keys, self._folder("verify", model.name), self._python)
 
     def _folder(self, stage: str, name: str) -> Path:
         """Return a new folder of this call."""

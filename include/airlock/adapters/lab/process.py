@@ -66,7 +66,13 @@ def clean_environment(home: Path, python: str, limits: Limits, seed: int) -> dic
     }
 
 
-def run(argv: list[str], environment: dict[str, str], log: Path, limits: Limits) -> Ending:
+def run(
+    argv: list[str],
+    environment: dict[str, str],
+    log: Path,
+    limits: Limits,
+    pass_fds: tuple[int, ...] = (),
+) -> Ending:
     """Run *argv* in the folder of *log* until it ends or passes a limit."""
     with subprocess.Popen(
         argv,
@@ -76,6 +82,7 @@ def run(argv: list[str], environment: dict[str, str], log: Path, limits: Limits)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=pass_fds,
     ) as child:
         assert child.stdout is not None  # noqa: S101 - for the type checker: PIPE was asked for
         drain = threading.Thread(target=_drain, args=(child.stdout, log), daemon=True)

@@ -2,9 +2,8 @@
 
 skops builds only types it knows or is told to trust. MLflow takes that list from the model's own
 MLmodel file, so a model could trust itself; `mlflow.pyfunc.load_model` also runs a loader module
-and code the model names. Neither is used here: the file name, the format and the list are ours.
-
-Adding a type means reading what its constructor and its state do with hostile values.
+and code the model names. Neither is used here: the file name, the format and the list are ours
+(`airlock.artifacts.skops_file`).
 """
 
 from __future__ import annotations
@@ -12,20 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from airlock import artifacts
 from airlock.adapters.lab.errors import ModelUnsafe
+from airlock.artifacts.skops_file import OWN_TYPES
 
 #: The one file of a model folder that is loaded.
 MODEL_FILE = "model.skops"
-#: Beyond skops' own defaults (scikit-learn's estimators, numpy, plain containers).
-TRUSTED_TYPES = (
-    # Arrays of tree nodes and a predict method in Cython. They call nothing that is stored; forged
-    # nodes can crash the process or read beyond an array, so models are loaded in children only.
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-    # Plain holders of an estimator and two numbers.
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-)
+#: Beyond skops' own defaults.
+TRUSTED_TYPES = OWN_TYPES
 
 
 def load_model(folder: Path, name: str) -> Any:
@@ -40,6 +33,10 @@ def load_model(folder: Path, name: str) -> Any:
     if not path.is_file() or path.is_symlink():
         found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
         raise ModelUnsafe(f"model {name}: expected a file {MODEL_FILE}, found {found}")
+    kind = artifacts.kind_of(path, MODEL_FILE)
+    if kind.refusal is not None or kind.format != "skops":
+        said = kind.refusal.sentence() if kind.refusal else f"{MODEL_FILE} is {kind.format}"
+        raise ModelUnsafe(f"model {name}: {said}", next_step="save it with skops, as the lab does")
     try:
         refuse_untrusted(skops.io.get_untrusted_types(file=path), name)
         return skops.io.load(path, trusted=list(TRUSTED_TYPES))
@@ -58,5 +55,5 @@ def refuse_untrusted(types: list[str], name: str) -> None:
         raise ModelUnsafe(
             f"model {name} holds types that are not trusted: {', '.join(unknown)}",
             next_step="use scikit-learn estimators without own functions or classes, "
-            "or have the type reviewed and added to adapters/lab/trust.py",
+            "or have the type reviewed and added to artifacts/skops_file.py",
         )

@@ -1,0 +1,147 @@
+"""OpenSSF model signatures: made right after training, verified before a release is asked for.
+
+Rules:
+* Every file is signed: the tool would leave out `.git*` by itself, and a signature says what it
+  leaves out, so one that leaves out anything is refused whatever the tool says.
+* Files nobody signed are refused, and so are links.
+* The signature lies beside the model folder, never in it: the folder's digest is what is approved.
+* The key is an elliptic-curve one (P-256) of the place that trains; it can sign no grant.
+
+The tool runs in a child: importing it takes a second. See github.com/sigstore/model-transparency.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from airlock.adapters.lab import process
+from airlock.adapters.lab.errors import LabInterrupted
+from airlock.adapters.lab.requests import Limits
+from airlock.domain.digest import folder_manifest, manifest_digest
+from airlock.domain.errors import Invalid
+
+LIMITS = Limits(seconds=600, memory_mb=4096, threads=2)
+_SIGNATURE_LIMIT = 16 << 20
+#: How the tool begins to say no.
+_REFUSED = "Verification failed"
+
+
+def create_key(private_file: Path, public_folder: Path) -> str:
+    """Create a key pair unless the private file is there; return the key's id."""
+    if not private_file.exists():
+        made = ec.generate_private_key(ec.SECP256R1())
+        pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        private_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(private_file, flags, 0o600), "wb") as stream:
+            stream.write(pem)
+    found = load_pem_private_key(private_file.read_bytes(), password=None)
+    if not isinstance(found, ec.EllipticCurvePrivateKey):
+        raise Invalid(f"{private_file} is not an elliptic-curve key; model signatures need one")
+    public = found.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public_folder.mkdir(parents=True, exist_ok=True)
+    name = _id_of(public)
+    (public_folder / f"{name}.pem").write_bytes(public)
+    return name
+
+
+def signature_of(model: Path) -> Path:
+    """Return where the signature of a model folder lies."""
+    return model.with_name(f"{model.name}.sig")
+
+
+def sign(model: Path, key: Path, work: Path, python: str) -> Path:
+    """Sign every file of a folder.
+
+    Raises:
+        LabInterrupted: if the tool did not.
+    """
+    made = work / "model.sig"
+    given = ["--private_key", str(key.resolve()), "--signature", str(made)]
+    code, said = _tool(["sign", "key", str(model.resolve()), *given], work, python)
+    if code or not made.is_file():
+        raise LabInterrupted(f"{model.name} was not signed: {said}", next_step=f"see {work}")
+    place = signature_of(model)
+    made.replace(place)
+    return place
+
+
+def verify(model: Path, keys: Path, work: Path, python: str) -> dict[str, Any]:
+    """Return the artifact-signature evidence of a folder; what cannot be told is an error in it."""
+    manifest = folder_manifest(model)
+    facts: dict[str, Any] = {
+        "manifestDigest": manifest_digest(manifest),
+        "files": len(manifest),
+        "ignoredPaths": [],
+        "keyId": "",
+        "signatureDigest": "",
+    }
+    signature = signature_of(model)
+    if not signature.is_file():
+        return facts | {"status": "unsigned", "why": f"there is no signature {signature.name}"}
+    facts["signatureDigest"] = f"sha256:{hashlib.sha256(signature.read_bytes()).hexdigest()}"
+    try:
+        facts["ignoredPaths"] = _ignored(signature)
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        return facts | {"status": "refused", "why": f"the signature cannot be read: {error!r}"}
+    return facts | _verified(model, signature, keys, work, python)
+
+
+def _verified(model: Path, signature: Path, keys: Path, work: Path, python: str) -> dict[str, str]:
+    said = f"no trusted key of models in {keys}"
+    for number, key in enumerate(sorted(keys.glob("*.pem"))):
+        place = work / str(number)
+        place.mkdir()
+        given = ["--public_key", str(key.resolve()), "--signature", str(signature.resolve())]
+        code, said = _tool(["verify", "key", str(model.resolve()), *given], place, python)
+        if code == 0:
+            return {"status": "verified", "keyId": _id_of(key.read_bytes()), "why": ""}
+        if code < 0 or _REFUSED not in said:
+            return {"status": "error", "why": said}
+    return {"status": "refused", "why": said}
+
+
+def _ignored(signature: Path) -> list[str]:
+    """Return what a signature leaves out, in its own words; it is verified elsewhere."""
+    if signature.stat().st_size > _SIGNATURE_LIMIT:
+        raise ValueError("it is too long")
+    bundle = json.loads(signature.read_text("utf-8"))
+    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True))
+    left_out = statement["predicate"]["serialization"].get("ignore_paths", [])
+    return [str(path)[:200] for path in left_out][:100]
+
+
+def _tool(arguments: list[str], work: Path, python: str) -> tuple[int, str]:
+    """Run the tool; return its exit code and its last words."""
+    argv = [python, "-m", "model_signing", *arguments, "--no-ignore-git-paths"]
+    log = work / "log.txt"
+    environment = process.clean_environment(work, python, LIMITS, seed=0)
+    ending = process.run(argv, environment, log, LIMITS)
+    text = log.read_text("utf-8", "replace").strip() if log.exists() else ""
+    begin = text.index(_REFUSED) if _REFUSED in text else max(len(text) - 400, 0)
+    said = " ".join(text[begin : begin + 400].split()) or f"exit code {ending.code}"
+    if ending.reason != "ended":
+        return -1, f"stopped by its limit of {ending.reason}"
+    return ending.code, said
+
+
+def _id_of(pem: bytes) -> str:
+    public = load_pem_public_key(pem)
+    raw = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(raw).hexdigest()[:16]

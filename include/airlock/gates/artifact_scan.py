@@ -1,0 +1,85 @@
+"""artifact-scan: did every scanner run, and did none of them find anything?
+
+Scanners are lists of what is known to be bad, and each of them has been evaded. So they decide
+nothing alone: they can only say no to what the allow-list (artifact-format) has accepted. For each
+of them only an explicit "clean" counts, or "nothing to read" where the allow-list knows every file
+to be of a format that scanner does not read. A scanner that is missing, crashed, or did not find
+the harmless control pickle it was given in the same run leaves the gate ERRORED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.artifact_format import ArtifactFormat
+
+#: Every scanner there is a runner for.
+SCANNERS = ("fickling", "modelscan", "picklescan")
+
+
+@dataclass(frozen=True)
+class ArtifactScan:
+    """None of *scanners* found anything, and each of them is shown to have worked."""
+
+    name: ClassVar[str] = "artifact-scan"
+    needs: ClassVar[tuple[str, ...]] = ("artifact-format", "artifact-scan")
+
+    scanners: tuple[str, ...] = SCANNERS
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.scanners) - set(SCANNERS))
+        if unknown or not self.scanners:
+            raise ValueError(
+                f"scanners must name some of {', '.join(SCANNERS)}, found "
+                f"{', '.join(unknown) or 'nothing'}"
+            )
+
+    @property
+    def key(self) -> str:
+        """The gate's name: a pipeline has one."""
+        return self.name
+
+    def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
+        """Refuse what any scanner found; cannot tell where one did not do its work."""
+        source = evidence["artifact-scan"]
+        formats = evidence["artifact-format"]
+        about = source.artifact_digest
+        if {source.facts["manifestDigest"], formats.facts["manifestDigest"]} != {about}:
+            raise ValueError("the files scanned are not those of the artifact")
+        known = ArtifactFormat().judge({"artifact-format": formats}).verdict is Verdict.PASSED
+        ran = {one["name"]: one for one in source.facts["scanners"]}
+        said = {name: _said(ran.get(name), known) for name in self.scanners}
+        found = [text for verdict, text in said.values() if verdict is Verdict.FAILED]
+        silent = [text for verdict, text in said.values() if verdict is Verdict.ERRORED]
+        verdict = Verdict.FAILED if found else Verdict.ERRORED if silent else Verdict.PASSED
+        return GateResult(
+            gate=self.name,
+            key=self.key,
+            verdict=verdict,
+            measured=float(len(said) - len(found) - len(silent)),
+            threshold=float(len(said)),
+            n=len(said),
+            unit="scanners",
+            evidence=(formats.digest, source.digest),
+            message="; ".join(found + silent or [text for _, text in said.values()]),
+        )
+
+
+def _said(one: Mapping[str, Any] | None, known: bool) -> tuple[Verdict, str]:
+    """Return what one scanner's report amounts to, and its sentence."""
+    if one is None:
+        return Verdict.ERRORED, "a scanner did not run"
+    who = f"{one['name']} {one['version']}"
+    if one["status"] == "found":
+        first = one["findings"][0] if one["findings"] else {"file": "?", "what": "something"}
+        return Verdict.FAILED, f"{who} found {first['what']} in {first['file']}"
+    if one["control"] != "found" or one["status"] not in ("clean", "nothing"):
+        return Verdict.ERRORED, f"{who} could not tell: {one['why'] or 'it missed the control'}"
+    if one["status"] == "clean" and one["read"] > 0:
+        return Verdict.PASSED, f"{who} read {one['read']} files and found nothing"
+    if known:
+        return Verdict.PASSED, f"{who} reads none of these formats"
+    return Verdict.ERRORED, f"{who} read nothing, and not every file is of a format on the list"
