@@ -44,8 +44,12 @@ class Registry(Protocol):
     def alias(self, model: str, alias: str) -> str | None:
         """Return the version an alias points at, or None."""
 
-    def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Point the alias at a version."""
+    def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
+        """Point the alias at a version; *envelope* is the signed grant that allows it.
+
+        A guarded registry moves a protected alias for a grant alone, and once; asked again with
+        the grant that moved it, there is nothing left to do.
+        """
 
     def download(self, model: str, version: str, into: Path) -> Path:
         """Download the artifact of a version and return its folder."""

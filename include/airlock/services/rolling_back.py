@@ -118,7 +118,7 @@ def rollback(
         Unreachable: if the registry did not answer; nothing is lost, try again.
     """
     with store.begin() as unit:
-        grant = _grant(unit, keyring, unit.get(release_id))
+        grant, envelope = _grant(unit, keyring, unit.get(release_id))
     found = {
         "artifact_digest": registry.artifact_digest(grant.model, grant.version),
         "location": registry.location(grant.model, grant.version),
@@ -136,20 +136,20 @@ def rollback(
         at = stamp(unit.now())
         unit.record(rules.told("RollbackStarted", leaving, grant, actor, attempt, at))
         unit.commit()
-    registry.set_alias(grant.model, grant.alias, grant.version)
+    registry.set_alias(grant.model, grant.alias, grant.version, envelope)
     if registry.alias(grant.model, grant.alias) != grant.version:
         raise Conflict(f"alias {grant.alias} of {grant.model} was moved by somebody else")
     return grant, _finish(store, grant, attempt, actor)
 
 
-def _grant(unit: UnitOfWork, keyring: Keyring, leaving: Release) -> Grant:
+def _grant(unit: UnitOfWork, keyring: Keyring, leaving: Release) -> tuple[Grant, str]:
     stored = unit.grant_of(leaving.id, "rollback")
     if stored is None:
         raise Refused(
             f"nobody has allowed release {leaving.id} to be rolled back",
             next_step="An operator asks for it: `airlock release rollback`.",
         )
-    return unseal(stored.envelope, keyring.verify)
+    return unseal(stored.envelope, keyring.verify), stored.envelope
 
 
 def _check(unit: UnitOfWork, leaving: Release, grant: Grant, found: dict[str, str]) -> None:
