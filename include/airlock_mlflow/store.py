@@ -48,8 +48,8 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
         missing = made.missing_tables()
         if missing:
             raise Invalid(
-                f"the guard's tables {', '.join(missing)} are not in MLflow's database",
-                next_step="Run `python -m airlock_mlflow.schema` as the database's owner first.",
+                f"the guard's tables {', '.join(missing)} are not in MLflow's database: run "
+                "`python -m airlock_mlflow.schema` as its owner first"
             )
         super().__init__(made.settings.database)
 

@@ -40,7 +40,10 @@ def guarded_postgres(postgres: Server) -> dict[str, Any]:
         "owner": postgres.url("mlflow_owner"),
         "roles": ("--app-role", "mlflow_app", "--guard-role", "airlock_guard"),
         "permits": permit_writer(postgres.dsn("airlock_guard")),
-        "extra": {"ADMIN_DSN": postgres.dsn("postgres", "mlflow")},
+        "extra": {
+            "ADMIN_DSN": postgres.dsn("postgres", "mlflow"),
+            "HOME_DSN": postgres.dsn("postgres"),
+        },
     }
 
 

@@ -60,6 +60,11 @@ class Settings:
     checkpoint_bucket: str | None = None
     witness_url: str | None = None
     witness_key: str | None = None
+    guard_database_url: str | None = field(default=None, repr=False)
+    protected_aliases: str | None = None
+    mlflow_accounts: str | None = field(default=None, repr=False)
+    mlflow_proxies: str | None = None
+    mlflow_proxy_header: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -118,6 +123,11 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         checkpoint_bucket=given.get("AIRLOCK_CHECKPOINT_BUCKET"),
         witness_url=given.get("AIRLOCK_WITNESS_URL"),
         witness_key=given.get("AIRLOCK_WITNESS_KEY"),
+        guard_database_url=given.get("AIRLOCK_GUARD_DATABASE_URL"),
+        protected_aliases=given.get("AIRLOCK_PROTECTED_ALIASES"),
+        mlflow_accounts=given.get("AIRLOCK_MLFLOW_ACCOUNTS"),
+        mlflow_proxies=given.get("AIRLOCK_MLFLOW_PROXIES"),
+        mlflow_proxy_header=given.get("AIRLOCK_MLFLOW_PROXY_HEADER"),
     )
 
 
@@ -178,6 +188,22 @@ def _is_bucket(value: str) -> bool:
 
 def _is_vkey(value: str) -> bool:
     return re.fullmatch(r"[^ +]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", value) is not None
+
+
+def _is_aliases(value: str) -> bool:
+    return re.fullmatch(r"[a-z0-9_-]+( *, *[a-z0-9_-]+)*", value) is not None
+
+
+def _is_accounts(value: str) -> bool:
+    return re.fullmatch(r"[^:,\s]+:[^,\s]{16,}( *, *[^:,\s]+:[^,\s]{16,})*", value) is not None
+
+
+def _is_networks(value: str) -> bool:
+    return re.fullmatch(r"[0-9a-fA-F.:/]+( *, *[0-9a-fA-F.:/]+)*", value) is not None
+
+
+def _is_header(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9-]+", value) is not None
 
 
 def _has_host(value: str) -> bool:
@@ -271,6 +297,40 @@ SETTINGS: tuple[Setting, ...] = (
         "a key as `airlock witness` prints it: name+id+key",
         _is_vkey,
         "the public key of that witness",
+    ),
+    Setting(
+        "AIRLOCK_GUARD_DATABASE_URL",
+        _POSTGRES,
+        _is_postgres,
+        "MLflow's database in the role that writes permits; the delivery process's alone",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_PROTECTED_ALIASES",
+        "aliases in small letters, by commas",
+        _is_aliases,
+        "aliases in MLflow that move by grants alone",
+        "champion, production, prod",
+    ),
+    Setting(
+        "AIRLOCK_MLFLOW_ACCOUNTS",
+        "name:secret, by commas, each secret 16 characters or more",
+        _is_accounts,
+        "programs that may log in to MLflow; read by its guard alone",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_MLFLOW_PROXIES",
+        "addresses or networks, by commas",
+        _is_networks,
+        "proxies whose word for who somebody is MLflow's guard takes",
+    ),
+    Setting(
+        "AIRLOCK_MLFLOW_PROXY_HEADER",
+        "the name of a header",
+        _is_header,
+        "where those proxies say it",
+        "x-forwarded-user",
     ),
 )
 

@@ -21,7 +21,7 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision, State
 from airlock.domain.voting import Ballot
-from airlock.entrypoints import api_audit, api_duties, api_people, pages
+from airlock.entrypoints import api_audit, api_duties, api_people, api_token, pages
 from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
     API,
@@ -216,6 +216,7 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.include_router(api_audit.routes)
     app.include_router(api_duties.routes)
     app.include_router(api_people.routes)
+    app.include_router(api_token.routes)
     app.include_router(pages.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):

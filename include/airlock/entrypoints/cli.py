@@ -18,6 +18,7 @@ from airlock.entrypoints import (
     cli_deliver,
     cli_demo,
     cli_keys,
+    cli_mlflow,
     cli_pipeline,
     cli_platform,
     cli_policy,
@@ -48,6 +49,7 @@ for part in (
     cli_keys,
     cli_timers,
     cli_user,
+    cli_mlflow,
     witness,
     cli_demo,
 ):

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from airlock.domain.grant import Grant
 from airlock.ports.records import Parked
 
 
@@ -59,6 +60,13 @@ class Registry(Protocol):
 
     def location(self, model: str, version: str) -> str:
         """Return where the bytes are really read from."""
+
+
+class Permits(Protocol):
+    """MLflow's own database, where it asks for a permit before a protected alias moves."""
+
+    def write(self, grant: Grant) -> None:
+        """Write the permit of a grant; writing it again changes nothing. Raises Unreachable."""
 
 
 class Airflow(Protocol):

@@ -18,7 +18,7 @@ from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story
 from airlock.domain.voting import check_reason
 from airlock.ports import Keyring, Line, Registry, Signer, Store, UnitOfWork
-from airlock.services.deciding import record_refusal
+from airlock.services.deciding import announce, record_refusal
 from airlock.services.planning import checked_plan, plan_of, rulebook_of
 
 PERMISSION = "release:promote"
@@ -40,6 +40,7 @@ def allow(
             record_refusal(unit, leaving, actor, refusal, "RollbackRefused")
             raise
         unit.put_grant(grant, envelope)
+        announce(unit, leaving.id, grant.id, "rollback")
         unit.record(
             rules.allowed(leaving, grant, actor, reason, digest_json(envelope), grant.issued_at)
         )
