@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ from airlock_mlflow.tables import FROZEN, METADATA, REFUSALS
 log = logging.getLogger("airlock.guard")
 #: Asks the database what time it is.
 Clock = Callable[[sa.Connection], datetime]
+#: Refused reads that are written down once in a while, not each time.
+_READING, _AGAIN_S = ("read alias", "download"), 60.0
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -43,6 +46,7 @@ class Guard:
         self.aliases = Aliases(settings.protected)
         self._clock = clock or _database_clock
         self._keys: FileKeyring | None = None
+        self._told: dict[tuple[str, str, str], float] = {}
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
@@ -148,10 +152,10 @@ class Guard:
 
     def record(self, denied: Denied) -> None:
         """Write a refusal down, once; that it cannot be written changes nothing about it."""
-        if denied.recorded:
+        who = caller()
+        if denied.recorded or self._told_lately(denied, who.name):
             return
         denied.recorded = True
-        who = caller()
         log.warning(
             "refused %s of %s to %s from %s: %s",
             *(_plain(one, 300) for one in (denied.what, denied.thing, who.name, who.source)),
@@ -171,6 +175,14 @@ class Guard:
                 connection.execute(REFUSALS.insert().values(at_ms=at, **row))
         except (Closed, sa.exc.SQLAlchemyError) as error:
             log.error("a refusal could not be written down: %s", error)
+
+    def _told_lately(self, denied: Denied, name: str) -> bool:
+        """Say whether a refused read is the same as a moment ago: serving asks all the time."""
+        if denied.what not in _READING:
+            return False
+        now, key = time.monotonic(), (name, denied.thing, denied.why)
+        self._told = {one: at for one, at in self._told.items() if now - at < _AGAIN_S}
+        return self._told.setdefault(key, now) != now
 
     def refusals(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return refusals in order, from the one after number *after* on."""

@@ -15,13 +15,10 @@ scheme and starts without a registry, instead of with an unguarded one.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
-from mlflow.store.artifact.utils.models import _parse_model_uri
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from mlflow.tracking.client import MlflowClient
 from mlflow.utils.validation import (
     _validate_model_alias_name,
     _validate_model_alias_name_reserved,
@@ -36,6 +33,7 @@ from airlock_mlflow.denial import Denied
 from airlock_mlflow.guard import Guard, millis, recorded
 from airlock_mlflow.naming import is_reserved_tag
 from airlock_mlflow.places import place_of
+from airlock_mlflow.sources import is_copy, location_of
 
 _READ_ONLY = "What was released stays as it is; other models can be changed freely"
 
@@ -172,31 +170,19 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
         **kwargs: Any,
     ) -> Any:
         """Create a version whose files lie in the server's own store."""
-        if _is_copy(source) and not caller().program:  # what Airlock said is about the original
+        if is_copy(source) and not caller().program:  # what Airlock said is about the original
             tags = [tag for tag in tags or [] if not is_reserved_tag(tag.key)]
         self._check_tags(name, [tag.key for tag in tags or []])
         marks = {tag.key: tag.value for tag in tags or []}
         prompt = str(marks.get(IS_PROMPT_TAG_KEY, "false")).lower() == "true"
         if not (prompt and source in _PROMPT_SOURCE_PLACEHOLDERS):
-            location = self._location_of(source)
+            location = location_of(self, source)
             if place_of(location) is None:
                 why = f"the files of a new version of {name} would lie at {location}, outside this \
 server's own store"
                 step = "Log the model with a run of this server and register that"
                 raise Denied("create version", name, why, step)
         return super().create_model_version(name, source, run_id, tags, *args, **kwargs)
-
-    def _location_of(self, source: str) -> str:
-        parts = urlsplit(source)
-        if parts.scheme == "models" and not parts.netloc:
-            parsed = _parse_model_uri(source)
-            if parsed.model_id is not None:
-                return str(MlflowClient().get_logged_model(parsed.model_id).artifact_location)
-            return str(self.get_model_version_download_uri(parsed.name, parsed.version))
-        if parts.scheme == "runs" and not parts.netloc:
-            run_id, _, path = parts.path.strip("/").partition("/")
-            return f"{MlflowClient().get_run(run_id).info.artifact_uri}/{path}".rstrip("/")
-        return source
 
     @recorded
     def delete_model_version(self, name: str, version: Any) -> None:
@@ -298,9 +284,3 @@ server's own store"
                 },
             )
         return {"model": name, "version": str(number), "location": location, "frozen": True}
-
-
-def _is_copy(source: str) -> bool:
-    """Say whether a version's source is another version, as MLflow's client copies them."""
-    parts = urlsplit(source)
-    return parts.scheme == "models" and not parts.netloc and "/" in parts.path.strip("/")
