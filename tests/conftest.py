@@ -24,6 +24,7 @@ MARKERS = {
     "unit": "unit",
     "models": "unit",
     "contract": "contract",
+    "attack": "attack",
     "integration": "integration",
     "bench": "integration",
     "airflow": "airflow",

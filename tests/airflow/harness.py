@@ -145,6 +145,16 @@ class RunningPlatform:
     def home(self) -> Path:
         return self.platform.options.home
 
+    def mlflow_client(self, user: str = "ana") -> Any:
+        """Return MLflow's own client, logged in as *user* with a token from Airlock."""
+        from mlflow import MlflowClient
+
+        answer = self.airflow.as_user(user).post("/airlock/api/v1/mlflow-token", json={})
+        answer.raise_for_status()
+        os.environ["MLFLOW_TRACKING_USERNAME"] = user
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = answer.json()["token"]
+        return MlflowClient(self.mlflow_uri)
+
     @property
     def mlflow_uri(self) -> str:
         return self.platform.site().mlflow_url

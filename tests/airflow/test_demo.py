@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from mlflow import MlflowClient
 
 from tests.airflow.harness import RunningPlatform
 
@@ -24,7 +23,7 @@ def test_the_demo_releases_two_models_and_shows_every_step(platform: RunningPlat
     assert done.returncode == 0, done.stdout + done.stderr
     for shown in ("train", "gates.latency", "Level 3 of 3", "may answer: carla", "PASSED"):
         assert shown in done.stdout
-    client = MlflowClient(platform.mlflow_uri)
+    client = platform.mlflow_client()
     for model in ("employment", "doctor-visits"):
         serving = client.get_model_version_by_alias(model, "champion").version
         assert f"{model}@champion is version {serving} in MLflow" in done.stdout

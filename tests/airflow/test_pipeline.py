@@ -27,9 +27,7 @@ def vote(platform: RunningPlatform, release: str, user: str, decision: str = "ap
 
 def champion(platform: RunningPlatform, model: str) -> str | None:
     """Return where the alias points, as any MLflow client sees it."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(platform.mlflow_uri)
+    client = platform.mlflow_client()
     found = {one.name: one.aliases for one in client.search_registered_models()}
     version = found.get(model, {}).get("champion")
     return str(version) if version is not None else None

@@ -52,7 +52,7 @@ class FileRegistry(FakeRegistry):
         file = self.folder / f"{model}@{alias}"
         return file.read_text() if file.exists() else None
 
-    def set_alias(self, model: str, alias: str, version: str) -> None:
+    def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
         with (self.folder / "writes").open("a") as log:
             log.write(f"{model}@{alias} {version}\n")
         (self.folder / f"{model}@{alias}").write_text(version)

@@ -119,9 +119,9 @@ def test_killed_anywhere_and_retried_it_ends_in_one_promotion(
     release_id = approved(world)
     real = world.registry.set_alias
 
-    def dying(model: str, alias: str, version: str) -> None:
+    def dying(model: str, alias: str, version: str, envelope: str) -> None:
         if point == "after the alias":
-            real(model, alias, version)
+            real(model, alias, version, envelope)
         raise Crash
 
     if point == "before the last commit":

@@ -207,10 +207,10 @@ def test_a_promotion_under_way_is_not_expired_under_its_feet(
     clock.pass_(days=13, hours=23, minutes=59)
     move = timed.registry.set_alias
 
-    def slowly(model: str, alias: str, version: str) -> None:
+    def slowly(model: str, alias: str, version: str, envelope: str) -> None:
         clock.pass_(minutes=2)
         assert timing.sweep(timed.store).fired == 0
-        move(model, alias, version)
+        move(model, alias, version, envelope)
 
     monkeypatch.setattr(timed.registry, "set_alias", slowly)
     assert timed.promote(release_id).after == "1"

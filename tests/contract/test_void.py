@@ -162,11 +162,11 @@ def test_a_promotion_under_way_is_not_overtaken(
     refused: list[str] = []
     real = world.registry.set_alias
 
-    def racing(model: str, alias: str, version: str) -> None:
+    def racing(model: str, alias: str, version: str, envelope: str) -> None:
         with pytest.raises(Conflict, match="being promoted right now") as caught:
             void(world, release_id, data_digest=OTHER)
         refused.append(caught.value.message)
-        real(model, alias, version)
+        real(model, alias, version, envelope)
 
     monkeypatch.setattr(world.registry, "set_alias", racing)
     assert world.promote(release_id).after == "1"

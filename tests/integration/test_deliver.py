@@ -64,7 +64,9 @@ def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> 
         airflow_url="http://127.0.0.1:9",
         service_password_file=password,
     )
-    airlock: Any = SimpleNamespace(settings=settings, store=store, signer=FakeKeys(), places=())
+    airlock: Any = SimpleNamespace(
+        settings=settings, store=store, signer=FakeKeys(), places=(), permits=None
+    )
     made = Courier(airlock)
     monkeypatch.setattr(made, "_airflow", Airflow())
     monkeypatch.setattr(cli_deliver, "PEOPLE_S", 0.0)

@@ -54,6 +54,7 @@ def site() -> Site:
             "fernet_key": "${AIRFLOW_FERNET_KEY}",
             "jwt_secret": "${AIRFLOW_JWT_SECRET}",
             "api_secret_key": "${AIRFLOW_API_SECRET_KEY}",
+            "mlflow_worker": "${MLFLOW_WORKER_PASSWORD}",
         },
         bind="0.0.0.0",
         airflow_host="api-server",

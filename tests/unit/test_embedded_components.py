@@ -20,7 +20,7 @@ SITE = Site(
     config_dir="/r/include",
     data_dir="/h/data",
     urls=SERVER.urls(),
-    secrets={"fernet_key": "f", "jwt_secret": "j", "api_secret_key": "a"},
+    secrets={"fernet_key": "f", "jwt_secret": "j", "api_secret_key": "a", "mlflow_worker": "w-w"},
     service_user_id="7",
 )
 
@@ -36,7 +36,7 @@ def part(name: str, site: Site = SITE) -> Component:
         ("api-server", {"airflow_app", "airlock_decider"}),
         ("scheduler", {"airflow_app", "airlock_worker"}),
         ("dag-processor", {"airflow_app"}),
-        ("deliver", {"airlock_decider"}),
+        ("deliver", {"airlock_decider", "airlock_guard"}),
     ],
 )
 def test_each_process_knows_the_passwords_it_needs_and_no_other(name: str, roles: set[str]) -> None:
@@ -47,6 +47,19 @@ def test_each_process_knows_the_passwords_it_needs_and_no_other(name: str, roles
 def test_only_deciders_are_told_the_signing_key() -> None:
     having = {one.name for one in components(SITE) if "AIRLOCK_SIGNING_KEY" in one.environment}
     assert having == {"api-server", "deliver"}
+
+
+def test_the_mlflow_server_is_guarded_and_can_sign_nothing() -> None:
+    mlflow = part("mlflow")
+    assert ("--app-name", "airlock") in zip(mlflow.command, mlflow.command[1:], strict=False)
+    assert "airlock://backend" in mlflow.command
+    assert "AIRLOCK_SIGNING_KEY" not in mlflow.environment
+    assert mlflow.environment["AIRLOCK_TRUSTED_KEYS"] == "/h/keys"
+
+
+def test_only_the_worker_and_the_guard_are_told_the_workers_login() -> None:
+    having = {one.name for one in components(SITE) if "w-w" in " ".join(one.environment.values())}
+    assert having == {"mlflow", "scheduler"}
 
 
 def test_no_password_is_on_a_command_line() -> None:

@@ -32,6 +32,19 @@ def test_a_second_time_changes_nothing(secrets: Secrets) -> None:
     assert {file: file.read_bytes() for file in secrets.folder.iterdir()} == before
 
 
+def test_what_an_older_platform_did_not_have_is_added_and_nothing_else_changes(
+    secrets: Secrets,
+) -> None:
+    file = secrets.folder / "secrets.json"
+    before = json.loads(file.read_text())
+    known = {name: value for name, value in before.items() if name != "mlflow_worker"}
+    file.write_text(json.dumps(known))
+    secrets.create()
+    after = secrets.values()
+    assert after.keys() == before.keys()
+    assert {name: after[name] for name in known} == known
+
+
 def test_two_platforms_share_no_secret(secrets: Secrets, tmp_path: Path) -> None:
     other = Secrets(tmp_path / "other")
     other.create()
@@ -40,7 +53,7 @@ def test_two_platforms_share_no_secret(secrets: Secrets, tmp_path: Path) -> None
 
 def test_every_database_role_has_a_password_of_its_own(secrets: Secrets) -> None:
     passwords = [secrets.values()[role] for role in ("postgres", *DATABASE_ROLES)]
-    assert len(set(passwords)) == 6
+    assert len(set(passwords)) == 8
     assert all(len(password) >= 32 for password in passwords)
 
 

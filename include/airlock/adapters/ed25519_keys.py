@@ -111,7 +111,7 @@ class FileKeyring:
         self._read()
 
     def _read(self) -> None:
-        self._seen = _state(self._folder)
+        seen = _state(self._folder)
         keys = [_public(path) for path in sorted(self._folder.glob("*.pem"))]
         if not keys:
             raise Invalid(
@@ -120,6 +120,7 @@ class FileKeyring:
             )
         self._keys = {key_id(key): key for key in keys}
         self._until = _validity(self._folder / VALIDITY)
+        self._seen = seen  # last: what could not be read is read again, not forgotten
 
     def _fresh(self) -> Mapping[str, Ed25519PublicKey]:
         if _state(self._folder) != self._seen:

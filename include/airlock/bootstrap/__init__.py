@@ -17,6 +17,7 @@ from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.checkpoint_s3 import CheckpointBucket
 from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, verify_with
 from airlock.adapters.file_data import FileData
+from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.lab import Lab
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.sql_store import SqlStore
@@ -74,6 +75,12 @@ class Airlock:
     def registry(self) -> MlflowRegistry:
         """The model registry."""
         return MlflowRegistry(self.settings.mlflow_tracking_uri)
+
+    @cached_property
+    def permits(self) -> GuardDatabase | None:
+        """Where MLflow's database asks for permits, if it does."""
+        url = self.settings.guard_database_url
+        return GuardDatabase(url) if url else None
 
     @cached_property
     def lab(self) -> Lab:

@@ -62,6 +62,11 @@ class Settings:
     witness_key: str | None = None
     model_signing_key: Path | None = None
     model_keys: Path
+    guard_database_url: str | None = field(default=None, repr=False)
+    protected_aliases: str | None = None
+    mlflow_accounts: str | None = field(default=None, repr=False)
+    mlflow_proxies: str | None = None
+    mlflow_proxy_header: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -122,6 +127,11 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         witness_key=given.get("AIRLOCK_WITNESS_KEY"),
         model_signing_key=file("AIRLOCK_MODEL_SIGNING_KEY"),
         model_keys=path("AIRLOCK_MODEL_KEYS", home / "model-keys"),
+        guard_database_url=given.get("AIRLOCK_GUARD_DATABASE_URL"),
+        protected_aliases=given.get("AIRLOCK_PROTECTED_ALIASES"),
+        mlflow_accounts=given.get("AIRLOCK_MLFLOW_ACCOUNTS"),
+        mlflow_proxies=given.get("AIRLOCK_MLFLOW_PROXIES"),
+        mlflow_proxy_header=given.get("AIRLOCK_MLFLOW_PROXY_HEADER"),
     )
 
 
@@ -182,6 +192,22 @@ def _is_bucket(value: str) -> bool:
 
 def _is_vkey(value: str) -> bool:
     return re.fullmatch(r"[^ +]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", value) is not None
+
+
+def _is_aliases(value: str) -> bool:
+    return re.fullmatch(r"[a-z0-9_-]+( *, *[a-z0-9_-]+)*", value) is not None
+
+
+def _is_accounts(value: str) -> bool:
+    return re.fullmatch(r"[^:,\s]+:[^,\s]{16,}( *, *[^:,\s]+:[^,\s]{16,})*", value) is not None
+
+
+def _is_networks(value: str) -> bool:
+    return re.fullmatch(r"[0-9a-fA-F.:/]+( *, *[0-9a-fA-F.:/]+)*", value) is not None
+
+
+def _is_header(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9-]+", value) is not None
 
 
 def _has_host(value: str) -> bool:
@@ -283,6 +309,40 @@ SETTINGS: tuple[Setting, ...] = (
         _is_path,
         "folder of the public keys of models",
         "`model-keys` in the home",
+    ),
+    Setting(
+        "AIRLOCK_GUARD_DATABASE_URL",
+        _POSTGRES,
+        _is_postgres,
+        "MLflow's database in the role that writes permits; the delivery process's alone",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_PROTECTED_ALIASES",
+        "aliases in small letters, by commas",
+        _is_aliases,
+        "aliases in MLflow that move by grants alone",
+        "champion, production, prod",
+    ),
+    Setting(
+        "AIRLOCK_MLFLOW_ACCOUNTS",
+        "name:secret, by commas, each secret 16 characters or more",
+        _is_accounts,
+        "programs that may log in to MLflow; read by its guard alone",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_MLFLOW_PROXIES",
+        "addresses or networks, by commas",
+        _is_networks,
+        "proxies whose word for who somebody is MLflow's guard takes",
+    ),
+    Setting(
+        "AIRLOCK_MLFLOW_PROXY_HEADER",
+        "the name of a header",
+        _is_header,
+        "where those proxies say it",
+        "x-forwarded-user",
     ),
 )
 

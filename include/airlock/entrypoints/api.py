@@ -28,6 +28,7 @@ from airlock.entrypoints import (
     api_evidence,
     api_people,
     api_released,
+    api_token,
     page_kit,
     pages,
     pages_duties,
@@ -224,6 +225,7 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.include_router(api_evidence.page)
     app.include_router(api_people.routes)
     app.include_router(api_released.routes)
+    app.include_router(api_token.routes)
     app.include_router(pages.routes)
     app.include_router(pages_duties.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))

@@ -19,6 +19,7 @@ from airlock.entrypoints import (
     cli_demo,
     cli_evidence,
     cli_keys,
+    cli_mlflow,
     cli_pipeline,
     cli_platform,
     cli_policy,
@@ -52,6 +53,7 @@ for part in (
     cli_security,
     cli_timers,
     cli_user,
+    cli_mlflow,
     witness,
     cli_demo,
 ):

@@ -114,7 +114,9 @@ class Courier:
         signer = self._airlock.signer
         if signer is None:
             raise Invalid("the delivery process has no signing key")
-        settled = delivering.Delivery(self._airlock.store, signer, self._airflow).run()
+        settled = delivering.Delivery(
+            self._airlock.store, signer, self._airflow, permits=self._airlock.permits
+        ).run()
         if self._sequencer is None:
             self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)
         self._sequencer.round()

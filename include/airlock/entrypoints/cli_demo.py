@@ -7,6 +7,7 @@ demo may be stopped and started at any point.
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from typing import Annotated, Any
@@ -66,6 +67,9 @@ def _chapter(name: str, auto: bool) -> None:
         run_id = _open_run(client, name) or _new_run(client, name)
         _follow(client, name, run_id, auto)
         view = _released(client, name, run_id)
+        login = client.post(f"{AIRLOCK}/mlflow-token", {})
+    os.environ["MLFLOW_TRACKING_USERNAME"] = login["user"]
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = login["token"]
     serving = MlflowRegistry(settings().mlflow_tracking_uri).alias(view["model"], view["alias"])
     if serving != view["version"]:
         raise Refused(

@@ -86,6 +86,7 @@ def current_platform() -> Platform:
             mlflow_port=settings.mlflow_port,
             postgres_port=settings.postgres_port,
             postgres_url=settings.postgres_url or "",
+            protected_aliases=settings.protected_aliases or "",
         )
     )
 

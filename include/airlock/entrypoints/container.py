@@ -1,6 +1,6 @@
 """The one-shot jobs of docker-compose.yml: `python -m airlock.entrypoints.container JOB`.
 
-* `databases` creates databases, roles, Airlock's tables and the signing key;
+* `databases` creates databases, roles, all tables but Airflow's, and the signing key;
 * `airflow` creates Airflow's tables, the roles, `admin` and `airlock-service`.
 
 They do what `airlock up` does, from the same functions, with passwords the operator chose: they
@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from airlock.adapters.embedded import guard
+from airlock.adapters.embedded.components import PROTECTED
 from airlock.adapters.embedded.databases import prepare
 from airlock.adapters.embedded.secrets import (
     DATABASE_ROLES,
@@ -47,6 +49,8 @@ def databases(environ: Mapping[str, str], home: Path) -> None:
     server = external_server(_need(environ, ADMIN_URL), passwords)
     prepare(server)
     upgrade(server.url("airlock_owner"))
+    include = Path(__file__).parents[2]
+    guard.migrate(server, Path(sys.executable), include, environ.get(PROTECTED, ""), os.environ)
     secrets = Secrets(home)
     secrets.create_signing_key()
     write_private(secrets.service_password_file, _need(environ, SERVICE_PASSWORD))

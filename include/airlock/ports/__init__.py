@@ -1,6 +1,6 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
-from airlock.ports.outside import Airflow, Keyring, Registry, Signer
+from airlock.ports.outside import Airflow, Keyring, Permits, Registry, Signer
 from airlock.ports.records import (
     Account,
     Candidate,
@@ -23,6 +23,7 @@ __all__ = [
     "Line",
     "Message",
     "Parked",
+    "Permits",
     "Registry",
     "Signer",
     "Store",

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from airlock.domain.grant import Grant
 from airlock.ports.records import Parked
 
 
@@ -44,8 +45,12 @@ class Registry(Protocol):
     def alias(self, model: str, alias: str) -> str | None:
         """Return the version an alias points at, or None."""
 
-    def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Point the alias at a version."""
+    def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
+        """Point the alias at a version; *envelope* is the signed grant that allows it.
+
+        A guarded registry moves a protected alias for a grant alone, and once; asked again with
+        the grant that moved it, there is nothing left to do.
+        """
 
     def download(self, model: str, version: str, into: Path) -> Path:
         """Download the artifact of a version and return its folder."""
@@ -55,6 +60,13 @@ class Registry(Protocol):
 
     def location(self, model: str, version: str) -> str:
         """Return where the bytes are really read from."""
+
+
+class Permits(Protocol):
+    """MLflow's own database, where it asks for a permit before a protected alias moves."""
+
+    def write(self, grant: Grant) -> None:
+        """Write the permit of a grant; writing it again changes nothing. Raises Unreachable."""
 
 
 class Airflow(Protocol):

@@ -159,8 +159,15 @@ def issue(
     )
     envelope = seal(grant, signer.key_id, signer.sign)
     unit.put_grant(grant, envelope)
+    announce(unit, release.id, grant.id, "promotion")
     data = {"grant": grant.id, "key": signer.key_id, "sequence": grant.sequence}
     story.tell("GrantIssued", {**data, "envelopeDigest": digest_json(envelope)})
+
+
+def announce(unit: UnitOfWork, release_id: str, grant_id: str, purpose: str) -> None:
+    """Let the delivery process tell MLflow's database of a grant."""
+    payload = {"release": release_id, "purpose": purpose}
+    unit.post("permit", f"{release_id}/permit/{grant_id}", payload)
 
 
 def record_refusal(

@@ -15,9 +15,10 @@ from datetime import timedelta
 from airlock.domain.clock import stamp
 from airlock.domain.digest import is_digest
 from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.domain.grant import read_own
 from airlock.domain.people import Actor
 from airlock.domain.release import Release, State, Story
-from airlock.ports import Airflow, Message, Signer, Store, UnitOfWork
+from airlock.ports import Airflow, Message, Permits, Signer, Store, UnitOfWork
 from airlock.services import handing_over, noticing, timing
 from airlock.services.deciding import settle
 from airlock.services.voiding import void
@@ -37,12 +38,14 @@ class Delivery:
 
     *guard_seconds*: a task is not woken sooner than this after it parked, because Airflow 3.3
     fails a task that is resumed while its parking process is still being reaped.
+    *permits*: MLflow's database, where that asks for a permit before a protected alias moves.
     """
 
     store: Store
     signer: Signer
     airflow: Airflow
     guard_seconds: float = 4.0
+    permits: Permits | None = None
 
     def run(self) -> int:
         """Deliver what is due; return how many messages were settled for good."""
@@ -77,6 +80,8 @@ class Delivery:
             handing_over.notify(self.store)
             return True
         release_id = message.payload["release"]
+        if message.kind == "permit":
+            return self._permit(release_id, str(message.payload["purpose"]))
         if message.kind == "settle":
             settle(self.store, self.signer, release_id)
             return True
@@ -85,6 +90,17 @@ class Delivery:
         if message.kind == "wake":
             return self._wake(release_id)
         return self._note(release_id, message)
+
+    def _permit(self, release_id: str, purpose: str) -> bool:
+        """Let MLflow's database know of a grant, where it asks for permits at all.
+
+        The grant is the one in the table that deciders alone can write: anybody can post.
+        """
+        with self.store.begin() as unit:
+            stored = unit.grant_of(release_id, purpose)
+        if self.permits is not None and stored is not None:
+            self.permits.write(read_own(stored.envelope))
+        return True
 
     def _void(self, release_id: str, message: Message) -> bool:
         """Void what was approved: a promotion found other bytes than those in the subject."""

@@ -79,10 +79,11 @@ def promote(
     if release.state is State.APPROVED:
         location = registry.location(subject.model, subject.version)
         digest = registry.artifact_digest(subject.model, subject.version)
-    grant = _spend(store, keyring, release_id, attempt, actor, (location, digest), reach)
-    if isinstance(grant, Promotion):
-        return grant
-    registry.set_alias(grant.model, grant.alias, grant.version)
+    spent = _spend(store, keyring, release_id, attempt, actor, (location, digest), reach)
+    if isinstance(spent, Promotion):
+        return spent
+    grant, envelope = spent
+    registry.set_alias(grant.model, grant.alias, grant.version, envelope)
     return _finish(store, registry, grant, attempt, actor)
 
 
@@ -112,7 +113,7 @@ def _spend(
     actor: Actor,
     found: tuple[str, str],
     reach: Reach,
-) -> Grant | Promotion:
+) -> tuple[Grant, str] | Promotion:
     with store.begin() as unit:
         release = unit.lock(release_id)
         try:
@@ -127,7 +128,7 @@ def _spend(
         if not resumed:
             unit.record(start(release, grant, actor, attempt, stamp(unit.now())))
         unit.commit()
-        return grant
+        return grant, stored.envelope
 
 
 def _valid_grant(

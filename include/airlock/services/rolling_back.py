@@ -20,7 +20,7 @@ from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story
 from airlock.domain.voting import check_reason
 from airlock.ports import Keyring, Line, Registry, Signer, Store, UnitOfWork
-from airlock.services.deciding import record_refusal
+from airlock.services.deciding import announce, record_refusal
 from airlock.services.once import Once
 from airlock.services.planning import checked_plan, plan_of, rulebook_of
 
@@ -65,6 +65,7 @@ def allow(
             record_refusal(unit, leaving, actor, refusal, "RollbackRefused")
             raise
         unit.put_grant(grant, envelope)
+        announce(unit, leaving.id, grant.id, "rollback")
         unit.record(
             rules.allowed(leaving, grant, actor, reason, digest_json(envelope), grant.issued_at)
         )
@@ -145,7 +146,7 @@ def rollback(
         Unreachable: if the registry did not answer; nothing is lost, try again.
     """
     with store.begin() as unit:
-        grant = _grant(unit, keyring, unit.get(release_id))
+        grant, envelope = _grant(unit, keyring, unit.get(release_id))
     found = {
         "artifact_digest": registry.artifact_digest(grant.model, grant.version),
         "location": registry.location(grant.model, grant.version),
@@ -163,20 +164,20 @@ def rollback(
         at = stamp(unit.now())
         unit.record(rules.told("RollbackStarted", leaving, grant, actor, attempt, at))
         unit.commit()
-    registry.set_alias(grant.model, grant.alias, grant.version)
+    registry.set_alias(grant.model, grant.alias, grant.version, envelope)
     if registry.alias(grant.model, grant.alias) != grant.version:
         raise Conflict(f"alias {grant.alias} of {grant.model} was moved by somebody else")
     return grant, _finish(store, grant, attempt, actor)
 
 
-def _grant(unit: UnitOfWork, keyring: Keyring, leaving: Release) -> Grant:
+def _grant(unit: UnitOfWork, keyring: Keyring, leaving: Release) -> tuple[Grant, str]:
     stored = unit.grant_of(leaving.id, "rollback")
     if stored is None:
         raise Refused(
             f"nobody has allowed release {leaving.id} to be rolled back",
             next_step="An operator asks for it: `airlock release rollback`.",
         )
-    return opened(stored.envelope, keyring)
+    return opened(stored.envelope, keyring), stored.envelope
 
 
 def _check(unit: UnitOfWork, leaving: Release, grant: Grant, found: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ class FakeRegistry:
     files: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     down: bool = False
+    envelopes: list[str] = field(default_factory=list)
 
     def add(self, model: str, content: bytes) -> str:
         """Register a version with one file and return its number."""
@@ -32,9 +33,10 @@ class FakeRegistry:
         self._check()
         return self.aliases.get((model, alias))
 
-    def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Point the alias at a version."""
+    def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
+        """Point the alias at a version, and remember the grant."""
         self._files(model, version)
+        self.envelopes.append(envelope)
         self.aliases[model, alias] = version
 
     def download(self, model: str, version: str, into: Path) -> Path:

@@ -6,6 +6,7 @@ holds docker-compose.yml against these. Rules:
 * nobody gets a database URL it does not need: the API server and the delivery process are
   deciders (and alone are told the signing key), the scheduler and its tasks are workers,
   the DAG processor has no URL of Airlock's database at all;
+* the MLflow server is guarded and holds public keys; only the delivery process writes permits;
 * every server listens on `Site.bind` only;
 * commands are bare tool names; the launcher adds the folder of the virtual environment.
 
@@ -21,6 +22,9 @@ from typing import Literal
 
 from airlock.adapters.embedded.site import Site
 
+#: The account of Airflow's tasks at the MLflow server.
+MLFLOW_WORKER = "airlock-worker"
+PROTECTED = "AIRLOCK_PROTECTED_ALIASES"
 _LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
 
 
@@ -145,23 +149,26 @@ def _mlflow(site: Site) -> Component:
         title="MLflow",
         command=(
             *("mlflow", "server", "--host", site.bind, "--port", str(site.mlflow_port)),
+            *("--app-name", "airlock", "--registry-store-uri", "airlock://backend"),
             *("--workers", "1", "--serve-artifacts"),
-            *("--artifacts-destination", f"{site.home}/mlflow/artifacts"),
         ),
         environment={
             # By environment, because a URL on the command line shows its password in `ps`.
             "MLFLOW_BACKEND_STORE_URI": site.urls["mlflow_app"],
+            "MLFLOW_ARTIFACTS_DESTINATION": f"airlock+file://{site.home}/mlflow/artifacts",
             "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(allowed),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_ENABLE_AI_GATEWAY": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
-        },
-        # A registry call: /health answers OK even when the database is gone.
-        probe=Probe(
-            "http",
-            f"{_here(site.mlflow_port)}/api/2.0/mlflow/registered-models/search?max_results=1",
-        ),
+            # What the guard is told: public keys only, and which programs may log in.
+            "AIRLOCK_TRUSTED_KEYS": f"{site.home}/keys",
+            "AIRLOCK_MLFLOW_ACCOUNTS": f"{MLFLOW_WORKER}:{site.secrets['mlflow_worker']}",
+            "PYTHONPATH": f"{site.root}/include",
+        }
+        | ({PROTECTED: site.protected_aliases} if site.protected_aliases else {}),
+        # The guard's own: MLflow's /health answers OK even when the database is gone.
+        probe=Probe("http", f"{_here(site.mlflow_port)}/airlock/health", ("status", "healthy")),
         address=site.mlflow_url,
         ports=((site.mlflow_port, "AIRLOCK_MLFLOW_PORT"),),
     )
@@ -192,7 +199,11 @@ def _scheduler(site: Site) -> Component:
         command=("airflow", "scheduler", "--skip-serve-logs"),
         environment=airflow_environment(site)
         | airlock_environment(site)
-        | {"AIRLOCK_DATABASE_URL": site.urls["airlock_worker"]},
+        | {
+            "AIRLOCK_DATABASE_URL": site.urls["airlock_worker"],
+            "MLFLOW_TRACKING_USERNAME": MLFLOW_WORKER,
+            "MLFLOW_TRACKING_PASSWORD": site.secrets["mlflow_worker"],
+        },
         probe=Probe("http", f"{_here(site.health_port)}/health"),
         address=f"{_here(site.health_port)}/health",
         ports=((site.health_port, "AIRLOCK_AIRFLOW_PORT"),),
@@ -219,6 +230,7 @@ def _deliver(site: Site) -> Component:
         | decider_environment(site)
         | {
             "AIRLOCK_SERVICE_PASSWORD_FILE": site.service_password_file,
+            "AIRLOCK_GUARD_DATABASE_URL": site.urls["airlock_guard"],
             "PYTHONPATH": f"{site.root}/include",
         },
         probe=Probe("process"),

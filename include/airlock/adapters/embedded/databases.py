@@ -75,6 +75,8 @@ def _create_databases(admin: Any, server: Server) -> None:
             # Managed servers have no superuser: only a member may give a database to a role.
             admin.execute(sql.SQL("GRANT {owner} TO CURRENT_USER").format(**names))
             admin.execute(sql.SQL("CREATE DATABASE {db} OWNER {owner}").format(**names))
+        elif owner == "mlflow_owner":
+            _hand_over(admin, server, names)
         admin.execute(sql.SQL("REVOKE ALL ON DATABASE {db} FROM PUBLIC").format(**names))
     for role, database in ROLE_DATABASE.items():
         admin.execute(
@@ -85,6 +87,18 @@ def _create_databases(admin: Any, server: Server) -> None:
     if not server.external:
         # The server is ours alone: nobody but the superuser has business in its own databases.
         admin.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
+
+
+def _hand_over(admin: Any, server: Server, names: dict[str, Any]) -> None:
+    """Give what the role of an older MLflow server still owns to the owner it has now."""
+    import psycopg
+    from psycopg import sql
+
+    for role in ("mlflow_owner", "mlflow_app"):
+        admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+    admin.execute(sql.SQL("ALTER DATABASE {db} OWNER TO {owner}").format(**names))
+    with psycopg.connect(server.dsn(server.admin, "mlflow"), autocommit=True) as inside:
+        inside.execute("REASSIGN OWNED BY mlflow_app TO mlflow_owner")
 
 
 def _tighten_schema(server: Server, owner: str) -> None:

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from airlock.adapters.embedded import postgres, preflight
+from airlock.adapters.embedded import guard, postgres, preflight
 from airlock.adapters.embedded.components import Component, airflow_environment
 from airlock.adapters.embedded.databases import prepare
 from airlock.adapters.embedded.platform import Platform
@@ -89,7 +89,7 @@ class Launch:
         with self._progress.step("Databases and roles"):
             prepare(self._platform.server())
         with ThreadPoolExecutor() as pool:
-            mlflow = pool.submit(self._guard, self._start, "mlflow")
+            mlflow = pool.submit(self._guard, self._start_mlflow)
             _results(
                 [
                     pool.submit(self._guard, self._provision),
@@ -135,6 +135,17 @@ class Launch:
         with self._progress.step(part.title.partition(",")[0]):
             self._supervisor.ensure(part, self._options.programs, self._options.root)
             self._await_healthy(part)
+
+    def _start_mlflow(self) -> None:
+        with self._progress.step("MLflow's tables and its guard's"):
+            guard.migrate(
+                self._platform.server(),
+                self._options.programs / "python",
+                self._options.root / "include",
+                self._options.protected_aliases,
+                base_environment(self._options.programs),
+            )
+        self._start("mlflow")
 
     def _await_healthy(self, part: Component) -> None:
         deadline = time.monotonic() + HEALTHY_SECONDS

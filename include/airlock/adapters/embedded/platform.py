@@ -42,6 +42,8 @@ class Options:
     #: Other places than `<root>/include` and `<home>/data`.
     config_dir: Path | None = None
     data_dir: Path | None = None
+    #: Aliases that move by grants alone, by commas; empty means the guard's own list.
+    protected_aliases: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Platform:
             extra_dags=options.extra_dags,
             public_url=f"http://localhost:{options.airflow_port}",
             service_user_id=self._service_user_id(),
+            protected_aliases=options.protected_aliases,
         )
 
     def parts(self) -> tuple[Component, ...]:

@@ -20,7 +20,7 @@ from airlock.domain.errors import Invalid
 
 #: The roles of the three databases, each with a password of its own.
 DATABASE_ROLES = (
-    *("airflow_app", "mlflow_app"),
+    *("airflow_app", "mlflow_owner", "mlflow_app", "airlock_guard"),
     *("airlock_owner", "airlock_decider", "airlock_worker"),
 )
 
@@ -40,8 +40,9 @@ class Secrets:
     def create(self) -> None:
         """Generate what is missing."""
         private_folder(self.folder)
-        if not self._file.exists():
-            write_private(self._file, json.dumps(_generate(), indent=1))
+        known = _read(self._file) if self._file.exists() else {}
+        if missing := {name: made for name, made in _generate().items() if name not in known}:
+            write_private(self._file, json.dumps({**known, **missing}, indent=1))
         self.create_signing_key()
         self._create_people()
 
@@ -141,7 +142,7 @@ def provision_document(users: list[dict[str, Any]], service_password: str) -> di
 
 def _generate() -> Mapping[str, str]:
     fernet = base64.urlsafe_b64encode(random.token_bytes(32)).decode()
-    names = ("postgres", *DATABASE_ROLES, "jwt_secret", "api_secret_key")
+    names = ("postgres", *DATABASE_ROLES, "jwt_secret", "api_secret_key", "mlflow_worker")
     return {name: random.token_urlsafe(32) for name in names} | {"fernet_key": fernet}
 
 

@@ -15,14 +15,16 @@ SUPERUSER = "postgres"
 #: Role -> the one database it may connect to.
 ROLE_DATABASE = {
     "airflow_app": "airflow",
+    "mlflow_owner": "mlflow",
     "mlflow_app": "mlflow",
+    "airlock_guard": "mlflow",
     "airlock_owner": "airlock",
     "airlock_decider": "airlock",
     "airlock_worker": "airlock",
 }
-OWNERS = ("airflow_app", "mlflow_app", "airlock_owner")
+OWNERS = ("airflow_app", "mlflow_owner", "airlock_owner")
 #: The SQLAlchemy driver each role's program uses.
-_DRIVERS = {"airflow_app": "postgresql+psycopg2", "mlflow_app": "postgresql+psycopg2"}
+_DRIVERS = dict.fromkeys(("airflow_app", "mlflow_owner", "mlflow_app"), "postgresql+psycopg2")
 
 
 @dataclass(frozen=True)

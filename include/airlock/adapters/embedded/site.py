@@ -23,7 +23,7 @@ class Site:
     data_dir: str
     #: PostgreSQL URLs by role, in SQLAlchemy's form: airflow_app, mlflow_app, airlock_*.
     urls: dict[str, str]
-    #: fernet_key, jwt_secret, api_secret_key
+    #: fernet_key, jwt_secret, api_secret_key, mlflow_worker
     secrets: dict[str, str] = field(repr=False)
     airflow_port: int = 8080
     mlflow_port: int = 5000
@@ -37,6 +37,8 @@ class Site:
     public_url: str = ""
     #: Folders of DAGs beside `<root>/dags`.
     extra_dags: tuple[str, ...] = ()
+    #: Aliases in MLflow that move by grants alone, by commas; empty means the guard's own list.
+    protected_aliases: str = ""
     #: Airflow's number for airlock-service; known once the users exist.
     service_user_id: str = ""
 

@@ -7,6 +7,7 @@ Rules:
 * Bytes are always read from the place MLflow itself would serve (the download URI), never from
   the `source` a client wrote.
 * No model is loaded, here or by MLflow: files go up and come down, nothing else.
+* A version's files are frozen before their digest is taken, where the server has a guard.
 * A wait is bounded. MLflow down, slow or answering 5xx is Unreachable; its "no" is Refused.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.adapters.mlflow_registry import guarded
 from airlock.adapters.mlflow_registry.answers import as_metrics, plain, translated, unless_there
 from airlock.adapters.mlflow_registry.records import CandidateRecord, RegisteredCandidate
 from airlock.domain.digest import canonical_json, folder_manifest, manifest_digest
@@ -89,10 +91,19 @@ class MlflowRegistry:
             return None
         return None if found is None else str(found)
 
-    def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Point the alias at a version."""
-        with translated(f"pointing {alias} of {model} at version {version}", self._uri):
-            self._client.set_registered_model_alias(model, alias, version)
+    def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
+        """Point the alias at a version; *envelope* is the signed grant a guarded server asks for.
+
+        The plain call of MLflow's client moves it; the grant was handed in just before.
+        """
+        if envelope and guarded.deliver(self._uri, envelope):
+            return  # this grant has moved it before
+        try:
+            with translated(f"pointing {alias} of {model} at version {version}", self._uri):
+                self._client.set_registered_model_alias(model, alias, version)
+        except Refused:
+            if not envelope or not guarded.deliver(self._uri, envelope):
+                raise  # otherwise it was moved, and only the answer was lost
 
     def location(self, model: str, version: str) -> str:
         """Return the URI the version's bytes are served from."""
@@ -190,6 +201,7 @@ class MlflowRegistry:
         )
 
     def _registered(self, version: ModelVersion, *, created: bool) -> RegisteredCandidate:
+        guarded.freeze(self._uri, version.name, str(version.version))  # before its digest counts
         return RegisteredCandidate(
             model=version.name,
             version=str(version.version),

@@ -1,0 +1,49 @@
+"""Create MLflow's tables and its guard's, as the owner of MLflow's database.
+
+The guard is a package of its own; it is run as a program and not imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from airlock.adapters.embedded.components import PROTECTED
+from airlock.adapters.embedded.server import Server
+from airlock.domain.errors import Refused
+
+_ROLES = ("--app-role", "mlflow_app", "--guard-role", "airlock_guard")
+
+
+def migrate(
+    server: Server, python: Path, include: Path, protected: str, environment: Mapping[str, str]
+) -> None:
+    """Bring the tables up to date; safe to repeat.
+
+    Raises:
+        Refused: with the end of what the program said.
+    """
+    told = {
+        **environment,
+        "MLFLOW_BACKEND_STORE_URI": server.url("mlflow_owner"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONPATH": os.pathsep.join(
+            part for part in (str(include), os.environ.get("PYTHONPATH", "")) if part
+        ),
+    }
+    done = subprocess.run(
+        [python, "-m", "airlock_mlflow.schema", *_ROLES],
+        env=told | ({PROTECTED: protected} if protected else {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = "\n".join(f"    {line[:300]}" for line in done.stderr.splitlines()[-12:])
+        raise Refused(
+            f"MLflow's tables or its guard's could not be created. It said:\n{said}",
+            next_step="Mend the cause, then run `airlock up` again.",
+        )

@@ -1,0 +1,38 @@
+"""Access tokens for the MLflow server: who somebody is, signed, for a working day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airlock.domain.access_token import VALID, issue
+from airlock.domain.audit import Event
+from airlock.domain.clock import stamp
+from airlock.domain.people import Actor
+from airlock.domain.policy import Rulebook
+from airlock.ports import Signer, Store
+
+
+def mlflow_token(store: Store, signer: Signer, rulebook: Rulebook, actor: Actor) -> dict[str, Any]:
+    """Return a token that says who the caller is; that it was issued is in the log."""
+    able = frozenset(rulebook.permissions(actor.roles))
+    with store.begin() as unit:
+        now = unit.now()
+        token = issue(actor.id, able, now, signer.key_id, signer.sign)
+        unit.log("access", _issued(actor, signer.key_id, stamp(now + VALID)))
+        unit.commit()
+    return {"user": actor.id, "token": token, "expires": stamp(now + VALID)}
+
+
+def _issued(actor: Actor, key: str, until: str) -> Event:
+    return Event(
+        what="AccessTokenIssued",
+        who=actor.id,
+        roles=tuple(sorted(actor.roles)),
+        channel=actor.channel.value,
+        resource="mlflow",
+        old=None,
+        new=None,
+        why="",
+        policy="",
+        data={"key": key, "expires": until},
+    )

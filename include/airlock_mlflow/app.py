@@ -1,0 +1,109 @@
+"""`mlflow server --app-name airlock`: the boot check, the door, and less surface.
+
+It is not the gate: that is the store. It refuses to start half-guarded, asks everybody who they
+are, and switches off what a model registry does not need and what runs code on the server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from airlock_mlflow import boot
+from airlock_mlflow.door import Application, Door
+from airlock_mlflow.guard import Guard, guard
+
+#: Modules of MLflow's whose addresses run jobs, tools or other people's models.
+_OFF_MODULES = (
+    "mlflow.server.job_api",
+    "mlflow.server.gateway_api",
+    "mlflow.server.assistant",
+    "mlflow.server.mcp_server_api",
+)
+#: The same among its older handlers, by the names of their functions.
+_OFF_HANDLERS = re.compile(
+    r"gateway|_job\b|invoke_|_workspace|presigned_upload|promptlab|demo|online_scoring|"
+    r"supported_(models|providers)|provider_config|secrets_config"
+)
+#: Kinds of locations the server still opens: its own, and those that lead to its own.
+_OPENED = ("airlock+file", "airlock+s3", "mlflow-artifacts", "runs", "models")
+_OFF = "this part of MLflow is switched off on a server that guards releases"
+
+
+def create_app() -> Application:
+    """Return the guarded server. MLflow calls this in each of its worker processes.
+
+    Raises:
+        Invalid: naming what would be unguarded.
+    """
+    made = guard()
+    boot.check(made)
+    from mlflow.server.fastapi_app import app
+    from starlette.routing import Mount
+
+    from airlock_mlflow.routes import application
+
+    _close_other_stores()
+    _switch_off(app, made)
+    app.router.routes.insert(0, Mount("/airlock", application()))
+    return Door(app, made)
+
+
+def _close_other_stores() -> None:
+    from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry
+
+    from airlock_mlflow.artifacts import refused_repository
+
+    for scheme in _artifact_repository_registry._registry:
+        if scheme not in _OPENED:
+            _artifact_repository_registry.register(scheme, refused_repository)
+
+
+def _switch_off(app: Any, made: Guard) -> None:
+    from mlflow.server import app as flask_app
+
+    off = 0
+    for route in app.router.routes:
+        module = getattr(getattr(route, "endpoint", None), "__module__", "")
+        if module.startswith(_OFF_MODULES):
+            route.app = _refusing(made)
+            off += 1
+    for name, view in list(flask_app.view_functions.items()):
+        if _OFF_HANDLERS.search(getattr(view, "__name__", name)):
+            flask_app.view_functions[name] = _refusing_view(made)
+            off += 1
+    boot.check_switched_off(off)
+
+
+def _denied(made: Guard) -> Any:
+    from airlock_mlflow.caller import caller
+    from airlock_mlflow.denial import Denied
+
+    denied = Denied("use", caller().request, _OFF, "Use another server for that")
+    if not caller().request.startswith("GET "):  # MLflow's own page asks for such things
+        made.record(denied)
+    return denied
+
+
+def _refusing(made: Guard) -> Callable[..., Awaitable[None]]:
+    from anyio import to_thread
+
+    async def refuse(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        from starlette.responses import Response
+
+        denied = await to_thread.run_sync(_denied, made)
+        answer = Response(denied.serialize_as_json(), 403, media_type="application/json")
+        await answer(scope, receive, send)
+
+    return refuse
+
+
+def _refusing_view(made: Guard) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        from flask import Response
+
+        denied = _denied(made)
+        return Response(denied.serialize_as_json(), 403, mimetype="application/json")
+
+    return refuse

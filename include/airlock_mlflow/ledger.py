@@ -1,0 +1,100 @@
+"""Reading and adding rows of the guard's tables, inside somebody's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from airlock.domain.grant import Grant
+from airlock_mlflow.tables import FROZEN, GRANTS, RELEASES
+
+#: A connection, or one of MLflow's sessions: both execute statements.
+Work = Any
+_PERMITS = sa.table("airlock_permits", sa.column("grant_id"))
+
+
+def deliver(work: Work, grant: Grant, envelope: str, who: str, at_ms: int) -> None:
+    """Keep a grant whose signature is good; delivering it again changes nothing."""
+    if work.execute(sa.select(GRANTS.c.id).where(GRANTS.c.id == grant.id)).first():
+        return
+    row = {
+        "id": grant.id,
+        "model": grant.model,
+        "alias": grant.alias,
+        "version": int(grant.version),
+        "sequence": grant.sequence,
+        "envelope": envelope,
+        "delivered_ms": at_ms,
+        "delivered_by": who[:256],
+    }
+    work.execute(GRANTS.insert().values(**row))
+
+
+def unspent(work: Work, model: str, alias: str, version: int) -> str | None:
+    """Return the envelope of the newest grant for this move that nobody has spent."""
+    query = (
+        sa.select(GRANTS.c.envelope)
+        .where(GRANTS.c.model == model, GRANTS.c.alias == alias, GRANTS.c.version == version)
+        .where(GRANTS.c.id.not_in(sa.select(RELEASES.c.grant_id)))
+        .order_by(GRANTS.c.sequence.desc())
+    )
+    found: str | None = work.execute(query.limit(1)).scalar()
+    return found
+
+
+def release_of(work: Work, grant_id: str) -> Any:
+    """Return the release a grant was spent for, or None."""
+    return work.execute(sa.select(RELEASES).where(RELEASES.c.grant_id == grant_id)).first()
+
+
+def newest(work: Work, model: str, alias: str, without: str = "") -> Any:
+    """Return the newest release of a model's alias with its envelope, or None."""
+    query = (
+        sa.select(RELEASES, GRANTS.c.envelope)
+        .join(GRANTS, GRANTS.c.id == RELEASES.c.grant_id, isouter=True)
+        .where(RELEASES.c.model == model, RELEASES.c.alias == alias)
+        .where(RELEASES.c.grant_id != without)
+        .order_by(RELEASES.c.sequence.desc())
+    )
+    return work.execute(query.limit(1)).first()
+
+
+def spend(work: Work, grant: Grant, who: str, at_ms: int) -> None:
+    """Spend a grant. Raises IntegrityError if it, or its number, was spent before."""
+    row = {
+        "model": grant.model,
+        "alias": grant.alias,
+        "sequence": grant.sequence,
+        "grant_id": grant.id,
+        "version": int(grant.version),
+        "spent_ms": at_ms,
+        "spent_by": who[:256],
+    }
+    work.execute(RELEASES.insert().values(**row))
+
+
+def permitted(work: Work, grant: Grant) -> bool:
+    """Say whether the decider has written its permit for a grant into this database."""
+    query = sa.select(_PERMITS.c.grant_id).where(_PERMITS.c.grant_id == grant.id)
+    return work.execute(query).first() is not None
+
+
+def frozen(work: Work, model: str, version: int) -> Any:
+    """Return the row of a frozen version, or None."""
+    query = sa.select(FROZEN).where(FROZEN.c.model == model, FROZEN.c.version == version)
+    return work.execute(query).first()
+
+
+def freeze(work: Work, row: dict[str, Any]) -> None:
+    """Freeze a version; freezing it again changes nothing."""
+    if frozen(work, row["model"], row["version"]) is None:
+        work.execute(FROZEN.insert().values(**row))
+
+
+def has_history(work: Work, model: str) -> bool:
+    """Say whether anything of a model was ever frozen or released."""
+    return any(
+        work.execute(sa.select(table.c.model).where(table.c.model == model).limit(1)).first()
+        for table in (FROZEN, RELEASES)
+    )

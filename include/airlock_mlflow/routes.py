@@ -1,0 +1,146 @@
+"""The guard's own few addresses, below `/airlock` of the MLflow server.
+
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, FastAPI, Query, Request
+from fastapi.responses import JSONResponse
+from mlflow.exceptions import MlflowException
+from mlflow.server import handlers
+from pydantic import BaseModel, ConfigDict, Field
+
+from airlock.domain.grant import Grant, GrantInvalid
+from airlock_mlflow import backing, ledger
+from airlock_mlflow.caller import caller
+from airlock_mlflow.denial import Closed, Denied
+from airlock_mlflow.guard import Guard, guard, millis
+from airlock_mlflow.store import GuardedStore
+
+_NAME = Field(min_length=1, max_length=256)
+_AUDIT = "audit:read"
+
+
+class _Sent(BaseModel):
+    """A request body: unknown fields and other types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class GrantSent(_Sent):
+    """A signed grant."""
+
+    envelope: Annotated[str, Field(min_length=1, max_length=65_536)]
+
+
+class VersionSent(_Sent):
+    """A model version."""
+
+    model: Annotated[str, _NAME]
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+
+
+routes = APIRouter()
+
+
+@routes.get("/health")
+def health() -> dict[str, str]:
+    """Say whether the guard works: its tables and its keys. Raises Closed."""
+    missing = guard().missing_tables()
+    if missing:
+        raise Closed(f"its tables {', '.join(missing)} are missing")
+    guard().keyring()
+    return {"status": "healthy", "guard": "closed to everything without a grant"}
+
+
+@routes.post("/grants", status_code=201)
+def grants(sent: Annotated[GrantSent, Body()]) -> dict[str, Any]:
+    """Take a grant from whoever has it: only its signature counts."""
+    try:
+        grant = guard().open_grant(sent.envelope)
+    except GrantInvalid as error:
+        denied = Denied("deliver a grant", "grant", error.message)
+        guard().record(denied)
+        raise denied from error
+    return _deliver(guard(), grant, sent.envelope)
+
+
+@routes.post("/freeze", status_code=201)
+def freeze(sent: Annotated[VersionSent, Body()]) -> dict[str, Any]:
+    """Let the files of a version never change again."""
+    return dict(_store().freeze(sent.model, sent.version))
+
+
+@routes.get("/state")
+def state() -> list[dict[str, Any]]:
+    """Return every protected alias as it is in the database, and what backs it."""
+    return _state(guard())
+
+
+@routes.get("/refusals")
+def refusals(
+    after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> list[dict[str, Any]]:
+    """Return what was refused, to people who may read the log."""
+    if _AUDIT not in caller().permissions:
+        why = f"reading refusals needs {_AUDIT}, which {caller().name} does not have"
+        denied = Denied("read refusals", "refusals", why, "Ask an auditor")
+        guard().record(denied)
+        raise denied
+    return guard().refusals(after, limit)
+
+
+def application() -> FastAPI:
+    """Return the guard's own addresses as an application."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_exception_handler(MlflowException, _respond)
+    app.include_router(routes)
+    return app
+
+
+def _deliver(made: Guard, grant: Grant, envelope: str) -> dict[str, Any]:
+    with made.database() as work:
+        now = made.now(work)
+        made.check_clock(grant, now)
+        ledger.deliver(work, grant, envelope, caller().name, millis(now))
+        release = ledger.release_of(work, grant.id)
+        last = ledger.newest(work, grant.model, grant.alias)
+    spent = release is not None
+    serving = spent and last is not None and last.grant_id == grant.id
+    return {"grant": grant.id, "spent": spent, "serving": serving}
+
+
+def _state(made: Guard) -> list[dict[str, Any]]:
+    store, found = _store(), []
+    with store.ManagedSessionMaker() as session:
+        for model, alias, version, location in store.protected_aliases(session):
+            problem = backing.problem(made, session, model, alias, version, location)
+            last = ledger.newest(session, model, alias)
+            found.append(
+                {
+                    "model": model,
+                    "alias": alias,
+                    "version": str(version),
+                    "location": location,
+                    "problem": problem,
+                    "released": str(last.version) if last else None,
+                    "grant": last.grant_id if last else None,
+                    "sequence": last.sequence if last else None,
+                }
+            )
+    return found
+
+
+def _store() -> GuardedStore:
+    store = handlers._get_model_registry_store()
+    if not isinstance(store, GuardedStore):
+        raise Closed("the registry of this server is not the guarded one")
+    return store
+
+
+async def _respond(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, MlflowException):
+        raise error
+    return JSONResponse(json.loads(error.serialize_as_json()), error.get_http_status_code())

@@ -1,0 +1,140 @@
+"""Moving a protected alias: one grant, spent in the transaction that moves it.
+
+1. Find the grant for this move that nobody has spent; check its signature and its time.
+2. Hash the stored files, outside any transaction. They are frozen, so they stay as they are.
+3. In one transaction: write the release first (a grant, and a number of the line, appear there
+   once, so of several at the same time one goes on), then look at everything again that the grant
+   is bound to, then move the alias. Whatever differs takes all of it back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel, SqlRegisteredModelAlias
+
+from airlock.domain.digest import short
+from airlock.domain.grant import Grant, GrantInvalid
+from airlock_mlflow import ledger
+from airlock_mlflow.artifacts import repository
+from airlock_mlflow.caller import caller
+from airlock_mlflow.denial import Closed, Denied
+from airlock_mlflow.digesting import stored_digest
+from airlock_mlflow.guard import Guard, millis
+
+_WHAT = "set alias"
+#: PostgreSQL's insufficient_privilege: what the database's own triggers answer.
+_DATABASE_SAYS_NO = "42501"
+
+
+def move(store: Any, guard: Guard, name: str, alias: str, version: int) -> None:
+    """Point a protected alias at a version by spending the grant for it.
+
+    Raises:
+        Denied: naming what is missing or differs.
+    """
+    grant = _unspent(store, guard, name, alias, version)
+    _check_files(store, guard, grant)
+    with store.ManagedSessionMaker(read_only=False) as session:
+        now = guard.now(session.connection())
+        try:
+            ledger.spend(session, grant, caller().name, millis(now))
+            session.flush()
+        except sa.exc.IntegrityError as error:
+            raise _no(grant, f"grant {grant.id} is spent already: a grant is spent once") from error
+        _check_bound(store, session, guard, grant)
+        try:
+            session.merge(
+                SqlRegisteredModelAlias(
+                    workspace=store._get_active_workspace(), name=name, alias=alias, version=version
+                )
+            )
+            session.flush()
+        except sa.exc.DBAPIError as error:
+            if _state(error) != _DATABASE_SAYS_NO:
+                raise
+            raise _no(grant, str(error.orig).strip().splitlines()[0]) from error
+
+
+def _unspent(store: Any, guard: Guard, name: str, alias: str, version: int) -> Grant:
+    with store.ManagedSessionMaker() as session:
+        store._get_sql_model_version(session, name, version)
+        envelope = ledger.unspent(session, name, alias, version)
+        now = guard.now(session.connection())
+        thing = f"{name}@{alias}"
+        if envelope is None:
+            why = f"the alias {alias} of {name} is protected, and there is no unspent grant for \
+version {version}"
+            raise Denied(_WHAT, thing, why)
+        try:
+            grant = guard.open_grant(envelope)
+        except GrantInvalid as error:
+            raise Denied(_WHAT, thing, error.message) from error
+        guard.check_clock(grant, now)
+        if now >= grant.expires_at:
+            raise _no(grant, f"grant {grant.id} expired at {grant.expires_at.isoformat()}")
+        if (grant.model, grant.alias, grant.version) != (name, alias, str(version)):
+            raise _no(grant, f"grant {grant.id} is for something else")
+        if guard.backstop and not ledger.permitted(session, grant):
+            raise Closed(f"the decider's permit for {grant.id} has not arrived yet; try again")
+    return grant
+
+
+def _check_files(store: Any, guard: Guard, grant: Grant) -> None:
+    with store.ManagedSessionMaker() as session:
+        row = ledger.frozen(session, grant.model, int(grant.version))
+    if row is None:
+        raise _no(grant, f"version {grant.version} of {grant.model} was never frozen for a release")
+    if row.location != grant.location:
+        raise _no(grant, f"the grant is for files at {grant.location}, frozen is {row.location}")
+    try:
+        found = stored_digest(repository(guard), row.place)
+    except ValueError as error:
+        raise _no(grant, f"there are no files at {grant.location}") from error
+    if found != grant.artifact_digest:
+        raise _no(
+            grant,
+            f"the files of {grant.model} version {grant.version} are {short(found)} now, but "
+            f"{short(grant.artifact_digest)} was approved: somebody changed them",
+        )
+
+
+def _check_bound(store: Any, session: Any, guard: Guard, grant: Grant) -> None:
+    model, alias, number = grant.model, grant.alias, int(grant.version)
+    store._get_query(session, SqlRegisteredModel).filter_by(name=model).with_for_update().first()
+    row = store._get_sql_model_version(session, model, number)
+    frozen = ledger.frozen(session, model, number)
+    if (row.storage_location or row.source) != grant.location:
+        raise _no(grant, f"version {number} of {model} lies somewhere else now")
+    if frozen is None or row.creation_time != frozen.created_ms:
+        raise _no(grant, f"version {number} of {model} is another one than was frozen")
+    last = ledger.newest(session, model, alias, without=grant.id)
+    if last is not None and grant.sequence <= last.sequence:
+        raise _no(grant, f"grant {grant.id} is number {grant.sequence}, {last.sequence} came later")
+    _check_current(store, session, grant, last)
+
+
+def _check_current(store: Any, session: Any, grant: Grant, last: Any) -> None:
+    """Compare with the newest release; before the first one, with what the alias happens to be."""
+    if last is not None:
+        known: set[str | None] = {str(last.version)}
+    else:
+        there = store._get_registered_model_alias(session, grant.model, grant.alias)
+        known = {None, str(there.version)} if there is not None else {None}
+    if grant.expected_current not in known:
+        found = ", ".join(sorted(str(one or "nothing") for one in known))
+        raise _no(
+            grant,
+            f"the grant was given while {grant.alias} of {grant.model} was "
+            f"{grant.expected_current or 'nothing'}, and it is {found} now",
+        )
+
+
+def _no(grant: Grant, why: str) -> Denied:
+    return Denied(_WHAT, f"{grant.model}@{grant.alias}", why)
+
+
+def _state(error: sa.exc.DBAPIError) -> str:
+    found = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
+    return str(found or "")

@@ -1,0 +1,159 @@
+"""Airlock's own way through the guard: promote, resume after a crash, roll back, permits."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airlock.adapters.embedded.components import MLFLOW_WORKER, components
+from airlock.adapters.embedded.guard import migrate
+from airlock.adapters.embedded.server import Server
+from airlock.adapters.embedded.site import Site as PlatformSite
+from airlock.adapters.embedded.supervisor import base_environment
+from airlock.adapters.guard_database import GuardDatabase
+from airlock.adapters.mlflow_registry import MlflowRegistry
+from airlock.adapters.mlflow_registry.guarded import NoGuard
+from airlock.domain.errors import Refused, Unreachable
+from tests.attack.guard_kit import WORKER, Site
+from tests.contract.test_registry import mlflow_server
+
+ON_POSTGRES = pytest.mark.parametrize("site", ["postgres-s3"], indirect=True, scope="session")
+
+
+def two(site: Site) -> tuple[str, str, str]:
+    model = f"line-{uuid.uuid4().hex[:8]}"
+    return model, site.candidate(model), site.candidate(model, b"second")
+
+
+def promote(site: Site, model: str, version: str) -> str:
+    grant = site.grant(model, version)
+    if site.permits:
+        site.permits(grant)
+    envelope = site.envelope(grant)
+    with site.as_(WORKER):
+        MlflowRegistry(site.url).set_alias(model, "champion", version, envelope)
+    site.moved(grant)
+    return envelope
+
+
+def test_promoting_and_going_back_through_the_adapter(site: Site) -> None:
+    model, one, other = two(site)
+    for version in (one, other, one):
+        promote(site, model, version)
+        assert site.alias(model) == version
+
+
+def test_the_same_attempt_may_be_repeated_after_a_crash(site: Site) -> None:
+    model, one, _ = two(site)
+    envelope = promote(site, model, one)
+    with site.as_(WORKER):
+        registry = MlflowRegistry(site.url)
+        registry.set_alias(model, "champion", one, envelope)
+        registry.set_alias(model, "champion", one, envelope)
+    assert site.alias(model) == one
+
+
+def test_a_grant_that_was_overtaken_is_refused(site: Site) -> None:
+    model, one, other = two(site)
+    envelope = promote(site, model, one)
+    promote(site, model, other)
+    with site.as_(WORKER), pytest.raises(Refused, match="no unspent grant"):
+        MlflowRegistry(site.url).set_alias(model, "champion", one, envelope)
+    assert site.alias(model) == other
+
+
+def test_a_forged_grant_is_refused_by_the_adapters_way_too(site: Site) -> None:
+    model, one, _ = two(site)
+    envelope = site.envelope(site.grant(model, one)).replace("keyid", "keyid", 1)
+    broken = envelope[:-10] + ("A" if envelope[-10] != "A" else "B") + envelope[-9:]
+    with site.as_(WORKER), pytest.raises(Refused):
+        MlflowRegistry(site.url).set_alias(model, "champion", one, broken)
+    assert site.alias(model) is None
+
+
+@ON_POSTGRES
+def test_the_decider_writes_permits_and_can_do_nothing_else(site: Site, postgres: Server) -> None:
+    import sqlalchemy as sa
+
+    model, one, _ = two(site)
+    permits = GuardDatabase(postgres.url("airlock_guard"))
+    grant = site.grant(model, one)
+    permits.write(grant)
+    permits.write(grant)
+    with pytest.raises(Refused, match="no number"):
+        permits.write(replace(grant, version="x"))
+    engine = sa.create_engine(postgres.url("airlock_guard"))
+    for statement in (
+        "UPDATE airlock_permits SET version = 9",
+        "DELETE FROM airlock_permits",
+        "INSERT INTO airlock_permits (grant_id, model, alias, version, sequence, expires_at,"
+        " spent_at) VALUES ('x', 'm', 'champion', 1, 1, now(), now())",
+        "UPDATE registered_model_aliases SET version = 9",
+        "SELECT * FROM airlock_grants",
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match="denied"), engine.begin() as work:
+            work.execute(sa.text(statement))
+    engine.dispose()
+    with pytest.raises(Unreachable, match="could not be written"):
+        GuardDatabase("postgresql+psycopg://airlock_guard:x@127.0.0.1:9/mlflow").write(grant)
+
+
+def test_an_mlflow_without_a_guard_is_not_trusted_with_a_promotion(
+    tmp_path: Path, site: Site
+) -> None:
+    model, one, _ = two(site)
+    envelope = site.envelope(site.grant(model, one))
+    with mlflow_server(tmp_path) as stock, pytest.raises(NoGuard, match="has no guard"):
+        MlflowRegistry(stock).set_alias(model, "champion", one, envelope)
+
+
+@ON_POSTGRES
+def test_the_platforms_own_mlflow_is_guarded(site: Site, postgres: Server, tmp_path: Path) -> None:
+    """The process `airlock up` runs, from the same description, against the same roles."""
+    import os
+    import subprocess
+    import sys
+
+    import requests
+
+    from airlock.adapters import ed25519_keys
+    from tests.attack.guard_kit import free_port, wait_healthy
+    from tests.support import ROOT
+
+    programs = Path(sys.executable).parent
+    migrate(postgres, programs / "python", ROOT / "include", "", base_environment(programs))
+    ed25519_keys.create(tmp_path / "signing.pem", tmp_path / "keys")
+    secrets = dict.fromkeys(("fernet_key", "jwt_secret", "api_secret_key"), "x")
+    port = free_port()
+    described = PlatformSite(
+        root=str(ROOT),
+        home=str(tmp_path),
+        config_dir="",
+        data_dir="",
+        urls=postgres.urls(),
+        secrets=secrets | {"mlflow_worker": "w" * 20},
+        mlflow_port=port,
+    )
+    part = next(one for one in components(described) if one.name == "mlflow")
+    told = base_environment(programs) | part.environment
+    told["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [programs / part.command[0], *part.command[1:]],
+            env=told,
+            cwd=tmp_path,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_healthy(part.probe.target, server, tmp_path / "log")
+            search = f"http://127.0.0.1:{port}/api/2.0/mlflow/registered-models/search"
+            login = (MLFLOW_WORKER, "w" * 20)
+            assert requests.get(search, timeout=30).status_code == 401
+            assert requests.get(search, timeout=30, auth=login).status_code == 200
+        finally:
+            server.terminate()
+            server.wait(30)
