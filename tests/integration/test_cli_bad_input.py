@@ -24,6 +24,7 @@ OTHERS = {
     *("up", "down", "status", "demo", "deliver", "witness", "login"),
     *("policy check", "policy schema", "keys rotate", "keys show", "timers run"),
     *("pipeline list", "pipeline run"),  # clients of Airflow, tried in tests/airflow
+    *("security scan", "security audit", "security convert"),  # test_security_cli.py
     "evidence verify",  # offline, tried in tests/integration/test_evidence_doors.py
 }
 #: Who tries, the command up to its id, what follows the id.
@@ -53,6 +54,8 @@ OPTIONS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "audit verify": ("sam", (("/nowhere.jsonl",),)),
     "audit export": ("sam", (("/nowhere/log.jsonl", *WHY), ("log.jsonl", "--reason", " "))),
     "release request": ("ana", (("--after-rejection", "rel-00000000", "--why", "mended"),)),
+    "security released": ("lena", (("nothing", "production"), ("a b", "x\x00"), ("../me", ""))),
+    "mlflow-token": ("lena", (("--session", "/nowhere.json"), ("more",))),
     "whoami": ("lena", (("--session", "/nowhere.json"), ("more",))),
 }
 BAD_IDS = (

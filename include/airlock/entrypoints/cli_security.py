@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import typer
 
@@ -145,7 +146,9 @@ def released_command(
 ) -> None:
     """Fetch the signed statement of what serves, for hosts that cannot reach Airlock."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRLOCK}/released/{model}/{environment}")
+        found = client.get(
+            f"{AIRLOCK}/released/{quote(model, safe='')}/{quote(environment, safe='')}"
+        )
     if out is None:
         typer.echo(found["statement"])
         return
