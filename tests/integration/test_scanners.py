@@ -13,6 +13,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from airlock import artifacts
+from airlock.adapters.embedded.secrets import Secrets
 from airlock.adapters.lab import Lab, quarantine, signing
 from airlock.adapters.lab.errors import ModelUnsafe, StageTimedOut
 from airlock.adapters.lab.requests import Limits
@@ -90,13 +91,20 @@ def test_a_scanner_that_crashes_cannot_tell(models: Models, tmp_path: Path) -> N
 # -- the signature -------------------------------------------------------------------------------
 
 
+def create_key(home: Path) -> tuple[Path, Path]:
+    """Make a key pair as the platform does; return the private file and the public folder."""
+    secrets = Secrets(home)
+    secrets.create_model_key()
+    return secrets.model_signing_key, secrets.model_keys
+
+
 @pytest.fixture
 def signed(models: Models, tmp_path: Path) -> tuple[Path, Path]:
     folder = tmp_path / "model"
     shutil.copytree(models.folder(LOGISTIC), folder)
-    signing.create_key(tmp_path / "model.pem", tmp_path / "keys")
-    Lab(tmp_path / "lab").sign(folder, tmp_path / "model.pem")
-    return folder, tmp_path / "keys"
+    private, public = create_key(tmp_path)
+    Lab(tmp_path / "lab").sign(folder, private)
+    return folder, public
 
 
 def judged(lab: Lab, folder: Path, keys: Path) -> GateResult:
@@ -147,8 +155,8 @@ def test_a_key_nobody_trusts_is_refused(
     lab: Lab, signed: tuple[Path, Path], tmp_path: Path
 ) -> None:
     assert judged(lab, signed[0], tmp_path / "none").verdict is Verdict.FAILED
-    signing.create_key(tmp_path / "other.pem", tmp_path / "others")
-    assert judged(lab, signed[0], tmp_path / "others").verdict is Verdict.FAILED
+    _, others = create_key(tmp_path / "other")
+    assert judged(lab, signed[0], others).verdict is Verdict.FAILED
 
 
 def test_a_signature_that_leaves_something_out_cannot_be_judged(
@@ -159,13 +167,13 @@ def test_a_signature_that_leaves_something_out_cannot_be_judged(
 
     folder = tmp_path / "model"
     shutil.copytree(models.folder(LOGISTIC), folder)
-    signing.create_key(tmp_path / "model.pem", tmp_path / "keys")
+    private, public = create_key(tmp_path)
     command = [sys.executable, "-m", "model_signing", "sign", "key", str(folder)]
-    command += ["--private_key", str(tmp_path / "model.pem")]
+    command += ["--private_key", str(private)]
     command += ["--signature", str(signing.signature_of(folder))]  # the tool's own defaults
     subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(ValueError, match=r"the signature leaves out .*\.git"):
-        judged(lab, folder, tmp_path / "keys")
+        judged(lab, folder, public)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", '{"dsseEnvelope": {"payload": "!"}}'])

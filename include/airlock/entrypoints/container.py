@@ -1,6 +1,6 @@
 """The one-shot jobs of docker-compose.yml: `python -m airlock.entrypoints.container JOB`.
 
-* `databases` creates databases, roles, all tables but Airflow's, and the signing key;
+* `databases` creates databases, roles, all tables but Airflow's, and the keys;
 * `airflow` creates Airflow's tables, the roles, `admin` and `airlock-service`.
 
 They do what `airlock up` does, from the same functions, with passwords the operator chose: they
@@ -53,6 +53,7 @@ def databases(environ: Mapping[str, str], home: Path) -> None:
     guard.migrate(server, Path(sys.executable), include, environ.get(PROTECTED, ""), os.environ)
     secrets = Secrets(home)
     secrets.create_signing_key()
+    secrets.create_model_key()
     write_private(secrets.service_password_file, _need(environ, SERVICE_PASSWORD))
 
 

@@ -203,6 +203,7 @@ def _scheduler(site: Site) -> Component:
             "AIRLOCK_DATABASE_URL": site.urls["airlock_worker"],
             "MLFLOW_TRACKING_USERNAME": MLFLOW_WORKER,
             "MLFLOW_TRACKING_PASSWORD": site.secrets["mlflow_worker"],
+            "AIRLOCK_MODEL_SIGNING_KEY": site.model_signing_key,
         },
         probe=Probe("http", f"{_here(site.health_port)}/health"),
         address=f"{_here(site.health_port)}/health",

@@ -35,6 +35,9 @@ class Secrets:
         self.signing_key = self.folder / "signing.pem"
         self.users_file = self.folder / "users.json"
         self.service_password_file = self.folder / "service_password"
+        #: The place that trains signs models with a key of its own, which can sign no grant.
+        self.model_signing_key = home / "training" / "model-signing.pem"
+        self.model_keys = home / "model-keys"
         self._file = self.folder / "secrets.json"
 
     def create(self) -> None:
@@ -44,15 +47,22 @@ class Secrets:
         if missing := {name: made for name, made in _generate().items() if name not in known}:
             write_private(self._file, json.dumps({**known, **missing}, indent=1))
         self.create_signing_key()
+        self.create_model_key()
         self._create_people()
 
     def create_signing_key(self) -> None:
         """Generate the key pair unless it exists; publish the public half."""
         private_folder(self.folder)
-        self.keys.mkdir(parents=True, exist_ok=True)
         if not self.signing_key.exists():
             write_private(self.signing_key, _new_signing_key())
-        self._publish_key()
+        _publish(self.signing_key, self.keys)
+
+    def create_model_key(self) -> None:
+        """Generate the key pair of model signatures unless it exists; publish the public half."""
+        private_folder(self.model_signing_key.parent)
+        if not self.model_signing_key.exists():
+            write_private(self.model_signing_key, _new_model_key())
+        _publish(self.model_signing_key, self.model_keys)
 
     def exist(self) -> bool:
         """Return whether the platform was ever set up here."""
@@ -90,19 +100,6 @@ class Secrets:
             for user, first, last, role in PEOPLE
         ]
         write_private(self.users_file, json.dumps(people, indent=1))
-
-    def _publish_key(self) -> None:
-        from cryptography.hazmat.primitives import serialization
-
-        key = serialization.load_pem_private_key(self.signing_key.read_bytes(), password=None)
-        public = key.public_key()
-        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        pem = public.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        target = self.keys / f"{hashlib.sha256(raw).hexdigest()[:16]}.pem"
-        if not target.exists():
-            target.write_bytes(pem)
 
 
 def private_folder(folder: Path) -> None:
@@ -153,15 +150,44 @@ def _password() -> str:
 
 
 def _new_signing_key() -> str:
-    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    pem = Ed25519PrivateKey.generate().private_bytes(
+    return _pem(Ed25519PrivateKey.generate())
+
+
+def _new_model_key() -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return _pem(ec.generate_private_key(ec.SECP256R1()))  # what OpenSSF model signing uses
+
+
+def _pem(key: Any) -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    text: bytes = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return pem.decode()
+    return text.decode()
+
+
+def _publish(private_file: Path, folder: Path) -> None:
+    """Write the public half of a key, under the name that is its id."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    key = serialization.load_pem_private_key(private_file.read_bytes(), password=None)
+    public, kinds = key.public_key(), serialization.PublicFormat
+    pem = public.public_bytes(serialization.Encoding.PEM, kinds.SubjectPublicKeyInfo)
+    if isinstance(public, Ed25519PublicKey):
+        named = public.public_bytes(serialization.Encoding.Raw, kinds.Raw)
+    else:
+        named = public.public_bytes(serialization.Encoding.DER, kinds.SubjectPublicKeyInfo)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{hashlib.sha256(named).hexdigest()[:16]}.pem"
+    if not target.exists():
+        target.write_bytes(pem)
 
 
 def _read(path: Path) -> Any:

@@ -63,6 +63,11 @@ class Site:
         return f"{self.home}/secrets/signing.pem"
 
     @property
+    def model_signing_key(self) -> str:
+        """Return the file of the private key that signs trained models; workers are told it."""
+        return f"{self.home}/training/model-signing.pem"
+
+    @property
     def service_password_file(self) -> str:
         """Return the file with the password of airlock-service."""
         return f"{self.home}/secrets/service_password"

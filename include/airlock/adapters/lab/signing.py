@@ -16,17 +16,12 @@ import base64
 import binascii
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
-    load_pem_private_key,
     load_pem_public_key,
 )
 
@@ -34,31 +29,11 @@ from airlock.adapters.lab import process
 from airlock.adapters.lab.errors import LabInterrupted
 from airlock.adapters.lab.requests import Limits
 from airlock.domain.digest import folder_manifest, manifest_digest
-from airlock.domain.errors import Invalid
 
 LIMITS = Limits(seconds=600, memory_mb=4096, threads=2)
 _SIGNATURE_LIMIT = 16 << 20
 #: How the tool begins to say no.
 _REFUSED = "Verification failed"
-
-
-def create_key(private_file: Path, public_folder: Path) -> str:
-    """Create a key pair unless the private file is there; return the key's id."""
-    if not private_file.exists():
-        made = ec.generate_private_key(ec.SECP256R1())
-        pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        private_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(private_file, flags, 0o600), "wb") as stream:
-            stream.write(pem)
-    found = load_pem_private_key(private_file.read_bytes(), password=None)
-    if not isinstance(found, ec.EllipticCurvePrivateKey):
-        raise Invalid(f"{private_file} is not an elliptic-curve key; model signatures need one")
-    public = found.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    public_folder.mkdir(parents=True, exist_ok=True)
-    name = _id_of(public)
-    (public_folder / f"{name}.pem").write_bytes(public)
-    return name
 
 
 def signature_of(model: Path) -> Path:
