@@ -61,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before the tests are dealt out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder."""
     for item in items:
@@ -68,8 +69,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if parts[0] not in MARKERS:
             raise pytest.UsageError(f"{item.path}: put it into one of {', '.join(MARKERS)}")
         item.add_marker(MARKERS[parts[0]])
-        if MARKERS[parts[0]] == "airflow":  # one platform, so one process, beside all the others
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+        # Whatever shares a server stays in one process: a folder with a platform, else a file.
+        group = parts[0] if parts[0] in ("airflow", "attack") else "/".join(parts)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
