@@ -73,17 +73,17 @@ def test_nothing_was_released_so_nothing_is_set_back(site: Site) -> None:
 @ON_SQLITE
 def test_changed_files_are_not_set_back_to(own: Line) -> None:
     behind_the_guard(own.site, MOVE.format(own.evil, own.model))
-    spoil(own)
+    spoil(own.site, own.model, own.good)
     with own.site.as_("ana") as client, pytest.raises(RestException, match="somebody changed them"):
         client.set_registered_model_alias(own.model, "champion", own.good)
     assert own.site.alias(own.model) is None
 
 
-def spoil(line: Line) -> None:
+def spoil(site: Site, model: str, version: str) -> None:
     """Overwrite the released file on the disk."""
-    with line.site.as_("ana") as client:
-        location = client.get_model_version_download_uri(line.model, line.good)
-    place = Path(line.site.place) / location.removeprefix("mlflow-artifacts:/")
+    with site.as_("ana") as client:
+        location = client.get_model_version_download_uri(model, version)
+    place = Path(site.place) / location.removeprefix("mlflow-artifacts:/")
     (file,) = place.rglob("model.skops")
     file.write_bytes(b"spoiled")
 

@@ -1,6 +1,6 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
-from airlock.ports.outside import Airflow, Keyring, Permits, Registry, Signer
+from airlock.ports.outside import Airflow, Keyring, Permits, Registry, Signer, Watch
 from airlock.ports.records import Account, Candidate, Due, Line, Message, Parked, StoredGrant
 from airlock.ports.store import Store, UnitOfWork
 
@@ -19,4 +19,5 @@ __all__ = [
     "Store",
     "StoredGrant",
     "UnitOfWork",
+    "Watch",
 ]
