@@ -243,8 +243,9 @@ def test_a_suspicious_model_is_hashed_before_all_others(make_world: MakeWorld) -
     watch.locations["c", "1"] = "memory:/elsewhere"
     detector.look()
     watch.hashed.clear()
-    detector.weigh(seconds=0)
-    assert watch.hashed == ["c/1"]
+    for _ in range(4):
+        detector.weigh(seconds=0)
+    assert watch.hashed == ["c/1", "a/1", "b/1", "c/1"]  # once, or the others would starve
 
 
 def test_files_that_cannot_be_hashed_do_not_hide_the_others(
@@ -263,9 +264,28 @@ def test_files_that_cannot_be_hashed_do_not_hide_the_others(
         return hashing(model, version)
 
     monkeypatch.setattr(watch, "digest", failing)
-    with pytest.raises(Unreachable, match="the disk"):
-        Detector(world.store, watch).weigh()
+    detector = Detector(world.store, watch)
+    for told in (1, 1, 2):
+        with pytest.raises(Unreachable, match="the disk"):
+            detector.weigh()
+        assert len(opened(world)) == told
+    assert [(one["kind"], one["thing"]) for one in opened(world)] == [
+        ("bytes-changed", "b@champion"),
+        ("files-not-hashed", "a@champion"),
+    ]
+    monkeypatch.undo()
+    assert detector.weigh().mended == 1
     assert [one["thing"] for one in opened(world)] == ["b@champion"]
+
+
+def test_thousands_of_forged_grants_do_not_fill_the_log_in_a_moment(
+    site: World, watch: FakeWatch, detector: Detector
+) -> None:
+    watch.forged += [
+        SpentThere(grant=f"grant-{number}", model="credit", alias="champion", version="2")
+        for number in range(250)
+    ]
+    assert [len(detector.look().new) for _ in range(4)] == [100, 100, 50, 0]
 
 
 def test_a_promotion_under_way_is_no_finding_until_its_lease_is_over(

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     GRANT = "unknown-grant"
     UNFINISHED = "promotion-unfinished"
     BYTES = "bytes-changed"
+    UNHASHED = "files-not-hashed"
     BLIND = "could-not-look"
 
 
@@ -154,6 +155,12 @@ def weigh(line: Served, digest: str | None) -> Drift | None:
     now = short(digest) if digest else "gone"
     why = f"the files of version {line.version} are {now}, but {short(line.digest)} was released"
     return _of(line, Kind.BYTES, line.digest, digest, why)
+
+
+def unhashed(line: Served, why: str) -> Drift:
+    """Return the finding that the bytes of a version cannot be compared."""
+    what = f"the files of version {line.version} of {line.model} cannot be hashed: {why}"
+    return _of(line, Kind.UNHASHED, line.digest, None, what)
 
 
 def blind(why: str) -> Drift:

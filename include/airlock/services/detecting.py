@@ -20,7 +20,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from airlock.domain.drift import Drift, Kind, Served, Spent, answer, blind, compare, compare_spent
+from airlock.domain.drift import (
+    Drift,
+    Kind,
+    Served,
+    Spent,
+    answer,
+    blind,
+    compare,
+    compare_spent,
+    unhashed,
+)
 from airlock.domain.drift import weigh as weighed
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.grant import read_own
@@ -31,7 +41,8 @@ from airlock.services import drift_log
 #: So many rounds in a row without an answer raise the alarm.
 PATIENCE = 3
 #: What a comparison of aliases and grants can find.
-_LOOKED_AT = frozenset(Kind) - {Kind.BYTES}
+_HASHED = (Kind.BYTES, Kind.UNHASHED)
+_LOOKED_AT = frozenset(Kind) - frozenset(_HASHED)
 _MAY_BE_SET_BACK = (Kind.MOVED, Kind.GONE)
 
 
@@ -60,6 +71,8 @@ class Detector:
     clock: Callable[[], float] = time.monotonic
     missed: int = 0
     _hashed: dict[tuple[str, str], float] = field(default_factory=dict)
+    _failed: dict[tuple[str, str], int] = field(default_factory=dict)
+    _rushed: set[str] = field(default_factory=set)
 
     def look(self) -> Round:
         """Compare aliases, locations and spent grants.
@@ -94,16 +107,17 @@ class Detector:
             lines = served(unit)
             suspects = {one["model"] for one in drift_log.opened(unit).values()}
         begun, drifts, done, failed = self.clock(), list[Drift](), set[str](), list[AirlockError]()
-        for line in sorted(lines, key=lambda one: (one.model not in suspects, self._turn(one))):
+        for line in self._in_turn(lines, suspects):
             if done and seconds is not None and self.clock() - begun >= seconds:
                 break
-            self._hashed[line.model, line.version] = self.clock()
+            self._rushed |= {line.model} & suspects
             try:
-                found = weighed(line, self.watch.digest(line.model, line.version))
+                found = self._hash(line)
             except AirlockError as error:
                 failed.append(error)
-                continue
-            done.add(line.release)
+                found = self._unhashed(line, error)
+            else:
+                done.add(line.release)
             drifts += [found] if found else []
         serving = {line.release for line in lines}
         new, mended = drift_log.tell(
@@ -113,8 +127,30 @@ class Detector:
             raise Unreachable(failed[0].message, next_step=failed[0].next_step)
         return Round(len(lines), hashed=len(done), found=tuple(drifts), new=new, mended=mended)
 
-    def _turn(self, line: Served) -> float:
-        return self._hashed.get((line.model, line.version), float("-inf"))
+    def _in_turn(self, lines: Iterable[Served], suspects: set[str]) -> list[Served]:
+        """Return what became suspicious since it was hashed, then who has waited longest."""
+        self._rushed &= suspects
+        return sorted(
+            lines,
+            key=lambda one: (
+                one.model not in suspects - self._rushed,
+                self._hashed.get((one.model, one.version), float("-inf")),
+            ),
+        )
+
+    def _hash(self, line: Served) -> Drift | None:
+        key = (line.model, line.version)
+        self._hashed[key] = self.clock()
+        found = weighed(line, self.watch.digest(*key))
+        self._failed.pop(key, None)
+        return found
+
+    def _unhashed(self, line: Served, error: AirlockError) -> Drift | None:
+        """Return a finding if files cannot be hashed again and again, though MLflow answers."""
+        key = (line.model, line.version)
+        self._failed[key] = self._failed.get(key, 0) + 1
+        again = self._failed[key] >= PATIENCE and not self.missed
+        return unhashed(line, error.message) if again else None
 
     def _compare(self) -> Round:
         seen = self.watch.seen()
@@ -240,4 +276,4 @@ def _when(spent_at: datetime, now: datetime) -> Spent:
 def _is_over(finding: Mapping[str, Any], done: set[str], serving: set[str]) -> bool:
     """Say whether a finding about bytes may have ended: hashed again, or it serves no more."""
     release = finding["release"]
-    return finding["kind"] == Kind.BYTES and (release in done or release not in serving)
+    return finding["kind"] in _HASHED and (release in done or release not in serving)

@@ -18,6 +18,8 @@ FOUND, MENDED = "DriftFound", "DriftMended"
 SET_BACK, NOT_SET_BACK = "AliasSetBack", "AliasNotSetBack"
 #: Events that are read; what was found before them is found, and told, again.
 MEMORY = 5_000
+#: New findings told at a time; somebody who makes thousands does not fill the log in a moment.
+MOST = 100
 
 Finding = Mapping[str, Any]
 
@@ -53,7 +55,7 @@ def tell(
     with store.begin() as unit:
         unit.hold(STREAM)
         known = opened(unit)
-        new = tuple(one for one in drifts if one.id not in known)
+        new = tuple(one for one in drifts if one.id not in known)[:MOST]
         over = [one for name, one in known.items() if name not in now_there and scope(one)]
         for drift in new:
             _found(unit, drift, attempts.get(drift.model, ()))
