@@ -67,10 +67,8 @@ def _set_back(store: Any, guard: Guard, name: str, alias: str, version: int) -> 
     """Set an alias back to what its newest release says; False if that is not what is asked."""
     with store.ManagedSessionMaker() as session:
         row = store._get_sql_model_version(session, name, version)
-        there = store._get_registered_model_alias(session, name, alias)
-        last = ledger.newest(session, name, alias)
-        stands = there is not None and int(there.version) == version
-        if last is None or last.version != version or stands:
+        last = ledger.newest(session, name, alias)  # first: who moves it now, moves both at once
+        if last is None or last.version != version or _stands(store, session, name, alias, version):
             return False
         if ledger.unspent(session, name, alias, version):
             return False  # a newer grant for the same version: that one is spent
@@ -84,9 +82,16 @@ def _set_back(store: Any, guard: Guard, name: str, alias: str, version: int) -> 
         store._get_query(session, SqlRegisteredModel).filter_by(name=name).with_for_update().first()
         if ledger.newest(session, name, alias).grant_id != grant.id:
             raise _no(grant, f"grant {grant.id} was overtaken while its files were read")
+        if _stands(store, session, name, alias, version):
+            return False  # somebody else was first: this asks for nothing any more
         _point(store, session, grant)
     log.warning("%s set %s of %s back to version %s", caller().name, alias, name, version)
     return True
+
+
+def _stands(store: Any, session: Any, name: str, alias: str, version: int) -> bool:
+    there = store._get_registered_model_alias(session, name, alias)
+    return there is not None and int(there.version) == version
 
 
 def _unspent(store: Any, guard: Guard, name: str, alias: str, version: int) -> Grant:
