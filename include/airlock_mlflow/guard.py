@@ -184,9 +184,14 @@ class Guard:
         self._told = {one: at for one, at in self._told.items() if now - at < _AGAIN_S}
         return self._told.setdefault(key, now) != now
 
-    def refusals(self, after: int, limit: int) -> list[dict[str, Any]]:
-        """Return refusals in order, from the one after number *after* on."""
+    def refusals(self, after: int, limit: int, model: str = "") -> list[dict[str, Any]]:
+        """Return refusals in order, after number *after*; those about a *model* newest first."""
         query = sa.select(REFUSALS).where(REFUSALS.c.id > after).order_by(REFUSALS.c.id)
+        if model:
+            thing, about = REFUSALS.c.thing, [f"{model}@", f"{model}/"]
+            named = [thing.startswith(one, autoescape=True) for one in about]
+            query = query.where(sa.or_(thing == model, *named)).order_by(None)
+            query = query.order_by(REFUSALS.c.id.desc())
         with self.database() as connection:
             return [dict(row._mapping) for row in connection.execute(query.limit(limit))]
 

@@ -60,6 +60,12 @@ def newest(work: Work, model: str, alias: str, without: str = "") -> Any:
     return work.execute(query.limit(1)).first()
 
 
+def spent(work: Work) -> list[Any]:
+    """Return every release, in the order of their lines."""
+    query = sa.select(RELEASES).order_by(RELEASES.c.model, RELEASES.c.alias, RELEASES.c.sequence)
+    return list(work.execute(query))
+
+
 def spend(work: Work, grant: Grant, who: str, at_ms: int) -> None:
     """Spend a grant. Raises IntegrityError if it, or its number, was spent before."""
     row = {

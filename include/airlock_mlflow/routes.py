@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airlock.domain.grant import Grant, GrantInvalid
 from airlock_mlflow import backing, ledger
+from airlock_mlflow.artifacts import repository
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Closed, Denied
+from airlock_mlflow.digesting import stored_digest
 from airlock_mlflow.guard import Guard, guard, millis
 from airlock_mlflow.store import GuardedStore
 
@@ -79,17 +81,48 @@ def state() -> list[dict[str, Any]]:
     return _state(guard())
 
 
+@routes.get("/ledger")
+def ledger_of_all() -> dict[str, Any]:
+    """Return which aliases are protected, and every grant that was spent."""
+    made = guard()
+    with made.database() as work:
+        rows = [dict(row._mapping) for row in ledger.spent(work)]
+    told = ("grant_id", "model", "alias", "version", "sequence", "spent_ms", "spent_by")
+    spent = [{key: row[key] for key in told} for row in rows]
+    return {"protected": sorted(made.aliases.protected), "spent": spent}
+
+
+@routes.get("/digest")
+def digest(model: str, version: Annotated[int, Query(ge=0, le=10**9)]) -> dict[str, Any]:
+    """Hash the stored files of a frozen version now; null if there are none."""
+    _check_auditor("hash files", f"{model}/{version}")
+    made = guard()
+    with made.database() as work:
+        row = ledger.frozen(work, model, version)
+    try:
+        found = stored_digest(repository(made), row.place) if row is not None else None
+    except ValueError:
+        found = None
+    return {"model": model, "version": str(version), "digest": found}
+
+
 @routes.get("/refusals")
 def refusals(
-    after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    model: str = "",
 ) -> list[dict[str, Any]]:
     """Return what was refused, to people who may read the log."""
+    _check_auditor("read refusals", "refusals")
+    return guard().refusals(after, limit, model)
+
+
+def _check_auditor(what: str, thing: str) -> None:
     if _AUDIT not in caller().permissions:
-        why = f"reading refusals needs {_AUDIT}, which {caller().name} does not have"
-        denied = Denied("read refusals", "refusals", why, "Ask an auditor")
+        why = f"to {what} needs {_AUDIT}, which {caller().name} does not have"
+        denied = Denied(what, thing, why, "Ask an auditor")
         guard().record(denied)
         raise denied
-    return guard().refusals(after, limit)
 
 
 def application() -> FastAPI:

@@ -5,6 +5,9 @@
 3. In one transaction: write the release first (a grant, and a number of the line, appear there
    once, so of several at the same time one goes on), then look at everything again that the grant
    is bound to, then move the alias. Whatever differs takes all of it back.
+
+An alias that was changed behind the guard may be set back by anybody to what its newest release
+says, if that is signed and its files are those: this repeats a move, it makes none.
 """
 
 from __future__ import annotations
@@ -16,12 +19,12 @@ from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel, SqlR
 
 from airlock.domain.digest import short
 from airlock.domain.grant import Grant, GrantInvalid
-from airlock_mlflow import ledger
+from airlock_mlflow import backing, ledger
 from airlock_mlflow.artifacts import repository
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Closed, Denied
 from airlock_mlflow.digesting import stored_digest
-from airlock_mlflow.guard import Guard, millis
+from airlock_mlflow.guard import Guard, log, millis
 
 _WHAT = "set alias"
 #: PostgreSQL's insufficient_privilege: what the database's own triggers answer.
@@ -34,6 +37,8 @@ def move(store: Any, guard: Guard, name: str, alias: str, version: int) -> None:
     Raises:
         Denied: naming what is missing or differs.
     """
+    if _set_back(store, guard, name, alias, version):
+        return
     grant = _unspent(store, guard, name, alias, version)
     _check_files(store, guard, grant)
     with store.ManagedSessionMaker(read_only=False) as session:
@@ -44,17 +49,49 @@ def move(store: Any, guard: Guard, name: str, alias: str, version: int) -> None:
         except sa.exc.IntegrityError as error:
             raise _no(grant, f"grant {grant.id} is spent already: a grant is spent once") from error
         _check_bound(store, session, guard, grant)
-        try:
-            session.merge(
-                SqlRegisteredModelAlias(
-                    workspace=store._get_active_workspace(), name=name, alias=alias, version=version
-                )
-            )
-            session.flush()
-        except sa.exc.DBAPIError as error:
-            if _state(error) != _DATABASE_SAYS_NO:
-                raise
-            raise _no(grant, str(error.orig).strip().splitlines()[0]) from error
+        _point(store, session, grant)
+
+
+def _point(store: Any, session: Any, grant: Grant) -> None:
+    key = {"workspace": store._get_active_workspace(), "name": grant.model, "alias": grant.alias}
+    try:
+        session.merge(SqlRegisteredModelAlias(**key, version=int(grant.version)))
+        session.flush()
+    except sa.exc.DBAPIError as error:
+        if _state(error) != _DATABASE_SAYS_NO:
+            raise
+        raise _no(grant, str(error.orig).strip().splitlines()[0]) from error
+
+
+def _set_back(store: Any, guard: Guard, name: str, alias: str, version: int) -> bool:
+    """Set an alias back to what its newest release says; False if that is not what is asked."""
+    with store.ManagedSessionMaker() as session:
+        row = store._get_sql_model_version(session, name, version)
+        last = ledger.newest(session, name, alias)  # first: who moves it now, moves both at once
+        if last is None or last.version != version or _stands(store, session, name, alias, version):
+            return False
+        if ledger.unspent(session, name, alias, version):
+            return False  # a newer grant for the same version: that one is spent
+        location = row.storage_location or row.source
+        problem = backing.problem(guard, session, name, alias, version, location)
+    if problem:
+        raise Denied(_WHAT, f"{name}@{alias}", problem)
+    grant = guard.open_grant(last.envelope)
+    _check_files(store, guard, grant)
+    with store.ManagedSessionMaker(read_only=False) as session:
+        store._get_query(session, SqlRegisteredModel).filter_by(name=name).with_for_update().first()
+        if ledger.newest(session, name, alias).grant_id != grant.id:
+            raise _no(grant, f"grant {grant.id} was overtaken while its files were read")
+        if _stands(store, session, name, alias, version):
+            return False  # somebody else was first: this asks for nothing any more
+        _point(store, session, grant)
+    log.warning("%s set %s of %s back to version %s", caller().name, alias, name, version)
+    return True
+
+
+def _stands(store: Any, session: Any, name: str, alias: str, version: int) -> bool:
+    there = store._get_registered_model_alias(session, name, alias)
+    return there is not None and int(there.version) == version
 
 
 def _unspent(store: Any, guard: Guard, name: str, alias: str, version: int) -> Grant:

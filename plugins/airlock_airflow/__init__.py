@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         MetricsThresholdGateOperator,
         PerformanceRegressionGateOperator,
     )
-    from airlock_airflow.platform import SweepTimersOperator
+    from airlock_airflow.platform import DetectChangesOperator, SweepTimersOperator
     from airlock_airflow.releasing import (
         OutcomeOperator,
         PromoteModelOperator,
@@ -34,6 +34,7 @@ _HOMES = {
     "ApprovalGateOperator": "approving",
     "ArtifactFormatGateOperator": "gates",
     "DataValidationGateOperator": "gates",
+    "DetectChangesOperator": "platform",
     "GateOperator": "gates",
     "LatencyGateOperator": "gates",
     "MetricsThresholdGateOperator": "gates",
@@ -50,6 +51,7 @@ __all__ = [
     "ApprovalGateOperator",
     "ArtifactFormatGateOperator",
     "DataValidationGateOperator",
+    "DetectChangesOperator",
     "GateOperator",
     "LatencyGateOperator",
     "MetricsThresholdGateOperator",

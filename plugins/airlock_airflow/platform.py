@@ -23,3 +23,14 @@ class SweepTimersOperator(BaseOperator):
 
         with edge.translated():
             return timing.ask(edge.airlock().store)
+
+
+class DetectChangesOperator(BaseOperator):
+    """Ask whether MLflow is as released; fail if it is not, or if nobody could look."""
+
+    def execute(self, context: Mapping[str, Any]) -> None:
+        """Wait for the deciding process's answer."""
+        from airlock.services import detecting
+
+        with edge.translated():
+            detecting.ask(edge.airlock().store)

@@ -18,6 +18,7 @@ from tests.airflow.harness import RunningPlatform
 from tests.bench import parse_dags
 from tests.support import ROOT
 
+PLATFORM = {"airlock_promote", "airlock_timers", "airlock_detector"}
 FILES = sorted((ROOT / "dags").glob("*.py"))
 
 
@@ -49,7 +50,7 @@ def test_a_dag_file_only_wires(file: Path) -> None:
 def test_every_dag_is_complete(config: Path) -> None:
     found = bag()
     assert found.import_errors == {}
-    assert set(found.dags) == {"employment", "doctor-visits", "airlock_promote", "airlock_timers"}
+    assert set(found.dags) == {"employment", "doctor-visits", *PLATFORM}
     for dag in found.dags.values():
         assert "airlock" in dag.tags
         assert dag.doc_md
@@ -151,7 +152,7 @@ def test_a_refused_pipeline_is_shown_and_the_others_go_on(config: Path) -> None:
 def test_a_broken_policy_stops_every_pipeline_and_says_so(config: Path) -> None:
     (config / "policies" / "risk.yaml").write_text("kind: RiskPolicy\n")
     found = bag()
-    assert set(found.dags) == {"airlock_promote", "airlock_timers"}
+    assert set(found.dags) == PLATFORM
     assert "risk.yaml" in str(found.import_errors)
 
 

@@ -22,7 +22,8 @@ from airlock.testing import FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 
 #: Statements of one answer that completes the last level, its grant and the messages included.
-MOST_PER_ANSWER = 10
+#: The answer that approves: with its texts, its grant, the permit for it and the messages.
+MOST_PER_ANSWER = 14
 MOST_PER_PROOF = 5
 
 

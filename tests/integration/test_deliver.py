@@ -169,12 +169,18 @@ def test_the_real_process_survives_everything_being_away_and_ends_on_sigterm(
     config: Path, tmp_path: Path
 ) -> None:
     with _process(tmp_path, config, f"postgresql+psycopg://a:b@127.0.0.1:{free_port()}/x") as child:
-        time.sleep(4)
+        deadline = time.monotonic() + 60
+        while "WARNING Airlock's" not in (tmp_path / "log").read_text():
+            assert child.poll() is None, "it gave up"
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        time.sleep(2)
         assert child.poll() is None, "it gave up"
         child.send_signal(signal.SIGTERM)
         assert child.wait(timeout=20) == 0
         told = (tmp_path / "log").read_text()
-    assert told.count("WARNING") == 1, told
+    assert told.count("WARNING MLflow at") == 1, told
+    assert 1 <= told.count("WARNING Airlock's database") <= 2, told  # who delivers, and who hashes
     assert "ended as asked" in told
 
 

@@ -119,7 +119,7 @@ def test_they_stop_the_same_way(part: Component) -> None:
 def test_every_secret_is_required_and_explained() -> None:
     names = set(re.findall(r"\$\{([A-Z_]+)", TEXT))
     optional = {name for name, _ in DEFAULTED.findall(TEXT)}
-    assert optional == {"CODE_COMMIT", "AIRLOCK_SERVICE_USER_ID"}
+    assert optional == {"CODE_COMMIT", "AIRLOCK_SERVICE_USER_ID", "AIRLOCK_DETECTOR_REVERT"}
     assert names - optional == {name for (name,) in (m.groups() for m in REQUIRED.finditer(TEXT))}
     head = TEXT.partition("\nx-image:")[0]
     assert {name for name in names - optional if name not in head} == set()

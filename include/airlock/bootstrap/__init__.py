@@ -20,6 +20,7 @@ from airlock.adapters.file_data import FileData
 from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.lab import Lab
 from airlock.adapters.mlflow_registry import MlflowRegistry
+from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
 from airlock.config.load import Pipelines, load_pipelines, load_rulebook
@@ -28,6 +29,7 @@ from airlock.config.settings import Settings
 from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
+from airlock.services.detecting import Detector
 from airlock.services.sequencing import Place
 
 
@@ -81,6 +83,15 @@ class Airlock:
         """Where MLflow's database asks for permits, if it does."""
         url = self.settings.guard_database_url
         return GuardDatabase(url) if url else None
+
+    @cached_property
+    def detector(self) -> Detector:
+        """What looks for changes in the registry; it signs its own login, so a decider has it."""
+        chosen = self.settings
+        if self.signer is None:
+            raise Invalid("this process has no signing key, so it cannot compare the registry")
+        watch = MlflowWatch(chosen.mlflow_tracking_uri, self.signer)
+        return Detector(self.store, watch, revert=chosen.detector_revert == "alias")
 
     @cached_property
     def lab(self) -> Lab:

@@ -67,6 +67,7 @@ class Settings:
     mlflow_accounts: str | None = field(default=None, repr=False)
     mlflow_proxies: str | None = None
     mlflow_proxy_header: str | None = None
+    detector_revert: str = "off"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -132,6 +133,7 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         mlflow_accounts=given.get("AIRLOCK_MLFLOW_ACCOUNTS"),
         mlflow_proxies=given.get("AIRLOCK_MLFLOW_PROXIES"),
         mlflow_proxy_header=given.get("AIRLOCK_MLFLOW_PROXY_HEADER"),
+        detector_revert=given.get("AIRLOCK_DETECTOR_REVERT", "off"),
     )
 
 
@@ -208,6 +210,10 @@ def _is_networks(value: str) -> bool:
 
 def _is_header(value: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9-]+", value) is not None
+
+
+def _is_revert(value: str) -> bool:
+    return value in ("off", "alias")
 
 
 def _has_host(value: str) -> bool:
@@ -343,6 +349,13 @@ SETTINGS: tuple[Setting, ...] = (
         _is_header,
         "where those proxies say it",
         "x-forwarded-user",
+    ),
+    Setting(
+        "AIRLOCK_DETECTOR_REVERT",
+        "off or alias",
+        _is_revert,
+        "whether an alias that was moved behind the guard is set back",
+        "off",
     ),
 )
 

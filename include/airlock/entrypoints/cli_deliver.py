@@ -3,7 +3,8 @@
 It registers the policies and pipelines that are valid on disk, at the start and whenever a file
 changes; it keeps the list of people in step with Airflow's log-ins; and it empties the outbox:
 waking parked tasks, writing notes. It fires the timers that are due, grows the log's tree and
-carries checkpoints out of the database. It runs as a decider.
+carries checkpoints out of the database. Beside all that it compares MLflow with what was released.
+It runs as a decider.
 
 Rules:
 * Whatever does not answer is tried again, for ever, with growing pauses, and said once.
@@ -17,6 +18,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +27,7 @@ import typer
 
 from airlock.domain.errors import AirlockError, Invalid
 from airlock.domain.policy import Rulebook
+from airlock.entrypoints.watchman import Watchman
 from airlock.services.sequencing import Sequencer
 from airlock.services.timing import Keeper
 
@@ -54,7 +57,9 @@ def deliver(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    courier = Courier(bootstrap.decider())
+    airlock = bootstrap.decider()
+    watchman = Watchman(airlock.detector)
+    courier = Courier(airlock, watchman.answer)
     if once:
         courier.round()
         return
@@ -65,6 +70,7 @@ def deliver(
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    watchman.start(stop)
     run(courier, stop)
 
 
@@ -90,10 +96,10 @@ def run(courier: Courier, stop: threading.Event) -> None:
 class Courier:
     """One round after the other: register what changed, deliver what is due."""
 
-    def __init__(self, airlock: Airlock) -> None:
+    def __init__(self, airlock: Airlock, looked: Callable[[], None] | None = None) -> None:
         from airlock.adapters.airflow_rest import AirflowRest
 
-        self._airlock = airlock
+        self._airlock, self._looked = airlock, looked
         self._airflow = AirflowRest(airlock.settings.airflow_url, _password_file(airlock.settings))
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         self._rulebook: Rulebook | None = None
@@ -115,7 +121,11 @@ class Courier:
         if signer is None:
             raise Invalid("the delivery process has no signing key")
         settled = delivering.Delivery(
-            self._airlock.store, signer, self._airflow, permits=self._airlock.permits
+            self._airlock.store,
+            signer,
+            self._airflow,
+            permits=self._airlock.permits,
+            looked=self._looked,
         ).run()
         if self._sequencer is None:
             self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)

@@ -87,6 +87,7 @@ def current_platform() -> Platform:
             postgres_port=settings.postgres_port,
             postgres_url=settings.postgres_url or "",
             protected_aliases=settings.protected_aliases or "",
+            detector_revert=settings.detector_revert,
         )
     )
 

@@ -185,5 +185,12 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"{data['taker']} may answer for {data['giver']} from {data['start'][:16]} to "
         f"{data['end'][:16]}: {content['why']}"
     ),
+    "DriftFound": lambda _, content: f"alarm: {content['why']}",
+    "DriftMended": lambda data, _: f"over: {data['kind']} of {data['thing']}",
+    "AliasSetBack": lambda _, content: (
+        f"set {content['resource'].removeprefix('registry/')} back from "
+        f"{content['old']['value'] or 'nothing'} to version {content['new']['value']}"
+    ),
+    "AliasNotSetBack": lambda _, content: f"could not set an alias back: {content['why']}",
     "DelegationEnded": lambda data, _: f"{data['taker']} no longer answers for {data['giver']}",
 }

@@ -1,6 +1,6 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
-from airlock.ports.outside import Airflow, Keyring, Permits, Registry, Signer
+from airlock.ports.outside import Airflow, Keyring, Permits, Registry, Signer, Watch
 from airlock.ports.records import (
     Account,
     Candidate,
@@ -29,4 +29,5 @@ __all__ = [
     "Store",
     "StoredGrant",
     "UnitOfWork",
+    "Watch",
 ]

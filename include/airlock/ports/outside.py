@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from airlock.domain.drift import Seen, SpentThere
 from airlock.domain.grant import Grant
 from airlock.ports.records import Parked
 
@@ -60,6 +61,28 @@ class Registry(Protocol):
 
     def location(self, model: str, version: str) -> str:
         """Return where the bytes are really read from."""
+
+
+class Watch(Protocol):
+    """The model registry as somebody sees it who looks for changes. All raise Unreachable."""
+
+    def seen(self) -> tuple[Seen, ...]:
+        """Return every protected alias as it is in the registry's database."""
+
+    def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
+        """Return the protected aliases' names, and every grant spent there."""
+
+    def told(self, model: str, alias: str) -> str | None:
+        """Return the version an ordinary client is told, or None."""
+
+    def digest(self, model: str, version: str) -> str | None:
+        """Hash the files of a version where they lie; None if there are none."""
+
+    def attempts(self, model: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what was refused last about a model: who, what, from where, when."""
+
+    def set_back(self, model: str, alias: str, version: str) -> None:
+        """Set an alias back to what was released last. Raises Refused if that is another one."""
 
 
 class Permits(Protocol):

@@ -140,6 +140,12 @@ class UnitOfWork(Protocol):
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
         """Return the line, locked if asked; one that never had a release has epoch 0."""
 
+    def lines(self) -> tuple[Line, ...]:
+        """Return every line something was released into."""
+
+    def grants_named(self, ids: Collection[str]) -> dict[str, StoredGrant]:
+        """Return those of these grants that there are."""
+
     def put_line(self, line: Line) -> None:
         """Write the line; the epoch may only grow."""
 
@@ -252,6 +258,9 @@ class UnitOfWork(Protocol):
 
     def remember(self, key: str, request: str, answer: str) -> None:
         """Keep the answer for an idempotency key. Raises Conflict if it is there already."""
+
+    def hold(self, stream: str) -> None:
+        """Let nobody else append to a stream of its own until this transaction ends."""
 
     def log(self, stream: str, event: Event) -> Entry:
         """Append an event to a stream that belongs to no release."""

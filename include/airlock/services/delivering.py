@@ -9,6 +9,7 @@ timeout of the waiting task still brings the decision home.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -39,6 +40,7 @@ class Delivery:
     *guard_seconds*: a task is not woken sooner than this after it parked, because Airflow 3.3
     fails a task that is resumed while its parking process is still being reaped.
     *permits*: MLflow's database, where that asks for a permit before a protected alias moves.
+    *looked*: says no more than whether the model registry was compared a moment ago; raises if not.
     """
 
     store: Store
@@ -46,6 +48,7 @@ class Delivery:
     airflow: Airflow
     guard_seconds: float = 4.0
     permits: Permits | None = None
+    looked: Callable[[], None] | None = None
 
     def run(self) -> int:
         """Deliver what is due; return how many messages were settled for good."""
@@ -79,6 +82,8 @@ class Delivery:
         if message.kind == "duties":
             handing_over.notify(self.store)
             return True
+        if message.kind == "detect":
+            return self._detect()
         release_id = message.payload["release"]
         if message.kind == "permit":
             return self._permit(release_id, str(message.payload["purpose"]))
@@ -100,6 +105,16 @@ class Delivery:
             stored = unit.grant_of(release_id, purpose)
         if self.permits is not None and stored is not None:
             self.permits.write(read_own(stored.envelope))
+        return True
+
+    def _detect(self) -> bool:
+        """Answer who asks whether anybody looks; without an answer the question stays open."""
+        if self.looked is None:
+            raise Refused("this delivery process does not look at the model registry")
+        try:
+            self.looked()
+        except Unreachable as error:
+            raise Refused(error.message) from error  # asked anew in a minute, not repeated
         return True
 
     def _void(self, release_id: str, message: Message) -> bool:

@@ -10,7 +10,7 @@ The fakes are real implementations in memory; the contract tests run on them and
 from __future__ import annotations
 
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
-from airlock.testing.fakes import FakeAirflow, FakeClock, FakeKeys, FakeRegistry
+from airlock.testing.fakes import FakeAirflow, FakeClock, FakeKeys, FakeRegistry, FakeWatch
 from airlock.testing.world import World
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "FakeClock",
     "FakeKeys",
     "FakeRegistry",
+    "FakeWatch",
     "World",
     "pipeline_document",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from airlock.domain.digest import digest_bytes, manifest_digest
-from airlock.domain.errors import NotFound, Unreachable
+from airlock.domain.drift import Seen, SpentThere
+from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.domain.grant import Grant, read_own
 from airlock.ports import Parked
 
 
@@ -64,6 +67,84 @@ class FakeRegistry:
     def _check(self) -> None:
         if self.down:
             raise Unreachable("the registry does not answer", next_step="Try again.")
+
+
+@dataclass
+class FakeWatch:
+    """Looks at a `FakeRegistry` as the guard's addresses would; what it says can be spoiled."""
+
+    registry: FakeRegistry
+    protected: frozenset[str] = frozenset({"champion", "production", "prod"})
+    forged: list[SpentThere] = field(default_factory=list)
+    locations: dict[tuple[str, str], str] = field(default_factory=dict)
+    problems: dict[tuple[str, str], str] = field(default_factory=dict)
+    answers: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    refused: list[Mapping[str, Any]] = field(default_factory=list)
+    hashed: list[str] = field(default_factory=list)
+    before: list[Callable[[], None]] = field(default_factory=list)
+
+    def seen(self) -> tuple[Seen, ...]:
+        """Return every protected alias; first, once, whatever the test lets happen now."""
+        if self.before:
+            self.before.pop(0)()
+        self.registry._check()
+        newest = {(one.model, one.alias): one for one in self._grants()}
+        found = []
+        for (model, alias), version in self.registry.aliases.items():
+            if alias in self.protected:
+                last = newest.get((model, alias))
+                plain = self.registry.location(model, version)
+                found.append(
+                    Seen(
+                        model=model,
+                        alias=alias,
+                        version=version,
+                        location=self.locations.get((model, version), plain),
+                        problem=self.problems.get((model, alias), ""),
+                        grant=last.id if last else None,
+                        released=last.version if last else None,
+                        sequence=last.sequence if last else None,
+                    )
+                )
+        return tuple(found)
+
+    def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
+        """Return what is protected, and the grants the registry was handed."""
+        self.registry._check()
+        spent = [
+            SpentThere(grant=one.id, model=one.model, alias=one.alias, version=one.version)
+            for one in self._grants()
+        ]
+        return self.protected, (*spent, *self.forged)
+
+    def told(self, model: str, alias: str) -> str | None:
+        """Return what an ordinary client is told."""
+        plain = self.registry.alias(model, alias)
+        return self.answers.get((model, alias), plain)
+
+    def digest(self, model: str, version: str) -> str | None:
+        """Hash a version's files."""
+        self.hashed.append(f"{model}/{version}")
+        self.registry._check()
+        if not self.registry.files.get((model, version)):
+            return None
+        return self.registry.artifact_digest(model, version)
+
+    def attempts(self, model: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what was refused."""
+        return tuple(self.refused)
+
+    def set_back(self, model: str, alias: str, version: str) -> None:
+        """Set an alias back to what was handed in last, as the guard does."""
+        self.registry._check()
+        last = [one for one in self._grants() if (one.model, one.alias) == (model, alias)]
+        if not last or last[-1].version != version:
+            raise Refused(f"the newest release of {model} is not of version {version}")
+        self.registry.aliases[model, alias] = version
+
+    def _grants(self) -> list[Grant]:
+        found = {one.id: one for one in map(read_own, filter(None, self.registry.envelopes))}
+        return sorted(found.values(), key=lambda one: one.sequence)
 
 
 @dataclass

@@ -232,6 +232,7 @@ def _deliver(site: Site) -> Component:
         | {
             "AIRLOCK_SERVICE_PASSWORD_FILE": site.service_password_file,
             "AIRLOCK_GUARD_DATABASE_URL": site.urls["airlock_guard"],
+            "AIRLOCK_DETECTOR_REVERT": site.detector_revert,
             "PYTHONPATH": f"{site.root}/include",
         },
         probe=Probe("process"),

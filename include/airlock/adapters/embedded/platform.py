@@ -44,6 +44,7 @@ class Options:
     data_dir: Path | None = None
     #: Aliases that move by grants alone, by commas; empty means the guard's own list.
     protected_aliases: str = ""
+    detector_revert: str = "off"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Platform:
             public_url=f"http://localhost:{options.airflow_port}",
             service_user_id=self._service_user_id(),
             protected_aliases=options.protected_aliases,
+            detector_revert=options.detector_revert,
         )
 
     def parts(self) -> tuple[Component, ...]:

@@ -39,6 +39,8 @@ class Site:
     extra_dags: tuple[str, ...] = ()
     #: Aliases in MLflow that move by grants alone, by commas; empty means the guard's own list.
     protected_aliases: str = ""
+    #: What the detector sets back: "off" or "alias".
+    detector_revert: str = "off"
     #: Airflow's number for airlock-service; known once the users exist.
     service_user_id: str = ""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import RowMapping, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.bulk import among
 from airlock.adapters.sql_store.tables import line, release_grant
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Conflict
@@ -48,10 +50,19 @@ class Grants(Base):
             .order_by(release_grant.c.round.desc(), release_grant.c.issued_at.desc())
         )
         row = self._connection.execute(query.limit(1)).mappings().one_or_none()
-        if row is None:
-            return None
-        spent = moment(row["spent_at"]) if row["spent_at"] else None
-        return StoredGrant(row["id"], row["envelope"], row["spent_by"], spent)
+        return None if row is None else _stored(row)
+
+    def grants_named(self, ids: Collection[str]) -> dict[str, StoredGrant]:
+        """Return those of these grants that there are."""
+        query = select(release_grant).where(among(self._connection, release_grant.c.id, list(ids)))
+        rows = self._connection.execute(query).mappings() if ids else ()
+        return {row["id"]: _stored(row) for row in rows}
+
+    def lines(self) -> tuple[Line, ...]:
+        """Return every line something was released into."""
+        query = select(line).where(line.c.release.is_not(None))
+        rows = self._connection.execute(query.order_by(line.c.model, line.c.environment))
+        return tuple(Line(**row) for row in rows.mappings())
 
     def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
         """Mark a grant as spent; the same attempt may repeat itself, another after the lease."""
@@ -93,3 +104,8 @@ class Grants(Base):
                 f"{new.model} in {new.environment} has moved on: epoch {new.epoch} is not newer",
                 next_step="Open a new release on top of what serves now.",
             )
+
+
+def _stored(row: RowMapping) -> StoredGrant:
+    spent = moment(row["spent_at"]) if row["spent_at"] else None
+    return StoredGrant(row["id"], row["envelope"], row["spent_by"], spent)

@@ -18,12 +18,19 @@ BATCH = 5_000
 class Log(Texts):
     """Appending to streams and reading them."""
 
-    def log(self, stream: str, event: Event) -> Entry:
-        """Append an event to a stream that belongs to no release."""
+    def hold(self, stream: str) -> None:
+        """Let nobody else append to a stream of its own until this transaction ends."""
+        self._held(stream)
+
+    def _held(self, stream: str) -> RowMapping:
         first = {"stream": stream, "seq": 0, "head": Head().hash}
         self._insert_once(audit_stream, first, on=("stream",))
         query = select(audit_stream).where(audit_stream.c.stream == stream).with_for_update()
-        row = self._connection.execute(query).mappings().one()
+        return self._connection.execute(query).mappings().one()
+
+    def log(self, stream: str, event: Event) -> Entry:
+        """Append an event to a stream that belongs to no release."""
+        row = self._held(stream)
         sealed = self._sealed(stream, event)
         entry = self._append(stream, Head(row["seq"], row["head"]), sealed, self._stamp())
         self._connection.execute(
@@ -83,6 +90,7 @@ class Log(Texts):
                 newest = newest.where(audit_event.c.stream == stream)
             query = query.where(audit_event.c.id.in_(newest)).order_by(None)
             query = query.order_by(audit_event.c.id)
+        # On the statement: on the connection it would last, and a cursor takes no INSERT.
         rows = self._connection.execute(query, execution_options={"yield_per": BATCH}).mappings()
         return (_entry(row) for row in rows)
 

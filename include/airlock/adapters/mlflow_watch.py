@@ -1,0 +1,144 @@
+"""MLflow as the detector sees it: the guard's own addresses, and what an ordinary client is told.
+
+It logs in with a token it signs itself, with the one permission to read what auditors read; it
+needs no account and no MLflow library. A server that does not answer, answers something else or
+has no guard is Unreachable: nothing could be compared, which is never the same as "nothing found".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import httpx
+
+from airlock.domain.access_token import issue
+from airlock.domain.clock import stamp
+from airlock.domain.drift import Seen, SpentThere
+from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.ports import Signer
+
+NAME = "airlock-detector"
+_MAY = frozenset({"audit:read"})
+_RENEW_S = 3600.0
+_TIMEOUT_S, _HASHING_S = 30.0, 1800.0
+_MODELS = "/api/2.0/mlflow/registered-models"
+_ATTEMPTS = 5
+T = TypeVar("T")
+
+
+class MlflowWatch:
+    """The guarded MLflow server at *uri*."""
+
+    def __init__(self, uri: str, signer: Signer) -> None:
+        self._uri, self._signer = uri.rstrip("/"), signer
+        self._client = httpx.Client(base_url=self._uri, timeout=_TIMEOUT_S, trust_env=False)
+        self._token, self._renew_at = "", 0.0
+
+    def seen(self) -> tuple[Seen, ...]:
+        """Return every protected alias as it is in the registry's database."""
+        rows = self._get("/airlock/state")
+        keys = ("model", "alias", "version", "location", "problem", "grant", "released", "sequence")
+        return self._read(lambda: tuple(Seen(**{key: row[key] for key in keys}) for row in rows))
+
+    def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
+        """Return the protected aliases' names, and every grant spent there."""
+        told = self._get("/airlock/ledger")
+        return self._read(
+            lambda: (
+                frozenset(map(str, told["protected"])),
+                tuple(
+                    SpentThere(
+                        grant=row["grant_id"],
+                        model=row["model"],
+                        alias=row["alias"],
+                        version=str(row["version"]),
+                    )
+                    for row in told["spent"]
+                ),
+            )
+        )
+
+    def told(self, model: str, alias: str) -> str | None:
+        """Return the version an ordinary client is told, or None."""
+        try:
+            told = self._get(f"{_MODELS}/alias", name=model, alias=alias)
+        except Refused:
+            return None
+        return self._read(lambda: str(told["model_version"]["version"]))
+
+    def digest(self, model: str, version: str) -> str | None:
+        """Hash the files of a version where they lie; None if there are none."""
+        told = self._get("/airlock/digest", _HASHING_S, model=model, version=version)
+        return self._read(lambda: None if told["digest"] is None else str(told["digest"]))
+
+    def attempts(self, model: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what was refused last about a model: who, what, from where, when."""
+        rows = self._get("/airlock/refusals", model=model, limit=_ATTEMPTS)
+        return self._read(
+            lambda: tuple(
+                {
+                    "who": row["who"],
+                    "what": row["what"],
+                    "from": row["source"],
+                    "at": stamp(datetime.fromtimestamp(row["at_ms"] / 1000, UTC)),
+                }
+                for row in rows
+            )
+        )
+
+    def set_back(self, model: str, alias: str, version: str) -> None:
+        """Set an alias back to what was released last, by the plain call of any client."""
+        body = {"name": model, "alias": alias, "version": version}
+        self._ask("POST", f"{_MODELS}/alias", json=body)
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def _get(self, path: str, timeout: float = _TIMEOUT_S, **params: Any) -> Any:
+        return self._ask("GET", path, params=params, timeout=timeout)
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            answer = self._client.request(method, path, headers=self._login(), **options)
+        except httpx.HTTPError as error:
+            raise self._silent(f"{type(error).__name__} {error}".strip()) from error
+        if answer.is_success:
+            return self._read(answer.json)
+        said = self._said(answer)
+        if answer.status_code >= 500 or answer.status_code in (408, 429):
+            raise self._silent(said)
+        if answer.status_code == 404 and path.startswith("/airlock/"):
+            raise Unreachable(
+                f"MLflow at {self._uri} has no guard, so nothing can be compared",
+                next_step="Start it as `airlock up` does: mlflow server --app-name airlock ...",
+            )
+        kind = NotFound if answer.status_code == 404 else Refused
+        raise kind(f"MLflow refused the detector: {said}")
+
+    def _login(self) -> dict[str, str]:
+        if time.monotonic() >= self._renew_at:
+            signer = self._signer
+            self._token = issue(NAME, _MAY, datetime.now(UTC), signer.key_id, signer.sign)
+            self._renew_at = time.monotonic() + _RENEW_S
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _read(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._silent(f"its answer is not a guard's: {error!r}") from error
+
+    @staticmethod
+    def _said(answer: httpx.Response) -> str:
+        try:
+            return " ".join(str(answer.json().get("message", answer.text)).split())[:400]
+        except (ValueError, AttributeError):
+            return " ".join(answer.text.split())[:400]
+
+    def _silent(self, said: str) -> Unreachable:
+        return Unreachable(
+            f"MLflow at {self._uri} could not be compared: {said[:400]}",
+            next_step="See that MLflow runs (`airlock status`); it is tried again by itself.",
+        )
