@@ -22,7 +22,7 @@ WHY = ("--reason", "looked at it")
 #: Commands that are no clients of the REST API: they start the platform, or work offline.
 OTHERS = {
     *("up", "down", "status", "demo", "deliver", "witness", "login"),
-    *("policy check", "policy schema", "keys rotate", "keys show", "timers run"),
+    *("policy check", "policy schema", "keys rotate", "keys show", "timers run", "detect run"),
     *("pipeline list", "pipeline run"),  # clients of Airflow, tried in tests/airflow
     *("security scan", "security audit", "security convert"),  # test_security_cli.py
     "evidence verify",  # offline, tried in tests/integration/test_evidence_doors.py
@@ -51,6 +51,7 @@ OPTIONS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "delegate list": ("lena", (("--person", "a\x1b[2J"), ("--person", "x" * 101))),
     "finding list": ("lena", (("--model", "\ud800"), ("--model", "x" * 201))),
     "audit list": ("sam", (("--stream", "a b"), ("--limit", "0"), ("--limit", "many"))),
+    "detect list": ("sam", (("--session", "/nowhere.json"), ("more",))),
     "audit verify": ("sam", (("/nowhere.jsonl",),)),
     "audit export": ("sam", (("/nowhere/log.jsonl", *WHY), ("log.jsonl", "--reason", " "))),
     "release request": ("ana", (("--after-rejection", "rel-00000000", "--why", "mended"),)),
