@@ -14,10 +14,10 @@ from airlock_mlflow import ledger
 from airlock_mlflow.guard import Guard
 
 
-def problem(guard: Guard, work: Any, model: str, alias: str, version: int, location: str) -> str:
+def problem(guard: Guard, work: Any, workspace: str, model: str, alias: str, version: int) -> str:
     """Return why nothing backs a protected alias at *version*, or an empty string."""
     what = f"the alias {alias} of {model} points at version {version}"
-    found = ledger.newest(work, model, alias)
+    found = ledger.backing(work, workspace, model, alias, version)
     if found is None:
         return f"{what}, but no release says so"
     if found.version != version:
@@ -30,6 +30,6 @@ behind the guard"
     said = (grant.id, grant.model, grant.alias, grant.version, grant.sequence)
     if said != (found.grant_id, model, alias, str(version), found.sequence):
         return f"{what}, but the signed grant {grant.id} says something else"
-    if grant.location != location:
-        return f"{what}, whose files were released at {grant.location}, not at {location}"
+    if grant.location != found.location:
+        return f"{what}, whose files were released at {grant.location}, not at {found.location}"
     return ""

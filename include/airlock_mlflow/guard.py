@@ -22,9 +22,10 @@ from airlock.adapters.ed25519_keys import FileKeyring
 from airlock.domain.access_token import SKEW, AccessToken, read
 from airlock.domain.errors import AirlockError
 from airlock.domain.grant import Grant, GrantInvalid, unseal
+from airlock_mlflow import ledger
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Closed, Denied
-from airlock_mlflow.naming import Aliases
+from airlock_mlflow.naming import PROTECTED, Aliases
 from airlock_mlflow.places import ancestors
 from airlock_mlflow.settings import GuardSettings, from_environment
 from airlock_mlflow.tables import FROZEN, METADATA, REFUSALS
@@ -43,7 +44,6 @@ class Guard:
 
     def __init__(self, settings: GuardSettings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.aliases = Aliases(settings.protected)
         self._clock = clock or _database_clock
         self._keys: FileKeyring | None = None
         self._told: dict[tuple[str, str, str], float] = {}
@@ -55,6 +55,16 @@ class Guard:
         return sa.create_engine(
             self.settings.database, pool_pre_ping=True, connect_args=patience, pool_size=3
         )
+
+    @functools.cached_property
+    def aliases(self) -> Aliases:
+        """The protected aliases: those the database protects, and those the guard was told of."""
+        told = self.settings.protected
+        if self.backstop:
+            with self.database() as connection:
+                known = ledger.protected(connection)
+            told = known | (told - PROTECTED if known else told)
+        return Aliases(told)
 
     @functools.cached_property
     def backstop(self) -> bool:
@@ -70,6 +80,19 @@ class Guard:
                 yield connection
         except sa.exc.OperationalError as error:
             raise Closed(f"its database does not answer ({_first_line(error)})") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Return a connection for single questions: no transaction is begun and ended for one."""
+        try:
+            with self._readers.connect() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise Closed(f"its database does not answer ({_first_line(error)})") from error
+
+    @functools.cached_property
+    def _readers(self) -> sa.Engine:
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def now(self, connection: sa.Connection) -> datetime:
         """Return the database's clock."""

@@ -12,6 +12,33 @@ from airlock_mlflow.tables import FROZEN, GRANTS, RELEASES
 #: A connection, or one of MLflow's sessions: both execute statements.
 Work = Any
 _PERMITS = sa.table("airlock_permits", sa.column("grant_id"))
+_PROTECTED = sa.table("airlock_protected", sa.column("alias"))
+_VERSIONS = sa.table(
+    "model_versions",
+    *(sa.column(one) for one in ("workspace", "name", "version", "source", "storage_location")),
+)
+#: Made once, because asked at every read of a protected alias.
+_NEWEST = (
+    sa.select(RELEASES, GRANTS.c.envelope)
+    .join(GRANTS, GRANTS.c.id == RELEASES.c.grant_id, isouter=True)
+    .where(RELEASES.c.model == sa.bindparam("model"), RELEASES.c.alias == sa.bindparam("alias"))
+    .where(RELEASES.c.grant_id != sa.bindparam("without"))
+    .order_by(RELEASES.c.sequence.desc())
+    .limit(1)
+)
+_BACKING = _NEWEST.add_columns(
+    sa.func.coalesce(sa.func.nullif(_VERSIONS.c.storage_location, ""), _VERSIONS.c.source).label(
+        "location"
+    )
+).join(
+    _VERSIONS,
+    sa.and_(
+        _VERSIONS.c.workspace == sa.bindparam("workspace"),
+        _VERSIONS.c.name == RELEASES.c.model,
+        _VERSIONS.c.version == sa.bindparam("version"),
+    ),
+    isouter=True,
+)
 
 
 def deliver(work: Work, grant: Grant, envelope: str, who: str, at_ms: int) -> None:
@@ -50,14 +77,14 @@ def release_of(work: Work, grant_id: str) -> Any:
 
 def newest(work: Work, model: str, alias: str, without: str = "") -> Any:
     """Return the newest release of a model's alias with its envelope, or None."""
-    query = (
-        sa.select(RELEASES, GRANTS.c.envelope)
-        .join(GRANTS, GRANTS.c.id == RELEASES.c.grant_id, isouter=True)
-        .where(RELEASES.c.model == model, RELEASES.c.alias == alias)
-        .where(RELEASES.c.grant_id != without)
-        .order_by(RELEASES.c.sequence.desc())
-    )
-    return work.execute(query.limit(1)).first()
+    asked = {"model": model, "alias": alias, "without": without}
+    return work.execute(_NEWEST, asked).first()
+
+
+def backing(work: Work, workspace: str, model: str, alias: str, version: int) -> Any:
+    """Return the newest release as `newest`, and where a version's files lie: one question."""
+    asked = {"model": model, "alias": alias, "without": ""}
+    return work.execute(_BACKING, asked | {"workspace": workspace, "version": version}).first()
 
 
 def spent(work: Work) -> list[Any]:
@@ -84,6 +111,11 @@ def permitted(work: Work, grant: Grant) -> bool:
     """Say whether the decider has written its permit for a grant into this database."""
     query = sa.select(_PERMITS.c.grant_id).where(_PERMITS.c.grant_id == grant.id)
     return work.execute(query).first() is not None
+
+
+def protected(work: Work) -> frozenset[str]:
+    """Return the aliases the database itself protects."""
+    return frozenset(work.execute(sa.select(_PROTECTED.c.alias)).scalars())
 
 
 def frozen(work: Work, model: str, version: int) -> Any:

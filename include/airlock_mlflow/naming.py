@@ -14,8 +14,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-#: What is protected unless the policy says otherwise.
-PROTECTED = frozenset({"champion", "production", "prod"})
+from airlock.domain.grant import PROTECTED
+
 _PLAIN = re.compile(r"\A[A-Za-z0-9_-]+\Z")
 #: Characters people take for one another in ASCII.
 _CONFUSED = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "-": None, "_": None})

@@ -148,8 +148,8 @@ def _deliver(made: Guard, grant: Grant, envelope: str) -> dict[str, Any]:
 def _state(made: Guard) -> list[dict[str, Any]]:
     store, found = _store(), []
     with store.ManagedSessionMaker() as session:
-        for model, alias, version, location in store.protected_aliases(session):
-            problem = backing.problem(made, session, model, alias, version, location)
+        for workspace, model, alias, version, location in store.protected_aliases(session):
+            problem = backing.problem(made, session, workspace, model, alias, version)
             last = ledger.newest(session, model, alias)
             found.append(
                 {

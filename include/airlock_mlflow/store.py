@@ -92,20 +92,19 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
         return found
 
     def _problem(self, name: str, alias: str, version: int) -> str:
-        with self.ManagedSessionMaker() as session:
-            row = self._get_sql_model_version(session, name, version)
-            location = row.storage_location or row.source
-            return backing.problem(self._guard, session, name, alias, version, location)
+        workspace = self._get_active_workspace()
+        with self._guard.reading() as work:
+            return backing.problem(self._guard, work, workspace, name, alias, version)
 
-    def protected_aliases(self, session: Any) -> list[tuple[str, str, int, str]]:
-        """Return model, alias, version and location of every protected alias there is."""
+    def protected_aliases(self, session: Any) -> list[tuple[str, str, str, int, str]]:
+        """Return workspace, model, alias, version and location of every protected alias."""
         found = []
         for row in self._get_query(session, SqlRegisteredModelAlias).all():
             if self._guard.aliases.is_protected(row.alias):
                 key = {"name": row.name, "version": row.version}
                 version = self._get_query(session, SqlModelVersion).filter_by(**key).first()
                 location = (version.storage_location or version.source) if version else ""
-                found.append((row.name, row.alias, int(row.version), location))
+                found.append((row.workspace, row.name, row.alias, int(row.version), location))
         return found
 
     def _shown(self, name: str, alias: str, version: int | None = None) -> bool:

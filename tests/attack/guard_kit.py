@@ -11,14 +11,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -36,16 +30,9 @@ from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.domain import access_token
 from airlock.domain.digest import folder_manifest, manifest_digest
 from airlock.domain.grant import Grant, seal
-from tests.support import ROOT
+from tests.attack.guard_server import SECRET, WORKER, environment, free_port, migrate, serving
 
-WORKER, SECRET = "airlock-worker", "a-secret-of-the-worker"
 ANY = "sha256:" + "0" * 64
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -190,31 +177,6 @@ class Site:
             return None if found is None else str(found)
 
 
-def environment(folder: Path, database: str, destination: str) -> dict[str, str]:
-    """What a guarded server is told."""
-    ours = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    path = os.pathsep.join([str(ROOT / "include"), os.environ.get("PYTHONPATH", "")])
-    return ours | {
-        "PYTHONPATH": path,
-        "MLFLOW_BACKEND_STORE_URI": database,
-        "MLFLOW_ARTIFACTS_DESTINATION": destination,
-        "AIRLOCK_TRUSTED_KEYS": str(folder / "keys"),
-        "AIRLOCK_MLFLOW_ACCOUNTS": f"{WORKER}:{SECRET}",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_ENABLE_AI_GATEWAY": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-
-
-def command(port: int) -> list[str]:
-    """How a guarded server is started."""
-    return [
-        *(sys.executable, "-m", "mlflow", "server", "--app-name", "airlock"),
-        *("--registry-store-uri", "airlock://backend", "--serve-artifacts", "--workers", "1"),
-        *("--host", "127.0.0.1", "--port", str(port)),
-    ]
-
-
 @contextlib.contextmanager
 def guarded(
     folder: Path,
@@ -238,43 +200,6 @@ def guarded(
     log = folder / "mlflow.log"
     with serving(told, port, log):
         yield Site(f"http://127.0.0.1:{port}", folder, told, files, url, signer, log, permits)
-
-
-def migrate(told: Mapping[str, str], *roles: str) -> None:
-    argv = [sys.executable, "-m", "airlock_mlflow.schema", *roles]
-    done = subprocess.run(argv, env=dict(told), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@contextlib.contextmanager
-def serving(told: Mapping[str, str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one server process group until the block ends."""
-    with log.open("ab") as stream:
-        server = subprocess.Popen(
-            command(port),
-            cwd=log.parent,
-            env=dict(told),
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-        )
-    try:
-        wait_healthy(f"http://127.0.0.1:{port}/airlock/health", server, log)
-        yield server
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def wait_healthy(url: str, server: subprocess.Popen[bytes], log: Path, seconds: int = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
-        assert server.poll() is None, log.read_text()
-        time.sleep(0.2)
-    raise AssertionError(log.read_text())
 
 
 def permit_writer(dsn: str) -> Callable[[Grant], None]:

@@ -13,7 +13,8 @@ import pytest
 from mlflow.exceptions import MlflowException, RestException
 
 from airlock.adapters import ed25519_keys
-from tests.attack.guard_kit import WORKER, Site, raw_request
+from tests.attack.guard_kit import Site, raw_request
+from tests.attack.guard_server import WORKER
 
 API, AJAX = "/api/2.0/mlflow", "/ajax-api/2.0/mlflow"
 PEOPLE = ["ana", "admin", WORKER]

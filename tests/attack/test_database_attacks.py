@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 
-from tests.attack.guard_kit import WORKER, Site
+from tests.attack.guard_kit import Site
+from tests.attack.guard_server import WORKER
 from tests.attack.test_alias_attacks import API, Line
 
 #: A SQLite file has no roles: whoever can write it can write anything, and nothing of it is served.

@@ -19,15 +19,8 @@ from mlflow.exceptions import RestException
 from airlock.adapters import ed25519_keys
 from airlock.domain import access_token
 from airlock.domain.grant import PAYLOAD_TYPE, pae
-from tests.attack.guard_kit import (
-    SECRET,
-    WORKER,
-    Site,
-    command,
-    environment,
-    free_port,
-    guarded,
-)
+from tests.attack.guard_kit import Site, guarded
+from tests.attack.guard_server import SECRET, WORKER, command, environment, free_port
 from tests.attack.test_alias_attacks import API, Line
 from tests.support import short_folder
 

@@ -17,7 +17,8 @@ from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.mlflow_registry.guarded import NoGuard
 from airlock.domain.errors import Refused, Unreachable
-from tests.attack.guard_kit import WORKER, Site
+from tests.attack.guard_kit import Site
+from tests.attack.guard_server import WORKER
 from tests.contract.test_registry import mlflow_server
 
 ON_POSTGRES = pytest.mark.parametrize("site", ["postgres-s3"], indirect=True, scope="session")
@@ -120,7 +121,7 @@ def test_the_platforms_own_mlflow_is_guarded(site: Site, postgres: Server, tmp_p
     import requests
 
     from airlock.adapters import ed25519_keys
-    from tests.attack.guard_kit import free_port, wait_healthy
+    from tests.attack.guard_server import free_port, wait_healthy
     from tests.support import ROOT
 
     programs = Path(sys.executable).parent

@@ -21,6 +21,7 @@ MODULES = (
     "audit_log",
     "decisions",
     "digest",
+    "guard",
     "native_race",
     "parse_dags",
     "release_ratio",

@@ -5,6 +5,7 @@ Rules:
 * `release:vote` is never inherited and `admin` never has it: being powerful approves nothing.
 * `audit:export` and `evidence:export` belong to `security_auditor` alone.
 * Airflow's `Public` role, which is everybody without a login, maps to nothing.
+* The aliases environments move are protected aliases: a list that leaves one out is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from airlock.config.schemas import (
     Metadata,
     PersonId,
     RoleName,
+    Slug,
     Strict,
     Trouble,
     refuse,
@@ -74,6 +76,7 @@ class AccessSpec(Strict):
     airflow_roles: Annotated[dict[str, str], FILLED]
     git_authors: dict[Line, PersonId] | None = None
     superiors: dict[PersonId, PersonId] | None = None
+    protected_aliases: Annotated[Items[Slug], FILLED] | None = None
 
     @field_validator("roles")
     @classmethod

@@ -44,9 +44,11 @@ PRODUCTION = "production"
 
 @dataclass(frozen=True)
 class ApprovalContext:
-    """What an approval policy is checked against: the roles of the access policy."""
+    """What an approval policy is checked against: the access policy's roles and its list of
+    protected aliases, if it has one."""
 
     roles: Mapping[str, Role]
+    protected: tuple[str, ...] | None = None
 
 
 class Environment(Strict):
@@ -198,8 +200,12 @@ class ApprovalSpec(Strict):
 
     @field_validator("environments")
     @classmethod
-    def _check(cls, environments: dict[str, Environment]) -> dict[str, Environment]:
+    def _check(
+        cls, environments: dict[str, Environment], info: ValidationInfo
+    ) -> dict[str, Environment]:
         settle([*_production(environments), *_aliases(environments)])
+        if isinstance(info.context, ApprovalContext) and info.context.protected is not None:
+            settle(_protected(environments, info.context.protected))
         return {
             name: one if one.alias else one.model_copy(update={"alias": name})
             for name, one in environments.items()
@@ -236,6 +242,17 @@ def _aliases(environments: Mapping[str, Environment]) -> Iterator[Trouble]:
         if alias == "latest" or (alias[0] == "v" and alias[1:].isdigit()):
             yield Trouble((name, "alias"), "an alias MLflow does not reserve", show(alias))
         taken.setdefault(alias, name)
+
+
+def _protected(
+    environments: Mapping[str, Environment], protected: tuple[str, ...]
+) -> Iterator[Trouble]:
+    """An alias that anybody may set says nothing about a release."""
+    for name, environment in environments.items():
+        alias = environment.alias or name
+        if alias not in protected:
+            expected = "one of the access policy's protectedAliases"
+            yield unknown((name, "alias"), alias, protected, expected)
 
 
 class ApprovalPolicy(Strict):

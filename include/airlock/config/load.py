@@ -24,6 +24,7 @@ from airlock.config.schemas import Strict, document, validate
 from airlock.config.source import Source, read
 from airlock.domain.digest import digest_json
 from airlock.domain.gates import Gate
+from airlock.domain.grant import PROTECTED
 
 PIPELINES, POLICIES = "pipelines", "policies"
 POLICY_KINDS: Mapping[str, type[Strict]] = {
@@ -52,6 +53,13 @@ class RulebookConfig:
     def digest(self) -> str:
         """The policy digest, part of every subject."""
         return digest_json(self.document)
+
+    @property
+    def protected_aliases(self) -> tuple[str, ...]:
+        """The aliases that move by grants alone; those of the environments always do."""
+        listed = self.access.spec.protected_aliases or PROTECTED
+        moved = (one.alias or name for name, one in self.approval.spec.environments.items())
+        return tuple(sorted({*listed, *moved}))
 
 
 @dataclass(frozen=True)
@@ -126,11 +134,22 @@ def load_rulebook(config_dir: Path) -> RulebookConfig:
     return _rulebook(by_kind, problems)
 
 
+def protected_aliases(config_dir: Path, more: str) -> str:
+    """Return the aliases that move by grants alone, and *more* of them, separated by commas.
+
+    Raises:
+        ConfigurationError: if the policies cannot be read: an alias forgotten would be anybody's.
+    """
+    added = {one.strip() for one in more.split(",") if one.strip()}
+    return ",".join(sorted({*load_rulebook(config_dir).protected_aliases, *added}))
+
+
 def _rulebook(sources: Mapping[str, Source], problems: list[Problem]) -> RulebookConfig:
     access, approval, risk = (sources.get(kind) for kind in POLICY_KINDS)
     access_policy, wrong = validate(AccessPolicy, access) if access else (None, [])
     problems += wrong
-    context = ApprovalContext(access_policy.spec.roles) if access_policy else None
+    spec = access_policy.spec if access_policy else None
+    context = ApprovalContext(spec.roles, spec.protected_aliases) if spec else None
     approval_policy, wrong = validate(ApprovalPolicy, approval, context) if approval else (None, [])
     problems += wrong
     risk_policy, wrong = validate(RiskPolicy, risk) if risk else (None, [])

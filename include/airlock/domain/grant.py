@@ -22,6 +22,8 @@ from airlock.domain.errors import Refused
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:airlock:grant:v1"
+#: Aliases of models that move by a grant alone, unless the policy names others.
+PROTECTED = frozenset({"champion", "production", "prod"})
 
 #: (key id, signature, message) -> is the signature good? Unknown keys are False.
 Verify = Callable[[str, bytes, bytes], bool]

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from airlock.adapters.embedded.launch import Launch, down
 from airlock.adapters.embedded.platform import Health, Options, Platform
+from airlock.config.load import protected_aliases
 from airlock.config.settings import Settings
 from airlock.entrypoints.progress import Steps, console
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def up_command() -> None:
     """Start everything on this machine; harmless when it runs already."""
     begun = time.monotonic()
-    platform = current_platform()
+    platform = current_platform(protected=True)
     with Steps() as steps:
         Launch(platform, steps, migrations()).up()
     rows = platform.health()
@@ -72,9 +73,12 @@ def status_command(as_json: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
-def current_platform() -> Platform:
-    """Return the platform the settings describe."""
+def current_platform(*, protected: bool = False) -> Platform:
+    """Return the platform the settings describe, with the policy's protected aliases if asked."""
     settings = Settings.from_environment(os.environ, Path.cwd())
+    aliases = settings.protected_aliases or ""
+    if protected:
+        aliases = protected_aliases(settings.config_dir, aliases)
     return Platform(
         Options(
             root=settings.root.resolve(),
@@ -86,7 +90,7 @@ def current_platform() -> Platform:
             mlflow_port=settings.mlflow_port,
             postgres_port=settings.postgres_port,
             postgres_url=settings.postgres_url or "",
-            protected_aliases=settings.protected_aliases or "",
+            protected_aliases=aliases,
             detector_revert=settings.detector_revert,
         )
     )

@@ -28,6 +28,7 @@ from airlock.adapters.embedded.secrets import (
     write_private,
 )
 from airlock.adapters.embedded.server import external_server
+from airlock.config.load import protected_aliases
 from airlock.domain.errors import AirlockError, Invalid
 
 #: The administrator's URL of the PostgreSQL server.
@@ -50,7 +51,9 @@ def databases(environ: Mapping[str, str], home: Path) -> None:
     prepare(server)
     upgrade(server.url("airlock_owner"))
     include = Path(__file__).parents[2]
-    guard.migrate(server, Path(sys.executable), include, environ.get(PROTECTED, ""), os.environ)
+    folder = Path(environ.get("AIRLOCK_CONFIG_DIR") or include)
+    aliases = protected_aliases(folder, environ.get(PROTECTED, ""))
+    guard.migrate(server, Path(sys.executable), include, aliases, os.environ)
     secrets = Secrets(home)
     secrets.create_signing_key()
     secrets.create_model_key()

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airlock.config.load import RulebookConfig, load_rulebook
+from airlock.config.load import RulebookConfig, load_rulebook, protected_aliases
 from airlock.config.problems import ConfigurationError
 from airlock.domain.digest import canonical_json
 from airlock.domain.policy import Rulebook, Tier
@@ -90,6 +90,49 @@ def test_the_default_alias_is_the_name_of_the_environment(checkout: Checkout) ->
     checkout.edit(checkout.policy("approvals"), ", alias: staging", "")
     environments = load_rulebook(checkout.config).document["approval"]["spec"]["environments"]
     assert environments["staging"]["alias"] == "staging"
+
+
+def list_protected(checkout: Checkout, *aliases: str) -> None:
+    written = f"spec:\n  protectedAliases: [{', '.join(aliases)}]\n"
+    checkout.edit(checkout.policy("access"), "spec:\n", written)
+
+
+def test_an_environment_whose_alias_is_not_protected_is_refused(checkout: Checkout) -> None:
+    list_protected(checkout, "champion", "development")
+    (problem,) = checkout.policy_problems()
+    assert problem.path == "spec.environments.staging.alias"
+    assert "protectedAliases" in problem.expected
+    assert "staging" in problem.found
+
+
+def test_an_empty_list_of_protected_aliases_is_refused(checkout: Checkout) -> None:
+    list_protected(checkout)
+    assert "at least one entry" in str(checkout.policy_problems()[0])
+
+
+def test_protected_aliases_are_the_listed_ones_or_the_usual_and_every_environments(
+    checkout: Checkout,
+) -> None:
+    usual = ("champion", "development", "prod", "production", "staging")
+    assert load_rulebook(checkout.config).protected_aliases == usual
+    listed = ("blessed", "champion", "development", "staging")
+    list_protected(checkout, *listed)
+    assert load_rulebook(checkout.config).protected_aliases == listed
+    assert protected_aliases(checkout.config, " more , ") == ",".join(sorted([*listed, "more"]))
+
+
+def test_without_readable_policies_nobody_can_say_what_is_protected(checkout: Checkout) -> None:
+    checkout.edit(checkout.policy("access"), "Op: operator", "Op: opertor")
+    with pytest.raises(ConfigurationError):
+        protected_aliases(checkout.config, "")
+
+
+def test_a_policy_without_protected_aliases_keeps_its_digest(checkout: Checkout) -> None:
+    spec = load_rulebook(checkout.config).document["access"]["spec"]
+    assert "protectedAliases" not in spec
+    before = load_rulebook(checkout.config).digest
+    list_protected(checkout, "champion", "development", "staging")
+    assert load_rulebook(checkout.config).digest != before
 
 
 @pytest.fixture(scope="module")
