@@ -66,14 +66,14 @@ def _point(store: Any, session: Any, grant: Grant) -> None:
 def _set_back(store: Any, guard: Guard, name: str, alias: str, version: int) -> bool:
     """Set an alias back to what its newest release says; False if that is not what is asked."""
     with store.ManagedSessionMaker() as session:
-        row = store._get_sql_model_version(session, name, version)
+        store._get_sql_model_version(session, name, version)
         last = ledger.newest(session, name, alias)  # first: who moves it now, moves both at once
         if last is None or last.version != version or _stands(store, session, name, alias, version):
             return False
         if ledger.unspent(session, name, alias, version):
             return False  # a newer grant for the same version: that one is spent
-        location = row.storage_location or row.source
-        problem = backing.problem(guard, session, name, alias, version, location)
+        workspace = store._get_active_workspace()
+        problem = backing.problem(guard, session, workspace, name, alias, version)
     if problem:
         raise Denied(_WHAT, f"{name}@{alias}", problem)
     grant = guard.open_grant(last.envelope)
