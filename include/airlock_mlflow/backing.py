@@ -2,7 +2,7 @@
 
 Asked at every read, from the envelope and not from what the rows say about it, so that an edited
 database serves nothing. What this cannot see is a database put back to an older, once valid
-state: consumers remember the sequence number for that.
+state: consumers remember the sequence number for that. A release from the future closes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ behind the guard"
         grant = guard.open_grant(found.envelope or "")
     except GrantInvalid as error:
         return f"{what}, but its release is not signed: {error.message}"
+    guard.check_clock(grant, guard.now(work))
     said = (grant.id, grant.model, grant.alias, grant.version, grant.sequence)
     if said != (found.grant_id, model, alias, str(version), found.sequence):
         return f"{what}, but the signed grant {grant.id} says something else"

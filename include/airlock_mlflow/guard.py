@@ -4,6 +4,8 @@
 * A key that was given up signs nothing new: it counts for grants issued while it was in use.
 * Whatever is refused is written down with who, what and from where, in a transaction of its own.
 * A failure (database, keys, clock) closes: `Closed` says which, and the next request tries again.
+* The clock is wrong when the database and this machine disagree, or when something that is signed
+  comes from the future. One clock alone that is too fast is seen by nobody: grants end early then.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from airlock_mlflow.tables import FROZEN, METADATA, REFUSALS
 log = logging.getLogger("airlock.guard")
 #: Asks the database what time it is.
 Clock = Callable[[sa.Connection], datetime]
+#: Asks this machine.
+Host = Callable[[], datetime]
 #: Refused reads that are written down once in a while, not each time.
 _READING, _AGAIN_S = ("read alias", "download"), 60.0
 P = ParamSpec("P")
@@ -42,9 +46,12 @@ R = TypeVar("R")
 class Guard:
     """The guard of one MLflow server. Parts are made when first used."""
 
-    def __init__(self, settings: GuardSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: GuardSettings, clock: Clock | None = None, host: Host | None = None
+    ) -> None:
         self.settings = settings
-        self._clock = clock or _database_clock
+        self._host = host or _host_clock
+        self._clock = clock or self._database_clock
         self._keys: FileKeyring | None = None
         self._told: dict[tuple[str, str, str], float] = {}
 
@@ -95,8 +102,20 @@ class Guard:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def now(self, connection: sa.Connection) -> datetime:
-        """Return the database's clock."""
-        return self._clock(connection)
+        """Return the database's clock. Closes when it is not the time on this machine."""
+        found, here = self._clock(connection), self._host()
+        if abs(found - here) > SKEW:
+            raise Closed(
+                f"its database says that it is {found.isoformat()}, and this machine that it is "
+                f"{here.isoformat()}: one of the two clocks is wrong"
+            )
+        return found
+
+    def _database_clock(self, connection: sa.Connection) -> datetime:
+        if connection.dialect.name != "postgresql":
+            return self._host()
+        found: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+        return found.astimezone(UTC)
 
     def missing_tables(self) -> list[str]:
         """Return which of the guard's own tables are not there."""
@@ -141,10 +160,7 @@ class Guard:
 
     def open_token(self, token: str) -> AccessToken:
         """Return what an access token says. Raises Unauthenticated."""
-        keyring = self.keyring()
-        now = datetime.now(UTC)
-        found = read(token, keyring.verify, now)
-        return found
+        return read(token, self.keyring().verify, self._host())
 
     def check_clock(self, grant: Grant, now: datetime) -> None:
         """Close when a good grant comes from the future: one of the clocks is wrong."""
@@ -244,11 +260,8 @@ def millis(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _database_clock(connection: sa.Connection) -> datetime:
-    if connection.dialect.name != "postgresql":
-        return datetime.now(UTC)
-    found: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
-    return found.astimezone(UTC)
+def _host_clock() -> datetime:
+    return datetime.now(UTC)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,9 +8,21 @@ from urllib.parse import urlsplit
 from mlflow.store.artifact.utils.models import _parse_model_uri
 from mlflow.tracking.client import MlflowClient
 
+#: A source may name a run or a version, whose files may again be named by a run.
+_STEPS = 5
+
 
 def location_of(store: Any, source: str) -> str:
-    """Return the location MLflow would keep for a version of this source."""
+    """Return where the files of a version of this source would really lie."""
+    for _ in range(_STEPS):
+        found = _step(store, source)
+        if found == source:
+            break
+        source = found
+    return source
+
+
+def _step(store: Any, source: str) -> str:
     parts = urlsplit(source)
     if parts.scheme == "models" and not parts.netloc:
         parsed = _parse_model_uri(source)

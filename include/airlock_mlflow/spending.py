@@ -110,7 +110,9 @@ version {version}"
             raise Denied(_WHAT, thing, error.message) from error
         guard.check_clock(grant, now)
         if now >= grant.expires_at:
-            raise _no(grant, f"grant {grant.id} expired at {grant.expires_at.isoformat()}")
+            ended = grant.expires_at.isoformat()
+            why = f"grant {grant.id} expired at {ended}, and here it is {now.isoformat()}"
+            raise _no(grant, why)
         if (grant.model, grant.alias, grant.version) != (name, alias, str(version)):
             raise _no(grant, f"grant {grant.id} is for something else")
         if guard.backstop and not ledger.permitted(session, grant):

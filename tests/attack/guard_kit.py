@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import tempfile
 import uuid
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import requests
 from mlflow import MlflowClient
 
@@ -30,9 +32,24 @@ from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.domain import access_token
 from airlock.domain.digest import folder_manifest, manifest_digest
 from airlock.domain.grant import Grant, seal
-from tests.attack.guard_server import SECRET, WORKER, environment, free_port, migrate, serving
+from tests.attack.guard_server import (
+    SECRET,
+    WORKER,
+    empty_database,
+    environment,
+    free_port,
+    migrate,
+    serving,
+)
 
 ANY = "sha256:" + "0" * 64
+#: For what depends on where rows and files are kept: on the other two pairs as well.
+ON_ALL_PAIRS = pytest.mark.parametrize(
+    "site",
+    ["sqlite-files", "postgres-s3", "sqlite-s3", "postgres-files"],
+    indirect=True,
+    scope="session",
+)
 
 
 @dataclass
@@ -194,7 +211,10 @@ def guarded(
     files = place or str(folder / "artifacts")
     told = environment(folder, url, destination or f"airlock+file://{files}") | dict(extra or {})
     ed25519_keys.create(folder / "signing.pem", folder / "keys")
-    migrate(told | {"MLFLOW_BACKEND_STORE_URI": owner or url}, *roles)
+    if database:
+        migrate(told | {"MLFLOW_BACKEND_STORE_URI": owner or url}, *roles)
+    else:
+        shutil.copy(empty_database(), folder / "mlflow.db")
     signer = ed25519_keys.FileSigner(folder / "signing.pem")
     port = free_port()
     log = folder / "mlflow.log"

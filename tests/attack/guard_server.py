@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +17,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.support import ROOT
+from tests.support import ROOT, short_folder
 
+#: Where the one proxy that is believed speaks from: another address of this machine.
+PROXY = "127.0.0.2"
 WORKER, SECRET = "airlock-worker", "a-secret-of-the-worker"
 
 
@@ -35,6 +40,8 @@ def environment(folder: Path, database: str, destination: str) -> dict[str, str]
         "MLFLOW_ARTIFACTS_DESTINATION": destination,
         "AIRLOCK_TRUSTED_KEYS": str(folder / "keys"),
         "AIRLOCK_MLFLOW_ACCOUNTS": f"{WORKER}:{SECRET}",
+        "AIRLOCK_MLFLOW_PROXIES": PROXY,
+        "FORWARDED_ALLOW_IPS": "",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ENABLE_AI_GATEWAY": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -54,6 +61,15 @@ def migrate(told: Mapping[str, str], *roles: str) -> None:
     argv = [sys.executable, "-m", "airlock_mlflow.schema", *roles]
     done = subprocess.run(argv, env=dict(told), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@functools.cache
+def empty_database() -> Path:
+    """Create an SQLite database with all tables once; it is copied for each server."""
+    folder = short_folder("empty")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    migrate(environment(folder, f"sqlite:///{folder}/mlflow.db", "airlock+file:///x"))
+    return folder / "mlflow.db"
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import pytest
 from mlflow.exceptions import MlflowException, RestException
 
 from airlock.adapters import ed25519_keys
-from tests.attack.guard_kit import Site, raw_request
+from tests.attack.guard_kit import ON_ALL_PAIRS, Site, raw_request
 from tests.attack.guard_server import WORKER
 
 API, AJAX = "/api/2.0/mlflow", "/ajax-api/2.0/mlflow"
@@ -45,6 +45,7 @@ def still(request: pytest.FixtureRequest) -> Iterator[None]:
         assert request.getfixturevalue("line").untouched()
 
 
+@ON_ALL_PAIRS
 def test_without_any_grant_nothing_is_champion(site: Site) -> None:
     model = f"new-{uuid.uuid4().hex[:8]}"
     version = site.candidate(model)
@@ -53,6 +54,7 @@ def test_without_any_grant_nothing_is_champion(site: Site) -> None:
     assert site.alias(model) is None
 
 
+@ON_ALL_PAIRS
 def test_a_governed_release_by_the_plain_client_succeeds(site: Site) -> None:
     line = Line(site)
     with site.as_("ana") as client:
@@ -61,6 +63,7 @@ def test_a_governed_release_by_the_plain_client_succeeds(site: Site) -> None:
     assert site.alias(line.model) == line.evil
 
 
+@ON_ALL_PAIRS
 @pytest.mark.parametrize("person", [*PEOPLE, ""])
 @pytest.mark.parametrize("api", [API, AJAX])
 def test_way_1_the_alias_itself(line: Line, api: str, person: str) -> None:
@@ -164,6 +167,7 @@ def raw(site: Site, method: str, path: str, line: Line, person: str) -> int:
     return raw_request(site, method, path, json.dumps(body).encode(), person)
 
 
+@ON_ALL_PAIRS
 @pytest.mark.parametrize("stage", ["Production", "Staging", "production", "Archived", "None"])
 @pytest.mark.parametrize("api", [API, AJAX])
 def test_way_5_stages(line: Line, api: str, stage: str) -> None:
@@ -202,6 +206,7 @@ def test_way_7_nobody_registers_a_version_in_airlocks_name(line: Line) -> None:
     assert gone.status == 403
 
 
+@ON_ALL_PAIRS
 def test_way_10_swapping_by_rename(line: Line) -> None:
     site, sandbox = line.site, f"sandbox-{uuid.uuid4().hex[:6]}"
     site.ask("POST", f"{API}/registered-models/create", {"name": sandbox})
@@ -211,6 +216,7 @@ def test_way_10_swapping_by_rename(line: Line) -> None:
     assert site.ask("POST", f"{API}/registered-models/rename", onto).status == 403
 
 
+@ON_ALL_PAIRS
 def test_way_11_deleting_and_starting_the_numbers_again(line: Line) -> None:
     site, name = line.site, {"name": line.model}
     assert site.ask("DELETE", f"{API}/registered-models/delete", name).status == 403
@@ -223,6 +229,7 @@ def test_way_11_deleting_and_starting_the_numbers_again(line: Line) -> None:
     assert site.ask("POST", f"{API}/registered-models/create", name).status == 400
 
 
+@ON_ALL_PAIRS
 def test_way_12_a_copy_has_no_alias(line: Line) -> None:
     copy = f"copy-{uuid.uuid4().hex[:6]}"
     with line.site.as_("ana") as client:
@@ -234,6 +241,7 @@ def test_way_12_a_copy_has_no_alias(line: Line) -> None:
             client.set_registered_model_alias(copy, "champion", made.version)
 
 
+@ON_ALL_PAIRS
 @pytest.mark.parametrize(
     "source",
     [
@@ -248,6 +256,7 @@ def test_way_13_sources_nobody_controls(line: Line, source: str) -> None:
     assert line.site.ask("POST", f"{API}/model-versions/create", body).status in (400, 403)
 
 
+@ON_ALL_PAIRS
 def test_way_13_a_source_behind_an_experiment_of_ones_own(line: Line) -> None:
     with line.site.as_("ana") as client:
         experiment = client.create_experiment(
@@ -325,6 +334,7 @@ def refused(site: Site, model: str, version: str, why: str) -> None:
         client.set_registered_model_alias(model, "champion", version)
 
 
+@ON_ALL_PAIRS
 def test_a_grant_signed_by_somebody_else_is_not_taken(line: Line) -> None:
     site = line.site
     ed25519_keys.create(site.folder / "evil.pem", site.folder / "evil-keys")
@@ -348,6 +358,7 @@ def test_an_envelope_of_rubbish_is_refused_in_words(site: Site, envelope: str) -
     assert "PERMISSION_DENIED" in answer.text
 
 
+@ON_ALL_PAIRS
 def test_a_grant_is_spent_once(site: Site) -> None:
     line = Line(site)
     grant = site.release(line.model, line.evil)
@@ -371,6 +382,7 @@ CHANGES = {
 }
 
 
+@ON_ALL_PAIRS
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_signed_grant_is_bound(line: Line, name: str) -> None:
     changes, why = CHANGES[name]
@@ -379,6 +391,7 @@ def test_a_signed_grant_is_bound(line: Line, name: str) -> None:
     refused(line.site, line.model, fresh, why)
 
 
+@ON_ALL_PAIRS
 def test_a_grant_for_one_version_moves_no_other(line: Line) -> None:
     fresh = line.site.candidate(line.model, b"approved")
     line.site.hand_in(line.site.grant(line.model, fresh))
@@ -420,6 +433,7 @@ def test_a_grant_from_the_future_closes_and_says_that_a_clock_is_wrong(line: Lin
     assert "one of the two clocks is wrong" in answer.text
 
 
+@ON_ALL_PAIRS
 @pytest.mark.race
 def test_of_eight_at_once_with_one_grant_one_succeeds(site: Site) -> None:
     line = Line(site)

@@ -221,7 +221,10 @@ def _spend(told: dict[str, str], model: str, version: str, results: Any) -> None
 
 @pytest.mark.race
 def test_of_eight_processes_with_one_grant_one_succeeds(site: Site) -> None:
-    line, processes = Line(site), get_context("spawn")
+    line, processes = Line(site), get_context("forkserver")
+    processes.set_forkserver_preload(
+        ["airlock_mlflow.store", __name__]
+    )  # imported once, not 8 times
     grant = site.grant(line.model, line.evil)
     site.hand_in(grant)
     results = processes.Queue()

@@ -17,10 +17,11 @@ from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.mlflow_registry.guarded import NoGuard
 from airlock.domain.errors import Refused, Unreachable
-from tests.attack.guard_kit import Site
+from tests.attack.guard_kit import ON_ALL_PAIRS, Site
 from tests.attack.guard_server import WORKER
 from tests.contract.test_registry import mlflow_server
 
+ON_SQLITE = pytest.mark.parametrize("site", ["sqlite-files"], indirect=True, scope="session")
 ON_POSTGRES = pytest.mark.parametrize("site", ["postgres-s3"], indirect=True, scope="session")
 
 
@@ -40,6 +41,7 @@ def promote(site: Site, model: str, version: str) -> str:
     return envelope
 
 
+@ON_ALL_PAIRS
 def test_promoting_and_going_back_through_the_adapter(site: Site) -> None:
     model, one, other = two(site)
     for version in (one, other, one):
@@ -47,6 +49,7 @@ def test_promoting_and_going_back_through_the_adapter(site: Site) -> None:
         assert site.alias(model) == version
 
 
+@ON_ALL_PAIRS
 def test_the_same_attempt_may_be_repeated_after_a_crash(site: Site) -> None:
     model, one, _ = two(site)
     envelope = promote(site, model, one)
@@ -57,6 +60,7 @@ def test_the_same_attempt_may_be_repeated_after_a_crash(site: Site) -> None:
     assert site.alias(model) == one
 
 
+@ON_ALL_PAIRS
 def test_a_grant_that_was_overtaken_is_refused(site: Site) -> None:
     model, one, other = two(site)
     envelope = promote(site, model, one)
@@ -102,6 +106,7 @@ def test_the_decider_writes_permits_and_can_do_nothing_else(site: Site, postgres
         GuardDatabase("postgresql+psycopg://airlock_guard:x@127.0.0.1:9/mlflow").write(grant)
 
 
+@ON_SQLITE  # the site only signs here
 def test_an_mlflow_without_a_guard_is_not_trusted_with_a_promotion(
     tmp_path: Path, site: Site
 ) -> None:
