@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before the tests are dealt out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder."""
     for item in items:
@@ -69,9 +69,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if parts[0] not in MARKERS:
             raise pytest.UsageError(f"{item.path}: put it into one of {', '.join(MARKERS)}")
         item.add_marker(MARKERS[parts[0]])
-        # Whatever shares a server stays in one process: a folder with a platform, else a file.
-        group = parts[0] if parts[0] in ("airflow", "attack") else "/".join(parts)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep what shares a server in one process: a folder with a platform, else a file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServer(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            folder = file.split("/")[1]
+            return folder if folder in ("airflow", "attack") else file
+
+    return ByServer(config, log)
 
 
 @pytest.fixture(scope="session")
