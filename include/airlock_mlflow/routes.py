@@ -149,7 +149,7 @@ def _state(made: Guard) -> list[dict[str, Any]]:
     store, found = _store(), []
     with store.ManagedSessionMaker() as session:
         for workspace, model, alias, version, location in store.protected_aliases(session):
-            problem = backing.problem(made, session, workspace, model, alias, version)
+            problem = backing.problem(made, session.connection(), workspace, model, alias, version)
             last = ledger.newest(session, model, alias)
             found.append(
                 {

@@ -73,7 +73,7 @@ def _set_back(store: Any, guard: Guard, name: str, alias: str, version: int) -> 
         if ledger.unspent(session, name, alias, version):
             return False  # a newer grant for the same version: that one is spent
         workspace = store._get_active_workspace()
-        problem = backing.problem(guard, session, workspace, name, alias, version)
+        problem = backing.problem(guard, session.connection(), workspace, name, alias, version)
     if problem:
         raise Denied(_WHAT, f"{name}@{alias}", problem)
     grant = guard.open_grant(last.envelope)
