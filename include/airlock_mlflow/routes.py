@@ -116,7 +116,8 @@ def _state(made: Guard) -> list[dict[str, Any]]:
     store, found = _store(), []
     with store.ManagedSessionMaker() as session:
         for workspace, model, alias, version, location in store.protected_aliases(session):
-            problem = backing.problem(made, session, workspace, model, alias, version)
+            work = session.connection()
+            problem = backing.problem(made, work, workspace, model, alias, version)
             last = ledger.newest(session, model, alias)
             found.append(
                 {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +49,29 @@ def test_promoting_and_going_back_through_the_adapter(site: Site) -> None:
     for version in (one, other, one):
         promote(site, model, version)
         assert site.alias(model) == version
+
+
+@pytest.mark.race
+def test_whoever_reads_while_a_release_comes_is_never_refused(site: Site) -> None:
+    model, one, other = two(site)
+    promote(site, model, one)
+    path = f"/api/2.0/mlflow/registered-models/alias?name={model}&alias=champion"
+    done = threading.Event()
+
+    def reads() -> set[int]:
+        found = set()
+        while not done.is_set():
+            found.add(site.ask("GET", path, None, WORKER).status)
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(reads) for _ in range(3)]
+        try:
+            for version in (other, one) * 3:
+                promote(site, model, version)
+        finally:
+            done.set()
+        assert [one.result() for one in readers] == [{200}] * 3
 
 
 @ON_ALL_PAIRS
