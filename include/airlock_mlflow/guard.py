@@ -23,11 +23,11 @@ import sqlalchemy as sa
 from airlock.adapters.ed25519_keys import FileKeyring
 from airlock.domain.access_token import SKEW, AccessToken, read
 from airlock.domain.errors import AirlockError
-from airlock.domain.grant import Grant, GrantInvalid, unseal
+from airlock.domain.grant import PROTECTED, Grant, GrantInvalid, unseal
 from airlock_mlflow import ledger
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Closed, Denied
-from airlock_mlflow.naming import PROTECTED, Aliases
+from airlock_mlflow.naming import Aliases
 from airlock_mlflow.places import ancestors
 from airlock_mlflow.settings import GuardSettings, from_environment
 from airlock_mlflow.tables import FROZEN, METADATA, REFUSALS

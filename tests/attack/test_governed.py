@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from airlock.adapters.embedded.components import MLFLOW_WORKER, components
@@ -19,6 +20,8 @@ from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.mlflow_registry.guarded import NoGuard
 from airlock.domain.errors import Refused, Unreachable
+from airlock_mlflow.guard import Guard
+from airlock_mlflow.settings import GuardSettings
 from tests.attack.guard_kit import ON_ALL_PAIRS, Site
 from tests.attack.guard_server import WORKER
 from tests.contract.test_registry import mlflow_server
@@ -188,3 +191,16 @@ def test_the_platforms_own_mlflow_is_guarded(site: Site, postgres: Server, tmp_p
         finally:
             server.terminate()
             server.wait(30)
+
+
+@ON_POSTGRES
+def test_what_the_database_protects_the_guard_protects_too(site: Site) -> None:
+    settings = GuardSettings(database=site.database, destination="x", keys=site.folder / "keys")
+    with psycopg.connect(site.environment["ADMIN_DSN"], autocommit=True) as owner:
+        owner.execute("INSERT INTO airlock_protected VALUES ('blessed')")
+        try:
+            guard = Guard(settings)
+            assert guard.aliases.protected == {"blessed", "champion", "prod", "production"}
+            guard.engine.dispose()
+        finally:
+            owner.execute("DELETE FROM airlock_protected WHERE alias = 'blessed'")
