@@ -86,6 +86,9 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
         found = super().get_model_version_by_alias(name, alias)
         if self._guard.aliases.is_protected(alias):
             problem = self._problem(name, alias, int(found.version))
+            if problem:  # a release may have come between the two questions: ask both again
+                found = super().get_model_version_by_alias(name, alias)
+                problem = self._problem(name, alias, int(found.version))
             if problem:
                 raise Denied("read alias", f"{name}@{alias}", problem)
         found.aliases = [one for one in found.aliases if one == alias or self._shown(name, one)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from airlock.adapters.embedded.components import MLFLOW_WORKER, components
@@ -17,6 +20,8 @@ from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.mlflow_registry.guarded import NoGuard
 from airlock.domain.errors import Refused, Unreachable
+from airlock_mlflow.guard import Guard
+from airlock_mlflow.settings import GuardSettings
 from tests.attack.guard_kit import ON_ALL_PAIRS, Site
 from tests.attack.guard_server import WORKER
 from tests.contract.test_registry import mlflow_server
@@ -47,6 +52,29 @@ def test_promoting_and_going_back_through_the_adapter(site: Site) -> None:
     for version in (one, other, one):
         promote(site, model, version)
         assert site.alias(model) == version
+
+
+@pytest.mark.race
+def test_whoever_reads_while_a_release_comes_is_never_refused(site: Site) -> None:
+    model, one, other = two(site)
+    promote(site, model, one)
+    path = f"/api/2.0/mlflow/registered-models/alias?name={model}&alias=champion"
+    done = threading.Event()
+
+    def reads() -> set[int]:
+        found = set()
+        while not done.is_set():
+            found.add(site.ask("GET", path, None, WORKER).status)
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(reads) for _ in range(3)]
+        try:
+            for version in (other, one) * 3:
+                promote(site, model, version)
+        finally:
+            done.set()
+        assert [one.result() for one in readers] == [{200}] * 3
 
 
 @ON_ALL_PAIRS
@@ -163,3 +191,16 @@ def test_the_platforms_own_mlflow_is_guarded(site: Site, postgres: Server, tmp_p
         finally:
             server.terminate()
             server.wait(30)
+
+
+@ON_POSTGRES
+def test_what_the_database_protects_the_guard_protects_too(site: Site) -> None:
+    settings = GuardSettings(database=site.database, destination="x", keys=site.folder / "keys")
+    with psycopg.connect(site.environment["ADMIN_DSN"], autocommit=True) as owner:
+        owner.execute("INSERT INTO airlock_protected VALUES ('blessed')")
+        try:
+            guard = Guard(settings)
+            assert guard.aliases.protected == {"blessed", "champion", "prod", "production"}
+            guard.engine.dispose()
+        finally:
+            owner.execute("DELETE FROM airlock_protected WHERE alias = 'blessed'")
