@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,23 @@ import pytest
 from tests.airflow.harness import RunningPlatform, running
 from tests.support import ROOT, short_folder
 
+#: The platform while it runs.
+_RUNNING = ExitStack()
+
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[RunningPlatform]:
     """Bring a second platform up as `airlock up` does, with the test DAGs beside ours."""
-    with running(short_folder("up"), ROOT, Path(__file__).parent / "dags") as found:
+    with _RUNNING:
+        found = _RUNNING.enter_context(
+            running(short_folder("up"), ROOT, Path(__file__).parent / "dags")
+        )
         found.await_imports()
         yield found
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Stop it after the last test of this folder: the other tests need the machine."""
+    if nextitem is not None and Path(__file__).parent not in nextitem.path.parents:
+        _RUNNING.close()
