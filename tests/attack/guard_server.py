@@ -90,7 +90,7 @@ def serving(
         wait_healthy(f"http://127.0.0.1:{port}{health or '/airlock/health'}", server, log)
         yield server
     finally:
-        with contextlib.suppress(ProcessLookupError):
+        if server.poll() is None:  # otherwise its number may be somebody else's by now
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
