@@ -13,6 +13,11 @@ MANY = {"schedule": None, "catchup": False, "max_active_runs": 100, "tags": ["te
 with DAG(dag_id="wait-for-level", params={"release": RELEASE}, **MANY):
     ApprovalGateOperator(task_id="level_1", level=1, release="{{ params.release }}")
 
+with DAG(dag_id="wait-in-one-slot", params={"release": RELEASE}, **MANY):
+    ApprovalGateOperator(
+        task_id="level_1", level=1, release="{{ params.release }}", pool="one-slot"
+    )
+
 with DAG(dag_id="wait-then-promote", params={"release": RELEASE}, **MANY):
     (
         ApprovalGateOperator(task_id="level_1", level=1, release="{{ params.release }}")
