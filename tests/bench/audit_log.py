@@ -210,6 +210,7 @@ _COPIED = (
     ("audit_node", "level, idx, hash"),
     ("audit_checkpoint", "size, note, at"),
     ("audit_tree", "id, origin, size, last_xid, last_event"),
+    ("audit_text", ""),
     ("release", ""),
     ("vote", ""),
     ("release_grant", "id, release, envelope"),

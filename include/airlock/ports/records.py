@@ -48,8 +48,9 @@ class Line:
 class Facts:
     """What a judgement of one release depends on besides the release: one look, one moment.
 
-    *lent* and *demanded* only say whether a delegation, or an open finding of the model, may have
-    to be looked at.
+    The last ones only say what may have to be looked at: *lent* a delegation, *demanded* an open
+    finding of the model, *rejected* a rejected release of the line, *raised* a finding of this
+    release, *broken* a broken glass of the model.
     """
 
     now: datetime
@@ -59,6 +60,9 @@ class Facts:
     line: Line
     lent: bool
     demanded: bool
+    rejected: bool
+    raised: bool
+    broken: bool
 
 
 @dataclass(frozen=True, slots=True)

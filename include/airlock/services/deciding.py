@@ -52,7 +52,7 @@ def vote(
             plan, now = checked_plan(unit, release, facts), stamp(facts.now)
             check_in_time(release, plan.timing, now)
             story = cast(release, plan, ballot, actor, holders(facts.people), now)
-            if story.release and story.release.state is State.APPROVED:
+            if story.release and story.release.state is State.APPROVED and facts.rejected:
                 check_not_rejected(unit, release)
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "VoteRefused", ballot)

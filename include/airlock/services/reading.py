@@ -69,8 +69,8 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
             "gates": [result.to_document() for result in unit.results_of(release.origin)],
             "metrics": _metrics(facts),
             "championVersion": (facts.get("champion") or {}).get("version"),
-            "emergency": reading_duties.emergency(unit, release, plan, actor, able),
-            "findings": reading_duties.findings(unit, release),
+            "emergency": reading_duties.emergency(unit, release, plan, actor, known),
+            "findings": reading_duties.findings(unit, release, known),
             "grant": _grant(unit, keyring, release.id),
             "line": {"version": known.line.version, "epoch": known.line.epoch},
         }

@@ -12,25 +12,27 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.delegation import ROLE
 from airlock.domain.emergency import Broken, may_break, may_review
-from airlock.domain.people import Actor
+from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan, Rulebook
 from airlock.domain.release import Release
 from airlock.domain.rules import Holders
 from airlock.domain.voting import mandates
-from airlock.ports import Store, UnitOfWork
+from airlock.ports import Facts, Store, UnitOfWork
 from airlock.services.planning import rulebook_of
 
 
 def emergency(
-    unit: UnitOfWork, release: Release, plan: Plan, actor: Actor | None, able: Holders
+    unit: UnitOfWork, release: Release, plan: Plan, actor: Actor | None, known: Facts
 ) -> dict[str, Any] | None:
     """Return the emergency of a release, or that one is possible; None if the policy has none."""
     glass = rulebook_of(unit, release).break_glass
-    broken = unit.broken(release=release.id)
+    every = unit.broken(model=release.subject.model) if known.broken else ()
+    broken = [one for one in every if one.release == release.id]
     if glass is None and not broken:
         return None
-    unreviewed = [one for one in unit.broken(model=release.subject.model) if not one.reviewed_at]
-    last, at = broken[-1] if broken else None, stamp(unit.now())
+    unreviewed = [one for one in every if not one.reviewed_at]
+    last, at = broken[-1] if broken else None, stamp(known.now)
+    able = holders(known.people)
     begun = release.emergency
     return {
         "incident": begun.incident if begun else last.incident if last else None,
@@ -60,10 +62,10 @@ def _review(broken: Broken, at: str) -> dict[str, Any]:
     }
 
 
-def findings(unit: UnitOfWork, release: Release) -> list[dict[str, Any]]:
+def findings(unit: UnitOfWork, release: Release, known: Facts) -> list[dict[str, Any]]:
     """Return what the approvals of a release want mended."""
-    now = stamp(unit.now())
-    found = unit.findings(release=release.id)
+    now = stamp(known.now)
+    found = unit.findings(release=release.id) if known.raised else ()
     said = unit.said(one.text for one in found)
     return [
         {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}

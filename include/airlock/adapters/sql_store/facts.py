@@ -16,25 +16,36 @@ import json
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Select, Text, bindparam, cast, exists, func, null, select
+from sqlalchemy import (
+    ScalarSelect,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+)
 
 from airlock.adapters.sql_store.base import Base
-from airlock.adapters.sql_store.duty_tables import delegation, finding
+from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
 from airlock.adapters.sql_store.people import EVERYBODY, people_from
 from airlock.adapters.sql_store.runs import candidate_from, evidence_from
-from airlock.adapters.sql_store.tables import candidate, evidence, line, run_evidence
-from airlock.domain.release import Release
+from airlock.adapters.sql_store.tables import candidate, evidence, line, release, run_evidence
+from airlock.domain.release import Release, State
 from airlock.ports import Facts, Line
 
 
 class FactsReader(Base):
     """Reading them."""
 
-    def facts(self, release: Release) -> Facts:
+    def facts(self, of: Release) -> Facts:
         """Read what a judgement of this release depends on; after a lock: as of after the lock."""
-        subject = release.subject
-        given = {"origin": release.origin, "since": release.opened_at}
-        given |= {"model": subject.model, "environment": subject.environment}
+        subject = of.subject
+        given = {"origin": of.origin, "since": of.opened_at}
+        given |= {"model": subject.model, "environment": subject.environment, "of": of.id}
         row = self._connection.execute(_everything(self._is_sqlite), given).one()
         bodies = [bytes.fromhex(body) for (body,) in _rows(row.evidence)]
         lines = [Line(*one) for one in _rows(row.lines)]
@@ -46,6 +57,9 @@ class FactsReader(Base):
             line=lines[0] if lines else Line(subject.model, subject.environment),
             lent=bool(row.lent),
             demanded=bool(row.demanded),
+            rejected=bool(row.rejected),
+            raised=bool(row.raised),
+            broken=bool(row.broken),
         )
 
 
@@ -61,6 +75,12 @@ def _everything(sqlite: bool) -> Select[Any]:
     made = select(candidate.c.document).where(candidate.c.origin == bindparam("origin"))
     lent = delegation.c.end > bindparam("since")
     demanded = finding.c.closed_at.is_(None) & (finding.c.model == bindparam("model"))
+    theirs = (
+        release.c.model == bindparam("model"),
+        release.c.environment == bindparam("environment"),
+    )
+    # Spelled out, so that a plan made once can use the index of the rejected alone.
+    refused = release.c.state == literal_column(f"'{State.REJECTED.value}'")
     return select(
         (null() if sqlite else func.clock_timestamp()).label("clock"),
         _array(EVERYBODY, sqlite).label("people"),
@@ -69,6 +89,9 @@ def _everything(sqlite: bool) -> Select[Any]:
         _array(select(line).where(*here), sqlite).label("lines"),
         exists().where(lent).label("lent"),
         exists().where(demanded).label("demanded"),
+        exists().where(*theirs, refused).label("rejected"),
+        exists().where(finding.c.release == bindparam("of")).label("raised"),
+        exists().where(break_glass.c.model == bindparam("model")).label("broken"),
     )
 
 

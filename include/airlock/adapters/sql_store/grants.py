@@ -22,6 +22,12 @@ _LINE = select(line).where(
 )
 _LOCK_LINE = _LINE.with_for_update()
 _INSERT_GRANT = insert(release_grant)
+_NEWEST = (
+    select(release_grant)
+    .where(release_grant.c.release == bindparam("of"), release_grant.c.purpose == bindparam("for"))
+    .order_by(release_grant.c.round.desc(), release_grant.c.issued_at.desc())
+    .limit(1)
+)
 
 
 class Grants(Base):
@@ -44,12 +50,8 @@ class Grants(Base):
 
     def grant_of(self, release_id: str, purpose: str = "promotion") -> StoredGrant | None:
         """Return the newest grant of a release."""
-        query = (
-            select(release_grant)
-            .where(release_grant.c.release == release_id, release_grant.c.purpose == purpose)
-            .order_by(release_grant.c.round.desc(), release_grant.c.issued_at.desc())
-        )
-        row = self._connection.execute(query.limit(1)).mappings().one_or_none()
+        found = self._connection.execute(_NEWEST, {"of": release_id, "for": purpose})
+        row = found.mappings().one_or_none()
         return None if row is None else _stored(row)
 
     def grants_named(self, ids: Collection[str]) -> dict[str, StoredGrant]:

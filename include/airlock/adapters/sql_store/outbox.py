@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, select, update
 
 from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.bulk import insert_new
 from airlock.adapters.sql_store.tables import answered, outbox, parked
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Conflict
@@ -36,22 +37,26 @@ class Outbox(Base):
             Parked(**{**row, "parked_at": moment(row["parked_at"])}) for row in rows.mappings()
         )
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Begin with nothing posted."""
+        super().__init__(*arguments, **options)
+        self._posted: list[dict[str, Any]] = []
+
     def post(self, kind: str, key: str, payload: Mapping[str, Any]) -> None:
-        """Put a message into the outbox; the same key is posted once."""
-        now = self._stamp()
-        self._insert_once(
-            outbox,
-            {
-                "kind": kind,
-                "key": key,
-                "payload": json.dumps(dict(payload), sort_keys=True),
-                "posted_at": now,
-                "due_at": now,
-                "attempts": 0,
-                "error": "",
-            },
-            on=("key",),
-        )
+        """Put a message into the outbox when this commits; the same key is posted once."""
+        self.post_all([(kind, key, json.dumps(dict(payload), sort_keys=True))])
+
+    def post_all(self, messages: Sequence[tuple[str, str, str]]) -> None:
+        """Put messages (kind, key, payload as JSON) into the outbox when this commits."""
+        now = self._noted()
+        same = {"posted_at": now, "due_at": now, "attempts": 0, "error": ""}
+        rows = ({"kind": kind, "key": key, "payload": said} for kind, key, said in messages)
+        self._posted += [{**row, **same} for row in rows]
+
+    def _send_posted(self) -> None:
+        """Write what was posted, in one statement."""
+        insert_new(self._connection, outbox, self._posted, on=("key",))
+        self._posted = []
 
     def claim(self, limit: int = 20, seconds: float = 60.0) -> tuple[Message, ...]:
         """Take messages that are due, oldest first; nobody else gets them for *seconds*."""

@@ -21,6 +21,10 @@ _EVIDENCE = (
     .where(run_evidence.c.origin == bindparam("of"))
 )
 
+_RESULTS = (
+    select(gate_result).where(gate_result.c.origin == bindparam("of")).order_by(gate_result.c.key)
+)
+
 
 class Runs(Base):
     """Reading and writing by origin (`dag_id/run_id`)."""
@@ -59,8 +63,7 @@ class Runs(Base):
 
     def results_of(self, origin: str) -> tuple[GateResult, ...]:
         """Return the gate results of a run in order of key."""
-        query = select(gate_result).where(gate_result.c.origin == origin).order_by("key")
-        rows = self._connection.execute(query).mappings()
+        rows = self._connection.execute(_RESULTS, {"of": origin}).mappings()
         return tuple(GateResult.from_document(json.loads(row["document"])) for row in rows)
 
 

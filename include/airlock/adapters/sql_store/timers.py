@@ -131,16 +131,6 @@ class Timers(Releases):
         insert_new(self._connection, audit_event, events)
         update_by(self._connection, release, "id", changes)
 
-    def post_all(self, messages: Sequence[tuple[str, str, str]]) -> None:
-        """Put many messages (kind, key, payload as JSON) into the outbox; each key once."""
-        now = self._noted()
-        same = {"posted_at": now, "due_at": now, "attempts": 0, "error": ""}
-        rows = [
-            {"kind": kind, "key": key, "payload": payload, **same}
-            for kind, key, payload in messages
-        ]
-        insert_new(self._connection, outbox, rows, on=("key",))
-
     def delivered(self, keys: Collection[str]) -> frozenset[str]:
         """Return which of these messages have been delivered."""
         arrived = (outbox.c.settled_at.is_not(None), outbox.c.error == "")

@@ -63,4 +63,5 @@ class SqlUnit(FactsReader, Timers, Bundles, Runs, People, History, Grants, Dutie
     def commit(self) -> None:
         """Keep what was done."""
         self._write_texts()
+        self._send_posted()
         self._connection.commit()

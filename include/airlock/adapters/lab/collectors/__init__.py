@@ -1,8 +1,8 @@
 """The collectors: one per kind of evidence that gates ask for after the candidate is registered.
 
 To add one: its file with `collect(scene) -> Collected`, and its line here. Each kind is needed by
-one gate alone, because every gate collects what it needs, unless it only reads the artifact's bytes;
-evidence several gates share is made by the steps before (`airlock.services.running`).
+one gate alone, because every gate collects what it needs, unless it only reads the artifact's
+bytes; evidence several gates share is made by the steps before (`airlock.services.running`).
 """
 
 from __future__ import annotations
