@@ -103,7 +103,7 @@ def bench() -> Bench:
     made = airlock()
     scratch = settings().home / "work"
     keys = ModelKeys(made.settings.model_keys, made.settings.model_signing_key)
-    return Workbench(settings().root, scratch, made.data, made.lab, made.registry, keys)
+    return Workbench(settings().root, scratch, made.data, made.lab, made.registry, made.files, keys)
 
 
 def _serving_commit(recipe: Recipe) -> str:

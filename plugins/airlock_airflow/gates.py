@@ -1,4 +1,4 @@
-"""Gates as tasks: judge the evidence of this DAG run, store the result, stop what fails.
+"""Gates as tasks: collect what the gate needs, judge it, store the result, stop what fails.
 
 A gate that says no, and a gate that cannot tell, both fail their task at once with the measured
 number, the threshold and n in one line. The release is blocked by the stored result, not by the
@@ -40,8 +40,8 @@ class GateOperator(BaseOperator):
         from airlock.services import evidence
 
         with edge.translated():
-            store = edge.airlock().store
-            result = evidence.judge(store, edge.origin(context), build(self.gate))
+            store, gate = edge.airlock().store, build(self.gate)
+            result = evidence.examine(store, edge.bench(), edge.origin(context), gate)
         line = f"{result.key} {result.verdict}: {result.message}"
         if not result.verdict.opens:
             raise AirflowFailException(line)

@@ -1,6 +1,6 @@
 """A pipeline's DAG, built from its YAML. Nothing is computed here, and nothing heavy imported.
 
-    pin_data -> validate_data -> train -> evaluate -> collect_evidence -> gates.* ->
+    pin_data -> validate_data -> train -> evaluate -> register_candidate -> gates.* ->
     request_release -> approval.level_* -> promote -> outcome
 
 Rules:
@@ -62,25 +62,28 @@ def build(config: PipelineConfig, rulebook: Rulebook) -> DAG:
         default_args={"owner": config.owner, **_RETRY},
         is_paused_upon_creation=False,
     ) as dag:
-        collected = _steps(recipe)
+        registered = _steps(recipe)
         with TaskGroup(group_id="gates") as gates:
             for gate in recipe.gates:
-                GateOperator(task_id=_safe(gate), gate=gate)
+                GateOperator(
+                    task_id=_safe(gate),
+                    gate=gate,
+                    execution_timeout=_limit(recipe, gate["gate"]),
+                )
         names = [level.name for level in levels]
-        collected >> gates >> release_task_group(pipeline=recipe.name, levels=names)
+        registered >> gates >> release_task_group(pipeline=recipe.name, levels=names)
     return dag
 
 
 def _steps(recipe: Recipe) -> StepOperator:
     def step(task_id: str, name: Any, budget: str = "", **inputs: Any) -> XComArg:
-        limit = timedelta(seconds=recipe.budget(budget).seconds) if budget else timedelta()
         return XComArg(
             StepOperator(
                 task_id=task_id,
                 step=name,
                 pipeline=recipe.name,
                 inputs=inputs,
-                execution_timeout=limit + _GRACE,
+                execution_timeout=_limit(recipe, budget) if budget else _GRACE,
             )
         )
 
@@ -88,9 +91,9 @@ def _steps(recipe: Recipe) -> StepOperator:
     validated = step("validate_data", "validate", "validate", pinned=pinned)
     trained = step("train", "train", "train", pinned=pinned)
     evaluated = step("evaluate", "evaluate", "evaluate", pinned=pinned, trained=trained)
-    collected = step(
-        "collect_evidence",
-        "collect",
+    registered = step(
+        "register_candidate",
+        "register",
         "evaluate",
         pinned=pinned,
         trained=trained,
@@ -98,8 +101,12 @@ def _steps(recipe: Recipe) -> StepOperator:
         evaluated=evaluated,
     )
     validated.operator >> trained.operator
-    operator: StepOperator = collected.operator
+    operator: StepOperator = registered.operator
     return operator
+
+
+def _limit(recipe: Recipe, budget: str) -> timedelta:
+    return timedelta(seconds=recipe.budget(budget).seconds) + _GRACE
 
 
 def _levels(rulebook: Rulebook, environment: str, declared: Tier) -> tuple[Level, ...]:

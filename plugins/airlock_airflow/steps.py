@@ -1,4 +1,4 @@
-"""The steps of a pipeline run as tasks: pin, validate, train, evaluate, collect.
+"""The steps of a pipeline run as tasks: pin, validate, train, evaluate, register.
 
 What a step does is in `airlock.services.running`. The operator finds out which run this is, who
 asked for it and for which window, and hands that over.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airlock.domain.recipe import Recipe
     from airlock.services.running import Job
 
-Step = Literal["pin", "validate", "train", "evaluate", "collect"]
+Step = Literal["pin", "validate", "train", "evaluate", "register"]
 STEPS: tuple[str, ...] = get_args(Step)
 
 
@@ -28,10 +28,10 @@ class StepOperator(BaseOperator):
     A refusal (bad data, a script that raises) fails the task at once. What was unreachable is
     tried again as `retries` says.
 
-    :param step: pin, validate, train, evaluate or collect.
+    :param step: pin, validate, train, evaluate or register.
     :param pipeline: the name of a pipeline in include/pipelines.
     :param inputs: the results of the steps before: `pinned` for all but pin, `trained` for
-        evaluate and collect, `validated` and `evaluated` for collect.
+        evaluate and register, `validated` and `evaluated` for register.
     """
 
     template_fields = ("inputs",)
@@ -123,14 +123,14 @@ def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return running.evaluate(store, edge.bench(), job, inputs["pinned"], inputs["trained"])
 
 
-def _collect(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
     files = {
         "data-docs": inputs["validated"]["docs"],
         "evidence": inputs["evaluated"]["predictions"],
     }
-    return running.collect(
+    return running.register(
         edge.airlock().store,
         edge.bench(),
         job,
@@ -146,5 +146,5 @@ _RUN: dict[str, Callable[[Job, Mapping[str, Any]], dict[str, Any]]] = {
     "validate": _validate,
     "train": _train,
     "evaluate": _evaluate,
-    "collect": _collect,
+    "register": _register,
 }

@@ -71,7 +71,7 @@ def test_a_pipeline_dag_lets_many_releases_wait(config: Path) -> None:
         "validate_data",
         "train",
         "evaluate",
-        "collect_evidence",
+        "register_candidate",
         "gates.performance-regression-roc_auc",
         "request_release",
         "approval.level_1",

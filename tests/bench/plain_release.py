@@ -25,8 +25,9 @@ def main(pipeline: str, run: str) -> None:
     if found is None:
         raise SystemExit(f"no pipeline {pipeline}")
     settings, store, recipe = airlock.settings, airlock.store, Recipe(found.document)
+    scratch = settings.home / "work"
     bench = Workbench(
-        settings.root, settings.home / "work", airlock.data, airlock.lab, airlock.registry
+        settings.root, scratch, airlock.data, airlock.lab, airlock.registry, airlock.files
     )
     job = running.Job(origin=f"{pipeline}/{run}", recipe=recipe, requester=recipe.owner)
     code = running.Origin(
@@ -38,9 +39,9 @@ def main(pipeline: str, run: str) -> None:
     trained = running.train(bench, job, pinned)
     measured = running.evaluate(store, bench, job, pinned, trained)
     files = {"data-docs": checked["docs"], "evidence": measured["predictions"]}
-    running.collect(store, bench, job, code, pinned, trained, files)
+    running.register(store, bench, job, code, pinned, trained, files)
     for gate in recipe.gates:
-        evidence.judge(store, job.origin, build(gate))
+        evidence.examine(store, bench, job.origin, build(gate))
     actor = Actor.system("script", Channel.DAG)
     opened = requesting.request_release(
         store, airlock.rulebook.digest, job.origin, recipe.when_open, actor

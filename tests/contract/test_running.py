@@ -13,8 +13,9 @@ from airlock.domain.digest import digest_bytes, folder_manifest, manifest_digest
 from airlock.domain.errors import Conflict, Refused, Unreachable
 from airlock.domain.recipe import Recipe
 from airlock.gates import build
+from airlock.gates.latency import Latency
 from airlock.services import evidence, running
-from airlock.services.bench import Recorded, Trained
+from airlock.services.bench import Case, Recorded, Trained
 from airlock.services.running import Job, Origin
 from airlock.testing import World, pipeline_document
 
@@ -29,6 +30,7 @@ class Bench:
     rows: int = 100
     recorded: dict[str, Recorded] = field(default_factory=dict)
     seen: dict[str, Any] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
     down: bool = False
 
     def pin(self, recipe: Recipe, since: Any, until: Any) -> dict[str, Any]:
@@ -58,11 +60,13 @@ class Bench:
             found["champion"] = {"version": champion[0], "metrics": {"roc_auc": 0.7}}
         return found, {"champion": None, "comparisons": []}, self.folder
 
-    def latency(self, recipe: Recipe, data: str, candidate: Path) -> dict[str, Any]:
-        return {"p95Ms": 3.0, "n": 500}
+    collects = ("latency", "artifact-format")
 
-    def inspect(self, recipe: Recipe, candidate: Path) -> dict[str, dict[str, Any]]:
-        return {"artifact-format": {"files": [], "unknown": []}}
+    def collect(self, kind: str, case: Case) -> dict[str, Any]:
+        self.seen[kind] = case
+        if kind in self.broken:
+            raise Refused(f"{kind} could not be measured", next_step="Look at the model.")
+        return {"p95Ms": 3.0, "n": 500} if kind == "latency" else {"files": [], "unknown": []}
 
     def champion(self, model: str, version: str) -> Path:
         return Path(self.seen["champion folder"])
@@ -110,7 +114,7 @@ def go(world: World, bench: Bench, one: Job) -> dict[str, Any]:
     trained = running.train(bench, one, pinned)
     running.evaluate(world.worker, bench, one, pinned, trained)
     files = {"docs": checked["docs"]}
-    return running.collect(world.worker, bench, one, CODE, pinned, trained, files)
+    return running.register(world.worker, bench, one, CODE, pinned, trained, files)
 
 
 def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: Bench) -> None:
@@ -130,8 +134,6 @@ def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: 
         "data-validation",
         "evaluation",
         "comparison",
-        "latency",
-        "artifact-format",
     }
     assert {one.artifact_digest for one in kept.values()} == {found["artifact"]}
 
@@ -139,8 +141,47 @@ def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: 
 def test_the_evidence_opens_the_gates_and_the_release(world: World, bench: Bench) -> None:
     go(world, bench, job(world))
     for gate in world.pipeline["spec"]["gates"]:
-        assert evidence.judge(world.worker, "credit/run-1", build(gate)).verdict == "PASSED"
+        assert (
+            evidence.examine(world.worker, bench, "credit/run-1", build(gate)).verdict == "PASSED"
+        )
     assert world.request("credit/run-1").outcome == "opened"
+
+
+def test_a_gate_collects_what_it_needs_and_nothing_else(world: World, bench: Bench) -> None:
+    found = go(world, bench, job(world))
+    result = evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    assert result.verdict == "PASSED"
+    assert set(bench.seen) == {"champion", "latency"}
+    assert bench.seen["latency"].candidate.artifact_digest == found["artifact"]
+    assert bench.seen["latency"].champion is None
+    with world.worker.begin() as unit:
+        assert unit.evidence_of("credit/run-1")["latency"].facts == {"p95Ms": 3.0, "n": 500}
+
+
+def test_evidence_that_cannot_be_collected_is_an_error_that_says_why(
+    world: World, bench: Bench
+) -> None:
+    go(world, bench, job(world))
+    bench.broken = ("latency",)
+    result = evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    assert result.verdict == "ERRORED"
+    assert "latency could not be measured. Look at the model." in result.message
+    assert evidence.judge(world.worker, "credit/run-1", Latency(p95_ms=10)) == result
+
+
+def test_nothing_is_collected_any_more_once_the_release_is_open(world: World, bench: Bench) -> None:
+    go(world, bench, job(world))
+    for gate in world.pipeline["spec"]["gates"]:
+        evidence.examine(world.worker, bench, "credit/run-1", build(gate))
+    assert world.request("credit/run-1").outcome == "opened"
+    bench.seen.clear()
+    evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    assert not bench.seen
+
+
+def test_a_run_without_a_candidate_has_nothing_to_examine(world: World, bench: Bench) -> None:
+    with pytest.raises(Refused, match="no candidate"):
+        evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
 
 
 def test_every_step_can_be_tried_again(world: World, bench: Bench) -> None:
@@ -152,10 +193,10 @@ def test_every_step_can_be_tried_again(world: World, bench: Bench) -> None:
     running.evaluate(world.worker, bench, one, pinned, trained)
     bench.down = True
     with pytest.raises(Unreachable):
-        running.collect(world.worker, bench, one, CODE, pinned, trained, {})
+        running.register(world.worker, bench, one, CODE, pinned, trained, {})
     bench.down = False
-    first = running.collect(world.worker, bench, one, CODE, pinned, trained, {})
-    assert running.collect(world.worker, bench, one, CODE, pinned, trained, {}) == first
+    first = running.register(world.worker, bench, one, CODE, pinned, trained, {})
+    assert running.register(world.worker, bench, one, CODE, pinned, trained, {}) == first
 
 
 def test_a_run_waits_until_its_policy_is_registered(world: World, bench: Bench) -> None:
@@ -189,7 +230,7 @@ def test_evidence_about_another_model_is_refused(world: World, bench: Bench) -> 
     trained = running.train(bench, one, pinned)
     evidence.submit(world.worker, one.origin, "evaluation", digest_bytes(b"better"), {"rows": 1})
     with pytest.raises(Conflict, match="is about"):
-        running.collect(world.worker, bench, one, CODE, pinned, trained, {})
+        running.register(world.worker, bench, one, CODE, pinned, trained, {})
 
 
 @pytest.mark.attack

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock.adapters.lab.collectors import COLLECTORS
 from airlock.gates import GATES
 from tests.support import ROOT
 
@@ -57,6 +58,13 @@ def test_files_stay_short() -> None:
     ]
     assert ours
     assert [str(path) for path in ours if len(path.read_text().splitlines()) > 350] == []
+
+
+def test_every_kind_of_collected_evidence_is_needed_and_by_one_gate_alone() -> None:
+    needed = [kind for gate in GATES for kind in gate.needs]
+    read_from_bytes = {"artifact-format": 2}  # two gates that collect it read the same
+    expected = dict.fromkeys(COLLECTORS, 1) | read_from_bytes
+    assert {kind: needed.count(kind) for kind in COLLECTORS} == expected
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)

@@ -16,6 +16,8 @@ from pathlib import Path
 from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.checkpoint_s3 import CheckpointBucket
 from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, verify_with
+from airlock.adapters.evidence_folder import EvidenceFolder
+from airlock.adapters.evidence_s3 import EvidenceBucket
 from airlock.adapters.file_data import FileData
 from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.lab import Lab
@@ -29,6 +31,7 @@ from airlock.config.settings import Settings
 from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
+from airlock.ports import Files
 from airlock.services.detecting import Detector
 from airlock.services.sequencing import Place
 
@@ -106,6 +109,14 @@ class Airlock:
     @cached_property
     def _policies(self) -> _Policies:
         return _Policies(self.settings.config_dir)
+
+    @cached_property
+    def files(self) -> Files:
+        """The files of evidence."""
+        chosen = self.settings
+        if chosen.evidence_bucket:
+            return EvidenceBucket(chosen.evidence_bucket, chosen.home / "work")
+        return EvidenceFolder(chosen.evidence)
 
     @property
     def rulebook(self) -> Rulebook:

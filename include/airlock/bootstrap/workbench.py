@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,10 +16,15 @@ from typing import Any
 
 from airlock.adapters.file_data import FileData
 from airlock.adapters.lab import Lab, requests
+from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.lab.scene import Scene
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.domain.digest import folder_manifest, manifest_digest, short
+from airlock.domain.errors import Refused
 from airlock.domain.recipe import Recipe
-from airlock.services.bench import Recorded, Trained
+from airlock.ports import Files
+from airlock.services.bench import Case, Recorded, Trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,12 @@ class Workbench:
         data: FileData,
         lab: Lab,
         registry: MlflowRegistry,
+        files: Files,
         keys: ModelKeys | None = None,
     ) -> None:
         self._root, self._scratch = root, scratch
         self._keys = keys or ModelKeys(root / "no-keys")
-        self._data, self._lab, self._registry = data, lab, registry
+        self._data, self._lab, self._registry, self._files = data, lab, registry, files
 
     def pin(self, recipe: Recipe, since: date | None, until: date | None) -> dict[str, Any]:
         """Keep the rows of a window."""
@@ -98,27 +104,57 @@ class Workbench:
                 compare=tuple(requests.Compare(*one) for one in recipe.comparisons),
             )
         )
+        self._files.put(found.predictions)
         return found.evaluation, found.comparison, found.predictions
 
-    def latency(self, recipe: Recipe, data: str, candidate: Path) -> dict[str, Any]:
-        """Time single-row predictions."""
-        return self._lab.latency(
-            requests.LatencyRequest(
-                name=recipe.name,
-                data=self._rows(recipe, data),
-                model=candidate,
-                limits=_limits(recipe, "evaluate"),
-            )
-        )
+    @property
+    def collects(self) -> Collection[str]:
+        """The kinds of evidence there is a collector for."""
+        return COLLECTORS.keys()
 
-    def inspect(self, recipe: Recipe, candidate: Path) -> dict[str, dict[str, Any]]:
-        """Read the files; scanners and signatures only where a gate asks for them."""
-        found = {"artifact-format": self._lab.formats(candidate)}
-        if recipe.asks("artifact-scan"):
-            found["artifact-scan"] = self._lab.scan(candidate)
-        if recipe.asks("signature"):
-            found["artifact-signature"] = self._lab.signature(candidate, self._keys.trusted)
-        return found
+    def collect(self, kind: str, case: Case) -> dict[str, Any]:
+        """Collect one kind of evidence; its files go to the evidence store and to MLflow."""
+        scene = Scene(
+            lab=self._lab,
+            case=case,
+            root=self._root,
+            keys=self._keys.trusted,
+            model_of=lambda version, digest: self._model(case.recipe.name, version, digest),
+            rows_of=self._rows,
+        )
+        found = COLLECTORS[kind](scene)
+        files = {name: self._files.put(path) for name, path in found.files.items()}
+        facts = found.facts | ({"files": files} if files else {})
+        run = case.candidate.run_id
+        self._registry.log_evidence(run, kind, facts)
+        for path in found.files.values():
+            self._registry.log_files(run, path, f"evidence/{kind}")
+        self._registry.log_metrics(run, _numbers(kind, facts))
+        return facts
+
+    def _model(self, model: str, version: str, digest: str) -> Path:
+        """Return a version's files and, beside the folder, the signature made with them."""
+        place = self._scratch / "models" / digest.partition(":")[2] / "model"
+        if place.is_dir() and manifest_digest(folder_manifest(place)) == digest:
+            return place
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="model-", dir=self._scratch) as scratch:
+            ready = Path(scratch) / "ready"
+            ready.mkdir()
+            folder = self._registry.download(model, version, Path(scratch))
+            found = manifest_digest(folder_manifest(folder))
+            if found != digest:
+                raise Refused(
+                    f"version {version} of {model} was changed in MLflow: expected "
+                    f"{short(digest)}, found {short(found)}",
+                    next_step="`airlock detect list` says what else was changed.",
+                )
+            folder.rename(ready / place.name)
+            signed = self._registry.run_file(model, version, "signature", Path(scratch))
+            if signed is not None:
+                signed.rename(signature_of(ready / place.name))
+            _put_in_place(ready, place.parent)
+        return place
 
     def champion(self, model: str, version: str) -> Path:
         """Download a version into a folder of its own."""
@@ -162,7 +198,7 @@ class Workbench:
             self._registry.log_files(found.run_id, signature, "signature")
         for folder, path in files.items():
             self._registry.log_files(found.run_id, path, folder)
-        self._registry.log_metrics(found.run_id, _measured(evidence))
+        self._registry.log_metrics(found.run_id, _numbers("evaluation", evidence["evaluation"]))
         return Recorded(
             version=found.version,
             run_id=found.run_id,
@@ -182,12 +218,23 @@ class Workbench:
         )
 
 
+def _put_in_place(ready: Path, place: Path) -> None:
+    """Move a complete folder to where other tasks look for it; one of them may have been first."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        ready.rename(place)
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)
+        ready.rename(place)
+
+
 def _limits(recipe: Recipe, stage: str) -> requests.Limits:
     budget = recipe.budget(stage)
     return requests.Limits(budget.seconds, budget.memory_mb, budget.threads)
 
 
-def _measured(evidence: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def _numbers(kind: str, facts: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers people look for in MLflow's list of runs."""
-    found: dict[str, float] = dict(evidence["evaluation"]["candidate"]["metrics"])
-    return found | {"latency_p95_ms": float(evidence["latency"]["p95Ms"])}
+    if kind == "evaluation":
+        return dict(facts["candidate"]["metrics"])
+    return {"latency_p95_ms": float(facts["p95Ms"])} if kind == "latency" else {}

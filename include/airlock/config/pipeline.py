@@ -34,15 +34,27 @@ from airlock.config.schemas import (
     unknown,
 )
 from airlock.domain.gates import Gate
+from airlock.gates import BY_NAME
 
-StageName = Literal["validate", "train", "evaluate"]
 Task = Literal["classification", "regression"]
 #: The metrics each task is measured by.
 METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("roc_auc", "average_precision", "accuracy", "f1", "log_loss", "brier"),
     "regression": ("rmse", "mae", "r2"),
 }
-STAGES: tuple[StageName, ...] = ("validate", "train", "evaluate")
+#: The stages every pipeline has; besides them any gate may have one of its own name.
+STAGES = ("validate", "train", "evaluate")
+
+
+def _stage_name(name: str) -> str:
+    if name not in (*STAGES, *BY_NAME):
+        refuse(unknown((), name, [*STAGES, *BY_NAME], "a stage or a gate, one of"))
+    return name
+
+
+StageName = Annotated[
+    str, AfterValidator(_stage_name), Field(json_schema_extra={"enum": [*STAGES, *BY_NAME]})
+]
 
 
 class SourceCode(Strict):
@@ -100,7 +112,7 @@ class Resources(Strict):
 
 
 class Stage(Strict):
-    """One step that runs the model's code, with its limits."""
+    """One step of a run, or the task of one gate, with its limits."""
 
     name: StageName
     resources: Resources = Resources()
@@ -178,7 +190,8 @@ class PipelineSpec(Strict):
             if stage.name in named:
                 refuse(Trouble((index, "name"), "each stage once", f"{stage.name} again"))
             named[stage.name] = stage
-        return tuple(named.get(name) or Stage(name=name) for name in STAGES)
+        always = tuple(named.get(name) or Stage(name=name) for name in STAGES)
+        return always + tuple(one for name, one in named.items() if name not in STAGES)
 
     @field_validator("gates", mode="before")
     @classmethod
@@ -191,7 +204,7 @@ class PipelineSpec(Strict):
         metrics = METRICS[data.task] if data else ()
         return read_gates(given, shorthand, _required(info) if stages else (), metrics)
 
-    def stage(self, name: StageName) -> Stage:
+    def stage(self, name: str) -> Stage:
         """Return one stage; every pipeline has all of them."""
         return next(stage for stage in self.stages if stage.name == name)
 

@@ -172,6 +172,19 @@ SETTINGS: tuple[Setting, ...] = (
         _is_vkey,
         "the public key of that witness",
     ),
+    Setting(
+        "AIRLOCK_EVIDENCE",
+        _PATH,
+        _is_path,
+        "folder of the files of evidence, by digest",
+        "`evidence` in the home",
+    ),
+    Setting(
+        "AIRLOCK_EVIDENCE_BUCKET",
+        "an address such as s3://bucket/prefix",
+        _is_bucket,
+        "bucket for the files of evidence, instead of that folder",
+    ),
     Setting("AIRLOCK_MODEL_SIGNING_KEY", _PATH, _is_path, "private key that signs trained models"),
     Setting(
         "AIRLOCK_MODEL_KEYS",

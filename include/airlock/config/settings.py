@@ -48,6 +48,8 @@ class Settings:
     checkpoint_bucket: str | None = None
     witness_url: str | None = None
     witness_key: str | None = None
+    evidence: Path
+    evidence_bucket: str | None = None
     model_signing_key: Path | None = None
     model_keys: Path
     guard_database_url: str | None = field(default=None, repr=False)
@@ -114,6 +116,8 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         checkpoint_bucket=given.get("AIRLOCK_CHECKPOINT_BUCKET"),
         witness_url=given.get("AIRLOCK_WITNESS_URL"),
         witness_key=given.get("AIRLOCK_WITNESS_KEY"),
+        evidence=path("AIRLOCK_EVIDENCE", home / "evidence"),
+        evidence_bucket=given.get("AIRLOCK_EVIDENCE_BUCKET"),
         model_signing_key=file("AIRLOCK_MODEL_SIGNING_KEY"),
         model_keys=path("AIRLOCK_MODEL_KEYS", home / "model-keys"),
         guard_database_url=given.get("AIRLOCK_GUARD_DATABASE_URL"),

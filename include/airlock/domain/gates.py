@@ -19,6 +19,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from airlock.domain.digest import canonical_json, digest_bytes
 
+#: In the facts of evidence that could not be collected: why.
+UNCOLLECTED = "uncollected"
+
 
 class Verdict(StrEnum):
     """The four answers a gate can have."""
@@ -117,6 +120,9 @@ def run_gate(gate: Gate, evidence: Mapping[str, Evidence]) -> GateResult:
     missing = [kind for kind in gate.needs if kind not in evidence]
     if missing or not gate.needs:
         return _errored(gate, evidence, f"no evidence of kind {', '.join(missing) or 'any'}")
+    for kind in gate.needs:
+        if why := evidence[kind].facts.get(UNCOLLECTED):
+            return _errored(gate, evidence, str(why))
     try:
         result = gate.judge(evidence)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

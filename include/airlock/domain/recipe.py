@@ -121,8 +121,12 @@ class Recipe:
         return "supersede" if self._spec["whenReleaseOpen"] == "supersede" else "keep"
 
     def budget(self, stage: str) -> Budget:
-        """Return what one stage may use."""
-        found = next(one for one in self._spec["stages"] if one["name"] == stage)
+        """Return what one stage, or the task of one gate, may use.
+
+        A gate without a stage of its name may use what evaluation may.
+        """
+        stages = {one["name"]: one for one in self._spec["stages"]}
+        found = stages.get(stage, stages["evaluate"])
         return Budget(
             seconds=int(found["timeoutMinutes"]) * 60,
             memory_mb=int(found["resources"]["memoryMb"]),

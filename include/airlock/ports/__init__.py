@@ -1,6 +1,6 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
-from airlock.ports.outside import Airflow, Keyring, Permits, Registry, Signer, Watch
+from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
 from airlock.ports.records import (
     Account,
     Candidate,
@@ -19,6 +19,7 @@ __all__ = [
     "Candidate",
     "Due",
     "Facts",
+    "Files",
     "Keyring",
     "Line",
     "Message",

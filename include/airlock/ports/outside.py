@@ -85,6 +85,16 @@ class Watch(Protocol):
         """Set an alias back to what was released last. Raises Refused if that is another one."""
 
 
+class Files(Protocol):
+    """Files of evidence, each kept under its own digest and never changed."""
+
+    def put(self, path: Path) -> str:
+        """Keep a file and return its digest. Raises Unreachable."""
+
+    def get(self, digest: str) -> Path:
+        """Return the file. Raises NotFound, Refused if it was changed, Unreachable."""
+
+
 class Permits(Protocol):
     """MLflow's own database, where it asks for a permit before a protected alias moves."""
 

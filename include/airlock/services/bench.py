@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
 from airlock.domain.recipe import Recipe
+from airlock.domain.release import Subject
+from airlock.ports import Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,15 @@ class Recorded:
     artifact_digest: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What evidence is collected about: a candidate, its recipe, and what serves now."""
+
+    recipe: Recipe
+    candidate: Candidate
+    champion: Subject | None = None
+
+
 class Bench(Protocol):
     """Where the model's own code runs: data is pinned, models are trained, measured, recorded.
 
@@ -57,11 +68,12 @@ class Bench(Protocol):
     ) -> tuple[dict[str, Any], dict[str, Any], Path]:
         """Measure both on the same rows; return evaluation, comparison and the predictions."""
 
-    def latency(self, recipe: Recipe, data: str, candidate: Path) -> dict[str, Any]:
-        """Time single-row predictions; return the facts latency."""
+    @property
+    def collects(self) -> Collection[str]:
+        """The kinds of evidence that `collect` can collect."""
 
-    def inspect(self, recipe: Recipe, candidate: Path) -> dict[str, dict[str, Any]]:
-        """Read the files; return the facts artifact-format, and what gates ask for, by kind."""
+    def collect(self, kind: str, case: Case) -> dict[str, Any]:
+        """Collect one kind of evidence, keep its files, and return its facts."""
 
     def champion(self, model: str, version: str) -> Path:
         """Download a version and return its folder."""

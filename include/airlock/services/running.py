@@ -1,15 +1,15 @@
-"""What one pipeline run does before it asks for a release: pin, validate, train, evaluate, collect.
+"""What one pipeline run does before its gates: pin, validate, train, evaluate, register.
 
 Rules:
-* Each step is a plain function that can be tried again; nothing is registered before `collect`.
+* Each step is a plain function that can be tried again; nothing is registered before `register`.
 * A run keeps the pipeline it started with: a step under another digest is refused.
 * The model measured, the model registered and the model of the evidence are the same bytes:
   every step takes the digest of the folder anew.
 * The champion is the version Airlock itself has promoted, not what an alias in MLflow says, and
   its bytes are those that were approved.
-* A step that fails leaves what came before it; only `collect` makes a candidate.
+* A step that fails leaves what came before it; only `register` makes a candidate.
 
-It judges nothing: the gates do, on the evidence stored here.
+It judges nothing: the gates do, on this evidence and what they collect (`services.evidence`).
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def evaluate(
     }
 
 
-def collect(
+def register(
     store: Store,
     bench: Bench,
     job: Job,
@@ -134,14 +134,10 @@ def collect(
     trained: Mapping[str, Any],
     files: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Measure what is left, register the model version and make it the run's candidate."""
+    """Register the model version with its evidence and make it the run's candidate."""
     _same_pipeline(job, pinned)
-    folder = _candidate_folder(trained)
+    _candidate_folder(trained)
     artifact = str(trained["artifact"])
-    latency = bench.latency(job.recipe, pinned["data"], folder)
-    evidence.submit(store, job.origin, "latency", artifact, latency)
-    for kind, facts in bench.inspect(job.recipe, folder).items():
-        evidence.submit(store, job.origin, kind, artifact, facts)
     collected = _about(store, job.origin, str(pinned["data"]), artifact)
     tags = {
         "origin": job.origin,

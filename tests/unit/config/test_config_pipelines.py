@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from airlock.config.load import check, load_pipelines, load_rulebook
 from airlock.domain.digest import canonical_json
+from airlock.domain.recipe import Recipe
 from airlock.gates import BY_NAME
 from tests.unit.config.bad_pipelines import REFUSALS
 from tests.unit.config.conftest import PIPELINE
@@ -145,6 +146,17 @@ def test_thresholds_become_gates_and_defaults_are_filled_in(checkout: Checkout) 
     assert spec["triggers"] == {"cron": "0 2 * * *", "onCommit": False, "onDrift": False}
     assert pipeline.spec.stage("train").resources.memory_mb == 1024
     assert pipeline.spec.stage("validate").resources.memory_mb == 2048
+
+
+def test_a_gate_may_have_a_stage_of_its_own(checkout: Checkout) -> None:
+    stages = "  stages:\n    - {name: latency, timeoutMinutes: 7, resources: {memoryMb: 512}}\n"
+    checkout.edit(checkout.pipeline(), "  stages:\n", stages)
+    (pipeline,) = checkout.load().valid
+    names = [stage["name"] for stage in pipeline.document["spec"]["stages"]]
+    assert names == ["validate", "train", "evaluate", "latency"]
+    recipe = Recipe(pipeline.document)
+    assert (recipe.budget("latency").seconds, recipe.budget("latency").memory_mb) == (420, 512)
+    assert recipe.budget("data-validation") == recipe.budget("evaluate")
 
 
 def test_a_canonical_document_loads_as_itself(checkout: Checkout) -> None:

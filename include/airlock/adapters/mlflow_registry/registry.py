@@ -114,6 +114,22 @@ class MlflowRegistry:
         """Download the version's files to a new folder below *into* and return it."""
         return self._fetch(self.location(model, version), f"version {version} of {model}", into)
 
+    def run_file(self, model: str, version: str, folder: str, into: Path) -> Path | None:
+        """Download the first file kept in *folder* of the version's run; None if there is none."""
+        import mlflow.artifacts
+
+        with translated(f"reading {folder} of version {version} of {model}", self._uri):
+            run = str(self._client.get_model_version(model, version).run_id)
+            found = [one.path for one in self._client.list_artifacts(run, folder) if not one.is_dir]
+            if not found:
+                return None
+            where = tempfile.mkdtemp(prefix="file-", dir=into)
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    run_id=run, artifact_path=found[0], dst_path=where, tracking_uri=self._uri
+                )
+            )
+
     def artifact_digest(self, model: str, version: str) -> str:
         """Download the version afresh and return the digest of all its files."""
         with tempfile.TemporaryDirectory(prefix="airlock-digest-") as scratch:

@@ -1,0 +1,76 @@
+"""Files of evidence in a folder, each under its own digest: `<root>/ab/cdef...`.
+
+Rules:
+* A file is written once and never changed: its name is what is in it.
+* What is read back is held against its name; a file that was changed is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from airlock.domain.digest import file_digest, is_digest, short
+from airlock.domain.errors import NotFound, Refused, Unreachable
+
+
+class EvidenceFolder:
+    """`airlock.ports.Files` below *root*."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, path: Path) -> str:
+        """Keep a file and return its digest; the same file again changes nothing.
+
+        Raises:
+            Unreachable: if the folder cannot be written.
+        """
+        digest = file_digest(path)
+        place = self._place(digest)
+        try:
+            if place.is_file():
+                return digest
+            place.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=place.parent)
+            with os.fdopen(handle, "wb") as copy, path.open("rb") as source:
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            Path(name).chmod(0o440)
+            Path(name).replace(place)
+        except OSError as error:
+            raise Unreachable(
+                f"evidence cannot be kept in {self._root}: {error}",
+                next_step="Check AIRLOCK_EVIDENCE: the folder, its owner, the space left.",
+            ) from error
+        return digest
+
+    def get(self, digest: str) -> Path:
+        """Return the file with this digest.
+
+        Raises:
+            NotFound: if it is not kept here.
+            Refused: if it was changed.
+        """
+        place = self._place(digest)
+        if not place.is_file():
+            raise NotFound(
+                f"the evidence {short(digest)} is not in {self._root}",
+                next_step="Restore the evidence store from its backup.",
+            )
+        found = file_digest(place)
+        if found != digest:
+            raise Refused(
+                f"the evidence {short(digest)} in {self._root} was changed: it is {short(found)}",
+                next_step="Restore it from a backup, and find out who writes there.",
+            )
+        return place
+
+    def _place(self, digest: str) -> Path:
+        if not is_digest(digest):
+            raise NotFound(f"{digest!r} is no digest of evidence")
+        name = digest.partition(":")[2]
+        return self._root / name[:2] / name[2:]

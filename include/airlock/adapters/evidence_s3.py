@@ -1,0 +1,96 @@
+"""Files of evidence in an S3 bucket, each under its own digest: `<prefix>/ab/cdef...`.
+
+Written once (`If-None-Match: *`), and read back through a folder that holds every file against its
+digest. Credentials and region are those of the AWS SDK's own chain.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from airlock.domain.digest import file_digest, is_digest, short
+from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
+
+_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+_ABSENT = ("NoSuchKey", "404", "NotFound")
+
+
+class EvidenceBucket:
+    """`airlock.ports.Files` in `s3://bucket/prefix`; *client* is an S3 client of boto3."""
+
+    def __init__(self, url: str, scratch: Path, client: Any = None) -> None:
+        """Use *scratch* for what was read."""
+        parts = urlsplit(url)
+        self._bucket, prefix = parts.netloc, parts.path.strip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._url, self._scratch = url, scratch
+        self._client = client or _client()
+
+    def put(self, path: Path) -> str:
+        """Keep a file and return its digest; the same file again changes nothing.
+
+        Raises:
+            Unreachable: if S3 does not answer or does not accept.
+        """
+        digest = file_digest(path)
+        try:
+            with path.open("rb") as body:
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._key(digest), Body=body, IfNoneMatch="*"
+                )
+        except Exception as error:  # boto3 makes its exception types at run time
+            if _code(error) not in _TAKEN:
+                raise Unreachable(f"{self._url} does not take evidence: {error}") from error
+        return digest
+
+    def get(self, digest: str) -> Path:
+        """Return the file with this digest.
+
+        Raises:
+            NotFound: if it is not kept here.
+            Refused: if it was changed.
+            Unreachable: if S3 does not answer.
+        """
+        key = self._key(digest)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(dir=self._scratch)) / "evidence"
+        try:
+            self._client.download_file(self._bucket, key, str(place))
+        except Exception as error:
+            if _code(error) in _ABSENT:
+                raise NotFound(
+                    f"the evidence {short(digest)} is not in {self._url}",
+                    next_step="Restore the bucket's older version of it.",
+                ) from error
+            raise Unreachable(f"{self._url} does not answer: {error}") from error
+        found = file_digest(place)
+        if found != digest:
+            raise Refused(
+                f"the evidence {short(digest)} in {self._url} was changed: it is {short(found)}",
+                next_step="Restore the bucket's older version of it; find out who writes there.",
+            )
+        return place
+
+    def _key(self, digest: str) -> str:
+        if not is_digest(digest):
+            raise NotFound(f"{digest!r} is no digest of evidence")
+        name = digest.partition(":")[2]
+        return f"{self._prefix}{name[:2]}/{name[2:]}"
+
+
+def _code(error: Exception) -> str:
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+
+
+def _client() -> Any:
+    try:
+        return importlib.import_module("boto3").client("s3")
+    except ImportError as error:
+        raise Invalid(
+            "evidence in S3 needs the package boto3, which is not installed",
+            next_step="Install Airlock with the extra `aws`, or unset AIRLOCK_EVIDENCE_BUCKET.",
+        ) from error

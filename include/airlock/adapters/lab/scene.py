@@ -1,0 +1,85 @@
+"""What a collector may look at: one candidate, what serves now, the rows, and the lab itself.
+
+Everything is fetched when it is first asked for: a scan of files needs no rows, and the first
+release of a model has no champion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.adapters.lab.requests import LabData, Limits
+from airlock.domain.recipe import Recipe
+from airlock.domain.release import Subject
+from airlock.services.bench import Case
+
+if TYPE_CHECKING:
+    from airlock.adapters.lab.lab import Lab
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The facts of one kind of evidence, and files that are kept beside it by digest."""
+
+    facts: dict[str, Any]
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One candidate to collect evidence about.
+
+    *root* is the checkout. *model_of* returns a version's files, held against the digest that was
+    registered or approved; *rows_of* the pinned rows of a data digest; *keys* are those whose model
+    signatures are trusted.
+    """
+
+    lab: Lab
+    case: Case
+    root: Path
+    keys: Path
+    model_of: Callable[[str, str], Path]
+    rows_of: Callable[[Recipe, str], LabData]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The pipeline."""
+        return self.case.recipe
+
+    @property
+    def champion(self) -> Subject | None:
+        """What serves now, as it was approved."""
+        return self.case.champion
+
+    @property
+    def model(self) -> Path:
+        """The candidate's files, its signature beside the folder."""
+        return self.model_of(self.case.candidate.version, self.case.candidate.artifact_digest)
+
+    @property
+    def champion_model(self) -> Path | None:
+        """The files of what serves now."""
+        one = self.champion
+        return self.model_of(one.version, one.artifact_digest) if one else None
+
+    @property
+    def rows(self) -> LabData:
+        """The rows the candidate was made from and is measured on."""
+        return self.rows_of(self.recipe, self.case.candidate.data_digest)
+
+    @property
+    def champion_rows(self) -> LabData | None:
+        """The rows of what serves now."""
+        return self.rows_of(self.recipe, self.champion.data_digest) if self.champion else None
+
+    def limits(self, gate: str) -> Limits:
+        """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""
+        budget = self.recipe.budget(gate)
+        return Limits(budget.seconds, budget.memory_mb, budget.threads)
+
+    def options(self, gate: str) -> Mapping[str, Any]:
+        """Return the options of a gate as the pipeline writes them; none if it has no such gate."""
+        return next((one for one in self.recipe.gates if one["gate"] == gate), {})
