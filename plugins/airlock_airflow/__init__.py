@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from airlock_airflow.approving import ApprovalGateOperator
     from airlock_airflow.gates import (
         ArtifactFormatGateOperator,
+        CoverageGateOperator,
         DataValidationGateOperator,
         GateOperator,
         LatencyGateOperator,
         MetricsThresholdGateOperator,
         PerformanceRegressionGateOperator,
+        StaticAnalysisGateOperator,
     )
     from airlock_airflow.platform import DetectChangesOperator, SweepTimersOperator
     from airlock_airflow.releasing import (
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ApprovalGateOperator": "approving",
     "ArtifactFormatGateOperator": "gates",
+    "CoverageGateOperator": "gates",
     "DataValidationGateOperator": "gates",
     "DetectChangesOperator": "platform",
     "GateOperator": "gates",
@@ -42,6 +45,7 @@ _HOMES = {
     "PerformanceRegressionGateOperator": "gates",
     "PromoteModelOperator": "releasing",
     "RequestReleaseOperator": "releasing",
+    "StaticAnalysisGateOperator": "gates",
     "StepOperator": "steps",
     "SweepTimersOperator": "platform",
     "release_task_group": "releasing",
@@ -50,6 +54,7 @@ _HOMES = {
 __all__ = [
     "ApprovalGateOperator",
     "ArtifactFormatGateOperator",
+    "CoverageGateOperator",
     "DataValidationGateOperator",
     "DetectChangesOperator",
     "GateOperator",
@@ -59,6 +64,7 @@ __all__ = [
     "PerformanceRegressionGateOperator",
     "PromoteModelOperator",
     "RequestReleaseOperator",
+    "StaticAnalysisGateOperator",
     "StepOperator",
     "SweepTimersOperator",
     "release_task_group",

@@ -14,6 +14,8 @@ from airlock.gates.latency import Latency
 from airlock.gates.metrics_threshold import MetricsThreshold
 from airlock.gates.performance_regression import PerformanceRegression
 from airlock.gates.signature import Signature
+from airlock.gates.static_analysis import StaticAnalysis
+from airlock.gates.test_coverage import TestCoverage
 
 #: Every gate there is. An explicit tuple: nothing is discovered, nothing named in YAML is imported.
 GATES: tuple[type[Gate], ...] = (
@@ -24,6 +26,8 @@ GATES: tuple[type[Gate], ...] = (
     MetricsThreshold,
     PerformanceRegression,
     Signature,
+    StaticAnalysis,
+    TestCoverage,
 )
 
 BY_NAME: dict[str, type[Gate]] = {gate.name: gate for gate in GATES}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airlock.adapters.lab.collectors import files, latency
+from airlock.adapters.lab.collectors import coverage, files, latency, static_analysis
 from airlock.adapters.lab.scene import Collected, Scene
 
 COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
@@ -17,4 +17,6 @@ COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "artifact-scan": files.scan,
     "artifact-signature": files.signature,
     "latency": latency.collect,
+    "static-analysis": static_analysis.collect,
+    "test-coverage": coverage.collect,
 }
