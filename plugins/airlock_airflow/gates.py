@@ -121,6 +121,19 @@ class DataValidationGateOperator(_NamedGateOperator):
     gate_name = "data-validation"
 
 
+class DependencyAuditGateOperator(_NamedGateOperator):
+    """Is anything the environment is made of known to be vulnerable, or not allowed?
+
+    :param database: advisories in OSV format: a file, a folder or a zip.
+    :param max_age_days: how old they may be, 30 unless told.
+    :param ignore: advisories a person has looked at; each is shown in the result.
+    :param allowed_licenses: SPDX identifiers.
+    :param license_exceptions: distributions whose licence a person has looked at.
+    """
+
+    gate_name = "dependency-audit"
+
+
 class ArtifactFormatGateOperator(_NamedGateOperator):
     """Is every file of the artifact in a format that runs no code when it is loaded?
 
