@@ -171,11 +171,16 @@ def small(folder: Path) -> Repository:
     return made
 
 
+def kept(found: Collected) -> dict[str, Any]:
+    """Return the facts as they are stored, with the digests of the files that belong to them."""
+    files = {name: file_digest(path) for name, path in found.files.items()}
+    return found.facts | ({"files": files} if files else {})
+
+
 def judged(gate: Gate, scene: Scene, collect: Any) -> GateResult:
     """Collect and judge as the service does: what cannot be collected is evidence of that."""
     try:
-        found: Collected = collect(scene)
-        facts = found.facts
+        facts = kept(collect(scene))
     except AirlockError as error:
         facts = {UNCOLLECTED: f"{error.message}. {error.next_step}"}
     kind = gate.needs[0]

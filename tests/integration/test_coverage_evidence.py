@@ -21,6 +21,7 @@ from tests.integration.code_kit import (
     TESTS,
     Repository,
     judged,
+    kept,
     repository,
     small,
 )
@@ -53,9 +54,9 @@ def test_the_real_package_is_measured_with_every_file_and_all_lines_are_new(
 ) -> None:
     real = repository(tmp_path)
     found = collect(real.scene(real.commit()))
-    evidence = {"test-coverage": Evidence("test-coverage", ARTIFACT, found.facts)}
+    evidence = {"test-coverage": Evidence("test-coverage", ARTIFACT, kept(found))}
     assert found.facts["tests"]["passed"] == 3
-    assert [one["path"] for one in found.facts["files"]] == [
+    assert [one["path"] for one in found.facts["sources"]] == [
         f"{PACKAGE}/{name}.py" for name in ("__init__", "suite", "train")
     ]
     passed = run_gate(TestCoverage(total=75, changed_lines=75), evidence)
@@ -68,7 +69,7 @@ def test_the_real_package_is_measured_with_every_file_and_all_lines_are_new(
     report = found.files["coverage.json"]
     assert file_digest(report) == found.facts["reportDigest"]
     assert list(json.loads(report.read_text())["files"]) == [
-        one["path"] for one in found.facts["files"]
+        one["path"] for one in found.facts["sources"]
     ]
 
 
@@ -281,6 +282,25 @@ def test_files_hidden_from_an_archive_are_measured(code: Repository) -> None:
     code.put(f"{PACKAGE}/hidden.py", UNCOVERED)
     code.put(".gitattributes", "hidden.py export-ignore -diff\n")
     assert look(code).verdict is Verdict.FAILED
+
+
+def test_a_test_that_shortens_the_package_measures_nothing(code: Repository) -> None:
+    code.add(TRAIN, UNCOVERED)
+    code.put(
+        TESTS,
+        """
+        from models.employment import train
+
+
+        def test_double():
+            assert train.double(2) == 4
+            with open(train.__file__, "w") as out:
+                out.write("def double(x):\\n    return 2 * x\\n")
+        """,
+    )
+    result = look(code)
+    assert result.verdict is Verdict.ERRORED
+    assert "change the package they test" in result.message
 
 
 def lines_of(code: Repository, champion: str) -> dict[str, list[int]]:

@@ -61,7 +61,7 @@ class StaticAnalysis:
             wrong.append(
                 f"{quiet} comments switch a tool off, expected at most {self.max_suppressions}"
             )
-        read = f"{' and '.join(TOOLS)} read {len(facts['files'])} files"
+        read = f"{' and '.join(TOOLS)} read {len(facts['sources'])} files"
         return GateResult(
             gate=self.name,
             key=self.key,
@@ -70,7 +70,7 @@ class StaticAnalysis:
             or f"{read}: {bad} findings that matter, {quiet} suppressed by comments",
             measured=float(bad),
             threshold=float(self.max_findings),
-            n=len(facts["files"]),
+            n=len(facts["sources"]),
             unit="findings",
             evidence=(source.digest,),
             details={"tools": facts["tools"], "suppressions": facts["suppressions"]},
@@ -98,7 +98,7 @@ def _complete(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     registered, commit = facts["candidateCommit"], facts["commit"]
     if len(registered) < 7 or not commit.startswith(registered):
         raise ValueError(f"read {commit}, but the candidate was made from {registered}")
-    files = set(facts["files"])
+    files = set(facts["sources"])
     if not files:
         raise ValueError(f"{facts['package']} has no Python file")
     ran = {one["name"]: one for one in facts["tools"]}

@@ -76,7 +76,7 @@ class TestCoverage:
 
     def _total(self, facts: Mapping[str, Any]) -> tuple[float, int]:
         """Return the share of the package that ran, and how many lines and branches it has."""
-        files = facts["files"]
+        files = facts["sources"]
         for one in files:
             if not (0 <= one["covered"] <= one["statements"]) or not (
                 0 <= one["coveredBranches"] <= one["branches"]
@@ -91,7 +91,7 @@ class TestCoverage:
     def _changed(self, facts: Mapping[str, Any]) -> tuple[float, int]:
         """Return the share of the new statements that ran, and how many are new."""
         changed = facts["changed"]
-        measured = {one["path"]: one["statements"] for one in facts["files"]}
+        measured = {one["path"]: one["statements"] for one in facts["sources"]}
         for one in changed["files"]:
             if one["statements"] > measured.get(one["path"], -1):
                 raise ValueError(f"{one['path']} changed and was not measured")
@@ -142,5 +142,5 @@ def _where(facts: Mapping[str, Any]) -> str:
 
 
 def _details(facts: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("commit", "base", "everyLineIsNew", "tests", "files", "changed", "pragmas")
+    names = ("commit", "base", "everyLineIsNew", "tests", "sources", "changed", "pragmas")
     return {name: facts[name] for name in (*names, "notMeasured")}

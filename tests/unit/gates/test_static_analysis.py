@@ -26,7 +26,7 @@ def tool(name: str, *findings: dict[str, Any], **over: Any) -> dict[str, Any]:
 
 def facts(ruff: Any = None, bandit: Any = None, **over: Any) -> dict[str, Any]:
     ran = [ruff or tool("ruff"), bandit or tool("bandit")]
-    found = {"candidateCommit": COMMIT, "commit": COMMIT, "package": "m", "files": FILES}
+    found = {"candidateCommit": COMMIT, "commit": COMMIT, "package": "m", "sources": FILES}
     return found | {"tools": ran, "suppressions": [], "suppressed": 0} | over
 
 
@@ -46,7 +46,7 @@ def test_nothing_never_passes() -> None:
         ({"bandit": tool("bandit", finding("low"))}, Verdict.PASSED),
         ({"bandit": tool("bandit", finding("medium"))}, Verdict.FAILED),
         ({"bandit": tool("bandit", finding("high"))}, Verdict.FAILED),
-        ({"files": []}, Verdict.ERRORED),
+        ({"sources": []}, Verdict.ERRORED),
         ({"tools": []}, Verdict.ERRORED),
         ({"tools": [tool("ruff")]}, Verdict.ERRORED),
         ({"tools": [tool("bandit")]}, Verdict.ERRORED),

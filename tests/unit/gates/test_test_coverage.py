@@ -40,7 +40,7 @@ def facts(**over: Any) -> dict[str, Any]:
         "everyLineIsNew": "",
         "lookedFor": ["tests/models/test_m.py"],
         "tests": TESTS,
-        "files": [file()],
+        "sources": [file()],
         "changed": new(),
         "pragmas": [],
         "notMeasured": [],
@@ -57,19 +57,19 @@ def test_nothing_never_passes() -> None:
 
 
 def test_not_one_statement_is_not_full_coverage() -> None:
-    nothing = {"files": [], "changed": new(0, files=[])}
+    nothing = {"sources": [], "changed": new(0, files=[])}
     assert told(**nothing).verdict is Verdict.ERRORED
-    assert told(**nothing | {"files": [file(statements=0, covered=0)]}).verdict is Verdict.ERRORED
+    assert told(**nothing | {"sources": [file(statements=0, covered=0)]}).verdict is Verdict.ERRORED
 
 
 @pytest.mark.parametrize(
     ("over", "verdict"),
     [
         ({}, Verdict.PASSED),
-        ({"files": [file(covered=8)]}, Verdict.PASSED),
-        ({"files": [file(covered=7)]}, Verdict.FAILED),
-        ({"files": [file(), file("m/unused.py", covered=0)]}, Verdict.FAILED),
-        ({"files": [file(branches=10, coveredBranches=5)]}, Verdict.FAILED),
+        ({"sources": [file(covered=8)]}, Verdict.PASSED),
+        ({"sources": [file(covered=7)]}, Verdict.FAILED),
+        ({"sources": [file(), file("m/unused.py", covered=0)]}, Verdict.FAILED),
+        ({"sources": [file(branches=10, coveredBranches=5)]}, Verdict.FAILED),
         ({"changed": new(uncovered=1)}, Verdict.PASSED),
         ({"changed": new(uncovered=2)}, Verdict.FAILED),
         ({"changed": new(uncovered=1, partial=1)}, Verdict.FAILED),
@@ -88,8 +88,8 @@ def test_not_one_statement_is_not_full_coverage() -> None:
         ({"changed": new(files=[])}, Verdict.ERRORED),
         ({"changed": new(uncovered=11)}, Verdict.ERRORED),
         ({"changed": None}, Verdict.ERRORED),
-        ({"files": [file(covered=11)]}, Verdict.ERRORED),
-        ({"files": [file(coveredBranches=1)]}, Verdict.ERRORED),
+        ({"sources": [file(covered=11)]}, Verdict.ERRORED),
+        ({"sources": [file(coveredBranches=1)]}, Verdict.ERRORED),
         ({"base": None, "changed": new(0, files=[])}, Verdict.ERRORED),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_branch_that_never_ran_may_be_forgiven() -> None:
 def test_the_share_that_ran_decides_exactly(statements: int, missing: int, limit: float) -> None:
     covered = max(0, statements - missing)
     one = file(statements=statements, covered=covered)
-    found = told(TestCoverage(total=limit), files=[one], changed=new(0, files=[]))
+    found = told(TestCoverage(total=limit), sources=[one], changed=new(0, files=[]))
     enough = 100 * covered / statements >= limit
     assert (found.verdict is Verdict.PASSED) == enough
 

@@ -63,6 +63,12 @@ class Code:
         return tuple(one for one in self.files if one not in self.sources)
 
 
+def digests(code: Code) -> dict[str, str]:
+    """Return what the sources written out hold at this moment; nothing for one that is gone."""
+    places = ((path, code.tree / path) for path in code.sources)
+    return {path: file_digest(at) for path, at in places if at.is_file() and not at.is_symlink()}
+
+
 @contextmanager
 def exported(scene: Scene, into: Path) -> Iterator[Code]:
     """Write the candidate's commit out below *into* for as long as it is needed.

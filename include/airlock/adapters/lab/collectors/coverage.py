@@ -29,8 +29,7 @@ def collect(scene: Scene) -> Collected:
     work = scene.lab.workspace(GATE, scene.recipe.name)
     with checkout.exported(scene, work) as code:
         base = checkout.base_of(scene)
-        tests = tuple(path for path in _looked_for(code) if (code.tree / path).exists())
-        ended = _run(scene, code, tests, work) if tests else _NO_TESTS
+        ended = _tested(scene, code, work)
         facts: dict[str, Any] = {
             "candidateCommit": scene.case.candidate.code_commit,
             "commit": code.commit,
@@ -45,12 +44,12 @@ def collect(scene: Scene) -> Collected:
         }
         if ended["failed"] or ended["errors"] or not ended["passed"]:
             # Half of the tests measure nothing that could be compared.
-            return Collected(facts | {"files": [], "changed": None, "reportDigest": None})
+            return Collected(facts | {"sources": [], "changed": None, "reportDigest": None})
         report = work / "coverage.json"
         found = measured.read(work / "coverage.data", code.tree, code.sources, report)
         new = checkout.added_lines(scene.root, base.commit, code) if base.commit else None
     facts |= {
-        "files": [_file(path, one) for path, one in found.items()],
+        "sources": [_file(path, one) for path, one in found.items()],
         "changed": _changed(found, new),
         "reportDigest": file_digest(report),
     }
@@ -64,6 +63,23 @@ def _looked_for(code: Code) -> tuple[str, ...]:
         f"tests/models/{package}",
         f"{code.folder}/tests",
     )
+
+
+def _tested(scene: Scene, code: Code, work: Path) -> dict[str, Any]:
+    """Run what tests there are and return how they ended.
+
+    Raises:
+        LabFailure: if they change the package: else a test could shorten what there is to cover.
+    """
+    tests = tuple(path for path in _looked_for(code) if (code.tree / path).exists())
+    before = checkout.digests(code)
+    ended = _run(scene, code, tests, work) if tests else _NO_TESTS
+    if checkout.digests(code) != before:
+        raise errors.LabFailure(
+            f"the tests of {scene.recipe.name} change the package they test",
+            next_step="Let them write to a temporary folder (tmp_path).",
+        )
+    return ended
 
 
 def _run(scene: Scene, code: Code, tests: tuple[str, ...], work: Path) -> dict[str, Any]:

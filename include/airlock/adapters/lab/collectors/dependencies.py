@@ -30,8 +30,9 @@ def collect(scene: Scene) -> Collected:
     """Audit the lock and what is installed, and write the bill of materials."""
     work = scene.lab.workspace(GATE, scene.recipe.name)
     lock = locked.read(scene.root / LOCK)
-    installed = _installed(scene, work)
     database = advisories.load(scene.root / str(scene.options(GATE).get("database", DATABASE)))
+    about = _about(database)
+    installed = _installed(scene, work)
     packages = _packages(lock.pins, installed["distributions"])
     bill = sbom.write(scene.recipe.name, scene.case.candidate.version, packages, work / "sbom.json")
     facts = {
@@ -41,7 +42,7 @@ def collect(scene: Scene) -> Collected:
         "lockedElsewhere": lock.elsewhere,
         "installed": len(installed["distributions"]),
         "python": installed["python"],
-        "database": _about(database),
+        "database": about,
         "packages": packages,
         "vulnerable": [
             {"package": one["name"], "version": one["version"], "where": one["where"], **known}

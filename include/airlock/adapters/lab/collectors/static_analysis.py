@@ -46,7 +46,7 @@ def collect(scene: Scene) -> Collected:
             "candidateCommit": scene.case.candidate.code_commit,
             "commit": code.commit,
             "package": code.folder,
-            "files": files,
+            "sources": files,
         }
         if not files:
             return Collected(facts | {"tools": [], "suppressions": [], "suppressed": 0})
