@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from airlock_airflow.approving import ApprovalGateOperator
     from airlock_airflow.gates import (
         ArtifactFormatGateOperator,
+        CoverageGateOperator,
         DataValidationGateOperator,
+        DependencyAuditGateOperator,
         GateOperator,
         LatencyGateOperator,
         MetricsThresholdGateOperator,
         PerformanceRegressionGateOperator,
+        StaticAnalysisGateOperator,
     )
     from airlock_airflow.platform import DetectChangesOperator, SweepTimersOperator
     from airlock_airflow.releasing import (
@@ -33,7 +36,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "ApprovalGateOperator": "approving",
     "ArtifactFormatGateOperator": "gates",
+    "CoverageGateOperator": "gates",
     "DataValidationGateOperator": "gates",
+    "DependencyAuditGateOperator": "gates",
     "DetectChangesOperator": "platform",
     "GateOperator": "gates",
     "LatencyGateOperator": "gates",
@@ -42,6 +47,7 @@ _HOMES = {
     "PerformanceRegressionGateOperator": "gates",
     "PromoteModelOperator": "releasing",
     "RequestReleaseOperator": "releasing",
+    "StaticAnalysisGateOperator": "gates",
     "StepOperator": "steps",
     "SweepTimersOperator": "platform",
     "release_task_group": "releasing",
@@ -50,7 +56,9 @@ _HOMES = {
 __all__ = [
     "ApprovalGateOperator",
     "ArtifactFormatGateOperator",
+    "CoverageGateOperator",
     "DataValidationGateOperator",
+    "DependencyAuditGateOperator",
     "DetectChangesOperator",
     "GateOperator",
     "LatencyGateOperator",
@@ -59,6 +67,7 @@ __all__ = [
     "PerformanceRegressionGateOperator",
     "PromoteModelOperator",
     "RequestReleaseOperator",
+    "StaticAnalysisGateOperator",
     "StepOperator",
     "SweepTimersOperator",
     "release_task_group",

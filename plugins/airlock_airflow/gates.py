@@ -93,10 +93,45 @@ class LatencyGateOperator(_NamedGateOperator):
     gate_name = "latency"
 
 
+class CoverageGateOperator(_NamedGateOperator):
+    """Do the model's own tests run its code, and what is new in it?
+
+    :param total: percent of all lines and branches of the package.
+    :param changed_lines: percent of the lines the champion's commit does not have.
+    :param branches: a new line counts only if all its branches ran; True unless told.
+    """
+
+    gate_name = "test-coverage"
+
+
+class StaticAnalysisGateOperator(_NamedGateOperator):
+    """Do ruff and bandit find anything in the model's package?
+
+    :param max_findings: so many are accepted, 0 unless told.
+    :param severities: of bandit's findings, those that count; medium and high unless told.
+    :param max_suppressions: so many comments may switch a tool off; any number unless told.
+    """
+
+    gate_name = "static-analysis"
+
+
 class DataValidationGateOperator(_NamedGateOperator):
     """Does every expectation of the model's suite hold on the pinned data?"""
 
     gate_name = "data-validation"
+
+
+class DependencyAuditGateOperator(_NamedGateOperator):
+    """Is anything the environment is made of known to be vulnerable, or not allowed?
+
+    :param database: advisories in OSV format: a file, a folder or a zip.
+    :param max_age_days: how old they may be, 30 unless told.
+    :param ignore: advisories a person has looked at; each is shown in the result.
+    :param allowed_licenses: SPDX identifiers.
+    :param license_exceptions: distributions whose licence a person has looked at.
+    """
+
+    gate_name = "dependency-audit"
 
 
 class ArtifactFormatGateOperator(_NamedGateOperator):

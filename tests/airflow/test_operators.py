@@ -149,6 +149,15 @@ def test_the_named_gates_take_their_options_as_arguments() -> None:
     assert airlock_airflow.ArtifactFormatGateOperator(task_id="g").gate_key == "artifact-format"
 
 
+def test_the_gates_on_code_take_their_options_as_arguments() -> None:
+    coverage = airlock_airflow.CoverageGateOperator(task_id="g", total=70, changed_lines=95)
+    assert coverage.gate == {"gate": "test-coverage", "total": 70, "changed_lines": 95}
+    static = airlock_airflow.StaticAnalysisGateOperator(task_id="g", severities=["high"])
+    assert static.gate_key == "static-analysis"
+    audit = airlock_airflow.DependencyAuditGateOperator(task_id="g", ignore=["CVE-1"])
+    assert audit.gate_key == "dependency-audit"
+
+
 @pytest.mark.parametrize(
     "make",
     [

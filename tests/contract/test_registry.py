@@ -192,7 +192,8 @@ def test_a_run_that_was_killed_half_way_is_failed_and_done_again(uri: str, tmp_p
 def test_the_run_tells_data_code_environment_and_person(uri: str, tmp_path: Path) -> None:
     client = MlflowClient(uri)
     asked = record(tmp_path, b"one", "lineage/run")
-    made = MlflowRegistry(uri).record_candidate(asked)
+    registry = MlflowRegistry(uri)
+    made = registry.record_candidate(asked)
     run = client.get_run(made.run_id)
     assert run.data.params == {"depth": "3"}
     assert run.data.metrics == {"roc_auc": 0.9}
@@ -203,6 +204,8 @@ def test_the_run_tells_data_code_environment_and_person(uri: str, tmp_path: Path
         assert tags["airlock.lock_digest"] == LOCK
         assert tags["airlock.pipeline_digest"] == PIPELINE
         assert tags["airlock.artifact_digest"] == asked.artifact_digest
+    noted = [registry.tag("demo", made.version, name) for name in ("lock_digest", "no_such")]
+    assert noted == [LOCK, ""]
     (used,) = run.inputs.dataset_inputs
     assert used.dataset.digest == DATA[:36]
     assert {tag.key: tag.value for tag in used.tags}["airlock.data_digest"] == DATA

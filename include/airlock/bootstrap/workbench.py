@@ -121,6 +121,7 @@ class Workbench:
             keys=self._keys.trusted,
             model_of=lambda version, digest: self._model(case.recipe.name, version, digest),
             rows_of=self._rows,
+            tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),
         )
         found = COLLECTORS[kind](scene)
         files = {name: self._files.put(path) for name, path in found.files.items()}

@@ -10,20 +10,26 @@ from airlock.domain.gates import Gate
 from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.artifact_scan import ArtifactScan
 from airlock.gates.data_validation import DataValidation
+from airlock.gates.dependency_audit import DependencyAudit
 from airlock.gates.latency import Latency
 from airlock.gates.metrics_threshold import MetricsThreshold
 from airlock.gates.performance_regression import PerformanceRegression
 from airlock.gates.signature import Signature
+from airlock.gates.static_analysis import StaticAnalysis
+from airlock.gates.test_coverage import TestCoverage
 
 #: Every gate there is. An explicit tuple: nothing is discovered, nothing named in YAML is imported.
 GATES: tuple[type[Gate], ...] = (
     ArtifactFormat,
     ArtifactScan,
     DataValidation,
+    DependencyAudit,
     Latency,
     MetricsThreshold,
     PerformanceRegression,
     Signature,
+    StaticAnalysis,
+    TestCoverage,
 )
 
 BY_NAME: dict[str, type[Gate]] = {gate.name: gate for gate in GATES}

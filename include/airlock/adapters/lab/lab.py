@@ -135,6 +135,15 @@ class Lab:
         """Verify the signature that lies beside a model folder (evidence artifact-signature)."""
         return signing.verify(model, keys, self._folder("verify", model.name), self._python)
 
+    @property
+    def python(self) -> str:
+        """The interpreter of every child."""
+        return self._python
+
+    def workspace(self, stage: str, name: str) -> Path:
+        """Return a new folder below the lab's root for a collector that runs tools."""
+        return self._folder(stage, name)
+
     def _folder(self, stage: str, name: str) -> Path:
         """Return a new folder of this call."""
         self._root.mkdir(parents=True, exist_ok=True)

@@ -72,11 +72,12 @@ def run(
     log: Path,
     limits: Limits,
     pass_fds: tuple[int, ...] = (),
+    cwd: Path | None = None,
 ) -> Ending:
-    """Run *argv* in the folder of *log* until it ends or passes a limit."""
+    """Run *argv* in *cwd*, else the folder of *log*, until it ends or passes a limit."""
     with subprocess.Popen(
         argv,
-        cwd=log.parent,
+        cwd=cwd or log.parent,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -28,13 +28,17 @@ class Collected:
     files: Mapping[str, Path] = field(default_factory=dict)
 
 
+def _no_tag(name: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One candidate to collect evidence about.
 
     *root* is the checkout. *model_of* returns a version's files, held against the digest that was
     registered or approved; *rows_of* the pinned rows of a data digest; *keys* are those whose model
-    signatures are trusted.
+    signatures are trusted; *tag_of* reads what was noted with the candidate when it was registered.
     """
 
     lab: Lab
@@ -43,6 +47,7 @@ class Scene:
     keys: Path
     model_of: Callable[[str, str], Path]
     rows_of: Callable[[Recipe, str], LabData]
+    tag_of: Callable[[str], str] = _no_tag
 
     @property
     def recipe(self) -> Recipe:

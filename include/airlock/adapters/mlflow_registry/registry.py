@@ -130,6 +130,12 @@ class MlflowRegistry:
                 )
             )
 
+    def tag(self, model: str, version: str, name: str) -> str:
+        """Return what was noted with the version when it was registered; empty if nothing was."""
+        with translated(f"reading the tags of version {version} of {model}", self._uri):
+            tags = self._client.get_model_version(model, version).tags
+        return str(tags.get(f"airlock.{name}", ""))
+
     def artifact_digest(self, model: str, version: str) -> str:
         """Download the version afresh and return the digest of all its files."""
         with tempfile.TemporaryDirectory(prefix="airlock-digest-") as scratch:

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airlock.adapters.lab.collectors import files, latency
+from airlock.adapters.lab.collectors import (
+    coverage,
+    dependencies,
+    files,
+    latency,
+    static_analysis,
+)
 from airlock.adapters.lab.scene import Collected, Scene
 
 COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "artifact-format": files.formats,
     "artifact-scan": files.scan,
     "artifact-signature": files.signature,
+    "dependency-audit": dependencies.collect,
     "latency": latency.collect,
+    "static-analysis": static_analysis.collect,
+    "test-coverage": coverage.collect,
 }

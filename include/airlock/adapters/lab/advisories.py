@@ -1,0 +1,228 @@
+"""Advisories in OSV format from a file, a folder or a zip; no network.
+
+Rules (https://ossf.github.io/osv-schema):
+* A version is affected if the record lists it, or if it lies in one of its ECOSYSTEM ranges: events
+  are walked in order of version; `introduced` begins, `fixed` ends before, `last_affected` after
+  itself; no version at or above every `limit` is looked at.
+* Names are compared as packaging normalises them, versions as it orders them (PEP 440).
+* Withdrawn records do not count. Records of other ecosystems are skipped.
+* A database without records, or with one that cannot be read, is refused: half a list is no list.
+* Its age is what it says itself (`asOf`), else that of its newest record; never that of the file,
+  which git and copying make young.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
+from airlock.domain.errors import Invalid
+
+_STEP = "docs/reference/gates.md says what the database may look like and where to get one."
+_LARGEST = 64 << 20
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Advisories for PyPI by the normalised name of the package."""
+
+    digest: str
+    as_of: datetime
+    source: str
+    complete: bool
+    records: int
+    by_name: dict[str, tuple[dict[str, Any], ...]]
+
+    def affecting(self, name: str, version: str) -> list[dict[str, Any]]:
+        """Return what is known about one version: id, aliases, summary and fixing versions."""
+        found = []
+        for record in self.by_name.get(name, ()):
+            fixes = _fixes(record, name, version)
+            if fixes is not None:
+                found.append(
+                    {
+                        "id": record["id"],
+                        "aliases": sorted(str(one) for one in record.get("aliases") or ()),
+                        "summary": str(record.get("summary") or "")[:200],
+                        "fixedIn": fixes,
+                    }
+                )
+        return found
+
+
+def load(path: Path) -> Database:
+    """Read a database.
+
+    Raises:
+        Invalid: if there is none, it is empty, or anything in it cannot be read.
+    """
+    if not path.exists():
+        raise Invalid(f"there is no advisory database at {path}", next_step=_STEP)
+    about: dict[str, Any] = {}
+    records: list[dict[str, Any]] = []
+    try:
+        for name, text in _documents(path):
+            for one in _opened(json.loads(text), about):
+                records.append(_checked(one, name))
+        newest = max((_moment(one["modified"]) for one in records), default=None)
+        as_of = _moment(about["asOf"]) if "asOf" in about else newest
+    except (*_MALFORMED, OSError, zipfile.BadZipFile) as error:
+        raise Invalid(
+            f"the advisory database {path} is malformed: {error}", next_step=_STEP
+        ) from error
+    if not records or as_of is None:
+        raise Invalid(f"the advisory database {path} has no records", next_step=_STEP)
+    return Database(
+        digest=file_digest(path) if path.is_file() else manifest_digest(folder_manifest(path)),
+        as_of=as_of,
+        source=str(about.get("source", ""))[:200],
+        complete=about.get("complete") is True,
+        records=len(records),
+        by_name=_by_name(records),
+    )
+
+
+def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
+    if path.is_dir():
+        for file in sorted(path.rglob("*.json")):
+            yield str(file.relative_to(path)), file.read_bytes()
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.filename.endswith(".json"):
+                    if member.file_size > _LARGEST:
+                        raise ValueError(f"{member.filename} has {member.file_size:,} bytes")
+                    yield member.filename, archive.read(member)
+    else:
+        yield path.name, path.read_bytes()
+
+
+def _opened(document: Any, about: dict[str, Any]) -> Iterator[Any]:
+    """Yield the records of one document: a record, a list, or a list with words about it."""
+    if isinstance(document, list):
+        yield from document
+    elif isinstance(document, dict) and "id" in document:
+        yield document
+    elif isinstance(document, dict) and ("vulns" in document or "asOf" in document):
+        about |= {key: value for key, value in document.items() if key != "vulns"}
+        yield from document.get("vulns", ())
+    else:
+        raise ValueError("found neither a record, nor a list of records, nor vulns")
+
+
+def _checked(record: Any, name: str) -> dict[str, Any]:
+    """Return a record that has what is needed; its ranges are read when they are asked for."""
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        raise ValueError(f"{name} holds a record without an id")
+    _moment(record["modified"])
+    for one in record.get("affected", ()):
+        package = one.get("package", {"ecosystem": "", "name": ""})
+        if not isinstance(package["ecosystem"], str) or not isinstance(package["name"], str):
+            raise ValueError(f"{record['id']} names no package")
+    return record
+
+
+def _moment(text: Any) -> datetime:
+    moment = datetime.fromisoformat(str(text))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _by_name(records: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], ...]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        if not record.get("withdrawn"):
+            for name in {name for name, _ in _ours(record)}:
+                found.setdefault(name, []).append(record)
+    return {name: tuple(ours) for name, ours in found.items()}
+
+
+def _ours(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a record says of packages of PyPI, by their normalised names."""
+    from packaging.utils import canonicalize_name
+
+    for one in record.get("affected", ()):
+        package = one.get("package")
+        if package and package["ecosystem"].partition(":")[0] == "PyPI":
+            yield canonicalize_name(package["name"]), one
+
+
+def _fixes(record: dict[str, Any], name: str, version: str) -> list[str] | None:
+    """Return the versions that fix it, oldest first; None if this version is not affected."""
+    hit, fixes = False, []
+    for who, one in _ours(record):
+        if who != name:
+            continue
+        try:
+            ranges = [part for part in one.get("ranges", ()) if part["type"] != "GIT"]
+            inside = [part for part in ranges if in_range(version, part["events"])]
+            listed = _listed(version, one.get("versions", ()))
+            if not ranges and not one.get("versions"):
+                raise ValueError("it names neither versions nor a range of them")
+            events = [event for part in inside for event in part["events"]]
+            fixes += [event["fixed"] for event in events if "fixed" in event]
+        except _MALFORMED as error:
+            raise Invalid(
+                f"the advisory {record['id']} on {name} is malformed: {error}", next_step=_STEP
+            ) from error
+        hit = hit or bool(inside) or listed
+    return _later(fixes, version) if hit else None
+
+
+def in_range(version: str, events: list[dict[str, str]]) -> bool:
+    """Say whether a version lies in a range, as the OSV schema's evaluation does."""
+    from packaging.version import Version
+
+    here = Version(version)
+    if not any("introduced" in event for event in events):
+        raise ValueError("a range must have an event introduced")
+    limits = [event["limit"] for event in events if "limit" in event]
+    if limits and "*" not in limits and not any(here < Version(one) for one in limits):
+        return False
+    affected = False
+    for kind, at in sorted(_moves(events), key=lambda one: (one[1] is not None, one[1] or here)):
+        if kind == "introduced" and (at is None or here >= at):
+            affected = True
+        elif (kind == "fixed" and here >= at) or (kind == "last" and here > at):
+            affected = False
+    return affected
+
+
+def _moves(events: list[dict[str, str]]) -> Iterator[tuple[str, Any]]:
+    """Yield each event but limits; the version None lies before all versions."""
+    from packaging.version import Version
+
+    kinds = {"introduced": "introduced", "fixed": "fixed", "last_affected": "last"}
+    for event in events:
+        found = [key for key in event if key in kinds]
+        if "limit" in event:
+            continue
+        if len(event) != 1 or not found:
+            raise ValueError(f"an event must be one of {', '.join(kinds)}, found {event}")
+        at = event[found[0]]
+        yield kinds[found[0]], None if found[0] == "introduced" and at == "0" else Version(at)
+
+
+def _listed(version: str, versions: Any) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    here = Version(version)
+    for one in versions:
+        try:
+            if one == version or Version(one) == here:
+                return True
+        except InvalidVersion:
+            continue  # old spellings PEP 440 does not know; the same text would have been equal
+    return False
+
+
+def _later(fixes: list[str], version: str) -> list[str]:
+    from packaging.version import Version
+
+    return [str(one) for one in sorted({Version(text) for text in fixes}) if one > Version(version)]

@@ -1,0 +1,264 @@
+"""The candidate's code as git keeps it: exported, compared, and never the folder somebody edits.
+
+Rules:
+* What is looked at is the tree of the candidate's commit, written out afresh. Marks in the
+  repository that hide files or lines from git's own tools (`export-ignore`, `-diff`) do not count.
+* A candidate made from code that is in no commit is refused, and so is a package on disk that is
+  not, byte by byte, the package of that commit: nobody could say which of the two was trained.
+* What changed since the champion is every line of the package that `git diff` adds, renames
+  counting as new. If nobody can say what the champion's code was, every line is new.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import tokenize
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from airlock.adapters.lab.scene import Scene
+from airlock.domain.digest import file_digest
+from airlock.domain.errors import Refused
+
+_PATIENCE_S = 120
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_FILE_MODES = ("100644", "100755")
+_DIFF = ("diff-tree", "-r", "--text", "--no-ext-diff", "--no-textconv", "--no-renames")
+_PATCH = ("-p", "--unified=0", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+_HUNK = re.compile(r"@@ -[0-9]+(?:,[0-9]+)? \+[0-9]+(?:,([0-9]+))? @@")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What the candidate is compared with: the champion's commit, or why there is none."""
+
+    commit: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The package *folder* at *commit*, written out below *tree*; *files* are its own, sorted."""
+
+    tree: Path
+    commit: str
+    folder: str
+    files: tuple[str, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The Python files of the package, but for the tests that lie in it."""
+        inner = f"{self.folder}/tests/"
+        return tuple(one for one in self.files if one.endswith(".py") and not one.startswith(inner))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Every other file of the package."""
+        return tuple(one for one in self.files if one not in self.sources)
+
+
+def digests(code: Code) -> dict[str, str]:
+    """Return what the sources written out hold at this moment; nothing for one that is gone."""
+    places = ((path, code.tree / path) for path in code.sources)
+    return {path: file_digest(at) for path, at in places if at.is_file() and not at.is_symlink()}
+
+
+@contextmanager
+def exported(scene: Scene, into: Path) -> Iterator[Code]:
+    """Write the candidate's commit out below *into* for as long as it is needed.
+
+    Raises:
+        Refused: if the candidate's code is in no commit, or the package on disk is another one.
+    """
+    commit = _candidate_commit(scene)
+    folder = scene.recipe.folder.strip("/")
+    tree = into / "tree"
+    tree.mkdir()
+    try:
+        index = {"GIT_INDEX_FILE": str(into / "index")}
+        _git(scene.root, "read-tree", commit, **index)
+        _git(scene.root, "checkout-index", "--all", "--force", f"--prefix={tree}/", **index)
+        code = Code(tree, commit, folder, _files(scene.root, commit, folder))
+        _same_on_disk(scene.root, code)
+        _plain_lines(code)
+        yield code
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def base_of(scene: Scene) -> Base:
+    """Return what the candidate's lines are compared with."""
+    if scene.champion is None:
+        return Base(None, "no champion: the first release, so every line is new")
+    registered = scene.champion.code_commit
+    if "+" in registered:
+        return Base(None, "the champion's code was in no commit, so every line is new")
+    try:
+        return Base(_resolved(scene.root, registered))
+    except Refused:
+        return Base(None, f"git knows no commit {registered} of the champion, so every line is new")
+
+
+def added_lines(root: Path, base: str, code: Code) -> dict[str, list[int]]:
+    """Return the lines each Python source of the package gained since *base*.
+
+    Read with diff-cover's parser, and held against the counts and names git itself gives: a change
+    the parser loses is refused, never taken for no change.
+    """
+    from diff_cover.diff_reporter import GitDiffReporter
+    from diff_cover.git_diff import GitDiffError
+
+    where = (base, code.commit, "--", code.folder)
+    diff = _git(root, *_DIFF, *_PATCH, *where).split("\n")
+    # The parser takes git's remark that a file ends without a line end for a line of the file.
+    plain = "\n".join(line for line in diff if not line.startswith("\\ "))
+    reporter = GitDiffReporter(
+        compare_branch=base, git_diff=_Diff(plain), ignore_staged=True, ignore_unstaged=True
+    )
+    try:
+        paths = reporter.src_paths_changed()
+        found = {path: list(reporter.lines_changed(path)) for path in paths}
+    except GitDiffError as error:
+        raise _unreadable(str(error)) from error
+    counted = sum(int(hunk[1] or 1) for hunk in map(_HUNK.match, diff) if hunk)
+    parsed = sum(map(len, found.values()))
+    if counted != parsed:
+        raise _unreadable(f"git counts {counted} new lines, the parser {parsed}")
+    named = _git(root, *_DIFF, "--name-only", "-z", *where).split("\0")
+    lost = sorted({*named} & {*code.sources} - {*found})
+    if lost:
+        raise _unreadable(f"the parser does not see {', '.join(lost[:5])}")
+    return {path: found[path] for path in code.sources if path in found}
+
+
+def _unreadable(why: str) -> Refused:
+    return Refused(
+        f"the changes since the champion cannot be read: {why}",
+        next_step="Give the files plain names, with line ends as git expects them.",
+    )
+
+
+class _Diff:
+    """A diff that is already there, as diff-cover asks for it."""
+
+    range_notation = ".."
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def diff_committed(self, compare_branch: str) -> str:
+        """Return the diff."""
+        return self._text
+
+
+def _candidate_commit(scene: Scene) -> str:
+    registered = scene.case.candidate.code_commit
+    head, _, dirty = registered.partition("+")
+    if dirty:
+        raise Refused(
+            f"the candidate's code is in no commit: {head[:12]} and changes nobody kept",
+            next_step="Commit the code, then train again.",
+        )
+    return _resolved(scene.root, head)
+
+
+def _resolved(root: Path, commit: str) -> str:
+    if not _COMMIT.fullmatch(commit):
+        raise Refused(
+            f"{commit[:60]!r} is not a commit; expected 7 to 64 hexadecimal digits",
+            next_step="In an image without git this cannot be told; run it in a checkout.",
+        )
+    return _git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").strip()
+
+
+def _files(root: Path, commit: str, folder: str) -> tuple[str, ...]:
+    entries = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/")
+    found = []
+    for entry in filter(None, entries.split("\0")):
+        meta, _, path = entry.partition("\t")
+        if meta.split()[0] not in _FILE_MODES:
+            raise Refused(
+                f"{path} is a link or another repository, not a file",
+                next_step="Put the file itself into the package.",
+            )
+        found.append(path)
+    if not found:
+        raise Refused(
+            f"commit {commit[:12]} has no folder {folder}",
+            next_step="sourceCode.path must name the model's package as it is in git.",
+        )
+    return tuple(sorted(found))
+
+
+def _same_on_disk(root: Path, code: Code) -> None:
+    """Refuse a package on disk that is not that of the commit; ignored Python files count too."""
+    here = {
+        str(path.relative_to(root))
+        for path in (root / code.folder).rglob("*.py")
+        if path.is_file() or path.is_symlink()
+    }
+    odd = sorted(here - set(code.files))
+    odd += [path for path in code.files if not _equal(root / path, code.tree / path)]
+    if odd:
+        raise Refused(
+            f"{len(odd)} files of {code.folder} on disk are not those of the candidate's commit "
+            f"{code.commit[:12]}: {', '.join(odd[:5])}",
+            next_step="Check the commit out, or commit the changes and train again.",
+        )
+
+
+def _plain_lines(code: Code) -> None:
+    """Refuse a source whose lines git and Python would count differently."""
+    for path in code.sources:
+        text = (code.tree / path).read_bytes()
+        try:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(text).readline)
+        except SyntaxError:
+            encoding = "an unknown encoding"
+        if b"\r" in text.replace(b"\r\n", b"") or encoding not in ("utf-8", "utf-8-sig"):
+            raise Refused(
+                f"{path} cannot be counted line by line: it is in {encoding}, or has line ends of "
+                "old Macintoshes",
+                next_step="Save it as UTF-8 with ordinary line ends.",
+            )
+
+
+def _equal(one: Path, other: Path) -> bool:
+    if one.is_symlink() or not one.is_file():
+        return False
+    return file_digest(one) == file_digest(other)
+
+
+def _git(root: Path, *arguments: str, **environment: str) -> str:
+    # The checkout may belong to another user than the worker; reading it is all we do.
+    safe = ("-c", f"safe.directory={root}", "-c", "core.quotePath=false", "-c", "core.fsmonitor=")
+    ours = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ("git", *safe, "-C", str(root), *arguments),
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=True,
+            env=ours | environment,
+        )
+    except FileNotFoundError as error:
+        raise _unknown(root, "git is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise _unknown(root, f"git did not answer within {_PATIENCE_S} s") from error
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode("utf-8", "replace").split())
+        raise _unknown(root, said or f"git knows no {arguments[-1]}") from error
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _unknown(root: Path, why: str) -> Refused:
+    return Refused(
+        f"nobody can say which code is in {root}: {why[:300]}",
+        next_step="Run this in a git checkout that has the candidate's commit.",
+    )

@@ -1,0 +1,167 @@
+"""Evidence test-coverage: what the model's own tests run of its package, and of what is new in it.
+
+The tests are those of the candidate's commit: `tests/models/test_<package>.py`, the folder
+`tests/models/<package>/`, and a folder `tests` in the package; whichever of them exist.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.lab import checkout, errors, measured, tools
+from airlock.adapters.lab.checkout import Code
+from airlock.adapters.lab.measured import Measured
+from airlock.adapters.lab.scene import Collected, Scene
+from airlock.domain.digest import file_digest
+
+GATE = "test-coverage"
+_NAMED = 200
+_PRAGMA = re.compile(r"#\s*pragma:\s*no\s+(cover|branch)", re.IGNORECASE)
+_COUNTS = ("exit", "passed", "failed", "skipped", "errors")
+_NO_TESTS: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"failures": []}
+
+
+def collect(scene: Scene) -> Collected:
+    """Run the tests on the candidate's commit and read what they covered."""
+    work = scene.lab.workspace(GATE, scene.recipe.name)
+    with checkout.exported(scene, work) as code:
+        base = checkout.base_of(scene)
+        ended = _tested(scene, code, work)
+        facts: dict[str, Any] = {
+            "candidateCommit": scene.case.candidate.code_commit,
+            "commit": code.commit,
+            "championCommit": scene.champion.code_commit if scene.champion else None,
+            "base": base.commit,
+            "everyLineIsNew": base.why,
+            "package": code.folder,
+            "lookedFor": list(_looked_for(code)),
+            "tests": ended,
+            "notMeasured": list(code.others[:_NAMED]),
+            "pragmas": _pragmas(code),
+        }
+        if ended["failed"] or ended["errors"] or not ended["passed"]:
+            # Half of the tests measure nothing that could be compared.
+            return Collected(facts | {"sources": [], "changed": None, "reportDigest": None})
+        report = work / "coverage.json"
+        found = measured.read(work / "coverage.data", code.tree, code.sources, report)
+        new = checkout.added_lines(scene.root, base.commit, code) if base.commit else None
+    facts |= {
+        "sources": [_file(path, one) for path, one in found.items()],
+        "changed": _changed(found, new),
+        "reportDigest": file_digest(report),
+    }
+    return Collected(facts, {"coverage.json": report})
+
+
+def _looked_for(code: Code) -> tuple[str, ...]:
+    package = Path(code.folder).name
+    return (
+        f"tests/models/test_{package}.py",
+        f"tests/models/{package}",
+        f"{code.folder}/tests",
+    )
+
+
+def _tested(scene: Scene, code: Code, work: Path) -> dict[str, Any]:
+    """Run what tests there are and return how they ended.
+
+    Raises:
+        LabFailure: if they change the package: else a test could shorten what there is to cover.
+    """
+    tests = tuple(path for path in _looked_for(code) if (code.tree / path).exists())
+    before = checkout.digests(code)
+    ended = _run(scene, code, tests, work) if tests else _NO_TESTS
+    if checkout.digests(code) != before:
+        raise errors.LabFailure(
+            f"the tests of {scene.recipe.name} change the package they test",
+            next_step="Let them write to a temporary folder (tmp_path).",
+        )
+    return ended
+
+
+def _run(scene: Scene, code: Code, tests: tuple[str, ...], work: Path) -> dict[str, Any]:
+    """Run the tests in a child and return how they ended."""
+    settings, request, result = work / "pytest.ini", work / "request.json", work / "result.json"
+    # The same two places a checkout's own tests import from.
+    settings.write_text(f"[pytest]\npythonpath = '{code.tree}/include' '{code.tree}'\n")
+    first = code.tree / tests[0]
+    asked = {
+        "root": str(code.tree),
+        "package": str(code.tree / code.folder),
+        "data": str(work / "coverage.data"),
+        "settings": str(settings),
+        "confcutdir": str(first if first.is_dir() else first.parent),
+        "tests": [str(code.tree / path) for path in tests],
+    }
+    request.write_text(json.dumps(asked), "utf-8")
+    script = Path(__file__).parents[1] / "children" / "run_tests.py"
+    code_of_exit = tools.run(
+        f"the tests of {scene.recipe.name}",
+        [scene.lab.python, str(script), str(request), str(result)],
+        work,
+        scene.limits(GATE),
+        seed=scene.recipe.seed,
+        cwd=code.tree,
+        extra={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
+    if code_of_exit or not result.is_file():
+        raise errors.LabFailure(
+            f"the tests of {scene.recipe.name} ended with exit code {code_of_exit} and no result: "
+            f"{tools.last_words(work)}",
+            next_step=f"see {work / 'log.txt'}",
+        )
+    return _told(json.loads(result.read_text("utf-8")))
+
+
+def _told(said: dict[str, Any]) -> dict[str, Any]:
+    counts = {name: int(said[name]) for name in _COUNTS}
+    names = [str(one)[:300] for one in said["failures"][:20]]
+    return counts | {"failures": names, "pytest": str(said["pytest"])[:40]}
+
+
+def _pragmas(code: Code) -> list[str]:
+    """Return where the code asks not to be counted. It is counted all the same."""
+    return [
+        f"{path}:{number}"
+        for path in code.sources
+        for number, line in enumerate((code.tree / path).read_text("utf-8").splitlines(), 1)
+        if _PRAGMA.search(line)
+    ][:_NAMED]
+
+
+def _file(path: str, one: Measured) -> dict[str, Any]:
+    return {
+        "path": path,
+        "statements": len(one.statements),
+        "covered": len(one.statements) - len(one.missing),
+        "branches": one.branches,
+        "coveredBranches": one.covered_branches,
+    }
+
+
+def _changed(found: dict[str, Measured], new: dict[str, list[int]] | None) -> dict[str, Any]:
+    """Return which of the new statements ran; None: all of them are new."""
+    files: list[dict[str, Any]] = []
+    lines = 0
+    uncovered: list[str] = []
+    partial: list[str] = []
+    for path, one in found.items():
+        if new is not None and path not in new:
+            continue
+        touched = one.statements if new is None else one.touched(new[path])
+        lines += len(touched if new is None else new[path])
+        files.append({"path": path, "statements": len(touched)})
+        uncovered += [f"{path}:{line}" for line in sorted(touched & one.missing)]
+        partial += [f"{path}:{line}" for line in sorted(touched & one.partial)]
+    return {
+        "files": files,
+        "lines": lines,
+        "statements": sum(one["statements"] for one in files),
+        "uncovered": len(uncovered),
+        "partial": len(partial),
+        "uncoveredLines": uncovered[:_NAMED],
+        "partialLines": partial[:_NAMED],
+    }

@@ -1,0 +1,115 @@
+"""Evidence dependency-audit: what the environment is made of, and what is known about it.
+
+Rules:
+* Looked at is what the lock promises and what is installed where the lab's children run. Where they
+  differ, both versions are.
+* The lock is the checkout's; the digest noted when the candidate was registered goes with it.
+* No network: advisories come from a file whose age is part of the evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.lab import advisories, errors, licences, locked, sbom, tools
+from airlock.adapters.lab.advisories import Database
+from airlock.adapters.lab.scene import Collected, Scene
+from airlock.domain.digest import file_digest
+from airlock.domain.errors import Invalid
+
+GATE = "dependency-audit"
+LOCK = "requirements.txt"
+DATABASE = "include/advisories"
+_DAY = 24 * 60 * 60
+
+
+def collect(scene: Scene) -> Collected:
+    """Audit the lock and what is installed, and write the bill of materials."""
+    work = scene.lab.workspace(GATE, scene.recipe.name)
+    lock = locked.read(scene.root / LOCK)
+    database = advisories.load(scene.root / str(scene.options(GATE).get("database", DATABASE)))
+    about = _about(database)
+    installed = _installed(scene, work)
+    packages = _packages(lock.pins, installed["distributions"])
+    bill = sbom.write(scene.recipe.name, scene.case.candidate.version, packages, work / "sbom.json")
+    facts = {
+        "lockDigest": file_digest(scene.root / LOCK),
+        "candidateLockDigest": scene.tag_of("lock_digest"),
+        "locked": len(lock.pins),
+        "lockedElsewhere": lock.elsewhere,
+        "installed": len(installed["distributions"]),
+        "python": installed["python"],
+        "database": about,
+        "packages": packages,
+        "vulnerable": [
+            {"package": one["name"], "version": one["version"], "where": one["where"], **known}
+            for one in packages
+            for known in database.affecting(one["name"], one["version"])
+        ],
+        "sbomDigest": file_digest(bill),
+    }
+    return Collected(facts, {"sbom.json": bill})
+
+
+def _installed(scene: Scene, work: Path) -> dict[str, Any]:
+    """Ask the interpreter the lab's children run in."""
+    script = Path(__file__).parents[1] / "children" / "distributions.py"
+    result = work / "installed.json"
+    argv = [scene.lab.python, str(script), str(result)]
+    code = tools.run("the list of what is installed", argv, work, scene.limits(GATE))
+    if code or not result.is_file():
+        raise errors.LabFailure(
+            f"what is installed cannot be listed: {tools.last_words(work)}",
+            next_step=f"see {work / 'log.txt'}",
+        )
+    found: dict[str, Any] = json.loads(result.read_text("utf-8"))
+    return found
+
+
+def _packages(pins: dict[str, str], installed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return every version that is locked or installed, with its licence where it is installed."""
+    from packaging.utils import canonicalize_name
+    from packaging.version import InvalidVersion, Version
+
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def add(name: str, version: str, where: str, **more: Any) -> None:
+        try:
+            key = (name, str(Version(version)))
+        except InvalidVersion as error:
+            raise errors.LabFailure(
+                f"{name} is {where} in a version nobody can compare: {version!r}",
+                next_step="Versions are written as PEP 440 says.",
+            ) from error
+        blank: dict[str, Any] = {"name": name, "version": key[1], "where": []}
+        one = found.setdefault(key, blank | {"licence": "", "alternatives": None})
+        one["where"].append(where)
+        one |= more
+
+    for name, version in pins.items():
+        add(name, version, "locked")
+    for one in installed:
+        said, alternatives = licences.of(one)
+        name = canonicalize_name(one["name"])
+        add(name, one["version"], "installed", licence=said, alternatives=alternatives)
+    return [found[key] for key in sorted(found)]
+
+
+def _about(database: Database) -> dict[str, Any]:
+    age = (datetime.now(UTC) - database.as_of).total_seconds() / _DAY
+    if age < -1:
+        raise Invalid(
+            f"the advisory database is from the future: {database.as_of.isoformat()}",
+            next_step="Correct its asOf, or this machine's clock.",
+        )
+    return {
+        "digest": database.digest,
+        "asOf": database.as_of.isoformat(),
+        "ageDays": max(0, int(age)),
+        "records": database.records,
+        "source": database.source,
+        "complete": database.complete,
+    }

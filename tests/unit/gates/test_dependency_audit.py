@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock.domain.gates import GateResult, Verdict
+from airlock.gates import DependencyAudit, build
+from airlock.gates.dependency_audit import LICENSES
+from tests.unit.gates.kit import judge, never_passes_on_nothing
+
+LOCK = "sha256:" + "c" * 64
+BOTH = ["locked", "installed"]
+
+
+def package(name: str = "skops", **over: Any) -> dict[str, Any]:
+    found = {"name": name, "version": "0.16.0", "where": BOTH, "licence": "MIT"}
+    return found | {"alternatives": [["MIT"]]} | over
+
+
+def weakness(**over: Any) -> dict[str, Any]:
+    found = {"package": "skops", "version": "0.12.0", "where": BOTH, "id": "CVE-2025-54886"}
+    return found | {"aliases": ["GHSA-1"], "summary": "so", "fixedIn": ["0.13.0"]} | over
+
+
+def database(**over: Any) -> dict[str, Any]:
+    found = {"digest": LOCK, "asOf": "2026-11-20T00:00:00+00:00", "ageDays": 1, "records": 18}
+    return found | {"source": "by hand", "complete": False} | over
+
+
+def facts(*packages: dict[str, Any], **over: Any) -> dict[str, Any]:
+    given = list(packages) or [package()]
+    found = {
+        "lockDigest": LOCK,
+        "candidateLockDigest": LOCK,
+        "locked": sum("locked" in one["where"] for one in given),
+        "installed": sum("installed" in one["where"] for one in given),
+        "database": database(),
+        "packages": given,
+        "vulnerable": [],
+        "sbomDigest": LOCK,
+    }
+    return found | over
+
+
+def told(gate: DependencyAudit | None = None, *packages: Any, **over: Any) -> GateResult:
+    return judge(gate or DependencyAudit(), dependency_audit=facts(*packages, **over))
+
+
+def test_nothing_never_passes() -> None:
+    never_passes_on_nothing(DependencyAudit())
+
+
+@pytest.mark.parametrize(
+    ("over", "verdict"),
+    [
+        ({}, Verdict.PASSED),
+        ({"vulnerable": [weakness()]}, Verdict.FAILED),
+        ({"packages": []}, Verdict.ERRORED),
+        ({"packages": [], "locked": 0, "installed": 0}, Verdict.ERRORED),
+        ({"locked": 2}, Verdict.ERRORED),
+        ({"installed": 0}, Verdict.ERRORED),
+        ({"lockDigest": "sha256:" + "d" * 64}, Verdict.ERRORED),
+        ({"lockDigest": "", "candidateLockDigest": ""}, Verdict.ERRORED),
+        ({"database": database(records=0)}, Verdict.ERRORED),
+        ({"database": database(ageDays=30)}, Verdict.PASSED),
+        ({"database": database(ageDays=31)}, Verdict.ERRORED),
+        ({"database": database(ageDays=31), "vulnerable": [weakness()]}, Verdict.ERRORED),
+    ],
+)
+def test_only_an_audit_of_everything_by_fresh_advisories_passes(
+    over: dict[str, Any], verdict: Verdict
+) -> None:
+    assert told(**over).verdict is verdict
+
+
+def test_what_is_vulnerable_is_named_with_the_version_that_fixes_it() -> None:
+    found = told(vulnerable=[weakness(), weakness(package="x", id="CVE-1", fixedIn=[])])
+    assert found.message == (
+        "known to be vulnerable: skops 0.12.0 (CVE-2025-54886, fixed in 0.13.0), "
+        "x 0.12.0 (CVE-1, no fix known)"
+    )
+    assert found.measured == 2.0
+
+
+@pytest.mark.parametrize("name", ["CVE-2025-54886", "GHSA-1"])
+def test_what_is_ignored_is_shown_all_the_same(name: str) -> None:
+    gate = DependencyAudit(ignore=(name, "CVE-0"))
+    found = told(gate, vulnerable=[weakness()])
+    assert found.verdict is Verdict.PASSED
+    assert found.message.endswith("; ignored: CVE-2025-54886")
+    assert found.details is not None
+    assert found.details["ignored"] == [weakness()]
+    assert found.details["ignoredInVain"] == ["CVE-0"]
+    other = told(gate, vulnerable=[weakness(), weakness(id="CVE-1", aliases=[])])
+    assert other.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("alternatives", "allowed"),
+    [
+        ([["MIT"]], True),
+        ([["GPL-3.0-only"]], False),
+        ([["GPL-3.0-only"], ["MIT"]], True),
+        ([["GPL-3.0-only", "MIT"]], False),
+        ([["Apache-2.0", "ISC"]], True),
+        ([["Apache-2.0 WITH LLVM-exception"]], True),
+        ([["GPL-3.0-only WITH GCC-exception-3.1"]], False),
+        ([], False),
+        ([[]], False),
+    ],
+)
+def test_one_alternative_must_be_allowed_in_all_its_parts(
+    alternatives: list[list[str]], allowed: bool
+) -> None:
+    found = told(None, package(alternatives=alternatives))
+    assert (found.verdict is Verdict.PASSED) == allowed
+
+
+def test_a_licence_nobody_can_read_is_excepted_by_name_and_shown() -> None:
+    one = package("huey", licence="", alternatives=[])
+    assert told(None, one).message == "licence not allowed or not readable: huey (none stated)"
+    excepted = told(DependencyAudit(license_exceptions=("huey",)), one)
+    assert excepted.verdict is Verdict.PASSED
+    assert excepted.message.endswith("; licences excepted: huey")
+
+
+def test_what_is_only_locked_has_no_licence_to_read_and_what_differs_is_listed() -> None:
+    locked = package(where=["locked"], version="0.15.0", licence="", alternatives=None)
+    found = told(None, locked, package(where=["installed"]))
+    assert found.verdict is Verdict.PASSED
+    assert found.details is not None
+    assert found.details["differs"] == ["skops"]
+
+
+@given(st.lists(st.lists(st.sampled_from([*LICENSES, "GPL-3.0-only", "X"]))))
+def test_licences_are_allowed_as_logic_says(alternatives: list[list[str]]) -> None:
+    allowed = any(one and set(one) <= set(LICENSES) for one in alternatives)
+    found = told(None, package(alternatives=alternatives))
+    assert (found.verdict is Verdict.PASSED) == allowed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_age_days": 0}, "max_age_days must be 1 or more"),
+        ({"database": " "}, "database must name"),
+        ({"allowed_licenses": ()}, "allowed_licenses must name"),
+    ],
+)
+def test_senseless_options_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        DependencyAudit(**options)
+
+
+def test_it_is_written_in_yaml_as_the_pipeline_reads_it() -> None:
+    written = {"gate": "dependency-audit", "maxAgeDays": 7, "allowedLicenses": ["MIT"]}
+    assert build(written) == DependencyAudit(max_age_days=7, allowed_licenses=("MIT",))
