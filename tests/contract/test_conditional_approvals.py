@@ -94,5 +94,8 @@ def test_an_overdue_finding_blocks_the_next_release_until_somebody_else_closes_i
     close(world.store, world.rulebook, world.actor("mara"), found["id"], "read the analysis")
     with pytest.raises(Refused, match="was closed by mara"):
         close(world.store, world.rulebook, world.actor("mara"), found["id"], "once more")
+    refused = [e for e in auditing.events(world.store, "access") if e["what"] == "AccessRefused"]
+    assert [event["who"]["id"] for event in refused] == ["carla", "vera", "mara"]
+    assert {event["data"]["permission"] for event in refused} == {f"finding/{found['id']}"}
     assert world.request(world.measure("run-4"), when_open="supersede").outcome == "opened"
     assert auditing.verify(world.store, world.keys).ok

@@ -137,6 +137,8 @@ def test_a_delegation_ended_early_is_over(world: World) -> None:
         world.approve(release_id, "vera")
     with pytest.raises(Conflict, match="ended at"):
         delegating.revoke(world.store, world.actor("lena"), one.id)
+    refused = [e for e in auditing.events(world.store, "access") if e["what"] == "AccessRefused"]
+    assert [event["who"]["id"] for event in refused] == ["luis", "lena"]
 
 
 def test_what_was_lent_cannot_be_lent_on(world: World) -> None:

@@ -91,24 +91,33 @@ def revoke(store: Store, actor: Actor, delegation_id: str, key: str = "") -> Del
     """End a delegation early; its giver or its taker may. The same *key* does it once.
 
     Raises:
-        Forbidden: if the actor is neither.
-        Conflict: if it was ended before.
+        Forbidden: if the actor is neither; the attempt is in the log.
+        Conflict: if it was ended before; this attempt too.
     """
     once = Once.of("revoke", actor, key, delegation=delegation_id)
     with store.begin() as unit:
         known = unit.delegation(delegation_id)
         if once.answered(unit) is not None:
             return _said(unit, known)
-        if actor.id not in (known.giver, known.taker):
-            raise Forbidden(f"delegation {known.id} is between {known.giver} and {known.taker}")
-        if known.revoked_at is not None:
-            raise Conflict(f"delegation {known.id} ended at {known.revoked_at}")
+        try:
+            _check_ending(known, actor)
+        except AirlockError as refusal:
+            unit.log("access", refusal_event(actor, "delegate", refusal.message))
+            unit.commit()
+            raise
         unit.revoke_delegation(known.id, stamp(unit.now()))
         unit.log("access", _event("DelegationEnded", actor, known, ""))
         ended = _said(unit, unit.delegation(known.id))
         once.keep(unit, ended.id)
         unit.commit()
         return ended
+
+
+def _check_ending(known: Delegation, actor: Actor) -> None:
+    if actor.id not in (known.giver, known.taker):
+        raise Forbidden(f"delegation {known.id} is between {known.giver} and {known.taker}")
+    if known.revoked_at is not None:
+        raise Conflict(f"delegation {known.id} ended at {known.revoked_at}")
 
 
 def _said(unit: UnitOfWork, one: Delegation) -> Delegation:
@@ -151,7 +160,7 @@ def close_finding(
     """Close a finding as somebody other than its owner; the same *key* does it once.
 
     Raises:
-        Refused: (one of its kinds) with the rule that said no.
+        Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
     once = Once.of("close", actor, key, finding=finding_id, note=note)
     with store.begin() as unit:
@@ -159,8 +168,13 @@ def close_finding(
         known = unit.finding(finding_id)  # afresh, after the lock
         if once.answered(unit) is not None:
             return _worded(unit, known)
-        check_closing(known, actor.id, VOTE in rulebook.permissions(actor.roles))
-        check_reason(note)
+        try:
+            check_closing(known, actor.id, VOTE in rulebook.permissions(actor.roles))
+            check_reason(note)
+        except AirlockError as refusal:
+            unit.log("access", refusal_event(actor, f"finding/{known.id}", refusal.message))
+            unit.commit()
+            raise
         at = stamp(unit.now())
         story = Story(release, actor, at, release.subject.policy_digest)
         story.tell("FindingClosed", {"finding": known.id, "owner": known.owner}, why=note)
