@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airlock_airflow.gates import (
         ArtifactFormatGateOperator,
         DataValidationGateOperator,
+        FairnessGateOperator,
         GateOperator,
         LatencyGateOperator,
         MetricsThresholdGateOperator,
@@ -35,6 +36,7 @@ _HOMES = {
     "ArtifactFormatGateOperator": "gates",
     "DataValidationGateOperator": "gates",
     "DetectChangesOperator": "platform",
+    "FairnessGateOperator": "gates",
     "GateOperator": "gates",
     "LatencyGateOperator": "gates",
     "MetricsThresholdGateOperator": "gates",
@@ -52,6 +54,7 @@ __all__ = [
     "ArtifactFormatGateOperator",
     "DataValidationGateOperator",
     "DetectChangesOperator",
+    "FairnessGateOperator",
     "GateOperator",
     "LatencyGateOperator",
     "MetricsThresholdGateOperator",

@@ -10,6 +10,7 @@ from airlock.domain.gates import Gate
 from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.artifact_scan import ArtifactScan
 from airlock.gates.data_validation import DataValidation
+from airlock.gates.fairness import Fairness
 from airlock.gates.latency import Latency
 from airlock.gates.metrics_threshold import MetricsThreshold
 from airlock.gates.performance_regression import PerformanceRegression
@@ -20,6 +21,7 @@ GATES: tuple[type[Gate], ...] = (
     ArtifactFormat,
     ArtifactScan,
     DataValidation,
+    Fairness,
     Latency,
     MetricsThreshold,
     PerformanceRegression,

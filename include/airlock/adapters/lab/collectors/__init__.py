@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airlock.adapters.lab.collectors import files, latency
+from airlock.adapters.lab.collectors import fairness, files, latency
 from airlock.adapters.lab.scene import Collected, Scene
 
 COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "artifact-format": files.formats,
     "artifact-scan": files.scan,
     "artifact-signature": files.signature,
+    "fairness": fairness.collect,
     "latency": latency.collect,
 }
