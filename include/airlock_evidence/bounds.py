@@ -111,7 +111,8 @@ def _assessable(slices: Any, metric: str, minimum: int, value: str) -> list[Fact
 def _chance(row: Facts, sign: int) -> float:
     if "worse" in row and row["worse"] + row["better"] <= _EXACT:
         total = row["worse"] + row["better"]
-        return sum(math.comb(total, k) for k in range(row["worse"], total + 1)) / 2**total
+        tail: int = sum(math.comb(total, k) for k in range(row["worse"], total + 1))
+        return float(tail / 2**total)
     improvement, error = sign * row["difference"], row["se"]
     if error > 0:
         return NormalDist().cdf(improvement / error)

@@ -88,7 +88,7 @@ def _edge(outside: Callable[[float], bool], low: float, high: float) -> float:
 def sign_test(worse: int, better: int) -> float:
     """Return how likely so many worse rows are, if worse and better are as likely; exact."""
     total = worse + better
-    return sum(math.comb(total, k) for k in range(worse, total + 1)) / 2**total
+    return float(sum(math.comb(total, k) for k in range(worse, total + 1)) / 2**total)
 
 
 def normal_test(improvement: float, error: float) -> float:

@@ -97,7 +97,8 @@ def _parts(table: pandas.DataFrame, who: tuple[str, ...]) -> Iterator[Part]:
     predicted = [table[one].to_numpy() for one in who]
     yield Part("", numpy.arange(len(truth)), truth, tuple(predicted))
     for column in (name for name in table.columns if name.startswith(SLICE)):
-        for label, rows in sorted(table.groupby(column, sort=False).indices.items()):
+        for label, found in sorted(table.groupby(column, sort=False).indices.items()):
+            rows = numpy.asarray(found)
             yield Part(str(label), rows, truth[rows], tuple(one[rows] for one in predicted))
 
 

@@ -25,7 +25,7 @@ SLICE = "slice:"
 
 def labels(
     test: pandas.DataFrame, wanted: list[dict[str, Any]], name: str
-) -> dict[str, pandas.Series[str]]:
+) -> dict[str, pandas.Series[Any]]:
     """Return the label of each row by column."""
     found = {}
     for one in wanted:
@@ -40,7 +40,7 @@ def labels(
     return found
 
 
-def _labels(values: pandas.Series[Any], edges: list[float], name: str) -> pandas.Series[str]:
+def _labels(values: pandas.Series[Any], edges: list[float], name: str) -> pandas.Series[Any]:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     column = values.name
@@ -66,7 +66,7 @@ def _quartiles(values: pandas.Series[Any]) -> list[float]:
     return sorted(set(values.quantile([0.25, 0.5, 0.75]).tolist()))
 
 
-def _cut(values: pandas.Series[Any], edges: list[float]) -> pandas.Series[str]:
+def _cut(values: pandas.Series[Any], edges: list[float]) -> pandas.Series[Any]:
     import numpy
     import pandas
 
