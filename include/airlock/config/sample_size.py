@@ -20,7 +20,7 @@ from pathlib import Path
 from airlock.adapters.file_data import outline
 from airlock.config.load import PipelineConfig
 from airlock.domain.errors import AirlockError
-from airlock.domain.inference import auc_deviation, rows_needed
+from airlock.domain.inference import auc_deviation, rows_planned
 from airlock.gates.performance_regression import PerformanceRegression
 
 #: What is assumed where nothing was measured yet.
@@ -71,7 +71,7 @@ def plans(pipeline: PipelineConfig, root: Path) -> Iterator[Plan]:
             gate.metric,
             gate.margin,
             gate.each,
-            rows_needed(deviation, gate.margin, gate.each) if deviation else None,
+            rows_planned(deviation, gate.margin, gate.each) if deviation else None,
             held,
             why if deviation else "the first comparison says",
         )

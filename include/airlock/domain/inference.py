@@ -129,6 +129,13 @@ def rows_needed(deviation: float, margin: float, confidence: float, power: float
     return max(1, math.ceil(((z_of(confidence) + z_of(power)) * deviation / margin) ** 2))
 
 
+def rows_planned(deviation: float, margin: float, confidence: float) -> int:
+    """Return the rows to plan for: those needed, rounded up to two digits."""
+    needed = rows_needed(deviation, margin, confidence)
+    step = 10 ** max(0, len(str(needed)) - 2)
+    return math.ceil(needed / step) * step
+
+
 def auc_deviation(auc: float, positive: float, correlation: float) -> float:
     """Return the deviation per row of the difference of two AUCs on the same rows.
 

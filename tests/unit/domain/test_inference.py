@@ -83,6 +83,12 @@ def test_the_rows_a_margin_needs_are_those_measured(
     )
 
 
+def test_planned_are_as_many_rounded_up() -> None:
+    assert inference.rows_planned(math.sqrt(0.06), 0.01, 0.95) == 3800
+    assert inference.rows_planned(0.001, 0.01, 0.95) == 1
+    assert inference.rows_planned(0.02, 0.01, 0.95) == 25
+
+
 def test_equal_rankings_need_no_rows_and_a_rare_class_needs_more() -> None:
     assert inference.auc_deviation(0.85, 0.1, 1.0) == 0
     assert inference.auc_deviation(0.85, 0.1, 0.9) > inference.auc_deviation(0.85, 0.5, 0.9)
