@@ -132,7 +132,7 @@ def rows_needed(deviation: float, margin: float, confidence: float, power: float
 def rows_planned(deviation: float, margin: float, confidence: float) -> int:
     """Return the rows to plan for: those needed, rounded up to two digits."""
     needed = rows_needed(deviation, margin, confidence)
-    step = 10 ** max(0, len(str(needed)) - 2)
+    step: int = 10 ** max(0, len(str(needed)) - 2)
     return math.ceil(needed / step) * step
 
 

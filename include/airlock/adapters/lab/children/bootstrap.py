@@ -33,11 +33,6 @@ def samples(measures: Sequence[Weighted], n: int, resamples: int, seed: int) -> 
     return found
 
 
-def differences(pairs: list[tuple[Weighted, Weighted]], n: int, resamples: int, seed: int) -> Array:
-    """Return candidate minus champion: one row per resample, one column per pair."""
-    return samples([difference(*pair) for pair in pairs], n, resamples, seed)
-
-
 def difference(candidate: Weighted, champion: Weighted) -> Weighted:
     """Return one measure minus another on the same weights."""
     return lambda weights: candidate(weights) - champion(weights)

@@ -3,8 +3,8 @@
 Rules:
 * Everything comes from the table of predictions (predictions.parquet): truth, what each model says,
   and the slice of each row. So an auditor who has that file computes every number again.
-* roc_auc by DeLong, accuracy by score intervals (Wilson; Tango for the paired difference), every
-  other metric by percentile bootstrap. The method is part of the facts.
+* roc_auc by DeLong, accuracy by score intervals (Wilson; Tango for the paired difference), a mean
+  over rows by Wald, every other metric by percentile bootstrap. The method is part of the facts.
 * A slice too small for a standard error gets its count and nothing else. Whether a slice counts is
   for the gates to say.
 """
@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 METHODS = {
     "roc_auc": ("DeLong", "paired DeLong"),
     "accuracy": ("Wilson score interval", "Tango score interval"),
+    **dict.fromkeys(("log_loss", "brier", "mae"), ("Wald", "paired Wald")),
 }
 _BOOTSTRAP = (bootstrap.METHOD, f"paired {bootstrap.METHOD}")
 
@@ -156,12 +157,16 @@ def _estimate(part: Part, metric: str, confidence: float, drawn: dict[str, Any])
     if part.label and part.n < FEWEST_ROWS:
         return dict.fromkeys(keys)
     values = _values(part, metric)
-    bounded = {
-        "roc_auc": partial(_delong, part),
-        "accuracy": partial(_counted, part),
-    }.get(metric, partial(_resampled, drawn.get(part.label)))
-    found = values | bounded(values[keys[-4]], confidence)
+    found = values | _bounded(metric, part, drawn.get(part.label))(values[keys[-4]], confidence)
     return {key: _finite(value) for key, value in found.items()}
+
+
+def _bounded(metric: str, part: Part, samples: Any) -> Callable[[float, float], dict[str, Any]]:
+    """Return what bounds a value of this metric with a confidence."""
+    if metric not in METHODS:
+        return partial(_resampled, samples)
+    exact = {"roc_auc": _delong, "accuracy": _counted}
+    return partial(exact[metric], part) if metric in exact else partial(_averaged, part, metric)
 
 
 def _values(part: Part, metric: str) -> dict[str, float]:
@@ -183,6 +188,18 @@ def _delong(part: Part, value: float, confidence: float) -> dict[str, Any]:
         return {"se": None, "low": None, "high": None}
     weights = [1.0, -1.0][: len(part.predicted)]
     error = math.sqrt(max(0.0, float(weights @ covariance @ weights)))
+    return _normal(value, error, confidence)
+
+
+def _averaged(part: Part, metric: str, value: float, confidence: float) -> dict[str, Any]:
+    """Bound a mean over rows, or the mean of the difference of two models in each row."""
+    first, *other = (metrics.per_row(metric, part.truth, one) for one in part.predicted)
+    rows = first - other[0] if other else first
+    error = float(rows.std(ddof=1)) / math.sqrt(part.n) if part.n > 1 else math.nan
+    return _normal(value, error, confidence)
+
+
+def _normal(value: float, error: float, confidence: float) -> dict[str, Any]:
     half = z_of(confidence) * error
     return {"se": error, "low": value - half, "high": value + half}
 
