@@ -113,7 +113,8 @@ def _mean(losses: Array) -> Weighted:
 
 
 def _right(truth: Array, predicted: Array) -> Array:
-    return ((predicted > 0.5) == (truth == 1)).astype(float)
+    found: Array = ((predicted > 0.5) == (truth == 1)).astype(float)
+    return found
 
 
 def _f1(truth: Array, predicted: Array) -> Weighted:
