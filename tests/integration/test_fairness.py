@@ -64,7 +64,7 @@ def scene_of(lab: Lab, data: LabData, model: Path, **declared: Any) -> Scene:
     """A candidate of a pipeline that has the gate."""
     document = pipeline_document()
     document["spec"]["data"] = {"task": "classification", **declared}
-    document["spec"]["gates"] = [{"gate": "fairness", "confidence": 0.95, "minimumRows": 100}]
+    document["spec"]["gates"] = [{"gate": "fairness", "equalizedOdds": 0.1}]
     document["spec"]["stages"] = [
         {"name": "evaluate", "timeoutMinutes": 5, "resources": {"memoryMb": 2048, "cpu": 1}}
     ]

@@ -23,6 +23,7 @@ from airlock.adapters.lab import (
     TrainResult,
     ValidateRequest,
 )
+from airlock.adapters.lab.children import evaluate
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
 from tests.integration.lab_kit import LIMITS, pinned, rows, script, trained
 
@@ -144,6 +145,8 @@ def test_a_first_release_has_no_champion(story: Story) -> None:
     assert (result.comparison["champion"], result.comparison["comparisons"]) == (None, [])
     assert result.comparison["rowsDigest"] == result.evaluation["rowsDigest"]
     assert result.evaluation["candidate"] == story.result.evaluation["candidate"]
+    again = evaluate.recompute(result.predictions, result.evaluation, result.comparison)
+    assert again == (result.evaluation, result.comparison)
     assert result.evaluation["rowsDigest"] == story.result.evaluation["rowsDigest"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airlock.adapters.lab.requests import FairnessRequest, Slice
 from airlock.adapters.lab.scene import Collected, Scene
 from airlock.domain.errors import Refused
+from airlock.gates.fairness import Fairness
 
 
 def collect(scene: Scene) -> Collected:
@@ -26,7 +27,7 @@ def collect(scene: Scene) -> Collected:
         model=scene.model,
         limits=scene.limits("fairness"),
         attributes=tuple(Slice(*one) for one in recipe.protected),
-        confidence=float(options["confidence"]),
-        minimum_rows=int(options["minimumRows"]),
+        confidence=float(options.get("confidence", Fairness.confidence)),
+        minimum_rows=int(options.get("minimumRows", Fairness.minimum_rows)),
     )
     return Collected(scene.lab.fairness(request))
