@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from airlock_evidence.bounds import HIGHER_IS_BETTER, LOWER_IS_BETTER
 from airlock_evidence.dossier import Dossier
-from airlock_evidence.gates import HIGHER_IS_BETTER, LOWER_IS_BETTER
 from airlock_evidence.words import NONE, number
 
 
@@ -91,8 +91,20 @@ def risk(dossier: Dossier) -> dict[str, str]:
 
 def slices(dossier: Dossier) -> list[dict[str, Any]]:
     """Return metrics by group of rows, where somebody measured them."""
-    found = dossier.evidence_of("slices").get("slices", [])
-    return [one for one in found if isinstance(one, dict)]
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in dossier.evidence_of("evaluation").get("bounds", []):
+        for one in line["slices"]:
+            row = found.setdefault((line["metric"], one["slice"]), _group(line, one))
+            row["this version"] = one["value"]
+    for line in dossier.evidence_of("comparison").get("comparisons", []):
+        for one in line.get("slices", []):
+            row = found.setdefault((line["metric"], one["slice"]), _group(line, one))
+            row |= {"this version": one["candidate"], "champion then": one["champion"]}
+    return list(found.values())
+
+
+def _group(line: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
+    return {"group": one["slice"], "metric": line["metric"], "rows": one["n"]}
 
 
 def unjudged(dossier: Dossier) -> list[str]:

@@ -6,22 +6,18 @@ open. A gate this program does not know is not judged, and that is said.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
-HIGHER_IS_BETTER = frozenset({"roc_auc", "average_precision", "accuracy", "f1", "r2"})
+from airlock_evidence import bounds
+from airlock_evidence.bounds import Unsure, demand
+
 OPENING = frozenset({"PASSED", "WAIVED"})
 _SIDE = frozenset({"mlmodel", "conda-env", "python-env", "requirements", "json"})
 _LOADERS = frozenset({"mlflow.sklearn"})
 _MINIMUM_CALLS = 200
 
 Facts = Mapping[str, Any]
-
-
-class Unsure(Exception):
-    """The evidence does not say enough: the verdict is ERRORED."""
 
 
 def key_of(gate: Mapping[str, Any]) -> str:
@@ -51,32 +47,19 @@ def _verdict(good: bool) -> str:
     return "PASSED" if good else "FAILED"
 
 
-def _demand(sure: bool) -> None:
-    if not sure:
-        raise Unsure
-
-
-def _is_higher(metric: str) -> bool:
-    _demand(metric in HIGHER_IS_BETTER | LOWER_IS_BETTER)
-    return metric in HIGHER_IS_BETTER
-
-
 def _metrics_threshold(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
-    facts, limit = evidence["facts"], gate["threshold"]
-    measured = float(facts["candidate"]["metrics"][gate["metric"]])
-    _demand(math.isfinite(measured) and int(facts["rows"]) >= 1)
-    return _verdict(measured >= limit if _is_higher(gate["metric"]) else measured <= limit)
+    return bounds.threshold(gate, evidence["facts"])
 
 
 def _latency(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     measured, calls = float(evidence["facts"]["p95Ms"]), int(evidence["facts"]["n"])
-    _demand(calls >= _MINIMUM_CALLS and measured > 0)
+    demand(calls >= _MINIMUM_CALLS and measured > 0)
     return _verdict(measured <= gate["p95Ms"])
 
 
 def _data_validation(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     facts = evidence["facts"]
-    _demand(facts["evaluated"] >= 1 and facts["rows"] >= 1)
+    demand(facts["evaluated"] >= 1 and facts["rows"] >= 1)
     whole = facts["success"] is True and facts["successful"] == facts["evaluated"]
     return _verdict(whole and not facts["failed"])
 
@@ -84,7 +67,7 @@ def _data_validation(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> st
 def _artifact_format(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     facts = evidence["facts"]
     files = {file["path"]: file["format"] for file in facts["files"]}
-    _demand(bool(files) and facts["manifestDigest"] == evidence["artifactDigest"])
+    demand(bool(files) and facts["manifestDigest"] == evidence["artifactDigest"])
     allowed = set(gate.get("allowed", ("skops",)))
     known = allowed | _SIDE
     foreign = [one for one in facts["unknown"] if files.get(one, "mlmodel") in known]
@@ -99,22 +82,7 @@ def _artifact_format(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> st
 
 
 def _performance_regression(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
-    facts, metric, margin = evidence["facts"], gate["metric"], gate["margin"]
-    if facts["champion"] is None:
-        return "PASSED"
-    row = next(
-        one
-        for one in [*facts["comparisons"], {"n": 0, "metric": metric}]
-        if one["metric"] == metric
-    )
-    _demand(row["n"] >= 1 and row["confidence"] == gate.get("confidence", 0.95))
-    low, high = float(row["low"]), float(row["high"])
-    _demand(math.isfinite(low) and math.isfinite(high) and low <= high)
-    if not _is_higher(metric):
-        low, high = -high, -low
-    if low > -margin:
-        return "PASSED"
-    return "FAILED" if high < -margin else "ERRORED"
+    return bounds.regression(gate, evidence["facts"])
 
 
 _JUDGES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {

@@ -68,6 +68,9 @@ class MetricsThresholdGateOperator(_NamedGateOperator):
 
     :param metric: a metric of the held-out rows, for example `roc_auc`.
     :param threshold: at least this, or at most this for metrics where less is better.
+    :param confidence: then the one-sided bound has to reach it, not the measured value.
+    :param slice_threshold: what every slice of the rows has to reach.
+    :param minimum_rows: a smaller slice is not assessable, 100 unless told.
     """
 
     gate_name = "metrics-threshold"
@@ -78,10 +81,25 @@ class PerformanceRegressionGateOperator(_NamedGateOperator):
 
     :param metric: the metric compared.
     :param margin: how much worse is still acceptable.
-    :param confidence: of the one-sided bound, 0.95 unless told.
+    :param confidence: of the one-sided bound over all attempts, 0.95 unless told.
+    :param attempts: how many candidates share the error on the same rows, 5 unless told.
+    :param material: a slice that fell by no more is not held against it; the margin unless told.
+    :param minimum_rows: a smaller slice is not assessable, 100 unless told.
     """
 
     gate_name = "performance-regression"
+
+
+class FairnessGateOperator(_NamedGateOperator):
+    """Does the model treat the groups of a protected attribute alike, as far as asked?
+
+    :param demographic_parity: how far the shares selected may differ.
+    :param equalized_odds: how far the true and false positive rates may differ.
+    :param confidence: of the bounds, 0.95 unless told.
+    :param minimum_rows: a smaller group is not assessable, 100 unless told.
+    """
+
+    gate_name = "fairness"
 
 
 class LatencyGateOperator(_NamedGateOperator):

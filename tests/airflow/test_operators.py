@@ -146,6 +146,8 @@ def test_the_named_gates_take_their_options_as_arguments() -> None:
     assert found.retries == 1
     assert airlock_airflow.LatencyGateOperator(task_id="gate", p95_ms=50).gate_key == "latency"
     assert airlock_airflow.DataValidationGateOperator(task_id="g").gate_key == "data-validation"
+    fair = airlock_airflow.FairnessGateOperator(task_id="g", equalized_odds=0.1, minimum_rows=50)
+    assert (fair.gate_key, fair.gate["equalized_odds"]) == ("fairness", 0.1)
     assert airlock_airflow.ArtifactFormatGateOperator(task_id="g").gate_key == "artifact-format"
 
 

@@ -21,6 +21,7 @@ MODULES = (
     "audit_log",
     "decisions",
     "digest",
+    "error_rates",
     "guard",
     "native_race",
     "parse_dags",

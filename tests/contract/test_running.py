@@ -136,6 +136,7 @@ def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: 
         "comparison",
     }
     assert {one.artifact_digest for one in kept.values()} == {found["artifact"]}
+    assert kept["comparison"].facts["attempt"] == 1
 
 
 def test_the_evidence_opens_the_gates_and_the_release(world: World, bench: Bench) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy
 import pandas
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from airlock.adapters.lab import (
     Champion,
@@ -23,6 +23,7 @@ from airlock.adapters.lab import (
     TrainResult,
     ValidateRequest,
 )
+from airlock.adapters.lab.children import evaluate
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
 from tests.integration.lab_kit import LIMITS, pinned, rows, script, trained
 
@@ -58,7 +59,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             data=data,
             candidate=candidate.model,
             champion=Champion(champion.model, "3"),
-            compare=(Compare("roc_auc"), Compare("log_loss", 0.9)),
+            compare=(Compare("average_precision"), Compare("log_loss", 0.9)),
             limits=LIMITS,
             resamples=500,
         )
@@ -119,8 +120,8 @@ def test_the_comparison_can_be_computed_again_from_the_predictions(story: Story)
     for _ in range(line["resamples"]):
         rows_drawn = draw.integers(0, n, n)
         found.append(
-            roc_auc_score(truth[rows_drawn], new[rows_drawn])
-            - roc_auc_score(truth[rows_drawn], old[rows_drawn])
+            average_precision_score(truth[rows_drawn], new[rows_drawn])
+            - average_precision_score(truth[rows_drawn], old[rows_drawn])
         )
     low, high = numpy.quantile(found, [0.05, 0.95])
     assert (line["low"], line["high"]) == pytest.approx((low, high), abs=1e-9)
@@ -141,8 +142,11 @@ def test_a_first_release_has_no_champion(story: Story) -> None:
         )
     )
     assert result.evaluation["champion"] is None
-    assert result.comparison == {"champion": None, "comparisons": []}
+    assert (result.comparison["champion"], result.comparison["comparisons"]) == (None, [])
+    assert result.comparison["rowsDigest"] == result.evaluation["rowsDigest"]
     assert result.evaluation["candidate"] == story.result.evaluation["candidate"]
+    again = evaluate.recompute(result.predictions, result.evaluation, result.comparison)
+    assert again == (result.evaluation, result.comparison)
     assert result.evaluation["rowsDigest"] == story.result.evaluation["rowsDigest"]
 
 

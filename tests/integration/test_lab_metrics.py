@@ -51,8 +51,9 @@ def test_a_metric_agrees_with_scikit_learn(name: str, weighting: str) -> None:
 
 
 def test_the_bootstrap_is_a_function_of_its_seed() -> None:
-    pair = [(metrics.prepare("mae", COUNTS, GUESSES), metrics.prepare("mae", COUNTS, GUESSES + 1))]
-    first, again, other = (bootstrap.differences(pair, N, 50, seed) for seed in (1, 1, 2))
+    pair = [metrics.prepare("mae", COUNTS, guesses) for guesses in (GUESSES, GUESSES + 1)]
+    measures = [bootstrap.difference(*pair)]
+    first, again, other = (bootstrap.samples(measures, N, 50, seed) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
 
@@ -63,8 +64,9 @@ def test_one_sided_bounds_hold_as_often_as_they_promise() -> None:
     for seed in range(trials):
         truth = draw.normal(size=400)
         new, old = (truth + draw.normal(size=400) for _ in range(2))
-        pair = [(metrics.prepare("mae", truth, new), metrics.prepare("mae", truth, old))]
-        low, high = bootstrap.bounds(bootstrap.differences(pair, 400, 200, seed)[:, 0], 0.9)
+        pair = [metrics.prepare("mae", truth, one) for one in (new, old)]
+        samples = bootstrap.samples([bootstrap.difference(*pair)], 400, 200, seed)
+        low, high = bootstrap.bounds(samples[:, 0], 0.9)
         assert low < high
         above += low > 0
     assert 0.05 < above / trials < 0.16

@@ -119,6 +119,21 @@ class FileData:
         return digest
 
 
+def outline(source: Path, target: str) -> tuple[int, float]:
+    """Return how many rows a source has and the share of them whose target is 1.
+
+    Raises:
+        DataUnusable: if it cannot be read or has no such column.
+    """
+    import pyarrow.compute as compute
+
+    name = f"{source.parent.name}/{source.name}"
+    table = _read(source, name)
+    _require(table, name, [target])
+    hits = compute.sum(compute.equal(table[target], 1)).as_py() or 0
+    return table.num_rows, hits / max(1, table.num_rows)
+
+
 def _read(source: Path, name: str) -> pyarrow.Table:
     """Read a Parquet or CSV file."""
     import pyarrow

@@ -101,7 +101,9 @@ class Workbench:
                 candidate=candidate,
                 limits=_limits(recipe, "evaluate"),
                 champion=requests.Champion(champion[1], champion[0]) if champion else None,
+                bound=tuple(requests.Compare(*one) for one in recipe.bounds),
                 compare=tuple(requests.Compare(*one) for one in recipe.comparisons),
+                slices=tuple(requests.Slice(*one) for one in recipe.slices),
             )
         )
         self._files.put(found.predictions)

@@ -33,6 +33,7 @@ from airlock.config.schemas import (
     settle,
     unknown,
 )
+from airlock.config.slices import Slice, Slices, check_columns
 from airlock.domain.gates import Gate
 from airlock.gates import BY_NAME
 
@@ -86,6 +87,9 @@ class Data(Strict):
     task: Task = "classification"
     time_column: Line | None = None
     holdout: Annotated[float, Field(gt=0, lt=0.9)] = 0.25
+    # None and not empty, so that a pipeline without them keeps the digest it had.
+    slices: Slices | None = None
+    protected_attributes: Slices | None = None
 
     @field_validator("source")
     @classmethod
@@ -102,6 +106,14 @@ class Data(Strict):
         if column is not None and column == info.data.get("target"):
             refuse(Trouble((), "another column than the target", show(column)))
         return column
+
+    @field_validator("slices", "protected_attributes")
+    @classmethod
+    def _groups(
+        cls, given: tuple[Slice, ...] | None, info: ValidationInfo
+    ) -> tuple[Slice, ...] | None:
+        check_columns(given or (), info.data.get("target"), info.data.get("time_column"))
+        return given or None
 
 
 class Resources(Strict):

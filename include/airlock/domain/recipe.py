@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from airlock.domain.digest import digest_json
+from airlock.domain.inference import ATTEMPTS, CONFIDENCE, shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,38 @@ class Recipe:
 
     @property
     def comparisons(self) -> tuple[tuple[str, float], ...]:
-        """The metrics to compare with the champion, each with its confidence."""
-        wanted = [gate for gate in self.gates if gate["gate"] == "performance-regression"]
-        return tuple((str(gate["metric"]), float(gate["confidence"])) for gate in wanted)
+        """The metrics to compare with the champion, each with the confidence of one attempt."""
+        return tuple(
+            (
+                str(gate["metric"]),
+                shared(float(gate["confidence"]), int(gate.get("attempts", ATTEMPTS))),
+            )
+            for gate in self.gates
+            if gate["gate"] == "performance-regression"
+        )
+
+    @property
+    def bounds(self) -> tuple[tuple[str, float], ...]:
+        """The metrics a gate wants bounds or slices of, each with its confidence."""
+        return tuple(
+            (str(gate["metric"]), float(gate.get("confidence", CONFIDENCE)))
+            for gate in self.gates
+            if gate["gate"] == "metrics-threshold" and {"confidence", "sliceThreshold"} & set(gate)
+        )
+
+    @property
+    def slices(self) -> tuple[tuple[str, tuple[float, ...]], ...]:
+        """The columns that divide the held-out rows into slices, each with its edges."""
+        return self._columns("slices")
+
+    @property
+    def protected(self) -> tuple[tuple[str, tuple[float, ...]], ...]:
+        """The protected attributes, each with its edges."""
+        return self._columns("protectedAttributes")
+
+    def _columns(self, key: str) -> tuple[tuple[str, tuple[float, ...]], ...]:
+        wanted = self._spec["data"].get(key) or ()
+        return tuple((str(one["column"]), tuple(map(float, one["edges"]))) for one in wanted)
 
     @property
     def when_open(self) -> Literal["keep", "supersede"]:

@@ -11,6 +11,7 @@ from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.artifact_scan import ArtifactScan
 from airlock.gates.data_validation import DataValidation
 from airlock.gates.dependency_audit import DependencyAudit
+from airlock.gates.fairness import Fairness
 from airlock.gates.latency import Latency
 from airlock.gates.metrics_threshold import MetricsThreshold
 from airlock.gates.performance_regression import PerformanceRegression
@@ -24,6 +25,7 @@ GATES: tuple[type[Gate], ...] = (
     ArtifactScan,
     DataValidation,
     DependencyAudit,
+    Fairness,
     Latency,
     MetricsThreshold,
     PerformanceRegression,

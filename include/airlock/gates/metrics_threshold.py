@@ -1,21 +1,30 @@
-"""metrics-threshold: is the candidate good enough on its own?"""
+"""metrics-threshold: is the candidate good enough on its own, and for every slice of the rows?
+
+Without *confidence* the measured value is compared, as a first and rough check. With it the
+one-sided bound has to clear the threshold: too few rows then do not pass by luck. A slice that is
+too small is "not assessable" and never counts as good; if no slice can be assessed, nothing can be
+told.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.inference import CONFIDENCE, FEWEST_ROWS
 from airlock.domain.metrics import direction
+from airlock.gates.slicing import assessable, not_assessable
 
 
 @dataclass(frozen=True)
 class MetricsThreshold:
     """The candidate's *metric* on the held-out rows reaches *threshold*.
 
-    "Reaches" follows the metric: at least for roc_auc, at most for rmse.
+    "Reaches" follows the metric: at least for roc_auc, at most for rmse. With *slice_threshold*
+    every slice of at least *minimum_rows* has to reach that.
     """
 
     name: ClassVar[str] = "metrics-threshold"
@@ -23,19 +32,29 @@ class MetricsThreshold:
 
     metric: str
     threshold: float
+    confidence: float | None = None
+    slice_threshold: float | None = None
+    minimum_rows: int = 100
 
     def __post_init__(self) -> None:
+        self._check("threshold", self.threshold)
+        if self.slice_threshold is not None:
+            self._check("sliceThreshold", self.slice_threshold)
+        if self.confidence is not None and not 0.5 < self.confidence < 1:
+            raise ValueError(f"confidence must lie between 0.5 and 1, found {self.confidence}")
+        if self.minimum_rows < FEWEST_ROWS:
+            raise ValueError(
+                f"minimumRows must be at least {FEWEST_ROWS}, found {self.minimum_rows}"
+            )
+
+    def _check(self, option: str, value: float) -> None:
         way = direction(self.metric)
-        if not math.isfinite(self.threshold):
-            raise ValueError(f"threshold must be a finite number, found {self.threshold}")
-        if way == "higher" and self.metric != "r2" and not 0 <= self.threshold <= 1:
-            raise ValueError(
-                f"threshold for {self.metric} must be between 0 and 1, found {self.threshold}"
-            )
-        if way == "lower" and self.threshold < 0:
-            raise ValueError(
-                f"threshold for {self.metric} must not be negative, found {self.threshold}"
-            )
+        if not math.isfinite(value):
+            raise ValueError(f"{option} must be a finite number, found {value}")
+        if way == "higher" and self.metric != "r2" and not 0 <= value <= 1:
+            raise ValueError(f"{option} for {self.metric} must be between 0 and 1, found {value}")
+        if way == "lower" and value < 0:
+            raise ValueError(f"{option} for {self.metric} must not be negative, found {value}")
 
     @property
     def key(self) -> str:
@@ -43,21 +62,78 @@ class MetricsThreshold:
         return f"{self.name}:{self.metric}"
 
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
-        """Compare the measured metric with the threshold."""
+        """Compare the measured metric, or its bound, with the threshold; then each slice."""
         facts = evidence["evaluation"].facts
         measured, n = float(facts["candidate"]["metrics"][self.metric]), int(facts["rows"])
         if not math.isfinite(measured) or n < 1:
             raise ValueError(f"{self.metric} is {measured} on {n} rows")
-        up = direction(self.metric) == "higher"
-        good = measured >= self.threshold if up else measured <= self.threshold
+        line = self._line(facts) if self.confidence or self.slice_threshold is not None else None
+        if line and self.confidence and n < self.minimum_rows:
+            raise ValueError(f"{n} rows; {self.minimum_rows} are needed for a bound")
+        counted = self._counted(line) if line and self.confidence else measured
+        slices, said = self._slices(line) if line else ({}, "")
+        good = self._reaches(counted, self.threshold) and not slices.get("below")
         return GateResult(
             gate=self.name,
             key=self.key,
             verdict=Verdict.PASSED if good else Verdict.FAILED,
-            measured=measured,
+            measured=counted,
             threshold=self.threshold,
             n=n,
             evidence=(evidence["evaluation"].digest,),
-            message=f"{self.metric} {measured:.4f}, needs {'at least' if up else 'at most'} "
-            f"{self.threshold:g}, on {n:,} held-out rows",
+            message=f"{self.metric} {measured:.4f}{self._bound(counted)}, needs {self._way} "
+            f"{self.threshold:g}, on {n:,} held-out rows{said}",
+            details=slices or None,
+        )
+
+    @property
+    def _way(self) -> str:
+        return "at least" if direction(self.metric) == "higher" else "at most"
+
+    def _bound(self, counted: float) -> str:
+        if self.confidence is None:
+            return ""
+        return f" ({self._way} {counted:.4f} with {100 * self.confidence:g} % confidence)"
+
+    def _reaches(self, value: float, threshold: float) -> bool:
+        return value >= threshold if direction(self.metric) == "higher" else value <= threshold
+
+    def _line(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the bounds of this metric at this confidence."""
+        wanted = (self.metric, self.confidence or CONFIDENCE)
+        for line in facts["bounds"]:
+            if (line["metric"], line["confidence"]) == wanted:
+                found: Mapping[str, Any] = line
+                return found
+        raise ValueError(f"no bounds of {wanted[0]} at confidence {wanted[1]}")
+
+    def _counted(self, row: Mapping[str, Any]) -> float:
+        """Return the number that has to reach the threshold: the bound, or the value."""
+        side = "low" if direction(self.metric) == "higher" else "high"
+        found = float(row[side if self.confidence else "value"])
+        if not math.isfinite(found):
+            raise ValueError(f"{self.metric} is {found} on {row['n']} rows")
+        return found
+
+    def _slices(self, line: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return the table of slices and what the message says of them."""
+        if self.slice_threshold is None:
+            return {}, ""
+        good, small = assessable(line["slices"], self.metric, self.minimum_rows, "value")
+        table = [
+            {"slice": row["slice"], "n": row["n"], "measured": self._counted(row)} for row in good
+        ]
+        up = direction(self.metric) == "higher"
+        table.sort(key=lambda row: row["measured"], reverse=not up)
+        worst = table[0]
+        below = [
+            row["slice"]
+            for row in table
+            if not self._reaches(row["measured"], self.slice_threshold)
+        ]
+        return (
+            {"slices": table, "below": below, "notAssessable": small},
+            f"; {len(below)} of {len(table)} slices miss {self.slice_threshold:g}, the worst is "
+            f"{worst['slice']} with {worst['measured']:.4f} on {worst['n']:,} rows"
+            + not_assessable(small),
         )

@@ -3,6 +3,13 @@
 Evidence of non-inferiority is asked for, not absence of evidence of harm: the one-sided
 confidence bound of the paired difference has to clear the margin, the point estimate is not
 enough. A champion and a candidate that cannot be told apart on too few rows do not pass.
+
+Who tries often enough passes by luck. So the error is shared by *attempts* candidates measured on
+the same held-out rows, and when they are used up only fresh rows help.
+
+A total may rise while some people are served worse. A slice that fell significantly (Holm over all
+slices) by more than *material* fails the candidate; one that only Benjamini and Hochberg find is a
+warning.
 """
 
 from __future__ import annotations
@@ -13,16 +20,31 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.inference import (
+    ATTEMPTS,
+    FEWEST_ROWS,
+    WARN_RATE,
+    benjamini_hochberg,
+    holm,
+    normal_test,
+    rows_needed,
+    shared,
+    sign_test,
+)
 from airlock.domain.metrics import direction
+from airlock.gates.slicing import assessable, not_assessable
+
+#: Above so many differing rows the sign test and the normal test are the same.
+_EXACT = 2000
 
 
 @dataclass(frozen=True)
 class PerformanceRegression:
     """The candidate's *metric* is not worse than the champion's by more than *margin*.
 
-    With *confidence* (one-sided), by paired bootstrap on the same rows. PASSED if the bound
-    clears the margin, FAILED if the whole interval is beyond it, otherwise ERRORED: the rows
-    are too few to tell.
+    With *confidence* (one-sided) over all *attempts* together, on the same rows. PASSED if the
+    bound clears the margin and no slice fell, FAILED if the whole interval is beyond it or a slice
+    fell by more than *material* (the margin unless told), otherwise ERRORED.
     """
 
     name: ClassVar[str] = "performance-regression"
@@ -31,6 +53,9 @@ class PerformanceRegression:
     metric: str
     margin: float
     confidence: float = 0.95
+    attempts: int = ATTEMPTS
+    material: float | None = None
+    minimum_rows: int = 100
 
     def __post_init__(self) -> None:
         direction(self.metric)
@@ -38,45 +63,115 @@ class PerformanceRegression:
             raise ValueError(f"margin must be above 0, found {self.margin}")
         if not 0.5 < self.confidence < 1:
             raise ValueError(f"confidence must lie between 0.5 and 1, found {self.confidence}")
+        if not 1 <= self.attempts <= 100:
+            raise ValueError(f"attempts must be between 1 and 100, found {self.attempts}")
+        if self.material is not None and not (math.isfinite(self.material) and self.material >= 0):
+            raise ValueError(f"material must not be negative, found {self.material}")
+        if self.minimum_rows < FEWEST_ROWS:
+            raise ValueError(
+                f"minimumRows must be at least {FEWEST_ROWS}, found {self.minimum_rows}"
+            )
 
     @property
     def key(self) -> str:
         """Name and metric."""
         return f"{self.name}:{self.metric}"
 
+    @property
+    def each(self) -> float:
+        """The confidence of one attempt."""
+        return shared(self.confidence, self.attempts)
+
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
-        """Judge the bounds of the paired difference."""
+        """Judge the bounds of the paired difference, then the slices."""
         source = evidence["comparison"]
         if source.facts["champion"] is None:
             return self._result(
                 source, Verdict.PASSED, "first release of this model: no champion to fall behind"
             )
-        row = next(
-            r
-            for r in (*source.facts["comparisons"], {"metric": self.metric, "n": 0})
-            if r["metric"] == self.metric
-        )
-        if row["n"] < 1 or row["confidence"] != self.confidence:
-            raise ValueError(f"no comparison of {self.metric} at confidence {self.confidence}")
+        row, attempt = self._row(source.facts), int(source.facts["attempt"])
         low, high = self._improvement(row)
-        if low > -self.margin:
-            verdict, said = Verdict.PASSED, "not worse beyond the margin"
+        slices, said = self._slices(row["slices"]) if row["slices"] else ({}, "")
+        if slices.get("regressed"):
+            verdict, word = Verdict.FAILED, f"a slice is worse: {', '.join(slices['regressed'])}"
         elif high < -self.margin:
-            verdict, said = Verdict.FAILED, "worse than the champion beyond the margin"
+            verdict, word = Verdict.FAILED, "worse than the champion beyond the margin"
+        elif attempt > self.attempts:
+            verdict, word = Verdict.ERRORED, self._used_up(attempt)
+        elif low > -self.margin:
+            verdict, word = Verdict.PASSED, "not worse beyond the margin"
         else:
-            verdict, said = Verdict.ERRORED, "inconclusive: too few rows to tell"
+            verdict, word = Verdict.ERRORED, f"inconclusive: too few rows to tell{self._more(row)}"
         message = (
             f"{self.metric} {row['candidate']:.4f} against champion {row['champion']:.4f}: "
-            f"{said} (difference {row['difference']:+.4f}, interval {row['low']:+.4f} to "
-            f"{row['high']:+.4f}, margin {self.margin:g}, {row['n']:,} rows)"
+            f"{word} (difference {row['difference']:+.4f}, interval {row['low']:+.4f} to "
+            f"{row['high']:+.4f}, margin {self.margin:g}, {row['n']:,} rows, "
+            f"attempt {attempt} of {self.attempts}){said}"
         )
-        return self._result(source, verdict, message, row)
+        kept = {key: value for key, value in row.items() if key != "slices"}
+        return self._result(source, verdict, message, {**kept, "attempt": attempt, **slices})
+
+    def _row(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        for row in facts["comparisons"]:
+            if row["metric"] == self.metric and row["confidence"] == self.each:
+                if row["n"] < self.minimum_rows:
+                    raise ValueError(f"{row['n']} rows; at least {self.minimum_rows} are needed")
+                found: Mapping[str, Any] = row
+                return found
+        raise ValueError(f"no comparison of {self.metric} at confidence {self.each:g}")
 
     def _improvement(self, row: Mapping[str, Any]) -> tuple[float, float]:
         low, high = float(row["low"]), float(row["high"])
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             raise ValueError(f"the interval of {self.metric} is {low} to {high}")
         return (low, high) if direction(self.metric) == "higher" else (-high, -low)
+
+    def _used_up(self, attempt: int) -> str:
+        return (
+            f"the budget is used up: {attempt - 1} candidates were measured on these rows before; "
+            "a fresh holdout is needed"
+        )
+
+    def _more(self, row: Mapping[str, Any]) -> str:
+        """Return how many rows an equal candidate would need."""
+        if not row.get("se"):
+            return ""
+        deviation = row["se"] * math.sqrt(row["n"])
+        return f", about {rows_needed(deviation, self.margin, self.each):,} are needed"
+
+    def _slices(self, slices: Any) -> tuple[dict[str, Any], str]:
+        """Return the table of slices and what the message says of them."""
+        good, small = assessable(slices, self.metric, self.minimum_rows, "difference")
+        chances = [self._chance(row) for row in good]
+        floor = self.margin if self.material is None else self.material
+        fell = {i for i, row in enumerate(good) if -self._sign * row["difference"] > floor}
+        blocked = holm(chances, 1 - self.confidence) & fell
+        warned = (benjamini_hochberg(chances, WARN_RATE) & fell) - blocked
+        table = [
+            {
+                **{key: row[key] for key in ("slice", "n", "candidate", "champion", "difference")},
+                "chance": chance,
+                "verdict": "regressed" if i in blocked else "warning" if i in warned else "fine",
+            }
+            for i, (row, chance) in enumerate(zip(good, chances, strict=True))
+        ]
+        named = {
+            "regressed": [str(good[i]["slice"]) for i in sorted(blocked)],
+            "warned": [str(good[i]["slice"]) for i in sorted(warned)],
+        }
+        warning = f"; look at {', '.join(named['warned'])}" if warned else ""
+        said = f"; {len(good)} slices{warning}{not_assessable(small)}"
+        return {"slices": table, **named, "notAssessable": small}, said
+
+    @property
+    def _sign(self) -> int:
+        return 1 if direction(self.metric) == "higher" else -1
+
+    def _chance(self, row: Mapping[str, Any]) -> float:
+        """Return how likely a slice looks so bad if nothing has changed."""
+        if "worse" in row and row["worse"] + row["better"] <= _EXACT:
+            return sign_test(row["worse"], row["better"])
+        return normal_test(self._sign * row["difference"], row["se"])
 
     def _result(
         self,

@@ -88,6 +88,11 @@ class UnitOfWork(Protocol):
     def evidence_of(self, origin: str) -> dict[str, Evidence]:
         """Return the evidence of a run by kind."""
 
+    def compared(
+        self, model: str, environment: str
+    ) -> tuple[tuple[Candidate, Mapping[str, Any]], ...]:
+        """Return every candidate of a line with the facts of its comparison."""
+
     def put_result(self, origin: str, result: GateResult) -> None:
         """Keep a gate result for a run; a later result of the same key replaces it."""
 

@@ -25,7 +25,7 @@ from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Conflict, Refused, Unreachable
 from airlock.domain.recipe import Recipe
 from airlock.ports import Candidate, Store
-from airlock.services import evidence
+from airlock.services import attempts, evidence
 from airlock.services.bench import Bench, Trained
 
 
@@ -115,7 +115,9 @@ def evaluate(
     champion = _champion(store, bench, job.recipe)
     facts, comparison, predictions = bench.evaluate(job.recipe, pinned["data"], candidate, champion)
     evidence.submit(store, job.origin, "evaluation", trained["artifact"], facts)
-    evidence.submit(store, job.origin, "comparison", trained["artifact"], comparison)
+    artifact = str(trained["artifact"])
+    comparison = attempts.numbered(store, job.recipe, job.origin, artifact, comparison)
+    evidence.submit(store, job.origin, "comparison", artifact, comparison)
     return {
         "rows": facts["rows"],
         "candidate": facts["candidate"]["metrics"],

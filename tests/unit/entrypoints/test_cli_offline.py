@@ -21,6 +21,7 @@ def config(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_real_configuration_may_be_used(config: Path) -> None:
     said = run_cli("policy", "check", str(config))
     assert (said.code, "may be used" in said.out) == (0, True), said.out
+    assert "employment: roc_auc with margin 0.005 needs about " in " ".join(said.out.split())
     assert json.loads(run_cli("policy", "check", str(config), "--json").out) == []
 
 

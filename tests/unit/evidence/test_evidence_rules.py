@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock.domain.gates import Evidence, run_gate
+from airlock.domain.inference import shared
 from airlock.domain.matching import missing
 from airlock.domain.rules import rule_from_document
 from airlock.gates import GATES, build
@@ -51,6 +52,9 @@ def test_rules_are_met_exactly_when_airlock_says_so(
     assert met(documents, people) == (not missing(ours, set(people), people, ()))
 
 
+#: The confidence of one attempt at the margin, and what only messages show.
+EACH = shared(0.95, 5)
+SHOWN = {"slice": st.sampled_from("abc"), "candidate": st.just(0.8), "champion": st.just(0.8)}
 number = st.one_of(st.floats(-1, 2), st.integers(-1, 300), st.none())
 
 
@@ -58,13 +62,34 @@ def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
     metrics = st.fixed_dictionaries(
         {"metrics": st.dictionaries(st.sampled_from(["roc_auc", "brier"]), number)}
     )
+    part = {
+        "n": st.integers(98, 300),
+        "positives": st.integers(15, 80),
+        "value": number,
+        "low": st.floats(0, 1),
+        "high": st.floats(0, 1),
+        "difference": st.one_of(st.none(), st.floats(-0.05, 0.05)),
+        "se": st.sampled_from([None, 0.0, 0.001, 0.01]),
+    }
+    counts = {"worse": st.integers(0, 40), "better": st.integers(0, 40)}
+    slices = st.lists(st.fixed_dictionaries({**part, **SHOWN}, optional=counts), max_size=3)
+    bound = st.fixed_dictionaries(
+        {
+            **part,
+            "metric": st.sampled_from(["roc_auc", "brier"]),
+            "confidence": st.sampled_from([0.95, 0.9]),
+            "slices": slices,
+        }
+    )
     row = st.fixed_dictionaries(
         {
             "metric": st.sampled_from(["roc_auc", "brier"]),
-            "n": st.integers(0, 5),
+            "n": st.integers(98, 103),
+            "se": st.just(0.01),
+            "slices": slices,
             "low": st.floats(-0.02, 0.02),
             "high": st.floats(-0.02, 0.02),
-            "confidence": st.sampled_from([0.95, 0.9]),
+            "confidence": st.sampled_from([EACH, EACH, 0.95]),
             "candidate": st.just(0.8),
             "champion": st.just(0.8),
             "difference": st.just(0.0),
@@ -78,7 +103,11 @@ def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
     )
     found: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         "metrics-threshold": st.fixed_dictionaries(
-            {"rows": st.integers(0, 2), "candidate": metrics}
+            {
+                "rows": st.integers(0, 200),
+                "candidate": metrics,
+                "bounds": st.lists(bound, max_size=2),
+            }
         ),
         "latency": st.fixed_dictionaries({"p95Ms": st.floats(-1, 300), "n": st.integers(198, 202)}),
         "data-validation": st.fixed_dictionaries(
@@ -100,25 +129,34 @@ def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
             }
         ),
         "performance-regression": st.fixed_dictionaries(
-            {"champion": st.sampled_from([None, "3"]), "comparisons": st.lists(row, max_size=2)}
+            {
+                "champion": st.sampled_from([None, "3"]),
+                "comparisons": st.lists(row, max_size=2),
+                "attempt": st.integers(1, 7),
+            }
         ),
     }
     return st.one_of(found[gate], st.just({}))
 
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "metrics-threshold": {"metric": "roc_auc", "threshold": 0.7},
-    "latency": {"p95Ms": 150.0},
-    "data-validation": {},
-    "artifact-format": {},
-    "performance-regression": {"metric": "roc_auc", "margin": 0.005},
-}
+OPTIONS: list[dict[str, Any]] = [
+    {"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7},
+    {"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7, "confidence": 0.9},
+    {"gate": "metrics-threshold", "metric": "brier", "threshold": 0.3, "sliceThreshold": 0.5},
+    {"gate": "latency", "p95Ms": 150.0},
+    {"gate": "data-validation"},
+    {"gate": "artifact-format"},
+    {"gate": "performance-regression", "metric": "roc_auc", "margin": 0.005},
+    {"gate": "performance-regression", "metric": "brier", "margin": 0.01, "material": 0.0},
+]
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("document", OPTIONS, ids=str)
 @given(data=st.data())
-def test_a_gate_judged_again_has_the_verdict_airlock_gives(name: str, data: st.DataObject) -> None:
-    document = {"gate": name, **OPTIONS[name]}
+def test_a_gate_judged_again_has_the_verdict_airlock_gives(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    name = document["gate"]
     gate, said = build(document), data.draw(facts(name))
     kind = gate.needs[0]
     one = Evidence(kind, "sha256:a", said)

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from airlock.adapters.lab import errors, process, scanners, signing
 from airlock.adapters.lab.requests import (
     EvaluateRequest,
     EvaluateResult,
+    FairnessRequest,
     LabData,
     LatencyRequest,
     Limits,
@@ -87,9 +89,9 @@ class Lab:
         extra = {
             "candidate": str(request.candidate.resolve()),
             "champion": str(champion.model.resolve()) if champion else None,
-            "compare": [
-                {"metric": item.metric, "confidence": item.confidence} for item in request.compare
-            ],
+            "bound": [asdict(item) for item in request.bound],
+            "compare": [asdict(item) for item in request.compare],
+            "slices": [asdict(item) for item in request.slices],
             "resamples": request.resamples,
             "out": str(out),
         }
@@ -97,15 +99,22 @@ class Lab:
         evaluation = {
             "rows": found["rows"],
             "rowsDigest": found["rowsDigest"],
+            "period": found["period"],
             "dataDigest": request.data.digest,
+            "task": request.data.task,
+            "seed": request.data.seed,
+            "resamples": request.resamples,
             "candidate": _side(request.candidate, found["candidate"]),
             "champion": {"version": champion.version} | _side(champion.model, found["champion"])
             if champion
             else None,
+            "bounds": found["bounds"],
             "predictionsDigest": file_digest(out),
         }
+        same = ("rows", "rowsDigest", "period", "predictionsDigest")
         comparison = {
             "champion": champion.version if champion else None,
+            **{name: evaluation[name] for name in same},
             "comparisons": found["comparisons"],
         }
         return EvaluateResult(
@@ -118,6 +127,19 @@ class Lab:
         extra = {"model": str(request.model.resolve()), "n": request.n, "warmup": request.warmup}
         facts, _ = self._run("latency", work, request.name, request.data, request.limits, extra)
         return facts
+
+    def fairness(self, request: FairnessRequest) -> dict[str, Any]:
+        """Compare groups of people (evidence fairness)."""
+        work = self._folder("fairness", request.name)
+        extra = {
+            "model": str(request.model.resolve()),
+            "attributes": [asdict(item) for item in request.attributes],
+            "confidence": request.confidence,
+            "minimumRows": request.minimum_rows,
+            "resamples": request.resamples,
+        }
+        facts, _ = self._run("fairness", work, request.name, request.data, request.limits, extra)
+        return facts | {"dataDigest": request.data.digest}
 
     def formats(self, model: Path) -> dict[str, Any]:
         """Name the format of every file of a model folder (evidence artifact-format)."""
@@ -224,6 +246,7 @@ _NOUNS = {
     "validate": "validation",
     "evaluate": "evaluation",
     "latency": "latency measurement",
+    "fairness": "the comparison of groups",
 }
 
 

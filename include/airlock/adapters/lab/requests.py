@@ -90,22 +90,35 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A metric to bootstrap between champion and candidate."""
+    """A metric to bound with a one-sided confidence."""
 
     metric: str
     confidence: float = 0.95
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A column whose values, or whose numbers between *edges*, are groups of rows."""
+
+    column: str
+    edges: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateRequest:
-    """Measure candidate and champion on the same held-out rows."""
+    """Measure candidate and champion on the same held-out rows.
+
+    *bound* names the candidate's own metrics to bound, *compare* those to bound the difference of.
+    """
 
     name: str
     data: LabData
     candidate: Path
     limits: Limits
     champion: Champion | None = None
+    bound: tuple[Compare, ...] = ()
     compare: tuple[Compare, ...] = ()
+    slices: tuple[Slice, ...] = ()
     resamples: int = 2000
 
 
@@ -129,3 +142,17 @@ class LatencyRequest:
     limits: Limits
     n: int = 500
     warmup: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FairnessRequest:
+    """Compare how `model` treats the groups of each of *attributes* on held-out rows."""
+
+    name: str
+    data: LabData
+    model: Path
+    limits: Limits
+    attributes: tuple[Slice, ...]
+    confidence: float = 0.95
+    minimum_rows: int = 100
+    resamples: int = 4000

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import bindparam, select
 
@@ -19,6 +20,13 @@ _EVIDENCE = (
     select(evidence.c.body)
     .join(run_evidence, run_evidence.c.digest == evidence.c.digest)
     .where(run_evidence.c.origin == bindparam("of"))
+)
+_COMPARED = (
+    select(candidate.c.document, evidence.c.body)
+    .join(run_evidence, run_evidence.c.origin == candidate.c.origin)
+    .join(evidence, evidence.c.digest == run_evidence.c.digest)
+    .where(run_evidence.c.kind == "comparison")
+    .order_by(candidate.c.origin)
 )
 
 _RESULTS = (
@@ -55,6 +63,21 @@ class Runs(Base):
     def evidence_of(self, origin: str) -> dict[str, Evidence]:
         """Return the evidence of a run by kind."""
         return evidence_from(self._connection.execute(_EVIDENCE, {"of": origin}).scalars())
+
+    def compared(
+        self, model: str, environment: str
+    ) -> tuple[tuple[Candidate, Mapping[str, Any]], ...]:
+        """Return every candidate of a line with the facts of its comparison."""
+        # The documents are canonical JSON, so this finds them all; what else it finds is left out.
+        rows = self._connection.execute(
+            _COMPARED.where(candidate.c.document.contains(f'"model":"{model}"', autoescape=True))
+        )
+        found = ((candidate_from(document), json.loads(body)["facts"]) for document, body in rows)
+        return tuple(
+            (one, facts)
+            for one, facts in found
+            if (one.model, one.environment) == (model, environment)
+        )
 
     def put_result(self, origin: str, result: GateResult) -> None:
         """Keep a gate result; a later result of the same key replaces it."""

@@ -1,24 +1,24 @@
 """Child: measure candidate and champion on the same held-out rows. No user code runs here.
 
 Both models are loaded from their folders by our own trust list. The rows, the predictions and the
-differences are all written down, so that an auditor can compute every number again.
+slices of every row are written down, and every number is computed from what was written
+(`intervals`), so that an auditor can compute it again with `recompute`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.adapters.lab.children import bootstrap, job, metrics, predict, rows
-from airlock.adapters.lab.errors import EvaluationFailed, MetricNotFinite
+from airlock.adapters.lab.children import intervals, job, metrics, predict, rows, slices
 from airlock.adapters.lab.trust import load_model
 from airlock.domain.digest import digest_json
-from airlock.domain.metrics import direction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy
     import pandas
 
@@ -27,18 +27,85 @@ if TYPE_CHECKING:
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Evaluate, compare and write the predictions."""
-    test = rows.split(request, rows.load(request)).test
-    truth = test[request["data"]["target"]].to_numpy()
-    candidate = _predictions(request, "candidate", test)
-    champion = _predictions(request, "champion", test) if request["champion"] else None
-    _write(Path(request["out"]), test, truth, candidate, champion)
+    loaded = rows.load(request)
+    test = rows.split(request, loaded).test
+    how = _how(request["name"], {**request["data"], "resamples": request["resamples"]})
+    intervals.check([*request["compare"], *request["bound"]], how)
+    table = _table(request, test)
+    table.to_parquet(Path(request["out"]), index=False, compression="zstd")
+    measured = numbers(table, request["bound"], request["compare"], how)
     return {
         "rows": len(test),
         "rowsDigest": _rows_digest(request, test),
-        "candidate": _measured(request, "candidate", truth, candidate),
-        "champion": None if champion is None else _measured(request, "champion", truth, champion),
-        "comparisons": [] if champion is None else _compare(request, truth, candidate, champion),
+        "period": _period(request, loaded.loc[test.index]),
+        **measured,
     }
+
+
+def numbers(
+    table: pandas.DataFrame,
+    bound: list[dict[str, Any]],
+    compare: list[dict[str, Any]],
+    how: intervals.How,
+) -> dict[str, Any]:
+    """Return all that is computed from the table of predictions."""
+    return {
+        "candidate": _measured(table, "candidate", how),
+        "bounds": intervals.alone(table, bound, how),
+        "champion": _measured(table, "champion", how) if "champion" in table.columns else None,
+        "comparisons": intervals.compared(table, compare, how),
+    }
+
+
+def recompute(
+    predictions: Path, evaluation: Mapping[str, Any], comparison: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compute from the kept predictions alone what the facts evaluation and comparison say.
+
+    What was asked for is read from the facts; every number is computed anew. Returns the facts with
+    those numbers in place, which are equal to the given ones if nobody changed anything.
+    """
+    import pandas
+
+    found = numbers(
+        pandas.read_parquet(predictions),
+        [_asked(one) for one in evaluation["bounds"]],
+        [_asked(one) for one in comparison["comparisons"]],
+        _how("the evidence", evaluation),
+    )
+    sides = {
+        who: {**evaluation[who], "metrics": found[who]}
+        for who in ("candidate", "champion")
+        if found[who] is not None
+    }
+    return (
+        {**evaluation, **sides, "bounds": found["bounds"]},
+        {**comparison, "comparisons": found["comparisons"]},
+    )
+
+
+def _asked(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metric": line["metric"], "confidence": line["confidence"]}
+
+
+def _how(name: str, said: Mapping[str, Any]) -> intervals.How:
+    return intervals.How(
+        task=said["task"], resamples=said["resamples"], seed=said["seed"], name=name
+    )
+
+
+def _table(request: dict[str, Any], test: pandas.DataFrame) -> pandas.DataFrame:
+    """Return what is kept of each held-out row."""
+    import pandas
+
+    name, truth = request["name"], test[request["data"]["target"]]
+    table = pandas.DataFrame({"row": test.index, "truth": truth.to_numpy()})
+    table["candidate"] = _predictions(request, "candidate", test)
+    if request["champion"]:
+        table["champion"] = _predictions(request, "champion", test)
+    for column, labels in slices.labels(test, request["slices"], name).items():
+        table[f"{slices.SLICE}{column}"] = labels.to_numpy()
+    return table
 
 
 def _predictions(request: dict[str, Any], who: str, test: pandas.DataFrame) -> Array:
@@ -48,59 +115,9 @@ def _predictions(request: dict[str, Any], who: str, test: pandas.DataFrame) -> A
     return predict.predict(model, features, data["task"], label)
 
 
-def _measured(request: dict[str, Any], who: str, truth: Array, predicted: Array) -> dict[str, Any]:
-    label = f"the {who} of {request['name']}"
-    return metrics.measure(request["data"]["task"], truth, predicted, label)
-
-
-def _compare(
-    request: dict[str, Any], truth: Array, candidate: Array, champion: Array
-) -> list[dict[str, Any]]:
-    """Bootstrap the difference of each metric asked for."""
-    asked = request["compare"]
-    known = metrics.names(request["data"]["task"])
-    for item in asked:
-        if item["metric"] not in known:
-            raise EvaluationFailed(
-                f"comparison of {request['name']}: {item['metric']!r} is no metric of "
-                f"{request['data']['task']}; known: {', '.join(known)}"
-            )
-    pairs = [
-        (metrics.prepare(name, truth, candidate), metrics.prepare(name, truth, champion))
-        for name in (item["metric"] for item in asked)
-    ]
-    seed, resamples = request["data"]["seed"], request["resamples"]
-    samples = bootstrap.differences(pairs, len(truth), resamples, seed) if pairs else None
-    return [
-        _row(request, item, pair, len(truth), None if samples is None else samples[:, column])
-        for column, (item, pair) in enumerate(zip(asked, pairs, strict=True))
-    ]
-
-
-def _row(request: dict[str, Any], item: dict[str, Any], pair: Any, n: int, samples: Any) -> Any:
-    """Return one line of the comparison evidence."""
-    import numpy
-
-    values = [float(measure(numpy.ones(n))) for measure in pair]
-    low, high = bootstrap.bounds(samples, item["confidence"])
-    if not all(map(math.isfinite, [*values, low, high])):
-        raise MetricNotFinite(
-            f"{item['metric']} of {request['name']} is not finite in some resample of {n} rows"
-        )
-    return {
-        "metric": item["metric"],
-        "direction": direction(item["metric"]),
-        "candidate": values[0],
-        "champion": values[1],
-        "difference": values[0] - values[1],
-        "low": low,
-        "high": high,
-        "confidence": item["confidence"],
-        "n": n,
-        "resamples": request["resamples"],
-        "seed": request["data"]["seed"],
-        "method": bootstrap.METHOD,
-    }
+def _measured(table: pandas.DataFrame, who: str, how: intervals.How) -> dict[str, float]:
+    truth, predicted = table["truth"].to_numpy(), table[who].to_numpy()
+    return metrics.measure(how.task, truth, predicted, f"the {who} of {how.name}")
 
 
 def _rows_digest(request: dict[str, Any], test: pandas.DataFrame) -> str:
@@ -109,15 +126,15 @@ def _rows_digest(request: dict[str, Any], test: pandas.DataFrame) -> str:
     return digest_json({"data": request["data"]["digest"], "rowNumbers": numbers})
 
 
-def _write(
-    out: Path, test: pandas.DataFrame, truth: Array, candidate: Array, champion: Array | None
-) -> None:
+def _period(request: dict[str, Any], held: pandas.DataFrame) -> dict[str, str] | None:
+    """Return the first and the last day of the held-out rows, if they have days."""
     import pandas
 
-    table = pandas.DataFrame({"row": test.index, "truth": truth, "candidate": candidate})
-    if champion is not None:
-        table["champion"] = champion
-    table.to_parquet(out, index=False, compression="zstd")
+    column = request["data"]["timeColumn"]
+    if not column:
+        return None
+    days = pandas.to_datetime(held[column])
+    return {"from": days.min().date().isoformat(), "to": days.max().date().isoformat()}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,15 @@ def names(task: str) -> tuple[str, ...]:
 
 def prepare(metric: str, truth: Array, predicted: Array) -> Weighted:
     """Return *metric* of these predictions as a function of row weights."""
+    if metric in _PER_ROW:
+        return _mean(_PER_ROW[metric](truth, predicted))
     found: Weighted = _METRICS[metric](truth, predicted)
+    return found
+
+
+def per_row(metric: str, truth: Array, predicted: Array) -> Array:
+    """Return what *metric* is the mean of, row by row; KeyError if it is no mean."""
+    found: Array = _PER_ROW[metric](truth, predicted)
     return found
 
 
@@ -104,8 +112,9 @@ def _mean(losses: Array) -> Weighted:
     return lambda weights: float(weights @ losses / weights.sum())
 
 
-def _accuracy(truth: Array, predicted: Array) -> Weighted:
-    return _mean(((predicted > 0.5) == (truth == 1)).astype(float))
+def _right(truth: Array, predicted: Array) -> Array:
+    found: Array = ((predicted > 0.5) == (truth == 1)).astype(float)
+    return found
 
 
 def _f1(truth: Array, predicted: Array) -> Weighted:
@@ -119,25 +128,28 @@ def _f1(truth: Array, predicted: Array) -> Weighted:
     return value
 
 
-def _log_loss(truth: Array, predicted: Array) -> Weighted:
+def _surprise(truth: Array, predicted: Array) -> Array:
     import numpy
 
     edge = numpy.finfo(float).eps
     sure = numpy.clip(numpy.where(truth == 1, predicted, 1 - predicted), edge, 1 - edge)
-    return _mean(-numpy.log(sure))
+    found: Array = -numpy.log(sure)
+    return found
 
 
-def _brier(truth: Array, predicted: Array) -> Weighted:
-    return _mean((predicted - truth) ** 2)
+def _squares(truth: Array, predicted: Array) -> Array:
+    found: Array = (predicted - truth) ** 2
+    return found
 
 
 def _rmse(truth: Array, predicted: Array) -> Weighted:
-    mean = _mean((predicted - truth) ** 2)
+    mean = _mean(_squares(truth, predicted))
     return lambda weights: float(mean(weights) ** 0.5)
 
 
-def _mae(truth: Array, predicted: Array) -> Weighted:
-    return _mean(abs(predicted - truth))
+def _distances(truth: Array, predicted: Array) -> Array:
+    found: Array = abs(predicted - truth)
+    return found
 
 
 def _r2(truth: Array, predicted: Array) -> Weighted:
@@ -153,11 +165,14 @@ def _r2(truth: Array, predicted: Array) -> Weighted:
 _METRICS: dict[str, Callable[[Any, Any], Any]] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
-    "accuracy": _accuracy,
     "f1": _f1,
-    "log_loss": _log_loss,
-    "brier": _brier,
     "rmse": _rmse,
-    "mae": _mae,
     "r2": _r2,
+}
+#: Metrics that are the mean of a number per row.
+_PER_ROW: dict[str, Callable[[Any, Any], Any]] = {
+    "accuracy": _right,
+    "log_loss": _surprise,
+    "brier": _squares,
+    "mae": _distances,
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from airlock.adapters.lab.collectors import (
     coverage,
     dependencies,
+    fairness,
     files,
     latency,
     static_analysis,
@@ -23,6 +24,7 @@ COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "artifact-scan": files.scan,
     "artifact-signature": files.signature,
     "dependency-audit": dependencies.collect,
+    "fairness": fairness.collect,
     "latency": latency.collect,
     "static-analysis": static_analysis.collect,
     "test-coverage": coverage.collect,

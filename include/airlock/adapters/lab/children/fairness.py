@@ -1,0 +1,197 @@
+"""Child: how the groups of each protected attribute are treated, by fairlearn. No user code.
+
+Values come from fairlearn's MetricFrame. Selection, true and false positive rate and accuracy are
+functions of how many rows of a group fall into the four cells of its confusion matrix, so the
+bootstrap draws those counts (multinomial): the same as drawing the rows, and fast for any number.
+
+A difference is that of the two groups farthest apart. Its upper bound is the largest of all pairs;
+its lower bound is the largest at a confidence corrected for the number of pairs (Bonferroni),
+because the largest of many differences is never small by chance.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.adapters.lab.children import bootstrap, job, predict, rows, slices
+from airlock.adapters.lab.errors import DataInvalid
+from airlock.adapters.lab.trust import load_model
+from airlock.domain.inference import FEWEST_OF_A_CLASS
+
+if TYPE_CHECKING:
+    import numpy
+    import pandas
+
+    Array = numpy.ndarray[Any, Any]
+
+THRESHOLD = 0.5
+METHOD = "percentile bootstrap of counts; pairs of groups, Bonferroni for the lower bound"
+RATES = ("selectionRate", "truePositiveRate", "falsePositiveRate", "accuracy")
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure every group of every attribute on the held-out rows."""
+    data, name = request["data"], request["name"]
+    test = rows.split(request, rows.load(request)).test
+    model = load_model(Path(request["model"]), name)
+    features = rows.features_of(model, test, data["target"], name)
+    chosen = predict.predict(model, features, data["task"], f"the model {name}") > THRESHOLD
+    truth = (test[data["target"]] == 1).to_numpy()
+    groups = slices.labels(test, request["attributes"], name)
+    if not groups:
+        raise DataInvalid(f"no protected attribute of {name} is declared")
+    return {
+        "rows": len(test),
+        "threshold": THRESHOLD,
+        "confidence": request["confidence"],
+        "minimumRows": request["minimumRows"],
+        "resamples": request["resamples"],
+        "seed": data["seed"],
+        "method": METHOD,
+        "attributes": [
+            {"attribute": column, **measure(truth, chosen, labels.to_numpy(), request)}
+            for column, labels in groups.items()
+        ],
+    }
+
+
+def measure(truth: Array, chosen: Array, labels: Array, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the groups of one attribute and the differences between those large enough."""
+    import numpy
+
+    frame = _frame(truth, chosen, labels)
+    cells = numpy.array([counts(truth, chosen, labels == one) for one in frame.index])
+    draw = numpy.random.default_rng(request["data"]["seed"])
+    shares = cells.ravel() / cells.sum()
+    drawn = draw.multinomial(int(cells.sum()), shares, size=request["resamples"])
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        samples = rates(drawn.reshape(-1, *cells.shape))
+    enough = [_is_enough(one, request["minimumRows"]) for one in cells]
+    return {
+        "groups": [
+            _group(str(label), cells[at], frame.loc[label], samples[:, :, at], enough[at], request)
+            for at, label in enumerate(frame.index)
+        ],
+        "differences": _differences(truth, chosen, labels, frame, samples, enough, request),
+    }
+
+
+def _frame(truth: Array, chosen: Array, labels: Array) -> pandas.DataFrame:
+    from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate
+    from fairlearn.metrics import true_positive_rate as recall
+    from sklearn.metrics import accuracy_score
+
+    metrics = (selection_rate, recall, false_positive_rate, accuracy_score)
+    found = MetricFrame(
+        metrics=dict(zip(RATES, metrics, strict=True)),
+        y_true=truth.astype(int),
+        y_pred=chosen.astype(int),
+        sensitive_features=labels,
+    )
+    table: pandas.DataFrame = found.by_group
+    return table
+
+
+def counts(truth: Array, chosen: Array, group: Array) -> list[int]:
+    """Return the counts of one group: true negatives, false positives, missed, found."""
+    pairs = ((False, False), (False, True), (True, False), (True, True))
+    return [int((group & (truth == a) & (chosen == b)).sum()) for a, b in pairs]
+
+
+def rates(cells: Array) -> Array:
+    """Return the four RATES of cells (..., group, 4) as (..., rate, group)."""
+    import numpy
+
+    negative, wrong, missed, found = numpy.moveaxis(cells.astype(float), -1, 0)
+    total = negative + wrong + missed + found
+    found_rates = [
+        (wrong + found) / total,
+        found / (missed + found),
+        wrong / (negative + wrong),
+        (negative + found) / total,
+    ]
+    return numpy.stack(found_rates, axis=-2)
+
+
+def _is_enough(cells: Array, minimum: int) -> bool:
+    negative, positive = int(cells[:2].sum()), int(cells[2:].sum())
+    return negative + positive >= minimum and min(negative, positive) >= FEWEST_OF_A_CLASS
+
+
+def _group(
+    label: str, cells: Array, values: Any, samples: Array, enough: bool, request: dict[str, Any]
+) -> dict[str, Any]:
+    """Return one group; without rates where it is too small."""
+    said = {
+        "group": label,
+        "n": int(cells.sum()),
+        "positives": int(cells[2:].sum()),
+        "selected": int(cells[1] + cells[3]),
+        "truePositives": int(cells[3]),
+    }
+    if not enough:
+        return said | dict.fromkeys(RATES)
+    return said | {
+        rate: _bounded(float(values[rate]), samples[:, at], request["confidence"])
+        for at, rate in enumerate(RATES)
+    }
+
+
+def _bounded(value: float, samples: Array, confidence: float) -> dict[str, float]:
+    low, high = bootstrap.bounds(samples, confidence)
+    return {"value": value, "low": low, "high": high}
+
+
+def _differences(
+    truth: Array,
+    chosen: Array,
+    labels: Array,
+    frame: pandas.DataFrame,
+    samples: Array,
+    enough: list[bool],
+    request: dict[str, Any],
+) -> dict[str, Any]:
+    """Return both differences with their bounds; None if there are no two groups to compare."""
+    import numpy
+    from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+
+    kept = [at for at, one in enumerate(enough) if one]
+    if len(kept) < 2:
+        return {"demographicParity": None, "equalizedOdds": None}
+    mask = numpy.isin(labels, frame.index[kept].to_numpy())
+    found = {}
+    for name, which, value in (
+        ("demographicParity", [0], demographic_parity_difference),
+        ("equalizedOdds", [1, 2], equalized_odds_difference),
+    ):
+        low, high = farthest(samples[:, which][:, :, kept], request["confidence"])
+        point = value(
+            truth[mask].astype(int), chosen[mask].astype(int), sensitive_features=labels[mask]
+        )
+        found[name] = {"value": float(point), "low": low, "high": high}
+    return found
+
+
+def farthest(samples: Array, confidence: float) -> tuple[float, float]:
+    """Return the bounds of the largest difference: samples are (resample, rate, group)."""
+    import numpy
+
+    gaps = [
+        samples[:, rate, one] - samples[:, rate, two]
+        for rate in range(samples.shape[1])
+        for one, two in combinations(range(samples.shape[2]), 2)
+    ]
+    tail = (1 - confidence) / len(gaps)
+    low = high = 0.0
+    for gap in gaps:
+        gap = gap if numpy.median(gap) >= 0 else -gap
+        lowest, below, above = numpy.quantile(gap, [tail, 1 - confidence, confidence])
+        low, high = max(low, float(lowest)), max(high, float(above), -float(below))
+    return low, high
+
+
+if __name__ == "__main__":
+    sys.exit(job.run(main))

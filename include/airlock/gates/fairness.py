@@ -1,0 +1,165 @@
+"""fairness: does the model treat the groups of a protected attribute alike, as far as asked?
+
+Two differences between groups can be limited: of the share selected (demographic parity) and of
+the errors, the larger of the differences of true and false positive rates (equalized odds). They
+cannot both be nought for a useful model where groups differ, so the pipeline says which matters and
+how far. The bounds decide, not the point. The counts of every group are in the evidence, and the
+differences are computed again from them here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.inference import CONFIDENCE, FEWEST_OF_A_CLASS, FEWEST_ROWS
+from airlock.gates.slicing import not_assessable
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """No two groups differ by more than *demographic_parity*, or *equalized_odds*, allow.
+
+    PASSED if the bound with *confidence* is within every limit, FAILED if some difference is
+    certainly beyond one, otherwise ERRORED. Groups under *minimum_rows* are not assessable.
+    """
+
+    name: ClassVar[str] = "fairness"
+    needs: ClassVar[tuple[str, ...]] = ("fairness",)
+
+    demographic_parity: float | None = None
+    equalized_odds: float | None = None
+    confidence: float = CONFIDENCE
+    minimum_rows: int = 100
+
+    def __post_init__(self) -> None:
+        if not self._limits:
+            raise ValueError("demographicParity or equalizedOdds must be set, found neither")
+        for option, limit in self._limits.items():
+            if not 0 < limit < 1:
+                raise ValueError(f"{option} must lie between 0 and 1, found {limit}")
+        if not 0.5 < self.confidence < 1:
+            raise ValueError(f"confidence must lie between 0.5 and 1, found {self.confidence}")
+        if self.minimum_rows < FEWEST_ROWS:
+            raise ValueError(
+                f"minimumRows must be at least {FEWEST_ROWS}, found {self.minimum_rows}"
+            )
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        asked = {
+            "demographicParity": self.demographic_parity,
+            "equalizedOdds": self.equalized_odds,
+        }
+        return {option: limit for option, limit in asked.items() if limit is not None}
+
+    @property
+    def key(self) -> str:
+        """The gate's name: a pipeline has one."""
+        return self.name
+
+    def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
+        """Hold every difference of every attribute against its limit."""
+        source = evidence["fairness"]
+        facts = source.facts
+        if (facts["confidence"], facts["minimumRows"]) != (self.confidence, self.minimum_rows):
+            raise ValueError("the groups were measured with another confidence or minimum")
+        if not facts["attributes"]:
+            raise ValueError("no protected attribute was measured")
+        table = [row for attribute in facts["attributes"] for row in self._differences(attribute)]
+        worst = max(table, key=_urgency)
+        small = [
+            f"{group['group']} ({group['n']})"
+            for attribute in facts["attributes"]
+            for group in attribute["groups"]
+            if not _is_enough(group, self.minimum_rows)
+        ]
+        return GateResult(
+            gate=self.name,
+            key=self.key,
+            verdict=worst["verdict"],
+            measured=worst["high"],
+            threshold=worst["limit"],
+            n=int(facts["rows"]),
+            evidence=(source.digest,),
+            message=_sentence(worst, int(facts["rows"]), self.confidence) + not_assessable(small),
+            details={
+                "differences": [{**row, "verdict": row["verdict"].value} for row in table],
+                "attributes": facts["attributes"],
+                "notAssessable": small,
+            },
+        )
+
+    def _differences(self, attribute: Facts) -> list[dict[str, Any]]:
+        """Return one line per limit: the difference, its bounds and what they amount to."""
+        groups = [one for one in attribute["groups"] if _is_enough(one, self.minimum_rows)]
+        found = []
+        for option, limit in self._limits.items():
+            line: dict[str, Any] = {"attribute": attribute["attribute"], "difference": option}
+            line |= {"limit": limit, "groups": len(groups), "verdict": Verdict.ERRORED}
+            line |= dict.fromkeys(("value", "low", "high"))
+            if len(groups) > 1:
+                line |= _checked(attribute["differences"][option], groups, option)
+                line["verdict"] = _verdict(line["low"], line["high"], limit)
+            found.append(line)
+        return found
+
+
+def _is_enough(group: Facts, minimum: int) -> bool:
+    other = min(group["positives"], group["n"] - group["positives"])
+    return bool(group["n"] >= minimum and other >= FEWEST_OF_A_CLASS)
+
+
+def _checked(said: Facts, groups: Sequence[Facts], option: str) -> dict[str, float]:
+    """Return a difference and its bounds, held against the counts."""
+    shares = [[one["selected"] / one["n"] for one in groups]]
+    if option == "equalizedOdds":
+        hits = [one["truePositives"] for one in groups]
+        shares = [
+            [hit / one["positives"] for hit, one in zip(hits, groups, strict=True)],
+            [
+                (one["selected"] - hit) / (one["n"] - one["positives"])
+                for hit, one in zip(hits, groups, strict=True)
+            ],
+        ]
+    value = max(max(share) - min(share) for share in shares)
+    found = {key: float(said[key]) for key in ("value", "low", "high")}
+    if not (math.isclose(value, found["value"], abs_tol=1e-9) and found["low"] <= found["high"]):
+        raise ValueError(f"the counts give a {option} difference of {value}, the facts say {said}")
+    return found
+
+
+def _verdict(low: float, high: float, limit: float) -> Verdict:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"the bounds are {low} to {high}")
+    if high <= limit:
+        return Verdict.PASSED
+    return Verdict.FAILED if low > limit else Verdict.ERRORED
+
+
+def _urgency(line: Facts) -> tuple[int, float]:
+    """Order by verdict, then by how much of the limit is used: unmeasured counts as all."""
+    order = (Verdict.PASSED, Verdict.ERRORED, Verdict.FAILED)
+    high = line["high"]
+    return order.index(line["verdict"]), math.inf if high is None else high / line["limit"]
+
+
+def _sentence(line: Facts, rows: int, confidence: float) -> str:
+    what = f"{line['difference']} of {line['attribute']}"
+    if line["value"] is None:
+        return f"{what}: fewer than two groups are large enough, so nothing can be compared"
+    words = {
+        Verdict.PASSED: "within the limit",
+        Verdict.FAILED: "beyond the limit",
+        Verdict.ERRORED: "inconclusive: too few rows to tell",
+    }
+    return (
+        f"{what} {line['value']:.4f} ({line['low']:.4f} to {line['high']:.4f} with "
+        f"{100 * confidence:g} % confidence), limit {line['limit']:g}: {words[line['verdict']]}, "
+        f"{line['groups']} groups, {rows:,} held-out rows"
+    )

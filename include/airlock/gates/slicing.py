@@ -1,0 +1,47 @@
+"""Which slices a gate may judge: those large enough; the others are named, and never green."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airlock.domain.inference import FEWEST_OF_A_CLASS
+
+#: Metrics that rank: they need rows of both classes.
+_RANKING = ("roc_auc", "average_precision")
+_NAMED = 5
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def assessable(
+    slices: Rows, metric: str, minimum: int, value: str
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Return the slices that can be judged, and the names of those that cannot.
+
+    Raises:
+        ValueError: if there is none to judge.
+    """
+    good = [row for row in slices if _is_enough(row, metric, minimum, value)]
+    if not good:
+        raise ValueError(
+            f"none of the {len(slices)} slices of spec.data.slices has {minimum} rows to judge by"
+        )
+    return good, [str(row["slice"]) for row in slices if row not in good]
+
+
+def _is_enough(row: Mapping[str, Any], metric: str, minimum: int, value: str) -> bool:
+    if row["n"] < minimum or row[value] is None or row["se"] is None:
+        return False
+    if metric not in _RANKING:
+        return True
+    positive = row["positives"]
+    return bool(min(positive, row["n"] - positive) >= FEWEST_OF_A_CLASS)
+
+
+def not_assessable(names: Sequence[str]) -> str:
+    """Return what a message says of slices too small to judge."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; not assessable, too few rows: {', '.join(names[:_NAMED])}{more}"
