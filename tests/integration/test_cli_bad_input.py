@@ -37,6 +37,7 @@ BY_ID: dict[str, tuple[str, tuple[str, ...]]] = {
     "release promote": ("otto", ()),
     "release break-glass": ("lena", (*WHY, "--incident", "INC-1")),
     "release review": ("sam", WHY),
+    "gate waive": ("carla", (*WHY, "--until", "2999-01-01", "--", "latency")),
     "delegate to": ("lena", WHY),
     "delegate end": ("lena", ()),
     "finding close": ("carla", WHY),

@@ -140,6 +140,13 @@ def _rights(unit: LogWork, release: Release) -> Iterator[Stored]:
             ]
             found |= {entry[1]: entry for entry in held[-1:]}
         found |= {entry[1]: entry for entry, content in known if content["resource"] in lent}
+    for waiver in release.waivers:
+        held = [
+            entry
+            for entry, content in known
+            if content["resource"] == f"user/{waiver.person}" and content["at"] <= waiver.at
+        ]
+        found |= {entry[1]: entry for entry in held[-1:]}
     yield from found.values()
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 * A gate collects what it needs and a bench can collect, each time it is run; the newest counts.
-  Once the release is open, nothing is collected any more.
+  Once the release is there, what was measured is frozen: nothing is collected any more, a gate
+  judges again without keeping its result, and other evidence is refused.
 * What cannot be collected is kept as evidence that says why. The gate is then ERRORED, and the
   decider, judging again, reads the same.
 * What was only unreachable is raised, so that the task is tried again.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airlock.domain.errors import AirlockError, Refused, Unreachable
+from airlock.domain.errors import AirlockError, Conflict, Refused, Unreachable
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate
 from airlock.domain.recipe import Recipe
 from airlock.ports import Store
@@ -23,9 +24,23 @@ from airlock.services.bench import Bench, Case
 def submit(
     store: Store, origin: str, kind: str, artifact_digest: str, facts: Mapping[str, Any]
 ) -> str:
-    """Keep facts as evidence of a run and return their digest."""
+    """Keep facts as evidence of a run and return their digest.
+
+    Raises:
+        Conflict: if a release was opened for this run, and this is not what it was measured with.
+    """
     evidence = Evidence(kind, artifact_digest, facts)
     with store.begin() as unit:
+        release = unit.by_origin(origin)
+        if release is not None:
+            known = unit.evidence_of(origin).get(kind)
+            if known is None or known.digest != evidence.digest:
+                raise Conflict(
+                    f"release {release.id} was opened for run {origin}, so its evidence is "
+                    f"frozen: no other {kind} can be kept",
+                    next_step="Start a new run; its candidate can take the place of this one.",
+                )
+            return evidence.digest
         unit.put_evidence(origin, evidence)
         unit.commit()
     return evidence.digest
@@ -69,7 +84,7 @@ def _case(store: Store, origin: str) -> Case | None:
 
 
 def judge(store: Store, origin: str, gate: Gate) -> GateResult:
-    """Judge a run's evidence with *gate* and keep the result.
+    """Judge a run's evidence with *gate*; keep the result unless a release was opened for it.
 
     Evidence about another artifact than the run's candidate does not count.
     """
@@ -82,6 +97,7 @@ def judge(store: Store, origin: str, gate: Gate) -> GateResult:
             if about and item.artifact_digest == about
         }
         result = run_gate(gate, evidence)
-        unit.put_result(origin, result)
-        unit.commit()
+        if unit.by_origin(origin) is None:
+            unit.put_result(origin, result)
+            unit.commit()
         return result

@@ -15,15 +15,18 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import check_no_overdue
 from airlock.domain.delegation import Powers
+from airlock.domain.digest import digest_json
 from airlock.domain.duties import Work
 from airlock.domain.errors import Refused
-from airlock.domain.gates import run_gate
+from airlock.domain.gates import GateResult, run_gate
 from airlock.domain.opening import blocking
 from airlock.domain.people import holders
 from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
 from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, Subject
 from airlock.domain.timers import is_escalated
+from airlock.domain.waivers import Scene, waived
+from airlock.domain.waiving import able_to_waive
 from airlock.gates import build
 from airlock.ports import Candidate, Facts, UnitOfWork
 
@@ -46,7 +49,7 @@ def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None)
     facts = facts or unit.facts(release)
     plan = plan_of(unit, release, facts)
     if plan.environment.gates:
-        _judge_again(release, document, facts)
+        _judge_again(release, document, facts, plan)
     if plan.environment.people:
         check_foreseen(unit, release, plan, facts.candidate)
         findings = unit.findings(subject.model) if facts.demanded else ()
@@ -140,7 +143,7 @@ def check_foreseen(
         return
     before = unit.policy_at(candidate.started_at)
     foreseen = before and Rulebook.from_document(before).plan(subject.environment, plan.tier)
-    if not foreseen or asks_less(foreseen.levels, plan.levels):
+    if not foreseen or asks_less(foreseen, plan):
         raise Refused(
             f"the policy in force was registered at {stamp(registered)}, after this run began at "
             f"{candidate.started_at}, and asks for less than the one before",
@@ -148,7 +151,24 @@ def check_foreseen(
         )
 
 
-def _judge_again(release: Release, document: Mapping[str, Any], facts: Facts) -> None:
+def scene_of(release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan) -> Scene:
+    """Return what decides whether the waivers of a release stand now."""
+    return Scene(
+        artifact_digest=release.subject.artifact_digest,
+        options={build(gate).key: digest_json(gate) for gate in document["spec"]["gates"]},
+        weights=plan.weights,
+        at=stamp(facts.now),
+        able=able_to_waive(release, plan, holders(facts.people)),
+    )
+
+
+def judged(
+    release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
+) -> tuple[list[GateResult], list[str]]:
+    """Judge the gates again from the stored evidence, with the waivers that stand.
+
+    Returns the results, and the keys of the gates there have to be.
+    """
     gates = [build(gate) for gate in document["spec"]["gates"]]
     evidence = {
         kind: item
@@ -156,10 +176,22 @@ def _judge_again(release: Release, document: Mapping[str, Any], facts: Facts) ->
         if item.artifact_digest == release.subject.artifact_digest
     }
     results = [run_gate(gate, evidence) for gate in gates]
-    why = blocking(results, [gate.key for gate in gates])
-    if why:
-        raise Refused(
-            f"release {release.id} cannot go on: judged again from its evidence, {why}",
-            next_step="Somebody changed results or evidence after the release was opened. "
-            "Withdraw it and run the pipeline again.",
-        )
+    scene = scene_of(release, document, facts, plan)
+    return waived(results, release.waivers, scene), [gate.key for gate in gates]
+
+
+def _judge_again(release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan) -> None:
+    results, expected = judged(release, document, facts, plan)
+    why = blocking(results, expected, plan)
+    if not why:
+        return
+    again = (
+        "Somebody changed results or evidence after the release was opened. "
+        "Withdraw it and run the pipeline again."
+    )
+    if release.waivers:
+        again = "A waiver has ended or does not count: have it given again, or withdraw."
+    raise Refused(
+        f"release {release.id} cannot go on: judged again from its evidence, {why}",
+        next_step=again,
+    )

@@ -70,6 +70,7 @@ release = Table(
     Column("why", Text, nullable=False),
     Column("emergency", Text),
     Column("attempt_of", String(40), nullable=False, server_default=""),
+    Column("waivers", Text, nullable=False, server_default="[]"),
     Column("seq", Integer, nullable=False),
     Column("head", LargeBinary(32), nullable=False),
     CheckConstraint(_one_of("state", [state.value for state in State]), name="state"),
