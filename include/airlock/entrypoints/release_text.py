@@ -17,6 +17,7 @@ def print_subject(view: dict[str, Any]) -> None:
     say(f"subject {subject['digest']}")
     print_gates(view)
     print_waivers(view)
+    _print_changed(view)
 
 
 def print_gates(view: dict[str, Any]) -> None:
@@ -67,6 +68,17 @@ def print_release(view: dict[str, Any]) -> None:
     table(("what exactly is approved", ""), [[k, v] for k, v in view["subject"].items()])
     _print_grant(view)
     _print_emergency(view)
+
+
+def _print_changed(view: dict[str, Any]) -> None:
+    """Show what gates ask for now that asked for something else when they last said no."""
+    rows = [
+        [one["gate"], one["verdict"], one["release"], one["option"], one["then"], one["now"]]
+        for one in view["changedSinceFailure"]
+    ]
+    if rows:
+        say("\nthese gates asked for something else when they last said no:")
+        table(("gate", "said", "release", "option", "then", "now"), rows)
 
 
 def _print_metrics(view: dict[str, Any]) -> None:

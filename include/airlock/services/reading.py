@@ -16,7 +16,7 @@ from airlock.domain.release import Release, State, Vote
 from airlock.domain.rules import Holders
 from airlock.domain.voting import lacking, may_answer, why_excluded
 from airlock.ports import Keyring, Store, UnitOfWork
-from airlock.services import reading_duties, waiving
+from airlock.services import lowering, reading_duties, waiving
 from airlock.services.planning import plan_of
 
 
@@ -70,6 +70,7 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
             "gates": gates,
             "waivers": waivers,
             "youMayWaive": waivable,
+            "changedSinceFailure": lowering.changed(unit, release, plan),
             "metrics": _metrics(facts),
             "championVersion": (facts.get("champion") or {}).get("version"),
             "emergency": reading_duties.emergency(unit, release, plan, actor, able),
