@@ -40,8 +40,9 @@ class GateOperator(BaseOperator):
         from airlock.services import evidence
 
         with edge.translated():
-            store, gate = edge.airlock().store, build(self.gate)
-            result = evidence.examine(store, edge.bench(), edge.origin(context), gate)
+            airlock, gate = edge.airlock(), build(self.gate)
+            origin, signer = edge.origin(context), airlock.gate_signer
+            result = evidence.examine(airlock.store, edge.bench(), origin, gate, signer)
         line = f"{result.key} {result.verdict}: {result.message}"
         if not result.verdict.opens:
             raise AirflowFailException(line)

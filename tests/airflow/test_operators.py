@@ -67,7 +67,11 @@ def stage(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     world = World(SqlStore(f"sqlite:///{shutil.copy(template, tmp_path)}", pooled=False))
     found = Stage(world)
     airlock = SimpleNamespace(
-        store=world.store, rulebook=world.rulebook, keyring=world.keys, registry=world.registry
+        store=world.store,
+        rulebook=world.rulebook,
+        keyring=world.keys,
+        registry=world.registry,
+        gate_signer=None,
     )
     monkeypatch.setattr(edge, "airlock", lambda: airlock)
     monkeypatch.setattr(edge, "settings", lambda: SimpleNamespace(service_user_id="7"))

@@ -148,6 +148,35 @@ class FileKeyring:
         return True
 
 
+class FileGateKeys:
+    """Who is trusted with which gate: `<folder>/*.pem` with every gate, `<folder>/<gate>/*.pem`
+    with that one alone. A folder without keys trusts nobody; a key taken away is trusted no more.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Look into *folder* whenever it is asked."""
+        self._folder = folder
+        self._rings: dict[Path, FileKeyring] = {}
+
+    def verify_for(self, gate: str, key_id: str, signature: bytes, message: bytes) -> bool:
+        """Say whether a key trusted with this gate made the signature."""
+        rings = (self._ring(self._folder), self._ring(self._folder / gate))
+        return any(ring.verify(key_id, signature, message) for ring in rings if ring)
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return key id -> the 32 bytes of the public key, of every signer of gates."""
+        below = sorted(path for path in self._folder.glob("*") if path.is_dir())
+        rings = [self._ring(path) for path in (self._folder, *below)]
+        return {name: key for ring in rings if ring for name, key in ring.keys().items()}
+
+    def _ring(self, folder: Path) -> FileKeyring | None:
+        if not any(folder.glob("*.pem")):
+            return None
+        if folder not in self._rings:
+            self._rings[folder] = FileKeyring(folder)
+        return self._rings[folder]
+
+
 def verify_with(public: bytes, signature: bytes, message: bytes) -> bool:
     """Say whether the key with these 32 public bytes made the signature."""
     try:

@@ -14,10 +14,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airlock.domain.attestation import attest
 from airlock.domain.errors import AirlockError, Conflict, Refused, Unreachable
-from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate
+from airlock.domain.gates import (
+    UNCOLLECTED,
+    Evidence,
+    Gate,
+    GateResult,
+    options_digest,
+    run_gate,
+)
 from airlock.domain.recipe import Recipe
-from airlock.ports import Store
+from airlock.ports import Signer, Store
 from airlock.services.bench import Bench, Case
 
 
@@ -46,8 +54,10 @@ def submit(
     return evidence.digest
 
 
-def examine(store: Store, bench: Bench, origin: str, gate: Gate) -> GateResult:
-    """Collect what *gate* needs about a run's candidate, then judge it.
+def examine(
+    store: Store, bench: Bench, origin: str, gate: Gate, signer: Signer | None = None
+) -> GateResult:
+    """Collect what *gate* needs about a run's candidate, then judge it and sign the result.
 
     Raises:
         Refused: if the run has no candidate.
@@ -63,7 +73,7 @@ def examine(store: Store, bench: Bench, origin: str, gate: Gate) -> GateResult:
             except AirlockError as error:
                 facts = {UNCOLLECTED: " ".join(f"{error.message}. {error.next_step}".split())}
             submit(store, origin, kind, case.candidate.artifact_digest, facts)
-    return judge(store, origin, gate)
+    return judge(store, origin, gate, signer)
 
 
 def _case(store: Store, origin: str) -> Case | None:
@@ -83,9 +93,10 @@ def _case(store: Store, origin: str) -> Case | None:
     return Case(recipe=Recipe(document), candidate=candidate, champion=champion)
 
 
-def judge(store: Store, origin: str, gate: Gate) -> GateResult:
+def judge(store: Store, origin: str, gate: Gate, signer: Signer | None = None) -> GateResult:
     """Judge a run's evidence with *gate*; keep the result unless a release was opened for it.
 
+    *signer*: the place that runs gates; a result nobody has signed opens no release.
     Evidence about another artifact than the run's candidate does not count.
     """
     with store.begin() as unit:
@@ -98,6 +109,11 @@ def judge(store: Store, origin: str, gate: Gate) -> GateResult:
         }
         result = run_gate(gate, evidence)
         if unit.by_origin(origin) is None:
-            unit.put_result(origin, result)
+            signed = _signed(result, about, gate, signer) if signer and about else ""
+            unit.put_result(origin, result, signed)
             unit.commit()
         return result
+
+
+def _signed(result: GateResult, about: str, gate: Gate, signer: Signer) -> str:
+    return attest(result, about, options_digest(gate), signer.key_id, signer.sign)

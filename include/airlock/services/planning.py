@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from airlock.domain.attestation import check_attested
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import check_no_overdue
 from airlock.domain.delegation import Powers
-from airlock.domain.digest import digest_json
 from airlock.domain.duties import Work
 from airlock.domain.errors import Refused
-from airlock.domain.gates import GateResult, run_gate
+from airlock.domain.gates import GateResult, options_digest, run_gate
 from airlock.domain.opening import blocking
 from airlock.domain.people import holders
 from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
@@ -50,6 +50,7 @@ def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None)
     plan = plan_of(unit, release, facts)
     if plan.environment.gates:
         _judge_again(release, document, facts, plan)
+        _check_signed(unit, release, document, facts, plan)
     if plan.environment.people:
         check_foreseen(unit, release, plan, facts.candidate)
         findings = unit.findings(subject.model) if facts.demanded else ()
@@ -155,11 +156,16 @@ def scene_of(release: Release, document: Mapping[str, Any], facts: Facts, plan: 
     """Return what decides whether the waivers of a release stand now."""
     return Scene(
         artifact_digest=release.subject.artifact_digest,
-        options={build(gate).key: digest_json(gate) for gate in document["spec"]["gates"]},
+        options=_options(document),
         weights=plan.weights,
         at=stamp(facts.now),
         able=able_to_waive(release, plan, holders(facts.people)),
     )
+
+
+def _options(document: Mapping[str, Any]) -> dict[str, str]:
+    gates = [build(gate) for gate in document["spec"]["gates"]]
+    return {gate.key: options_digest(gate) for gate in gates}
 
 
 def judged(
@@ -169,15 +175,33 @@ def judged(
 
     Returns the results, and the keys of the gates there have to be.
     """
-    gates = [build(gate) for gate in document["spec"]["gates"]]
+    results = _results(release, document, facts)
+    scene = scene_of(release, document, facts, plan)
+    return waived(results, release.waivers, scene), [one.key for one in results]
+
+
+def _results(release: Release, document: Mapping[str, Any], facts: Facts) -> list[GateResult]:
     evidence = {
         kind: item
         for kind, item in facts.evidence.items()
         if item.artifact_digest == release.subject.artifact_digest
     }
-    results = [run_gate(gate, evidence) for gate in gates]
-    scene = scene_of(release, document, facts, plan)
-    return waived(results, release.waivers, scene), [gate.key for gate in gates]
+    return [run_gate(build(gate), evidence) for gate in document["spec"]["gates"]]
+
+
+def _check_signed(
+    unit: UnitOfWork, release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
+) -> None:
+    """Refuse results that nobody trusted with their gates has signed."""
+    if unit.gate_keys is not None:
+        check_attested(
+            _results(release, document, facts),
+            unit.attestations_of(release.origin),
+            release.subject.artifact_digest,
+            _options(document),
+            plan,
+            unit.gate_keys,
+        )
 
 
 def _judge_again(release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan) -> None:

@@ -1,8 +1,9 @@
-"""waivers of soft gates, and evidence that is frozen once a release has it
+"""waivers of soft gates, signed results, and evidence that is frozen once a release has it
 
 A release keeps the waivers of its gates. PostgreSQL: the decider alone adds them; the worker can
 neither open a release with one nor change them. What a run has measured can no longer be replaced
 once a release was opened for it, by anybody, owner included: only new runs bring new evidence.
+Beside a result lies the envelope in which the place that ran the gate has signed it.
 """
 
 from __future__ import annotations
@@ -131,6 +132,8 @@ END $$;
 def upgrade() -> None:
     """Go forward."""
     op.add_column("release", sa.Column("waivers", sa.Text(), nullable=False, server_default="[]"))
+    signed = sa.Column("attestation", sa.Text(), nullable=False, server_default="")
+    op.add_column("gate_result", signed)
     if op.get_bind().dialect.name == "postgresql":
         op.execute(worker_decides_nothing("OR NEW.waivers <> '[]'"))
         op.execute(worker_keeps_the_subject(AFTER))
@@ -159,4 +162,5 @@ def downgrade() -> None:
         for table in MEASURED:
             for deed in DEEDS:
                 op.execute(f"DROP TRIGGER {table}_frozen_{deed.lower()}")
+    op.drop_column("gate_result", "attestation")
     op.drop_column("release", "waivers")

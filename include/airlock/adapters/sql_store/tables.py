@@ -140,6 +140,7 @@ gate_result = Table(
     Column("origin", String(600), nullable=False),
     Column("key", String(200), nullable=False),
     Column("document", Text, nullable=False),
+    Column("attestation", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("origin", "key"),
 )
 
