@@ -16,10 +16,13 @@ from airlock.domain.gates import Verdict
 from airlock.domain.release import State
 from airlock.services import auditing, deciding, reading
 from airlock.testing import PEOPLE, RULEBOOK, World, pipeline_document
+from airlock_evidence.attested import ATTESTATIONS
+from tests.contract.bundle_kit import Evidenced, canonical, resealed
 from tests.contract.conftest import Database
 from tests.contract.test_waivers import blocked, rulebook, waive
 
 MakeSigned = Callable[..., World]
+KEY = "metrics-threshold:roc_auc"
 
 
 @pytest.fixture
@@ -185,3 +188,35 @@ def test_a_store_without_keys_asks_for_no_signature(make_world: Callable[..., Wo
     """Only tests have such a store: `test_bootstrap` sees to it that the platform has none."""
     world = make_world(rulebook=RULEBOOK)
     assert world.approve(world.open(), "lena").level == 2
+
+
+def test_the_bundle_has_the_signed_results_and_checks_them(
+    make_signed: MakeSigned, folder: Path, tmp_path: Path
+) -> None:
+    runner = signer(folder, "runner")
+    airlock = Evidenced(make_signed, tmp_path, gate_signer=runner)
+    files = airlock.files(airlock.promoted())
+    result = airlock.check(files)
+    assert result.failures == []
+    assert any(f"signed by {runner.key_id}" in note for note in result.notes)
+    for spoil, words in (
+        (lambda one: one["results"].clear(), "does not have the signed result"),
+        (lambda one: one["keys"].clear(), "is not signed by a key that is here"),
+        (lambda one: one["results"].update({KEY: "{}"}), "is no envelope"),
+    ):
+        document = json.loads(files[ATTESTATIONS])
+        spoil(document)
+        forged = resealed({**files, ATTESTATIONS: canonical(document)})
+        (failure,) = airlock.check(forged).failures
+        assert words in str(failure)
+
+
+def test_a_signed_result_of_another_release_does_not_fit(
+    make_signed: MakeSigned, folder: Path, tmp_path: Path
+) -> None:
+    airlock = Evidenced(make_signed, tmp_path, gate_signer=signer(folder, "runner"))
+    first = airlock.files(airlock.promoted("run-1"))
+    second = airlock.files(airlock.promoted("run-2"))
+    forged = resealed({**second, ATTESTATIONS: first[ATTESTATIONS]})
+    (failure,) = airlock.check(forged).failures
+    assert "is about another artifact" in str(failure)
