@@ -1,4 +1,4 @@
-"""REST for gates: waiving what a soft gate found.
+"""REST for gates: waiving what a soft gate found, and judging again.
 
 FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
 """
@@ -20,7 +20,7 @@ from airlock.entrypoints.callers import (
 )
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
 from airlock.entrypoints.problems import declared
-from airlock.services import waiving
+from airlock.services import recomputing, waiving
 from airlock.services.once import Once
 
 routes = APIRouter(prefix=f"{API}/v1", responses=declared(401, 403, 404, 409, 413, 422, 503))
@@ -35,6 +35,12 @@ class WaiverRequest(BaseModel):
     reason: Reason
     until: Instant
     subjectDigest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+@routes.get("/releases/{release_id}/recomputation", tags=["releases"])
+def recompute(airlock: Airlock, actor: Reader, release_id: ReleaseId) -> dict[str, Any]:
+    """Judge the gates again from the stored evidence alone, and compare with what was judged."""
+    return recomputing.recompute(airlock.store, release_id)
 
 
 @routes.post(

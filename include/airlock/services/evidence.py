@@ -25,7 +25,7 @@ from airlock.domain.gates import (
     run_gate,
 )
 from airlock.domain.recipe import Recipe
-from airlock.ports import Signer, Store
+from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services.bench import Bench, Case
 
 
@@ -79,17 +79,26 @@ def examine(
 def _case(store: Store, origin: str) -> Case | None:
     """Return what is to be looked at; None once the run's release is open."""
     with store.begin() as unit:
-        if unit.by_origin(origin) is not None:
-            return None
-        candidate = unit.candidate(origin)
-        if candidate is None:
-            raise Refused(
-                f"run {origin} has no candidate to collect evidence about",
-                next_step="Look at the task that registers it, register_candidate.",
-            )
-        document, _ = unit.registered("pipeline", candidate.pipeline_digest)
-        line = unit.line(candidate.model, candidate.environment)
-        champion = unit.get(line.release).subject if line.release else None
+        return None if unit.by_origin(origin) is not None else case_of(unit, origin)
+
+
+def case_of(unit: UnitOfWork, origin: str) -> Case:
+    """Return a run's candidate, its recipe and what serves now.
+
+    Raises:
+        Refused: if the run has no candidate.
+    """
+    candidate = unit.candidate(origin)
+    if candidate is None:
+        raise Refused(
+            f"run {origin} has no candidate to collect evidence about",
+            next_step="Look at the task that registers it, register_candidate.",
+        )
+    document, _ = unit.registered("pipeline", candidate.pipeline_digest)
+    line = unit.line(candidate.model, candidate.environment)
+    champion = unit.get(line.release).subject if line.release else None
+    if champion is not None and champion.version == candidate.version:
+        champion = None  # it serves itself: there is nothing to compare it with
     return Case(recipe=Recipe(document), candidate=candidate, champion=champion)
 
 

@@ -41,7 +41,8 @@ def changed(unit: UnitOfWork, release: Release, plan: Plan) -> list[dict[str, An
             seen.add(result.key)
             weights = (before.enforcement(result.gate), plan.enforcement(result.gate))
             rows = [*_options(then.get(result.key, {}), now.get(result.key))]
-            rows += [("weight", *(one.value for one in weights))] if len(set(weights)) > 1 else []
+            if len(set(weights)) > 1:
+                rows.append(("weight", weights[0].value, weights[1].value))
             where = {"gate": result.key, "release": earlier.id, "verdict": result.verdict.value}
             found += [{**where, "option": name, "then": old, "now": new} for name, old, new in rows]
     return found

@@ -175,12 +175,13 @@ def judged(
 
     Returns the results, and the keys of the gates there have to be.
     """
-    results = _results(release, document, facts)
+    results = judged_plainly(release, document, facts)
     scene = scene_of(release, document, facts, plan)
     return waived(results, release.waivers, scene), [one.key for one in results]
 
 
-def _results(release: Release, document: Mapping[str, Any], facts: Facts) -> list[GateResult]:
+def judged_plainly(release: Release, document: Mapping[str, Any], facts: Facts) -> list[GateResult]:
+    """Judge the gates again from the stored evidence, without any waiver."""
     evidence = {
         kind: item
         for kind, item in facts.evidence.items()
@@ -195,7 +196,7 @@ def _check_signed(
     """Refuse results that nobody trusted with their gates has signed."""
     if unit.gate_keys is not None:
         check_attested(
-            _results(release, document, facts),
+            judged_plainly(release, document, facts),
             unit.attestations_of(release.origin),
             release.subject.artifact_digest,
             _options(document),

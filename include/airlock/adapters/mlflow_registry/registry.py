@@ -130,6 +130,12 @@ class MlflowRegistry:
                 )
             )
 
+    def origin(self, model: str, version: str) -> str:
+        """Return which run has recorded a version; empty if it was not recorded by Airlock."""
+        with translated(f"reading version {version} of {model}", self._uri):
+            tags = self._client.get_model_version(model, version).tags
+        return str(tags.get("airlock.origin", ""))
+
     def artifact_digest(self, model: str, version: str) -> str:
         """Download the version afresh and return the digest of all its files."""
         with tempfile.TemporaryDirectory(prefix="airlock-digest-") as scratch:
