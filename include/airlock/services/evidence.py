@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airlock.domain.attestation import attest
+from airlock.domain.enforcement import Enforcement
 from airlock.domain.errors import AirlockError, Conflict, Refused, Unreachable
 from airlock.domain.gates import (
     UNCOLLECTED,
@@ -24,6 +25,7 @@ from airlock.domain.gates import (
     options_digest,
     run_gate,
 )
+from airlock.domain.policy import Rulebook, Tier
 from airlock.domain.recipe import Recipe
 from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services.bench import Bench, Case
@@ -100,6 +102,18 @@ def case_of(unit: UnitOfWork, origin: str) -> Case:
     if champion is not None and champion.version == candidate.version:
         champion = None  # it serves itself: there is nothing to compare it with
     return Case(recipe=Recipe(document), candidate=candidate, champion=champion)
+
+
+def weight(store: Store, rulebook: Rulebook, origin: str, gate: Gate) -> Enforcement:
+    """Return what a gate weighs for a run's candidate under the policy; hard if there is none."""
+    with store.begin() as unit:
+        candidate = unit.candidate(origin)
+        if candidate is None:
+            return Enforcement.HARD
+        document, _ = unit.registered("pipeline", candidate.pipeline_digest)
+    raised = Tier(candidate.raised_to) if candidate.raised_to else None
+    tier = rulebook.tier(document["spec"]["risk"], raised)
+    return rulebook.plan(candidate.environment, tier).enforcement(gate.name)
 
 
 def judge(store: Store, origin: str, gate: Gate, signer: Signer | None = None) -> GateResult:
