@@ -56,6 +56,8 @@ class Facts:
     people: tuple[Person, ...]
     candidate: Candidate | None
     evidence: Mapping[str, Evidence]
+    #: The signed results of the run by key, as envelopes.
+    attestations: Mapping[str, str]
     line: Line
     lent: bool
     demanded: bool

@@ -49,8 +49,7 @@ def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None)
     facts = facts or unit.facts(release)
     plan = plan_of(unit, release, facts)
     if plan.environment.gates:
-        _judge_again(release, document, facts, plan)
-        _check_signed(unit, release, document, facts, plan)
+        _judge_again(unit, release, document, facts, plan)
     if plan.environment.people:
         check_foreseen(unit, release, plan, facts.candidate)
         findings = unit.findings(subject.model) if facts.demanded else ()
@@ -170,14 +169,9 @@ def _options(document: Mapping[str, Any]) -> dict[str, str]:
 
 def judged(
     release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
-) -> tuple[list[GateResult], list[str]]:
-    """Judge the gates again from the stored evidence, with the waivers that stand.
-
-    Returns the results, and the keys of the gates there have to be.
-    """
-    results = judged_plainly(release, document, facts)
-    scene = scene_of(release, document, facts, plan)
-    return waived(results, release.waivers, scene), [one.key for one in results]
+) -> list[GateResult]:
+    """Judge the gates again from the stored evidence, with the waivers that stand."""
+    return _with_waivers(judged_plainly(release, document, facts), release, document, facts, plan)
 
 
 def judged_plainly(release: Release, document: Mapping[str, Any], facts: Facts) -> list[GateResult]:
@@ -190,33 +184,36 @@ def judged_plainly(release: Release, document: Mapping[str, Any], facts: Facts) 
     return [run_gate(build(gate), evidence) for gate in document["spec"]["gates"]]
 
 
-def _check_signed(
+def _with_waivers(
+    results: list[GateResult],
+    release: Release,
+    document: Mapping[str, Any],
+    facts: Facts,
+    plan: Plan,
+) -> list[GateResult]:
+    if not release.waivers:
+        return results
+    return waived(results, release.waivers, scene_of(release, document, facts, plan))
+
+
+def _judge_again(
     unit: UnitOfWork, release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
 ) -> None:
-    """Refuse results that nobody trusted with their gates has signed."""
-    if unit.gate_keys is not None:
-        check_attested(
-            judged_plainly(release, document, facts),
-            unit.attestations_of(release.origin),
-            release.subject.artifact_digest,
-            _options(document),
-            plan,
-            unit.gate_keys,
+    """Refuse what does not open now, and what nobody trusted with its gate has signed."""
+    plain = judged_plainly(release, document, facts)
+    results = _with_waivers(plain, release, document, facts, plan)
+    why = blocking(results, [one.key for one in plain], plan)
+    if why:
+        again = (
+            "Somebody changed results or evidence after the release was opened. "
+            "Withdraw it and run the pipeline again."
         )
-
-
-def _judge_again(release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan) -> None:
-    results, expected = judged(release, document, facts, plan)
-    why = blocking(results, expected, plan)
-    if not why:
-        return
-    again = (
-        "Somebody changed results or evidence after the release was opened. "
-        "Withdraw it and run the pipeline again."
-    )
-    if release.waivers:
-        again = "A waiver has ended or does not count: have it given again, or withdraw."
-    raise Refused(
-        f"release {release.id} cannot go on: judged again from its evidence, {why}",
-        next_step=again,
-    )
+        if release.waivers:
+            again = "A waiver has ended or does not count: have it given again, or withdraw."
+        raise Refused(
+            f"release {release.id} cannot go on: judged again from its evidence, {why}",
+            next_step=again,
+        )
+    if unit.gate_keys is not None:
+        artifact, options = release.subject.artifact_digest, _options(document)
+        check_attested(plain, facts.attestations, artifact, options, plan, unit.gate_keys)

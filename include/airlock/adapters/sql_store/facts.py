@@ -22,7 +22,13 @@ from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.duty_tables import delegation, finding
 from airlock.adapters.sql_store.people import EVERYBODY, people_from
 from airlock.adapters.sql_store.runs import candidate_from, evidence_from
-from airlock.adapters.sql_store.tables import candidate, evidence, line, run_evidence
+from airlock.adapters.sql_store.tables import (
+    candidate,
+    evidence,
+    gate_result,
+    line,
+    run_evidence,
+)
 from airlock.domain.release import Release
 from airlock.ports import Facts, Line
 
@@ -43,6 +49,7 @@ class FactsReader(Base):
             people=people_from(_rows(row.people)),
             candidate=candidate_from(row.candidate) if row.candidate is not None else None,
             evidence=evidence_from(bodies),
+            attestations=dict(_rows(row.signed)),
             line=lines[0] if lines else Line(subject.model, subject.environment),
             lent=bool(row.lent),
             demanded=bool(row.demanded),
@@ -60,12 +67,16 @@ def _everything(sqlite: bool) -> Select[Any]:
     here = (line.c.model == bindparam("model"), line.c.environment == bindparam("environment"))
     made = select(candidate.c.document).where(candidate.c.origin == bindparam("origin"))
     lent = delegation.c.end > bindparam("since")
+    signed = select(gate_result.c.key, gate_result.c.attestation).where(
+        gate_result.c.origin == bindparam("origin"), gate_result.c.attestation != ""
+    )
     demanded = finding.c.closed_at.is_(None) & (finding.c.model == bindparam("model"))
     return select(
         (null() if sqlite else func.clock_timestamp()).label("clock"),
         _array(EVERYBODY, sqlite).label("people"),
         made.scalar_subquery().label("candidate"),
         _array(select(hexed).where(evidence.c.digest.in_(digests)), sqlite).label("evidence"),
+        _array(signed, sqlite).label("signed"),
         _array(select(line).where(*here), sqlite).label("lines"),
         exists().where(lent).label("lent"),
         exists().where(demanded).label("demanded"),
