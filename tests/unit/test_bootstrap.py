@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock import bootstrap
-from airlock.adapters.ed25519_keys import FileGateKeys, create
+from airlock.adapters.ed25519_keys import FileGateKeys, FileSigner, create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.config.settings import Settings
 from airlock.domain.errors import Invalid
@@ -69,3 +69,16 @@ def test_every_process_asks_for_signed_results_of_gates(tmp_path: Path) -> None:
 def test_without_keys_of_gates_nobody_is_trusted(tmp_path: Path) -> None:
     keys = FileGateKeys(tmp_path / "nothing")
     assert (keys.verify_for("latency", "k", b"s", b"m"), keys.keys()) == (False, {})
+
+
+def test_a_signature_that_was_good_is_not_once_its_key_is_taken_away(tmp_path: Path) -> None:
+    create(tmp_path / "gate.pem", tmp_path / "gate-keys" / "latency")
+    signer, keys = FileSigner(tmp_path / "gate.pem"), FileGateKeys(tmp_path / "gate-keys")
+    asked = (signer.key_id, signer.sign(b"x"), b"x")
+    assert keys.verify_for("latency", *asked)
+    assert keys.verify_for("latency", *asked)
+    assert not keys.verify_for("signature", *asked)
+    for file in (tmp_path / "gate-keys" / "latency").iterdir():
+        file.unlink()
+    assert not keys.verify_for("latency", *asked)
+    assert keys.keys() == {}

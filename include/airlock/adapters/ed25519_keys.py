@@ -29,6 +29,8 @@ from airlock.domain.clock import moment
 from airlock.domain.errors import Invalid
 
 VALIDITY = "validity.json"
+#: Signatures of gates remembered as good: every vote on a release asks about the same ones.
+MOST = 10_000
 
 
 def key_id(public: Ed25519PublicKey) -> str:
@@ -156,12 +158,20 @@ class FileGateKeys:
     def __init__(self, folder: Path) -> None:
         """Look into *folder* whenever it is asked."""
         self._folder = folder
-        self._rings: dict[Path, FileKeyring] = {}
+        self._rings: dict[Path, tuple[object, FileKeyring | None]] = {}
+        self._good: set[tuple[str, str, bytes, bytes]] = set()
 
     def verify_for(self, gate: str, key_id: str, signature: bytes, message: bytes) -> bool:
         """Say whether a key trusted with this gate made the signature."""
         rings = (self._ring(self._folder), self._ring(self._folder / gate))
-        return any(ring.verify(key_id, signature, message) for ring in rings if ring)
+        claim = (gate, key_id, signature, hashlib.sha256(message).digest())
+        if claim not in self._good:
+            if not any(ring.verify(key_id, signature, message) for ring in rings if ring):
+                return False
+            if len(self._good) >= MOST:
+                self._good.clear()
+            self._good.add(claim)
+        return True
 
     def keys(self) -> Mapping[str, bytes]:
         """Return key id -> the 32 bytes of the public key, of every signer of gates."""
@@ -170,11 +180,13 @@ class FileGateKeys:
         return {name: key for ring in rings if ring for name, key in ring.keys().items()}
 
     def _ring(self, folder: Path) -> FileKeyring | None:
-        if not any(folder.glob("*.pem")):
-            return None
-        if folder not in self._rings:
-            self._rings[folder] = FileKeyring(folder)
-        return self._rings[folder]
+        seen = _state(folder)
+        known = self._rings.get(folder)
+        if known is None or known[0] != seen:
+            ring = FileKeyring(folder) if any(folder.glob("*.pem")) else None
+            known = self._rings[folder] = (seen, ring)
+            self._good.clear()  # somebody may be trusted no more
+        return known[1]
 
 
 def verify_with(public: bytes, signature: bytes, message: bytes) -> bool:
