@@ -46,10 +46,10 @@ def clone(url: str, release_id: str, count: int, *, log: bool = True) -> list[st
         ids: list[str] = []
         for begin in range(first, first + count, CHUNK):
             batch: dict[Table, list[dict[str, Any]]] = {
+                run_evidence: [],  # first: a release freezes it
                 release: [],
                 audit_event: [],
                 timer: [],
-                run_evidence: [],
             }
             for number in range(begin, min(begin + CHUNK, first + count)):
                 _copy(original, known, number, batch, log=log)

@@ -14,6 +14,7 @@ from typing import Any
 
 from airlock_evidence import VERSION, claims, documents, texts
 from airlock_evidence.archive import MANIFEST, Failed, canonical, check_manifest
+from airlock_evidence.attested import ATTESTATIONS, check_attested
 from airlock_evidence.dossier import BUNDLE, EXPORTED, Dossier, evidence_names, read_dossier
 from airlock_evidence.ed25519 import verify
 from airlock_evidence.entries import (
@@ -125,6 +126,7 @@ def _check_form(files: Mapping[str, bytes]) -> None:
         "pipeline.json",
         claims.PROMOTION,
         claims.ROLLBACK,
+        ATTESTATIONS,
         *documents.NAMES,
         *evidence_names(files),
     }
@@ -232,6 +234,7 @@ def _release(files: Mapping[str, bytes], dossier: Dossier, trusted: Trust, resul
     check_documents(files, dossier)
     _texts(dossier, result)
     result.notes += check_gates(dossier)
+    result.notes += check_attested(files, dossier)
     result.notes += check_levels(told, dossier.policy, dossier.rights)
 
     def good(key: str, signature: bytes, message: bytes) -> bool:

@@ -110,7 +110,7 @@ def _signed(
     found = open_envelope(where, envelope)
     if envelope_digest(envelope) != issued["envelopeDigest"]:
         raise Failed(where, "is not the grant the log says was issued")
-    message = _pae(found["payload"])
+    message = pae(found["payload"])
     good = [key for key, signature in found["signatures"] if verify(key, signature, message)]
     if not good:
         used = ", ".join(str(key) for key, _ in found["signatures"]) or "no key"
@@ -170,7 +170,7 @@ def _check_spent(told: Told, claims: Mapping[str, Any]) -> None:
         raise Failed(PROMOTION, f"had expired at {claims['expires_at']} when it was spent")
 
 
-def _pae(payload: bytes) -> bytes:
+def pae(payload: bytes) -> bytes:
     """Return DSSE's pre-authentication encoding, the bytes that are signed."""
     kind = PAYLOAD_TYPE.encode()
     return b" ".join([b"DSSEv1", b"%d" % len(kind), kind, b"%d" % len(payload), payload])

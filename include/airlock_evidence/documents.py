@@ -41,7 +41,9 @@ def readable(dossier: Dossier) -> dict[str, bytes]:
         VOTES: pretty(
             {"levels": _levels(dossier), "votes": [_vote(dossier, v) for v in told.votes]}
         ),
-        GATES: pretty({"about": told.gates_subject, "results": told.gates}),
+        GATES: pretty(
+            {"about": told.gates_subject, "results": told.gates, "waivers": told.waivers}
+        ),
         OUTCOME: pretty(_outcome(dossier)),
         CARD: card(dossier).encode(),
         REPORT: report(dossier).encode(),

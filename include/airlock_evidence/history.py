@@ -60,5 +60,6 @@ _WORDS: dict[str, Callable[[Content], str]] = {
     "GlassConfirmed": lambda data: f"broke the glass for {data['incident']} too",
     "RollbackGranted": lambda data: f"allowed going back to version {data['version']}",
     "ReleaseRolledBack": _moved,
+    "WaiverGranted": lambda data: f"waived {data['gate']} until {data['until'][:10]}",
     "FindingRaised": lambda data: f"{data['owner']} has to mend by {data['due'][:10]}",
 }

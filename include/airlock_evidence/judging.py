@@ -4,7 +4,8 @@ Rules:
 * A file of evidence is named after its digest, and is about the artifact of the subject.
 * Every gate the pipeline asks for has a result; all evidence a result names is here.
 * Every verdict this program knows how to reach is reached again, and has to be the same.
-* Where the environment needs gates, a release that went on has only PASSED and WAIVED ones.
+* Where the environment needs gates, a release that went on has only PASSED and WAIVED ones among
+  those the policy does not make advisory for its tier, and there is one of those.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 from airlock_evidence.archive import Failed, canonical, sha256
 from airlock_evidence.dossier import EVIDENCE, PIPELINE, POLICY, Dossier, evidence_names
-from airlock_evidence.gates import OPENING, judge, key_of
+from airlock_evidence.gates import OPENING, judge, key_of, needs
+from airlock_evidence.waivers import check_waived, weight
 
 GATES = "gates.json"
 
@@ -66,9 +68,11 @@ def check_gates(dossier: Dossier) -> list[str]:
             raise Failed(GATES, f"{key} has no result")
     notes = [note for one in told.gates for note in _check_result(dossier, wanted, one)]
     if _needs_gates(dossier):
-        closed = [key for key, one in results.items() if one["verdict"] not in OPENING]
-        if closed or not results:
-            raise Failed(GATES, f"the release went on although {', '.join(closed)} did not open")
+        weighing = {key: one for key, one in results.items() if _can_block(dossier, one["gate"])}
+        closed = [key for key, one in weighing.items() if one["verdict"] not in OPENING]
+        if closed or not weighing:
+            lacking = f"{', '.join(closed)} did not open" if closed else "no gate could block it"
+            raise Failed(GATES, f"the release went on although {lacking}")
     return notes
 
 
@@ -88,6 +92,22 @@ def _needs_gates(dossier: Dossier) -> bool:
     return needed and dossier.told.state not in ("REQUESTED", "BLOCKED")
 
 
+def _is_waived(
+    dossier: Dossier, gate: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    """Say whether somebody has waived a gate of a candidate that took the release over."""
+    key, kind = key_of(gate), needs(gate)
+    if not any(one["gate"] == key for one in dossier.told.waivers):
+        return False
+    judged = [digest for digest, one in dossier.evidence.items() if one is evidence.get(kind or "")]
+    check_waived(dossier, str(gate["gate"]), key, judged)
+    return True
+
+
+def _can_block(dossier: Dossier, gate: str) -> bool:
+    return weight(dossier, gate) != "advisory"
+
+
 def _check_result(
     dossier: Dossier, wanted: Mapping[str, Any], result: Mapping[str, Any]
 ) -> list[str]:
@@ -101,7 +121,9 @@ def _check_result(
         same_artifact = about == {dossier.told.subject["artifact_digest"]}
         if not documents or not same_artifact:
             raise Failed(GATES, f"{key} is PASSED without evidence about this artifact")
-    if key not in wanted or result["verdict"] == "WAIVED":
+    if result["verdict"] == "WAIVED":
+        return check_waived(dossier, str(result["gate"]), key, result["evidence"])
+    if key not in wanted:
         return [f"{key} is {result['verdict']}: not judged again"]
     found = judge(wanted[key], {str(one["kind"]): one for one in documents})
     if found and found != result["verdict"]:
@@ -117,7 +139,11 @@ def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
     }
     found = {key: judge(gate, evidence) for key, gate in wanted.items()}
     closed = [
-        f"{key} ({verdict})" for key, verdict in found.items() if verdict in ("FAILED", "ERRORED")
+        f"{key} ({verdict})"
+        for key, verdict in found.items()
+        if verdict in ("FAILED", "ERRORED")
+        and _can_block(dossier, wanted[key]["gate"])
+        and not _is_waived(dossier, wanted[key], evidence)
     ]
     if closed and _needs_gates(dossier):
         raise Failed(GATES, f"judged by its evidence, {', '.join(closed)} did not open")

@@ -22,6 +22,7 @@ from airlock_evidence.markup import (
 )
 from airlock_evidence.report_people import approvals
 from airlock_evidence.trust import fingerprint
+from airlock_evidence.waivers import weight
 from airlock_evidence.words import NONE, apart, number, optional, short, since_1970, when
 
 
@@ -137,6 +138,7 @@ def _gates(dossier: Dossier) -> str:
         [
             one["key"],
             pill(str(one["verdict"])),
+            weight(dossier, str(one["gate"])),
             _measure(one, "measured"),
             _measure(one, "threshold"),
             number(one["n"]),
@@ -144,9 +146,16 @@ def _gates(dossier: Dossier) -> str:
         ]
         for one in dossier.told.gates
     ]
-    head = ["Gate", "Verdict", "Measured", "Limit", "n", "Found"]
+    head = ["Gate", "Verdict", "Weight", "Measured", "Limit", "n", "Found"]
     note = "Judged on evidence whose digest is in the log; the check judges it again."
-    return section("Gates", paragraph(note, "quiet"), table(head, rows, (2, 3, 4)))
+    parts = [paragraph(note, "quiet"), table(head, rows, (3, 4, 5))]
+    waived = [
+        [one["gate"], one["person"], when(one["at"]), when(one["until"]), one["why"]]
+        for one in dossier.told.waivers
+    ]
+    if waived:
+        parts.append("<h3>Waivers</h3>\n" + table(["Waived", "By", "When", "Until", "Why"], waived))
+    return section("Gates", *parts)
 
 
 def _measure(gate: Any, name: str) -> str:

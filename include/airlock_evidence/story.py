@@ -19,6 +19,7 @@ from airlock_evidence.told import Content, Told, Vote
 
 _MOVES: dict[str, frozenset[str]] = {
     "REQUESTED": frozenset({"BLOCKED", "AWAITING_APPROVAL", "APPROVED"}),
+    "BLOCKED": frozenset({"AWAITING_APPROVAL", "APPROVED"}),
     "AWAITING_APPROVAL": frozenset(
         [
             "AWAITING_APPROVAL",
@@ -106,6 +107,7 @@ def _judged(told: Told, content: Content) -> None:
 
 
 def _opened(told: Told, content: Content) -> None:
+    _demand_waiver(told)
     level = content["data"]["level"]
     first = told.state != "AWAITING_APPROVAL"
     due = 1 if first else told.level + 1
@@ -154,13 +156,18 @@ def _completed(told: Told, content: Content) -> None:
     told.complete.append(level)
 
 
+def _demand_waiver(told: Told) -> None:
+    _demand(told.state != "BLOCKED" or bool(told.waivers), "opens what is blocked, without waiver")
+
+
 def _approved(told: Told, content: Content) -> None:
+    _demand_waiver(told)
     emergency = bool(content["data"].get("emergency"))
     if emergency:
         _demand(bool(told.emergency), "is an emergency nobody has declared")
     else:
         told.emergency = {}
-        done = told.state == "REQUESTED" or told.level in told.complete
+        done = told.state in ("REQUESTED", "BLOCKED") or told.level in told.complete
         _demand(done, f"approves before level {told.level} is complete")
     _move(told, "APPROVED")
     told.approved_at, told.why = content["at"], content["why"]
@@ -240,6 +247,16 @@ def _glass(told: Told, content: Content) -> None:
     }
 
 
+def _waived(told: Told, content: Content) -> None:
+    data, who = content["data"], content["who"]
+    _demand(told.state in ("BLOCKED", "AWAITING_APPROVAL"), f"waives a gate while {told.state}")
+    barred = {told.requester, *told.excluded}
+    _demand(who["id"] not in barred, f"{who['id']} may not judge own work")
+    _demand(not who["id"].startswith("system:"), "is the waiver of a program, not of a person")
+    said = {"person": who["id"], "roles": list(who["roles"]), "why": content["why"]}
+    told.waivers.append({**data, **said, "at": content["at"]})
+
+
 def _found(told: Told, content: Content) -> None:
     if content["what"] == "FindingRaised":
         told.findings.append({**content["data"], "text": content["why"]})
@@ -269,6 +286,7 @@ _STEPS: dict[str, Callable[[Told, Content], None]] = {
     "ReleaseVoided": _voided,
     "GlassBroken": _glass,
     "GlassConfirmed": _glass,
+    "WaiverGranted": _waived,
     "FindingRaised": _found,
     "FindingClosed": _found,
     "GlassReviewed": _reviewed,

@@ -80,6 +80,7 @@ class Told:
     voided: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     reviews: list[dict[str, Any]] = field(default_factory=list)
+    waivers: list[dict[str, Any]] = field(default_factory=list)
     events: list[Content] = field(default_factory=list)
 
     @property

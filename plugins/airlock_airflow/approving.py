@@ -140,6 +140,12 @@ def _body(view: Mapping[str, Any], level: int) -> str:
             f"{view['requester']}.",
             f"Answer on the page **[Releases](/airlock/releases/{view['id']})**, or with "
             f'`airlock release approve {view["id"]} --reason "..."`.',
+            *(
+                f"The gate **{one['gate']}** did not pass: {one['by']} waived it until "
+                f"{one['until'][:10]}. Why is on the page."
+                for one in view["waivers"]
+                if not one["void"]
+            ),
             "Nothing can be answered here: this entry only shows that the run waits.",
         )
     )

@@ -98,12 +98,9 @@ def actor(context: Mapping[str, Any]) -> Actor:
 @cache
 def bench() -> Bench:
     """Return where models are trained and measured."""
-    from airlock.bootstrap.workbench import ModelKeys, Workbench
+    from airlock.bootstrap.workbench import bench_of
 
-    made = airlock()
-    scratch = settings().home / "work"
-    keys = ModelKeys(made.settings.model_keys, made.settings.model_signing_key)
-    return Workbench(settings().root, scratch, made.data, made.lab, made.registry, made.files, keys)
+    return bench_of(airlock())
 
 
 def _serving_commit(recipe: Recipe) -> str:

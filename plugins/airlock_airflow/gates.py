@@ -1,8 +1,9 @@
 """Gates as tasks: collect what the gate needs, judge it, store the result, stop what fails.
 
 A gate that says no, and a gate that cannot tell, both fail their task at once with the measured
-number, the threshold and n in one line. The release is blocked by the stored result, not by the
-colour of the task: marking the task as success changes nothing.
+number, the threshold and n in one line, unless the policy only wants its advice. The release is
+blocked by the stored result, not by the colour of the task: marking the task as success changes
+nothing.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ class GateOperator(BaseOperator):
         from airlock.services import evidence
 
         with edge.translated():
-            store, gate = edge.airlock().store, build(self.gate)
-            result = evidence.examine(store, edge.bench(), edge.origin(context), gate)
+            airlock, gate = edge.airlock(), build(self.gate)
+            origin, signer = edge.origin(context), airlock.gate_signer
+            result = evidence.examine(airlock.store, edge.bench(), origin, gate, signer)
+            weight = evidence.weight(airlock.store, airlock.rulebook, origin, gate)
         line = f"{result.key} {result.verdict}: {result.message}"
-        if not result.verdict.opens:
+        if not result.verdict.opens and weight != "advisory":
             raise AirflowFailException(line)
         self.log.info("%s", line)
         return result.to_document()

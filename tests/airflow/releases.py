@@ -31,6 +31,7 @@ class Releases:
         self.decider = SqlStore(platform.url("airlock_decider"), pooled=False)
         self.worker = SqlStore(platform.url("airlock_worker"), pooled=False)
         self._signer = FileSigner(platform.home / "secrets/signing.pem")
+        self._gates = FileSigner(platform.home / "training/gate-signing.pem")
         self._policy = load_rulebook(options.config_dir or options.root / "include").document
 
     def open(self, model: str, risk: dict[str, Any] = LOW) -> str:
@@ -61,6 +62,7 @@ class Releases:
             rulebook=self._policy,
             pipeline=pipeline,
             worker=self.worker,
+            gate_signer=self._gates,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ import airlock_airflow
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.errors import Invalid, Refused, Unreachable
+from airlock.domain.policy import Rulebook
 from airlock.domain.release import Decision
-from airlock.testing import World
+from airlock.testing import RULEBOOK, World
 from airlock_airflow import edge, releasing, steps, waiting
 
 GATE = {"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7}
@@ -67,9 +69,15 @@ def stage(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     world = World(SqlStore(f"sqlite:///{shutil.copy(template, tmp_path)}", pooled=False))
     found = Stage(world)
     airlock = SimpleNamespace(
-        store=world.store, rulebook=world.rulebook, keyring=world.keys, registry=world.registry
+        store=world.store,
+        rulebook=world.rulebook,
+        keyring=world.keys,
+        registry=world.registry,
+        gate_signer=None,
     )
     monkeypatch.setattr(edge, "airlock", lambda: airlock)
+    # Nothing is collected here: the world has the evidence its gate needs.
+    monkeypatch.setattr(edge, "bench", lambda: SimpleNamespace(collects=()))
     monkeypatch.setattr(edge, "settings", lambda: SimpleNamespace(service_user_id="7"))
     monkeypatch.setattr(steps, "recipe_of", lambda _name: SimpleNamespace(when_open="keep"))
     monkeypatch.setattr(waiting, "announce", found.announce)
@@ -120,8 +128,8 @@ def test_what_nobody_foresaw_is_an_accident() -> None:
 # -- gates ---------------------------------------------------------------------------------------
 
 
-def test_a_gate_without_evidence_fails_and_says_so(stage: Stage) -> None:
-    with pytest.raises(AirflowFailException, match=r"ERRORED.*no evidence"):
+def test_a_gate_without_a_candidate_fails_and_says_so(stage: Stage) -> None:
+    with pytest.raises(AirflowFailException, match="has no candidate to collect evidence about"):
         gate().execute(stage.context("nothing"))
 
 
@@ -131,6 +139,15 @@ def test_a_gate_that_fails_names_its_numbers_and_is_stored(stage: Stage) -> None
         gate().execute(stage.context("low"))
     with stage.world.store.begin() as unit:
         assert [result.verdict.value for result in unit.results_of(origin)] == ["FAILED"]
+
+
+def test_an_advisory_gate_says_no_without_failing(stage: Stage) -> None:
+    document = copy.deepcopy(dict(RULEBOOK))
+    table = dict.fromkeys(("high", "medium", "low"), "advisory")
+    document["approval"]["spec"]["enforcement"] = {"metrics-threshold": table}
+    edge.airlock().rulebook = Rulebook.from_document(document)
+    stage.world.measure("low", auc=0.6)
+    assert gate().execute(stage.context("low"))["verdict"] == "FAILED"
 
 
 def test_a_gate_that_passes_returns_its_result(stage: Stage) -> None:

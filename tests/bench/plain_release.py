@@ -41,7 +41,7 @@ def main(pipeline: str, run: str) -> None:
     files = {"data-docs": checked["docs"], "evidence": measured["predictions"]}
     running.register(store, bench, job, code, pinned, trained, files)
     for gate in recipe.gates:
-        evidence.examine(store, bench, job.origin, build(gate))
+        evidence.examine(store, bench, job.origin, build(gate), airlock.gate_signer)
     actor = Actor.system("script", Channel.DAG)
     opened = requesting.request_release(
         store, airlock.rulebook.digest, job.origin, recipe.when_open, actor

@@ -182,14 +182,15 @@ def test_a_worker_that_lies_about_a_verdict_gains_nothing(world: World) -> None:
 
 
 def test_evidence_about_another_artifact_does_not_count(world: World) -> None:
-    release_id = world.open()
-    origin = reading.outcome(world.store, release_id).origin
+    origin = world.measure("run-1")
     with world.worker.begin() as unit:
         facts = {"rows": 10, "candidate": {"metrics": {"roc_auc": 0.99}}}
         unit.put_evidence(origin, Evidence("evaluation", "sha256:" + "1" * 64, facts))
         unit.commit()
+    opened = world.request(origin).release
+    assert opened is not None
     with pytest.raises(Refused, match="no evidence of kind evaluation"):
-        world.approve(release_id, "lena")
+        world.approve(opened.id, "lena")
 
 
 def test_an_unregistered_policy_opens_nothing(world: World) -> None:

@@ -45,7 +45,8 @@ FOLKS = {**PEOPLE, "otto": "operator"}
 
 
 def rulebook() -> dict[str, Any]:
-    """Return the test rule book: the policy readable by everybody, emergencies, an operator."""
+    """Return the test rule book: the policy readable by everybody, emergencies, an operator,
+    a gate that can be waived."""
     document = copy.deepcopy(dict(RULEBOOK))
     access, approval = document["access"]["spec"], document["approval"]["spec"]
     roles = access["roles"]
@@ -56,6 +57,9 @@ def rulebook() -> dict[str, Any]:
     approval["fallbackRole"] = "risk_committee"
     glass = {"roles": ["algorithm_lead", "compliance_officer"], "people": 2, "hours": 4}
     approval["breakGlass"] = {**glass, "reviewers": ["security_auditor"]}
+    roles["compliance_officer"]["permissions"] = ["release:vote", "gate:waive"]
+    weights = dict.fromkeys(("high", "medium", "low"), "soft")
+    approval["enforcement"] = {"metrics-threshold": weights}
     return document
 
 

@@ -123,6 +123,20 @@ def _unbroken(doors: Doors) -> str:
     return fresh(doors)
 
 
+def blocked(doors: Doors) -> str:
+    """Return a release that a soft gate blocked."""
+    opened = doors.world.request(doors.world.measure(f"duty-{next(RUNS)}", auc=0.6), "supersede")
+    assert opened.release is not None
+    return opened.release.id
+
+
+GATE = "metrics-threshold:roc_auc"
+
+
+def _day(days: float = 30) -> str:
+    return later(days).isoformat()[:10]
+
+
 def _vote_form(doors: Doors, one: str) -> Mapping[str, Any]:
     body = doors.body(one)
     same = {name: str(body[name]) for name in ("decision", "reason", "level", "round")}
@@ -195,6 +209,24 @@ WRITES: Mapping[str, Write] = {
         },
         lambda _, one: ("release", "break-glass", one, "--reason", WHY, "--incident", "INC-7"),
         lambda doors, one: {"reason": WHY, "incident": "INC-7", "subject": seen(doors, one)},
+    ),
+    "waive a gate": Write(
+        "/releases/{id}/waivers",
+        frozenset({"carla"}),
+        blocked,
+        lambda doors, one: {
+            "gate": GATE,
+            "reason": WHY,
+            "until": later(30).isoformat(),
+            "subjectDigest": seen(doors, one),
+        },
+        lambda _, one: ("gate", "waive", one, GATE, "--reason", WHY, "--until", _day()),
+        lambda doors, one: {
+            "gate": GATE,
+            "reason": WHY,
+            "until": _day(),
+            "subject": seen(doors, one),
+        },
     ),
     "review": Write(
         "/releases/{id}/review",

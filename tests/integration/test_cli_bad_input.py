@@ -25,6 +25,7 @@ OTHERS = {
     *("policy check", "policy schema", "keys rotate", "keys show", "timers run", "detect run"),
     *("pipeline list", "pipeline run"),  # clients of Airflow, tried in tests/airflow
     *("security scan", "security audit", "security convert"),  # test_security_cli.py
+    *("gate list", "gate run"),  # offline, and with a worker's settings: test_gate_commands.py
     "evidence verify",  # offline, tried in tests/integration/test_evidence_doors.py
 }
 #: Who tries, the command up to its id, what follows the id.
@@ -37,6 +38,8 @@ BY_ID: dict[str, tuple[str, tuple[str, ...]]] = {
     "release promote": ("otto", ()),
     "release break-glass": ("lena", (*WHY, "--incident", "INC-1")),
     "release review": ("sam", WHY),
+    "gate recompute": ("lena", ()),
+    "gate waive": ("carla", (*WHY, "--until", "2999-01-01", "--", "latency")),
     "delegate to": ("lena", WHY),
     "delegate end": ("lena", ()),
     "finding close": ("carla", WHY),

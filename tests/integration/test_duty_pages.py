@@ -11,7 +11,17 @@ import pytest
 
 from airlock.services import delegating, reading
 from tests.integration.door_kit import Doors, running, text_of
-from tests.integration.duty_kit import after_lena, delegation, finding, fresh, later, seen, smashed
+from tests.integration.duty_kit import (
+    GATE,
+    after_lena,
+    blocked,
+    delegation,
+    finding,
+    fresh,
+    later,
+    seen,
+    smashed,
+)
 from tests.integration.form_kit import conditional, form_at, has_form, sent
 
 
@@ -259,3 +269,43 @@ def test_whatever_people_type_is_escaped(doors: Doors) -> None:
         assert "<script" not in page
         assert "<img" not in page
         assert "&lt;script&gt;alert(1)" in page
+
+
+# waivers
+
+
+def test_a_gate_is_waived_on_the_page_and_every_approver_sees_it(doors: Doors) -> None:
+    release_id = blocked(doors)
+    page, action = f"/releases/{release_id}", f"/releases/{release_id}/waivers"
+    assert not has_form(doors.page("lena").get(page).text, action)
+    assert not has_form(doors.page("ana").get(page).text, action)
+    day = later(30).isoformat()[:10]
+    fields = {"gate": GATE, "until": day, "reason": "a small segment"}
+    refused = sent(doors, "carla", page, action, **{**fields, "until": "soon"})
+    assert refused.status_code == 422
+    assert "a small segment" in refused.text
+    done = sent(doors, "carla", page, action, **fields)
+    assert (done.status_code, done.headers["location"].endswith("?done=waive")) == (303, True)
+    shown = text_of(doors.page("lena").get(f"{page}?done=waive").text)
+    assert "Your waiver is recorded. The release is now awaiting approval at level 1" in shown
+    assert f"{GATE} by carla" in shown
+    assert "a small segment" in shown
+    assert "WAIVED soft" in shown
+    told = doors.cli("lena", "release", "show", release_id).out
+    assert f"{GATE} waived by carla until {day}T23:59: a small segment" in told
+
+
+def test_a_lowered_threshold_is_on_the_page_and_in_the_terminal(doors: Doors) -> None:
+    from airlock.services import configuring
+    from airlock.testing import pipeline_document
+
+    earlier = blocked(doors)
+    document = pipeline_document()
+    document["spec"]["gates"][0]["threshold"] = 0.55
+    configuring.register(doors.world.store, doors.world.rulebook.document, [document])
+    doors.world.pipeline = document
+    release_id = fresh(doors)
+    shown = text_of(doors.page("lena").get(f"/releases/{release_id}").text)
+    assert f"threshold 0.7 0.55 {earlier}" in shown
+    told = doors.cli("lena", "release", "show", release_id).out
+    assert "these gates asked for something else when they last said no:" in told

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from airlock.adapters.ed25519_keys import FileGateKeys, FileKeyring, FileSigner
 from airlock.adapters.embedded.secrets import DATABASE_ROLES, Secrets, provision_document
 from airlock.domain.errors import Invalid
 
@@ -68,6 +69,13 @@ def test_the_public_key_belongs_to_the_private_one_and_is_named_by_its_digest(
     raw = private.public_key().public_bytes_raw()  # type: ignore[union-attr]
     assert public.public_bytes_raw() == raw  # type: ignore[union-attr]
     assert file.stem == hashlib.sha256(raw).hexdigest()[:16]
+
+
+def test_the_key_of_gates_is_its_own_and_signs_no_grant(secrets: Secrets) -> None:
+    signer, trusted = FileSigner(secrets.gate_signing_key), FileKeyring(secrets.keys)
+    assert signer.key_id not in set(trusted.keys())
+    assert set(FileGateKeys(secrets.gate_keys).keys()) == {signer.key_id}
+    assert secrets.gate_signing_key.stat().st_mode & 0o777 == 0o600
 
 
 def test_passwords_are_shown_once(secrets: Secrets) -> None:

@@ -29,6 +29,8 @@ from airlock.domain.clock import moment
 from airlock.domain.errors import Invalid
 
 VALIDITY = "validity.json"
+#: Signatures of gates remembered as good: every vote on a release asks about the same ones.
+MOST = 10_000
 
 
 def key_id(public: Ed25519PublicKey) -> str:
@@ -146,6 +148,45 @@ class FileKeyring:
         except InvalidSignature:
             return False
         return True
+
+
+class FileGateKeys:
+    """Who is trusted with which gate: `<folder>/*.pem` with every gate, `<folder>/<gate>/*.pem`
+    with that one alone. A folder without keys trusts nobody; a key taken away is trusted no more.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Look into *folder* whenever it is asked."""
+        self._folder = folder
+        self._rings: dict[Path, tuple[object, FileKeyring | None]] = {}
+        self._good: set[tuple[str, str, bytes, bytes]] = set()
+
+    def verify_for(self, gate: str, key_id: str, signature: bytes, message: bytes) -> bool:
+        """Say whether a key trusted with this gate made the signature."""
+        rings = (self._ring(self._folder), self._ring(self._folder / gate))
+        claim = (gate, key_id, signature, hashlib.sha256(message).digest())
+        if claim not in self._good:
+            if not any(ring.verify(key_id, signature, message) for ring in rings if ring):
+                return False
+            if len(self._good) >= MOST:
+                self._good.clear()
+            self._good.add(claim)
+        return True
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return key id -> the 32 bytes of the public key, of every signer of gates."""
+        below = sorted(path for path in self._folder.glob("*") if path.is_dir())
+        rings = [self._ring(path) for path in (self._folder, *below)]
+        return {name: key for ring in rings if ring for name, key in ring.keys().items()}
+
+    def _ring(self, folder: Path) -> FileKeyring | None:
+        seen = _state(folder)
+        known = self._rings.get(folder)
+        if known is None or known[0] != seen:
+            ring = FileKeyring(folder) if any(folder.glob("*.pem")) else None
+            known = self._rings[folder] = (seen, ring)
+            self._good.clear()  # somebody may be trusted no more
+        return known[1]
 
 
 def verify_with(public: bytes, signature: bytes, message: bytes) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.checkpoint_s3 import CheckpointBucket
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, verify_with
+from airlock.adapters.ed25519_keys import FileGateKeys, FileKeyring, FileSigner, verify_with
 from airlock.adapters.evidence_folder import EvidenceFolder
 from airlock.adapters.evidence_s3 import EvidenceBucket
 from airlock.adapters.file_data import FileData
@@ -48,6 +48,12 @@ class Airlock:
     def keyring(self) -> FileKeyring:
         """The trusted public keys."""
         return FileKeyring(self.settings.trusted_keys)
+
+    @cached_property
+    def gate_signer(self) -> FileSigner | None:
+        """The key that signs results of gates where they are run; None: they open no release."""
+        key = self.settings.gate_signing_key
+        return FileSigner(key) if key else None
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -164,7 +170,8 @@ def settings() -> Settings:
 def worker(given: Settings | None = None) -> Airlock:
     """Put together what a task works with."""
     chosen = given or settings()
-    return Airlock(chosen, SqlStore(_database(chosen), pooled=False), None)
+    store = SqlStore(_database(chosen), pooled=False, gate_keys=_gate_keys(chosen))
+    return Airlock(chosen, store, None)
 
 
 def decider(given: Settings | None = None) -> Airlock:
@@ -175,7 +182,12 @@ def decider(given: Settings | None = None) -> Airlock:
             "AIRLOCK_SIGNING_KEY is not set: this process cannot decide anything",
             next_step="Give it to the API server and the delivery process alone.",
         )
-    return Airlock(chosen, SqlStore(_database(chosen)), FileSigner(chosen.signing_key))
+    store = SqlStore(_database(chosen), gate_keys=_gate_keys(chosen))
+    return Airlock(chosen, store, FileSigner(chosen.signing_key))
+
+
+def _gate_keys(chosen: Settings) -> FileGateKeys:
+    return FileGateKeys(chosen.gate_keys)
 
 
 def _database(chosen: Settings) -> str:

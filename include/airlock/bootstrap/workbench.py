@@ -12,19 +12,22 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airlock.adapters.file_data import FileData
 from airlock.adapters.lab import Lab, requests
 from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.scene import Scene
+from airlock.adapters.lab.scene import Collected, Scene
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
-from airlock.domain.digest import folder_manifest, manifest_digest, short
+from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
 from airlock.domain.errors import Refused
 from airlock.domain.recipe import Recipe
 from airlock.ports import Files
 from airlock.services.bench import Case, Recorded, Trained
+
+if TYPE_CHECKING:
+    from airlock.bootstrap import Airlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,20 @@ class ModelKeys:
 
     trusted: Path
     signing: Path | None = None
+
+
+def bench_of(airlock: Airlock) -> Workbench:
+    """Return the bench of a process with these settings."""
+    chosen = airlock.settings
+    return Workbench(
+        chosen.root,
+        chosen.home / "work",
+        airlock.data,
+        airlock.lab,
+        airlock.registry,
+        airlock.files,
+        ModelKeys(chosen.model_keys, chosen.model_signing_key),
+    )
 
 
 class Workbench:
@@ -116,6 +133,23 @@ class Workbench:
 
     def collect(self, kind: str, case: Case) -> dict[str, Any]:
         """Collect one kind of evidence; its files go to the evidence store and to MLflow."""
+        found = self._collected(kind, case)
+        files = {name: self._files.put(path) for name, path in found.files.items()}
+        facts = found.facts | ({"files": files} if files else {})
+        run = case.candidate.run_id
+        self._registry.log_evidence(run, kind, facts)
+        for path in found.files.values():
+            self._registry.log_files(run, path, f"evidence/{kind}")
+        self._registry.log_metrics(run, _numbers(kind, facts))
+        return facts
+
+    def look(self, kind: str, case: Case) -> dict[str, Any]:
+        """Collect one kind of evidence; its facts are those that `collect` would return."""
+        found = self._collected(kind, case)
+        files = {name: file_digest(path) for name, path in found.files.items()}
+        return found.facts | ({"files": files} if files else {})
+
+    def _collected(self, kind: str, case: Case) -> Collected:
         scene = Scene(
             lab=self._lab,
             case=case,
@@ -125,15 +159,7 @@ class Workbench:
             rows_of=self._rows,
             tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),
         )
-        found = COLLECTORS[kind](scene)
-        files = {name: self._files.put(path) for name, path in found.files.items()}
-        facts = found.facts | ({"files": files} if files else {})
-        run = case.candidate.run_id
-        self._registry.log_evidence(run, kind, facts)
-        for path in found.files.values():
-            self._registry.log_files(run, path, f"evidence/{kind}")
-        self._registry.log_metrics(run, _numbers(kind, facts))
-        return facts
+        return COLLECTORS[kind](scene)
 
     def _model(self, model: str, version: str, digest: str) -> Path:
         """Return a version's files and, beside the folder, the signature made with them."""

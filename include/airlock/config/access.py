@@ -2,7 +2,8 @@
 
 Rules:
 * A role has its own permissions and those of the roles it inherits; no circles.
-* `release:vote` is never inherited and `admin` never has it: being powerful approves nothing.
+* `release:vote` and `gate:waive` are never inherited and `admin` never has them: being powerful
+  approves nothing and waives nothing.
 * `audit:export` and `evidence:export` belong to `security_auditor` alone.
 * Airflow's `Public` role, which is everybody without a login, maps to nothing.
 * The aliases environments move are protected aliases: a list that leaves one out is refused.
@@ -37,6 +38,7 @@ Permission = Literal[
     "audit:verify",
     "evidence:export",
     "evidence:read",
+    "gate:waive",
     "people:erase",
     "pipeline:read",
     "pipeline:run",
@@ -50,6 +52,7 @@ Permission = Literal[
 ]
 
 VOTE: Permission = "release:vote"
+WAIVE: Permission = "gate:waive"
 EXPORTS: tuple[Permission, ...] = ("audit:export", "evidence:export")
 AUDITOR = "security_auditor"
 ADMIN = "admin"
@@ -66,7 +69,7 @@ class Role(Strict):
     @property
     def personal(self) -> tuple[Permission, ...]:
         """The permissions that never pass on to another role."""
-        return tuple(one for one in self.permissions if one in (VOTE, *EXPORTS))
+        return tuple(one for one in self.permissions if one in (VOTE, WAIVE, *EXPORTS))
 
 
 class AccessSpec(Strict):
@@ -147,8 +150,9 @@ def _powers(roles: Mapping[str, Role]) -> Iterator[Trouble]:
     for name, role in roles.items():
         for index, permission in enumerate(role.permissions):
             place = (name, "permissions", index)
-            if permission == VOTE and name == ADMIN:
-                yield Trouble(place, "a permission other than this for an administrator", VOTE)
+            if permission in (VOTE, WAIVE) and name == ADMIN:
+                expected = "a permission other than this for an administrator"
+                yield Trouble(place, expected, permission)
             if permission in EXPORTS and name != AUDITOR:
                 yield Trouble(place, f"{permission} for {AUDITOR} only", permission)
 
@@ -159,8 +163,8 @@ def _airflow(table: Mapping[str, str], roles: Mapping[str, Role]) -> Iterator[Tr
             yield Trouble((name,), "roles of people who logged in", f"{name}, which is everybody")
         elif role not in roles:
             yield unknown((name,), role, roles, "one of the roles")
-        elif name == AIRFLOW_ADMIN and VOTE in roles[role].permissions:
-            yield Trouble((name,), "a role that may not vote", role)
+        elif name == AIRFLOW_ADMIN and {VOTE, WAIVE} & set(roles[role].permissions):
+            yield Trouble((name,), "a role that may neither vote nor waive", role)
 
 
 class AccessPolicy(Strict):

@@ -7,6 +7,7 @@ What it can never say, however it is written:
 * a riskier tier that asks fewer people than a safer one: raising a tier would weaken it
 * a rule for a role that does not exist or may not vote, at any depth of a composed rule
 * that somebody who did the work may approve it, or that one person alone breaks the glass
+* that no required gate could block, or that a riskier tier weighs a gate less
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from airlock.config.access import ADMIN, VOTE, Role
 from airlock.config.approval_rules import Level, rule_troubles
 from airlock.config.approval_timers import Clock, Timers, filled, resolved
+from airlock.config.enforcement import Weights
+from airlock.config.enforcement import troubles as weight_troubles
 from airlock.config.problems import show
 from airlock.config.schemas import (
     ApiVersion,
@@ -166,6 +169,15 @@ class ApprovalSpec(Strict):
 
     separation_of_duties: SeparationOfDuties | None = None
     break_glass: BreakGlass | None = None
+    enforcement: dict[str, Weights] | None = None
+
+    @field_validator("enforcement")
+    @classmethod
+    def _weights(
+        cls, table: dict[str, Weights] | None, info: ValidationInfo
+    ) -> dict[str, Weights] | None:
+        settle(weight_troubles(table or {}, info.data.get("required_gates", ())))
+        return table
 
     @field_validator("fallback_role")
     @classmethod

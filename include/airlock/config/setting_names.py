@@ -193,6 +193,14 @@ SETTINGS: tuple[Setting, ...] = (
         "folder of the public keys of models",
         "`model-keys` in the home",
     ),
+    Setting("AIRLOCK_GATE_SIGNING_KEY", _PATH, _is_path, "private key that signs gate results"),
+    Setting(
+        "AIRLOCK_GATE_KEYS",
+        _PATH,
+        _is_path,
+        "folder of the public keys of gates",
+        "`gate-keys` in the home",
+    ),
     Setting(
         "AIRLOCK_GUARD_DATABASE_URL",
         _POSTGRES,

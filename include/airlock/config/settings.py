@@ -52,6 +52,8 @@ class Settings:
     evidence_bucket: str | None = None
     model_signing_key: Path | None = None
     model_keys: Path
+    gate_signing_key: Path | None = None
+    gate_keys: Path
     guard_database_url: str | None = field(default=None, repr=False)
     protected_aliases: str | None = None
     mlflow_accounts: str | None = field(default=None, repr=False)
@@ -120,6 +122,8 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         evidence_bucket=given.get("AIRLOCK_EVIDENCE_BUCKET"),
         model_signing_key=file("AIRLOCK_MODEL_SIGNING_KEY"),
         model_keys=path("AIRLOCK_MODEL_KEYS", home / "model-keys"),
+        gate_signing_key=file("AIRLOCK_GATE_SIGNING_KEY"),
+        gate_keys=path("AIRLOCK_GATE_KEYS", home / "gate-keys"),
         guard_database_url=given.get("AIRLOCK_GUARD_DATABASE_URL"),
         protected_aliases=given.get("AIRLOCK_PROTECTED_ALIASES"),
         mlflow_accounts=given.get("AIRLOCK_MLFLOW_ACCOUNTS"),

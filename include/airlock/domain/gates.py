@@ -13,11 +13,11 @@ Concrete gates live in `airlock.gates`, one per file. This module knows none of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from airlock.domain.digest import canonical_json, digest_bytes
+from airlock.domain.digest import canonical_json, digest_bytes, digest_json
 
 #: In the facts of evidence that could not be collected: why.
 UNCOLLECTED = "uncollected"
@@ -113,6 +113,12 @@ class Gate(Protocol):
 
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
         """Judge the evidence, keyed by kind. All of `needs` is present."""
+
+
+def options_digest(gate: Gate) -> str:
+    """Return the digest of a gate with every option, however it was written."""
+    options = asdict(gate)  # type: ignore[call-overload]  # Gate is a Protocol of dataclasses
+    return digest_json({"gate": gate.name, "options": options})
 
 
 def run_gate(gate: Gate, evidence: Mapping[str, Evidence]) -> GateResult:

@@ -91,7 +91,12 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def seal(grant: Grant, key_id: str, sign: Callable[[bytes], bytes]) -> str:
     """Return the grant as a signed DSSE envelope."""
-    payload = canonical_json(grant.statement())
+    return enclose(grant.statement(), key_id, sign)
+
+
+def enclose(statement: Mapping[str, Any], key_id: str, sign: Callable[[bytes], bytes]) -> str:
+    """Return an in-toto statement as a signed DSSE envelope."""
+    payload = canonical_json(statement)
     signature = sign(pae(PAYLOAD_TYPE, payload))
     return canonical_json(
         {
@@ -129,6 +134,16 @@ def opened(envelope: str, keys: Keys) -> Grant:
 
 def _unsealed(envelope: str, verify: Verify) -> tuple[Grant, list[str]]:
     """Return the grant and the ids of the keys that signed it."""
+    statement, good = disclose(envelope, verify, "the grant")
+    return _grant_of(statement), good
+
+
+def disclose(envelope: str, verify: Verify, what: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the statement in an envelope and the ids of the trusted keys that signed it.
+
+    Raises:
+        GrantInvalid: if it is no envelope, or no trusted key has signed it; *what* names it.
+    """
     try:
         outer = json.loads(envelope)
         payload = base64.b64decode(outer["payload"], validate=True)
@@ -138,13 +153,14 @@ def _unsealed(envelope: str, verify: Verify) -> tuple[Grant, list[str]]:
         ]
         kind = outer["payloadType"]
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise GrantInvalid(f"the grant is not a DSSE envelope: {error!r}") from error
+        raise GrantInvalid(f"{what} is not a DSSE envelope: {error!r}") from error
     message = pae(str(kind), payload)
     good = [key for key, sig in signatures if verify(key, sig, message)]
     if kind != PAYLOAD_TYPE or not good:
         keys = ", ".join(key for key, _ in signatures) or "no key"
-        raise GrantInvalid(f"the grant is signed by {keys}, which is not a trusted key")
-    return _grant_of(json.loads(payload)), good
+        raise GrantInvalid(f"{what} is signed by {keys}, which is not a trusted key")
+    statement: dict[str, Any] = json.loads(payload)
+    return statement, good
 
 
 def read_own(envelope: str) -> Grant:

@@ -1,8 +1,9 @@
 """Opening a release: are the gates there and open, and can the policy be met at all?
 
 Rules:
-* Every gate the pipeline and the policy ask for has a result, and every result opens. A missing
-  one blocks, and so does an empty list: empty never passes.
+* Every gate the pipeline and the policy ask for has a result, and every result opens that the
+  policy weighs `soft` or `hard`. A missing one blocks whatever it weighs, and so does a list in
+  which nothing could block: empty never passes.
 * A policy that today's active people cannot meet, with everybody left out who may not judge own
   work, is refused here, naming the level and the rule, and not discovered by the last approver.
   Delegates and stand-ins add nobody: the seat stays that of the person behind them.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
+from airlock.domain.enforcement import Enforcement
 from airlock.domain.errors import Refused
 from airlock.domain.gates import GateResult
 from airlock.domain.matching import Group, missing, seatable
@@ -67,7 +69,7 @@ def open_release(
     why = f"asked again after {draft.attempt_of} was rejected: {words}" if draft.attempt_of else ""
     story.tell("ReleaseRequested", data, why=why, author=draft.requester)
     story.tell("GatesJudged", {"results": [result.to_document() for result in results]})
-    why = blocking(results, expected) if plan.environment.gates else ""
+    why = blocking(results, expected, plan) if plan.environment.gates else ""
     if why:
         story.tell("ReleaseBlocked", {}, why=why)
         return story
@@ -78,13 +80,15 @@ def open_release(
     return story
 
 
-def blocking(results: Sequence[GateResult], expected: Collection[str]) -> str:
-    """Return why the gates block, or an empty string if all of them open."""
+def blocking(results: Sequence[GateResult], expected: Collection[str], plan: Plan) -> str:
+    """Return why the gates block, or an empty string if all of them open that can block."""
     if not expected or not results:
         return "no gates were judged: empty never passes"
-    judged = {result.key for result in results}
-    absent = sorted(set(expected) - judged)
-    closed = [f"{r.key}: {r.verdict} ({r.message})" for r in results if not r.verdict.opens]
+    weighing = [r for r in results if plan.enforcement(r.gate) is not Enforcement.ADVISORY]
+    absent = sorted(set(expected) - {result.key for result in results})
+    if not weighing and not absent:
+        return "every gate is only advisory, so nothing could block: empty never passes"
+    closed = [f"{r.key}: {r.verdict} ({r.message})" for r in weighing if not r.verdict.opens]
     problems = [f"{key}: no result" for key in absent] + closed
     return "; ".join(problems)
 

@@ -12,7 +12,7 @@ policy digest in every subject.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -22,12 +22,13 @@ from airlock.domain.calendar import Timing, timing
 from airlock.domain.delegation import NO_POWERS, ROLE, Powers
 from airlock.domain.digest import digest_json
 from airlock.domain.duties import Separation
+from airlock.domain.enforcement import Enforcement
 from airlock.domain.errors import Invalid
 from airlock.domain.rules import Rule, rule_from_document
 
 #: Rights somebody has to be given by name: a role that inherits from another does not get them.
-VOTE, EXPORT = "release:vote", "audit:export"
-NEVER_INHERITED = frozenset({VOTE, EXPORT, "evidence:export"})
+VOTE, EXPORT, WAIVE = "release:vote", "audit:export", "gate:waive"
+NEVER_INHERITED = frozenset({VOTE, EXPORT, WAIVE, "evidence:export"})
 
 
 class Tier(StrEnum):
@@ -88,7 +89,8 @@ class Plan:
     """What one release has to pass: derived from the rule book, never stored with the release.
 
     *excluded*: who may not judge it, and why; *unknown*: authors nobody is known for;
-    *powers*: who may answer for somebody else now; *escalated*: whether superiors may stand in.
+    *powers*: who may answer for somebody else now; *escalated*: whether superiors may stand in;
+    *weights*: what gates weigh that are not hard; *waiving*: roles whose holders may waive.
     """
 
     tier: Tier
@@ -99,12 +101,24 @@ class Plan:
     unknown: tuple[str, ...] = ()
     powers: Powers = NO_POWERS
     escalated: bool = False
+    weights: Mapping[str, Enforcement] = field(default_factory=dict)
+    waiving: frozenset[str] = frozenset()
+
+    def enforcement(self, gate: str) -> Enforcement:
+        """Return what a gate weighs, by its name."""
+        return self.weights.get(gate, Enforcement.HARD)
 
 
-def asks_less(before: Sequence[Level], after: Sequence[Level]) -> bool:
-    """Say whether a level of *before* is gone from *after*, or comes in another order."""
-    rest = iter(level.rules for level in after)
-    return not all(any(level.rules == rules for rules in rest) for level in before)
+def asks_less(before: Plan, after: Plan) -> bool:
+    """Say whether a level of *before* is gone from *after*, comes in another order, or a gate
+    weighs less."""
+    lighter = any(
+        weight.rank < before.enforcement(gate).rank for gate, weight in after.weights.items()
+    )
+    rest = iter(level.rules for level in after.levels)
+    return lighter or not all(
+        any(level.rules == rules for rules in rest) for level in before.levels
+    )
 
 
 @dataclass(frozen=True)
@@ -180,7 +194,18 @@ class Rulebook:
         levels = self.levels(tier) if place.people else ()
         if place.people and not levels:
             raise Invalid(f"tier {tier.value} has no approval levels: blocked")
-        made = Plan(tier, place, levels, timing(self._approval, tier.value))
+        weights = {
+            gate: Enforcement(table[tier.value])
+            for gate, table in self._approval.get("enforcement", {}).items()
+        }
+        made = Plan(
+            tier,
+            place,
+            levels,
+            timing(self._approval, tier.value),
+            weights=weights,
+            waiving=self._roles_with(WAIVE),
+        )
         return self._plans.setdefault((environment, tier), made)
 
     @cached_property
@@ -215,8 +240,11 @@ class Rulebook:
     @cached_property
     def voting_roles(self) -> frozenset[str]:
         """The roles whose holders can be approvers."""
+        return self._roles_with(VOTE)
+
+    def _roles_with(self, permission: str) -> frozenset[str]:
         table = self._spec("access")["roles"]
-        return frozenset(role for role in table if VOTE in table[role]["permissions"])
+        return frozenset(role for role in table if permission in table[role]["permissions"])
 
     @property
     def break_glass(self) -> Glass | None:

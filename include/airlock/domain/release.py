@@ -23,6 +23,7 @@ from airlock.domain.people import Actor
 from airlock.domain.policy import Tier
 from airlock.domain.states import MOVES as MOVES
 from airlock.domain.states import State as State
+from airlock.domain.waivers import Waiver
 
 
 class Decision(StrEnum):
@@ -105,6 +106,7 @@ class Release:
     emergency: Emergency | None = None
     #: The rejected release whose bytes this one asks about again.
     attempt_of: str = ""
+    waivers: tuple[Waiver, ...] = ()
 
     @property
     def voters(self) -> frozenset[str]:
@@ -221,6 +223,21 @@ def _vote_cast(release: Release, content: Mapping[str, Any]) -> Release:
     return replace(release, votes=(*release.votes, _vote(content)))
 
 
+def _waiver(release: Release, content: Mapping[str, Any]) -> Release:
+    data = content["data"]
+    new = Waiver(
+        gate=data["gate"],
+        person=content["who"]["id"],
+        reason=content["why"],
+        at=content["at"],
+        until=data["until"],
+        artifact_digest=data["artifactDigest"],
+        evidence=tuple(data["evidence"]),
+        options=data["options"],
+    )
+    return replace(release, waivers=(*release.waivers, new))
+
+
 def _glass(release: Release, content: Mapping[str, Any]) -> Release:
     return replace(release, emergency=_emergency(release, content))
 
@@ -231,6 +248,7 @@ _APPLY: Mapping[str, Callable[[Release, Mapping[str, Any]], Release]] = {
     "ReleaseVoided": _voided,
     "GlassBroken": _glass,
     "GlassConfirmed": _glass,
+    "WaiverGranted": _waiver,
 }
 
 

@@ -3,6 +3,7 @@
 REQUESTED -> BLOCKED                     a gate said no, or there were none
 REQUESTED -> AWAITING_APPROVAL           gates open, level 1 opens
 REQUESTED -> APPROVED                    the environment needs gates alone
+BLOCKED -> AWAITING_APPROVAL | APPROVED  every gate that blocked it was waived by somebody named
 AWAITING_APPROVAL -> AWAITING_APPROVAL   a level is complete, the next one opens
 AWAITING_APPROVAL -> APPROVED            the last level is complete
 AWAITING_APPROVAL -> REJECTED            one no, with a reason, is final
@@ -24,7 +25,7 @@ class State(StrEnum):
     """Where a release is."""
 
     REQUESTED = "REQUESTED"  #: asked for, gates not yet counted
-    BLOCKED = "BLOCKED"  #: a gate did not open; final
+    BLOCKED = "BLOCKED"  #: a gate did not open; final, unless it is waived
     AWAITING_APPROVAL = "AWAITING_APPROVAL"  #: a level is open
     APPROVED = "APPROVED"  #: everything needed is there; a grant allows the promotion
     PROMOTED = "PROMOTED"  #: the alias points at it, or did until a later release
@@ -58,7 +59,7 @@ MOVES: Mapping[State, frozenset[State]] = {
         {State.PROMOTED, State.WITHDRAWN, State.SUPERSEDED, State.EXPIRED, State.VOIDED}
     ),
     State.VOIDED: frozenset({State.AWAITING_APPROVAL}),
-    State.BLOCKED: frozenset(),
+    State.BLOCKED: frozenset({State.AWAITING_APPROVAL, State.APPROVED}),
     State.PROMOTED: frozenset({State.ROLLED_BACK}),
     State.ROLLED_BACK: frozenset(),
     State.REJECTED: frozenset(),

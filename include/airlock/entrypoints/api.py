@@ -26,12 +26,14 @@ from airlock.entrypoints import (
     api_audit,
     api_duties,
     api_evidence,
+    api_gates,
     api_people,
     api_released,
     api_token,
     page_kit,
     pages,
     pages_duties,
+    pages_gates,
 )
 from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
@@ -223,11 +225,13 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.include_router(api_duties.routes)
     app.include_router(api_evidence.routes)
     app.include_router(api_evidence.page)
+    app.include_router(api_gates.routes)
     app.include_router(api_people.routes)
     app.include_router(api_released.routes)
     app.include_router(api_token.routes)
     app.include_router(pages.routes)
     app.include_router(pages_duties.routes)
+    app.include_router(pages_gates.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _respond)

@@ -57,6 +57,7 @@ def databases(environ: Mapping[str, str], home: Path) -> None:
     secrets = Secrets(home)
     secrets.create_signing_key()
     secrets.create_model_key()
+    secrets.create_gate_key()
     write_private(secrets.service_password_file, _need(environ, SERVICE_PASSWORD))
 
 

@@ -39,6 +39,7 @@ def etag(view: dict[str, Any]) -> str:
     review = glass.get("review") or {}
     parts = ("state", "round", "level", "levels")
     seen = [view["subject"]["digest"], *(view[part] for part in parts)]
+    seen += [(one["gate"], one["by"], one["until"]) for one in view["waivers"]]
     seen += [glass.get("incident"), glass.get("people"), review.get("by")]
     return f'"{digest_json(seen).removeprefix("sha256:")[:32]}"'
 

@@ -48,6 +48,7 @@ _DONE = {
     "withdraw": "The release is withdrawn.",
     "emergency": "It is recorded that you broke the glass.",
     "review": "Your review is recorded.",
+    "waive": "Your waiver is recorded.",
 }
 
 

@@ -16,6 +16,8 @@ def print_subject(view: dict[str, Any]) -> None:
     )
     say(f"subject {subject['digest']}")
     print_gates(view)
+    print_waivers(view)
+    _print_changed(view)
 
 
 def print_gates(view: dict[str, Any]) -> None:
@@ -24,6 +26,7 @@ def print_gates(view: dict[str, Any]) -> None:
         [
             gate["key"],
             gate["verdict"],
+            gate["enforcement"],
             _measure(gate["measured"], gate["unit"]),
             _measure(gate["threshold"], gate["unit"]),
             number(gate["n"]),
@@ -31,7 +34,17 @@ def print_gates(view: dict[str, Any]) -> None:
         ]
         for gate in view["gates"]
     ]
-    table(("gate", "verdict", "measured", "limit", "n", "message"), rows)
+    table(("gate", "verdict", "weight", "measured", "limit", "n", "message"), rows)
+
+
+def print_waivers(view: dict[str, Any]) -> None:
+    """Show who has accepted which result, until when, and what you could waive."""
+    for one in view["waivers"]:
+        ended = f" (void: {one['void']})" if one["void"] else ""
+        say(f"{one['gate']} waived by {one['by']} until {one['until'][:16]}: {one['why']}{ended}")
+    for key in view["youMayWaive"]:
+        command = f"airlock gate waive {view['id']} {key} --until DAY"
+        say(f'You may waive {key}: {command} --reason "..."')
 
 
 def _measure(value: float | None, unit: str) -> str:
@@ -55,6 +68,17 @@ def print_release(view: dict[str, Any]) -> None:
     table(("what exactly is approved", ""), [[k, v] for k, v in view["subject"].items()])
     _print_grant(view)
     _print_emergency(view)
+
+
+def _print_changed(view: dict[str, Any]) -> None:
+    """Show what gates ask for now that asked for something else when they last said no."""
+    rows = [
+        [one["gate"], one["verdict"], one["release"], one["option"], one["then"], one["now"]]
+        for one in view["changedSinceFailure"]
+    ]
+    if rows:
+        say("\nthese gates asked for something else when they last said no:")
+        table(("gate", "said", "release", "option", "then", "now"), rows)
 
 
 def _print_metrics(view: dict[str, Any]) -> None:

@@ -164,6 +164,10 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "GlassConfirmed": lambda data, content: (
         f"broke the glass for {data['incident']} too: {content['why']}"
     ),
+    "WaiverGranted": lambda data, content: (
+        f"waived {data['gate']} ({data['verdict']}) until {data['until'][:16]}: {content['why']}"
+    ),
+    "WaiverRefused": lambda _, content: f"tried to waive a gate: {content['why']}",
     "BreakGlassRefused": lambda _, content: f"tried to break the glass: {content['why']}",
     "GlassReviewed": lambda data, content: (
         f"reviewed the emergency {data['incident']}{' (late)' if data['late'] else ''}: "

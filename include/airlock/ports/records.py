@@ -49,18 +49,21 @@ class Facts:
     """What a judgement of one release depends on besides the release: one look, one moment.
 
     The last ones only say what may have to be looked at: *lent* a delegation, *demanded* an open
-    finding of the model, *rejected* a rejected release of the line, *raised* a finding of this
-    release, *broken* a broken glass of the model.
+    finding of the model, *rejected* a rejected release of the line, *earlier* an earlier release
+    of it, *raised* a finding of this release, *broken* a broken glass of the model.
     """
 
     now: datetime
     people: tuple[Person, ...]
     candidate: Candidate | None
     evidence: Mapping[str, Evidence]
+    #: The signed results of the run by key, as envelopes.
+    attestations: Mapping[str, str]
     line: Line
     lent: bool
     demanded: bool
     rejected: bool
+    earlier: bool
     raised: bool
     broken: bool
 

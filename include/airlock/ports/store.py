@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from airlock.domain.attestation import GateKeys
 from airlock.domain.audit import Entry, Event, Head
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
@@ -93,8 +94,15 @@ class UnitOfWork(Protocol):
     ) -> tuple[tuple[Candidate, Mapping[str, Any]], ...]:
         """Return every candidate of a line with the facts of its comparison."""
 
-    def put_result(self, origin: str, result: GateResult) -> None:
+    def put_result(self, origin: str, result: GateResult, attestation: str = ...) -> None:
         """Keep a gate result for a run; a later result of the same key replaces it."""
+
+    @property
+    def gate_keys(self) -> GateKeys | None:
+        """Who is trusted with which gate; None where nothing has to be signed."""
+
+    def attestations_of(self, origin: str) -> dict[str, str]:
+        """Return the signed results of a run by key, as envelopes."""
 
     def results_of(self, origin: str) -> tuple[GateResult, ...]:
         """Return the gate results of a run in order of key."""

@@ -75,6 +75,9 @@ class Bench(Protocol):
     def collect(self, kind: str, case: Case) -> dict[str, Any]:
         """Collect one kind of evidence, keep its files, and return its facts."""
 
+    def look(self, kind: str, case: Case) -> dict[str, Any]:
+        """Collect one kind of evidence and return its facts; nothing is kept."""
+
     def champion(self, model: str, version: str) -> Path:
         """Download a version and return its folder."""
 

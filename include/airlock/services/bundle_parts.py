@@ -18,7 +18,7 @@ from airlock.domain.release import Release, apply
 from airlock.ports import Keyring
 from airlock.services.auditing import ACCESS
 from airlock.services.log_store import LogWork
-from airlock_evidence import claims, entries, texts, trust
+from airlock_evidence import attested, claims, entries, texts, trust
 from airlock_evidence.checking import head, path_document
 from airlock_evidence.dossier import BUNDLE, EXPORTED, PIPELINE, POLICY
 from airlock_evidence.judging import evidence_name
@@ -47,6 +47,7 @@ def gather(
         ),
         **dict(_documents(unit, release, stream)),
         **dict(_grants(unit, release_id, stream)),
+        **dict(_attestations(unit, release)),
     }
     last = _newest(unit) if noted else None
     context = list(_context(unit, release, noted))
@@ -90,6 +91,14 @@ def _documents(
     for one in unit.evidence_of(release.origin).values():
         if one.artifact_digest == subject.artifact_digest:
             yield evidence_name(one.digest), one.body
+
+
+def _attestations(unit: LogWork, release: Release) -> Iterator[tuple[str, bytes]]:
+    """Yield the signed results of the gates, with the public keys of who is trusted with gates."""
+    signed = unit.attestations_of(release.origin)
+    if signed:
+        keys = unit.gate_keys.keys() if unit.gate_keys is not None else {}
+        yield attested.ATTESTATIONS, attested.document(keys, signed)
 
 
 def _grants(
@@ -140,6 +149,13 @@ def _rights(unit: LogWork, release: Release) -> Iterator[Stored]:
             ]
             found |= {entry[1]: entry for entry in held[-1:]}
         found |= {entry[1]: entry for entry, content in known if content["resource"] in lent}
+    for waiver in release.waivers:
+        held = [
+            entry
+            for entry, content in known
+            if content["resource"] == f"user/{waiver.person}" and content["at"] <= waiver.at
+        ]
+        found |= {entry[1]: entry for entry in held[-1:]}
     yield from found.values()
 
 

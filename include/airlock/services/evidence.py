@@ -2,7 +2,8 @@
 
 Rules:
 * A gate collects what it needs and a bench can collect, each time it is run; the newest counts.
-  Once the release is open, nothing is collected any more.
+  Once the release is there, what was measured is frozen: nothing is collected any more, a gate
+  judges again without keeping its result, and other evidence is refused.
 * What cannot be collected is kept as evidence that says why. The gate is then ERRORED, and the
   decider, judging again, reads the same.
 * What was only unreachable is raised, so that the task is tried again.
@@ -13,26 +14,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airlock.domain.errors import AirlockError, Refused, Unreachable
-from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate
+from airlock.domain.attestation import attest
+from airlock.domain.enforcement import Enforcement
+from airlock.domain.errors import AirlockError, Conflict, Refused, Unreachable
+from airlock.domain.gates import (
+    UNCOLLECTED,
+    Evidence,
+    Gate,
+    GateResult,
+    options_digest,
+    run_gate,
+)
+from airlock.domain.policy import Rulebook, Tier
 from airlock.domain.recipe import Recipe
-from airlock.ports import Store
+from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services.bench import Bench, Case
 
 
 def submit(
     store: Store, origin: str, kind: str, artifact_digest: str, facts: Mapping[str, Any]
 ) -> str:
-    """Keep facts as evidence of a run and return their digest."""
+    """Keep facts as evidence of a run and return their digest.
+
+    Raises:
+        Conflict: if a release was opened for this run, and this is not what it was measured with.
+    """
     evidence = Evidence(kind, artifact_digest, facts)
     with store.begin() as unit:
+        release = unit.by_origin(origin)
+        if release is not None:
+            known = unit.evidence_of(origin).get(kind)
+            if known is None or known.digest != evidence.digest:
+                raise Conflict(
+                    f"release {release.id} was opened for run {origin}, so its evidence is "
+                    f"frozen: no other {kind} can be kept",
+                    next_step="Start a new run; its candidate can take the place of this one.",
+                )
+            return evidence.digest
         unit.put_evidence(origin, evidence)
         unit.commit()
     return evidence.digest
 
 
-def examine(store: Store, bench: Bench, origin: str, gate: Gate) -> GateResult:
-    """Collect what *gate* needs about a run's candidate, then judge it.
+def examine(
+    store: Store, bench: Bench, origin: str, gate: Gate, signer: Signer | None = None
+) -> GateResult:
+    """Collect what *gate* needs about a run's candidate, then judge it and sign the result.
 
     Raises:
         Refused: if the run has no candidate.
@@ -48,29 +75,51 @@ def examine(store: Store, bench: Bench, origin: str, gate: Gate) -> GateResult:
             except AirlockError as error:
                 facts = {UNCOLLECTED: " ".join(f"{error.message}. {error.next_step}".split())}
             submit(store, origin, kind, case.candidate.artifact_digest, facts)
-    return judge(store, origin, gate)
+    return judge(store, origin, gate, signer)
 
 
 def _case(store: Store, origin: str) -> Case | None:
     """Return what is to be looked at; None once the run's release is open."""
     with store.begin() as unit:
-        if unit.by_origin(origin) is not None:
-            return None
-        candidate = unit.candidate(origin)
-        if candidate is None:
-            raise Refused(
-                f"run {origin} has no candidate to collect evidence about",
-                next_step="Look at the task that registers it, register_candidate.",
-            )
-        document, _ = unit.registered("pipeline", candidate.pipeline_digest)
-        line = unit.line(candidate.model, candidate.environment)
-        champion = unit.get(line.release).subject if line.release else None
+        return None if unit.by_origin(origin) is not None else case_of(unit, origin)
+
+
+def case_of(unit: UnitOfWork, origin: str) -> Case:
+    """Return a run's candidate, its recipe and what serves now.
+
+    Raises:
+        Refused: if the run has no candidate.
+    """
+    candidate = unit.candidate(origin)
+    if candidate is None:
+        raise Refused(
+            f"run {origin} has no candidate to collect evidence about",
+            next_step="Look at the task that registers it, register_candidate.",
+        )
+    document, _ = unit.registered("pipeline", candidate.pipeline_digest)
+    line = unit.line(candidate.model, candidate.environment)
+    champion = unit.get(line.release).subject if line.release else None
+    if champion is not None and champion.version == candidate.version:
+        champion = None  # it serves itself: there is nothing to compare it with
     return Case(recipe=Recipe(document), candidate=candidate, champion=champion)
 
 
-def judge(store: Store, origin: str, gate: Gate) -> GateResult:
-    """Judge a run's evidence with *gate* and keep the result.
+def weight(store: Store, rulebook: Rulebook, origin: str, gate: Gate) -> Enforcement:
+    """Return what a gate weighs for a run's candidate under the policy; hard if there is none."""
+    with store.begin() as unit:
+        candidate = unit.candidate(origin)
+        if candidate is None:
+            return Enforcement.HARD
+        document, _ = unit.registered("pipeline", candidate.pipeline_digest)
+    raised = Tier(candidate.raised_to) if candidate.raised_to else None
+    tier = rulebook.tier(document["spec"]["risk"], raised)
+    return rulebook.plan(candidate.environment, tier).enforcement(gate.name)
 
+
+def judge(store: Store, origin: str, gate: Gate, signer: Signer | None = None) -> GateResult:
+    """Judge a run's evidence with *gate*; keep the result unless a release was opened for it.
+
+    *signer*: the place that runs gates; a result nobody has signed opens no release.
     Evidence about another artifact than the run's candidate does not count.
     """
     with store.begin() as unit:
@@ -82,6 +131,12 @@ def judge(store: Store, origin: str, gate: Gate) -> GateResult:
             if about and item.artifact_digest == about
         }
         result = run_gate(gate, evidence)
-        unit.put_result(origin, result)
-        unit.commit()
+        if unit.by_origin(origin) is None:
+            signed = _signed(result, about, gate, signer) if signer and about else ""
+            unit.put_result(origin, result, signed)
+            unit.commit()
         return result
+
+
+def _signed(result: GateResult, about: str, gate: Gate, signer: Signer) -> str:
+    return attest(result, about, options_digest(gate), signer.key_id, signer.sign)

@@ -12,18 +12,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from airlock.domain.attestation import check_attested
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import check_no_overdue
 from airlock.domain.delegation import Powers
 from airlock.domain.duties import Work
 from airlock.domain.errors import Refused
-from airlock.domain.gates import run_gate
+from airlock.domain.gates import GateResult, options_digest, run_gate
 from airlock.domain.opening import blocking
 from airlock.domain.people import holders
 from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
 from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, Subject
 from airlock.domain.timers import is_escalated
+from airlock.domain.waivers import Scene, waived
+from airlock.domain.waiving import able_to_waive
 from airlock.gates import build
 from airlock.ports import Candidate, Facts, UnitOfWork
 
@@ -46,7 +49,7 @@ def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None)
     facts = facts or unit.facts(release)
     plan = plan_of(unit, release, facts)
     if plan.environment.gates:
-        _judge_again(release, document, facts)
+        _judge_again(unit, release, document, facts, plan)
     if plan.environment.people:
         check_foreseen(unit, release, plan, facts.candidate)
         findings = unit.findings(subject.model) if facts.demanded else ()
@@ -140,7 +143,7 @@ def check_foreseen(
         return
     before = unit.policy_at(candidate.started_at)
     foreseen = before and Rulebook.from_document(before).plan(subject.environment, plan.tier)
-    if not foreseen or asks_less(foreseen.levels, plan.levels):
+    if not foreseen or asks_less(foreseen, plan):
         raise Refused(
             f"the policy in force was registered at {stamp(registered)}, after this run began at "
             f"{candidate.started_at}, and asks for less than the one before",
@@ -148,18 +151,69 @@ def check_foreseen(
         )
 
 
-def _judge_again(release: Release, document: Mapping[str, Any], facts: Facts) -> None:
+def scene_of(release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan) -> Scene:
+    """Return what decides whether the waivers of a release stand now."""
+    return Scene(
+        artifact_digest=release.subject.artifact_digest,
+        options=_options(document),
+        weights=plan.weights,
+        at=stamp(facts.now),
+        able=able_to_waive(release, plan, holders(facts.people)),
+    )
+
+
+def _options(document: Mapping[str, Any]) -> dict[str, str]:
     gates = [build(gate) for gate in document["spec"]["gates"]]
+    return {gate.key: options_digest(gate) for gate in gates}
+
+
+def judged(
+    release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
+) -> list[GateResult]:
+    """Judge the gates again from the stored evidence, with the waivers that stand."""
+    return _with_waivers(judged_plainly(release, document, facts), release, document, facts, plan)
+
+
+def judged_plainly(release: Release, document: Mapping[str, Any], facts: Facts) -> list[GateResult]:
+    """Judge the gates again from the stored evidence, without any waiver."""
     evidence = {
         kind: item
         for kind, item in facts.evidence.items()
         if item.artifact_digest == release.subject.artifact_digest
     }
-    results = [run_gate(gate, evidence) for gate in gates]
-    why = blocking(results, [gate.key for gate in gates])
+    return [run_gate(build(gate), evidence) for gate in document["spec"]["gates"]]
+
+
+def _with_waivers(
+    results: list[GateResult],
+    release: Release,
+    document: Mapping[str, Any],
+    facts: Facts,
+    plan: Plan,
+) -> list[GateResult]:
+    if not release.waivers:
+        return results
+    return waived(results, release.waivers, scene_of(release, document, facts, plan))
+
+
+def _judge_again(
+    unit: UnitOfWork, release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
+) -> None:
+    """Refuse what does not open now, and what nobody trusted with its gate has signed."""
+    plain = judged_plainly(release, document, facts)
+    results = _with_waivers(plain, release, document, facts, plan)
+    why = blocking(results, [one.key for one in plain], plan)
     if why:
+        again = (
+            "Somebody changed results or evidence after the release was opened. "
+            "Withdraw it and run the pipeline again."
+        )
+        if release.waivers:
+            again = "A waiver has ended or does not count: have it given again, or withdraw."
         raise Refused(
             f"release {release.id} cannot go on: judged again from its evidence, {why}",
-            next_step="Somebody changed results or evidence after the release was opened. "
-            "Withdraw it and run the pipeline again.",
+            next_step=again,
         )
+    if unit.gate_keys is not None:
+        artifact, options = release.subject.artifact_digest, _options(document)
+        check_attested(plain, facts.attestations, artifact, options, plan, unit.gate_keys)

@@ -16,7 +16,7 @@ from airlock.domain.release import Release, State, Vote
 from airlock.domain.rules import Holders
 from airlock.domain.voting import lacking, may_answer, why_excluded
 from airlock.ports import Keyring, Store, UnitOfWork
-from airlock.services import reading_duties
+from airlock.services import lowering, reading_duties, waiving
 from airlock.services.planning import plan_of
 
 
@@ -53,6 +53,7 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
         answering = may_answer(release, plan, able)
         evaluation = known.evidence.get("evaluation")
         facts = evaluation.facts if evaluation else {}
+        gates, waivers, waivable = waiving.shown(unit, release, known, plan, actor)
         return {
             **_short(release),
             "alias": plan.environment.alias,
@@ -66,7 +67,10 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
             "youMayAnswer": actor is not None and actor.id in answering,
             "yourSeats": reading_duties.seats(release, plan, actor, able),
             "whyNot": _why_not(release, plan, actor, answering),
-            "gates": [result.to_document() for result in unit.results_of(release.origin)],
+            "gates": gates,
+            "waivers": waivers,
+            "youMayWaive": waivable,
+            "changedSinceFailure": lowering.changed(unit, release, plan) if known.earlier else [],
             "metrics": _metrics(facts),
             "championVersion": (facts.get("champion") or {}).get("version"),
             "emergency": reading_duties.emergency(unit, release, plan, actor, known),

@@ -41,9 +41,10 @@ class World:
         pipeline: Mapping[str, Any] | None = None,
         folks: Mapping[str, str] = PEOPLE,
         worker: Store | None = None,
+        gate_signer: Signer | None = None,
     ) -> None:
         self.store, self.worker = store, worker or store
-        self.keys = FakeKeys()
+        self.keys, self.gate_signer = FakeKeys(), gate_signer
         self.signer: Signer = signer or self.keys
         self.registry = FakeRegistry()
         self.rulebook = Rulebook.from_document(rulebook)
@@ -98,7 +99,7 @@ class World:
             unit.put_evidence(origin, Evidence("evaluation", digest, facts))
             unit.commit()
         for gate in self.pipeline["spec"]["gates"]:
-            evidence.judge(self.worker, origin, build(gate))
+            evidence.judge(self.worker, origin, build(gate), self.gate_signer)
         return origin
 
     def request(self, origin: str, when_open: str = "keep") -> requesting.Opened:

@@ -4,6 +4,29 @@ from __future__ import annotations
 
 #: Sentence -> (policy, old text, new text, path, what the message must say)
 REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
+    "an unknown weight of a gate": (
+        "approvals", "  grantHours: 336", "  grantHours: 336\n  enforcement: {latency: sofft}",
+        "spec.enforcement.latency", 'Did you mean "soft"?',
+    ),
+    "an unknown weight of a gate in one tier": (
+        "approvals", "  grantHours: 336", "  grantHours: 336\n  enforcement: {latency: {low: no}}",
+        "spec.enforcement.latency.low", "one of",
+    ),
+    "a weight of a gate there is not": (
+        "approvals", "  grantHours: 336", "  grantHours: 336\n  enforcement: {latencyy: soft}",
+        "spec.enforcement.latencyy", 'Did you mean "latency"?',
+    ),
+    "a riskier tier that weighs a gate less": (
+        "approvals", "  grantHours: 336",
+        "  grantHours: 336\n  enforcement: {latency: {high: advisory, medium: soft}}",
+        "spec.enforcement.latency.medium", "at least hard, as for the safer tier low",
+    ),
+    "no required gate that could block": (
+        "approvals", "  grantHours: 336",
+        "  grantHours: 336\n  enforcement: {artifact-format: advisory, data-validation: advisory, "
+        "latency: advisory, metrics-threshold: advisory, performance-regression: advisory}",
+        "spec.enforcement", "all of them advisory: empty never passes",
+    ),
     "a tier without levels": (
         "approvals", "- {name: algorithm-lead, rules: [{role: algorithm_lead, count: 1}]}\n"
         "        - {name: compliance, rules: [{role: compliance_officer, count: 1}]}\n"
@@ -265,7 +288,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "Airflow's Admin as a voter": (
         "access", "Admin: admin", "Admin: algorithm_lead", "spec.airflowRoles.Admin",
-        "a role that may not vote",
+        "a role that may neither vote nor waive",
     ),
     "everybody as a viewer": (
         "access", "Viewer: viewer", "Public: viewer", "spec.airflowRoles.Public",

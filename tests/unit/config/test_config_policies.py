@@ -221,3 +221,18 @@ def test_a_mutated_policy_is_an_error_or_never_weaker(checkout: Checkout, data: 
     except ConfigurationError:
         return
     assert_not_weaker(mutated)
+
+
+def test_one_word_weighs_a_gate_in_every_tier_and_silence_is_hard(checkout: Checkout) -> None:
+    without = load_rulebook(checkout.config)
+    assert "enforcement" not in without.document["approval"]["spec"]
+    weights = "enforcement: {latency: soft, signature: {low: advisory}}"
+    checkout.edit(checkout.policy("approvals"), "grantHours: 336", f"grantHours: 336\n  {weights}")
+    config = load_rulebook(checkout.config)
+    assert config.document["approval"]["spec"]["enforcement"] == {
+        "latency": {"high": "soft", "medium": "soft", "low": "soft"},
+        "signature": {"high": "hard", "medium": "hard", "low": "advisory"},
+    }
+    plan = Rulebook.from_document(config.document).plan("production", Tier.LOW)
+    found = [plan.enforcement(one).value for one in ("latency", "signature", "data-validation")]
+    assert found == ["soft", "advisory", "hard"]

@@ -70,7 +70,6 @@ def test_only_the_legal_moves_are_made(old: State, new: State) -> None:
 def test_final_states_have_no_way_out() -> None:
     final = {state for state in State if not MOVES[state]}
     assert final == {
-        State.BLOCKED,
         State.REJECTED,
         State.EXPIRED,
         State.ROLLED_BACK,

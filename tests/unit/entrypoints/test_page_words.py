@@ -28,6 +28,12 @@ SENTENCES = {
         "ReleasePromoted", {"alias": "champion", "before": None, "after": "3"}
     ),
     "tried to answer and was refused: wrong role": event("VoteRefused", {}, "wrong role"),
+    "waived latency (FAILED) until 2026-12-01T23:59: it is a small segment": event(
+        "WaiverGranted",
+        {"gate": "latency", "verdict": "FAILED", "until": "2026-12-01T23:59:59.000000000Z"},
+        "it is a small segment",
+    ),
+    "tried to waive a gate: wrong role": event("WaiverRefused", {}, "wrong role"),
     "something new: because": event("SomethingNew", {}, "because"),
     "vote cast: of an older kind": event("VoteCast", {}, "of an older kind"),
     "grant issued": event("GrantIssued", {}),

@@ -204,6 +204,7 @@ def _scheduler(site: Site) -> Component:
             "MLFLOW_TRACKING_USERNAME": MLFLOW_WORKER,
             "MLFLOW_TRACKING_PASSWORD": site.secrets["mlflow_worker"],
             "AIRLOCK_MODEL_SIGNING_KEY": site.model_signing_key,
+            "AIRLOCK_GATE_SIGNING_KEY": site.gate_signing_key,
         },
         probe=Probe("http", f"{_here(site.health_port)}/health"),
         address=f"{_here(site.health_port)}/health",

@@ -38,6 +38,9 @@ class Secrets:
         #: The place that trains signs models with a key of its own, which can sign no grant.
         self.model_signing_key = home / "training" / "model-signing.pem"
         self.model_keys = home / "model-keys"
+        #: The place that runs gates signs their results with another one.
+        self.gate_signing_key = home / "training" / "gate-signing.pem"
+        self.gate_keys = home / "gate-keys"
         self._file = self.folder / "secrets.json"
 
     def create(self) -> None:
@@ -48,6 +51,7 @@ class Secrets:
             write_private(self._file, json.dumps({**known, **missing}, indent=1))
         self.create_signing_key()
         self.create_model_key()
+        self.create_gate_key()
         self._create_people()
 
     def create_signing_key(self) -> None:
@@ -63,6 +67,13 @@ class Secrets:
         if not self.model_signing_key.exists():
             write_private(self.model_signing_key, _new_model_key())
         _publish(self.model_signing_key, self.model_keys)
+
+    def create_gate_key(self) -> None:
+        """Generate the key pair of gate results unless it exists; publish the public half."""
+        private_folder(self.gate_signing_key.parent)
+        if not self.gate_signing_key.exists():
+            write_private(self.gate_signing_key, _new_signing_key())
+        _publish(self.gate_signing_key, self.gate_keys)
 
     def exist(self) -> bool:
         """Return whether the platform was ever set up here."""

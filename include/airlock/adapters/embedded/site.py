@@ -70,6 +70,11 @@ class Site:
         return f"{self.home}/training/model-signing.pem"
 
     @property
+    def gate_signing_key(self) -> str:
+        """Return the file of the private key that signs gate results; workers are told it."""
+        return f"{self.home}/training/gate-signing.pem"
+
+    @property
     def service_password_file(self) -> str:
         """Return the file with the password of airlock-service."""
         return f"{self.home}/secrets/service_password"

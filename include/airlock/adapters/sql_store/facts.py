@@ -24,7 +24,6 @@ from sqlalchemy import (
     cast,
     exists,
     func,
-    literal_column,
     null,
     select,
 )
@@ -33,7 +32,14 @@ from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
 from airlock.adapters.sql_store.people import EVERYBODY, people_from
 from airlock.adapters.sql_store.runs import candidate_from, evidence_from
-from airlock.adapters.sql_store.tables import candidate, evidence, line, release, run_evidence
+from airlock.adapters.sql_store.tables import (
+    candidate,
+    evidence,
+    gate_result,
+    line,
+    release,
+    run_evidence,
+)
 from airlock.domain.release import Release, State
 from airlock.ports import Facts, Line
 
@@ -54,10 +60,12 @@ class FactsReader(Base):
             people=people_from(_rows(row.people)),
             candidate=candidate_from(row.candidate) if row.candidate is not None else None,
             evidence=evidence_from(bodies),
+            attestations=dict(_rows(row.signed)),
             line=lines[0] if lines else Line(subject.model, subject.environment),
             lent=bool(row.lent),
             demanded=bool(row.demanded),
             rejected=bool(row.rejected),
+            earlier=bool(row.earlier),
             raised=bool(row.raised),
             broken=bool(row.broken),
         )
@@ -74,22 +82,27 @@ def _everything(sqlite: bool) -> Select[Any]:
     here = (line.c.model == bindparam("model"), line.c.environment == bindparam("environment"))
     made = select(candidate.c.document).where(candidate.c.origin == bindparam("origin"))
     lent = delegation.c.end > bindparam("since")
+    signed = select(gate_result.c.key, gate_result.c.attestation).where(
+        gate_result.c.origin == bindparam("origin"), gate_result.c.attestation != ""
+    )
     demanded = finding.c.closed_at.is_(None) & (finding.c.model == bindparam("model"))
     theirs = (
         release.c.model == bindparam("model"),
         release.c.environment == bindparam("environment"),
     )
-    # Spelled out, so that a plan made once can use the index of the rejected alone.
-    refused = release.c.state == literal_column(f"'{State.REJECTED.value}'")
+    refused = release.c.state == State.REJECTED.value
+    before = release.c.opened_at < bindparam("since")
     return select(
         (null() if sqlite else func.clock_timestamp()).label("clock"),
         _array(EVERYBODY, sqlite).label("people"),
         made.scalar_subquery().label("candidate"),
         _array(select(hexed).where(evidence.c.digest.in_(digests)), sqlite).label("evidence"),
+        _array(signed, sqlite).label("signed"),
         _array(select(line).where(*here), sqlite).label("lines"),
         exists().where(lent).label("lent"),
         exists().where(demanded).label("demanded"),
         exists().where(*theirs, refused).label("rejected"),
+        exists().where(*theirs, before).label("earlier"),
         exists().where(finding.c.release == bindparam("of")).label("raised"),
         exists().where(break_glass.c.model == bindparam("model")).label("broken"),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, bindparam, insert, select, update
@@ -25,6 +25,7 @@ from airlock.domain.errors import Conflict, NotFound
 from airlock.domain.policy import Tier
 from airlock.domain.release import Decision, Emergency, Release, State, Story, Subject, Vote
 from airlock.domain.texts import kept, swapped
+from airlock.domain.waivers import Waiver
 
 # Made once: building these statements would cost as much as running them.
 _GET = select(release).where(release.c.id == bindparam("of"))
@@ -103,10 +104,10 @@ class Releases(Log):
             raise ValueError("a story without a release has nothing to record")
         opened = story.events[0].what == "ReleaseRequested"
         before = Head() if opened else self._head(new.id)
-        events, why = self._sealed_story(story, new)
+        events, sealed = self._sealed_story(story, new)
         head = self._append_all(new.id, before, events, story.at)
         self._heads_locked[new.id] = head
-        values = {**_columns(new), "why": why, "seq": head.seq, "head": head.hash}
+        values = {**_columns(sealed), "seq": head.seq, "head": head.hash}
         try:
             if opened:
                 self._connection.execute(insert(release), values)
@@ -196,6 +197,7 @@ def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
         state=State(row["state"]),
         votes=votes,
         emergency=_emergency(row["emergency"]),
+        waivers=_waivers(row["waivers"]),
     )
 
 
@@ -206,6 +208,11 @@ def _emergency(text: str | None) -> Emergency | None:
     return Emergency(**{**said, "people": tuple(said["people"])})
 
 
+def _waivers(text: str) -> tuple[Waiver, ...]:
+    found = (Waiver.from_document(one) for one in json.loads(text))
+    return tuple(replace(one, reason=kept(one.reason)) for one in found)
+
+
 def _columns(new: Release) -> dict[str, Any]:
     kept = {one.name: getattr(new, one.name) for one in fields(new) if one.name != "votes"}
     return {
@@ -213,6 +220,7 @@ def _columns(new: Release) -> dict[str, Any]:
         "subject": json.dumps(new.subject.to_document(), sort_keys=True),
         "model": new.subject.model,
         "environment": new.subject.environment,
+        "waivers": json.dumps([one.to_document() for one in new.waivers], sort_keys=True),
         "emergency": json.dumps(asdict(new.emergency)) if new.emergency else None,
         "tier": new.tier.value,
         "state": new.state.value,

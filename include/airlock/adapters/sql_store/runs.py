@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import candidate, evidence, gate_result, run_evidence
+from airlock.domain.attestation import GateKeys
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Conflict
 from airlock.domain.gates import Evidence, GateResult
@@ -36,6 +37,8 @@ _RESULTS = (
 
 class Runs(Base):
     """Reading and writing by origin (`dag_id/run_id`)."""
+
+    _gate_keys: GateKeys | None = None
 
     def put_candidate(self, new: Candidate) -> None:
         """Remember a run's candidate; the same origin may only repeat the same content."""
@@ -79,10 +82,26 @@ class Runs(Base):
             if (one.model, one.environment) == (model, environment)
         )
 
-    def put_result(self, origin: str, result: GateResult) -> None:
-        """Keep a gate result; a later result of the same key replaces it."""
+    def put_result(self, origin: str, result: GateResult, attestation: str = "") -> None:
+        """Keep a gate result, signed or not; a later result of the same key replaces it."""
         document = canonical_json(result.to_document()).decode()
-        self._upsert(gate_result, {"origin": origin, "key": result.key, "document": document})
+        kept = {"key": result.key, "document": document, "attestation": attestation}
+        self._upsert(gate_result, {"origin": origin, **kept})
+
+    def trust_gates(self, keys: GateKeys | None) -> None:
+        """Let the store say who is trusted with which gate."""
+        self._gate_keys = keys
+
+    @property
+    def gate_keys(self) -> GateKeys | None:
+        """Who is trusted with which gate; None where nothing has to be signed."""
+        return self._gate_keys
+
+    def attestations_of(self, origin: str) -> dict[str, str]:
+        """Return the signed results of a run by key, as envelopes."""
+        query = select(gate_result.c.key, gate_result.c.attestation)
+        rows = self._connection.execute(query.where(gate_result.c.origin == origin))
+        return {key: envelope for key, envelope in rows if envelope}
 
     def results_of(self, origin: str) -> tuple[GateResult, ...]:
         """Return the gate results of a run in order of key."""

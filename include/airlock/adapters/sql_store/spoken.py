@@ -15,12 +15,18 @@ def texts_in(release: Release) -> Iterator[str]:
         yield vote.reason
         for demand in vote.conditions.findings:
             yield demand.text
+    for waiver in release.waivers:
+        yield waiver.reason
 
 
 def read_out(release: Release, said: Mapping[str, str]) -> Release:
     """Return a release with texts in place of their commitments."""
     votes = tuple(_read_out(vote, said) for vote in release.votes)
-    return replace(release, why=said.get(release.why, release.why), votes=votes)
+    waivers = tuple(
+        replace(one, reason=said.get(one.reason, one.reason)) for one in release.waivers
+    )
+    why = said.get(release.why, release.why)
+    return replace(release, why=why, votes=votes, waivers=waivers)
 
 
 def _read_out(vote: Vote, said: Mapping[str, str]) -> Vote:

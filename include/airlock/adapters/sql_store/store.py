@@ -16,6 +16,7 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from airlock.adapters.sql_store.unit import WROTE, SqlUnit
+from airlock.domain.attestation import GateKeys
 from airlock.domain.errors import Unreachable
 
 #: Milliseconds a transaction waits for a lock before it says so.
@@ -28,13 +29,20 @@ class SqlStore:
     """Airlock's own database, for the role in *url*."""
 
     def __init__(
-        self, url: str, *, pooled: bool = True, clock: Callable[[], datetime] | None = None
+        self,
+        url: str,
+        *,
+        pooled: bool = True,
+        clock: Callable[[], datetime] | None = None,
+        gate_keys: GateKeys | None = None,
     ) -> None:
         """Connect lazily. Use `pooled=False` in short-lived processes.
 
+        *gate_keys*: who is trusted with which gate; every process of the platform has them
+        (`airlock.bootstrap`). Without them results need no signature.
         *clock* is for tests alone: everywhere else the database's own clock decides.
         """
-        self._clock = clock
+        self._clock, self._gate_keys = clock, gate_keys
         self._documents: dict[tuple[str, str], Any] = {}
         self._engine = _sqlite(url) if url.startswith("sqlite") else _postgres(url, pooled)
 
@@ -45,13 +53,15 @@ class SqlStore:
             Unreachable: if the database does not answer.
         """
         try:
-            return SqlUnit(self._engine.connect(), self._clock, self._documents)
+            unit = SqlUnit(self._engine.connect(), self._clock, self._documents)
         except OperationalError as error:
             raise Unreachable(
                 f"Airlock's database does not answer: {error.orig}",
                 next_step="Start it (`airlock up`) or check AIRLOCK_DATABASE_URL; "
                 "nothing already decided is lost.",
             ) from error
+        unit.trust_gates(self._gate_keys)
+        return unit
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -49,7 +49,6 @@ def _one_of(column: str, words: list[str]) -> str:
 
 
 _OPEN = text(_one_of("state", [state.value for state in State if state.is_open]))
-_REJECTED = text(_one_of("state", [State.REJECTED.value]))
 
 release = Table(
     "release",
@@ -70,6 +69,7 @@ release = Table(
     Column("why", Text, nullable=False),
     Column("emergency", Text),
     Column("attempt_of", String(40), nullable=False, server_default=""),
+    Column("waivers", Text, nullable=False, server_default="[]"),
     Column("seq", Integer, nullable=False),
     Column("head", LargeBinary(32), nullable=False),
     CheckConstraint(_one_of("state", [state.value for state in State]), name="state"),
@@ -83,13 +83,7 @@ release = Table(
         postgresql_where=_OPEN,
         sqlite_where=_OPEN,
     ),
-    Index(
-        "ix_release_rejected",
-        "model",
-        "environment",
-        postgresql_where=_REJECTED,
-        sqlite_where=_REJECTED,
-    ),
+    Index("ix_release_line", "model", "environment", "opened_at"),
 )
 
 vote = Table(
@@ -139,6 +133,7 @@ gate_result = Table(
     Column("origin", String(600), nullable=False),
     Column("key", String(200), nullable=False),
     Column("document", Text, nullable=False),
+    Column("attestation", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("origin", "key"),
 )
 

@@ -108,13 +108,12 @@ class Texts(Base):
 
         return replace(event, why=swap(event.why), data=swapped(event.data, swap))
 
-    def _sealed_story(self, story: Story, new: Release) -> tuple[list[Event], str]:
-        """Return the events of a story, sealed, and the reason its release is then kept with."""
+    def _sealed_story(self, story: Story, new: Release) -> tuple[list[Event], Release]:
+        """Return the events of a story, sealed, and its release as it is then kept."""
         events = [self._sealed(new.id, event) for event in story.events]
         if all(one is other for one, other in zip(events, story.events, strict=True)):
-            return events, new.why  # told by a machine
-        told = story.retold(events)
-        return events, told.why if told else new.why
+            return events, new  # told by a machine
+        return events, story.retold(events) or new
 
     def _write_texts(self) -> None:
         insert_new(self._connection, audit_text, self._unwritten)

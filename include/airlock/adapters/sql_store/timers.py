@@ -119,14 +119,14 @@ class Timers(Releases):
             if new is None:
                 continue
             head = self._heads_read[new.id]  # read with the lock
-            sealed, why = self._sealed_story(story, new)
+            sealed, kept_as = self._sealed_story(story, new)
             for event in sealed:
                 entry = append(head, new.id, event, story.at)
                 head = Head(entry.seq, entry.hash)
                 place = {"stream": new.id, "seq": entry.seq, "what": event.what}
                 hashed = {"body": entry.body, "prev": entry.prev, "hash": entry.hash}
                 events.append({**place, **hashed})
-            moved = {"state": new.state.value, "level": new.level, "why": why}
+            moved = {"state": new.state.value, "level": new.level, "why": kept_as.why}
             changes.append({"id": new.id, **moved, "seq": head.seq, "head": head.hash})
         insert_new(self._connection, audit_event, events)
         update_by(self._connection, release, "id", changes)

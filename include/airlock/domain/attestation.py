@@ -1,0 +1,125 @@
+"""A gate's result as a signed attestation: who measured what, on which evidence, about which bytes.
+
+An in-toto Statement v1 in a DSSE envelope, as a grant is (`airlock.domain.grant`), signed with
+Ed25519 by the place that runs gates. Its subject is the artifact; its predicate, of a type of our
+own (https://in-toto.io/attestation/test-result/v0.1 has no word for "could not tell"), is:
+
+    {"gate", "key", "options": digest of the gate as the pipeline writes it,
+     "evidence": [digests], "verdict": PASSED, FAILED or ERRORED}
+
+Rules:
+* The decider judges the evidence itself. An attestation is believed about nothing but who made it:
+  a result counts only if somebody trusted with this gate has signed exactly what is judged now.
+* A gate whose result nobody trusted has signed stops the release, and no waiver helps; an advisory
+  one stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from airlock.domain.digest import short
+from airlock.domain.enforcement import Enforcement
+from airlock.domain.errors import AirlockError, Refused
+from airlock.domain.gates import GateResult
+from airlock.domain.grant import STATEMENT_TYPE, disclose, enclose
+from airlock.domain.policy import Plan
+
+PREDICATE_TYPE = "urn:airlock:gate-result:v1"
+
+
+class Unattested(Refused):
+    """A gate's result is not signed by anybody trusted with that gate."""
+
+
+class GateKeys(Protocol):
+    """Who is trusted with which gate."""
+
+    def verify_for(self, gate: str, key_id: str, signature: bytes, message: bytes) -> bool:
+        """Say whether a key trusted with this gate made the signature."""
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return key id -> the 32 bytes of the public key, of every signer of gates."""
+
+
+def attest(
+    result: GateResult,
+    artifact_digest: str,
+    options: str,
+    key_id: str,
+    sign: Callable[[bytes], bytes],
+) -> str:
+    """Return a result as a signed envelope."""
+    return enclose(statement(result, artifact_digest, options), key_id, sign)
+
+
+def statement(result: GateResult, artifact_digest: str, options: str) -> dict[str, Any]:
+    """Return the in-toto statement of a result."""
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [
+            {"name": "artifact", "digest": {"sha256": artifact_digest.removeprefix("sha256:")}}
+        ],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "gate": result.gate,
+            "key": result.key,
+            "options": options,
+            "evidence": sorted(result.evidence),
+            "verdict": result.verdict.value,
+        },
+    }
+
+
+def check_attested(
+    results: Sequence[GateResult],
+    attestations: Mapping[str, str],
+    artifact_digest: str,
+    options: Mapping[str, str],
+    plan: Plan,
+    keys: GateKeys,
+) -> None:
+    """Refuse results, as judged before any waiver, that nobody trusted has signed.
+
+    Raises:
+        Unattested: naming every gate, and why.
+    """
+    wrong = []
+    for result in results:
+        if plan.enforcement(result.gate) is Enforcement.ADVISORY:
+            continue
+        wanted = statement(result, artifact_digest, options[result.key])
+        why = _why_not(result, attestations.get(result.key, ""), wanted, keys)
+        wrong += [f"{result.key} ({why})"] if why else []
+    if wrong:
+        raise Unattested(
+            f"these gates have no result signed by somebody trusted with them: {'; '.join(wrong)}",
+            next_step="Run the pipeline again where AIRLOCK_GATE_SIGNING_KEY is set, with a key "
+            "whose public half is in AIRLOCK_GATE_KEYS of the deciding processes.",
+        )
+
+
+def _why_not(result: GateResult, envelope: str, wanted: Mapping[str, Any], keys: GateKeys) -> str:
+    if not envelope:
+        return "nobody has signed it"
+
+    def verify(key: str, signature: bytes, message: bytes) -> bool:
+        return keys.verify_for(result.gate, key, signature, message)
+
+    try:
+        found, _ = disclose(envelope, verify, "its attestation")
+    except AirlockError as error:
+        return error.message
+    if found == wanted:
+        return ""
+    said, mine = found.get("predicate", {}), wanted["predicate"]
+    if not isinstance(said, dict) or found.get("predicateType") != PREDICATE_TYPE:
+        return "what is signed is no result of a gate"
+    differs = [name for name in mine if said.get(name) != mine[name]] or ["artifact"]
+    shown = ", ".join(f"{name} {_shown(said.get(name))}" for name in differs)
+    return f"what is signed is about another {', '.join(differs)}: {shown}"
+
+
+def _shown(value: Any) -> str:
+    return short(value) if isinstance(value, str) and value.startswith("sha256:") else str(value)

@@ -1,0 +1,75 @@
+"""REST for gates: waiving what a soft gate found, and judging again.
+
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from airlock.entrypoints.api_duties import Reader, Reason
+from airlock.entrypoints.callers import (
+    API,
+    Airlock,
+    Instant,
+    Key,
+    PlainText,
+    ReleaseId,
+    Signing,
+)
+from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
+from airlock.entrypoints.problems import declared
+from airlock.services import recomputing, waiving
+from airlock.services.once import Once
+
+routes = APIRouter(prefix=f"{API}/v1", responses=declared(401, 403, 404, 409, 413, 422, 503))
+
+
+class WaiverRequest(BaseModel):
+    """Which result is accepted, why, until when, and what the caller was looking at."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    gate: Annotated[PlainText, Field(min_length=1, max_length=200)]
+    reason: Reason
+    until: Instant
+    subjectDigest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+@routes.get("/releases/{release_id}/recomputation", tags=["releases"])
+def recompute(airlock: Airlock, actor: Reader, release_id: ReleaseId) -> dict[str, Any]:
+    """Judge the gates again from the stored evidence alone, and compare with what was judged."""
+    return recomputing.recompute(airlock.store, release_id)
+
+
+@routes.post(
+    "/releases/{release_id}/waivers",
+    tags=["releases"],
+    status_code=201,
+    responses={**declared(412), **tagged(201)},
+)
+def waive(
+    airlock: Airlock,
+    signer: Signing,
+    actor: Reader,
+    release_id: ReleaseId,
+    request: WaiverRequest,
+    response: Response,
+    key: Key = "",
+    if_match: IfMatch = "",
+) -> dict[str, Any]:
+    """Waive one soft gate of this release until a day; a release nothing else blocks is opened."""
+    check_match(airlock, release_id, actor, if_match, Once.of("waive", actor, key))
+    waiving.waive(
+        airlock.store,
+        signer,
+        release_id,
+        request.gate,
+        request.reason,
+        request.until,
+        actor,
+        seen=request.subjectDigest,
+        key=key,
+    )
+    return shown(airlock, release_id, actor, response)

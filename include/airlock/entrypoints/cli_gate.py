@@ -1,0 +1,139 @@
+"""`airlock gate list|run|waive|recompute`.
+
+`list` works offline. `run` collects and judges with the settings of a worker on this machine, and
+keeps nothing unless asked. `waive` and `recompute` are clients of the REST API.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from airlock.domain.gates import Verdict
+from airlock.entrypoints.cli_delegate import moment_of
+from airlock.entrypoints.client import AIRLOCK
+from airlock.entrypoints.gate_runs import described, try_gate
+from airlock.entrypoints.release_text import print_subject, print_waivers
+from airlock.entrypoints.terminal import (
+    AsJson,
+    AsUser,
+    SessionFile,
+    connect,
+    print_json,
+    say,
+    table,
+)
+from airlock.gates import GATES
+
+gates = typer.Typer(help="Look at gates, and waive what a soft one found.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main program."""
+    gates.command("list")(list_command)
+    gates.command("run")(run_command)
+    gates.command("waive")(waive_command)
+    gates.command("recompute")(recompute_command)
+    app.add_typer(gates, name="gate")
+
+
+def list_command(as_json: AsJson = False) -> None:
+    """List every gate: the question it answers, its options, the evidence it needs."""
+    rows = [described(gate) for gate in GATES]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [[row["name"], row["question"], _options(row), ", ".join(row["needs"])] for row in rows]
+    table(("name", "question", "options (* required)", "needs"), shown)
+
+
+def _options(row: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{one['name']}*" if one["required"] else f"{one['name']}={one['default']}"
+        for one in row["options"]
+    )
+
+
+def run_command(
+    name: Annotated[str, typer.Argument(help="The gate.", metavar="NAME")],
+    model: Annotated[str, typer.Option(help="The registered model, which is its pipeline.")],
+    version: Annotated[str, typer.Option(help="The version in MLflow.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Try another option; may be repeated."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep evidence and result, as the run's task does.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Collect what one gate needs about a registered version, and judge it, here."""
+    from airlock import bootstrap  # every other command would pay for importing it up there
+
+    results = try_gate(bootstrap.worker(), name, model, version, option or [], keep=keep)
+    if as_json:
+        print_json([one.to_document() for one in results])
+    else:
+        rows = [[one.key, one.verdict.value, one.message] for one in results]
+        table(("gate", "verdict", "message"), rows)
+    code = max(_CODES[one.verdict] for one in results)
+    if code:
+        raise typer.Exit(code)
+
+
+_CODES = {Verdict.PASSED: 0, Verdict.WAIVED: 0, Verdict.FAILED: 1, Verdict.ERRORED: 3}
+
+
+def recompute_command(
+    release_id: Annotated[str, typer.Argument(help="The release's id.", metavar="RELEASE")],
+    as_user: AsUser = "",
+    session: SessionFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a release's gates again from stored evidence alone; ends with 1 if anything differs."""
+    path = f"{AIRLOCK}/releases/{quote(release_id, safe='')}/recomputation"
+    with connect(as_user, session) as client:
+        found = client.get(path)
+    if as_json:
+        print_json(found)
+    else:
+        rows = [
+            [one["key"], one["kept"], one["again"], ", ".join(one["differs"]), one["message"]]
+            for one in found["gates"]
+        ]
+        table(("gate", "kept", "again", "differs", "message"), rows)
+        say("The same." if found["same"] else "NOT the same as was kept.")
+    if not found["same"]:
+        raise typer.Exit(1)
+
+
+def waive_command(
+    release_id: Annotated[str, typer.Argument(help="The release's id.", metavar="RELEASE")],
+    gate: Annotated[str, typer.Argument(help="The gate, as the release shows it.", metavar="GATE")],
+    reason: Annotated[str, typer.Option(help="Why; it becomes part of the record.")],
+    until: Annotated[str, typer.Option(help="The day it ends, at most 90 days away.")],
+    subject: Annotated[
+        str, typer.Option(help="Only for this subject (sha256:...); default: the one shown.")
+    ] = "",
+    as_user: AsUser = "",
+    session: SessionFile = None,
+) -> None:
+    """Accept, by name and until a day, that a soft GATE did not pass for a RELEASE."""
+    day = f"{until}T23:59:59" if len(until) == len("2026-11-24") else until
+    end = moment_of(day or "none")
+    path = f"{AIRLOCK}/releases/{quote(release_id, safe='')}"
+    with connect(as_user, session) as client:
+        seen = client.get(path)
+        print_subject(seen)
+        body = {
+            "gate": gate,
+            "reason": reason,
+            "until": end.isoformat(),
+            "subjectDigest": subject or seen["subject"]["digest"],
+        }
+        view = client.post(f"{path}/waivers", body, key=uuid.uuid4().hex)
+    print_waivers(view)
+    say(f"Release {release_id} is {view['state']}.")

@@ -1,0 +1,64 @@
+"""Judging a release's gates again from the stored evidence alone, and comparing.
+
+Nothing is collected and nothing is kept: the same pure functions, the options of the registered
+pipeline, the evidence as it lies there. What the log says was judged is what has to come out; a
+candidate that took a release over has no results in the log, then the run's own are compared.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airlock.domain.gates import GateResult
+from airlock.domain.release import Release
+from airlock.ports import Store, UnitOfWork
+from airlock.services.planning import judged_plainly
+
+#: What has to be the same; a message is only how it is said.
+COMPARED = ("gate", "verdict", "measured", "threshold", "n", "evidence")
+
+
+def recompute(store: Store, release_id: str) -> dict[str, Any]:
+    """Return every gate with the verdict kept, the verdict now, and what differs."""
+    with store.begin() as unit:
+        release = unit.get(release_id)
+        document, _ = unit.registered("pipeline", release.subject.pipeline_digest)
+        again = {one.key: one for one in judged_plainly(release, document, unit.facts(release))}
+        kept = {one.key: one for one in _kept(unit, release)}
+    rows = [_compared(key, kept.get(key), again.get(key)) for key in sorted(kept.keys() | again)]
+    same = bool(rows) and not any(row["differs"] for row in rows)
+    return {"release": release_id, "same": same, "gates": rows}
+
+
+def _kept(unit: UnitOfWork, release: Release) -> list[GateResult]:
+    """Return the results as they were judged, before any waiver."""
+    told: list[dict[str, Any]] = []
+    origin = ""
+    for entry in unit.entries(release.id):
+        what, data = entry.content["what"], entry.content["data"]
+        if what == "GatesJudged":
+            told = data["results"]
+        elif what in ("ReleaseRequested", "ReleaseVoided"):
+            told = told if data["origin"] == origin else []
+            origin = data["origin"]
+    if not told:
+        return list(unit.results_of(release.origin))
+    found = [GateResult.from_document(one) for one in told]
+    return [_before_waiver(one) for one in found]
+
+
+def _before_waiver(result: GateResult) -> GateResult:
+    was = (result.details or {}).get("waivedVerdict")
+    return GateResult.from_document({**result.to_document(), "verdict": was}) if was else result
+
+
+def _compared(key: str, kept: GateResult | None, again: GateResult | None) -> dict[str, Any]:
+    one, other = (each.to_document() if each else {} for each in (kept, again))
+    return {
+        "key": key,
+        "kept": one.get("verdict"),
+        "again": other.get("verdict"),
+        "measured": other.get("measured"),
+        "message": other.get("message", ""),
+        "differs": [name for name in COMPARED if one.get(name) != other.get(name)],
+    }

@@ -1,0 +1,75 @@
+"""What a gate's no weighs, as a table, and what blocks whatever it weighs."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock.domain.enforcement import Enforcement
+from airlock.domain.gates import GateResult, Verdict
+from airlock.domain.opening import blocking
+from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
+from airlock.testing import RULEBOOK
+
+WORDS = st.sampled_from(list(Enforcement))
+
+
+def plan(tier: Tier = Tier.HIGH, **weights: Any) -> Plan:
+    document = copy.deepcopy(dict(RULEBOOK))
+    document["approval"]["spec"]["enforcement"] = {
+        gate: dict.fromkeys(("high", "low"), table) if isinstance(table, str) else table
+        for gate, table in weights.items()
+    }
+    return Rulebook.from_document(document).plan("production", tier)
+
+
+def result(gate: str, verdict: Verdict = Verdict.FAILED) -> GateResult:
+    return GateResult(gate=gate, key=gate, verdict=verdict, message="measured")
+
+
+def test_nothing_judged_blocks_whatever_the_gates_weigh() -> None:
+    for weight in Enforcement:
+        assert blocking([], [], plan(a=weight.value)) == "no gates were judged: empty never passes"
+        assert "empty never passes" in blocking([], ["a"], plan(a=weight.value))
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("weight", Enforcement)
+def test_what_blocks(weight: Enforcement, verdict: Verdict) -> None:
+    found = blocking(
+        [result("a", verdict), result("b", Verdict.PASSED)], ["a", "b"], plan(a=weight)
+    )
+    expected = weight is not Enforcement.ADVISORY and not verdict.opens
+    assert bool(found) == expected
+    assert not found or found.startswith(f"a: {verdict} (measured)")
+
+
+def test_a_gate_the_policy_does_not_name_is_hard() -> None:
+    assert plan(b="soft").enforcement("a") is Enforcement.HARD
+
+
+def test_a_gate_weighs_what_its_tier_says() -> None:
+    table = {"high": "hard", "low": "advisory"}
+    results = [result("a"), result("b", Verdict.PASSED)]
+    assert blocking(results, ["a", "b"], plan(Tier.HIGH, a=table))
+    assert not blocking(results, ["a", "b"], plan(Tier.LOW, a=table))
+
+
+def test_advice_alone_opens_nothing() -> None:
+    found = blocking([result("a", Verdict.PASSED)], ["a"], plan(a="advisory"))
+    assert found == "every gate is only advisory, so nothing could block: empty never passes"
+
+
+def test_an_advisory_gate_has_to_be_judged_all_the_same() -> None:
+    found = blocking([result("b", Verdict.PASSED)], ["a", "b"], plan(a="advisory"))
+    assert found == "a: no result"
+
+
+@given(before=WORDS, after=WORDS)
+def test_rules_that_weigh_a_gate_less_ask_less(before: Enforcement, after: Enforcement) -> None:
+    found = asks_less(plan(a=before.value), plan(a=after.value))
+    assert found == (after.rank < before.rank)
