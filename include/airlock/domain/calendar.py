@@ -73,14 +73,14 @@ class BusinessClock:
         raise Invalid(f"no {span} of working time in {LONGEST_DAYS} days after {start}")
 
     def _windows(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """Working time from the day of *start* on, each window still open after *start*."""
+        """Working time from the day of *start* on, each window not closed before *start*."""
         first = start.astimezone(self.zone).date()
         for days in range(LONGEST_DAYS):
             day = first + timedelta(days=days)
             if day.weekday() not in self.weekdays or day in self.holidays:
                 continue
             opens, closes = self._at(day, self.opens), self._at(day, self.closes)
-            if closes > start:
+            if closes >= start:
                 yield opens, closes
 
     def _at(self, day: date, minutes: int) -> datetime:

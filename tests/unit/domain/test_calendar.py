@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airlock.domain.calendar import BusinessClock, Timing, WallClock, clock, timing
@@ -97,6 +97,7 @@ spans = st.integers(0, 400).map(lambda quarters: timedelta(minutes=15 * quarters
 
 
 @given(moments, spans, spans)
+@example(datetime(2026, 1, 5, 15, 45, tzinfo=UTC), timedelta(minutes=15), timedelta())  # closing
 def test_working_time_adds_up_and_never_runs_faster_than_the_wall(
     start: datetime, first: timedelta, second: timedelta
 ) -> None:
