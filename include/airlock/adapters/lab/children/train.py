@@ -105,13 +105,16 @@ def _save(model: Any, features: pandas.DataFrame, out: Path, name: str) -> None:
 
     # The commonest value of each column: an example must not publish a real person's row.
     example = pandas.DataFrame({name: features[name].mode().iloc[:1] for name in features})
+    # The same once more, empty where the data has gaps: so the signature allows gaps there alone.
+    template = pandas.concat([example, example], ignore_index=True)
+    template.loc[1, [name for name in features if features[name].isna().any()]] = None
     method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
     mlflow.sklearn.save_model(
         model,
         str(out),
         serialization_format="skops",
         skops_trusted_types=list(TRUSTED_TYPES),
-        signature=infer_signature(example, getattr(model, method)(example)),
+        signature=infer_signature(template, getattr(model, method)(example)),
         input_example=example,
         pip_requirements=_requirements(),
         pyfunc_predict_fn=method,
