@@ -103,7 +103,8 @@ def bench() -> Bench:
     made = airlock()
     scratch = settings().home / "work"
     keys = ModelKeys(made.settings.model_keys, made.settings.model_signing_key)
-    return Workbench(settings().root, scratch, made.data, made.lab, made.registry, made.files, keys)
+    parts = (made.data, made.lab, made.registry, made.files)
+    return Workbench(settings().root, scratch, *parts, keys, settings().code_commit or "")
 
 
 def _serving_commit(recipe: Recipe) -> str:

@@ -147,6 +147,9 @@ def test_the_named_gates_take_their_options_as_arguments() -> None:
     assert airlock_airflow.LatencyGateOperator(task_id="gate", p95_ms=50).gate_key == "latency"
     assert airlock_airflow.DataValidationGateOperator(task_id="g").gate_key == "data-validation"
     assert airlock_airflow.ArtifactFormatGateOperator(task_id="g").gate_key == "artifact-format"
+    assert airlock_airflow.FootprintGateOperator(task_id="g", size_mb=50).gate_key == "footprint"
+    assert airlock_airflow.ReproducibilityGateOperator(task_id="g").gate_key == "reproducibility"
+    assert airlock_airflow.ServingCheckGateOperator(task_id="g").gate_key == "serving-check"
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from airlock.adapters.file_data import FileData
+from airlock.adapters.git_code import commit
 from airlock.adapters.lab import Lab, requests
 from airlock.adapters.lab.collectors import COLLECTORS
 from airlock.adapters.lab.scene import Scene
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
-from airlock.domain.digest import folder_manifest, manifest_digest, short
+from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
 from airlock.domain.errors import Refused
 from airlock.domain.recipe import Recipe
 from airlock.ports import Files
 from airlock.services.bench import Case, Recorded, Trained
+from airlock.services.running import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class Workbench:
         registry: MlflowRegistry,
         files: Files,
         keys: ModelKeys | None = None,
+        code_commit: str = "",
     ) -> None:
-        self._root, self._scratch = root, scratch
+        self._root, self._scratch, self._commit = root, scratch, code_commit
         self._keys = keys or ModelKeys(root / "no-keys")
         self._data, self._lab, self._registry, self._files = data, lab, registry, files
 
@@ -121,6 +124,8 @@ class Workbench:
             keys=self._keys.trusted,
             model_of=lambda version, digest: self._model(case.recipe.name, version, digest),
             rows_of=self._rows,
+            kept=self._files.get,
+            code_of=self._code,
         )
         found = COLLECTORS[kind](scene)
         files = {name: self._files.put(path) for name, path in found.files.items()}
@@ -204,6 +209,12 @@ class Workbench:
             run_id=found.run_id,
             location=found.location,
             artifact_digest=found.artifact_digest,
+        )
+
+    def _code(self, recipe: Recipe) -> Origin:
+        return Origin(
+            code_commit=commit(self._root, recipe.folder, self._commit),
+            lock_digest=file_digest(self._root / "requirements.txt"),
         )
 
     def _rows(self, recipe: Recipe, data: str) -> requests.LabData:

@@ -10,9 +10,12 @@ from airlock.domain.gates import Gate
 from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.artifact_scan import ArtifactScan
 from airlock.gates.data_validation import DataValidation
+from airlock.gates.footprint import Footprint
 from airlock.gates.latency import Latency
 from airlock.gates.metrics_threshold import MetricsThreshold
 from airlock.gates.performance_regression import PerformanceRegression
+from airlock.gates.reproducibility import Reproducibility
+from airlock.gates.serving_check import ServingCheck
 from airlock.gates.signature import Signature
 
 #: Every gate there is. An explicit tuple: nothing is discovered, nothing named in YAML is imported.
@@ -20,9 +23,12 @@ GATES: tuple[type[Gate], ...] = (
     ArtifactFormat,
     ArtifactScan,
     DataValidation,
+    Footprint,
     Latency,
     MetricsThreshold,
     PerformanceRegression,
+    Reproducibility,
+    ServingCheck,
     Signature,
 )
 

@@ -215,7 +215,7 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 #: Gates the policy of these tests does not require.
-OPTIONAL = {"artifact-scan", "signature"}
+OPTIONAL = {"artifact-scan", "footprint", "reproducibility", "serving-check", "signature"}
 
 
 @settings(

@@ -76,7 +76,26 @@ def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
             "format": st.sampled_from(["mlmodel", "skops", "pickle", "json"]),
         }
     )
+    times = {"p50Ms": number, "p95Ms": number, "p99Ms": number, "n": st.integers(198, 4001)}
+    ratio = st.fixed_dictionaries(
+        {
+            "n": st.sampled_from([3999, 4000]),
+            "confidence": st.sampled_from([0.95, 0.9]),
+            "low": st.floats(0.9, 1.3),
+            "ratio": st.just(1.0),
+            "high": st.floats(0.9, 1.3),
+        }
+    )
     found: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+        "latency with everything": st.fixed_dictionaries(
+            {
+                **times,
+                "batch": st.fixed_dictionaries(times),
+                "batchRows": st.sampled_from([100, 50]),
+                "champion": st.sampled_from([None, {"version": "3"}]),
+                "ratio": st.one_of(st.none(), ratio),
+            }
+        ),
         "metrics-threshold": st.fixed_dictionaries(
             {"rows": st.integers(0, 2), "candidate": metrics}
         ),
@@ -109,6 +128,13 @@ def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
 OPTIONS: dict[str, dict[str, Any]] = {
     "metrics-threshold": {"metric": "roc_auc", "threshold": 0.7},
     "latency": {"p95Ms": 150.0},
+    "latency with everything": {
+        "p95Ms": 150.0,
+        "p50Ms": 100.0,
+        "p99Ms": 200.0,
+        "batchP95Ms": 150.0,
+        "maxRatio": 1.1,
+    },
     "data-validation": {},
     "artifact-format": {},
     "performance-regression": {"metric": "roc_auc", "margin": 0.005},
@@ -118,7 +144,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", OPTIONS)
 @given(data=st.data())
 def test_a_gate_judged_again_has_the_verdict_airlock_gives(name: str, data: st.DataObject) -> None:
-    document = {"gate": name, **OPTIONS[name]}
+    document = {"gate": name.partition(" ")[0], **OPTIONS[name]}
     gate, said = build(document), data.draw(facts(name))
     kind = gate.needs[0]
     one = Evidence(kind, "sha256:a", said)
