@@ -102,11 +102,19 @@ class Site:
         return self.lab.train(request).model
 
     def scene(
-        self, model: Path, gates: tuple[Mapping[str, Any], ...], champion: Path | None = None
+        self,
+        model: Path,
+        gates: tuple[Mapping[str, Any], ...],
+        champion: Path | None = None,
+        evaluated: Path | None = None,
     ) -> Scene:
-        """Evaluate a model, keep its predictions, and return it as a candidate."""
+        """Evaluate a model, keep the predictions, and return it as a candidate.
+
+        *evaluated* is another model that is measured in its place.
+        """
+        measured = evaluated or model
         found = self.lab.evaluate(
-            EvaluateRequest(name="work", data=self.data, candidate=model, limits=LIMITS)
+            EvaluateRequest(name="work", data=self.data, candidate=measured, limits=LIMITS)
         )
         files = EvidenceFolder(self.folder / "evidence")
         files.put(found.predictions)

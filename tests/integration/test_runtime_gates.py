@@ -17,7 +17,7 @@ from airlock.adapters.lab.scene import Collected, Scene
 from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence, Gate, Verdict, run_gate
 from airlock.gates import Footprint, Latency, Reproducibility, ServingCheck
-from tests.integration.runtime_kit import GOOD, Site, judged, with_candidate
+from tests.integration.runtime_kit import FEATURES, GOOD, Site, judged, with_candidate
 
 pytestmark = pytest.mark.integration
 
@@ -177,7 +177,23 @@ def test_a_model_the_serving_code_does_not_load_is_a_no(
 ) -> None:
     result = judged(unreadable(site, scene, model, "odd"), ServingCheck(requests=40))
     assert result.verdict is Verdict.FAILED
-    assert "the serving code does not load it" in result.message
+    assert "it cannot be served: work to be served is not loaded" in result.message
+
+
+def test_a_model_that_kills_its_process_is_a_no(site: Site, scene: Scene, model: Path) -> None:
+    import skops.io
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    table = pandas.read_parquet(site.data.path)
+    forged = HistGradientBoostingClassifier(max_iter=1).fit(table[FEATURES], table["employed"])
+    nodes = forged._predictors[0][0].nodes
+    nodes["left"] = nodes["right"] = 2**32 - 1  # far beyond the array
+    broken = site.changed(model, "forged")
+    skops.io.dump(forged, broken / "model.skops")
+    one = with_candidate(scene, artifact_digest=site.known(broken))
+    result = judged(one, ServingCheck(requests=40))
+    assert result.verdict is Verdict.FAILED
+    assert "ended by SIGSEGV without a result" in result.message
 
 
 def test_without_an_evaluation_there_is_nothing_to_compare_with(scene: Scene) -> None:

@@ -20,7 +20,7 @@ REQUESTS = 100
 ROUNDING = 1e-12
 #: What every model has to be asked that it may not answer.
 WRONG_INPUTS = ("missing column", "wrong type", "no rows", "unknown column", "nulls")
-_OUTCOMES = ("refused", "answered", "broke", "crashed", "not applicable")
+_OUTCOMES = ("refused", "answered", "broke", "not applicable")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ServingCheck:
         if sent < 1 or sent < min(self.requests, facts["heldOut"]):
             raise ValueError(f"{sent} requests were sent; {self.requests} are needed")
         if facts["loaded"] is not True:
-            return self._result(source, [f"the serving code does not load it: {facts['why']}"])
+            return self._result(source, [f"it cannot be served: {facts['why']}"])
         return self._result(source, [*self._answers(facts), *_schema(facts), *_wrong(facts)])
 
     def _answers(self, facts: Mapping[str, Any]) -> list[str]:

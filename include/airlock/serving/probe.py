@@ -1,18 +1,16 @@
 """Child of the serving check: load one model as a serving host does, and ask it what it will be.
 
 It does what `load_released` does with files (a private copy, its digest, the allow-list, our
-loader), then sends recorded requests one by one, and then wrong ones, those in a process that may
-die (`wrong_inputs`). It judges nothing.
+loader), then sends recorded requests one by one, and then wrong ones. It judges nothing.
 
-The lab starts it by name, in a process of its own; nothing of the lab knows this code.
+The lab starts it by name, in a process of its own; nothing of the lab knows this code. A model
+that kills the process is for the lab to see.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +20,13 @@ from airlock.adapters.lab.errors import EvaluationFailed
 from airlock.domain.errors import AirlockError, Invalid
 from airlock.serving.loading import Loaded, load_files
 from airlock.serving.schema import type_of
-from airlock.serving.wrong_inputs import WRONG
+from airlock.serving.wrong_inputs import outcomes
 
 if TYPE_CHECKING:
     import pandas
 
 _SHOWN = 5
+_ROWS = 3
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -45,15 +44,21 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         return drawn | {"loaded": False, "why": error.message}
     table = pandas.read_parquet(folder.with_name(sample.FILE))
     expected = pandas.read_parquet(request["predictions"]).set_index("row")["candidate"]
-    return {
+    good = table[_columns(loaded, table)].iloc[:_ROWS]
+    return drawn | {
         "loaded": True,
         "flavor": loaded.flavor,
         "method": loaded.method,
         "schema": _schema(loaded, table),
-        "wrongInputs": _wrong(request),
-        **drawn,
+        "wrongInputs": list(outcomes(loaded, good)),
         **_sent(loaded, table, expected),
     }
+
+
+def _columns(loaded: Loaded, table: pandas.DataFrame) -> list[str]:
+    """Return the declared columns that are there; all columns if none are declared."""
+    names = loaded.schema.names if loaded.schema else list(table.columns)
+    return [name for name in names if name in table.columns]
 
 
 def _schema(loaded: Loaded, table: pandas.DataFrame) -> dict[str, Any]:
@@ -79,24 +84,22 @@ def _schema(loaded: Loaded, table: pandas.DataFrame) -> dict[str, Any]:
 
 def _sent(loaded: Loaded, table: pandas.DataFrame, expected: Any) -> dict[str, Any]:
     """Send each row as a request of its own and compare the answer with the evaluation's."""
-    names = loaded.schema.names if loaded.schema else list(table.columns)
-    apart, unanswered = [], []
+    columns, apart, unanswered = _columns(loaded, table), [], []
     for number in range(len(table)):
         row = table.iloc[[number]]
         try:
-            answer = _value(loaded.predict(row[[n for n in names if n in row.columns]]))
+            answer = _value(loaded.predict(row[columns]))
             if not math.isfinite(answer):
                 raise ValueError(f"the answer is {answer}")
             apart.append(abs(answer - float(expected.loc[row.index[0]])))
         except Exception as error:  # whatever it is, the request was not answered
             unanswered.append(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
-    scale = max(1.0, float(abs(expected).max()))
     return {
         "answered": len(table) - len(unanswered),
         "unanswered": sorted(set(unanswered))[:_SHOWN],
         "differing": sum(one > 0 for one in apart),
         "maxDifference": max(apart, default=None),
-        "scale": scale,
+        "scale": max(1.0, float(abs(expected).max())),
     }
 
 
@@ -106,36 +109,6 @@ def _value(answer: Any) -> float:
 
     values = numpy.asarray(answer, dtype=float)
     return float(values[0, 1] if values.ndim == 2 else values[0])
-
-
-def _wrong(request: dict[str, Any]) -> list[dict[str, str]]:
-    """Send the wrong inputs; after one that killed its process, go on behind it."""
-    found: list[dict[str, str]] = []
-    while len(found) < len(WRONG):
-        lines, code = _send_from(request, len(found))
-        ended = [line for line in lines if line["outcome"] != "sent"]
-        found += ended
-        if len(found) == len(WRONG):
-            break
-        if not lines or lines[-1]["outcome"] != "sent":
-            raise EvaluationFailed(f"the wrong inputs of {request['name']} could not be sent")
-        said = f"the process ended with {code}"
-        found.append({"name": lines[-1]["name"], "outcome": "crashed", "said": said})
-    return found
-
-
-def _send_from(request: dict[str, Any], first: int) -> tuple[list[dict[str, str]], int]:
-    file = Path(request["work"]) / "request.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "airlock.serving.wrong_inputs", str(file), str(first)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    sys.stderr.write(done.stderr[-10_000:])
-    return [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"], (
-        done.returncode
-    )
 
 
 if __name__ == "__main__":

@@ -1,26 +1,16 @@
 """Requests no model may answer, and what the serving code does with each.
 
-    python -m airlock.serving.wrong_inputs REQUEST_FILE FIRST
-
-Each is sent to the loaded model in a process of its own kind: one that may die. Before a request
-its name is printed, after it the outcome, so that whoever started the process knows which request
-killed it, and can start again behind it.
-
 Outcomes: `refused` with the words (the only good one), `answered` (a silent answer), `broke` (an
-error nobody foresaw), `not applicable` (the model allows it). `crashed` is for the caller to say.
+error nobody foresaw), `not applicable` (the model allows it).
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.adapters.lab.children.sample import FILE
 from airlock.domain.errors import AirlockError
-from airlock.serving.loading import Loaded, load_files
+from airlock.serving.loading import Loaded
 
 if TYPE_CHECKING:
     import pandas
@@ -67,10 +57,9 @@ WRONG: dict[str, Callable[[Any, Loaded], Any]] = {
 }
 
 
-def outcomes(loaded: Loaded, rows: pandas.DataFrame, first: int) -> Iterator[dict[str, str]]:
-    """Yield each wrong input's name before it is sent, and then what became of it."""
-    for name, change in list(WRONG.items())[first:]:
-        yield {"name": name, "outcome": "sent", "said": ""}
+def outcomes(loaded: Loaded, rows: pandas.DataFrame) -> Iterator[dict[str, str]]:
+    """Yield what became of each wrong input; *rows* are good ones."""
+    for name, change in WRONG.items():
         changed = change(rows.copy(), loaded)
         if changed is None:
             said = "every column may be empty, as it was in training"
@@ -88,20 +77,3 @@ def _outcome(loaded: Loaded, rows: pandas.DataFrame) -> dict[str, str]:
         said = " ".join(str(error).split())
         return {"outcome": "broke", "said": f"{type(error).__name__}: {said}"[:_WORDS]}
     return {"outcome": "answered", "said": " ".join(str(answer).split())[:_WORDS]}
-
-
-def main(request: dict[str, Any], first: int) -> None:
-    """Send all from number *first* on; print each line at once."""
-    import pandas
-
-    folder = Path(request["work"]) / "model"
-    loaded = load_files(folder, request["artifactDigest"], request["name"], "to be served")
-    table = pandas.read_parquet(folder.with_name(FILE)).iloc[:3]
-    names = loaded.schema.names if loaded.schema else list(table.columns)
-    for line in outcomes(loaded, table[names], first):
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2]))

@@ -277,5 +277,6 @@ def _silence(what: str, stage: str, code: int, log: str) -> AirlockError:
         text = f"{what} was killed from outside by {signal.Signals(-code).name}"
         return errors.LabInterrupted(text, next_step=f"try again; {log}")
     ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    kind = errors.TrainingFailed if stage == "train" else errors.LabInterrupted
+    broken = errors.ChildCrashed if code < 0 else errors.LabInterrupted
+    kind = errors.TrainingFailed if stage == "train" else broken
     return kind(f"{what} ended {ended} without a result", next_step=log)

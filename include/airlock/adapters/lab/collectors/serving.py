@@ -6,6 +6,7 @@ know it, and a loader of the lab's own would prove nothing about the one that se
 
 from __future__ import annotations
 
+from airlock.adapters.lab.errors import ChildCrashed
 from airlock.adapters.lab.scene import Collected, Scene
 from airlock.gates.serving_check import REQUESTS
 
@@ -23,6 +24,9 @@ def collect(scene: Scene) -> Collected:
         "requests": wanted,
         "predictions": str(scene.kept(digest).resolve()),
     }
-    found, _ = scene.lab.child("serving", name, data, limits, extra, PROBE)
+    try:
+        found, _ = scene.lab.child("serving", name, data, limits, extra, PROBE)
+    except ChildCrashed as error:  # no accident of ours: this is how it would serve
+        found = {"loaded": False, "why": error.message, "requests": wanted, "heldOut": wanted}
     facts = {"artifactDigest": extra["artifactDigest"], "predictionsDigest": digest}
     return Collected(facts | found)
