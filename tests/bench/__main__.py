@@ -21,6 +21,7 @@ MODULES = (
     "audit_log",
     "decisions",
     "digest",
+    "gate_cost",
     "guard",
     "native_race",
     "parse_dags",
