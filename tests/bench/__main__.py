@@ -23,6 +23,7 @@ MODULES = (
     "digest",
     "gate_cost",
     "guard",
+    "latency_rates",
     "native_race",
     "parse_dags",
     "release_ratio",
