@@ -82,7 +82,7 @@ class Footprint:
         ours, theirs = source.facts["candidate"], source.facts["champion"]
         if ours["artifactDigest"] != source.artifact_digest:
             raise ValueError("the model measured is not the candidate")
-        answers = [*self._limits(ours), *self._ratios(ours, theirs)]
+        answers = [*self._limits(ours), *self._ratios(ours, theirs, source.facts)]
         verdicts = {answer.verdict for answer in answers}
         worst = [v for v in (Verdict.FAILED, Verdict.ERRORED) if v in verdicts]
         return GateResult(
@@ -116,11 +116,18 @@ class Footprint:
             if limit is not None
         ]
 
-    def _ratios(self, ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> list[_Answer]:
+    def _ratios(
+        self,
+        ours: Mapping[str, Any],
+        theirs: Mapping[str, Any] | None,
+        facts: Mapping[str, Any],
+    ) -> list[_Answer]:
         asked = (self.max_size_ratio, self.max_load_ratio, self.max_memory_ratio)
         if not any(asked):
             return []
         if theirs is None:
+            if facts["serves"] is not None:
+                raise ValueError(f"version {facts['serves']} serves and was not measured")
             said = "first release of this model: no champion to compare with"
             return [_Answer(Verdict.PASSED, said)]
         found = []

@@ -114,6 +114,8 @@ class Latency:
         if self.max_ratio is None:
             return Verdict.PASSED, ""
         if facts["champion"] is None:
+            if facts["serves"] is not None:
+                raise ValueError(f"version {facts['serves']} serves and was not timed beside it")
             return Verdict.PASSED, "first release of this model: no champion to be slower than"
         row = facts["ratio"]
         low, ratio, high = (float(row[name]) for name in ("low", "ratio", "high"))

@@ -93,6 +93,7 @@ def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
                 "batch": st.fixed_dictionaries(times),
                 "batchRows": st.sampled_from([100, 50]),
                 "champion": st.sampled_from([None, {"version": "3"}]),
+                "serves": st.sampled_from([None, "3"]),
                 "ratio": st.one_of(st.none(), ratio),
             }
         ),

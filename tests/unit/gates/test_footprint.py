@@ -26,7 +26,7 @@ def side(size: int = 4, load: float = 100.0, memory: float = 200.0, runs: int = 
 
 
 def facts(ours: Any = None, theirs: Any = None) -> dict[str, Any]:
-    return {"candidate": ours or side(), "champion": theirs}
+    return {"candidate": ours or side(), "champion": theirs, "serves": theirs and "3"}
 
 
 def test_nothing_never_passes() -> None:
@@ -96,6 +96,13 @@ def test_a_first_release_has_nothing_to_compare_with() -> None:
     result = judge(Footprint(max_memory_ratio=1.5), footprint=facts())
     assert result.verdict is Verdict.PASSED
     assert "first release" in result.message
+
+
+def test_a_champion_that_was_not_measured_is_no_first_release() -> None:
+    found = facts() | {"serves": "3"}
+    result = judge(Footprint(max_memory_ratio=1.5), footprint=found)
+    assert result.verdict is Verdict.ERRORED
+    assert "version 3 serves and was not measured" in result.message
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=5, max_size=60))

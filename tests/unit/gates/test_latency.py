@@ -17,7 +17,8 @@ def facts(low: float = 0.9, high: float = 1.05, **changes: Any) -> dict[str, Any
     """What the collector reports of a candidate and a champion."""
     ratio = {"ratio": 1.0, "low": low, "high": high, "confidence": 0.95, "n": 4000}
     found = {**TIMES, "batch": {**TIMES, "n": 200}, "batchRows": 100}
-    return found | {"champion": {"version": "3", **TIMES}, "ratio": ratio} | changes
+    found |= {"champion": {"version": "3", **TIMES}, "serves": "3"}
+    return found | {"ratio": ratio} | changes
 
 
 def test_nothing_never_passes() -> None:
@@ -107,9 +108,20 @@ def test_too_few_calls_to_compare_do_not_pass() -> None:
 
 
 def test_a_first_release_has_nothing_to_be_slower_than() -> None:
-    result = judge(Latency(50, max_ratio=1.1), latency=facts(champion=None, ratio=None))
+    result = judge(
+        Latency(50, max_ratio=1.1), latency=facts(champion=None, ratio=None, serves=None)
+    )
     assert result.verdict is Verdict.PASSED
     assert "first release" in result.message
+
+
+def test_a_champion_that_was_not_timed_is_no_first_release() -> None:
+    found = facts(champion=None, ratio=None)
+    result = judge(Latency(50, max_ratio=1.1), latency=found)
+    assert result.verdict is Verdict.ERRORED
+    assert "version 3 serves and was not timed" in result.message
+    del found["serves"]
+    assert judge(Latency(50, max_ratio=1.1), latency=found).verdict is Verdict.ERRORED
 
 
 def test_a_limit_that_is_broken_fails_whatever_the_ratio_says() -> None:

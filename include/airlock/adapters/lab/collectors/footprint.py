@@ -33,7 +33,9 @@ def collect(scene: Scene) -> Collected:
     champion = sides.get("champion")
     if champion is not None and other is not None:
         champion["version"] = other.version
-    return Collected({"candidate": sides["candidate"], "champion": champion} | drawn)
+    serves = scene.champion.version if scene.champion else None
+    facts = {"candidate": sides["candidate"], "champion": champion, "serves": serves}
+    return Collected(facts | drawn)
 
 
 def _side(folder: Path) -> dict[str, Any]:

@@ -23,4 +23,5 @@ def collect(scene: Scene) -> Collected:
             batch_rows=int(asked.get("batchRows") or BATCH_ROWS),
         )
     )
-    return Collected(found.facts, {"times": found.times})
+    serves = scene.champion.version if scene.champion else None
+    return Collected(found.facts | {"serves": serves}, {"times": found.times})
