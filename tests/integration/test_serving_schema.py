@@ -126,14 +126,15 @@ def test_a_model_without_a_signature_answers_only_for_itself(
     assert len(model.model.predict(model_rows()[0])) == 200
 
 
-def test_a_signature_beside_any_format_is_read(tmp_path: Path, models: Models) -> None:
+def test_the_signature_and_the_method_are_read_from_the_folder(
+    tmp_path: Path, models: Models
+) -> None:
     folder = models.folder("sklearn with an example")
     schema = read_schema(folder)
     assert schema is not None
     assert schema.names == list("abcd")
     assert read_mlmodel(folder / "MLmodel").predict == "predict"
     assert len(loaded(folder, tmp_path).predict(model_rows()[0])) == 200
-    assert read_schema(models.folder("onnx")) is None
 
 
 def test_other_bytes_than_expected_are_not_loaded(tmp_path: Path, models: Models) -> None:
