@@ -6,6 +6,7 @@ open. A gate this program does not know is not judged, and that is said.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from airlock_evidence.bounds import Unsure, demand
 OPENING = frozenset({"PASSED", "WAIVED"})
 _SIDE = frozenset({"mlmodel", "conda-env", "python-env", "requirements", "json"})
 _LOADERS = frozenset({"mlflow.sklearn"})
-_MINIMUM_CALLS = 200
+_MINIMUM_CALLS, _COMPARED_CALLS, _BATCH_ROWS = 200, 4000, 100
 
 Facts = Mapping[str, Any]
 
@@ -52,9 +53,38 @@ def _metrics_threshold(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> 
 
 
 def _latency(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
-    measured, calls = float(evidence["facts"]["p95Ms"]), int(evidence["facts"]["n"])
-    demand(calls >= _MINIMUM_CALLS and measured > 0)
-    return _verdict(measured <= gate["p95Ms"])
+    facts = evidence["facts"]
+    measured, calls = float(facts["p95Ms"]), int(facts["n"])
+    demand(calls >= gate.get("n", _MINIMUM_CALLS) and measured > 0)
+    within = [_within(gate, facts, name) for name in ("p50Ms", "p95Ms", "p99Ms")]
+    if any(name in gate for name in ("batchP50Ms", "batchP95Ms", "batchP99Ms")):
+        demand(facts["batchRows"] == gate.get("batchRows", _BATCH_ROWS))
+        demand(facts["batch"]["n"] >= _MINIMUM_CALLS)
+        within += [_within(gate, facts["batch"], n, "batchP") for n in ("50Ms", "95Ms", "99Ms")]
+    ratio = _ratio(gate, facts) if "maxRatio" in gate else "PASSED"
+    return ratio if all(within) else "FAILED"
+
+
+def _within(gate: Mapping[str, Any], facts: Facts, name: str, prefix: str = "") -> bool:
+    option = prefix + name
+    if option not in gate:
+        return True
+    value = float(facts["p" + name if prefix else name])
+    demand(math.isfinite(value) and value > 0)
+    return bool(value <= gate[option])
+
+
+def _ratio(gate: Mapping[str, Any], facts: Facts) -> str:
+    if facts["champion"] is None:
+        demand(facts["serves"] is None)
+        return "PASSED"
+    row, limit = facts["ratio"], gate["maxRatio"]
+    low, _, high = (float(row[name]) for name in ("low", "ratio", "high"))
+    demand(row["n"] >= gate.get("n", _COMPARED_CALLS) and row["confidence"] == 0.95)
+    demand(math.isfinite(high) and 0 < low <= high)
+    if high <= limit:
+        return "PASSED"
+    return "FAILED" if low > limit else "ERRORED"
 
 
 def _data_validation(gate: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:

@@ -106,9 +106,13 @@ class FairnessGateOperator(_NamedGateOperator):
 
 
 class LatencyGateOperator(_NamedGateOperator):
-    """Does one prediction come back in time?
+    """Does a prediction come back in time, and no slower than the champion's?
 
-    :param p95_ms: the 95th percentile of single-row predictions stays within this.
+    :param p95_ms: the 95th percentile of single-row predictions stays within this; likewise
+        `p50_ms`, `p99_ms`, and for `batch_rows` rows `batch_p50_ms`, `batch_p95_ms`,
+        `batch_p99_ms`.
+    :param max_ratio: how many times the champion's 95th percentile is allowed.
+    :param n: how many single-row calls are timed.
     """
 
     gate_name = "latency"
@@ -134,6 +138,38 @@ class StaticAnalysisGateOperator(_NamedGateOperator):
     """
 
     gate_name = "static-analysis"
+
+
+class FootprintGateOperator(_NamedGateOperator):
+    """Does the model fit where it is to run?
+
+    :param size_mb: all files of the model; likewise `load_ms` and `memory_mb`.
+    :param max_size_ratio: how many times the champion's size is allowed; likewise
+        `max_load_ratio` and `max_memory_ratio`.
+    :param runs: how many fresh processes measure it.
+    """
+
+    gate_name = "footprint"
+
+
+class ReproducibilityGateOperator(_NamedGateOperator):
+    """Does the same data, code, seed and lock give the same model again?
+
+    :param tolerance: how far a metric of the model trained again may be away.
+    :param bytes: the model file has to say the same, too.
+    """
+
+    gate_name = "reproducibility"
+
+
+class ServingCheckGateOperator(_NamedGateOperator):
+    """Does the serving code answer as the model did when it was measured, and refuse wrong input?
+
+    :param tolerance: how far an answer may be away from the evaluation's.
+    :param requests: how many held-out rows are sent.
+    """
+
+    gate_name = "serving-check"
 
 
 class DataValidationGateOperator(_NamedGateOperator):

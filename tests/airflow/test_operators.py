@@ -166,6 +166,9 @@ def test_the_named_gates_take_their_options_as_arguments() -> None:
     fair = airlock_airflow.FairnessGateOperator(task_id="g", equalized_odds=0.1, minimum_rows=50)
     assert (fair.gate_key, fair.gate["equalized_odds"]) == ("fairness", 0.1)
     assert airlock_airflow.ArtifactFormatGateOperator(task_id="g").gate_key == "artifact-format"
+    assert airlock_airflow.FootprintGateOperator(task_id="g", size_mb=50).gate_key == "footprint"
+    assert airlock_airflow.ReproducibilityGateOperator(task_id="g").gate_key == "reproducibility"
+    assert airlock_airflow.ServingCheckGateOperator(task_id="g").gate_key == "serving-check"
 
 
 def test_the_gates_on_code_take_their_options_as_arguments() -> None:

@@ -129,6 +129,7 @@ def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: 
         "0123abc",
     )
     assert candidate.raised_to == "high"
+    assert candidate.lock_digest == CODE.lock_digest
     assert set(kept) == {
         "data-profile",
         "data-validation",
@@ -155,6 +156,7 @@ def test_a_gate_collects_what_it_needs_and_nothing_else(world: World, bench: Ben
     assert set(bench.seen) == {"champion", "latency"}
     assert bench.seen["latency"].candidate.artifact_digest == found["artifact"]
     assert bench.seen["latency"].champion is None
+    assert bench.seen["latency"].facts["evaluation"]["candidate"]["metrics"] == {"roc_auc": 0.8}
     with world.worker.begin() as unit:
         assert unit.evidence_of("credit/run-1")["latency"].facts == {"p95Ms": 3.0, "n": 500}
 

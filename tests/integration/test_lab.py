@@ -164,7 +164,7 @@ def test_latency_counts_every_call_after_the_warm_up(story: Story) -> None:
     request = LatencyRequest(
         name="demo", data=story.data, model=story.candidate.model, limits=LIMITS, n=200, warmup=10
     )
-    facts = story.lab.latency(request)
+    facts = story.lab.latency(request).facts
     assert (facts["n"], facts["warmup"], facts["rowsPerCall"]) == (200, 10, 1)
     assert 0 < facts["p50Ms"] <= facts["p95Ms"] <= facts["p99Ms"]
 

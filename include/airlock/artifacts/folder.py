@@ -120,6 +120,7 @@ def _summary(folder: Path, described: Described | None) -> dict[str, Any]:
             "file": described.data,
             "class": described.model_class,
             "claimedTypes": list(described.claimed_types),
+            "predict": described.predict,
         },
     }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.adapters.file_data import FileData
+from airlock.adapters.git_code import commit
 from airlock.adapters.lab import Lab, requests
 from airlock.adapters.lab.collectors import COLLECTORS
 from airlock.adapters.lab.scene import Collected, Scene
@@ -25,6 +26,7 @@ from airlock.domain.errors import Refused
 from airlock.domain.recipe import Recipe
 from airlock.ports import Files
 from airlock.services.bench import Case, Recorded, Trained
+from airlock.services.running import Origin
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -49,6 +51,7 @@ def bench_of(airlock: Airlock) -> Workbench:
         airlock.registry,
         airlock.files,
         ModelKeys(chosen.model_keys, chosen.model_signing_key),
+        chosen.code_commit or "",
     )
 
 
@@ -64,8 +67,9 @@ class Workbench:
         registry: MlflowRegistry,
         files: Files,
         keys: ModelKeys | None = None,
+        code_commit: str = "",
     ) -> None:
-        self._root, self._scratch = root, scratch
+        self._root, self._scratch, self._commit = root, scratch, code_commit
         self._keys = keys or ModelKeys(root / "no-keys")
         self._data, self._lab, self._registry, self._files = data, lab, registry, files
 
@@ -157,6 +161,8 @@ class Workbench:
             keys=self._keys.trusted,
             model_of=lambda version, digest: self._model(case.recipe.name, version, digest),
             rows_of=self._rows,
+            kept=self._files.get,
+            code_of=self._code,
             tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),
         )
         return COLLECTORS[kind](scene)
@@ -233,6 +239,12 @@ class Workbench:
             run_id=found.run_id,
             location=found.location,
             artifact_digest=found.artifact_digest,
+        )
+
+    def _code(self, recipe: Recipe) -> Origin:
+        return Origin(
+            code_commit=commit(self._root, recipe.folder, self._commit),
+            lock_digest=file_digest(self._root / "requirements.txt"),
         )
 
     def _rows(self, recipe: Recipe, data: str) -> requests.LabData:

@@ -14,6 +14,9 @@ from typing import Any, Literal
 from airlock.domain.digest import digest_json
 from airlock.domain.inference import ATTEMPTS, CONFIDENCE, shared
 
+#: Gates that do again what a stage does.
+_TRAINS = {"reproducibility": "train"}
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -153,10 +156,11 @@ class Recipe:
     def budget(self, stage: str) -> Budget:
         """Return what one stage, or the task of one gate, may use.
 
-        A gate without a stage of its name may use what evaluation may.
+        A gate without a stage of its name may use what evaluation may; one that trains, what
+        training may.
         """
         stages = {one["name"]: one for one in self._spec["stages"]}
-        found = stages.get(stage, stages["evaluate"])
+        found = stages.get(stage, stages[_TRAINS.get(stage, "evaluate")])
         return Budget(
             seconds=int(found["timeoutMinutes"]) * 60,
             memory_mb=int(found["resources"]["memoryMb"]),

@@ -12,9 +12,12 @@ from airlock.gates.artifact_scan import ArtifactScan
 from airlock.gates.data_validation import DataValidation
 from airlock.gates.dependency_audit import DependencyAudit
 from airlock.gates.fairness import Fairness
+from airlock.gates.footprint import Footprint
 from airlock.gates.latency import Latency
 from airlock.gates.metrics_threshold import MetricsThreshold
 from airlock.gates.performance_regression import PerformanceRegression
+from airlock.gates.reproducibility import Reproducibility
+from airlock.gates.serving_check import ServingCheck
 from airlock.gates.signature import Signature
 from airlock.gates.static_analysis import StaticAnalysis
 from airlock.gates.test_coverage import TestCoverage
@@ -26,9 +29,12 @@ GATES: tuple[type[Gate], ...] = (
     DataValidation,
     DependencyAudit,
     Fairness,
+    Footprint,
     Latency,
     MetricsThreshold,
     PerformanceRegression,
+    Reproducibility,
+    ServingCheck,
     Signature,
     StaticAnalysis,
     TestCoverage,

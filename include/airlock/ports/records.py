@@ -31,6 +31,7 @@ class Candidate:
     raised_to: str | None
     started_at: str
     committers: tuple[str, ...] = ()
+    lock_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,15 @@ def case_of(unit: UnitOfWork, origin: str) -> Case:
     champion = unit.get(line.release).subject if line.release else None
     if champion is not None and champion.version == candidate.version:
         champion = None  # it serves itself: there is nothing to compare it with
-    return Case(recipe=Recipe(document), candidate=candidate, champion=champion)
+    about = unit.evidence_of(origin).items()
+    return Case(
+        recipe=Recipe(document),
+        candidate=candidate,
+        champion=champion,
+        facts={
+            k: one.facts for k, one in about if one.artifact_digest == candidate.artifact_digest
+        },
+    )
 
 
 def weight(store: Store, rulebook: Rulebook, origin: str, gate: Gate) -> Enforcement:

@@ -177,6 +177,7 @@ def register(
         raised_to=job.raised_to,
         started_at=pinned["startedAt"],
         committers=origin.committers,
+        lock_digest=origin.lock_digest,
     )
     with store.begin() as work:
         work.put_candidate(candidate)

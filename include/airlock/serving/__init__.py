@@ -7,7 +7,7 @@
         release=FromAirlock("https://airflow.example.org", token),
         keys="/etc/airlock/keys", state="/var/lib/app/airlock.json",
     )
-    served.model.predict_proba(rows)
+    served.predict(rows)
 
 What may be served is asked of Airlock, never of the registry: an alias, a tag or a database row
 that somebody changed serves nothing. What is loaded is a private copy whose bytes were counted,
@@ -15,6 +15,15 @@ digested and recognised here. MLflow's own loaders are not used.
 """
 
 from airlock.serving.loading import Served, load_released
+from airlock.serving.schema import InputRefused
 from airlock.serving.sources import FromAirlock, FromFile, FromFolder, FromMlflow
 
-__all__ = ["FromAirlock", "FromFile", "FromFolder", "FromMlflow", "Served", "load_released"]
+__all__ = [
+    "FromAirlock",
+    "FromFile",
+    "FromFolder",
+    "FromMlflow",
+    "InputRefused",
+    "Served",
+    "load_released",
+]

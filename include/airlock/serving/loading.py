@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airlock import artifacts
 from airlock.adapters.ed25519_keys import FileKeyring
@@ -27,15 +27,46 @@ from airlock.domain.errors import Invalid, Refused
 from airlock.domain.gates import Evidence, Verdict
 from airlock.domain.released import Released, ReleaseUnproven, open_statement
 from airlock.gates.artifact_format import ArtifactFormat
+from airlock.serving.schema import Schema, read_schema
 from airlock.serving.sequence import remember
 from airlock.serving.sources import BytesSource, StatementSource
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model built from files that were checked. `schema` is None if it declares no columns."""
+
+    model: Any
+    flavor: str
+    method: str
+    schema: Schema | None
+
+    def predict(self, table: pandas.DataFrame) -> Any:
+        """Answer for rows that are what the model's signature says.
+
+        Raises:
+            InputRefused: naming what is wrong with them.
+        """
+        answer = getattr(self.model, self.method, None)
+        if self.schema is None or not callable(answer):
+            raise Invalid(
+                f"this {self.flavor} model does not say which columns it takes",
+                next_step="Log it with a signature of columns, or ask its `.model` yourself.",
+            )
+        return answer(self.schema.check(table))
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that may serve, and what it is. `model` is the library's own object."""
+    """A model that may serve, and what it is. `model` is the library's own object.
 
-    model: Any
+    `predict` asks it only what its signature allows.
+    """
+
+    loaded: Loaded
     name: str
     version: str
     environment: str
@@ -43,7 +74,24 @@ class Served:
     sequence: int
     artifact_digest: str
     data_digest: str
-    flavor: str
+
+    @property
+    def model(self) -> Any:
+        """The library's own object; it checks no input."""
+        return self.loaded.model
+
+    @property
+    def flavor(self) -> str:
+        """The library it belongs to."""
+        return self.loaded.flavor
+
+    def predict(self, table: pandas.DataFrame) -> Any:
+        """Answer for rows that are what the model's signature says.
+
+        Raises:
+            InputRefused: naming what is wrong with them.
+        """
+        return self.loaded.predict(table)
 
 
 def load_released(
@@ -77,13 +125,13 @@ def load_released(
         )
     private = Path(tempfile.mkdtemp(prefix="airlock-served-", dir=scratch))  # mode 0700
     try:
-        loaded, flavor = _load(found, files, private)
+        loaded = _load(found, files, private)
         remember(Path(state), found)
     finally:
         shutil.rmtree(private, ignore_errors=True)
     grant = found.grant
     return Served(
-        model=loaded,
+        loaded=loaded,
         name=grant.model,
         version=grant.version,
         environment=grant.environment,
@@ -91,21 +139,29 @@ def load_released(
         sequence=grant.sequence,
         artifact_digest=grant.artifact_digest,
         data_digest=found.subject.data_digest,
-        flavor=flavor,
     )
 
 
-def _load(found: Released, files: BytesSource, private: Path) -> tuple[Any, str]:
+def _load(found: Released, files: BytesSource, private: Path) -> Loaded:
     grant = found.grant
     folder = files.fetch(grant, private)
     if not folder.resolve().is_relative_to(private.resolve()):
         raise Invalid(f"{folder} is not in the private folder of this load")
+    return load_files(folder, grant.artifact_digest, grant.model, f"version {grant.version}")
+
+
+def load_files(folder: Path, expected: str, name: str, version: str) -> Loaded:
+    """Build the model in a private folder, if its digest is *expected* and its format is safe.
+
+    Raises:
+        Refused: naming the check that failed; nothing was loaded.
+    """
     _own(folder)
-    digest = _digest(folder, grant.model)
-    if digest != grant.artifact_digest:
+    digest = _digest(folder, name)
+    if digest != expected:
         raise Refused(
-            f"the files of {grant.model} version {grant.version} are {short(digest)}, but "
-            f"{short(grant.artifact_digest)} was released: somebody changed them",
+            f"the files of {name} {version} are {short(digest)}, but "
+            f"{short(expected)} was released: somebody changed them",
             next_step="Find out who writes there; do not serve them.",
         )
     facts = artifacts.facts(folder)
@@ -113,11 +169,16 @@ def _load(found: Released, files: BytesSource, private: Path) -> tuple[Any, str]
     result = ArtifactFormat().judge({"artifact-format": evidence})
     if result.verdict is not Verdict.PASSED:
         raise Refused(
-            f"{grant.model} version {grant.version} is not loaded: {result.message}",
+            f"{name} {version} is not loaded: {result.message}",
             next_step="Release it again in a safe format.",
         )
     described = facts["model"]
-    return build_model(folder, described, grant.model), str(described["flavor"])
+    return Loaded(
+        model=build_model(folder, described, name),
+        flavor=str(described["flavor"]),
+        method=str(described["predict"]),
+        schema=read_schema(folder),
+    )
 
 
 def _own(folder: Path) -> None:

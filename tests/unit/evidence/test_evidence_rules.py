@@ -101,7 +101,27 @@ def facts(gate: str) -> st.SearchStrategy[dict[str, Any]]:
             "format": st.sampled_from(["mlmodel", "skops", "pickle", "json"]),
         }
     )
+    times = {"p50Ms": number, "p95Ms": number, "p99Ms": number, "n": st.integers(198, 4001)}
+    ratio = st.fixed_dictionaries(
+        {
+            "n": st.sampled_from([3999, 4000]),
+            "confidence": st.sampled_from([0.95, 0.9]),
+            "low": st.floats(0.9, 1.3),
+            "ratio": st.just(1.0),
+            "high": st.floats(0.9, 1.3),
+        }
+    )
     found: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+        "latency with everything": st.fixed_dictionaries(
+            {
+                **times,
+                "batch": st.fixed_dictionaries(times),
+                "batchRows": st.sampled_from([100, 50]),
+                "champion": st.sampled_from([None, {"version": "3"}]),
+                "serves": st.sampled_from([None, "3"]),
+                "ratio": st.one_of(st.none(), ratio),
+            }
+        ),
         "metrics-threshold": st.fixed_dictionaries(
             {
                 "rows": st.integers(0, 200),
@@ -144,6 +164,14 @@ OPTIONS: list[dict[str, Any]] = [
     {"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7, "confidence": 0.9},
     {"gate": "metrics-threshold", "metric": "brier", "threshold": 0.3, "sliceThreshold": 0.5},
     {"gate": "latency", "p95Ms": 150.0},
+    {
+        "gate": "latency",
+        "p95Ms": 150.0,
+        "p50Ms": 100.0,
+        "p99Ms": 200.0,
+        "batchP95Ms": 150.0,
+        "maxRatio": 1.1,
+    },
     {"gate": "data-validation"},
     {"gate": "artifact-format"},
     {"gate": "performance-regression", "metric": "roc_auc", "margin": 0.005},

@@ -11,6 +11,7 @@ LabFailure           the input, the script or the model is at fault: never retri
 ├── StageTimedOut        past its wall-clock limit   (TrainingTimedOut)
 └── StageOutOfMemory     past its memory limit       (TrainingOutOfMemory)
 LabInterrupted       the child was killed from outside or broke: we could not tell, retry
+└── ChildCrashed         by a signal nobody sent: a crash of its own
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class TrainingOutOfMemory(StageOutOfMemory):
 
 class LabInterrupted(Unreachable):
     """The child was killed from outside, or broke before it could say why."""
+
+
+class ChildCrashed(LabInterrupted):
+    """The child ended by a signal that nobody sent, such as a bad access to memory."""
 
 
 #: What a child may report, by name. Explicit, so that a report can never name another class.

@@ -27,6 +27,7 @@ from airlock.adapters.lab.requests import (
     FairnessRequest,
     LabData,
     LatencyRequest,
+    LatencyResult,
     Limits,
     TrainRequest,
     TrainResult,
@@ -121,12 +122,39 @@ class Lab:
             evaluation=evaluation, comparison=comparison, predictions=out, log=work / "log.txt"
         )
 
-    def latency(self, request: LatencyRequest) -> dict[str, Any]:
-        """Time single-row predictions (evidence latency)."""
-        work = self._folder("latency", request.name)
-        extra = {"model": str(request.model.resolve()), "n": request.n, "warmup": request.warmup}
+    def latency(self, request: LatencyRequest) -> LatencyResult:
+        """Time predictions (evidence latency)."""
+        work, champion = self._folder("latency", request.name), request.champion
+        extra = {
+            "model": str(request.model.resolve()),
+            "champion": str(champion.model.resolve()) if champion else None,
+            "n": request.n,
+            "warmup": request.warmup,
+            "batchRows": request.batch_rows,
+            "batches": request.batches,
+        }
         facts, _ = self._run("latency", work, request.name, request.data, request.limits, extra)
-        return facts
+        if champion:
+            digest = manifest_digest(folder_manifest(champion.model))
+            facts["champion"] |= {"version": champion.version, "artifactDigest": digest}
+        return LatencyResult(facts=facts, times=work / "times.parquet", log=work / "log.txt")
+
+    def child(
+        self,
+        stage: str,
+        name: str,
+        data: LabData,
+        limits: Limits,
+        extra: dict[str, Any],
+        module: str = "",
+    ) -> tuple[dict[str, Any], Path]:
+        """Run one child in a new folder, the stage's own unless *module* names another.
+
+        Returns its result, and the folder, in which it may have left files.
+        """
+        work = self._folder(stage, name)
+        found, _ = self._run(stage, work, name, data, limits, extra, module)
+        return found, work
 
     def fairness(self, request: FairnessRequest) -> dict[str, Any]:
         """Compare groups of people (evidence fairness)."""
@@ -180,12 +208,13 @@ class Lab:
         data: LabData,
         limits: Limits,
         extra: dict[str, Any],
+        module: str = "",
     ) -> tuple[dict[str, Any], process.Ending]:
         """Run one child and return its result, or raise the failure by its name."""
         request, result = work / "request.json", work / "result.json"
         common = {"stage": stage, "name": name, "parent": os.getpid(), "data": _data(data)}
-        request.write_text(json.dumps(common | extra, indent=2))
-        module = f"airlock.adapters.lab.children.{stage}"
+        request.write_text(json.dumps(common | {"work": str(work)} | extra, indent=2))
+        module = module or f"airlock.adapters.lab.children.{stage}"
         ending = process.run(
             [self._python, "-m", module, str(request), str(result)],
             process.clean_environment(work, self._python, limits, data.seed),
@@ -247,6 +276,10 @@ _NOUNS = {
     "evaluate": "evaluation",
     "latency": "latency measurement",
     "fairness": "the comparison of groups",
+    "sample": "drawing of requests",
+    "footprint": "footprint measurement",
+    "reproduce": "comparison with the model trained again",
+    "serving": "serving check",
 }
 
 
@@ -276,5 +309,6 @@ def _silence(what: str, stage: str, code: int, log: str) -> AirlockError:
         text = f"{what} was killed from outside by {signal.Signals(-code).name}"
         return errors.LabInterrupted(text, next_step=f"try again; {log}")
     ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    kind = errors.TrainingFailed if stage == "train" else errors.LabInterrupted
+    broken = errors.ChildCrashed if code < 0 else errors.LabInterrupted
+    kind = errors.TrainingFailed if stage == "train" else broken
     return kind(f"{what} ended {ended} without a result", next_step=log)

@@ -134,14 +134,17 @@ class EvaluateResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRequest:
-    """Time single-row predictions of `model` on held-out rows."""
+    """Time predictions of `model` on held-out rows, in turns with a champion's if one is given."""
 
     name: str
     data: LabData
     model: Path
     limits: Limits
+    champion: Champion | None = None
     n: int = 500
     warmup: int = 50
+    batch_rows: int = 100
+    batches: int = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,3 +159,12 @@ class FairnessRequest:
     confidence: float = 0.95
     minimum_rows: int = 100
     resamples: int = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyResult:
+    """The facts (kind latency) and the table of every single time behind them."""
+
+    facts: dict[str, Any]
+    times: Path
+    log: Path

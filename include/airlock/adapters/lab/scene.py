@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.adapters.lab.requests import LabData, Limits
+from airlock.domain.errors import NotFound
 from airlock.domain.recipe import Recipe
 from airlock.domain.release import Subject
 from airlock.services.bench import Case
+from airlock.services.running import Origin
 
 if TYPE_CHECKING:
     from airlock.adapters.lab.lab import Lab
@@ -32,6 +34,10 @@ def _no_tag(name: str) -> str:
     return ""
 
 
+def _unknown_code(_recipe: Recipe) -> Origin:
+    return Origin(code_commit="", lock_digest="")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One candidate to collect evidence about.
@@ -39,6 +45,8 @@ class Scene:
     *root* is the checkout. *model_of* returns a version's files, held against the digest that was
     registered or approved; *rows_of* the pinned rows of a data digest; *keys* are those whose model
     signatures are trusted; *tag_of* reads what was noted with the candidate when it was registered.
+    *kept* returns a file of evidence by its digest; *code_of* says which code and which libraries
+    are here now.
     """
 
     lab: Lab
@@ -47,7 +55,9 @@ class Scene:
     keys: Path
     model_of: Callable[[str, str], Path]
     rows_of: Callable[[Recipe, str], LabData]
+    kept: Callable[[str], Path]
     tag_of: Callable[[str], str] = _no_tag
+    code_of: Callable[[Recipe], Origin] = _unknown_code
 
     @property
     def recipe(self) -> Recipe:
@@ -79,6 +89,19 @@ class Scene:
     def champion_rows(self) -> LabData | None:
         """The rows of what serves now."""
         return self.rows_of(self.recipe, self.champion.data_digest) if self.champion else None
+
+    def facts(self, kind: str) -> Mapping[str, Any]:
+        """Return the facts the steps before have left about this candidate.
+
+        Raises:
+            NotFound: if they left none of this kind.
+        """
+        if kind not in self.case.facts:
+            raise NotFound(
+                f"there is no evidence {kind} about version {self.case.candidate.version}",
+                next_step="Look at the tasks of this run before the gates.",
+            )
+        return self.case.facts[kind]
 
     def limits(self, gate: str) -> Limits:
         """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""

@@ -14,7 +14,10 @@ from airlock.adapters.lab.collectors import (
     dependencies,
     fairness,
     files,
+    footprint,
     latency,
+    reproducibility,
+    serving,
     static_analysis,
 )
 from airlock.adapters.lab.scene import Collected, Scene
@@ -28,4 +31,7 @@ COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "latency": latency.collect,
     "static-analysis": static_analysis.collect,
     "test-coverage": coverage.collect,
+    "footprint": footprint.collect,
+    "reproducibility": reproducibility.collect,
+    "serving-check": serving.collect,
 }

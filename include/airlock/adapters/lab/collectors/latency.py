@@ -1,17 +1,27 @@
-"""Evidence latency: how long one prediction takes."""
+"""Evidence latency: how long predictions take, and the champion's in the same minutes."""
 
 from __future__ import annotations
 
-from airlock.adapters.lab.requests import LatencyRequest
+from airlock.adapters.lab.requests import Champion, LatencyRequest
 from airlock.adapters.lab.scene import Collected, Scene
+from airlock.gates.latency import BATCH_ROWS, calls
 
 
 def collect(scene: Scene) -> Collected:
-    """Time single-row predictions on held-out rows."""
-    request = LatencyRequest(
-        name=scene.recipe.name,
-        data=scene.rows,
-        model=scene.model,
-        limits=scene.limits("latency"),
+    """Time predictions on held-out rows; the champion only if it is to be compared with."""
+    asked = scene.options("latency")
+    other = scene.champion if asked.get("maxRatio") else None
+    folder = scene.champion_model if other else None
+    found = scene.lab.latency(
+        LatencyRequest(
+            name=scene.recipe.name,
+            data=scene.rows,
+            model=scene.model,
+            limits=scene.limits("latency"),
+            champion=Champion(folder, other.version) if other and folder else None,
+            n=int(asked.get("n") or calls(asked.get("maxRatio"))),
+            batch_rows=int(asked.get("batchRows") or BATCH_ROWS),
+        )
     )
-    return Collected(scene.lab.latency(request))
+    serves = scene.champion.version if scene.champion else None
+    return Collected(found.facts | {"serves": serves}, {"times": found.times})

@@ -1,0 +1,41 @@
+"""Child: measure a candidate, and the model that was trained again, on the same held-out rows.
+
+No user code runs here: both models are loaded from their folders by our own trust list.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.lab.children import job, metrics, predict, rows
+from airlock.adapters.lab.trust import load_model
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of both, and how far their predictions are apart."""
+    data, name = request["data"], request["name"]
+    test = rows.split(request, rows.load(request)).test
+    truth, answers = test[data["target"]].to_numpy(), {}
+    for who in ("candidate", "again"):
+        label = f"the {who} of {name}" if who == "candidate" else f"{name}, trained again,"
+        model = load_model(Path(request[who]), label)
+        features = rows.features_of(model, test, data["target"], name)
+        answers[who] = predict.predict(model, features, data["task"], label)
+    apart = abs(answers["candidate"] - answers["again"])
+    return {
+        "rows": len(test),
+        "metrics": {
+            who: metrics.measure(data["task"], truth, values, f"the {who} of {name}")
+            for who, values in answers.items()
+        },
+        "predictions": {
+            "differing": int((apart > 0).sum()),
+            "maxDifference": float(apart.max()),
+        },
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(job.run(main))

@@ -1,0 +1,32 @@
+"""Evidence serving-check: the exact artifact, loaded and asked as a serving host would.
+
+The child is the serving code's own (`airlock.serving.probe`), started by name: the lab may not
+know it, and a loader of the lab's own would prove nothing about the one that serves.
+"""
+
+from __future__ import annotations
+
+from airlock.adapters.lab.errors import ChildCrashed
+from airlock.adapters.lab.scene import Collected, Scene
+from airlock.gates.serving_check import REQUESTS
+
+PROBE = "airlock.serving.probe"
+
+
+def collect(scene: Scene) -> Collected:
+    """Send held-out rows and wrong input; compare with the predictions of the evaluation."""
+    name, data, limits = scene.recipe.name, scene.rows, scene.limits("serving-check")
+    wanted = int(scene.options("serving-check").get("requests") or REQUESTS)
+    digest = str(scene.facts("evaluation")["predictionsDigest"])
+    extra = {
+        "model": str(scene.model.resolve()),
+        "artifactDigest": scene.case.candidate.artifact_digest,
+        "requests": wanted,
+        "predictions": str(scene.kept(digest).resolve()),
+    }
+    try:
+        found, _ = scene.lab.child("serving", name, data, limits, extra, PROBE)
+    except ChildCrashed as error:  # no accident of ours: this is how it would serve
+        found = {"loaded": False, "why": error.message, "requests": wanted, "heldOut": wanted}
+    facts = {"artifactDigest": extra["artifactDigest"], "predictionsDigest": digest}
+    return Collected(facts | found)
