@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from airlock_airflow.gates import (
         ArtifactFormatGateOperator,
         DataValidationGateOperator,
+        DriftGateOperator,
         GateOperator,
+        LabelBalanceGateOperator,
         LatencyGateOperator,
+        LeakageGateOperator,
         MetricsThresholdGateOperator,
+        ModelCardGateOperator,
         PerformanceRegressionGateOperator,
+        TrainServingSkewGateOperator,
     )
     from airlock_airflow.platform import DetectChangesOperator, SweepTimersOperator
     from airlock_airflow.releasing import (
@@ -35,15 +40,20 @@ _HOMES = {
     "ArtifactFormatGateOperator": "gates",
     "DataValidationGateOperator": "gates",
     "DetectChangesOperator": "platform",
+    "DriftGateOperator": "gates",
     "GateOperator": "gates",
+    "LabelBalanceGateOperator": "gates",
     "LatencyGateOperator": "gates",
+    "LeakageGateOperator": "gates",
     "MetricsThresholdGateOperator": "gates",
+    "ModelCardGateOperator": "gates",
     "OutcomeOperator": "releasing",
     "PerformanceRegressionGateOperator": "gates",
     "PromoteModelOperator": "releasing",
     "RequestReleaseOperator": "releasing",
     "StepOperator": "steps",
     "SweepTimersOperator": "platform",
+    "TrainServingSkewGateOperator": "gates",
     "release_task_group": "releasing",
 }
 
@@ -52,15 +62,20 @@ __all__ = [
     "ArtifactFormatGateOperator",
     "DataValidationGateOperator",
     "DetectChangesOperator",
+    "DriftGateOperator",
     "GateOperator",
+    "LabelBalanceGateOperator",
     "LatencyGateOperator",
+    "LeakageGateOperator",
     "MetricsThresholdGateOperator",
+    "ModelCardGateOperator",
     "OutcomeOperator",
     "PerformanceRegressionGateOperator",
     "PromoteModelOperator",
     "RequestReleaseOperator",
     "StepOperator",
     "SweepTimersOperator",
+    "TrainServingSkewGateOperator",
     "release_task_group",
 ]
 

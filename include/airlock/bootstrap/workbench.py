@@ -20,6 +20,7 @@ from airlock.adapters.lab.collectors import COLLECTORS
 from airlock.adapters.lab.scene import Scene
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.config.model_card import read_card
 from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Refused
 from airlock.domain.recipe import Recipe
@@ -121,6 +122,8 @@ class Workbench:
             keys=self._keys.trusted,
             model_of=lambda version, digest: self._model(case.recipe.name, version, digest),
             rows_of=self._rows,
+            kept=self._files.get,
+            card_of=read_card,
         )
         found = COLLECTORS[kind](scene)
         files = {name: self._files.put(path) for name, path in found.files.items()}

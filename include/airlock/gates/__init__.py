@@ -10,20 +10,30 @@ from airlock.domain.gates import Gate
 from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.artifact_scan import ArtifactScan
 from airlock.gates.data_validation import DataValidation
+from airlock.gates.drift import DataDrift
+from airlock.gates.label_balance import LabelBalance
 from airlock.gates.latency import Latency
+from airlock.gates.leakage import Leakage
 from airlock.gates.metrics_threshold import MetricsThreshold
+from airlock.gates.model_card import ModelCard
 from airlock.gates.performance_regression import PerformanceRegression
 from airlock.gates.signature import Signature
+from airlock.gates.train_serving_skew import TrainServingSkew
 
 #: Every gate there is. An explicit tuple: nothing is discovered, nothing named in YAML is imported.
 GATES: tuple[type[Gate], ...] = (
     ArtifactFormat,
     ArtifactScan,
     DataValidation,
+    DataDrift,
+    LabelBalance,
     Latency,
+    Leakage,
     MetricsThreshold,
+    ModelCard,
     PerformanceRegression,
     Signature,
+    TrainServingSkew,
 )
 
 BY_NAME: dict[str, type[Gate]] = {gate.name: gate for gate in GATES}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,11 +40,15 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What evidence is collected about: a candidate, its recipe, and what serves now."""
+    """What evidence is collected about: a candidate, its recipe, and what serves now.
+
+    *facts* are those of the evidence the steps before have left about this candidate, by kind.
+    """
 
     recipe: Recipe
     candidate: Candidate
     champion: Subject | None = None
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Bench(Protocol):

@@ -65,7 +65,15 @@ def _case(store: Store, origin: str) -> Case | None:
         document, _ = unit.registered("pipeline", candidate.pipeline_digest)
         line = unit.line(candidate.model, candidate.environment)
         champion = unit.get(line.release).subject if line.release else None
-    return Case(recipe=Recipe(document), candidate=candidate, champion=champion)
+        about = unit.evidence_of(origin).items()
+    return Case(
+        recipe=Recipe(document),
+        candidate=candidate,
+        champion=champion,
+        facts={
+            k: one.facts for k, one in about if one.artifact_digest == candidate.artifact_digest
+        },
+    )
 
 
 def judge(store: Store, origin: str, gate: Gate) -> GateResult:

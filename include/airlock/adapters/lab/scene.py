@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.adapters.lab.requests import LabData, Limits
+from airlock.domain.errors import NotFound
 from airlock.domain.recipe import Recipe
 from airlock.domain.release import Subject
 from airlock.services.bench import Case
@@ -34,7 +35,8 @@ class Scene:
 
     *root* is the checkout. *model_of* returns a version's files, held against the digest that was
     registered or approved; *rows_of* the pinned rows of a data digest; *keys* are those whose model
-    signatures are trusted.
+    signatures are trusted. *kept* returns a file of evidence by its digest; *card_of* reads a model
+    card: its document, and everything that is wrong with it.
     """
 
     lab: Lab
@@ -43,6 +45,8 @@ class Scene:
     keys: Path
     model_of: Callable[[str, str], Path]
     rows_of: Callable[[Recipe, str], LabData]
+    kept: Callable[[str], Path]
+    card_of: Callable[[Path], tuple[Any, list[dict[str, str]]]]
 
     @property
     def recipe(self) -> Recipe:
@@ -74,6 +78,19 @@ class Scene:
     def champion_rows(self) -> LabData | None:
         """The rows of what serves now."""
         return self.rows_of(self.recipe, self.champion.data_digest) if self.champion else None
+
+    def facts(self, kind: str) -> Mapping[str, Any]:
+        """Return the facts the steps before have left about this candidate.
+
+        Raises:
+            NotFound: if they left none of this kind.
+        """
+        if kind not in self.case.facts:
+            raise NotFound(
+                f"there is no evidence {kind} about version {self.case.candidate.version}",
+                next_step="Look at the tasks of this run before the gates.",
+            )
+        return self.case.facts[kind]
 
     def limits(self, gate: str) -> Limits:
         """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""

@@ -1,7 +1,7 @@
 """The collectors: one per kind of evidence that gates ask for after the candidate is registered.
 
 To add one: its file with `collect(scene) -> Collected`, and its line here. Each kind is needed by
-one gate alone, because every gate collects what it needs, unless it only reads the artifact's bytes;
+one gate alone, because every gate collects what it needs, unless it only reads the artifact;
 evidence several gates share is made by the steps before (`airlock.services.running`).
 """
 
@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airlock.adapters.lab.collectors import files, latency
+from airlock.adapters.lab.collectors import files, latency, leakage, model_card, spread
 from airlock.adapters.lab.scene import Collected, Scene
 
 COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "artifact-format": files.formats,
     "artifact-scan": files.scan,
     "artifact-signature": files.signature,
+    "drift": spread.drift,
+    "label-balance": spread.label_balance,
     "latency": latency.collect,
+    "leakage": leakage.collect,
+    "model-card": model_card.collect,
+    "train-serving-skew": spread.train_serving_skew,
 }
