@@ -104,7 +104,8 @@ def _codes(table: Columns, name: str, kind: str, held: Array) -> Array:
     known = known[~numpy.isnan(known)]
     if not len(known):
         return numpy.zeros(len(values), dtype=int)
-    edges = numpy.unique(numpy.quantile(known, numpy.arange(1, BINS) / BINS))
+    steps = numpy.quantile(known, numpy.arange(1, BINS) / BINS, method="lower")
+    edges = numpy.unique(steps)
     places = numpy.searchsorted(edges, values, side="right")
     return numpy.where(numpy.isnan(values), len(edges) + 1, places)
 

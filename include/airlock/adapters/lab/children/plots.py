@@ -5,6 +5,7 @@ SVG without links, scripts or dates: the same predictions give the same bytes.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ _POINTS = 2_000
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Draw the plots of the task; return their names in order, each with a caption."""
+    # Looking for fonts takes seconds; what was found is kept beside the folders of all calls.
+    os.environ["MPLCONFIGDIR"] = str(Path(request["out"]).parents[1] / ".matplotlib")
     import matplotlib as mpl
     import pandas
 

@@ -128,8 +128,9 @@ def _numbers(source: Any, compared: bool, mine: Any, kind: str) -> dict[str, Any
     import numpy
 
     base, found = _floats(source, kind), _floats(mine, kind)
-    steps = numpy.quantile(base[~numpy.isnan(base)], numpy.arange(1, BINS) / BINS)
-    edges = numpy.unique(steps)
+    present = base[~numpy.isnan(base)]
+    steps = numpy.quantile(present, numpy.arange(1, BINS) / BINS, method="lower")
+    edges = numpy.unique(steps[numpy.isfinite(steps)])
 
     def cells(values: Any) -> list[int]:
         present = values[~numpy.isnan(values)]
