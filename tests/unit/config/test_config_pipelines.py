@@ -215,7 +215,15 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 #: Gates the policy of these tests does not require.
-OPTIONAL = {"artifact-scan", "signature"}
+OPTIONAL = {
+    "artifact-scan",
+    "drift",
+    "label-balance",
+    "leakage",
+    "model-card",
+    "signature",
+    "train-serving-skew",
+}
 
 
 @settings(
