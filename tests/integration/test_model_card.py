@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from mlflow import MlflowClient
 
 from airlock.adapters.lab import Champion, Compare, EvaluateRequest, Limits, TrainRequest
 from airlock.adapters.lab.collectors import model_card
 from airlock.adapters.lab.scene import Scene
+from airlock.adapters.mlflow_registry import MlflowRegistry
+from airlock.bootstrap.workbench import Workbench
 from airlock.config.model_card import read_card
 from airlock.domain.gates import Evidence, Verdict, run_gate
 from airlock.domain.recipe import Recipe
 from airlock.gates.model_card import REQUIRED, ModelCard
-from tests.integration.scene_kit import ARTIFACT, Place, census, recipe_document
+from tests.integration.scene_kit import ARTIFACT, Place, candidate, census, recipe_document
 from tests.support import ROOT
 
 pytestmark = pytest.mark.integration
@@ -109,12 +113,34 @@ def test_a_complete_card_becomes_a_page_that_needs_nothing_else(measured: Measur
     assert again.read_text() == page
 
 
+def test_the_page_is_kept_by_digest_and_linked_from_the_mlflow_run(
+    measured: Measured, tmp_path: Path
+) -> None:
+    place = measured.place
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.create_experiment("employment", f"file://{tmp_path}/artifacts")
+    run = client.create_run(experiment).info.run_id
+    registry = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db")
+    bench = Workbench(ROOT, tmp_path / "work", place.data, place.lab, registry, place.files)
+    case = dataclasses.replace(
+        measured.scene().case, candidate=dataclasses.replace(candidate(measured.data), run_id=run)
+    )
+    facts = bench.collect("model-card", case)
+    page = place.files.get(facts["files"]["model_card.html"])
+    assert "<h1>employment</h1>" in page.read_text()
+    linked = [one.path for one in client.list_artifacts(run, "evidence/model-card")]
+    assert linked == ["evidence/model-card/model_card.html"]
+
+
 def test_what_the_owner_writes_is_text_and_never_markup(measured: Measured, tmp_path: Path) -> None:
     text = CARD.read_text().replace("An example for", "<script>alert(1)</script> An example for")
-    scene = measured.with_card(tmp_path, text)
-    page = model_card.collect(scene).files["model_card.html"].read_text()
+    found = model_card.collect(measured.with_card(tmp_path, text))
+    page = found.files["model_card.html"].read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+    facts = found.facts | {"files": {"model_card.html": "sha256:0"}}
+    result = run_gate(ModelCard(), {"model-card": Evidence("model-card", ARTIFACT, facts)})
+    assert 'intendedUse.purpose holds the placeholder "<script>"' in result.message
 
 
 @pytest.mark.parametrize(
@@ -126,7 +152,6 @@ def test_what_the_owner_writes_is_text_and_never_markup(measured: Measured, tmp_
             'only the keys intendedUse, limits, data, risk, found the key "limts"',
         ),
         ("    users: >-\n", "    users: TODO\n    ignored: >-\n", 'found the key "ignored"'),
-        ("    licence: Public", "    licence: <licence> Public", 'the placeholder "<licence>"'),
     ],
 )
 def test_a_card_that_is_not_complete_fails_and_says_where(
