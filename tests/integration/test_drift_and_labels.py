@@ -107,5 +107,9 @@ def test_odd_values_are_counted_not_lost(years: Years, tmp_path: Path) -> None:
     fuller = plain.assign(holes=1.0, same=2.0)
     result = here.examine(DataDrift(), here.scene(here.pin(fuller), here.pin(plain)))
     assert "2 of 6 columns moved" in result.message, result.message
+    assert "same (PSI" in result.message
+    # A column that only says whom a row is about is not compared.
+    named = here.scene(here.pin(fuller), here.pin(plain), entityColumn="same")
+    assert "1 of 5 columns moved: holes" in here.examine(DataDrift(), named).message
     # Texts of which there are many never reach the evidence.
     assert "person 1" not in str(result.to_document())

@@ -30,7 +30,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     """Compare all columns asked for; without a reference, count what there is."""
     current, reference = _sides(request)
     asked = request["columns"]
-    aside = (request["data"]["target"], request["data"]["timeColumn"])
+    aside = (request["data"]["target"], request["data"]["timeColumn"], *request["aside"])
     wanted = asked or [one for one in (reference or current).names if one not in aside]
     lacking = [one for one in wanted if one not in current.names]
     there = [one for one in wanted if one in current.names]
