@@ -97,19 +97,26 @@ def test_the_shipped_cards_are_complete(model: str) -> None:
 
 
 def test_a_complete_card_becomes_a_page_that_needs_nothing_else(measured: Measured) -> None:
-    found = model_card.collect(measured.scene())
+    enough = {"slice": "SEX=1", "n": 400, "candidate": 0.81234, "champion": 0.8}
+    small = {"slice": "SEX=<b>2", "n": 9, "candidate": None, "champion": None}
+    (line,) = measured.facts["comparison"]["comparisons"]
+    comparison = {"comparisons": [line | {"slices": [enough, small]}]}
+    found = model_card.collect(measured.scene(comparison=comparison))
     facts = found.facts | {"files": {name: "sha256:0" for name in found.files}}
     result = run_gate(ModelCard(), {"model-card": Evidence("model-card", ARTIFACT, facts)})
     assert result.verdict is Verdict.PASSED, result.message
-    assert "13 fields answered by ana, 4 plots" in result.message
+    assert "13 fields answered by ana, 5 plots" in result.message
     page = found.files["model_card.html"].read_text()
-    assert page.count("data:image/svg+xml;base64,") == 4
+    assert page.count("data:image/svg+xml;base64,") == 5
     assert f"{measured.facts['evaluation']['candidate']['metrics']['roc_auc']:.4f}" in page
     assert "Eleven protected columns" in page
     assert measured.data in page
+    assert "0.8123" in page
+    assert "SEX=&lt;b&gt;2" in page
+    assert "too few rows" in page
     # Nothing is loaded and nothing runs; the same predictions give the same page.
     assert not re.search(r"<script|(src|href)=.?(http|/)", page)
-    again = model_card.collect(measured.scene()).files["model_card.html"]
+    again = model_card.collect(measured.scene(comparison=comparison)).files["model_card.html"]
     assert again.read_text() == page
 
 

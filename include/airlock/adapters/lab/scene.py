@@ -29,6 +29,10 @@ class Collected:
     files: Mapping[str, Path] = field(default_factory=dict)
 
 
+def _no_card(_path: Path) -> tuple[None, list[dict[str, str]]]:
+    return None, [{"place": "", "expected": "somebody who can read cards", "found": "nobody"}]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One candidate to collect evidence about.
@@ -46,7 +50,7 @@ class Scene:
     model_of: Callable[[str, str], Path]
     rows_of: Callable[[Recipe, str], LabData]
     kept: Callable[[str], Path]
-    card_of: Callable[[Path], tuple[Any, list[dict[str, str]]]]
+    card_of: Callable[[Path], tuple[Any, list[dict[str, str]]]] = _no_card
 
     @property
     def recipe(self) -> Recipe:

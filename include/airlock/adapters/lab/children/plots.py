@@ -154,11 +154,16 @@ def _intervals(path: Path, comparisons: list[dict[str, Any]]) -> str:
 
 def _slices(path: Path, slices: list[dict[str, Any]]) -> str:
     figure, axes = _axes()
-    axes.barh([one["name"] for one in slices], [one["value"] for one in slices], color="#1f5fbf")
+    for who, color in _MODELS.items():
+        shown = [(one[who], place) for place, one in enumerate(slices) if one[who] is not None]
+        if shown:
+            axes.plot(*zip(*shown, strict=True), "o", color=color, label=who)
+    axes.set_yticks(range(len(slices)), [f"{one['name']} ({one['n']:,})" for one in slices])
     axes.invert_yaxis()
     axes.set(xlabel=slices[0]["metric"])
+    axes.legend(frameon=False)
     _save(figure, path)
-    return f"Slices: {slices[0]['metric']} of the candidate."
+    return f"Slices: {slices[0]['metric']} where there are enough rows to tell."
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def _plots(scene: Scene) -> tuple[list[dict[str, str]], Path]:
         predictions=str(predictions.resolve()),
         predictionsDigest=evaluation["predictionsDigest"],
         comparisons=list(scene.facts("comparison")["comparisons"]),
-        slices=_slices(evaluation),
+        slices=_slices(evaluation, scene.facts("comparison")),
     )
     return [{**one, "data": _data(folder / one["file"])} for one in found["plots"]], folder
 
@@ -72,17 +72,24 @@ def _data(path: Path) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the slices the evaluation measured, each by its first metric; none if it has none."""
-    found = []
-    for one in evaluation.get("slices", [])[:_MOST]:
-        metrics = one.get("metrics") or one.get("candidate", {})
-        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float)}
-        if numbers:
-            metric = next(iter(sorted(numbers)))
-            name = f"{one.get('column', '')}={one.get('value', one.get('name', ''))}".strip("=")
-            found.append({"name": name, "metric": metric, "value": numbers[metric]})
-    return found
+def _slices(evaluation: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the slices of the first metric that has some; one too small has its rows alone.
+
+    Slices the evaluation has none of are no error: the pipeline declares which there are.
+    """
+    for line in (*comparison["comparisons"], *evaluation.get("bounds", ())):
+        if rows := line.get("slices"):
+            return [
+                {
+                    "name": one["slice"],
+                    "metric": line["metric"],
+                    "n": one["n"],
+                    "candidate": one.get("candidate", one.get("value")),
+                    "champion": one.get("champion"),
+                }
+                for one in rows[:_MOST]
+            ]
+    return []
 
 
 def _shown(scene: Scene, card: Mapping[str, Any], plots: list[dict[str, str]]) -> dict[str, Any]:
@@ -104,7 +111,7 @@ def _shown(scene: Scene, card: Mapping[str, Any], plots: list[dict[str, str]]) -
             for name, value in sorted(evaluation["candidate"]["metrics"].items())
         ],
         "comparisons": scene.facts("comparison")["comparisons"],
-        "slices": _slices(evaluation),
+        "slices": _slices(evaluation, scene.facts("comparison")),
         "risk": sorted(recipe.risk.items()),
         "profile": [
             ("source", profile["source"]),
