@@ -170,3 +170,13 @@ def broken_schema(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> list[
         if one["types"][0] != one["types"][1] and one["column"] not in ignore
     ]
     return gone + other
+
+
+def not_compared(facts: Mapping[str, Any]) -> str:
+    """Name the columns of a type nobody can compare, or return nothing."""
+    odd = [
+        f"{one['column']} ({one['types'][0]})"
+        for one in facts["columns"]
+        if one["kind"] == "incomparable" and one["types"][0] == one["types"][1]
+    ]
+    return f"; not compared: {', '.join(odd[:_NAMED])}" if odd else ""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.distributions import Tolerance, broken_schema, compare
+from airlock.domain.distributions import Tolerance, broken_schema, compare, not_compared
 from airlock.domain.gates import Evidence, GateResult, Verdict
 
 #: Below this, chance alone moves the index of ten bins by a tenth and more.
@@ -66,7 +66,7 @@ class DataDrift:
             source,
             Verdict.FAILED if moved or broken else Verdict.PASSED,
             f"{'; '.join(said)}; {tolerance.sentence()}; {rows['current']:,} rows against the "
-            f"champion's {rows['reference']:,}"
+            f"champion's {rows['reference']:,}{not_compared(facts)}"
             + ("; see whether the model is still meant for these rows" if moved else ""),
             found.worst.psi,
             {"columns": found.table(), "ignored": list(self.ignore), "extra": facts["extra"]},

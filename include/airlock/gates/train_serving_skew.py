@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.distributions import Compared, Tolerance, broken_schema, compare
+from airlock.domain.distributions import Compared, Tolerance, broken_schema, compare, not_compared
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.gates.drift import MINIMUM_ROWS
 
@@ -68,7 +68,7 @@ class TrainServingSkew:
         return self._result(
             source,
             Verdict.FAILED if moved or wrong else Verdict.PASSED,
-            f"{'; '.join(said)}; {tolerance.sentence()}; {against}",
+            f"{'; '.join(said)}; {tolerance.sentence()}; {against}{not_compared(facts)}",
             requests,
             found,
         )

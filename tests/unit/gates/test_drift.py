@@ -74,6 +74,12 @@ def test_a_column_that_may_move_is_left_out() -> None:
     assert judge(DataDrift(ignore=("region",)), drift=facts(column(), MOVED)).verdict.opens
 
 
+def test_what_nobody_can_compare_is_named() -> None:
+    odd = column("path", types=["list", "list"], kind="incomparable")
+    result = judge(DataDrift(), drift=facts(column(), odd))
+    assert (result.verdict, "not compared: path (list)" in result.message) == (Verdict.PASSED, True)
+
+
 def test_what_moved_is_named_with_its_numbers() -> None:
     result = judge(DataDrift(), drift=facts(column(), MOVED))
     assert "1 of 2 columns moved: region (PSI 0.8" in result.message
