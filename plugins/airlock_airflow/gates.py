@@ -173,7 +173,12 @@ class ServingCheckGateOperator(_NamedGateOperator):
 
 
 class DataValidationGateOperator(_NamedGateOperator):
-    """Does every expectation of the model's suite hold on the pinned data?"""
+    """Does every expectation of the model's suite hold on the pinned data?
+
+    :param max_age_days: how old the newest row may be; any age unless told.
+    :param min_rows: at least this many rows, 1 unless told.
+    :param max_change: the factor the rows may be more or fewer than the champion's.
+    """
 
     gate_name = "data-validation"
 
@@ -189,6 +194,60 @@ class DependencyAuditGateOperator(_NamedGateOperator):
     """
 
     gate_name = "dependency-audit"
+
+
+class DriftGateOperator(_NamedGateOperator):
+    """Are these still the rows the champion was trained on, as far as their values go?
+
+    :param psi: the population stability index of a column stays within this, 0.2 unless told.
+    :param ks: the Kolmogorov-Smirnov distance of numbers, 0.2 unless told.
+    :param cramers_v: Cramer's V of values, 0.2 unless told.
+    :param min_rows: fewer rows than this cannot be judged, 500 unless told.
+    :param ignore: columns that may move.
+    """
+
+    gate_name = "drift"
+
+
+class TrainServingSkewGateOperator(_NamedGateOperator):
+    """Is the model trained on what it will be asked?
+
+    :param psi: as for drift; so are `ks`, `cramers_v`, `min_rows` and `ignore`.
+    :param unseen: the share of requests that may hold a value training never saw.
+    """
+
+    gate_name = "train-serving-skew"
+
+
+class LeakageGateOperator(_NamedGateOperator):
+    """Do the features know what they could not know when it counts?
+
+    :param max_auc: no feature alone ranks held-out answers better, 0.95 unless told.
+    :param max_r2: the same for a number to predict, 0.9 unless told.
+    :param max_duplicates: the share of copied rows beyond chance, 0.01 unless told.
+    :param max_entities: the share of held-out rows about somebody training knows, 0 unless told.
+    """
+
+    gate_name = "leakage"
+
+
+class LabelBalanceGateOperator(_NamedGateOperator):
+    """Is there enough of each answer to learn from, and as much of it as before?
+
+    :param min_share: the share of the rarest answer, 0.01 unless told.
+    :param max_change: how far the answers may lie from the champion's, 0.05 unless told.
+    """
+
+    gate_name = "label-balance"
+
+
+class ModelCardGateOperator(_NamedGateOperator):
+    """Does somebody answer for this model, in words, for all that numbers cannot say?
+
+    :param min_words: the fewest words an answer has, 4 unless told.
+    """
+
+    gate_name = "model-card"
 
 
 class ArtifactFormatGateOperator(_NamedGateOperator):

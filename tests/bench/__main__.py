@@ -19,6 +19,7 @@ from tests.support import ROOT
 
 MODULES = (
     "audit_log",
+    "data_gates",
     "decisions",
     "digest",
     "error_rates",

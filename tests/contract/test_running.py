@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,37 @@ def test_the_evidence_opens_the_gates_and_the_release(world: World, bench: Bench
             evidence.examine(world.worker, bench, "credit/run-1", build(gate)).verdict == "PASSED"
         )
     assert world.request("credit/run-1").outcome == "opened"
+
+
+def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
+    world: World, bench: Bench
+) -> None:
+    one = job(world, until=date(2020, 1, 31))
+    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    running.validate(world.worker, bench, one, pinned)
+    release = world.open("beforehand")
+    world.approve_all(release)
+    world.promote(release)
+    evidence.submit(world.worker, "credit/beforehand", "data-profile", "any", {"rows": 80})
+    two = job(world, "run-2")
+    pinned = running.pin(world.worker, bench, two, world.rulebook.digest)
+    running.validate(world.worker, bench, two, pinned)
+    with world.worker.begin() as unit:
+        first, second = (
+            unit.evidence_of(f"credit/run-{number}")["data-validation"].facts for number in (1, 2)
+        )
+    assert (first["asOf"], first["champion"]) == ("2020-01-31", None)
+    assert second["asOf"] == pinned["startedAt"][:10]
+    assert second["champion"] == {"version": "1", "rows": 80}
+
+
+def test_what_the_steps_left_is_there_for_whoever_collects(world: World, bench: Bench) -> None:
+    go(world, bench, job(world))
+    evidence.submit(world.worker, "credit/run-1", "gossip", digest_bytes(b"another"), {"rows": 1})
+    evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    facts = bench.seen["latency"].facts
+    assert facts["evaluation"]["rows"] == bench.rows
+    assert "gossip" not in facts  # it is about another model
 
 
 def test_a_gate_collects_what_it_needs_and_nothing_else(world: World, bench: Bench) -> None:

@@ -21,6 +21,7 @@ from airlock.adapters.lab.collectors import COLLECTORS
 from airlock.adapters.lab.scene import Collected, Scene
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.config.model_card import read_card
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
 from airlock.domain.errors import Refused
 from airlock.domain.recipe import Recipe
@@ -163,6 +164,7 @@ class Workbench:
             rows_of=self._rows,
             kept=self._files.get,
             code_of=self._code,
+            card_of=read_card,
             tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),
         )
         return COLLECTORS[kind](scene)

@@ -27,8 +27,8 @@ def context_of(info: ValidationInfo) -> PipelineContext | None:
     return info.context if isinstance(info.context, PipelineContext) else None
 
 
-def inside(base: Path, value: str, *, folder: bool = False) -> None:
-    """Refuse a path that is absolute, climbs out of *base*, hides, or is not there."""
+def inside(base: Path, value: str, *, folder: bool = False, exists: bool = True) -> None:
+    """Refuse a path that is absolute, climbs out of *base*, hides, or must be there and is not."""
     what = "a folder" if folder else "a file"
     parts = Path(value).parts
     hidden = any(part.startswith(".") for part in parts)
@@ -40,11 +40,11 @@ def inside(base: Path, value: str, *, folder: bool = False) -> None:
         )
     try:
         path = (base / value).resolve()
-        exists = path.is_dir() if folder else path.is_file()
+        there = path.is_dir() if folder else path.is_file()
         stays = path.is_relative_to(base.resolve())
     except (OSError, RuntimeError) as error:  # too long a name, a circle of links
         refuse(Trouble((), f"a path to {what}", f"{show(value)} ({error})"))
     if not stays:
         refuse(Trouble((), f"a path that stays inside {base}", f"a link out of it, to {path}"))
-    if not exists:
+    if exists and not there:
         refuse(Trouble((), f"{what} that exists", f"{show(value)}; nothing is at {path}"))

@@ -90,6 +90,9 @@ class Data(Strict):
     # None and not empty, so that a pipeline without them keeps the digest it had.
     slices: Slices | None = None
     protected_attributes: Slices | None = None
+    entity_column: Line | None = None
+    available_at: dict[str, Line] | None = None
+    serving_log: str | None = None
 
     @field_validator("source")
     @classmethod
@@ -98,7 +101,22 @@ class Data(Strict):
             inside(context.root, source)
         return source
 
-    @field_validator("target", "time_column")
+    @field_validator("available_at")
+    @classmethod
+    def _times(cls, given: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
+        if given and info.data.get("time_column") is None:
+            refuse(Trouble((), "nothing without timeColumn, to compare with", show(given)))
+        return given
+
+    @field_validator("serving_log")
+    @classmethod
+    def _log(cls, log: str | None, info: ValidationInfo) -> str | None:
+        context = context_of(info)
+        if context and log is not None:
+            inside(context.root, log, exists=False)
+        return log
+
+    @field_validator("target", "time_column", "entity_column")
     @classmethod
     def _column(cls, column: str | None, info: ValidationInfo) -> str | None:
         if column is not None and not column.strip():

@@ -95,6 +95,28 @@ class Recipe:
         return float(self._spec["data"]["holdout"])
 
     @property
+    def entity_column(self) -> str | None:
+        """The column that says whom or what a row is about, if there is one."""
+        column: str | None = self._spec["data"].get("entityColumn")
+        return column
+
+    @property
+    def available_at(self) -> Mapping[str, str]:
+        """For columns known later than the row: the column that says when."""
+        return dict(self._spec["data"].get("availableAt", {}))
+
+    @property
+    def serving_log(self) -> str | None:
+        """Recorded requests to what serves now, relative to the checkout."""
+        path: str | None = self._spec["data"].get("servingLog")
+        return path
+
+    @property
+    def risk(self) -> Mapping[str, Any]:
+        """The declared risk facts."""
+        return dict(self._spec["risk"])
+
+    @property
     def seed(self) -> int:
         """What makes the run repeatable."""
         return int(self._spec["seed"])

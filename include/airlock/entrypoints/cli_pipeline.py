@@ -1,4 +1,4 @@
-"""`airlock pipeline list|run`: through Airflow's public REST API, with the user's own rights."""
+"""`airlock pipeline list|run|init`; the first two through Airflow's public REST API."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from airlock.domain.errors import Refused, Unreachable
+from airlock.entrypoints import cli_init
 from airlock.entrypoints.cli_runs import follow, returned, trigger
 from airlock.entrypoints.client import AIRFLOW, AIRLOCK, Client
 from airlock.entrypoints.terminal import (
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the main program."""
     pipelines.command("list")(list_command)
     pipelines.command("run")(run_command)
+    cli_init.register(pipelines)
     app.add_typer(pipelines, name="pipeline")
 
 

@@ -11,16 +11,21 @@ from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.artifact_scan import ArtifactScan
 from airlock.gates.data_validation import DataValidation
 from airlock.gates.dependency_audit import DependencyAudit
+from airlock.gates.drift import DataDrift
 from airlock.gates.fairness import Fairness
 from airlock.gates.footprint import Footprint
+from airlock.gates.label_balance import LabelBalance
 from airlock.gates.latency import Latency
+from airlock.gates.leakage import Leakage
 from airlock.gates.metrics_threshold import MetricsThreshold
+from airlock.gates.model_card import ModelCard
 from airlock.gates.performance_regression import PerformanceRegression
 from airlock.gates.reproducibility import Reproducibility
 from airlock.gates.serving_check import ServingCheck
 from airlock.gates.signature import Signature
 from airlock.gates.static_analysis import StaticAnalysis
 from airlock.gates.test_coverage import TestCoverage
+from airlock.gates.train_serving_skew import TrainServingSkew
 
 #: Every gate there is. An explicit tuple: nothing is discovered, nothing named in YAML is imported.
 GATES: tuple[type[Gate], ...] = (
@@ -30,14 +35,19 @@ GATES: tuple[type[Gate], ...] = (
     DependencyAudit,
     Fairness,
     Footprint,
+    DataDrift,
+    LabelBalance,
     Latency,
+    Leakage,
     MetricsThreshold,
+    ModelCard,
     PerformanceRegression,
     Reproducibility,
     ServingCheck,
     Signature,
     StaticAnalysis,
     TestCoverage,
+    TrainServingSkew,
 )
 
 BY_NAME: dict[str, type[Gate]] = {gate.name: gate for gate in GATES}

@@ -1,20 +1,44 @@
-"""data-validation: is the data what the model's own suite says it must be?"""
+"""data-validation: is the data what the model's own suite says, fresh, and about as much as before?
+
+The suite (Great Expectations) is the model's own code and says what a row must be: schema, ranges,
+nulls, references to other tables. What it cannot know is when the run was asked for and what the
+champion was made from, so freshness and volume are options of the gate.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from datetime import date
+from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 
 
 @dataclass(frozen=True)
 class DataValidation:
-    """Every expectation of the model's Great Expectations suite holds on the pinned data."""
+    """Every expectation of the model's Great Expectations suite holds on the pinned data.
+
+    If asked for: the newest row is at most *max_age_days* older than the end of the run's window
+    (or its start, where the window is open), there are at least *min_rows*, and their number is
+    within a factor of *max_change* of the champion's.
+    """
 
     name: ClassVar[str] = "data-validation"
     needs: ClassVar[tuple[str, ...]] = ("data-validation",)
+
+    max_age_days: float | None = None
+    min_rows: int = 1
+    max_change: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_age_days is not None and not 0 <= self.max_age_days < math.inf:
+            raise ValueError(f"max_age_days must not be negative, found {self.max_age_days}")
+        if self.min_rows < 1:
+            raise ValueError(f"min_rows must be at least 1, found {self.min_rows}")
+        if self.max_change is not None and not 1 < self.max_change < math.inf:
+            raise ValueError(f"max_change is a factor above 1, found {self.max_change}")
 
     @property
     def key(self) -> str:
@@ -27,19 +51,54 @@ class DataValidation:
         evaluated, good, rows = facts["evaluated"], facts["successful"], facts["rows"]
         if evaluated < 1 or rows < 1:
             raise ValueError(f"{evaluated} expectations on {rows} rows")
-        passed = facts["success"] is True and good == evaluated and not facts["failed"]
+        holds = facts["success"] is True and good == evaluated and not facts["failed"]
         broken = ", ".join(
             f"{item['expectation']}({item['column']})" for item in facts["failed"][:5]
         )
+        checks = [
+            (holds, f"{good} of {evaluated} expectations hold on {rows:,} rows"),
+            *([(False, f"broken: {broken}")] if broken else []),
+            *self._freshness(facts),
+            *self._volume(facts),
+        ]
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.PASSED if passed else Verdict.FAILED,
+            verdict=Verdict.PASSED if all(fine for fine, _ in checks) else Verdict.FAILED,
             measured=float(good),
             threshold=float(evaluated),
             n=rows,
             unit="expectations",
             evidence=(evidence["data-validation"].digest,),
-            message=f"{good} of {evaluated} expectations hold on {rows:,} rows"
-            + (f"; broken: {broken}" if broken else ""),
+            message="; ".join(said for _, said in checks),
+            details={"failed": list(facts["failed"])},
         )
+
+    def _freshness(self, facts: Mapping[str, Any]) -> list[tuple[bool, str]]:
+        if self.max_age_days is None:
+            return []
+        if facts["newest"] is None:
+            raise ValueError("max_age_days needs rows with a time: the pipeline has no timeColumn")
+        newest, as_of = date.fromisoformat(facts["newest"]), date.fromisoformat(facts["asOf"])
+        age = (as_of - newest).days
+        said = f"the newest row is of {newest}, {age} days before {as_of}"
+        if age > self.max_age_days:
+            return [(False, f"{said}, limit {self.max_age_days:g}: wait for newer rows")]
+        return [(True, said)]
+
+    def _volume(self, facts: Mapping[str, Any]) -> list[tuple[bool, str]]:
+        rows = int(facts["rows"])
+        found = []
+        if rows < self.min_rows:
+            found.append((False, f"at least {self.min_rows:,} rows are needed"))
+        if self.max_change is None:
+            return found
+        champion = facts["champion"]
+        if champion is None:
+            return [*found, (True, "first release of this model: no champion's rows to count")]
+        if champion["rows"] is None or champion["rows"] < 1:
+            raise ValueError(f"nobody counted the rows of version {champion['version']}")
+        factor = rows / champion["rows"]
+        fine = 1 / self.max_change <= factor <= self.max_change
+        said = f"{factor:.2f} times the champion's {champion['rows']:,} rows"
+        return [*found, (fine, said if fine else f"{said}, limit a factor of {self.max_change:g}")]

@@ -87,9 +87,25 @@ def validate(store: Store, bench: Bench, job: Job, pinned: Mapping[str, Any]) ->
     """Check the pinned rows against the model's own suite. A failed check is no error here."""
     _same_pipeline(job, pinned)
     facts, docs = bench.validate(job.recipe, pinned["data"])
+    facts = facts | {
+        "asOf": pinned["window"]["until"] or str(pinned["startedAt"])[:10],
+        "champion": _champion_window(store, job.recipe),
+    }
     evidence.submit(store, job.origin, "data-validation", pinned["data"], facts)
     found = {key: facts[key] for key in ("success", "evaluated", "successful", "rows")}
     return {**found, "docs": str(docs)}
+
+
+def _champion_window(store: Store, recipe: Recipe) -> dict[str, Any] | None:
+    """Return how many rows the champion was made from; None before the first release."""
+    with store.begin() as work:
+        line = work.line(recipe.name, recipe.environment)
+        if not line.release:
+            return None
+        release = work.get(line.release)
+        profile = work.evidence_of(release.origin).get("data-profile")
+    rows = profile.facts["rows"] if profile else None
+    return {"version": release.subject.version, "rows": rows}
 
 
 def train(bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:

@@ -238,4 +238,16 @@ REFUSALS: dict[str, tuple[str, str, int, str, str]] = {
         "target: churned", "target: churned\n    timeColumn: churned", 13, "spec.data.timeColumn",
         "another column than the target",
     ),
+    "an entity that is the target": (
+        "target: churned", "target: churned\n    entityColumn: churned", 13,
+        "spec.data.entityColumn", "another column than the target",
+    ),
+    "times without a time to compare with": (
+        "target: churned", "target: churned\n    availableAt: {paid: paid_on}", 13,
+        "spec.data.availableAt", "nothing without timeColumn",
+    ),
+    "a serving log outside the checkout": (
+        "target: churned", "target: churned\n    servingLog: ../log.parquet", 13,
+        "spec.data.servingLog", "nothing in it starting with a dot",
+    ),
 }  # fmt: skip

@@ -47,6 +47,21 @@ def test_the_example_is_valid_and_no_code_of_it_runs(checkout: Checkout) -> None
     assert check(checkout.config) == ()
 
 
+def test_what_is_known_of_the_data_is_said_to_the_steps(checkout: Checkout) -> None:
+    said = """target: churned
+    timeColumn: day
+    entityColumn: customer
+    availableAt: {paid: paid_on}
+    servingLog: not/there/yet.parquet"""
+    checkout.edit(checkout.pipeline(), "target: churned", said)
+    loaded = checkout.load()
+    assert loaded.refused == ()
+    recipe = Recipe(loaded.valid[0].document)
+    assert recipe.entity_column == "customer"
+    assert recipe.available_at == {"paid": "paid_on"}
+    assert recipe.serving_log == "not/there/yet.parquet"
+
+
 def test_all_that_is_wrong_is_said_at_once_and_read_by_people(checkout: Checkout) -> None:
     for old, new in (
         ("roc_auc: 0.74", "rocauc: 0.74"),

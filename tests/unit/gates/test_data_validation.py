@@ -41,3 +41,49 @@ def test_every_expectation_has_to_hold(over: dict[str, Any], verdict: Verdict) -
 def test_what_is_broken_is_named() -> None:
     result = judge(DataValidation(), data_validation=GOOD | {"failed": BROKEN, "successful": 8})
     assert "broken: expect_x(age)" in result.message
+
+
+DATED = GOOD | {
+    "newest": "2020-01-31",
+    "asOf": "2020-02-10",
+    "champion": {"version": "3", "rows": 80},
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "over", "verdict", "said"),
+    [
+        ({"max_age_days": 10}, {}, Verdict.PASSED, "is of 2020-01-31, 10 days before 2020-02-10"),
+        ({"max_age_days": 9}, {}, Verdict.FAILED, "limit 9: wait for newer rows"),
+        ({"max_age_days": 9}, {"newest": None}, Verdict.ERRORED, "no timeColumn"),
+        ({"min_rows": 100}, {}, Verdict.PASSED, "9 of 9"),
+        ({"min_rows": 101}, {}, Verdict.FAILED, "at least 101 rows are needed"),
+        ({"max_change": 1.3}, {}, Verdict.PASSED, "1.25 times the champion's 80 rows"),
+        ({"max_change": 1.2}, {}, Verdict.FAILED, "limit a factor of 1.2"),
+        ({"max_change": 1.2}, {"rows": 60}, Verdict.FAILED, "0.75 times"),
+        ({"max_change": 1.2}, {"champion": None}, Verdict.PASSED, "first release"),
+        (
+            {"max_change": 2.0},
+            {"champion": {"version": "3", "rows": None}},
+            Verdict.ERRORED,
+            "nobody",
+        ),
+    ],
+)
+def test_freshness_and_volume_are_judged_if_asked_for(
+    options: dict[str, Any], over: dict[str, Any], verdict: Verdict, said: str
+) -> None:
+    result = judge(DataValidation(**options), data_validation=DATED | over)
+    assert result.verdict is verdict
+    assert said in result.message
+
+
+@pytest.mark.parametrize("option", ["max_age_days", "max_change"])
+def test_what_was_not_collected_is_not_judged(option: str) -> None:
+    assert judge(DataValidation(**{option: 2.0}), data_validation=GOOD).verdict is Verdict.ERRORED
+
+
+@pytest.mark.parametrize("wrong", [{"max_age_days": -1.0}, {"min_rows": 0}, {"max_change": 1.0}])
+def test_senseless_limits_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        DataValidation(**wrong)

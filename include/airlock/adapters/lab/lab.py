@@ -169,6 +169,19 @@ class Lab:
         facts, _ = self._run("fairness", work, request.name, request.data, request.limits, extra)
         return facts | {"dataDigest": request.data.digest}
 
+    def measure(
+        self, stage: str, name: str, data: LabData, limits: Limits, **given: Any
+    ) -> tuple[dict[str, Any], Path]:
+        """Run the child *stage* on rows; return what it found, and its folder.
+
+        Further rows may be given by name; a child that leaves files gets their folder as `out`.
+        """
+        work = self._folder(stage, name)
+        plain = {k: _data(one) if isinstance(one, LabData) else one for k, one in given.items()}
+        extra = plain | {"out": str(work / "out")}
+        facts, _ = self._run(stage, work, name, data, limits, extra)
+        return facts, work / "out"
+
     def formats(self, model: Path) -> dict[str, Any]:
         """Name the format of every file of a model folder (evidence artifact-format)."""
         return artifacts.facts(model)
@@ -280,6 +293,9 @@ _NOUNS = {
     "footprint": "footprint measurement",
     "reproduce": "comparison with the model trained again",
     "serving": "serving check",
+    "spread": "comparison of columns",
+    "leakage": "search for leaks",
+    "plots": "drawing",
 }
 
 

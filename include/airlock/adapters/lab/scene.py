@@ -38,6 +38,10 @@ def _unknown_code(_recipe: Recipe) -> Origin:
     return Origin(code_commit="", lock_digest="")
 
 
+def _no_card(_path: Path) -> tuple[None, list[dict[str, str]]]:
+    return None, [{"place": "", "expected": "somebody who can read cards", "found": "nobody"}]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One candidate to collect evidence about.
@@ -46,7 +50,7 @@ class Scene:
     registered or approved; *rows_of* the pinned rows of a data digest; *keys* are those whose model
     signatures are trusted; *tag_of* reads what was noted with the candidate when it was registered.
     *kept* returns a file of evidence by its digest; *code_of* says which code and which libraries
-    are here now.
+    are here now; *card_of* reads a model card: its document, and everything wrong with it.
     """
 
     lab: Lab
@@ -58,6 +62,7 @@ class Scene:
     kept: Callable[[str], Path]
     tag_of: Callable[[str], str] = _no_tag
     code_of: Callable[[Recipe], Origin] = _unknown_code
+    card_of: Callable[[Path], tuple[Any, list[dict[str, str]]]] = _no_card
 
     @property
     def recipe(self) -> Recipe:

@@ -97,7 +97,7 @@ def _check_classes(name: str, target: pandas.Series[Any], where: str) -> None:
 def split(request: dict[str, Any], rows: pandas.DataFrame) -> Parts:
     """Split by time, or by a seeded draw per row, and check both parts."""
     data = request["data"]
-    held = _held_out(rows, data)
+    held = held_out(rows, data)
     for part, chosen in (("train on", ~held), ("hold out", held)):
         if not chosen.any():
             raise DataInvalid(f"data of {request['name']}: {len(rows)} rows leave none to {part}")
@@ -109,7 +109,7 @@ def split(request: dict[str, Any], rows: pandas.DataFrame) -> Parts:
     return parts
 
 
-def _held_out(rows: pandas.DataFrame, data: dict[str, Any]) -> numpy.ndarray[Any, Any]:
+def held_out(rows: pandas.DataFrame, data: dict[str, Any]) -> numpy.ndarray[Any, Any]:
     """Return a mask of the held-out rows."""
     import numpy
 

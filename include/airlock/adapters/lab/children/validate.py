@@ -35,7 +35,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "successful": sum(bool(outcome.success) for outcome in outcomes),
         "failed": [_failed(outcome) for outcome in outcomes if not outcome.success][:_MAX_FAILED],
         "rows": len(table),
+        "newest": _newest(table, request["data"]["timeColumn"]),
     }
+
+
+def _newest(table: pandas.DataFrame, column: str | None) -> str | None:
+    """Return the day of the newest row, if the rows have times."""
+    return str(table[column].max())[:10] if column else None
 
 
 def _run(request: dict[str, Any], table: pandas.DataFrame, expectations: list[Any]) -> Any:

@@ -16,8 +16,11 @@ from airlock.adapters.lab.collectors import (
     files,
     footprint,
     latency,
+    leakage,
+    model_card,
     reproducibility,
     serving,
+    spread,
     static_analysis,
 )
 from airlock.adapters.lab.scene import Collected, Scene
@@ -34,4 +37,9 @@ COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "footprint": footprint.collect,
     "reproducibility": reproducibility.collect,
     "serving-check": serving.collect,
+    "drift": spread.drift,
+    "label-balance": spread.label_balance,
+    "leakage": leakage.collect,
+    "model-card": model_card.collect,
+    "train-serving-skew": spread.train_serving_skew,
 }

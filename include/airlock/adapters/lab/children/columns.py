@@ -1,0 +1,128 @@
+"""Read tables one column at a time, so that memory grows with the rows and not with the columns.
+
+A column stays an Arrow array until it is known what is to be computed from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.lab.children import rows
+from airlock.adapters.lab.errors import DataInvalid
+from airlock.domain.digest import file_digest
+
+#: What Arrow's types are called in facts; a type in none of the groups is not compared.
+_TYPES = {
+    "boolean": ("bool",),
+    "number": ("int", "uint", "float", "double", "halffloat", "decimal"),
+    "text": ("string", "large_string", "dictionary<values=string", "dictionary<values=large"),
+    "time": ("date", "timestamp"),
+}
+
+
+def type_name(kind: Any) -> str:
+    """Return what a column of this Arrow type holds."""
+    text = str(kind)
+    return next((name for name, starts in _TYPES.items() if text.startswith(starts)), text[:60])
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table on disk, or in memory, and which of its rows count."""
+
+    schema: Any
+    length: int
+    source: Any
+    mask: Any = None
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names."""
+        return [str(name) for name in self.schema.names]
+
+    def type_of(self, column: str) -> str:
+        """Return what a column holds."""
+        return type_name(self.schema.field(column).type)
+
+    @property
+    def rows(self) -> int:
+        """How many rows count."""
+        return self.length if self.mask is None else int(self.mask.sum())
+
+    def read(self, column: str) -> Any:
+        """Return one column of the rows that count; a dictionary as its plain values."""
+        import pyarrow
+        import pyarrow.parquet
+
+        if isinstance(self.source, pyarrow.Table):
+            found = self.source.column(column)
+        else:
+            found = pyarrow.parquet.read_table(self.source, columns=[column]).column(0)
+        if pyarrow.types.is_dictionary(found.type):
+            found = found.cast(found.type.value_type)
+        return found if self.mask is None else found.filter(pyarrow.array(self.mask))
+
+
+def training(name: str, data: dict[str, Any]) -> Columns:
+    """Return the training part of pinned rows, whose digest must be the one in the request."""
+    whole = pinned(name, data)
+    return Columns(whole.schema, whole.length, whole.source, ~held_out(whole, data))
+
+
+def pinned(name: str, data: dict[str, Any]) -> Columns:
+    """Return pinned rows.
+
+    Raises:
+        DataInvalid: if they are others, none, or lack the target or the time.
+    """
+    found = file_digest(Path(data["path"]))
+    if found != data["digest"]:
+        raise DataInvalid(
+            f"data of {name}: expected {data['digest']}, found {found}",
+            next_step="pin the data again; something changed the pinned file",
+        )
+    table = _parquet(Path(data["path"]))
+    for column in filter(None, (data["target"], data["timeColumn"])):
+        if column not in table.names:
+            raise DataInvalid(f"data of {name} has no column {column!r}")
+    if not table.length:
+        raise DataInvalid(f"data of {name} has no rows", next_step="widen the data window")
+    return table
+
+
+def held_out(table: Columns, data: dict[str, Any]) -> Any:
+    """Return a mask of the held-out rows: the very rows every other stage holds out."""
+    import pandas
+
+    when = data["timeColumn"]
+    frame = pandas.DataFrame(index=range(table.length))
+    if when:
+        frame = table.read(when).to_pandas().to_frame(when)
+    return rows.held_out(frame, data)
+
+
+def requests_log(name: str, path: Path) -> Columns:
+    """Return recorded requests: Parquet, or one JSON object per line (read as a whole)."""
+    import pyarrow
+    import pyarrow.json
+
+    try:
+        if path.suffix in (".jsonl", ".ndjson", ".json"):
+            table = pyarrow.json.read_json(path)
+            return Columns(table.schema, table.num_rows, table)
+        return _parquet(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        text = " ".join(str(error).split())[:300]
+        raise DataInvalid(
+            f"the serving log of {name} cannot be read: {text}",
+            next_step="write Parquet, or one JSON object per line (.jsonl)",
+        ) from error
+
+
+def _parquet(path: Path) -> Columns:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return Columns(file.schema_arrow, file.metadata.num_rows, str(path))

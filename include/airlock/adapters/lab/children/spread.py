@@ -1,0 +1,190 @@
+"""Child: how the values of each column are spread, here and there. No user code runs here.
+
+The bins of numbers are the tenths of the reference and the values its own, frozen before the other
+side is looked at. A column of at most 30 different values, and any column of texts, is counted
+value by value. One column is in memory at a time. A missing value is a value of its own.
+
+Texts of which there are many could name a person: in the facts such a text is a short digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from airlock.adapters.lab.children import columns, job
+from airlock.adapters.lab.children.columns import Columns
+from airlock.adapters.lab.errors import DataInvalid
+
+#: At most so many different values are counted one by one.
+VALUES = 30
+BINS = 10
+_LISTED = 10
+_LONGEST = 60
+MISSING, OTHER, NEW = "(missing)", "(other)", "(new)"
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Compare all columns asked for; without a reference, count what there is."""
+    current, reference = _sides(request)
+    asked = request["columns"]
+    aside = (request["data"]["target"], request["data"]["timeColumn"], *request["aside"])
+    wanted = asked or [one for one in (reference or current).names if one not in aside]
+    lacking = [one for one in wanted if one not in current.names]
+    there = [one for one in wanted if one in current.names]
+    if reference is not None:
+        there = [one for one in there if one in reference.names]
+    return {
+        "rows": {"reference": reference.rows if reference else 0, "current": current.rows},
+        "missing": lacking,
+        "extra": [one for one in current.names if one not in wanted and one not in aside],
+        "columns": [_column(one, reference, current) for one in there],
+    }
+
+
+def _sides(request: dict[str, Any]) -> tuple[Columns, Columns | None]:
+    """Return the two tables: the pinned rows are the current ones, unless there is a log."""
+    name = request["name"]
+    mine = columns.training(name, request["data"])
+    if request.get("log"):
+        log = columns.requests_log(name, Path(request["log"]))
+        if not log.rows:
+            raise DataInvalid(f"the serving log of {name} has no requests")
+        return log, mine
+    other = request.get("reference")
+    return mine, columns.training(name, other) if other else None
+
+
+def _column(name: str, reference: Columns | None, current: Columns) -> dict[str, Any]:
+    """Return the facts of one column."""
+    import pyarrow.compute as compute
+
+    base = reference or current
+    types = [base.type_of(name), current.type_of(name)]
+    facts: dict[str, Any] = {"column": name, "types": types, "kind": "incomparable"}
+    if types[0] != types[1] or types[0] not in ("boolean", "number", "text", "time"):
+        return facts
+    mine = current.read(name)
+    theirs = reference.read(name) if reference else None
+    source = mine if theirs is None else theirs
+    few = compute.count_distinct(source).as_py() <= VALUES
+    if few or types[0] in ("text", "boolean"):
+        return facts | _values(source, theirs is not None, mine, types[0], few)
+    return facts | _numbers(source, theirs is not None, mine, types[0])
+
+
+def _values(source: Any, compared: bool, mine: Any, kind: str, few: bool) -> dict[str, Any]:
+    """Count value by value."""
+    known, found = _counts(source), _counts(mine)
+    # One more than VALUES: where there are few, a missing value may be among them.
+    top = sorted(known, key=lambda one: (-known[one], str(one)))[: VALUES + 1]
+    new = {one: n for one, n in found.items() if one not in known and one is not None}
+
+    def cells(counts: dict[Any, int]) -> list[int]:
+        shown = [counts.get(one, 0) for one in top]
+        fresh = sum(n for one, n in counts.items() if one not in known)
+        return [*shown, sum(counts.values()) - sum(shown) - fresh, fresh]
+
+    return {
+        "kind": "values",
+        "labels": [*(_label(one, kind, few) for one in top), OTHER, NEW],
+        "reference": cells(known) if compared else None,
+        "current": cells(found),
+        "unseen": {
+            "rows": sum(new.values()),
+            "values": [_label(one, kind, few) for one in sorted(new, key=str)[:_LISTED]],
+        },
+        **(_chi_square(cells(known), cells(found)) if compared else {}),
+    }
+
+
+def _counts(array: Any) -> dict[Any, int]:
+    """Return how often each value occurs; not-a-number is missing, and 1.0 is 1."""
+    import pyarrow.compute as compute
+
+    found: dict[Any, int] = {}
+    for one in compute.value_counts(array).to_pylist():
+        value = one["values"]
+        key = None if value is None or value != value else value
+        found[key] = found.get(key, 0) + int(one["counts"])
+    return found
+
+
+def _label(value: Any, kind: str, few: bool) -> str:
+    if value is None:
+        return MISSING
+    if kind == "number":
+        return f"{float(value):.6g}"
+    text = str(value)
+    if kind == "text" and not few:
+        return f"#{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return text[:_LONGEST]
+
+
+def _numbers(source: Any, compared: bool, mine: Any, kind: str) -> dict[str, Any]:
+    """Count by the tenths of the reference."""
+    import numpy
+
+    base, found = _floats(source, kind), _floats(mine, kind)
+    present = base[~numpy.isnan(base)]
+    steps = numpy.quantile(present, numpy.arange(1, BINS) / BINS, method="lower")
+    edges = numpy.unique(steps[numpy.isfinite(steps)])
+
+    def cells(values: Any) -> list[int]:
+        present = values[~numpy.isnan(values)]
+        places = numpy.searchsorted(edges, present, side="right")
+        counts = numpy.bincount(places, minlength=len(edges) + 1).tolist()
+        return [*counts, len(values) - len(present)]
+
+    facts: dict[str, Any] = {
+        "kind": "numbers",
+        "edges": [float(f"{one:.9g}") for one in edges.tolist()],
+        "labels": [f"bin {number + 1}" for number in range(len(edges) + 1)] + [MISSING],
+        "reference": cells(base) if compared else None,
+        "current": cells(found),
+        "unseen": {"rows": 0, "values": []},
+    }
+    return facts | (_distance(base, found) if compared else {})
+
+
+def _floats(array: Any, kind: str) -> Any:
+    """Return numbers, or days since 1970; what is missing is not-a-number."""
+    import numpy
+    import pyarrow
+
+    if kind == "time":
+        days = array.cast(pyarrow.timestamp("us")).to_pandas().to_numpy(dtype="datetime64[us]")
+        since = days.astype("int64").astype(float) / 86_400e6
+        return numpy.where(numpy.isnat(days), numpy.nan, since)
+    return numpy.asarray(array.cast(pyarrow.float64()).to_pandas(), dtype=float)
+
+
+def _distance(base: Any, found: Any) -> dict[str, Any]:
+    """Return the Kolmogorov-Smirnov distance; its p-value is shown and never judged."""
+    import numpy
+    import scipy.stats
+
+    sides = [one[~numpy.isnan(one)] for one in (base, found)]
+    if not all(map(len, sides)):
+        return {"ks": 1.0, "p": 0.0, "test": "Kolmogorov-Smirnov"}
+    result = scipy.stats.ks_2samp(*sides, method="asymp")
+    return {
+        "ks": float(result.statistic),
+        "p": float(result.pvalue),
+        "test": "Kolmogorov-Smirnov",
+    }
+
+
+def _chi_square(base: list[int], found: list[int]) -> dict[str, Any]:
+    """Return the p-value of Pearson's test, which is shown and never judged."""
+    import scipy.stats
+
+    table = [[a, b] for a, b in zip(base, found, strict=True) if a + b]
+    p = float(scipy.stats.chi2_contingency(table).pvalue) if len(table) > 1 else 1.0
+    return {"p": p, "test": "chi-square"}
+
+
+if __name__ == "__main__":
+    sys.exit(job.run(main))

@@ -1,0 +1,182 @@
+"""How far two distributions lie apart, from counts alone, and when that is too far.
+
+Rules:
+* Effect sizes decide, never p-values: with a million rows every difference is significant, and
+  none of that says whether it matters.
+* All of it can be computed again from the counts in the evidence; only the Kolmogorov-Smirnov
+  distance of a column of numbers needs the rows and is taken as it was measured.
+
+PSI is the population stability index (Siddiqi 2006), which is Jeffreys' divergence over bins; half
+a row is added to each bin, so that an empty one gives a large number instead of an infinite one.
+Cramer's V is taken as if both sides had equally many rows, so that it means the same whatever the
+sizes are: 0 for equal shares, 1 for no value in common.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: How many columns a message names.
+_NAMED = 5
+
+
+def psi(reference: Sequence[int], current: Sequence[int]) -> float:
+    """Return the population stability index of two lists of counts over the same bins."""
+    bins = _checked(reference, current)
+    expected, found = sum(reference) + bins / 2, sum(current) + bins / 2
+    shares = [
+        ((one + 0.5) / expected, (other + 0.5) / found)
+        for one, other in zip(reference, current, strict=True)
+    ]
+    return sum((q - p) * math.log(q / p) for p, q in shares)
+
+
+def cramers_v(reference: Sequence[int], current: Sequence[int]) -> float:
+    """Return the association of the values with the side they are on, both sides weighed alike."""
+    _checked(reference, current)
+    expected, found = sum(reference), sum(current)
+    pairs = [(a / expected, b / found) for a, b in zip(reference, current, strict=True)]
+    total = sum((p - q) ** 2 / (p + q) for p, q in pairs if p + q > 0)
+    return min(1.0, math.sqrt(total / 2))
+
+
+def _checked(reference: Sequence[int], current: Sequence[int]) -> int:
+    counts = [*reference, *current]
+    if len(reference) != len(current) or any(one < 0 or one != int(one) for one in counts):
+        raise ValueError(f"counts that do not belong together: {reference} and {current}")
+    if not sum(reference) or not sum(current):
+        raise ValueError("no rows to count")
+    return len(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far one column lies apart. `measure` is `D` for numbers, `V` for values."""
+
+    column: str
+    psi: float
+    effect: float
+    measure: str
+
+    def sentence(self) -> str:
+        """Say it in a few words."""
+        return f"{self.column} (PSI {self.psi:.2f}, {self.measure} {self.effect:.2f})"
+
+
+def shift(facts: Mapping[str, Any]) -> Shift:
+    """Return how far one column lies apart, from its facts.
+
+    Raises:
+        ValueError: if the facts are not those of a column that was compared.
+    """
+    reference, current = facts["reference"], facts["current"]
+    name, index = str(facts["column"]), psi(reference, current)
+    if facts["kind"] == "values":
+        return Shift(name, index, cramers_v(reference, current), "V")
+    distance = float(facts["ks"])
+    if not 0 <= distance <= 1:
+        raise ValueError(f"the distance of {name} is {distance}")
+    return Shift(name, index, distance, "D")
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a column may lie apart."""
+
+    psi: float
+    ks: float
+    cramers_v: float
+
+    def __post_init__(self) -> None:
+        for name in ("ks", "cramers_v"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} must be above 0 and at most 1, found {getattr(self, name)}"
+                )
+        if not 0 < self.psi < math.inf:
+            raise ValueError(f"psi must be above 0, found {self.psi}")
+
+    def passed_by(self, one: Shift) -> bool:
+        """Say whether a column lies further apart than this."""
+        return one.psi > self.psi or one.effect > (
+            self.ks if one.measure == "D" else self.cramers_v
+        )
+
+    def sentence(self) -> str:
+        """Say the limits in a few words."""
+        return f"limits: PSI {self.psi:g}, D {self.ks:g}, V {self.cramers_v:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """All columns of two tables, compared: the furthest apart first."""
+
+    shifts: tuple[Shift, ...]
+    beyond: tuple[Shift, ...]
+
+    @property
+    def worst(self) -> Shift:
+        """The column that lies furthest apart."""
+        return self.shifts[0]
+
+    def sentence(self) -> str:
+        """Name what lies too far apart, or the one that comes nearest to it."""
+        if not self.beyond:
+            return f"{len(self.shifts)} columns, furthest apart {self.worst.sentence()}"
+        more = f" and {len(self.beyond) - _NAMED} more" if len(self.beyond) > _NAMED else ""
+        named = ", ".join(one.sentence() for one in self.beyond[:_NAMED])
+        return f"{len(self.beyond)} of {len(self.shifts)} columns moved: {named}{more}"
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return all columns for people to read."""
+        return [
+            {
+                "column": one.column,
+                "psi": round(one.psi, 4),
+                "measure": one.measure,
+                "effect": round(one.effect, 4),
+                "moved": one in self.beyond,
+            }
+            for one in self.shifts
+        ]
+
+
+def compare(facts: Mapping[str, Any], tolerance: Tolerance, ignore: Sequence[str] = ()) -> Compared:
+    """Compare all columns both tables have, with one type, but the ignored ones.
+
+    Raises:
+        ValueError: if none is left: nothing compared is no agreement.
+    """
+    shifts = [
+        shift(one)
+        for one in facts["columns"]
+        if one["column"] not in ignore and one["kind"] != "incomparable"
+    ]
+    if not shifts:
+        raise ValueError("no column was compared")
+    ranked = tuple(sorted(shifts, key=lambda one: (-one.psi, one.column)))
+    return Compared(ranked, tuple(one for one in ranked if tolerance.passed_by(one)))
+
+
+def broken_schema(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> list[str]:
+    """Say which columns of the reference are gone, or hold something else."""
+    gone = [f"{one} is missing" for one in facts["missing"] if one not in ignore]
+    other = [
+        f"{one['column']} was {one['types'][0]} and is {one['types'][1]}"
+        for one in facts["columns"]
+        if one["types"][0] != one["types"][1] and one["column"] not in ignore
+    ]
+    return gone + other
+
+
+def not_compared(facts: Mapping[str, Any]) -> str:
+    """Name the columns of a type nobody can compare, or return nothing."""
+    odd = [
+        f"{one['column']} ({one['types'][0]})"
+        for one in facts["columns"]
+        if one["kind"] == "incomparable" and one["types"][0] == one["types"][1]
+    ]
+    return f"; not compared: {', '.join(odd[:_NAMED])}" if odd else ""

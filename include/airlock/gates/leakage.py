@@ -1,0 +1,144 @@
+"""leakage: do the features know what they could not know when it counts?
+
+Four ways a measured metric becomes too good to be true:
+
+* a feature is the answer, or nearly so: alone it predicts held-out answers better than *max_auc*
+  (classification) or *max_r2* (regression);
+* a column is from the future: its times are later than the row's own;
+* held-out rows are copies of training rows: more than the share *max_duplicates* beyond what chance
+  explains in a table as coarse as this one (`airlock.domain.coincidence`);
+* held-out rows are about somebody training has seen (`data.entityColumn`): more than the share
+  *max_entities*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from airlock.domain.coincidence import copied_across, repeated
+from airlock.domain.gates import Evidence, GateResult, Verdict
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """No feature, time, equal row or entity tells the answer of held-out rows in advance."""
+
+    name: ClassVar[str] = "leakage"
+    needs: ClassVar[tuple[str, ...]] = ("leakage",)
+
+    max_auc: float = 0.95
+    max_r2: float = 0.9
+    max_duplicates: float = 0.01
+    max_entities: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.max_auc < 1:
+            raise ValueError(f"max_auc must lie between 0.5 and 1, found {self.max_auc}")
+        if not 0 < self.max_r2 < 1:
+            raise ValueError(f"max_r2 must lie between 0 and 1, found {self.max_r2}")
+        for name in ("max_duplicates", "max_entities"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, found {getattr(self, name)}"
+                )
+
+    @property
+    def key(self) -> str:
+        """The gate's name: a pipeline has one."""
+        return self.name
+
+    def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
+        """Judge all four ways, and name every one that is open."""
+        source = evidence[self.needs[0]]
+        facts = source.facts
+        scored = [one for one in facts["features"] if one["score"] is not None]
+        if not scored or facts["heldOut"] < 1:
+            raise ValueError("no feature was scored on held-out rows")
+        best = max(scored, key=lambda one: (one["score"], one["column"]))
+        limit = self.max_auc if facts["scoreName"] == "roc_auc" else self.max_r2
+        across, twice = self._copies(facts)
+        leaks = [
+            *self._answers(facts, scored, limit),
+            *_future(facts),
+            *self._equal_rows(across, twice),
+            *self._known(facts),
+        ]
+        held = f"on {facts['heldOut']:,} held-out rows"
+        clean = (
+            f"best single feature {best['column']} {facts['scoreName']} {best['score']:.3f}, limit "
+            f"{limit:g}; no copies beyond chance {held}{_unjudged(facts)}"
+        )
+        return GateResult(
+            gate=self.name,
+            key=self.key,
+            verdict=Verdict.FAILED if leaks else Verdict.PASSED,
+            measured=float(best["score"]),
+            threshold=limit,
+            n=int(facts["heldOut"]),
+            unit=facts["scoreName"],
+            evidence=(source.digest,),
+            message=f"{'; '.join(leaks)}; {held}" if leaks else clean,
+            details={
+                "features": sorted(scored, key=lambda one: -one["score"])[:20],
+                "times": list(facts["times"]),
+                "duplicates": {**facts["duplicates"], "across": across, "repeated": twice},
+                "entity": facts["entity"],
+            },
+        )
+
+    def _answers(
+        self, facts: Mapping[str, Any], scored: list[Mapping[str, Any]], limit: float
+    ) -> list[str]:
+        return [
+            f"{one['column']} alone predicts {facts['target']} with {facts['scoreName']} "
+            f"{one['score']:.3f} (limit {limit:g}"
+            + (
+                f"; equal to it in {one['equal'] / facts['rows']:.1%} of all rows)"
+                if one["equal"] > 0.9 * facts["rows"]
+                else "): was it known before the answer?"
+            )
+            for one in scored
+            if one["score"] > limit
+        ]
+
+    def _copies(self, facts: Mapping[str, Any]) -> tuple[float, float]:
+        found = facts["duplicates"]
+        across = copied_across(
+            found["heldOutTwins"], found["heldOut"], found["trainingTwins"], found["training"]
+        )
+        return across, repeated(found["spectrum"], found["training"] + found["heldOut"])
+
+    def _equal_rows(self, across: float, twice: float) -> list[str]:
+        said = []
+        if across > self.max_duplicates:
+            said.append(f"{across:.1%} of the held-out rows are copies of training rows")
+        if twice > self.max_duplicates:
+            said.append(f"{twice:.1%} of all rows are there several times, so they leak across")
+        return [f"{one}, beyond chance (limit {self.max_duplicates:.1%})" for one in said]
+
+    def _known(self, facts: Mapping[str, Any]) -> list[str]:
+        entity = facts["entity"]
+        if entity is None or entity["rows"] <= self.max_entities * facts["heldOut"]:
+            return []
+        return [
+            f"{entity['rows']:,} held-out rows are about {entity['shared']:,} of "
+            f"{entity['column']} that training has seen (limit {self.max_entities:.1%})"
+        ]
+
+
+def _future(facts: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{', '.join(one['of']) or one['column']} is from the future in {one['later']:,} rows: "
+        f"{one['column']} is up to {one['worstDays']:g} days later than {facts['timeColumn']}"
+        for one in facts["times"]
+        if one["later"]
+    ]
+
+
+def _unjudged(facts: Mapping[str, Any]) -> str:
+    columns = [one["column"] for one in facts["times"] if one["later"] is None]
+    if not columns:
+        return ""
+    return f"; not judged without a timeColumn: whether {', '.join(columns)} is from the future"

@@ -1,0 +1,120 @@
+"""model-card: does somebody answer for this model, in words, for all that numbers cannot say?
+
+The owner completes `model_card.yaml` beside the model's code. Every field is there, filled, longer
+than a shrug, and not the draft's placeholder; the card is about this model and names the owner the
+pipeline names. The measured part is generated from evidence, and the whole is kept as a page. The
+gate reads the answers; it cannot tell whether they are true. The approvers do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from airlock.domain.gates import Evidence, GateResult, Verdict
+
+#: What the owner has to say; a list has at least one entry.
+REQUIRED = (
+    "intendedUse.purpose",
+    "intendedUse.users",
+    "intendedUse.outOfScope",
+    "limits",
+    "data.description",
+    "data.collection",
+    "data.licence",
+    "data.personalData",
+    "risk.affected",
+    "risk.harm",
+    "risk.oversight",
+    "risk.fairness",
+    "risk.monitoring",
+)
+#: Words that hold a place for an answer.
+_PLACEHOLDER = re.compile(
+    r"\b(todo|tbd|tbc|fixme|xxx+|lorem ipsum|placeholder|changeme|coming soon)\b"
+    r"|\bto be (done|defined|determined|written)\b|\bfill (me |this )?in\b"
+    r"|<[^<>]*>|\?\?\?|_{3,}|\.\.\.\s*$",
+    re.IGNORECASE,
+)
+#: Fields in which two words can be an answer, such as a licence.
+_SHORT = ("data.licence",)
+_NAMED = 8
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Every field of the card is answered, with at least *min_words* words."""
+
+    name: ClassVar[str] = "model-card"
+    needs: ClassVar[tuple[str, ...]] = ("model-card",)
+
+    min_words: int = 4
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_words <= 100:
+            raise ValueError(f"min_words must be from 1 to 100, found {self.min_words}")
+
+    @property
+    def key(self) -> str:
+        """The gate's name: a pipeline has one."""
+        return self.name
+
+    def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
+        """Name every field that is missing, empty or a placeholder."""
+        source = evidence[self.needs[0]]
+        facts = source.facts
+        wrong = [
+            f"{one['place'] or facts['path']}: expected {one['expected']}, found {one['found']}"
+            for one in facts["problems"]
+        ]
+        if facts["card"] is None and not wrong:
+            raise ValueError("there is neither a card nor a reason why not")
+        answered: list[str] = []
+        if facts["card"] is not None:
+            wrong += _whose(facts)
+            said = {field: self._fault(facts["card"]["spec"], field) for field in REQUIRED}
+            wrong += [f"{field} {fault}" for field, fault in said.items() if fault]
+            answered = [field for field, fault in said.items() if not fault]
+            if not wrong and not (facts["files"] and facts["generated"]["metrics"]):
+                raise ValueError("the card was not rendered with its measured part")
+        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        return GateResult(
+            gate=self.name,
+            key=self.key,
+            verdict=Verdict.FAILED if wrong else Verdict.PASSED,
+            measured=float(len(answered)),
+            threshold=float(len(REQUIRED)),
+            n=len(REQUIRED),
+            unit="fields",
+            evidence=(source.digest,),
+            message=f"{'; '.join(wrong[:_NAMED])}{more}; complete {facts['path']}"
+            if wrong
+            else f"{len(answered)} fields answered by {facts['card']['metadata']['owner']}, "
+            f"{len(facts['generated']['plots'])} plots",
+            details={"wrong": wrong, "generated": facts["generated"]},
+        )
+
+    def _fault(self, spec: Mapping[str, Any], field: str) -> str:
+        """Return what is wrong with one answer, or nothing."""
+        found: Any = spec
+        for part in field.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        texts = [found] if isinstance(found, str) else list(found or [])
+        if not texts or not all(str(one).strip() for one in texts):
+            return "is empty" if found is not None else "is missing"
+        for one in texts:
+            if held := _PLACEHOLDER.search(str(one)):
+                return f'holds the placeholder "{held[0].strip()}"'
+        least = 1 if field in _SHORT else self.min_words
+        if any(len(str(one).split()) < least for one in texts):
+            return f"says too little (at least {least} words)"
+        return ""
+
+
+def _whose(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Say where the card is another model's, or another owner's, than the pipeline's."""
+    for key, mine in (("name", facts["pipeline"]), ("owner", facts["owner"])):
+        if (found := facts["card"]["metadata"][key]) != mine:
+            yield f"metadata.{key}: expected {mine} as in the pipeline, found {found}"
