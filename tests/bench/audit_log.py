@@ -3,7 +3,7 @@
 The log: 2,000 promoted releases with their votes and grants (replayed and compared with the
 tables), everything else reads and refusals, a checkpoint every 20,000 events. Peer: reading the
 same rows through the same driver and doing nothing with them, so the ratio is what checking costs.
-Each verification runs in a process of its own; its peak memory counts.
+Each verification runs in a process of its own, with a helper; the sum of their peaks counts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ GOALS_S = {"PostgreSQL": 10.0, "SQLite": 5.0}
 GOAL_MB, GOAL_PROOF_MS, PROOFS = 200, 50.0, 100
 
 _CHILD = """
-import json, sys, time
+import json, resource, sys, time
 from pathlib import Path
 from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.ed25519_keys import FileKeyring
@@ -60,8 +60,9 @@ read = time.perf_counter()
 report = verifying.verify(store, FileKeyring(Path(sys.argv[2])))
 done = time.perf_counter()
 status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's as well
-peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
-print(json.dumps({"read": read - begun, "verify": done - read, "mb": peak,
+peak = int(status.partition("VmHWM:")[2].split()[0])
+peak += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # it has one child, the helper
+print(json.dumps({"read": read - begun, "verify": done - read, "mb": peak // 1024,
                   "events": report.events, "releases": report.releases,
                   "grants": report.grants, "damages": report.damages[:3]}))
 """
@@ -249,7 +250,15 @@ def measure(kind: str, url: str, folder: Path) -> list[dict[str, Any]]:
     goal = GOALS_S[kind]
     return [
         _row(f"{what} (peer: read them)", "s", seconds, read, f"<= {goal:g} s", seconds <= goal, 3),
-        _row(f"{what}, peak memory", "MB", peak, None, f"< {GOAL_MB} MB", peak < GOAL_MB, 3),
+        _row(
+            f"{what}, peak memory of both processes",
+            "MB",
+            peak,
+            None,
+            f"< {GOAL_MB} MB",
+            peak < GOAL_MB,
+            3,
+        ),
         _row(
             f"proof for one in {EVENTS:,}, slowest of {PROOFS}, {kind}",
             "ms",

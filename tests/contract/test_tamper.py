@@ -23,12 +23,15 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
 from airlock.domain.errors import Refused
 from airlock.services import sequencing, verifying
+from airlock.services.halving import Split
 from airlock.testing import World
 from tests.contract.tamper_kit import ATTACKS, Forger, fill, url_of
 from tests.contract.tree_kit import keys, witness
 
 pytestmark = pytest.mark.tamper
 
+#: Even a small log is walked through by two, on any machine.
+HALVES = Split(size=1, processors=1)
 #: Where in the log, as shares of its length.
 PLACES = (0.0, 0.137, 0.5, 0.863, 0.999)
 
@@ -53,9 +56,9 @@ class Log:
         """The checkpoints kept outside."""
         return CheckpointFolder(self.folder / "checkpoints")
 
-    def verify(self) -> verifying.Report:
+    def verify(self, split: Split = Split()) -> verifying.Report:  # noqa: B008
         """Check the log against the copies."""
-        return verifying.verify(self.store, self.keyring, self.copies.kept())
+        return verifying.verify(self.store, self.keyring, self.copies.kept(), split=split)
 
 
 def build(url: str, folder: Path, worker: str = "") -> Log:
@@ -141,6 +144,18 @@ def test_the_untouched_log_verifies_on_postgresql(postgres_log: Log) -> None:
     report = postgres_log.verify()
     assert report.ok, report.damages
     assert report.tree == postgres_log.size
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_two_processes_find_what_one_finds(log: Log, name: str) -> None:
+    attack(log, name, 0.2)
+    assert log.verify(HALVES) == log.verify()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_two_processes_find_what_one_finds_on_postgresql(postgres_log: Log, name: str) -> None:
+    attack(postgres_log, name, 0.7)
+    assert postgres_log.verify(HALVES) == postgres_log.verify()
 
 
 @pytest.fixture(scope="module")

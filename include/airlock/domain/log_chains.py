@@ -67,9 +67,7 @@ class Chains:
         stream, seq, what, body, prev, digest = entry
         chain = self.known.get(stream)
         if chain is None:
-            text = json.dumps(stream, ensure_ascii=False).encode()
-            name = b',"stream":' + text + b',"v":1,"what":"'
-            chain = self.known[stream] = Chain(0, GENESIS, name)
+            chain = self.known[stream] = chain_at(stream, self._before(entry))
         if chain.broken:
             return None
         if seq != chain.seq + 1:
@@ -81,6 +79,10 @@ class Chains:
             return self._next(chain) if chain.early else None
         chain.broken = True
         return Finding(_what_is_wrong(chain, entry), stream, seq)
+
+    def _before(self, _entry: Stored) -> Head:
+        """Return what stands before the first entry of a stream."""
+        return Head()
 
     def _early(self, chain: Chain, entry: Stored) -> Finding | None:
         early = chain.early = chain.early or {}
@@ -113,6 +115,12 @@ class Chains:
                 yield Finding(reason, stream, head.seq)
         for stream in self.known.keys() - heads.keys() if heads is not None else ():
             yield Finding("the application knows no such stream", stream, 1)
+
+
+def chain_at(stream: str, head: Head) -> Chain:
+    """Return a stream of which *head* was the last entry so far."""
+    text = json.dumps(stream, ensure_ascii=False).encode()
+    return Chain(head.seq, head.hash, b',"stream":' + text + b',"v":1,"what":"')
 
 
 def _is_sound(chain: Chain, seq: int, what: str, body: bytes, prev: bytes, digest: bytes) -> bool:

@@ -16,6 +16,7 @@ the order of the tree, in which those of one stream may be out of order for a mo
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -60,20 +61,33 @@ def check_tree(
 
     *kept* are copies of the leaf hashes, from the first on.
     """
-    walk = _Walk(chains, marks, iter(kept))
+    walk = Walk(chains, marks, iter(kept))
     yield from walk.through(leaves)
     yield from walk.end()
 
 
-class _Walk:
-    """One walk through the tree."""
+def marks_within(marks: Sequence[Mark], size: int) -> int:
+    """Return how many of *marks*, which are in order of size, are of at most *size* leaves."""
+    return bisect_right(marks, size, key=lambda mark: mark.size)
 
-    def __init__(self, chains: Chains, marks: Sequence[Mark], kept: Iterator[bytes]) -> None:
+
+class Walk:
+    """One walk through the tree, from its first leaf or from a later one on."""
+
+    def __init__(
+        self,
+        chains: Chains,
+        marks: Sequence[Mark],
+        kept: Iterator[bytes],
+        frontier: Frontier | None = None,
+    ) -> None:
+        """Begin behind *frontier*, which is taken as it is."""
         self._chains, self._marks, self._kept = chains, marks, kept
-        self._frontier, self._place = Frontier(), 0
+        self._frontier = frontier or Frontier()
+        self._place = self._frontier.size
         self._new: list[bytes] = []  # leaves that are not in the frontier yet
         self._tails: dict[str, bytes] = {}  # word -> what follows the stream's name in a body
-        self._next = 0
+        self._next = marks_within(marks, self._place) if self._place else 0
         self._other: int | None = None  # the first leaf that is not the one kept outside
         self._lost = False  # the tree has left the signed one; later roots say nothing new
         self._window()
@@ -92,7 +106,8 @@ class _Walk:
         `Chains.add`: this runs for every entry of the log. All else gets a closer look.
         """
         known, tails, take, sha = self._chains.known.get, self._tails.get, self._new.append, _sha
-        place, pause, since, until, fine = 0, self._pause(0), self._from, self._until, 0
+        place, since, until, fine = self._place, self._from, self._until, 0
+        pause = self._pause(place)
         for index, leaf, entry in leaves:
             if (
                 index == place
@@ -127,16 +142,20 @@ class _Walk:
 
     def _rest(self, place: int) -> Iterator[Finding]:
         """Let the leaves taken join the tree, and compare it with the checkpoints of this size."""
-        new, first = self._new, self._place
-        if self._other is None:
-            kept = islice(self._kept, len(new))
-            pairs = enumerate(zip(new, kept, strict=False), first)
-            self._other = next((at for at, (one, other) in pairs if one != other), None)
+        new = self._new
+        self._compare(new, self._place)
         self._place = place
         self._frontier.extend(new)
         new.clear()
         while place == self._size:
             yield from self._mark()
+
+    def _compare(self, new: Sequence[bytes], first: int) -> None:
+        """Compare leaves, of which the first is *first*, with the copies kept outside."""
+        if self._other is None:
+            kept = islice(self._kept, len(new))
+            pairs = enumerate(zip(new, kept, strict=False), first)
+            self._other = next((at for at, (one, other) in pairs if one != other), None)
 
     def _closely(
         self, place: int, index: int, leaf: bytes, entry: Stored | None

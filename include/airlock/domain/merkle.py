@@ -72,17 +72,25 @@ class Frontier:
         self.size += 1
         return new
 
+    @property
+    def subtrees(self) -> tuple[bytes, ...]:
+        """The complete subtrees it is made of, the largest first."""
+        return tuple(self._subtrees)
+
     def extend(self, leaves: Iterable[bytes]) -> None:
-        """Append leaf hashes when nobody wants the nodes."""
-        sha, subtrees, size = hashlib.sha256, self._subtrees, self.size
-        for known in leaves:
-            place = size
-            while place & 1:
-                known = sha(b"\x01" + subtrees.pop() + known).digest()
-                place >>= 1
-            subtrees.append(known)
-            size += 1
-        self.size = size
+        """Append leaf hashes, level by level, when nobody wants the nodes."""
+        sha, subtrees, place, single = hashlib.sha256, self._subtrees, self.size, list[bytes]()
+        row = list(leaves)
+        self.size += len(row)
+        while row:
+            if place & 1:
+                row.insert(0, subtrees.pop())
+            if len(row) & 1:
+                single.append(row.pop())
+            pairs = zip(row[::2], row[1::2], strict=True)
+            row = [sha(b"\x01" + one + other).digest() for one, other in pairs]
+            place >>= 1
+        subtrees.extend(reversed(single))
 
     def root(self) -> bytes:
         """Return the root hash."""

@@ -164,6 +164,16 @@ class TextCheck:
             if content.get("what") == ERASURE:
                 self._erased.update(content["data"]["commitments"])
 
+    def told(self) -> tuple[list[tuple[str, str, int]], set[str]] | None:
+        """Return which texts are gone and which were erased so far; None if one was changed."""
+        self._settle()
+        return None if self._wrong else (self._gone, self._erased)
+
+    def take(self, gone: Iterable[tuple[str, str, int]], erased: Iterable[str]) -> None:
+        """Take over what another check was told of the entries before."""
+        self._gone += gone
+        self._erased.update(erased)
+
     def findings(self) -> list[Finding]:
         """Return what is wrong, when everything has been read."""
         self._settle()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from airlock.domain.audit import Head
 from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Unsequenced
@@ -12,11 +12,33 @@ from airlock.domain.release import Release
 from airlock.ports import StoredGrant, UnitOfWork
 
 
+class Helper(Protocol):
+    """A process at work for this one."""
+
+    def answer(self, patience_s: float) -> Mapping[str, Any] | None:
+        """Wait for its answer; None if it has none or is not done in time."""
+
+    def failed(self) -> bool:
+        """Say whether it has ended without an answer."""
+
+    def stop(self) -> None:
+        """End it, done or not."""
+
+
 class LogWork(UnitOfWork, Protocol):
     """A transaction that can also read and grow the tree."""
 
-    def hold_still(self) -> None:
-        """See the database as it is now to the end of this transaction; asked before all else."""
+    def hold_still(self, like: str = "") -> None:
+        """See the database as it is now to the end of this transaction; asked before all else.
+
+        *like*: see it as another transaction does that has told how (`helper`).
+        """
+
+    def helper(self, job: Mapping[str, Any]) -> Helper | None:
+        """Have a process do a job of `airlock.services.halving`, seeing what this one sees.
+
+        To be asked in a transaction that holds still. None where no other process can.
+        """
 
     def tree(self) -> Tree | None:
         """Return how far the tree is, or None if there is none yet."""
@@ -65,8 +87,8 @@ class LogWork(UnitOfWork, Protocol):
     def receipts(self, size: int) -> tuple[str, ...]:
         """Return what the places gave back for a checkpoint: cosignature lines, or nothing."""
 
-    def leaves(self) -> Iterator[Leaf]:
-        """Return every leaf in order, with its entry."""
+    def leaves(self, first: int = 0, last: int | None = None) -> Iterator[Leaf]:
+        """Return every leaf (of those from *first* on and before *last*) with its entry."""
 
     def leafless(self) -> Iterator[Stored]:
         """Return the entries without a leaf, stream by stream in order."""

@@ -7,7 +7,7 @@ log tells. Releases are read some hundreds at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 
 from airlock.domain.clock import stamp
@@ -28,13 +28,13 @@ ISSUING = frozenset({"GrantIssued", "RollbackGranted"})
 Issued = Mapping[str, tuple[str, str]]
 
 
-def compare_tables(
-    unit: LogWork, keyring: Keyring, chains: Chains
-) -> tuple[list[Finding], int, int]:
-    """Rebuild every release from its events and compare it, and its grants, with the tables."""
+def compare_tables(unit: LogWork, keyring: Keyring) -> tuple[list[Finding], dict[str, int]]:
+    """Rebuild every release from its events and compare it, and its grants, with the tables.
+
+    Returns what was found, and how many grants each release has.
+    """
     findings: list[Finding] = []
-    releases: set[str] = set()
-    grants = 0
+    releases: dict[str, int] = {}
     for page in unit.release_pages():
         names = [release.id for release in page]
         told = _replay(unit.told(names, MOVING_NOTHING))
@@ -43,12 +43,15 @@ def compare_tables(
             replayed, issued = told.get(stored.id, (None, {}))
             findings += _compare(stored, replayed)
             findings += _grants(stored.id, found.get(stored.id, ()), issued, keyring)
-        releases.update(names)
-        grants += sum(len(kept) for kept in found.values())
+        releases.update((name, len(found.get(name, ()))) for name in names)
+    return findings, releases
+
+
+def without_release(chains: Chains, releases: Collection[str]) -> Iterator[Finding]:
+    """Say which streams tell of a release that is in no table."""
     for name in sorted(chains.streams):
         if name.startswith("rel-") and name not in releases:
-            findings.append(Finding(f"stream {name}: its events are there but the release is gone"))
-    return findings, len(releases), grants
+            yield Finding(f"stream {name}: its events are there but the release is gone")
 
 
 def _replay(entries: Iterator[Stored]) -> dict[str, tuple[Release | None, Issued]]:

@@ -6,7 +6,8 @@ commitment. What cannot be told
 from one copy of the log (a tree rewritten together with every checkpoint) is what witnesses are
 for: give their checkpoints as kept ones.
 
-It reads the log as a stream and holds one entry of each stream, never the log.
+It reads the log as a stream and holds one entry of each stream, never the log. A large log is read
+by two processes; what is wrong is always said by one walk (`airlock.services.halving`).
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from airlock.domain.log_check import Mark, check_tree
 from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Leaf, Stored
 from airlock.domain.texts import TextCheck
 from airlock.ports import Keyring
+from airlock.services.halving import Split, halved
 from airlock.services.log_store import LogStore
-from airlock.services.replaying import compare_tables
+from airlock.services.replaying import compare_tables, without_release
 from airlock.services.sequencing import Place
 
 #: What a new key's entry has the old key sign, before the new public key.
@@ -86,6 +88,7 @@ def verify(
     keyring: Keyring,
     kept: Sequence[KeptCheckpoint] = (),
     witnesses: Witnesses | None = None,
+    split: Split = Split(),  # noqa: B008 - a frozen value
 ) -> Report:
     """Check the whole log against itself, checkpoints *kept* elsewhere, the tables and the keys."""
     with store.begin() as unit:
@@ -97,14 +100,19 @@ def verify(
         texts = TextCheck(unit.texts_of)
         leaves, leafless = texts.leaves(unit.leaves()), texts.entries(unit.leafless())
         copy = Log(origin, leaves, leafless, unit.heads(), unit.now())
-        report, seen = check(copy, keyring, [*signed, *kept], witnesses)
-        findings, releases, grants = compare_tables(unit, keyring, seen)
+        opened = _opened(copy, keyring, [*signed, *kept], witnesses)
+        with halved(unit, tree, opened.marks, opened.copies, split) as halving:
+            findings, releases = compare_tables(unit, keyring)  # the helper starts meanwhile
+            walked = halving.walk(texts) if halving else None
+        report, seen = _check(copy, keyring, opened, walked)
+        findings += without_release(seen, releases)
         if texts.findings():  # perhaps erased while all of this was read
             texts.look_again(entry.content for entry in unit.entries(ACCESS))
         findings += texts.findings()
     missing = _missing(own, kept)
     damages = (*report.damages, *missing, *(one.sentence() for one in findings))
-    return replace(report, releases=releases, grants=grants, damages=damages)
+    grants = sum(releases.values())
+    return replace(report, releases=len(releases), grants=grants, damages=damages)
 
 
 def verify_against(
@@ -129,10 +137,36 @@ def check(
     witnesses: Witnesses | None = None,
 ) -> tuple[Report, Chains]:
     """Check what can be told from the log's bytes, its checkpoints and the keys."""
+    return _check(log, keyring, _opened(log, keyring, kept, witnesses))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the checkpoints say, what is wrong with them, and the copies of leaves among them."""
+
+    marks: Sequence[Mark]
+    cosigned: int
+    copies: Sequence[bytes]
+    findings: Sequence[Finding]
+    witnesses: Witnesses | None
+
+
+def _opened(
+    log: Log, keyring: Keyring, kept: Sequence[KeptCheckpoint], witnesses: Witnesses | None
+) -> _Opened:
     findings: list[Finding] = []
     marks, cosigned = _marks(log, keyring, kept, witnesses, findings)
-    chains = Chains()
-    findings += check_tree(log.leaves, chains, marks, _leaves(kept))
+    return _Opened(marks, cosigned, tuple(_copies(kept)), findings, witnesses)
+
+
+def _check(
+    log: Log, keyring: Keyring, opened: _Opened, walked: Chains | None = None
+) -> tuple[Report, Chains]:
+    """Check the log, of which *walked* are the chains if nothing was found wrong on the way."""
+    findings, marks = list(opened.findings), opened.marks
+    chains = walked or Chains()
+    if walked is None:
+        findings += check_tree(log.leaves, chains, marks, _leaves(opened.copies))
     tree = chains.count
     findings += _orphans(log, chains, has_tree=log.origin is not None)
     findings += chains.close(log.heads)
@@ -146,9 +180,9 @@ def check(
         damages=tuple(one.sentence() for one in findings),
         tree=tree,
         checkpoints=len(marks),
-        cosigned=cosigned,
+        cosigned=opened.cosigned,
         first=min(places, default=None),
-        warnings=tuple(_warnings(log, chains.count, marks, cosigned, witnesses)),
+        warnings=tuple(_warnings(log, chains.count, opened)),
     )
     return report, chains
 
@@ -205,7 +239,7 @@ def _missing(own: Sequence[KeptCheckpoint], kept: Sequence[KeptCheckpoint]) -> l
     ]
 
 
-def _leaves(kept: Sequence[KeptCheckpoint]) -> Iterator[bytes]:
+def _copies(kept: Sequence[KeptCheckpoint]) -> Iterator[bytes]:
     """Return the leaf hashes kept outside, as far as they reach without a gap."""
     place = next((one.place for one in kept if one.leaves), "")
     size = 0
@@ -214,9 +248,12 @@ def _leaves(kept: Sequence[KeptCheckpoint]) -> Iterator[bytes]:
             continue
         if size + len(one.leaves) // 32 != one.size:
             return
-        for at in range(0, len(one.leaves), 32):
-            yield one.leaves[at : at + 32]
+        yield one.leaves
         size = one.size
+
+
+def _leaves(copies: Sequence[bytes]) -> Iterator[bytes]:
+    return (one[at : at + 32] for one in copies for at in range(0, len(one), 32))
 
 
 def _orphans(log: Log, chains: Chains, *, has_tree: bool) -> Iterator[Finding]:
@@ -247,12 +284,11 @@ def _rotations(bodies: Sequence[bytes], keyring: Keyring) -> Iterator[Finding]:
             yield Finding(reason, content["stream"], content["seq"])
 
 
-def _warnings(
-    log: Log, events: int, marks: Sequence[Mark], cosigned: int, witnesses: Witnesses | None
-) -> Iterator[str]:
+def _warnings(log: Log, events: int, opened: _Opened) -> Iterator[str]:
+    marks, witnesses = opened.marks, opened.witnesses
     if events and log.origin is None:
         yield "the log has no tree yet: the delivery process (`airlock deliver`) grows it"
     elif events and not marks:
         yield "there is no checkpoint yet, so a rewritten log could not be told from this one"
-    if witnesses and marks and not cosigned:
+    if witnesses and marks and not opened.cosigned:
         yield f"no checkpoint is cosigned by {', '.join(sorted(witnesses))}"

@@ -145,3 +145,17 @@ def test_what_is_not_there_has_no_proof() -> None:
     assert not included(leaf_hash(b""), 3, 3, [], EMPTY)
     assert not consistent(4, 3, [], EMPTY, EMPTY)
     assert not consistent(1, 3, [], EMPTY, EMPTY)
+
+
+@given(st.lists(st.integers(0, 70), max_size=6))
+def test_leaves_that_join_together_make_the_tree_of_those_that_join_one_by_one(
+    lots: list[int],
+) -> None:
+    together, alone = Frontier(), Frontier()
+    for lot in lots:
+        new = [leaf_hash(b"%d" % (alone.size + place)) for place in range(lot)]
+        together.extend(new)
+        for leaf in new:
+            alone.add(leaf)
+        assert (together.size, together.subtrees) == (alone.size, alone.subtrees)
+        assert together.root() == alone.root()

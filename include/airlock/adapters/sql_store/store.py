@@ -33,18 +33,20 @@ class SqlStore:
         url: str,
         *,
         pooled: bool = True,
+        reader: bool = False,
         clock: Callable[[], datetime] | None = None,
         gate_keys: GateKeys | None = None,
     ) -> None:
         """Connect lazily. Use `pooled=False` in short-lived processes.
 
+        A *reader* reads beside the one writer of SQLite, and cannot write there.
         *gate_keys*: who is trusted with which gate; every process of the platform has them
         (`airlock.bootstrap`). Without them results need no signature.
         *clock* is for tests alone: everywhere else the database's own clock decides.
         """
         self._clock, self._gate_keys = clock, gate_keys
         self._documents: dict[tuple[str, str], Any] = {}
-        self._engine = _sqlite(url) if url.startswith("sqlite") else _postgres(url, pooled)
+        self._engine = _sqlite(url, reader) if url.startswith("sqlite") else _postgres(url, pooled)
 
     def begin(self) -> SqlUnit:
         """Start a transaction.
@@ -113,17 +115,18 @@ def _ask_the_idle(engine: Engine) -> None:
             raise InvalidatePoolError from error
 
 
-def _sqlite(url: str) -> Engine:
+def _sqlite(url: str, reader: bool) -> Engine:
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
     engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT / 1000})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("query_only=ON",) if reader else pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")
 
     return engine

@@ -8,12 +8,14 @@ SQLite has one writer, so there the order of ids is the order of commits.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, Table, func, insert, literal, select, text, union_all, update
 
 from airlock.adapters.sql_store import scan
+from airlock.adapters.sql_store.helper import Helper
 from airlock.adapters.sql_store.log import BATCH
 from airlock.adapters.sql_store.releases import Releases
 from airlock.adapters.sql_store.tables import audit_event, audit_stream, release_grant
@@ -51,6 +53,7 @@ _POSTGRES = (
     "ORDER BY xid, id LIMIT :limit"
 )
 _HOLD_STILL = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+_TELL = text("SELECT pg_export_snapshot()")
 _SETTLED = "AND xid < pg_snapshot_xmin(pg_current_snapshot())"
 _SQLITE = "SELECT id, 0, what, {column} FROM audit_event WHERE id > :id ORDER BY id LIMIT :limit"
 
@@ -58,10 +61,28 @@ _SQLITE = "SELECT id, 0, what, {column} FROM audit_event WHERE id > :id ORDER BY
 class LogTree(Releases):
     """Leaves, nodes, checkpoints and copies."""
 
-    def hold_still(self) -> None:
-        """See the database as it is now to the end of this transaction; asked before all else."""
-        if not self._is_sqlite:  # there nobody else writes meanwhile
-            self._connection.execute(_HOLD_STILL)
+    def hold_still(self, like: str = "") -> None:
+        """See the database as it is now to the end of this transaction; asked before all else.
+
+        *like*: see it as another transaction does that has told how (`helper`).
+        """
+        if self._is_sqlite:  # there nobody else writes meanwhile
+            return
+        self._connection.execute(_HOLD_STILL)
+        if like:
+            self._connection.execute(text(f"SET TRANSACTION SNAPSHOT '{like}'"))
+
+    def helper(self, job: Mapping[str, Any]) -> Helper | None:
+        """Have a process do a job of `airlock.services.halving`, seeing what this one sees.
+
+        On SQLite it does because this transaction keeps every writer out to its end.
+        """
+        url = self._connection.engine.url
+        if self._is_sqlite and url.database in (None, "", ":memory:"):
+            return None
+        like = "" if self._is_sqlite else self._connection.execute(_TELL).scalar_one()
+        given = {"url": url.render_as_string(hide_password=False), "like": like, "job": job}
+        return Helper(json.dumps(given).encode())
 
     def tree(self) -> Tree | None:
         """Return how far the tree is, or None if there is none yet."""
@@ -186,9 +207,9 @@ class LogTree(Releases):
         query = select(audit_copy.c.receipt).where(audit_copy.c.size == size)
         return tuple(self._connection.execute(query.order_by(audit_copy.c.place)).scalars())
 
-    def leaves(self) -> Iterator[Leaf]:
-        """Return every leaf in order, with its entry."""
-        return scan.leaves(self._connection)
+    def leaves(self, first: int = 0, last: int | None = None) -> Iterator[Leaf]:
+        """Return every leaf (of those from *first* on and before *last*) with its entry."""
+        return scan.leaves(self._connection, first, last)
 
     def leafless(self) -> Iterator[Stored]:
         """Return the entries without a leaf, stream by stream in order."""

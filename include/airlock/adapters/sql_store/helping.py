@@ -1,0 +1,24 @@
+"""The program of a helper: one job, read from standard input, answered on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from airlock.adapters.sql_store.store import SqlStore
+from airlock.domain.log_halves import half_to_document
+from airlock.services.halving import work
+
+
+def main() -> None:
+    """Do the job in a transaction that sees what the asking one sees."""
+    given = json.load(sys.stdin.buffer)
+    store = SqlStore(given["url"], pooled=False, reader=True)
+    with store.begin() as unit:
+        unit.hold_still(given["like"])
+        found = work(unit, given["job"])
+    json.dump(half_to_document(found) if found else None, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
