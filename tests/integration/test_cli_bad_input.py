@@ -24,6 +24,7 @@ OTHERS = {
     *("up", "down", "status", "demo", "deliver", "witness", "login"),
     *("policy check", "policy schema", "keys rotate", "keys show", "timers run", "detect run"),
     *("pipeline list", "pipeline run"),  # clients of Airflow, tried in tests/airflow
+    "pipeline init",  # offline: test_pipeline_init.py
     *("security scan", "security audit", "security convert"),  # test_security_cli.py
     *("gate list", "gate run"),  # offline, and with a worker's settings: test_gate_commands.py
     "evidence verify",  # offline, tried in tests/integration/test_evidence_doors.py
