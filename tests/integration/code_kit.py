@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airlock.adapters.evidence_folder import EvidenceFolder
 from airlock.adapters.lab import LabData
 from airlock.adapters.lab.lab import Lab
 from airlock.adapters.lab.scene import Collected, Scene
@@ -110,6 +111,7 @@ class Repository:
             keys=self.root / "no-keys",
             model_of=lambda version, digest: self.root,
             rows_of=_no_rows,
+            kept=EvidenceFolder(self.work / "evidence").get,
             tag_of=lambda name: tags.get(name, ""),
         )
 

@@ -13,6 +13,7 @@ import pandas
 import pytest
 from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
 
+from airlock.adapters.evidence_folder import EvidenceFolder
 from airlock.adapters.lab import Lab, LabData
 from airlock.adapters.lab.children import fairness
 from airlock.adapters.lab.collectors import COLLECTORS
@@ -80,6 +81,7 @@ def scene_of(lab: Lab, data: LabData, model: Path, **declared: Any) -> Scene:
         keys=ROOT,
         model_of=lambda version, digest: model,
         rows_of=lambda recipe, digest: data,
+        kept=EvidenceFolder(ROOT).get,
     )
 
 
