@@ -1,4 +1,4 @@
-"""How fast answers are through HTTP with a login: REST, one server process, eight clients.
+"""How fast answers are through HTTP with a login: REST, two server processes, eight clients.
 
 In it: uvicorn, the doorman, Airflow's own token and account check, validation, the whole deciding
 transaction with a real key, and the release read again for the answer. Not in it: Airflow's own
@@ -32,7 +32,7 @@ from tests.bench.decisions import ROLES, place, server
 from tests.seeding import Runner, race
 from tests.support import ROOT, short_folder
 
-CLIENTS = 8
+CLIENTS, SERVERS = 8, 2
 OPEN = 10_000
 EACH = 200
 GOAL_RATE, GOAL_MS = 100, 200
@@ -46,15 +46,15 @@ def run() -> list[dict[str, Any]]:
             create(folder / "signing.pem", folder / "keys")
             where = place(found, OPEN + 2 * CLIENTS * EACH)
             url = where.url(ROLES[0])
-            with serving(folder, found, url) as (port, token):
-                crowd(url, port, token, where.take(CLIENTS * 20))  # warm
-                rate, took = crowd(url, port, token, where.take(CLIENTS * EACH))
+            with serving(folder, found, url) as (ports, token):
+                crowd(url, ports, token, where.take(CLIENTS * 20))  # warm
+                rate, took = crowd(url, ports, token, where.take(CLIENTS * EACH))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     p99 = statistics.quantiles(took, n=100)[98] * 1000
     return [
         {
-            "name": f"answers through HTTP with login, {CLIENTS} clients, one server process, "
+            "name": f"answers through HTTP with login, {CLIENTS} clients, {SERVERS} server processes, "
             f"{OPEN} open; Airflow's own middleware and TLS not in it (peer: p99 in ms)",
             "unit": "1/s",
             "ours": round(rate),
@@ -68,19 +68,27 @@ def run() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def serving(folder: Path, found: Server, url: str) -> Iterator[tuple[int, str]]:
-    """Run the server; return its port and the token lena's login gave."""
-    password, port = secrets.token_urlsafe(12), free_port()
+def serving(folder: Path, found: Server, url: str) -> Iterator[tuple[list[int], str]]:
+    """Run the servers; return their ports and the token lena's login gave."""
+    password, ports = secrets.token_urlsafe(12), [free_port() for _ in range(SERVERS)]
     env = environment(folder, found)
     provision(folder, env, password)
-    command = [sys.executable, "-m", "tests.bench.http_server", url, str(folder), str(port)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
+    running = []
+    for port in ports:
+        command = [sys.executable, "-m", "tests.bench.http_server", url, str(folder), str(port)]
+        with (folder / f"{port}.log").open("wb") as log:
+            running.append(subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log))
     try:
-        yield port, _login(port, password, process, folder / "server.log")
+        logs = [folder / f"{port}.log" for port in ports]
+        tokens = [
+            _login(*one) for one in zip(ports, [password] * SERVERS, running, logs, strict=True)
+        ]
+        yield ports, tokens[0]
     finally:
-        process.terminate()
-        process.wait(30)
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(30)
 
 
 def _login(port: int, password: str, process: subprocess.Popen[bytes], log: Path) -> str:
@@ -97,11 +105,16 @@ def _login(port: int, password: str, process: subprocess.Popen[bytes], log: Path
     raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
 
 
-def crowd(url: str, port: int, token: str, ids: Sequence[str]) -> tuple[float, list[float]]:
+def crowd(
+    url: str, ports: Sequence[int], token: str, ids: Sequence[str]
+) -> tuple[float, list[float]]:
     """Let all clients answer their share at once; return answers per second and latencies."""
     share = len(ids) // CLIENTS
     parts = [ids[n * share : (n + 1) * share] for n in range(CLIENTS)]
-    runners = [Runner(answer, (part, port, token)) for part in parts]
+    runners = [
+        Runner(answer, (part, ports[number % len(ports)], token))
+        for number, part in enumerate(parts)
+    ]
     latencies = [json.loads(one[0]) for one in race(url, runners, 1)]
     slowest = max(sum(one) for one in latencies)
     return share * CLIENTS / slowest, [took for one in latencies for took in one]
