@@ -54,7 +54,7 @@ def run() -> list[dict[str, Any]]:
     p99 = statistics.quantiles(took, n=100)[98] * 1000
     return [
         {
-            "name": f"answers through HTTP with login, {CLIENTS} clients, {SERVERS} server processes, "
+            "name": f"answers through HTTP with login, {CLIENTS} clients, {SERVERS} servers, "
             f"{OPEN} open; Airflow's own middleware and TLS not in it (peer: p99 in ms)",
             "unit": "1/s",
             "ours": round(rate),
