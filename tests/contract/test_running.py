@@ -156,10 +156,12 @@ def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
     one = job(world, until=date(2020, 1, 31))
     pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
     running.validate(world.worker, bench, one, pinned)
-    release = world.open("beforehand")
-    world.approve_all(release)
-    world.promote(release)
-    evidence.submit(world.worker, "credit/beforehand", "data-profile", "any", {"rows": 80})
+    origin = world.measure("beforehand")
+    evidence.submit(world.worker, origin, "data-profile", "any", {"rows": 80})
+    opened = world.request(origin).release
+    assert opened is not None
+    world.approve_all(opened.id)
+    world.promote(opened.id)
     two = job(world, "run-2")
     pinned = running.pin(world.worker, bench, two, world.rulebook.digest)
     running.validate(world.worker, bench, two, pinned)
