@@ -109,7 +109,10 @@ def test_every_gate_is_listed_with_its_question_and_options() -> None:
     threshold = next(row for row in rows if row["name"] == "metrics-threshold")
     required = {one["name"] for one in threshold["options"] if one["required"]}
     assert required == {"metric", "threshold"}
-    assert threshold["question"] == "is the candidate good enough on its own?"
+    assert (
+        threshold["question"]
+        == "is the candidate good enough on its own, and for every slice of the rows?"
+    )
     said = run_cli("gate", "list").out
     assert all(gate.name in said for gate in GATES)
     assert "metric*, threshold*" in said
