@@ -111,7 +111,7 @@ def _alone(what: str, folder: Path, digests: list[str]) -> None:
         stage = "spread" if what == "drift" else what
         begun = time.perf_counter()
         lab = Lab(folder / "lab")
-        lab.measure(stage, "bench", rows[0], Limits(900, 4096, 2), **given)
+        lab.child(stage, "bench", rows[0], Limits(900, 4096, 2), given)
         who = resource.RUSAGE_CHILDREN
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(who).ru_maxrss / 1024

@@ -150,10 +150,13 @@ class Lab:
     ) -> tuple[dict[str, Any], Path]:
         """Run one child in a new folder, the stage's own unless *module* names another.
 
-        Returns its result, and the folder, in which it may have left files.
+        *extra* may hold further rows; a child that leaves files is told of the folder `out`.
+        Returns its result, and the folder.
         """
         work = self._folder(stage, name)
-        found, _ = self._run(stage, work, name, data, limits, extra, module)
+        plain = {k: _data(one) if isinstance(one, LabData) else one for k, one in extra.items()}
+        told = {"out": str(work / "out")} | plain
+        found, _ = self._run(stage, work, name, data, limits, told, module)
         return found, work
 
     def fairness(self, request: FairnessRequest) -> dict[str, Any]:
@@ -168,19 +171,6 @@ class Lab:
         }
         facts, _ = self._run("fairness", work, request.name, request.data, request.limits, extra)
         return facts | {"dataDigest": request.data.digest}
-
-    def measure(
-        self, stage: str, name: str, data: LabData, limits: Limits, **given: Any
-    ) -> tuple[dict[str, Any], Path]:
-        """Run the child *stage* on rows; return what it found, and its folder.
-
-        Further rows may be given by name; a child that leaves files gets their folder as `out`.
-        """
-        work = self._folder(stage, name)
-        plain = {k: _data(one) if isinstance(one, LabData) else one for k, one in given.items()}
-        extra = plain | {"out": str(work / "out")}
-        facts, _ = self._run(stage, work, name, data, limits, extra)
-        return facts, work / "out"
 
     def formats(self, model: Path) -> dict[str, Any]:
         """Name the format of every file of a model folder (evidence artifact-format)."""

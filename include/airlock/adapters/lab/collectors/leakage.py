@@ -7,12 +7,14 @@ from airlock.adapters.lab.scene import Collected, Scene
 
 def collect(scene: Scene) -> Collected:
     """Look at the rows the candidate was made from."""
-    facts, _ = scene.lab.measure(
+    facts, _ = scene.lab.child(
         "leakage",
         scene.recipe.name,
         scene.rows,
         scene.limits("leakage"),
-        availableAt=scene.recipe.available_at,
-        entityColumn=scene.recipe.entity_column,
+        {
+            "availableAt": scene.recipe.available_at,
+            "entityColumn": scene.recipe.entity_column,
+        },
     )
     return Collected(facts | {"data": scene.rows.digest})

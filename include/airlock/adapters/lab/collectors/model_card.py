@@ -55,16 +55,19 @@ def _plots(scene: Scene) -> tuple[list[dict[str, str]], Path]:
     """Draw from the predictions that were evaluated; return the pictures and their folder."""
     evaluation = scene.facts("evaluation")
     predictions = scene.kept(evaluation["predictionsDigest"])
-    found, folder = scene.lab.measure(
+    found, work = scene.lab.child(
         "plots",
         scene.recipe.name,
         scene.rows,
         scene.limits("model-card"),
-        predictions=str(predictions.resolve()),
-        predictionsDigest=evaluation["predictionsDigest"],
-        comparisons=list(scene.facts("comparison")["comparisons"]),
-        slices=_slices(evaluation, scene.facts("comparison")),
+        {
+            "predictions": str(predictions.resolve()),
+            "predictionsDigest": evaluation["predictionsDigest"],
+            "comparisons": list(scene.facts("comparison")["comparisons"]),
+            "slices": _slices(evaluation, scene.facts("comparison")),
+        },
     )
+    folder = work / "out"
     return [{**one, "data": _data(folder / one["file"])} for one in found["plots"]], folder
 
 

@@ -56,14 +56,16 @@ def _against_champion(scene: Scene, gate: str, columns: list[str]) -> dict[str, 
 
 def _measured(scene: Scene, gate: str, columns: list[str], **given: Any) -> dict[str, Any]:
     entity = scene.recipe.entity_column
-    found, _ = scene.lab.measure(
+    found, _ = scene.lab.child(
         "spread",
         scene.recipe.name,
         scene.rows,
         scene.limits(gate),
-        columns=columns,
-        aside=[*([entity] if entity else []), *scene.recipe.available_at.values()],
-        **given,
+        {
+            "columns": columns,
+            "aside": [*([entity] if entity else []), *scene.recipe.available_at.values()],
+            **given,
+        },
     )
     champion = scene.champion
     return found | {
