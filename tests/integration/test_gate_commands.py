@@ -107,8 +107,13 @@ def test_every_gate_is_listed_with_its_question_and_options() -> None:
         assert row["question"]
         assert row["needs"]
     threshold = next(row for row in rows if row["name"] == "metrics-threshold")
-    required = {one["name"] for one in threshold["options"] if one["required"]}
-    assert required == {"metric", "threshold"}
+    assert {one["name"]: one["required"] for one in threshold["options"]} == {
+        "metric": True,
+        "threshold": True,
+        "confidence": False,
+        "sliceThreshold": False,
+        "minimumRows": False,
+    }
     assert (
         threshold["question"]
         == "is the candidate good enough on its own, and for every slice of the rows?"
