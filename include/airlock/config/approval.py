@@ -76,10 +76,11 @@ def _each_level_once(levels: tuple[Level, ...]) -> tuple[Level, ...]:
 
 
 class Tier(Strict):
-    """The levels of one tier, in order."""
+    """The levels of one tier, in order, and whether an answer in Slack counts there."""
 
     levels: Annotated[Some[Level], AfterValidator(_each_level_once)]
     timers: Timers | None = None
+    slack_may_answer: bool | None = None
 
     @field_validator("levels")
     @classmethod
@@ -110,7 +111,11 @@ class Tiers(Strict):
     @field_validator("high", "medium", "low")
     @classmethod
     def _timers(cls, tier: Tier, info: ValidationInfo) -> Tier:
-        return tier.model_copy(update={"timers": filled(tier.timers, str(info.field_name))})
+        name, may = str(info.field_name), tier.slack_may_answer
+        taken = name != "high" if may is None else may
+        return tier.model_copy(
+            update={"timers": filled(tier.timers, name), "slack_may_answer": taken}
+        )
 
     @model_validator(mode="after")
     def _check(self) -> Tiers:

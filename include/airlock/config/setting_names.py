@@ -80,6 +80,30 @@ def _is_revert(value: str) -> bool:
     return value in ("off", "alias")
 
 
+def _is_bot_token(value: str) -> bool:
+    return re.fullmatch(r"xoxb-[!-~]{3,}", value) is not None
+
+
+def _is_app_token(value: str) -> bool:
+    return re.fullmatch(r"xapp-[!-~]{3,}", value) is not None
+
+
+def _is_signing(value: str) -> bool:
+    return re.fullmatch(r"[!-+\--~]{16,}( *, *[!-+\--~]{16,})?", value) is not None
+
+
+def _is_slack_id(value: str) -> bool:
+    return re.fullmatch(r"[A-Z][A-Z0-9]{2,30}", value) is not None
+
+
+def _is_connection(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", value) is not None
+
+
+def _is_mail(value: str) -> bool:
+    return re.fullmatch(r"[^@\s,]+@[^@\s,]+( *, *[^@\s,]+@[^@\s,]+)*", value) is not None
+
+
 def _has_host(value: str) -> bool:
     try:
         parts = urlsplit(value)
@@ -241,5 +265,60 @@ SETTINGS: tuple[Setting, ...] = (
         _is_revert,
         "whether an alias that was moved behind the guard is set back",
         "off",
+    ),
+    Setting(
+        "AIRLOCK_PUBLIC_URL",
+        "an address such as https://airflow.example.org",
+        _is_http,
+        "where people's browsers reach Airflow, for links in messages",
+        "AIRLOCK_AIRFLOW_URL",
+    ),
+    Setting(
+        "AIRLOCK_SLACK_BOT_TOKEN",
+        "a bot token, xoxb-...",
+        _is_bot_token,
+        "the Slack app's token; with it Airlock speaks in Slack",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_SLACK_SIGNING_SECRET",
+        "a signing secret, or the new and the old one by a comma",
+        _is_signing,
+        "what Slack signs its requests with; without it none is taken by HTTP",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_SLACK_APP_TOKEN",
+        "an app-level token, xapp-...",
+        _is_app_token,
+        "for Socket Mode, where Slack cannot reach Airflow",
+        secret=True,
+    ),
+    Setting(
+        "AIRLOCK_SLACK_CONNECTION",
+        "the id of a connection in Airflow",
+        _is_connection,
+        "a connection of Airflow that holds those three, in their place",
+    ),
+    Setting("AIRLOCK_SLACK_TEAM_ID", "an id such as T0123ABCD", _is_slack_id, "the workspace"),
+    Setting("AIRLOCK_SLACK_APP_ID", "an id such as A0123ABCD", _is_slack_id, "the Slack app"),
+    Setting(
+        "AIRLOCK_SLACK_CHANNEL",
+        "an id such as C0123ABCD",
+        _is_slack_id,
+        "the channel where releases are shown",
+    ),
+    Setting(
+        "AIRLOCK_SLACK_API_URL",
+        "an address such as https://slack.com/api/",
+        _is_http,
+        "Slack's Web API",
+        "https://slack.com/api/",
+    ),
+    Setting(
+        "AIRLOCK_ALERT_MAIL",
+        "e-mail addresses, by commas",
+        _is_mail,
+        "who hears by e-mail, through Airflow's SMTP connection, when Slack takes no messages",
     ),
 )

@@ -25,6 +25,36 @@ PREFIX = "AIRLOCK_"
 
 
 @dataclass(frozen=True, kw_only=True)
+class SlackSettings:
+    """What there is of a Slack app; secrets stay out of `repr`."""
+
+    bot_token: str = field(default="", repr=False)
+    #: The new one first; the old one still counts while it is there.
+    signing_secret: tuple[str, ...] = field(default=(), repr=False)
+    app_token: str = field(default="", repr=False)
+    team_id: str = ""
+    app_id: str = ""
+    channel: str = ""
+    api_url: str = "https://slack.com/api/"
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> SlackSettings | None:
+        """Return what the environment says of Slack, or None if it says nothing."""
+        if not any(name.startswith("AIRLOCK_SLACK_") for name in given):
+            return None
+        secrets = given.get("AIRLOCK_SLACK_SIGNING_SECRET", "").split(",")
+        return cls(
+            bot_token=given.get("AIRLOCK_SLACK_BOT_TOKEN", ""),
+            signing_secret=tuple(one.strip() for one in secrets if one.strip()),
+            app_token=given.get("AIRLOCK_SLACK_APP_TOKEN", ""),
+            team_id=given.get("AIRLOCK_SLACK_TEAM_ID", ""),
+            app_id=given.get("AIRLOCK_SLACK_APP_ID", ""),
+            channel=given.get("AIRLOCK_SLACK_CHANNEL", ""),
+            api_url=given.get("AIRLOCK_SLACK_API_URL", "https://slack.com/api/").rstrip("/") + "/",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one process. Values with passwords stay out of `repr`."""
 
@@ -60,6 +90,10 @@ class Settings:
     mlflow_proxies: str | None = None
     mlflow_proxy_header: str | None = None
     detector_revert: str = "off"
+    public_url: str = field(default="", repr=False)
+    slack: SlackSettings | None = None
+    slack_connection: str | None = None
+    alert_mail: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -130,6 +164,12 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         mlflow_proxies=given.get("AIRLOCK_MLFLOW_PROXIES"),
         mlflow_proxy_header=given.get("AIRLOCK_MLFLOW_PROXY_HEADER"),
         detector_revert=given.get("AIRLOCK_DETECTOR_REVERT", "off"),
+        public_url=given.get(
+            "AIRLOCK_PUBLIC_URL", given.get("AIRLOCK_AIRFLOW_URL", f"http://127.0.0.1:{airflow}")
+        ).rstrip("/"),
+        slack=SlackSettings.of(given),
+        slack_connection=given.get("AIRLOCK_SLACK_CONNECTION"),
+        alert_mail=given.get("AIRLOCK_ALERT_MAIL"),
     )
 
 

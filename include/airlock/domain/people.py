@@ -17,6 +17,7 @@ class Channel(StrEnum):
     PAGE = "page"  #: the Releases page inside Airflow
     API = "api"  #: the REST API
     CLI = "cli"  #: the airlock command
+    SLACK = "slack"  #: a button and a form in Slack
     DAG = "dag"  #: a task of a DAG run
     SYSTEM = "system"  #: Airlock itself
 

@@ -90,7 +90,8 @@ class Plan:
 
     *excluded*: who may not judge it, and why; *unknown*: authors nobody is known for;
     *powers*: who may answer for somebody else now; *escalated*: whether superiors may stand in;
-    *weights*: what gates weigh that are not hard; *waiving*: roles whose holders may waive.
+    *weights*: what gates weigh that are not hard; *waiving*: roles whose holders may waive;
+    *slack_may_answer*: whether an answer given in Slack counts.
     """
 
     tier: Tier
@@ -103,6 +104,7 @@ class Plan:
     escalated: bool = False
     weights: Mapping[str, Enforcement] = field(default_factory=dict)
     waiving: frozenset[str] = frozenset()
+    slack_may_answer: bool = False
 
     def enforcement(self, gate: str) -> Enforcement:
         """Return what a gate weighs, by its name."""
@@ -194,6 +196,7 @@ class Rulebook:
         levels = self.levels(tier) if place.people else ()
         if place.people and not levels:
             raise Invalid(f"tier {tier.value} has no approval levels: blocked")
+        tier_spec = self._approval["tiers"][tier.value]
         weights = {
             gate: Enforcement(table[tier.value])
             for gate, table in self._approval.get("enforcement", {}).items()
@@ -205,6 +208,7 @@ class Rulebook:
             timing(self._approval, tier.value),
             weights=weights,
             waiving=self._roles_with(WAIVE),
+            slack_may_answer=bool(tier_spec.get("slackMayAnswer", tier is not Tier.HIGH)),
         )
         return self._plans.setdefault((environment, tier), made)
 

@@ -1,6 +1,7 @@
 """Answering at a level.
 
 Rules, checked in this order (the first one broken is the reason given):
+* An answer through Slack counts where the policy of the tier takes one.
 * The release awaits approval, in the round and for the subject digest the voter saw.
 * A reason is given: 3 to 2,000 printable characters. Only an approval carries conditions, and a
   finding's owner is somebody we know.
@@ -29,7 +30,7 @@ from airlock.domain.duties import REQUESTED
 from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
 from airlock.domain.matching import Missing, missing
 from airlock.domain.opening import is_satisfiable
-from airlock.domain.people import Actor
+from airlock.domain.people import Actor, Channel
 from airlock.domain.policy import Plan
 from airlock.domain.release import Decision, Release, State, Story, Vote
 from airlock.domain.rules import Holders
@@ -140,6 +141,7 @@ def cast(
     Raises:
         Refused: (one of its kinds) naming the rule broken and what to do.
     """
+    _check_channel(release, plan, actor)
     _check_seen(release, ballot)
     check_reason(ballot.reason)
     check_conditions(ballot.conditions, at)
@@ -184,6 +186,15 @@ def _advance(story: Story, plan: Plan, holders: Holders) -> None:
         story.tell("LevelOpened", {"level": release.level + 1, "name": name})
     else:
         story.tell("ReleaseApproved", {}, why="every rule of every level is met")
+
+
+def _check_channel(release: Release, plan: Plan, actor: Actor) -> None:
+    if actor.channel is Channel.SLACK and not plan.slack_may_answer:
+        raise Forbidden(
+            f"release {release.id} is of {plan.tier} risk, and its policy takes no answer to that "
+            "tier from Slack",
+            next_step="Open the release's page in Airflow, log in, and answer there.",
+        )
 
 
 def _check_seen(release: Release, ballot: Ballot) -> None:

@@ -126,6 +126,7 @@ class Courier:
             self._airflow,
             permits=self._airlock.permits,
             looked=self._looked,
+            chat=self._airlock.settings.slack is not None,
         ).run()
         if self._sequencer is None:
             self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)

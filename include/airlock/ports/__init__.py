@@ -2,18 +2,23 @@
 
 from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
 from airlock.ports.records import (
+    CHAT,
     Account,
     Candidate,
     Due,
     Facts,
     Line,
+    Link,
     Message,
     Parked,
+    Posted,
+    Spot,
     StoredGrant,
 )
 from airlock.ports.store import Store, UnitOfWork
 
 __all__ = [
+    "CHAT",
     "Account",
     "Airflow",
     "Candidate",
@@ -22,11 +27,14 @@ __all__ = [
     "Files",
     "Keyring",
     "Line",
+    "Link",
     "Message",
     "Parked",
     "Permits",
+    "Posted",
     "Registry",
     "Signer",
+    "Spot",
     "Store",
     "StoredGrant",
     "UnitOfWork",

@@ -12,6 +12,9 @@ from airlock.domain.people import Person
 from airlock.domain.release import Release
 from airlock.domain.timers import Timer
 
+#: The kind of messages that go to the chat, in the order of their release.
+CHAT = "chat"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -119,3 +122,37 @@ class Account:
     name: str
     roles: frozenset[str]
     active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a message stands in the chat."""
+
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message to the chat: begun before it is sent; *spot* is known once it has been.
+
+    *shown*: the digest of what it shows, so that it is not changed for nothing.
+    """
+
+    key: str
+    release: str
+    begun_at: str
+    spot: Spot | None = None
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An account in the chat that belongs to a person: *team* is the organisation's id if it has
+    one, else the workspace's. Both ways unique while it has not ended."""
+
+    team: str
+    account: str
+    person: str
+    linked_at: str
+    ended_at: str | None = None

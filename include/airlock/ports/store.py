@@ -24,7 +24,18 @@ from airlock.domain.rejections import Rejections
 from airlock.domain.release import Release, State, Story, Vote
 from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
-from airlock.ports.records import Candidate, Due, Facts, Line, Message, Parked, StoredGrant
+from airlock.ports.records import (
+    Candidate,
+    Due,
+    Facts,
+    Line,
+    Link,
+    Message,
+    Parked,
+    Posted,
+    Spot,
+    StoredGrant,
+)
 
 
 class UnitOfWork(Protocol):
@@ -209,8 +220,13 @@ class UnitOfWork(Protocol):
     def post(self, kind: str, key: str, payload: Mapping[str, Any]) -> None:
         """Put a message into the outbox; the same key is posted once."""
 
-    def claim(self, limit: int = 20, seconds: float = 60.0) -> tuple[Message, ...]:
-        """Take messages that are due, oldest first; nobody else gets them for *seconds*."""
+    def claim(
+        self, limit: int = 20, seconds: float = 60.0, *, chat: bool = False
+    ) -> tuple[Message, ...]:
+        """Take messages that are due, oldest first; nobody else gets them for *seconds*.
+
+        *chat*: those for the chat, of each release the oldest that is not settled; else the others.
+        """
 
     def settle(self, message: Message, *, error: str = "", retry_in: float | None = None) -> None:
         """Mark a message delivered, to be retried in some seconds, or given up with an error."""
@@ -264,6 +280,46 @@ class UnitOfWork(Protocol):
 
     def erase_texts(self, person_id: str) -> tuple[str, ...]:
         """Erase every text a person wrote (decider only); return the commitments."""
+
+    # the chat (decider only)
+    def begin_posting(self, key: str, release_id: str) -> Posted:
+        """Note that a message is about to be sent; return what was known of it before."""
+
+    def posted(self, key: str) -> Posted | None:
+        """Return a message to the chat, if it was ever begun."""
+
+    def end_posting(self, key: str, spot: Spot, shown: str = "") -> None:
+        """Note where a message stands, and what it shows."""
+
+    def link(self, team: str, account: str) -> Link | None:
+        """Return whose account that is now."""
+
+    def link_of(self, person: str) -> Link | None:
+        """Return the account of a person now."""
+
+    def links(self) -> dict[str, Link]:
+        """Return person -> account, for everybody who has one now."""
+
+    def put_link(self, new: Link) -> None:
+        """Keep a new link. Raises Conflict if either side is linked already."""
+
+    def end_link(self, person: str, at: str) -> bool:
+        """End the link of a person; say whether there was one."""
+
+    def put_code(self, person: str, digest: str, expires_at: str) -> None:
+        """Keep the digest of a person's one-time code; an older one is forgotten."""
+
+    def code(self, digest: str) -> tuple[str, str] | None:
+        """Return (person, expires at) of a one-time code."""
+
+    def end_code(self, person: str) -> None:
+        """Forget the code of a person."""
+
+    def put_try(self, team: str, account: str, at: str) -> None:
+        """Note that an account tried a wrong code."""
+
+    def tries(self, team: str, account: str, since: str) -> int:
+        """Return how many wrong codes an account has tried since a time."""
 
     # answers already given, and the log
     def recall(self, key: str) -> tuple[str, str] | None:

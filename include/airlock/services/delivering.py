@@ -41,6 +41,7 @@ class Delivery:
     fails a task that is resumed while its parking process is still being reaped.
     *permits*: MLflow's database, where that asks for a permit before a protected alias moves.
     *looked*: says no more than whether the model registry was compared a moment ago; raises if not.
+    *chat*: whether there is a chat; its messages are its own process's (`airlock slack`).
     """
 
     store: Store
@@ -49,13 +50,23 @@ class Delivery:
     guard_seconds: float = 4.0
     permits: Permits | None = None
     looked: Callable[[], None] | None = None
+    chat: bool = False
 
     def run(self) -> int:
         """Deliver what is due; return how many messages were settled for good."""
+        if not self.chat:
+            self._leave_unsaid()
         with self.store.begin() as unit:
             messages = unit.claim()
             unit.commit()
         return sum(self._deliver(message) for message in messages)
+
+    def _leave_unsaid(self) -> None:
+        """Settle what would have been said in a chat; it does not count as told."""
+        with self.store.begin() as unit:
+            for message in unit.claim(200, chat=True):
+                unit.settle(message, error="there is no chat")
+            unit.commit()
 
     def _deliver(self, message: Message) -> int:
         error, retry_in = "", None

@@ -12,6 +12,7 @@ from typing import Any
 from airlock.domain.audit import Event
 from airlock.domain.drift import Drift
 from airlock.ports import Store, UnitOfWork
+from airlock.services import telling
 
 STREAM = "registry"
 FOUND, MENDED = "DriftFound", "DriftMended"
@@ -85,8 +86,8 @@ def _found(unit: UnitOfWork, drift: Drift, attempts: Sequence[Mapping[str, Any]]
     entry = unit.log(STREAM, _event(FOUND, drift.thing, data, drift.old, drift.new, drift.why))
     if drift.release:  # whoever watches the release's run hears of it
         text = f"{drift.release}: ALARM: {drift.why}. Was {drift.old}, is {drift.new}."
-        key = f"{drift.release}/notify/{drift.id}-{entry.seq}"
-        unit.post("notify", key, {"release": drift.release, "text": text})
+        what = f"{drift.id}-{entry.seq}"
+        unit.post_all(telling.aloud(drift.release, what, about="alarm", text=text))
 
 
 def _event(

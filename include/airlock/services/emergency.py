@@ -14,7 +14,7 @@ from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan
 from airlock.domain.release import Release, State, Story
 from airlock.ports import Signer, Store, UnitOfWork
-from airlock.services import ringing
+from airlock.services import ringing, telling
 from airlock.services.deciding import record, record_refusal
 from airlock.services.once import Once
 from airlock.services.planning import check_not_rejected, checked_plan, plan_of, rulebook_of
@@ -114,8 +114,8 @@ def _tell_skipped(unit: UnitOfWork, release: Release, plan: Plan) -> None:
         f"{release.id}: {release.why}. Skipped, and told: {told}. Somebody who was not involved "
         f"reviews it within {REVIEW.days * 24} hours."
     )
-    payload = {"release": release.id, "text": text, "people": people}
-    unit.post("notify", f"{release.id}/notify/glass-{release.round}", payload)
+    what = f"glass-{release.round}"
+    unit.post_all(telling.aloud(release.id, what, about="glass", text=text, people=people))
 
 
 def review(store: Store, release_id: str, actor: Actor, note: str, key: str = "") -> Broken:

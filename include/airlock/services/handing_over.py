@@ -7,8 +7,6 @@ moved. What has to happen is that those who have become responsible hear of it, 
 
 from __future__ import annotations
 
-import json
-
 from airlock.domain.delegation import Capacity
 from airlock.domain.people import holders
 from airlock.domain.policy import Plan
@@ -28,24 +26,25 @@ def notify(store: Store) -> int:
     with store.begin() as unit:
         able = holders(unit.people())
         waiting = unit.find(states=[State.AWAITING_APPROVAL], limit=MOST)
-        letters = []
+        letters: list[telling.Letter] = []
+        told = 0
         for release in waiting:
             plan = plan_of(unit, release)
             found = mandates(release, plan, able)
             if not any(one.capacity is Capacity.OWN for one in found):
-                letters.append(_letter(release, plan, able))
+                letters += _letters(release, plan, able)
+                told += 1
         unit.post_all(letters)
         unit.commit()
-    return len(letters)
+    return told
 
 
-def _letter(release: Release, plan: Plan, able: Holders) -> telling.Letter:
+def _letters(release: Release, plan: Plan, able: Holders) -> list[telling.Letter]:
     level = plan.levels[release.level - 1]
     people = may_answer(release, plan, able)
     text = (
         f"{release.id}: nobody is left who could answer level {release.level} ({level.name}) in "
         f"a role of their own. May answer: {', '.join(people) or 'nobody: give the role again'}."
     )
-    payload = {"release": release.id, "text": text, "people": list(people)}
-    key = f"{release.id}/notify/{telling.place(release)}-handover"
-    return ("notify", key, json.dumps(payload, sort_keys=True))
+    what = f"{telling.place(release)}-handover"
+    return telling.aloud(release.id, what, about="handover", text=text, people=list(people))

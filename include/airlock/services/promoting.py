@@ -24,7 +24,7 @@ from airlock.domain.people import Actor, holders
 from airlock.domain.promoting import LEASE, approvals, check_promotable, finish, start
 from airlock.domain.release import Release, State, Story
 from airlock.ports import Keyring, Line, Registry, Store, StoredGrant, UnitOfWork
-from airlock.services import rolling_back
+from airlock.services import rolling_back, telling
 from airlock.services.planning import checked_plan, rulebook_of
 
 
@@ -190,7 +190,7 @@ def _finish(
             )
             unit.put_line(line)
             unit.record(finish(release, grant, actor, attempt, stamp(unit.now())))
-            unit.post("note", f"{release.id}/note/PROMOTED", {"release": release.id})
+            unit.post_all(telling.noted(release.id, "PROMOTED"))
             unit.commit()
     return _promotion(grant, replayed=release.state is State.PROMOTED)
 

@@ -24,6 +24,7 @@ from airlock.domain.release import Release, State, Subject
 from airlock.domain.voting import check_reason
 from airlock.gates import build
 from airlock.ports import Candidate, Store, UnitOfWork
+from airlock.services import telling
 from airlock.services.planning import excluded, work_of
 
 Outcome = Literal["opened", "approved", "blocked", "kept"]
@@ -111,7 +112,7 @@ def _open(
     )
     release = unit.record(story)
     unit.post("settle", f"{release.id}/settle", {"release": release.id})
-    unit.post("note", f"{release.id}/note/opened", {"release": release.id})
+    unit.post_all(telling.noted(release.id, "opened"))
     return release
 
 
@@ -171,7 +172,7 @@ def _supersede(unit: UnitOfWork, release_id: str, by: str, actor: Actor) -> None
     old = unit.lock(release_id)
     unit.record(supersede(old, actor, by, stamp(unit.now())))
     unit.post("wake", f"{old.id}/wake/superseded", {"release": old.id})
-    unit.post("note", f"{old.id}/note/superseded", {"release": old.id})
+    unit.post_all(telling.noted(old.id, "superseded"))
 
 
 def _kept(candidate: Candidate, occupying: Release) -> str:

@@ -7,8 +7,6 @@ review it, and the auditors. The wall clock counts, whatever clock the policy ha
 
 from __future__ import annotations
 
-import json
-
 from airlock.domain.emergency import Broken
 from airlock.domain.people import holders
 from airlock.domain.policy import EXPORT
@@ -47,24 +45,25 @@ def rung(
     raised = {one.round: one for one, acted in timers if acted and one.kind is Kind.REVIEW}
     if not raised:
         return []
-    letters = []
+    letters: list[telling.Letter] = []
     for broken in unreviewed(unit, release):
         if broken.round in raised:
             arm(unit, broken, at)
-            letters.append(_letter(unit, release, broken, raised[broken.round].number))
+            letters += _letters(unit, release, broken, raised[broken.round].number)
     return letters
 
 
-def _letter(unit: UnitOfWork, release: Release, broken: Broken, number: int) -> telling.Letter:
+def _letters(
+    unit: UnitOfWork, release: Release, broken: Broken, number: int
+) -> list[telling.Letter]:
     people = _told(unit, release, broken)
     text = (
         f"{release.id}: the emergency {broken.incident} was to be reviewed before "
         f"{broken.review_due[:16].replace('T', ' ')} UTC, and nobody has. Broken by "
         f"{' and '.join(broken.people)}. Told: {', '.join(people)}."
     )
-    payload = {"release": release.id, "text": text, "people": people}
-    key = f"{release.id}/notify/review-{broken.round}-{number}"
-    return ("notify", key, json.dumps(payload, sort_keys=True))
+    what = f"review-{broken.round}-{number}"
+    return telling.aloud(release.id, what, about="alarm", text=text, people=people)
 
 
 def _told(unit: UnitOfWork, release: Release, broken: Broken) -> list[str]:

@@ -20,6 +20,7 @@ from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story
 from airlock.domain.voting import check_reason
 from airlock.ports import Keyring, Line, Registry, Signer, Store, UnitOfWork
+from airlock.services import telling
 from airlock.services.deciding import announce, record_refusal
 from airlock.services.once import Once
 from airlock.services.planning import checked_plan, plan_of, rulebook_of
@@ -215,7 +216,7 @@ def _finish(store: Store, grant: Grant, attempt: str, actor: Actor) -> bool:
         unit.put_line(Line(*place))
         at = stamp(unit.now())
         unit.record(rules.told("ReleaseRolledBack", leaving, grant, actor, attempt, at))
-        unit.post("note", f"{leaving.id}/note/ROLLED_BACK", {"release": leaving.id})
+        unit.post_all(telling.noted(leaving.id, "ROLLED_BACK"))
         unit.commit()
         return False
 

@@ -2,14 +2,19 @@
 
 Each place a release reaches (state, round, level) is told once: `wake` for the task that waits,
 `note` for the run. A level counts as told when one of its notes has been delivered.
+
+Whatever is said of a release is said twice, each to a place of its own: `note` and `notify` to the
+run in Airflow, `chat` to the chat. Neither waits for the other; the chat's keep their release's
+order.
 """
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from airlock.domain.release import Release
-from airlock.ports import UnitOfWork
+from airlock.ports import CHAT, UnitOfWork
 
 #: kind, key, payload as JSON
 Letter = tuple[str, str, str]
@@ -21,24 +26,44 @@ def place(release: Release) -> str:
 
 
 def tell(unit: UnitOfWork, release: Release) -> None:
-    """Let Airflow know, once per place the release has reached."""
+    """Let Airflow and the chat know, once per place the release has reached."""
     unit.post_all(letters(release))
 
 
 def letters(release: Release) -> list[Letter]:
     """Return the messages about the place a release has reached."""
-    payload = json.dumps({"release": release.id})
-    return [(kind, f"{release.id}/{kind}/{place(release)}", payload) for kind in ("wake", "note")]
+    at = place(release)
+    wake = ("wake", f"{release.id}/wake/{at}", json.dumps({"release": release.id}))
+    return [wake, *noted(release.id, at)]
 
 
-def notice(release: Release, about: str, number: int) -> Letter:
-    """Return the message that a level still waits; whom it is for is settled on delivery."""
-    payload = {"release": release.id, "about": about, "level": release.level}
-    key = f"{release.id}/notify/{place(release)}-{about}-{number}"
-    return ("notify", key, json.dumps(payload, sort_keys=True))
+def noted(release_id: str, what: str) -> list[Letter]:
+    """Return the messages that a release has moved; what they say is settled on delivery."""
+    return _both("note", release_id, what, {})
+
+
+def aloud(release_id: str, what: str, **said: Any) -> list[Letter]:
+    """Return the messages of something that is said once.
+
+    *said*: `text` is the sentence and `people` whom it is for, unless both are settled on
+    delivery; `about` is what kind of thing it is.
+    """
+    return _both("notify", release_id, what, said)
+
+
+def _both(kind: str, release_id: str, what: str, said: dict[str, Any]) -> list[Letter]:
+    payload = json.dumps({"release": release_id, **said}, sort_keys=True)
+    return [(one, f"{release_id}/{one}/{what}", payload) for one in (kind, CHAT)]
+
+
+def notice(release: Release, about: str, number: int) -> list[Letter]:
+    """Return the messages that a level still waits; whom they are for is settled on delivery."""
+    what = f"{place(release)}-{about}-{number}"
+    return aloud(release.id, what, about=about, level=release.level, number=number)
 
 
 def told_by(release: Release) -> tuple[str, ...]:
     """Return the keys of which one must have arrived for the open level to count as told."""
     first = release.level == 1 and release.round == 1
-    return (f"{release.id}/note/{place(release)}", *([f"{release.id}/note/opened"] * first))
+    places = (place(release), *(["opened"] * first))
+    return tuple(f"{release.id}/{kind}/{at}" for at in places for kind in ("note", CHAT))

@@ -201,9 +201,10 @@ def _letters(
     if after is not None and after.state is State.EXPIRED:
         return telling.letters(after)
     return [
-        telling.notice(before, timer.kind.value, timer.number)
+        letter
         for timer, acted in timers
         if acted and timer.kind is not Kind.REVIEW
+        for letter in telling.notice(before, timer.kind.value, timer.number)
     ]
 
 

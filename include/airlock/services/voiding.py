@@ -124,8 +124,8 @@ def _tell_voters(unit: UnitOfWork, before: Release, after: Release) -> None:
         f"{short(after.subject.digest)}, so every answer is void and round {after.round} is open "
         f"({after.why})" + (f". Told: {', '.join(people)}." if people else ".")
     )
-    payload = {"release": after.id, "text": text, "people": people}
-    unit.post("notify", f"{after.id}/notify/void-{after.round}", payload)
+    what = f"void-{after.round}"
+    unit.post_all(telling.aloud(after.id, what, about="void", text=text, people=people))
 
 
 def void_stale(

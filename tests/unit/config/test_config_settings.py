@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.config.settings import SETTINGS, Settings, SettingsError
+from airlock.config.settings import SETTINGS, Settings, SettingsError, SlackSettings
 
 pytestmark = pytest.mark.unit
 
@@ -112,5 +112,14 @@ def test_settings_are_frozen_and_each_has_a_field() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         read().root = Path("/")  # type: ignore[misc]
     fields = {field.name for field in dataclasses.fields(Settings)}
+    slack = {f"slack_{field.name}" for field in dataclasses.fields(SlackSettings)}
     names = {one.name.removeprefix("AIRLOCK_").lower() for one in SETTINGS}
-    assert fields == names
+    assert fields - {"slack"} | slack == names
+
+
+def test_slack_is_configured_as_soon_as_anything_of_it_is_set() -> None:
+    assert read().slack is None
+    slack = read(AIRLOCK_SLACK_SIGNING_SECRET="n" * 16 + " , " + "o" * 16).slack
+    assert slack is not None
+    assert slack.signing_secret == ("n" * 16, "o" * 16)
+    assert "nnnn" not in repr(slack)

@@ -15,7 +15,24 @@ from airlock.adapters.sql_store.bulk import insert_new
 from airlock.adapters.sql_store.tables import answered, outbox, parked
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Conflict
-from airlock.ports import Message, Parked
+from airlock.ports import CHAT, Message, Parked
+
+_before = outbox.alias()
+_NO_LANE = outbox.c.lane == ""
+_FIRST_IN_LANE = (outbox.c.lane != "") & ~(
+    select(_before.c.id)
+    .where(
+        _before.c.lane == outbox.c.lane,
+        _before.c.lane != "",
+        _before.c.settled_at.is_(None),
+        _before.c.id < outbox.c.id,
+    )
+    .exists()
+)
+
+
+def _lane(kind: str, key: str) -> str:
+    return key.partition("/")[0] if kind == CHAT else ""
 
 
 class Outbox(Base):
@@ -50,7 +67,10 @@ class Outbox(Base):
         """Put messages (kind, key, payload as JSON) into the outbox when this commits."""
         now = self._noted()
         same = {"posted_at": now, "due_at": now, "attempts": 0, "error": ""}
-        rows = ({"kind": kind, "key": key, "payload": said} for kind, key, said in messages)
+        rows = (
+            {"kind": kind, "key": key, "payload": said, "lane": _lane(kind, key)}
+            for kind, key, said in messages
+        )
         self._posted += [{**row, **same} for row in rows]
 
     def _send_posted(self) -> None:
@@ -58,11 +78,16 @@ class Outbox(Base):
         insert_new(self._connection, outbox, self._posted, on=("key",))
         self._posted = []
 
-    def claim(self, limit: int = 20, seconds: float = 60.0) -> tuple[Message, ...]:
-        """Take messages that are due, oldest first; nobody else gets them for *seconds*."""
+    def claim(
+        self, limit: int = 20, seconds: float = 60.0, *, chat: bool = False
+    ) -> tuple[Message, ...]:
+        """Take messages that are due, oldest first; nobody else gets them for *seconds*.
+
+        *chat*: those for the chat, of each release the oldest that is not settled; else the others.
+        """
         query = (
             select(outbox)
-            .where(outbox.c.due_at <= self._stamp())
+            .where(outbox.c.due_at <= self._stamp(), _FIRST_IN_LANE if chat else _NO_LANE)
             .order_by(outbox.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -213,6 +213,8 @@ parked = Table(
     PrimaryKeyConstraint("dag_id", "run_id", "task_id"),
 )
 
+_IN_LANE = text("lane <> '' AND settled_at IS NULL")
+
 outbox = Table(
     "outbox",
     metadata,
@@ -225,7 +227,10 @@ outbox = Table(
     Column("attempts", Integer, nullable=False),
     Column("settled_at", String(30)),
     Column("error", Text, nullable=False),
+    # What shares a lane goes out in order, one after the other; without one, in any order.
+    Column("lane", String(60), nullable=False, server_default=""),
     Index("ix_outbox_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("ix_outbox_lane", "lane", "id", postgresql_where=_IN_LANE, sqlite_where=_IN_LANE),
 )
 
 _WAITING = text("ended_at IS NULL")

@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from airlock.adapters.sql_store.bundles import Bundles
+from airlock.adapters.sql_store.chat import Chat
 from airlock.adapters.sql_store.duties import Duties
 from airlock.adapters.sql_store.facts import FactsReader
 from airlock.adapters.sql_store.grants import Grants
@@ -27,7 +28,9 @@ from airlock.domain.errors import Unreachable
 WROTE = "airlock_wrote"
 
 
-class SqlUnit(FactsReader, Timers, Bundles, Runs, People, History, Grants, Duties, Outbox, Log):
+class SqlUnit(
+    FactsReader, Timers, Bundles, Runs, People, History, Grants, Duties, Chat, Outbox, Log
+):
     """A unit of work: rolled back unless `commit` was called."""
 
     def __enter__(self) -> Self:
