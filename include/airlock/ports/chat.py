@@ -46,7 +46,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Profile:
     """Somebody in the chat, as the chat describes the account now.
 
     *team*: the organisation's id if there is one, else the workspace's.
@@ -74,7 +74,7 @@ class Chat(Protocol):
     def direct(self, account: str) -> str:
         """Return the channel of direct messages with an account."""
 
-    def account(self, account: str) -> Account:
+    def profile(self, account: str) -> Profile:
         """Ask about an account."""
 
     def open_form(self, trigger: str, form: Mapping[str, Any]) -> None:
