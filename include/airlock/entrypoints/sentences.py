@@ -197,4 +197,14 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     ),
     "AliasNotSetBack": lambda _, content: f"could not set an alias back: {content['why']}",
     "DelegationEnded": lambda data, _: f"{data['taker']} no longer answers for {data['giver']}",
+    "SlackLinked": lambda data, _: (
+        f"{data['person']} is {data['account']} in Slack ({data['team']}) from now on"
+    ),
+    "SlackUnlinked": lambda data, content: (
+        f"{data['person']} is no longer {data['account']} in Slack"
+        + (f": {content['why']}" if content["why"] else "")
+    ),
+    "SlackLinkRefused": lambda data, content: (
+        f"the Slack account {data['account']} was not linked: {content['why']}"
+    ),
 }
