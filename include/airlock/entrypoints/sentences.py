@@ -129,6 +129,11 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "PromotionRefused": lambda _, content: f"promotion refused: {content['why']}",
     "GrantIssued": lambda data, _: f"grant {data['grant']} issued, signed with key {data['key']}",
     "RightsChanged": _rights,
+    "SlackAnswer": lambda data, _: (
+        f"answered {data['release']} ({data['decision']}) in Slack, as {data['account']} of "
+        f"{data['team']}, having seen {short(data['subjectDigest'])}"
+    ),
+    "SlackRefused": lambda data, content: f"Slack, {data['about']}: refused, {content['why']}",
     "AccessRefused": lambda _, content: f"was refused: {content['why']}",
     "Registered": lambda _, content: (
         f"{content['resource']} registered as {short(content['new']['digest'])}"

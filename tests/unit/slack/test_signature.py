@@ -14,9 +14,7 @@ BODY = b"payload=%7B%22type%22%3A%22block_actions%22%7D"
 NEW, OLD = "1" * 32, "2" * 32
 
 
-def signed(
-    body: bytes = BODY, secret: str = NEW, age: float = 0, **changes: str
-) -> dict[str, str]:
+def signed(body: bytes = BODY, secret: str = NEW, age: float = 0, **changes: str) -> dict[str, str]:
     at = str(int((NOW - timedelta(seconds=age)).timestamp()))
     made = SignatureVerifier(secret).generate_signature(timestamp=at, body=body)
     assert made is not None

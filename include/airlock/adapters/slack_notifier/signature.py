@@ -33,9 +33,7 @@ class _At(Clock):
         return self._now
 
 
-def genuine(
-    secrets: Sequence[str], body: bytes, headers: Mapping[str, str], now: datetime
-) -> bool:
+def genuine(secrets: Sequence[str], body: bytes, headers: Mapping[str, str], now: datetime) -> bool:
     """Say whether Slack has sent this; no secret, no request is genuine."""
     stated = {name.lower(): value for name, value in headers.items()}
     # All of them: how long it takes does not say which one was right.
