@@ -68,11 +68,12 @@ def build() -> ASGIApp:
     """
     from airlock import bootstrap
     from airlock.entrypoints.api import create_app
+    from airlock.entrypoints.slack_desk import desk_of
     from airlock_airflow.identity import identify
 
     airlock = bootstrap.decider(edge.settings())
     _ = airlock.rulebook  # a broken policy shows here, not in the middle of a vote
-    return create_app(airlock, identify)
+    return create_app(airlock, identify, lambda: desk_of(airlock))
 
 
 def _unavailable(error: AirlockError) -> ASGIApp:
