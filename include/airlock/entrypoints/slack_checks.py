@@ -19,9 +19,7 @@ from airlock.ports.chat import Closed
 
 #: Seconds between our clock and Slack's: over the first it is said, over the second nothing works.
 CLOCK_S, CLOCK_LIMIT_S = 60, 300
-_MANIFEST = (
-    "Put deploy/slack/manifest.yaml into the app again, then install it anew."
-)
+_MANIFEST = "Put deploy/slack/manifest.yaml into the app again, then install it anew."
 _TOKEN = "Copy the Bot User OAuth Token of OAuth & Permissions anew."  # noqa: S105 - advice
 _REFUSALS = {
     "invalid_auth": f"The token is not Slack's. {_TOKEN}",
