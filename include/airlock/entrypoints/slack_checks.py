@@ -52,8 +52,11 @@ def refused(name: str, error: Closed) -> Checked:
 
 def of_settings(slack: SlackSettings) -> list[Checked]:
     """Judge what is set at all."""
-    needed = (("team", slack.team_id, "TEAM_ID"), ("app", slack.app_id, "APP_ID"))
-    needed += (("channel", slack.channel, "CHANNEL"),)
+    needed = (
+        ("team", slack.team_id, "TEAM_ID"),
+        ("app", slack.app_id, "APP_ID"),
+        ("channel", slack.channel, "CHANNEL"),
+    )
     found = [
         Checked(name, "wrong", "not set", f"Set AIRLOCK_SLACK_{variable}; docs/howto/slack.md.")
         for name, value, variable in needed
