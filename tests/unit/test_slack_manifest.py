@@ -61,7 +61,7 @@ def test_a_method_is_recognised() -> None:
 def test_it_asks_for_the_scopes_of_the_calls_and_for_the_command() -> None:
     assert called() - NEEDS.keys() == set(), "say in NEEDS which scopes these need"
     needed = {"commands"}.union(*(NEEDS[name] for name in called()))
-    assert needed <= set(bot_scopes())
+    assert needed == set(bot_scopes())
 
 
 def test_the_check_asks_for_the_same_scopes() -> None:

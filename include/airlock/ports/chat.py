@@ -1,7 +1,8 @@
 """A chat in which releases are shown and answered (Slack).
 
 Everything raises `Unreachable` for what may work later (a `Busy` says when) and `Refused` for what
-never will: a `Closed` says that nothing at all is taken there until somebody mends the set-up.
+never will: a `Closed` says that nothing at all is taken there until somebody mends the set-up, a
+`Gone` that one message is not there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class Closed(Refused):
     def __init__(self, message: str, code: str, *, next_step: str = "") -> None:
         super().__init__(message, next_step=next_step)
         self.code = code
+
+
+class Gone(Refused):
+    """The message, or the thread it is said in, is not there any more or cannot be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,11 @@ class Chat(Protocol):
         """Post a message; *key* is kept with it, so that it can be found again."""
 
     def update(self, spot: Spot, said: Said) -> None:
-        """Change a message. Raises Refused if it has gone or cannot be changed."""
+        """Change a message. Raises Gone if that cannot be done."""
 
-    def find(self, key: str, channel: str, since: datetime) -> Spot | None:
+    def find(
+        self, key: str, channel: str, since: datetime, *, thread: Spot | None = None
+    ) -> Spot | None:
         """Look for a message by its key, posted since a time; None if there is none."""
 
     def direct(self, account: str) -> str:

@@ -118,6 +118,8 @@ def record(
     if any(event.what != "VoteCast" for event in story.events):
         timing.arm(unit, release, plan, story.at)
         telling.tell(unit, release)
+    if story.before is not None and telling.place(story.before) == telling.place(release):
+        unit.post_all(telling.redrawn(release.id, story.at))  # one more vote to be seen
     return release
 
 
