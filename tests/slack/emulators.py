@@ -44,17 +44,16 @@ def local_slack(config: dict[str, Any], door: int = 0) -> Iterator[int]:
 
     *door*: the one port of this machine it can reach, for what it sends by HTTP.
     """
-    with _caged(config, [str(_trusted()), "--base-host", "127.0.0.1"], door) as port:
-        _await(f"http://127.0.0.1:{port}/_control/state", "GET")
+    command = [str(_trusted()), "--base-host", "127.0.0.1", "--config"]
+    with _caged(config, command, "_control/state", door) as port:
         yield port
 
 
 @contextmanager
 def emulate(seed: dict[str, Any]) -> Iterator[int]:
     """Run emulate's Slack for as long as the block lasts; yield its port."""
-    command = [str(NODE), str(EMULATE), "start", "--service", "slack"]
-    with _caged(seed, command, 0, config="--seed") as port:
-        _await(f"http://127.0.0.1:{port}/api/auth.test", "POST")
+    command = [str(NODE), str(EMULATE), "start", "--service", "slack", "--seed"]
+    with _caged(seed, command, "", door=0) as port:
         yield port
 
 
@@ -68,18 +67,18 @@ def _trusted() -> Path:
 
 
 @contextmanager
-def _caged(
-    document: dict[str, Any], command: list[str], door: int, config: str = "--config"
-) -> Iterator[int]:
+def _caged(document: dict[str, Any], command: list[str], ready: str, door: int) -> Iterator[int]:
+    """Run a command, which ends with the option for its *document*, until the block ends."""
     folder = short_folder("slack")
     (folder / "config.yaml").write_text(json.dumps(document))  # JSON is YAML
     with Bridge(folder, door) as bridge, (folder / "log.txt").open("wb") as log:
         relay = [sys.executable, "-I", str(Path(__file__).with_name("relay.py")), str(folder)]
         relay += [str(bridge.port), str(door or free_port()), "--"]
-        options = [config, str(folder / "config.yaml"), "--port", str(bridge.port)]
+        options = [str(folder / "config.yaml"), "--port", str(bridge.port)]
         argv = [*_walls(folder), "--", *relay, *command, *options]
         process = subprocess.Popen(argv, stdout=log, stderr=log)
         try:
+            _await(process, f"http://127.0.0.1:{bridge.port}/{ready}")
             yield bridge.port
         except Exception as error:
             error.add_note((folder / "log.txt").read_text(errors="replace")[-2000:])
@@ -101,14 +100,13 @@ def _walls(folder: Path) -> list[str]:
     return [program, *options, "--chdir", str(folder)]
 
 
-def _await(url: str, method: str) -> None:
+def _await(process: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + 30
-    while True:
+    while process.poll() is None and time.monotonic() < deadline:
         try:
-            httpx.request(method, url, timeout=5).raise_for_status()
+            httpx.get(url, timeout=5).raise_for_status()
         except httpx.HTTPError:
-            if time.monotonic() > deadline:
-                raise
             time.sleep(0.05)
         else:
             return
+    raise RuntimeError(f"the emulator did not start; its end is {process.poll()}")

@@ -3,7 +3,7 @@
     with workspace(door=port) as slack:        # signed HTTP to 127.0.0.1:port
     with workspace() as slack:                 # Socket Mode
         ts = slack.await_message(release)["ts"]
-        slack.click(ts, "lena", "airlock.approve")
+        slack.open_form(ts, "lena", "airlock.approve")
         slack.submit("lena", reason="looked at the numbers")
 
 Everything that reaches Airlock is built, and over HTTP signed, by the emulator.
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
@@ -97,6 +98,17 @@ class Workspace:
         body = {"channel": channel, "messageTs": ts, "user": ACCOUNTS[user], "action": button}
         self._control("interact", body)
 
+    def open_form(self, ts: str, user: str, action: str, channel: str = CHANNEL) -> dict[str, Any]:
+        """Press a button and return the form that opens."""
+        before = self.form().get("id")
+        self.click(ts, user, action, channel)
+
+        def opened() -> dict[str, Any]:
+            form = self.form()
+            return form if form.get("id") != before else {}
+
+        return self.await_(opened, f"a form after {user} pressed {action}")
+
     def submit(self, user: str, *, sure: bool = False, **fields: Any) -> dict[str, str]:
         """Send the open form; return the errors shown in it, by field.
 
@@ -123,11 +135,15 @@ class Workspace:
     def command(self, user: str, text: str, channel: str = CHANNEL) -> str:
         """Type `/airlock` and return what only this person is shown."""
         before = len(self.messages(channel))
-        body = {"channel": channel, "user": ACCOUNTS[user], "command": "/airlock", "text": text}
-        self._control("command", body)
+        self.type(user, text, channel)
         told = self.await_(lambda: self.messages(channel)[before:], f"an answer to {text!r}")
         assert told[-1]["ephemeral_to"] == ACCOUNTS[user], "everybody was shown the answer"
         return wording(told[-1])
+
+    def type(self, user: str, text: str, channel: str = CHANNEL) -> None:
+        """Type `/airlock`, for what opens a form."""
+        body = {"channel": channel, "user": ACCOUNTS[user], "command": "/airlock", "text": text}
+        self._control("command", body)
 
     def open_home(self, user: str) -> None:
         """Open the app's home."""
@@ -168,12 +184,22 @@ class Workspace:
 
     def home(self, user: str) -> dict[str, Any]:
         """Return what somebody's home shows."""
-        return dict(self.state()["homeViews"].get(ACCOUNTS[user], {}))
+        return dict(self.state()["homeViews"].get(ACCOUNTS[user], {}).get(APP, {}))
+
+    def connected(self) -> bool:
+        """Return whether somebody listens by Socket Mode."""
+        return bool(self.state()["apps"][0]["connected"])
 
     def state(self) -> dict[str, Any]:
         """Return everything the emulator's own page shows."""
         with self._ui() as (_socket, state):
             return state
+
+    def last_trigger(self) -> str:
+        """Return what the last click brought along, as it was sent."""
+        sent = [one for one in self._get("log")["log"] if one["direction"] == "to_bot"]
+        payload = parse_qs(sent[-1]["detail"])["payload"][0]
+        return str(json.loads(payload)["trigger_id"])
 
     def acks(self) -> list[str]:
         """Return how Airlock answered, oldest first: `HTTP 200`, `ack ...`, or why not."""

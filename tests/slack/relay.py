@@ -35,11 +35,16 @@ def file(path: Path) -> Dial:
 def passing(dial: Dial) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return a server that passes each connection on to what *dial* reaches."""
 
+    alive: set[asyncio.Task[None] | None] = set()  # the loop itself holds them only weakly
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        alive.add(task)
         with contextlib.closing(writer), contextlib.suppress(OSError):
             there, back = await dial()
             with contextlib.closing(back):
                 await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        alive.discard(task)
 
     return serve
 
