@@ -38,12 +38,12 @@ class WrongCode(Refused):
     """A code was not taken, for whatever reason."""
 
     def __init__(self) -> None:
-        minutes = int(VALID.total_seconds() // 60)
+        valid, wait = (int(span.total_seconds() // 60) for span in (VALID, WINDOW))
         super().__init__(
             "this code is not accepted",
             next_step=(
                 "Open the page Slack in Airflow, show a new code and type it here within "
-                f"{minutes} minutes. After {TRIES_OF_ACCOUNT} wrong ones, wait {minutes} minutes first."
+                f"{valid} minutes. After {TRIES_OF_ACCOUNT} wrong ones, wait {wait} minutes first."
             ),
         )
 

@@ -29,11 +29,14 @@ from airlock.entrypoints import (
     api_gates,
     api_people,
     api_released,
+    api_slack,
     api_token,
     page_kit,
     pages,
     pages_duties,
     pages_gates,
+    pages_review,
+    pages_slack,
 )
 from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
@@ -49,7 +52,7 @@ from airlock.entrypoints.callers import (
 )
 from airlock.entrypoints.doorman import Doorman, log, route_path
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
-from airlock.entrypoints.identity import Identify
+from airlock.entrypoints.identity import UNKNOWN_LOGINS, Identify, Logins
 from airlock.entrypoints.problems import declared, problem_of
 from airlock.services import auditing, deciding, reading
 from airlock.services.once import Once
@@ -207,8 +210,11 @@ def openapi(request: Request, actor: Caller) -> dict[str, Any]:
     return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "") or "/"}]}
 
 
-def create_app(airlock: Platform, identify: Identify) -> FastAPI:
-    """Return the app. *identify* says who sent a request, or raises `Unauthenticated`."""
+def create_app(airlock: Platform, identify: Identify, logins: Logins = UNKNOWN_LOGINS) -> FastAPI:
+    """Return the app. *identify* says who sent a request, or raises `Unauthenticated`.
+
+    *logins* says when, and has it done again.
+    """
     app = FastAPI(
         title="Airlock",
         description=about or "",
@@ -218,7 +224,7 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.airlock = airlock
+    app.state.airlock, app.state.logins = airlock, logins
     app.include_router(open_routes)
     app.include_router(routes)
     app.include_router(api_audit.routes)
@@ -228,10 +234,13 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.include_router(api_gates.routes)
     app.include_router(api_people.routes)
     app.include_router(api_released.routes)
+    app.include_router(api_slack.routes)
     app.include_router(api_token.routes)
     app.include_router(pages.routes)
     app.include_router(pages_duties.routes)
     app.include_router(pages_gates.routes)
+    app.include_router(pages_review.routes)
+    app.include_router(pages_slack.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _respond)
