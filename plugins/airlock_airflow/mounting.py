@@ -73,7 +73,7 @@ def build() -> ASGIApp:
 
     airlock = bootstrap.decider(edge.settings())
     _ = airlock.rulebook  # a broken policy shows here, not in the middle of a vote
-    return create_app(airlock, identify, FabLogins())
+    return create_app(airlock, identify, logins=FabLogins())
 
 
 def _unavailable(error: AirlockError) -> ASGIApp:

@@ -229,6 +229,29 @@ def type_code(store: SqlStore, at: int, codes: list[str], account: str) -> str:
 
 
 @pytest.mark.race
+def test_who_is_deactivated_while_typing_the_code_has_no_link_afterwards(
+    world: World, database: Database
+) -> None:
+    names = [f"p{number}" for number in range(20)]
+    for name in names:
+        people.keep_person(world.store, Person(name, name, frozenset({"viewer"})))
+    codes = [code(world, name) for name in names]
+    runners = [Runner(type_code, (codes, ANA)), Runner(deactivate, (names,))]
+    typed, gone = race(database.urls["airlock_decider"], runners, len(codes))
+    assert {got.split(":")[0] for got in typed} <= {ANA, "WrongCode", "Forbidden"}
+    assert set(gone) == {"True"}, "nobody waited for the other for ever"
+    with world.store.begin() as unit:
+        assert unit.links() == {}
+    assert damages(database.store("airlock_decider")) == []
+
+
+def deactivate(store: SqlStore, at: int, names: list[str]) -> bool:
+    """Take the right to use Airflow from the owner of this round's code."""
+    gone = Person(names[at], names[at], frozenset({"viewer"}), active=False)
+    return people.keep_person(store, gone)
+
+
+@pytest.mark.race
 def test_codes_tried_at_once_are_counted_all_the_same(world: World, database: Database) -> None:
     runner = Runner(guess, (ANA,))
     found = race(database.urls["airlock_decider"], [runner, runner], 8)

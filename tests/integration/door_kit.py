@@ -165,7 +165,7 @@ def running(
     doors = Doors(world, FastAPI(), folder)
     platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)
     platform.slack = slack
-    doors.app = create_app(platform, doors.identify, logins)
+    doors.app = create_app(platform, doors.identify, logins=logins)
     server = uvicorn.Server(uvicorn.Config(_airflow(doors), port=0, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
