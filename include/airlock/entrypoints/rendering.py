@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from airlock.domain.digest import short
+from airlock.domain.figures import NONE as NONE
+from airlock.domain.figures import change as change
+from airlock.domain.figures import number as number
 from airlock.entrypoints.sentences import is_consequence, sentence
-
-#: How a number that is not there looks.
-NONE = "\N{EN DASH}"
 
 _TEMPLATES = Path(__file__).parent / "web" / "templates"
 
@@ -64,15 +64,6 @@ def templates() -> Environment:
     return environment
 
 
-def number(value: float | None) -> str:
-    """Return a number as people read it: four significant digits, thousands apart."""
-    if value is None:
-        return NONE
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-
-
 def moment(value: Any) -> tuple[str, str]:
     """Return (machine, people) spellings of a UTC time."""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
@@ -82,19 +73,3 @@ def moment(value: Any) -> tuple[str, str]:
         return text, text
     utc = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     return utc.isoformat(timespec="seconds"), utc.strftime("%d %b %Y, %H:%M:%S UTC")
-
-
-def change(metric: dict[str, Any]) -> tuple[str, str]:
-    """Return (tone, words) for a candidate's metric against the champion's."""
-    candidate, champion = metric["candidate"], metric["champion"]
-    if candidate is None or champion is None:
-        return "calm", NONE
-    difference = candidate - champion
-    if metric["direction"] is None:
-        return "calm", f"{difference:+.4g}"
-    if difference == 0:
-        return "calm", "the same"
-    better = (difference > 0) == (metric["direction"] == "higher")
-    return (
-        ("good", f"{difference:+.4g}, better") if better else ("bad", f"{difference:+.4g}, worse")
-    )

@@ -1,0 +1,1 @@
+"""Slack: how releases look there, and how they get there and back."""

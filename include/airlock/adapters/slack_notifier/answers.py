@@ -1,0 +1,149 @@
+"""Who was asked, who may answer and who has answered, as it stands on a card.
+
+Only those who may answer now are mentioned, so that nobody is pinged for what is not theirs. In the
+trail people are named, with their ids, because a name alone does not say who it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airlock.adapters.slack_notifier.kit import (
+    NONE,
+    WIDE,
+    Part,
+    Room,
+    context,
+    listed,
+    mention,
+    mrkdwn,
+    one_line,
+    plain,
+    safe,
+    when,
+)
+from airlock.domain.figures import number
+
+View = Mapping[str, Any]
+
+_DOORS = {
+    "page": "on the page",
+    "api": "by the API",
+    "cli": "in a terminal",
+    "slack": "in Slack",
+    "dag": "by a run",
+    "system": "by Airlock",
+}
+
+
+def name(view: View, person: str) -> str:
+    """Return somebody's name and id, as data."""
+    called = str(view.get("names", {}).get(person) or person)
+    return person if called.casefold() == person.casefold() else f"{called} ({person})"
+
+
+def called(view: View, people: Sequence[str]) -> str:
+    """Mention those who have linked an account, name the others, for mrkdwn."""
+    accounts = view.get("accounts", {})
+    parts = [mention(str(accounts.get(one, ""))) or safe(name(view, one)) for one in people]
+    return listed(parts, 700) or "nobody"
+
+
+def named(view: View, people: Sequence[str]) -> str:
+    """Name people without a mention, for mrkdwn."""
+    return listed([safe(name(view, one), 60) for one in people], 500) or "nobody"
+
+
+def open_level(view: View) -> Mapping[str, Any] | None:
+    """Return the level that waits for answers, or None."""
+    levels = view.get("levels") or []
+    at = int(view.get("level") or 0)
+    return levels[at - 1] if 0 < at <= len(levels) else None
+
+
+def spoken_name(level: Mapping[str, Any]) -> str:
+    """Return a level's name as words."""
+    return str(level["name"]).replace("-", " ").replace("_", " ")
+
+
+def level_words(view: View) -> str:
+    """Say which level is open, as data."""
+    level = open_level(view)
+    if level is None:
+        return NONE
+    return f"{level['number']} of {len(view['levels'])}: {spoken_name(level)}"
+
+
+def needed(view: View) -> str:
+    """Say what the open level still needs, as data."""
+    level = open_level(view)
+    if level is None:
+        return NONE
+    gaps = [str(gap["needs"]) for gap in level.get("missing") or ()]
+    return ", ".join(gaps) or str(level["needs"])
+
+
+def trail(view: View, room: Room = WIDE) -> list[Part]:
+    """Return what was answered in this round, level by level, oldest first."""
+    shown = [
+        part
+        for level in view.get("levels") or []
+        for part in (
+            *(_vote(view, level, vote, room) for vote in level["votes"]),
+            *([_skipped(level)] if level["state"] == "skipped" else []),
+        )
+    ]
+    left = len(shown) - room.answers
+    if left <= 0:
+        return shown
+    return [context(mrkdwn(f"{left} earlier answers are on the page")), *shown[left:]]
+
+
+def _skipped(level: Mapping[str, Any]) -> Part:
+    said = f"Level {level['number']}, {safe(spoken_name(level), 60)}: skipped in an emergency"
+    return context(mrkdwn(f"\N{WARNING SIGN}\N{VARIATION SELECTOR-16} {said}"))
+
+
+def _vote(view: View, level: Mapping[str, Any], vote: Mapping[str, Any], room: Room) -> Part:
+    good = vote["decision"] == "approve"
+    icon = "\N{WHITE HEAVY CHECK MARK}" if good else "\N{CROSS MARK}"
+    word = "approved" if good else "rejected"
+    tied = conditions(vote.get("conditions") or {})
+    door = _DOORS.get(vote["channel"]) or safe(vote["channel"], 20)
+    said = (
+        f"{icon} Level {level['number']}, {safe(spoken_name(level), 60)}: *{word}* by "
+        f"{safe(name(view, vote['person']))}{_behind(vote)}, {door}, "
+        f"{when(vote['at'])}{', *under conditions*' if tied else ''}"
+    )
+    return context(
+        mrkdwn(said),
+        plain(quoted(vote["reason"], room.said)),
+        *([plain(one_line("; ".join(tied), 2 * room.said))] if tied else []),
+    )
+
+
+def quoted(text: object, limit: int) -> str:
+    """Return what somebody said in quotation marks, on one line."""
+    said = one_line(text, limit)
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{said}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _behind(vote: Mapping[str, Any]) -> str:
+    behind = str(vote.get("behind") or "")
+    role = behind.removeprefix("role/")
+    if role != behind:
+        return f" in the place of the {safe(role.replace('_', ' '), 40)}"
+    return f" for {safe(behind, 40)}" if behind else ""
+
+
+def conditions(tied: Mapping[str, Any]) -> list[str]:
+    """Say what an approval is tied to, as data."""
+    share, until = tied.get("max_traffic_share"), tied.get("expires_at")
+    segments, findings = tied.get("segments") or (), tied.get("findings") or ()
+    said = [f"at most {number(100 * share)} % of the traffic"] if share is not None else []
+    if segments:
+        said.append(f"only for {', '.join(map(str, segments))}")
+    if until:
+        said.append(f"good until {str(until)[:16].replace('T', ' ')} UTC")
+    return said + [f"{one['owner']} mends by {one['due'][:10]}: {one['text']}" for one in findings]

@@ -1,0 +1,134 @@
+"""What is said beside the card: in its thread, in the channel, in a direct message.
+
+Rules:
+* A changed card notifies nobody, so every move is said once more in a short reply.
+* A reminder mentions only those who can still answer. Whoever is asked hears what, until when and
+  where; the buttons stay on the card, so that no second set of them outlives the answer.
+* Time never approves, and every notice about waiting says so.
+* `spoken` says a sentence that was settled before; it is text of people too, so it stays data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airlock.adapters.slack_notifier.answers import View, called, level_words, named, needed
+from airlock.adapters.slack_notifier.kit import (
+    Part,
+    bounded,
+    context,
+    header,
+    link,
+    mrkdwn,
+    numbered,
+    plain,
+    safe,
+    section,
+    utc,
+    when,
+)
+from airlock.adapters.slack_notifier.outcome import OUTCOMES
+from airlock.adapters.slack_notifier.outcome import text as outcome_text
+from airlock.adapters.slack_notifier.parts import ASKING, facts, identity, what
+from airlock.adapters.slack_notifier.parts import spoken as subject
+from airlock.ports.chat import Said
+
+#: What a notice is about, or the message that ordered it, which says so under `about`.
+About = str | Mapping[str, Any]
+
+#: About -> icon and headline.
+_SPOKEN = {
+    "void": (
+        "\N{CLOCKWISE DOWNWARDS AND UPWARDS OPEN CIRCLE ARROWS}",
+        "Every answer is void",
+    ),
+    "glass": ("\N{POLICE CARS REVOLVING LIGHT}", "The glass was broken"),
+    "handover": ("\N{HANDSHAKE}", "Others have to answer"),
+    "alarm": ("\N{BELL}", "Alarm"),
+}
+_NOBODY_DECIDES = "Nothing is released until somebody answers."
+
+
+def reminder(view: View, about: About) -> Said:
+    """Return a thread reply that a level still waits."""
+    text = f"{_icon(about)} {_waits(view, about)}"
+    asked = f"{called(view, view['mayAnswer'])}: {_sentence(view, about)}"
+    return Said(bounded(text), numbered([section(mrkdwn(f"{_icon(about)} {asked}")), _foot(view)]))
+
+
+def escalation(view: View, about: About) -> Said:
+    """Return a new message, for the channel or one person, that a level waits too long."""
+    blocks = [
+        header(f"{_icon(about)} Still waiting: {what(view)}"),
+        section(mrkdwn(_sentence(view, about))),
+        facts(view),
+        _foot(view),
+    ]
+    return Said(bounded(f"{_icon(about)} {_waits(view, about)}"), numbered(blocks))
+
+
+def spoken(view: View, text: str, people: Sequence[str], about: About) -> Said:
+    """Return a notice whose sentence was settled when it was posted."""
+    icon, title = _SPOKEN.get(_kind(about), ("\N{BELL}", "Notice"))
+    heard = [section(mrkdwn(f"For {called(view, people)}"))] if people else []
+    blocks = [header(f"{icon} {title}: {what(view)}"), section(plain(text)), *heard, _foot(view)]
+    said = f"{icon} {title}: {subject(view)}. {safe(text, 600)}"
+    return Said(bounded(said), numbered(blocks))
+
+
+def moved(view: View) -> Said:
+    """Return a short thread reply about where a release is now."""
+    if view["state"] == ASKING:
+        level = f"level {safe(level_words(view))}"
+        again = f"round {view['round']}, " if view["round"] > 1 else ""
+        text = f"{subject(view)}: {again}{level} is open. May answer: "
+        known, asked = named(view, view["mayAnswer"]), called(view, view["mayAnswer"])
+        due = f" by {utc(view['deadline'])}" if view.get("deadline") else ""
+        shown = f" by {when(view['deadline'])}" if view.get("deadline") else ""
+        said = f"\N{VERTICAL TRAFFIC LIGHT} {text}{asked}{shown}."
+        return Said(bounded(f"{text}{known}{due}."), numbered([section(mrkdwn(said)), _foot(view)]))
+    icon, title, _ = OUTCOMES.get(view["state"], ("\N{BELL}", str(view["state"]), ""))
+    blocks = [section(mrkdwn(f"{icon} *{title}*: {subject(view)}. {_asker(view)}"))]
+    why = [section(plain(view["why"], 600))] if view["why"] else []
+    return Said(outcome_text(view), numbered([*blocks, *why, _foot(view)]))
+
+
+def _asker(view: View) -> str:
+    return f"Asked for by {called(view, [view['requester']])}."
+
+
+def _waits(view: View, about: About) -> str:
+    due = f" Answer by {utc(view['deadline'])}." if view.get("deadline") else ""
+    people = named(view, view["mayAnswer"])
+    return (
+        f"{subject(view)}: level {safe(level_words(view))} {_how(about)}, needs "
+        f"{safe(needed(view), 120)}. May answer: {people}.{due} {_NOBODY_DECIDES}"
+    )
+
+
+def _sentence(view: View, about: About) -> str:
+    since = f", open since {when(view['levelOpenedAt'])}" if view.get("levelOpenedAt") else ""
+    due = f" Answer by {when(view['deadline'])}." if view.get("deadline") else ""
+    return (
+        f"level {safe(level_words(view))} of {subject(view)} {_how(about)}{since}.{due} "
+        f"{_NOBODY_DECIDES}"
+    )
+
+
+def _kind(about: About) -> str:
+    return about if isinstance(about, str) else str(about.get("about", ""))
+
+
+def _icon(about: About) -> str:
+    return "\N{BELL}" if _kind(about) == "delivery" else "\N{HOURGLASS WITH FLOWING SAND}"
+
+
+def _how(about: About) -> str:
+    late = _kind(about) == "delivery"
+    return "could not be told to anybody in time" if late else "still waits"
+
+
+def _foot(view: View) -> Part:
+    page = link(str(view.get("page") or ""), "open the release")
+    return context(mrkdwn(f"{identity(view)} \N{MIDDLE DOT} {page}"))
