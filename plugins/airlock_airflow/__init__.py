@@ -33,7 +33,11 @@ if TYPE_CHECKING:
         StaticAnalysisGateOperator,
         TrainServingSkewGateOperator,
     )
-    from airlock_airflow.platform import DetectChangesOperator, SweepTimersOperator
+    from airlock_airflow.platform import (
+        DetectChangesOperator,
+        SendMailOperator,
+        SweepTimersOperator,
+    )
     from airlock_airflow.releasing import (
         OutcomeOperator,
         PromoteModelOperator,
@@ -63,6 +67,7 @@ _HOMES = {
     "PromoteModelOperator": "releasing",
     "ReproducibilityGateOperator": "gates",
     "RequestReleaseOperator": "releasing",
+    "SendMailOperator": "platform",
     "StaticAnalysisGateOperator": "gates",
     "ServingCheckGateOperator": "gates",
     "StepOperator": "steps",
@@ -92,6 +97,7 @@ __all__ = [
     "PromoteModelOperator",
     "ReproducibilityGateOperator",
     "RequestReleaseOperator",
+    "SendMailOperator",
     "ServingCheckGateOperator",
     "StaticAnalysisGateOperator",
     "StepOperator",

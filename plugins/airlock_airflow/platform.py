@@ -6,7 +6,8 @@ release; it asks the deciding process to, and fails where somebody sees it if no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -23,6 +24,38 @@ class SweepTimersOperator(BaseOperator):
 
         with edge.translated():
             return timing.ask(edge.airlock().store)
+
+
+class SendMailOperator(BaseOperator):
+    """Send an e-mail that waits in Airlock's outbox, by the connection `smtp_default`.
+
+    *message*: its key. Whom it goes to and what it says is read from the outbox, so whoever may
+    start a run can have nothing else sent, to nobody else.
+    """
+
+    template_fields: Sequence[str] = ("message",)
+
+    def __init__(self, *, message: str, **more: Any) -> None:
+        super().__init__(**more)
+        self.message = message
+
+    def execute(self, context: Mapping[str, Any]) -> str:
+        """Send it; return whom it went to."""
+        from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+        from airlock.domain.errors import NotFound
+        from airlock.ports import MAIL
+
+        with edge.translated():
+            with edge.airlock().store.begin() as unit:
+                mail = unit.letter(MAIL, self.message)
+            if mail is None:
+                raise NotFound(f"no e-mail waits under {self.message!r}")
+        to, text = str(mail["to"]), escape(str(mail["text"]))
+        html = text.replace("\n", "<br>\n")
+        with SmtpHook() as smtp:
+            smtp.send_email_smtp(to=to, subject=str(mail["subject"]), html_content=html)
+        return to
 
 
 class DetectChangesOperator(BaseOperator):

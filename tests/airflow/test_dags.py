@@ -18,7 +18,7 @@ from tests.airflow.harness import RunningPlatform
 from tests.bench import parse_dags
 from tests.support import ROOT
 
-PLATFORM = {"airlock_promote", "airlock_timers", "airlock_detector"}
+PLATFORM = {"airlock_promote", "airlock_timers", "airlock_detector", "airlock_mail"}
 FILES = sorted((ROOT / "dags").glob("*.py"))
 
 

@@ -154,13 +154,14 @@ def _migrated() -> Path:
 def running(
     folder: Path,
     keys: Any = None,
+    rules: dict[str, Any] | None = None,
     slack: SlackSettings | None = None,
     logins: Logins = UNKNOWN_LOGINS,
 ) -> Iterator[Doors]:
     """Run the app on a free port over a new SQLite database; *keys* sign and verify."""
     shutil.copyfile(_migrated(), folder / "airlock.db")
     store = SqlStore(f"sqlite:///{folder / 'airlock.db'}")
-    world = World(store, keys, rulebook=rulebook(), folks=FOLKS)
+    world = World(store, keys, rulebook=rules or rulebook(), folks=FOLKS)
     world.keys = keys or world.keys
     doors = Doors(world, FastAPI(), folder)
     platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)

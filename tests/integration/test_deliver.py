@@ -63,6 +63,8 @@ def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> 
         root=ROOT,
         airflow_url="http://127.0.0.1:9",
         service_password_file=password,
+        slack=None,
+        alert_mail=None,
     )
     airlock: Any = SimpleNamespace(
         settings=settings, store=store, signer=FakeKeys(), places=(), permits=None

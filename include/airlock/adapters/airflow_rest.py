@@ -1,4 +1,4 @@
-"""Airflow's REST API, used as `airlock-service`: wake a task, note on a run, who may log in.
+"""Airflow's REST API as `airlock-service`: wake a task, note on or start a run, who may log in.
 
 Rules:
 * A task is woken only when Airflow says it is parked (`awaiting_input`). One that has gone on,
@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,15 @@ class AirflowRest:
         """Write a note onto a DAG run; a run that is gone needs none."""
         text = note if len(note) <= _NOTE_LIMIT else f"{note[: _NOTE_LIMIT - 1]}…"
         self._ask("PATCH", f"{_run(dag_id, run_id)}?update_mask=note", json={"note": text})
+
+    def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start a DAG run; one of this id that there is already is the one that was wanted."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        told = self._ask("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", json=body)
+        if told.status_code == HTTPStatus.NOT_FOUND:
+            raise Unreachable(
+                f"Airflow has no DAG {dag_id} yet", next_step="See its import errors in Airflow."
+            )
 
     def accounts(self) -> tuple[Account, ...] | None:
         """Return everybody but ourselves; None if Airflow's login keeps no list."""

@@ -32,6 +32,7 @@ from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
 from airlock.ports import Files
+from airlock.ports.chat import Chat
 from airlock.services.detecting import Detector
 from airlock.services.sequencing import Place
 
@@ -101,6 +102,16 @@ class Airlock:
             raise Invalid("this process has no signing key, so it cannot compare the registry")
         watch = MlflowWatch(chosen.mlflow_tracking_uri, self.signer)
         return Detector(self.store, watch, revert=chosen.detector_revert == "alias")
+
+    @cached_property
+    def chat(self) -> Chat | None:
+        """The chat, if there is one that can be spoken to."""
+        slack = self.settings.slack
+        if slack is None or not slack.bot_token:
+            return None
+        from airlock.adapters.slack_notifier.web import SlackWeb  # a task would pay for it
+
+        return SlackWeb(slack.bot_token, slack.api_url)
 
     @cached_property
     def lab(self) -> Lab:

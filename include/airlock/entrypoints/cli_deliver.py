@@ -127,6 +127,7 @@ class Courier:
             permits=self._airlock.permits,
             looked=self._looked,
             chat=self._airlock.settings.slack is not None,
+            alert_mail=self._airlock.settings.alert_mail or "",
         ).run()
         if self._sequencer is None:
             self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)

@@ -90,6 +90,11 @@ def _opened(data: Content, _: Content) -> str:
     return f"level {data['level']} ({data['name']}) opened"
 
 
+def _undelivered(data: Content, content: Content) -> str:
+    ended = "waits until somebody mends this" if data.get("kept") else "given up"
+    return f"{data['kind']} {ended}: {content['why']}"
+
+
 def _promoted(data: Content, _: Content) -> str:
     before = data["before"] or "nothing"
     return f"alias {data['alias']} moved from {before} to version {data['after']}"
@@ -124,11 +129,16 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         + (f", level {data['nextLevel']} informed" if data["nextLevel"] else "")
     ),
     "DeliveryOverdue": lambda _, content: f"alarm: {content['why']}",
-    "DeliveryFailed": lambda data, content: f"{data['kind']} given up: {content['why']}",
+    "DeliveryFailed": _undelivered,
     "WithdrawalRefused": lambda _, content: f"tried to withdraw and was refused: {content['why']}",
     "PromotionRefused": lambda _, content: f"promotion refused: {content['why']}",
     "GrantIssued": lambda data, _: f"grant {data['grant']} issued, signed with key {data['key']}",
     "RightsChanged": _rights,
+    "SlackAnswer": lambda data, _: (
+        f"answered {data['release']} ({data['decision']}) in Slack, as {data['account']} of "
+        f"{data['team']}, having seen {short(data['subjectDigest'])}"
+    ),
+    "SlackRefused": lambda data, content: f"Slack, {data['about']}: refused, {content['why']}",
     "AccessRefused": lambda _, content: f"was refused: {content['why']}",
     "Registered": lambda _, content: (
         f"{content['resource']} registered as {short(content['new']['digest'])}"

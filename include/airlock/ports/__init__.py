@@ -3,6 +3,7 @@
 from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
 from airlock.ports.records import (
     CHAT,
+    MAIL,
     Account,
     Candidate,
     Due,
@@ -19,6 +20,7 @@ from airlock.ports.store import Store, UnitOfWork
 
 __all__ = [
     "CHAT",
+    "MAIL",
     "Account",
     "Airflow",
     "Candidate",

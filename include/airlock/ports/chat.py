@@ -1,13 +1,14 @@
 """A chat in which releases are shown and answered (Slack).
 
 Everything raises `Unreachable` for what may work later (a `Busy` says when) and `Refused` for what
-never will: a `Closed` says that nothing at all is taken there until somebody mends the set-up.
+never will: a `Closed` says that nothing at all is taken there until somebody mends the set-up, a
+`Gone` that one message is not there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -31,6 +32,10 @@ class Closed(Refused):
     def __init__(self, message: str, code: str, *, next_step: str = "") -> None:
         super().__init__(message, next_step=next_step)
         self.code = code
+
+
+class Gone(Refused):
+    """The message, or the thread it is said in, is not there any more or cannot be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,27 @@ class Profile:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """How something came from the chat: when, and what proves that it did.
+
+    *digest*: of the bytes as they came; *signed_at*: the time in their signature, empty where the
+    chat vouches with the connection alone.
+    """
+
+    at: datetime
+    digest: str
+    signed_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What the chat is answered at once: a status for HTTP, and what it shows."""
+
+    status: int = 200
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Chat(Protocol):
     """What Airlock asks of a chat."""
 
@@ -66,9 +92,11 @@ class Chat(Protocol):
         """Post a message; *key* is kept with it, so that it can be found again."""
 
     def update(self, spot: Spot, said: Said) -> None:
-        """Change a message. Raises Refused if it has gone or cannot be changed."""
+        """Change a message. Raises Gone if that cannot be done."""
 
-    def find(self, key: str, channel: str, since: datetime) -> Spot | None:
+    def find(
+        self, key: str, channel: str, since: datetime, *, thread: Spot | None = None
+    ) -> Spot | None:
         """Look for a message by its key, posted since a time; None if there is none."""
 
     def direct(self, account: str) -> str:

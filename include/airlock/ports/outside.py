@@ -110,3 +110,6 @@ class Airflow(Protocol):
 
     def note(self, dag_id: str, run_id: str, note: str) -> None:
         """Write a note onto a DAG run. Raises Unreachable."""
+
+    def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start a DAG run, once for each id. Raises Unreachable."""

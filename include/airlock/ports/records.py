@@ -14,6 +14,8 @@ from airlock.domain.timers import Timer
 
 #: The kind of messages that go to the chat, in the order of their release.
 CHAT = "chat"
+#: The kind of messages that are sent as e-mails: `to`, `subject`, `text`.
+MAIL = "mail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,16 +223,18 @@ class UnitOfWork(Protocol):
     def claim(
         self, limit: int = 20, seconds: float = 60.0, *, chat: bool = False
     ) -> tuple[Message, ...]:
-        """Take messages that are due, oldest first; nobody else gets them for *seconds*.
+        """Take due messages, the oldest first; nobody else gets them for *seconds*.
 
-        *chat*: those for the chat, of each release the oldest that is not settled; else the others.
-        """
+        *chat*: of each release the oldest for the chat that is not settled; else all others."""
 
     def settle(self, message: Message, *, error: str = "", retry_in: float | None = None) -> None:
         """Mark a message delivered, to be retried in some seconds, or given up with an error."""
 
     def post_all(self, messages: Sequence[tuple[str, str, str]]) -> None:
         """Put many messages (kind, key, payload as JSON) into the outbox; each key once."""
+
+    def letter(self, kind: str, key: str) -> Mapping[str, Any] | None:
+        """Return what a message in the outbox says, delivered or not; None if there is none."""
 
     def delivered(self, keys: Collection[str]) -> frozenset[str]:
         """Return which of these messages have been delivered."""

@@ -19,7 +19,8 @@ from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.grant import read_own
 from airlock.domain.people import Actor
 from airlock.domain.release import Release, State, Story
-from airlock.ports import Airflow, Message, Permits, Signer, Store, UnitOfWork
+from airlock.domain.timers import Kind
+from airlock.ports import MAIL, Airflow, Message, Permits, Signer, Store, UnitOfWork
 from airlock.services import handing_over, noticing, timing
 from airlock.services.deciding import settle
 from airlock.services.voiding import void
@@ -29,6 +30,8 @@ log = logging.getLogger("airlock.deliver")
 #: Give up after so many tries; with the pauses below that is about a day.
 LAST_TRY = 300
 LONGEST_PAUSE = 300.0
+#: The DAG of ours that sends an e-mail.
+MAIL_DAG = "airlock_mail"
 #: How often to ask again for something that is only not possible yet, in seconds.
 NOT_YET = 1.0
 
@@ -42,6 +45,7 @@ class Delivery:
     *permits*: MLflow's database, where that asks for a permit before a protected alias moves.
     *looked*: says no more than whether the model registry was compared a moment ago; raises if not.
     *chat*: whether there is a chat; its messages are its own process's (`airlock slack`).
+    *alert_mail*: who hears by e-mail that nobody could be told of an open level.
     """
 
     store: Store
@@ -51,6 +55,7 @@ class Delivery:
     permits: Permits | None = None
     looked: Callable[[], None] | None = None
     chat: bool = False
+    alert_mail: str = ""
 
     def run(self) -> int:
         """Deliver what is due; return how many messages were settled for good."""
@@ -81,7 +86,7 @@ class Delivery:
             error = problem.message
         with self.store.begin() as unit:
             if error and retry_in is None:
-                _report(unit, message, error)
+                report(unit, message, error)
             unit.settle(message, error=error, retry_in=retry_in)
             unit.commit()
         return int(retry_in is None)
@@ -93,9 +98,11 @@ class Delivery:
         if message.kind == "duties":
             handing_over.notify(self.store)
             return True
-        if message.kind == "detect":
-            return self._detect()
-        release_id = message.payload["release"]
+        if message.kind in (MAIL, "detect"):
+            return self._mail(message) if message.kind == MAIL else self._detect()
+        return self._about(message.payload["release"], message)
+
+    def _about(self, release_id: str, message: Message) -> bool:
         if message.kind == "permit":
             return self._permit(release_id, str(message.payload["purpose"]))
         if message.kind == "settle":
@@ -148,18 +155,31 @@ class Delivery:
             done = not young and self.airflow.wake(task, sentence(release)) and done
         return done
 
+    def _mail(self, message: Message) -> bool:
+        """Have Airflow send an e-mail; its task reads what the e-mail says from the outbox."""
+        self.airflow.start(MAIL_DAG, message.key.replace("/", "."), {"message": message.key})
+        return True
+
     def _note(self, release_id: str, message: Message) -> bool:
         with self.store.begin() as unit:
             release = unit.get(release_id)
             text = sentence(release)
             if message.kind == "notify":
                 text = noticing.text(unit, release, message.payload) or text
+                self._mail_too(unit, message, text)
         dag_id, run_id = release.origin.split("/", 1)
         self.airflow.note(dag_id, run_id, text)
         return True
 
+    def _mail_too(self, unit: UnitOfWork, message: Message, text: str) -> None:
+        if message.payload.get("about") == Kind.DELIVERY and self.alert_mail:
+            subject = "Airlock: nobody could be told that a release waits"
+            said = {"to": self.alert_mail, "subject": subject, "text": text}
+            unit.post(MAIL, f"mail/{message.key}", said)
+            unit.commit()
 
-def _report(unit: UnitOfWork, message: Message, error: str) -> None:
+
+def report(unit: UnitOfWork, message: Message, error: str) -> None:
     """Write into the release's log that something will never be delivered, and why."""
     log.error("%s is given up: %s", message.key, error)
     try:

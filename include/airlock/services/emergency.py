@@ -141,6 +141,7 @@ def review(store: Store, release_id: str, actor: Actor, note: str, key: str = ""
             raise
         unit.review_broken(broken[-1], actor.id, at)
         unit.record(story)
+        unit.post_all(telling.redrawn(release_id, at))
         once.keep(unit, actor.id)
         reviewed = unit.broken(release=release_id)[-1]
         unit.commit()

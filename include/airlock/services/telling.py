@@ -51,6 +51,12 @@ def aloud(release_id: str, what: str, **said: Any) -> list[Letter]:
     return _both("notify", release_id, what, said)
 
 
+def redrawn(release_id: str, what: str) -> list[Letter]:
+    """Return the message that the chat shows a release as it is now, and says nothing besides."""
+    payload = json.dumps({"release": release_id})
+    return [(CHAT, f"{release_id}/{CHAT}/redraw-{what}", payload)]
+
+
 def _both(kind: str, release_id: str, what: str, said: dict[str, Any]) -> list[Letter]:
     payload = json.dumps({"release": release_id, **said}, sort_keys=True)
     return [(one, f"{release_id}/{one}/{what}", payload) for one in (kind, CHAT)]

@@ -22,6 +22,7 @@ from airlock.domain.waivers import Scene, waived
 from airlock.domain.waiving import WAIVABLE, able_to_waive
 from airlock.domain.waiving import waive as waive_story
 from airlock.ports import Facts, Signer, Store, UnitOfWork
+from airlock.services import telling
 from airlock.services.deciding import record, record_refusal
 from airlock.services.once import Once
 from airlock.services.planning import (
@@ -89,7 +90,11 @@ def _keep(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> Release
     moved = story.release is not None and story.release.state is not (
         story.before.state if story.before else None
     )
-    return record(unit, signer, story, plan) if moved else unit.record(story)
+    if moved:
+        return record(unit, signer, story, plan)
+    release = unit.record(story)
+    unit.post_all(telling.redrawn(release.id, story.at))
+    return release
 
 
 def _go_on(

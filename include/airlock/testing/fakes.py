@@ -153,6 +153,7 @@ class FakeAirflow:
 
     woken: list[Parked] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    started: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     down: bool = False
 
     def wake(self, parked: Parked, note: str) -> bool:
@@ -165,6 +166,11 @@ class FakeAirflow:
         """Write a note onto a DAG run."""
         self._check()
         self.notes[f"{dag_id}/{run_id}"] = note
+
+    def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start a DAG run, once for each id."""
+        self._check()
+        self.started.setdefault(f"{dag_id}/{run_id}", conf)
 
     def _check(self) -> None:
         if self.down:

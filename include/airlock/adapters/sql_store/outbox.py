@@ -114,6 +114,11 @@ class Outbox(Base):
             )
         )
 
+    def letter(self, kind: str, key: str) -> Mapping[str, Any] | None:
+        """Return what a message in the outbox says, delivered or not; None if there is none."""
+        row = self._row(outbox, kind=kind, key=key)
+        return dict(json.loads(row["payload"])) if row else None
+
     def recall(self, key: str) -> tuple[str, str] | None:
         """Return (request digest, answer) for an idempotency key."""
         row = self._row(answered, key=key)

@@ -1,0 +1,88 @@
+"""`airlock slack`: the process that speaks in Slack, and listens there if no ingress is open.
+
+It runs as a decider, once per installation. It says what waits in the outbox for the chat, and
+shows inboxes. With an app token (xapp-...) it also receives what is clicked, by Socket Mode.
+
+Rules:
+* It starts whether or not Slack answers, and goes on whatever Slack answers.
+* That Slack went away is said once, and once that it is back. So with Airlock's own database.
+* SIGTERM ends it between two messages.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airlock.domain.errors import Unreachable
+
+if TYPE_CHECKING:
+    from airlock.services.chatting import Speaker
+
+PERIOD_S = 0.5
+LONGEST_PAUSE_S = 15.0
+
+log = logging.getLogger("airlock.slack")
+
+slack = typer.Typer(help="Speak in Slack.", invoke_without_command=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main program."""
+    app.add_typer(slack, name="slack")
+
+
+@slack.callback()
+def main(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Say what is due once, then end.")] = False,
+) -> None:
+    """Say in Slack what the database decided; with an app token, listen there as well."""
+    if context.invoked_subcommand is not None:
+        return
+    from airlock import bootstrap  # every other command would pay for importing these up there
+    from airlock.bootstrap.slack import speaker
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    airlock = bootstrap.decider()
+    speaks = speaker(airlock)
+    if once:
+        speaks.catch_up()
+        while speaks.run():
+            pass
+        return
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    run(speaks, stop)
+
+
+def run(speaker: Speaker, stop: threading.Event) -> None:
+    """Speak until *stop* is set, whatever happens outside."""
+    log.info("speaking in Slack")
+    caught_up, said, pause = False, "", 0.0
+    while not stop.wait(pause):
+        try:
+            if not caught_up:
+                speaker.catch_up()
+                caught_up = True
+            settled = speaker.run()
+        except Unreachable as error:
+            pause = min(max(pause, PERIOD_S) * 2, LONGEST_PAUSE_S)
+            if error.message != said:
+                log.warning("%s %s", error.message, error.next_step)
+            said = error.message
+            continue
+        if said:
+            log.info("it works again")
+        said, pause = "", 0.0 if settled else PERIOD_S
+    log.info("ended as asked")

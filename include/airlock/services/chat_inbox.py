@@ -1,0 +1,94 @@
+"""What one person sees in the chat as an inbox: what waits, what was decided, who answers for whom.
+
+It reads; whether somebody may answer is decided again when the answer comes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.domain.people import holders
+from airlock.domain.release import Release, State
+from airlock.domain.timers import deadline
+from airlock.domain.voting import may_answer
+from airlock.ports import Store, UnitOfWork
+from airlock.services.planning import plan_of
+
+#: As many of each as an inbox shows.
+MOST = 20
+
+
+def inbox(store: Store, person: str, public_url: str) -> dict[str, Any]:
+    """Return the inbox of a person; *public_url* is where people reach Airflow."""
+    with store.begin() as unit:
+        return {
+            "waiting": _waiting(unit, person, public_url),
+            "decided": _decided(unit, person, public_url),
+            "delegations": _delegations(unit, person),
+            "page": f"{public_url}/airlock/releases",
+        }
+
+
+def page_of(public_url: str, release_id: str) -> str:
+    """Return the absolute address of a release's page."""
+    return f"{public_url}/airlock/releases/{release_id}"
+
+
+def waiting(store: Store, person: str, public_url: str) -> list[dict[str, Any]]:
+    """Return what waits for a person, the oldest first."""
+    with store.begin() as unit:
+        return _waiting(unit, person, public_url)
+
+
+def _waiting(unit: UnitOfWork, person: str, public_url: str) -> list[dict[str, Any]]:
+    able = holders(unit.people())
+    found = []
+    for release in reversed(unit.find(states=[State.AWAITING_APPROVAL])):
+        plan = plan_of(unit, release)
+        if person in may_answer(release, plan, able):
+            due = deadline(release, plan.timing)
+            found.append({**_item(release, public_url), "deadline": due})
+    return found[:MOST]
+
+
+def _item(release: Release, public_url: str) -> dict[str, Any]:
+    return {
+        "id": release.id,
+        "model": release.subject.model,
+        "version": release.subject.version,
+        "environment": release.subject.environment,
+        "tier": release.tier.value,
+        "level": release.level,
+        "page": page_of(public_url, release.id),
+    }
+
+
+def _decided(unit: UnitOfWork, person: str, public_url: str) -> list[dict[str, Any]]:
+    mine = [
+        {**_item(release, public_url), "decision": vote.decision.value, "at": vote.at}
+        for release in unit.find()
+        for vote in release.votes
+        if vote.person == person
+    ]
+    return sorted(mine, key=lambda one: str(one["at"]), reverse=True)[:MOST]
+
+
+def _delegations(unit: UnitOfWork, person: str) -> list[dict[str, Any]]:
+    now = stamp(unit.now())
+    coming = [
+        one
+        for one in unit.delegations(person=person)
+        if one.end > now and (one.revoked_at is None or one.revoked_at > now)
+    ]
+    said = unit.said(one.reason for one in coming)
+    return [
+        {
+            "giver": one.giver,
+            "taker": one.taker,
+            "start": one.start,
+            "end": one.end,
+            "reason": said.get(one.reason, one.reason),
+        }
+        for one in coming[:MOST]
+    ]
