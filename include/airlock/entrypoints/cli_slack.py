@@ -14,12 +14,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airlock.domain.errors import AirlockError, Unreachable
+from airlock.entrypoints import cli_slack_check
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -37,6 +39,7 @@ slack = typer.Typer(help="Speak in Slack.", invoke_without_command=True)
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the main program."""
+    cli_slack_check.register(slack)
     app.add_typer(slack, name="slack")
 
 
@@ -48,12 +51,10 @@ def main(
     """Say in Slack what the database decided; with an app token, listen there as well."""
     if context.invoked_subcommand is not None:
         return
-    from airlock import bootstrap  # every other command would pay for importing these up there
-    from airlock.bootstrap.slack import speaker
+    from airlock.bootstrap.slack import speaker  # every other command would pay for it up there
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    airlock = bootstrap.decider()
-    speaks = speaker(airlock)
+    speaks = speaker(_decider(patient=not once))
     if once:
         speaks.catch_up()
         while speaks.run():
@@ -97,6 +98,20 @@ def listen(airlock: Airlock, stop: threading.Event) -> threading.Thread | None:
     ears = threading.Thread(target=hear, name="airlock-slack-ears", daemon=True)
     ears.start()
     return ears
+
+
+def _decider(*, patient: bool) -> Airlock:
+    """Put everything together; a connection of Airflow that cannot be read yet is waited for."""
+    from airlock import bootstrap
+
+    while True:
+        try:
+            return bootstrap.decider(bootstrap.connected())
+        except Unreachable as error:
+            if not patient:
+                raise
+            log.warning("%s %s", error.message, error.next_step)
+            time.sleep(LONGEST_PAUSE_S)
 
 
 def run(speaker: Speaker, stop: threading.Event) -> None:
