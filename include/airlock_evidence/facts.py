@@ -109,7 +109,7 @@ def _group(line: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
 
 def unjudged(dossier: Dossier) -> list[str]:
     """Return the kinds of evidence no gate has judged: the log does not name their digests."""
-    judged = {digest for gate in dossier.told.gates for digest in gate["evidence"]}
+    judged = dossier.told.judged
     return sorted(
         {str(one["kind"]) for digest, one in dossier.evidence.items() if digest not in judged}
     )
