@@ -33,7 +33,7 @@ def psi(reference: Sequence[int], current: Sequence[int]) -> float:
         ((one + 0.5) / expected, (other + 0.5) / found)
         for one, other in together(reference, current)
     ]
-    return sum((q - p) * math.log(q / p) for p, q in shares)
+    return float(sum((q - p) * math.log(q / p) for p, q in shares))
 
 
 def cramers_v(reference: Sequence[int], current: Sequence[int]) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from airlock.domain.gates import GateResult, options_digest
-from airlock.gates import GATES, build
+from airlock.gates import GATES, build, written
 from airlock_evidence import documents
 from airlock_evidence.gates import code, differs, judge, key_of, needs, options
 from tests.support import ROOT
@@ -284,6 +284,7 @@ def test_there_is_a_case_for_every_gate() -> None:
         assert needs(one.values[0]) == gate.needs
         assert key_of(one.values[0]) == gate.key
         assert options(one.values[0]) == options_digest(gate)
+        assert build(written(gate)) == gate
 
 
 def test_a_verdict_and_a_number_in_the_log_have_to_be_those_found() -> None:
