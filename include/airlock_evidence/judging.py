@@ -3,7 +3,7 @@
 Rules:
 * A file of evidence is named after its digest, and is about the artifact of the subject.
 * Every gate the pipeline asks for has a result; all evidence a result names is here.
-* Every verdict this program knows how to reach is reached again, and has to be the same.
+* Every gate this program knows judges again, and verdict and numbers have to be the same.
 * Where the environment needs gates, a release that went on has only PASSED and WAIVED ones among
   those the policy does not make advisory for its tier, and there is one of those. One that was
   waived after it was judged is as good.
@@ -16,7 +16,7 @@ from typing import Any
 
 from airlock_evidence.archive import Failed, canonical, sha256
 from airlock_evidence.dossier import EVIDENCE, PIPELINE, POLICY, Dossier, evidence_names
-from airlock_evidence.gates import OPENING, judge, key_of, needs
+from airlock_evidence.gates import OPENING, differs, judge, key_of, needs
 from airlock_evidence.waivers import check_waived, weight
 
 GATES = "gates.json"
@@ -124,14 +124,19 @@ def _check_result(
         same_artifact = about == {dossier.told.subject["artifact_digest"]}
         if not documents or not same_artifact:
             raise Failed(GATES, f"{key} is PASSED without evidence about this artifact")
+    said, notes = dict(result), list[str]()
     if result["verdict"] == "WAIVED":
-        return check_waived(dossier, str(result["gate"]), key, result["evidence"])
+        notes = check_waived(dossier, str(result["gate"]), key, result["evidence"])
+        said["verdict"] = (result.get("details") or {}).get("waivedVerdict")
     if key not in wanted:
-        return [f"{key} is {result['verdict']}: not judged again"]
+        return [*notes, f"{key} is {result['verdict']}: not judged again"]
     found = judge(wanted[key], {str(one["kind"]): one for one in documents})
-    if found and found != result["verdict"]:
-        raise Failed(GATES, f"{key} is {found} by its evidence, the log says {result['verdict']}")
-    return [] if found else [f"{key} was not judged again: this program does not know the gate"]
+    if found is None:
+        why = "this program does not know the gate or its options"
+        return [*notes, f"{key} was not judged again: {why}"]
+    if wrong := differs(found, said):
+        raise Failed(GATES, f"{key} {wrong}")
+    return notes
 
 
 def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
@@ -140,7 +145,8 @@ def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
     evidence: dict[str, dict[str, Any]] = {
         one["kind"]: one for one in dossier.evidence.values() if one["artifactDigest"] == artifact
     }
-    found = {key: judge(gate, evidence) for key, gate in wanted.items()}
+    judged = {key: judge(gate, evidence) for key, gate in wanted.items()}
+    found = {key: str(one["verdict"]) if one else "" for key, one in judged.items()}
     closed = [
         f"{key} ({verdict})"
         for key, verdict in found.items()
@@ -160,8 +166,9 @@ def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
 def _waived_anew(
     dossier: Dossier, gate: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
 ) -> bool:
-    key, kind = key_of(gate), needs(gate)
-    judged = [digest for digest, one in dossier.evidence.items() if one is evidence.get(kind or "")]
+    key = key_of(gate)
+    mine = [evidence[kind] for kind in needs(gate) if kind in evidence]
+    judged = [digest for digest, one in dossier.evidence.items() if any(one is it for it in mine)]
     if not _is_waived(dossier, key, judged):
         return False
     check_waived(dossier, str(gate["gate"]), key, judged)

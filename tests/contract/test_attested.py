@@ -17,7 +17,9 @@ from airlock.domain.people import Actor
 from airlock.domain.release import State
 from airlock.services import auditing, deciding, reading
 from airlock.testing import PEOPLE, RULEBOOK, World, pipeline_document
-from airlock_evidence.attested import ATTESTATIONS
+from airlock_evidence.archive import Failed
+from airlock_evidence.attested import ATTESTATIONS, check_attested
+from airlock_evidence.dossier import read_dossier
 from tests.contract.bundle_kit import Evidenced, canonical, resealed
 from tests.contract.conftest import Database
 from tests.contract.test_waivers import blocked, rulebook, waive
@@ -210,6 +212,10 @@ def test_the_bundle_has_the_signed_results_and_checks_them(
         forged = resealed({**files, ATTESTATIONS: canonical(document)})
         (failure,) = airlock.check(forged).failures
         assert words in str(failure)
+    dossier = read_dossier(files)
+    dossier.pipeline["spec"]["gates"][0]["threshold"] = 0.1
+    with pytest.raises(Failed, match="is not the result in the log"):  # signed: other options
+        check_attested(files, dossier)
 
 
 def test_the_signed_results_of_a_candidate_that_took_over_are_compared_with_the_log(
