@@ -54,7 +54,8 @@ def main(
     from airlock.bootstrap.slack import speaker  # every other command would pay for it up there
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    speaks = speaker(_decider(patient=not once))
+    airlock = _decider(patient=not once)
+    speaks = speaker(airlock)
     if once:
         speaks.catch_up()
         while speaks.run():
