@@ -9,16 +9,18 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airlock_airflow.links import EvidenceLink, ReleaseLink
 from airlock_airflow.mounting import MountedApp, build
 
 
 class AirlockPlugin(AirflowPlugin):
-    """Mounts the app and adds the views."""
+    """Mounts the app, adds the views and the links of tasks."""
 
     name = "airlock"
     fastapi_apps: ClassVar[list[Any]] = [
         {"app": MountedApp(build), "url_prefix": "/airlock", "name": "Airlock"}
     ]
+    operator_extra_links: ClassVar[list[Any]] = [EvidenceLink(), ReleaseLink()]
     external_views: ClassVar[list[Any]] = [
         {
             "name": "Releases",

@@ -1,8 +1,9 @@
 """The evidence bundle of one release: what is in it, how it reads, and how it is checked.
 
 This package travels inside every bundle, where a stranger runs it: it imports the standard library
-alone, runs on Python 3.9 and newer, and knows nothing of Airlock's own code. The product uses the
-same code to write the readable documents and to check a bundle, so there is one implementation.
+alone, runs on Python 3.9 and newer, and knows of Airlock's own code only the gates, which travel
+with it. The product uses the same code to write the readable documents and to check a bundle, so
+there is one implementation.
 
 Rules:
 * A bundle has exact bytes (log entries, policy, pipeline, evidence, grants, checkpoints) and
@@ -16,4 +17,4 @@ It opens no connection, and it runs nothing it reads.
 from __future__ import annotations
 
 #: The version of the bundle's form. The documents of another one cannot be made again here.
-VERSION = 1
+VERSION = 2

@@ -2,7 +2,7 @@
 
 An attestation is an in-toto statement in a DSSE envelope, signed where the gate was run. Whose keys
 those are is not in the log: the fingerprints are shown, to be compared with those of the place that
-runs gates. The digest of the options is checked by Airlock, not here.
+runs gates. The options signed are those of the pipeline, for every gate this program knows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from airlock_evidence.archive import Failed, canonical
 from airlock_evidence.claims import PAYLOAD_TYPE, STATEMENT_TYPE, pae
 from airlock_evidence.dossier import Dossier
 from airlock_evidence.ed25519 import verify
+from airlock_evidence.gates import key_of, options
 from airlock_evidence.proofs import unbase64
 from airlock_evidence.waivers import weight
 
@@ -79,12 +80,13 @@ def _check(
         raise Failed(ATTESTATIONS, f"the result of {key} is not signed by a key that is here")
     verdict = (result.get("details") or {}).get("waivedVerdict", result["verdict"])
     artifact = dossier.told.subject["artifact_digest"].replace("sha256:", "", 1)
+    asked = {key_of(gate): gate for gate in dossier.pipeline["spec"]["gates"]}
     wanted = {
         "gate": result["gate"],
         "key": key,
         "evidence": sorted(result["evidence"]),
         "verdict": verdict,
-        "options": said.get("options"),
+        "options": (options(asked[key]) if key in asked else "") or said.get("options"),
     }
     about = [{"name": "artifact", "digest": {"sha256": artifact}}]
     kinds = (statement.get("_type"), statement.get("predicateType"))

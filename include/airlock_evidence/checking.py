@@ -33,7 +33,9 @@ from airlock_evidence.proofs import Signed, consistent, open_note, unbase64
 from airlock_evidence.trust import KEYS, Trust, check_in_use, extended, rotations
 from airlock_evidence.words import since_1970
 
-_CODE = re.compile(r"verify\.py|airlock_evidence/[a-z0-9_]+\.py")
+_CODE = re.compile(
+    r"verify\.py|airlock_evidence/[a-z0-9_]+\.py|airlock/((domain|gates)/)?[a-z0-9_]+\.py"
+)
 _AROUND = frozenset(
     {
         "Registered",
@@ -273,7 +275,9 @@ def _readable(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> N
     for name, data in made.items():
         if files.get(name) != data:
             raise Failed(name, "does not say what the signed log says")
-    other = [name for name, data in documents.code().items() if files.get(name) != data]
+    mine = documents.code()
+    here = {name for name in files if _CODE.fullmatch(name)} - {"verify.py"}
+    other = sorted(name for name in here | set(mine) if files.get(name) != mine.get(name))
     if other:
         result.notes.append(
             f"the program in the bundle is not the one that checked it ({', '.join(other)}): "

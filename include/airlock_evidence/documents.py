@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from airlock_evidence import gates
 from airlock_evidence.archive import MANIFEST, manifest, pretty
 from airlock_evidence.card import card
 from airlock_evidence.dossier import Dossier, read_dossier
@@ -52,8 +53,8 @@ def readable(dossier: Dossier) -> dict[str, bytes]:
 
 
 def code() -> dict[str, bytes]:
-    """Return this program, as it lies in a bundle."""
-    files = {}
+    """Return this program, as it lies in a bundle, with the gates it judges by."""
+    files = gates.code()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         name = path.name if path.name == "verify.py" else f"airlock_evidence/{path.name}"
         files[name] = path.read_bytes()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from airlock_evidence.bounds import HIGHER_IS_BETTER, LOWER_IS_BETTER
 from airlock_evidence.dossier import Dossier
+from airlock_evidence.gates import better
 from airlock_evidence.words import NONE, number
 
 
@@ -29,19 +29,13 @@ def metrics(dossier: Dossier) -> list[Metric]:
     return [
         Metric(
             name,
-            _better(name),
+            better(name),
             number(value),
             number(champion.get(name)),
             _difference(compared.get(name, {})),
         )
         for name, value in sorted(facts.get("candidate", {}).get("metrics", {}).items())
     ]
-
-
-def _better(name: str) -> str:
-    if name in HIGHER_IS_BETTER:
-        return "higher"
-    return "lower" if name in LOWER_IS_BETTER else ""
 
 
 def _difference(row: dict[str, Any]) -> str:
@@ -109,7 +103,7 @@ def _group(line: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
 
 def unjudged(dossier: Dossier) -> list[str]:
     """Return the kinds of evidence no gate has judged: the log does not name their digests."""
-    judged = {digest for gate in dossier.told.gates for digest in gate["evidence"]}
+    judged = dossier.told.judged
     return sorted(
         {str(one["kind"]) for digest, one in dossier.evidence.items() if digest not in judged}
     )

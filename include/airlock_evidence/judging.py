@@ -3,19 +3,20 @@
 Rules:
 * A file of evidence is named after its digest, and is about the artifact of the subject.
 * Every gate the pipeline asks for has a result; all evidence a result names is here.
-* Every verdict this program knows how to reach is reached again, and has to be the same.
+* Every gate this program knows judges again, and verdict and numbers have to be the same.
 * Where the environment needs gates, a release that went on has only PASSED and WAIVED ones among
-  those the policy does not make advisory for its tier, and there is one of those.
+  those the policy does not make advisory for its tier, and there is one of those. One that was
+  waived after it was judged is as good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from airlock_evidence.archive import Failed, canonical, sha256
 from airlock_evidence.dossier import EVIDENCE, PIPELINE, POLICY, Dossier, evidence_names
-from airlock_evidence.gates import OPENING, judge, key_of, needs
+from airlock_evidence.gates import OPENING, differs, judge, key_of, needs
 from airlock_evidence.waivers import check_waived, weight
 
 GATES = "gates.json"
@@ -67,41 +68,43 @@ def check_gates(dossier: Dossier) -> list[str]:
         if key not in results and _needs_gates(dossier):
             raise Failed(GATES, f"{key} has no result")
     notes = [note for one in told.gates for note in _check_result(dossier, wanted, one)]
-    if _needs_gates(dossier):
-        weighing = {key: one for key, one in results.items() if _can_block(dossier, one["gate"])}
-        closed = [key for key, one in weighing.items() if one["verdict"] not in OPENING]
-        if closed or not weighing:
-            lacking = f"{', '.join(closed)} did not open" if closed else "no gate could block it"
-            raise Failed(GATES, f"the release went on although {lacking}")
+    if not _needs_gates(dossier):
+        return notes
+    weighing = {key: one for key, one in results.items() if _can_block(dossier, one["gate"])}
+    shut = {key: one for key, one in weighing.items() if one["verdict"] not in OPENING}
+    late = {key: one for key, one in shut.items() if _is_waived(dossier, key, one["evidence"])}
+    closed = [key for key in shut if key not in late]
+    if closed or not weighing:
+        lacking = f"{', '.join(closed)} did not open" if closed else "no gate could block it"
+        raise Failed(GATES, f"the release went on although {lacking}")
+    for key, one in late.items():
+        notes += check_waived(dossier, str(one["gate"]), key, one["evidence"])
     return notes
 
 
 def _check_about(dossier: Dossier) -> None:
     told = dossier.told
-    judged = {digest for gate in told.gates for digest in gate["evidence"]}
     for digest, one in dossier.evidence.items():
         same = one.get("artifactDigest") == told.subject["artifact_digest"]
-        if not same and digest not in judged:
+        if not same and digest not in told.judged:
             raise Failed(evidence_name(digest), "is about another artifact")
 
 
 def _needs_gates(dossier: Dossier) -> bool:
     """Say whether this release could only go on with open gates, and has gone on."""
-    place = dossier.policy["approval"]["spec"]["environments"]
-    needed = bool(place[dossier.told.subject["environment"]]["gates"])
-    return needed and dossier.told.state not in ("REQUESTED", "BLOCKED")
-
-
-def _is_waived(
-    dossier: Dossier, gate: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
-) -> bool:
-    """Say whether somebody has waived a gate of a candidate that took the release over."""
-    key, kind = key_of(gate), needs(gate)
-    if not any(one["gate"] == key for one in dossier.told.waivers):
+    told, place = dossier.told, dossier.policy["approval"]["spec"]["environments"]
+    if told.state in ("REQUESTED", "BLOCKED"):
         return False
-    judged = [digest for digest, one in dossier.evidence.items() if one is evidence.get(kind or "")]
-    check_waived(dossier, str(gate["gate"]), key, judged)
-    return True
+    # Voiding opens a level whatever the gates say; nobody can answer there while they are shut.
+    waits = bool(told.voided) and not (told.votes_now() or told.approved_at or told.emergency)
+    return bool(place[told.subject["environment"]]["gates"]) and not waits
+
+
+def _is_waived(dossier: Dossier, key: str, judged: Collection[str]) -> bool:
+    """Say whether somebody has waived a gate on exactly this evidence, whoever that was."""
+    return any(
+        one["gate"] == key and set(one["evidence"]) == set(judged) for one in dossier.told.waivers
+    )
 
 
 def _can_block(dossier: Dossier, gate: str) -> bool:
@@ -121,29 +124,35 @@ def _check_result(
         same_artifact = about == {dossier.told.subject["artifact_digest"]}
         if not documents or not same_artifact:
             raise Failed(GATES, f"{key} is PASSED without evidence about this artifact")
+    said, notes = dict(result), list[str]()
     if result["verdict"] == "WAIVED":
-        return check_waived(dossier, str(result["gate"]), key, result["evidence"])
+        notes = check_waived(dossier, str(result["gate"]), key, result["evidence"])
+        said["verdict"] = (result.get("details") or {}).get("waivedVerdict")
     if key not in wanted:
-        return [f"{key} is {result['verdict']}: not judged again"]
+        return [*notes, f"{key} is {result['verdict']}: not judged again"]
     found = judge(wanted[key], {str(one["kind"]): one for one in documents})
-    if found and found != result["verdict"]:
-        raise Failed(GATES, f"{key} is {found} by its evidence, the log says {result['verdict']}")
-    return [] if found else [f"{key} was not judged again: this program does not know the gate"]
+    if found is None:
+        why = "this program does not know the gate or its options"
+        return [*notes, f"{key} was not judged again: {why}"]
+    if wrong := differs(found, said):
+        raise Failed(GATES, f"{key} {wrong}")
+    return notes
 
 
 def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
-    """Judge the evidence of a candidate that took the release over; the log has no verdicts."""
+    """Judge a candidate that took the release over, where an older log has no verdicts on it."""
     artifact = dossier.told.subject["artifact_digest"]
     evidence: dict[str, dict[str, Any]] = {
         one["kind"]: one for one in dossier.evidence.values() if one["artifactDigest"] == artifact
     }
-    found = {key: judge(gate, evidence) for key, gate in wanted.items()}
+    judged = {key: judge(gate, evidence) for key, gate in wanted.items()}
+    found = {key: str(one["verdict"]) if one else "" for key, one in judged.items()}
     closed = [
         f"{key} ({verdict})"
         for key, verdict in found.items()
         if verdict in ("FAILED", "ERRORED")
         and _can_block(dossier, wanted[key]["gate"])
-        and not _is_waived(dossier, wanted[key], evidence)
+        and not _waived_anew(dossier, wanted[key], evidence)
     ]
     if closed and _needs_gates(dossier):
         raise Failed(GATES, f"judged by its evidence, {', '.join(closed)} did not open")
@@ -152,3 +161,15 @@ def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
         "verdicts on it, the gates were judged here from the evidence in the bundle"
     ]
     return notes + [f"{key} was not judged: unknown gate" for key, one in found.items() if not one]
+
+
+def _waived_anew(
+    dossier: Dossier, gate: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    key = key_of(gate)
+    mine = [evidence[kind] for kind in needs(gate) if kind in evidence]
+    judged = [digest for digest, one in dossier.evidence.items() if any(one is it for it in mine)]
+    if not _is_waived(dossier, key, judged):
+        return False
+    check_waived(dossier, str(gate["gate"]), key, judged)
+    return True

@@ -39,8 +39,8 @@ itself. Fingerprints of the keys inside (SHA-256 of the 32 bytes of each key):
 {keys}
 
 Whoever forged a bundle would forge this program too. If it matters, use a copy of verify.py and of
-the folder airlock_evidence that you got elsewhere, or write your own: everything below is in open
-formats (RFC 8032, RFC 6962, C2SP signed notes, DSSE, in-toto, SHA-256, JSON).
+the folders airlock_evidence and airlock that you got elsewhere, or write your own: everything below
+is in open formats (RFC 8032, RFC 6962, C2SP signed notes, DSSE, in-toto, SHA-256, JSON).
 
 
 What is proved, if the keys are right
@@ -50,8 +50,9 @@ What is proved, if the keys are right
   SHA-256, each entry in the Merkle tree of a checkpoint the log's key has signed. The entry of the
   export, in the same tree, says how many there were.
 * policy.json and pipeline.json are the documents this release was judged under; evidence/ is what
-  the gates judged. Their digests are in the log. Every verdict this program knows how to reach was
-  reached again.
+  the gates judged. Their digests are in the log. Every gate was judged again by its own code, in
+  the folder airlock, and reached the same verdict with the same numbers; a gate that could not be
+  is named.
 * Who approved or rejected, as what, at which level, when, for which subject; with the roles held
   at that time; and that the levels of the policy were met by different people who may judge it.
 * grants/ is the permission that was issued, signed, for exactly this subject.

@@ -104,6 +104,7 @@ def _requested(told: Told, content: Content) -> None:
 def _judged(told: Told, content: Content) -> None:
     told.gates = [dict(result) for result in content["data"]["results"]]
     told.gates_origin, told.gates_subject = told.origin, told.digest
+    told.judged |= {digest for result in told.gates for digest in result["evidence"]}
 
 
 def _opened(told: Told, content: Content) -> None:

@@ -70,6 +70,8 @@ class Told:
     gates: list[dict[str, Any]] = field(default_factory=list)
     gates_origin: str = ""
     gates_subject: str = ""
+    #: The evidence any gate was judged on, in whichever round.
+    judged: set[str] = field(default_factory=set)
     emergency: dict[str, Any] = field(default_factory=dict)
     approved_at: str = ""
     grants: list[dict[str, Any]] = field(default_factory=list)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airlock_airflow import edge, waiting
+from airlock_airflow.links import ReleaseLink
 
 if TYPE_CHECKING:
     from airlock.domain.release import Release
@@ -33,6 +34,7 @@ class ApprovalGateOperator(BaseOperator):
 
     template_fields = ("release",)
     ui_color = "#fce8e6"
+    operator_extra_links = (ReleaseLink(),)
 
     def __init__(self, *, level: int, release: str = "", **kwargs: Any) -> None:
         defaults = {"retries": WAIT_RETRIES, "retry_delay": _SHORTLY, "trigger_rule": "none_failed"}

@@ -1,9 +1,10 @@
 """Gates as tasks: collect what the gate needs, judge it, store the result, stop what fails.
 
-A gate that says no, and a gate that cannot tell, both fail their task at once with the measured
-number, the threshold and n in one line, unless the policy only wants its advice. The release is
-blocked by the stored result, not by the colour of the task: marking the task as success changes
-nothing.
+The sentence a gate ends with is in its log and, beside its options, among the task's rendered
+templates; the link "Evidence" leads to the numbers. A gate that says no, and a gate that cannot
+tell, both fail their task at once with the measured number, the threshold and n in one line, unless
+the policy only wants its advice. The release is blocked by the stored result, not by the colour of
+the task: marking the task as success changes nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from airflow.sdk import BaseOperator
 
 from airlock.gates import BY_NAME, build
 from airlock_airflow import edge
+from airlock_airflow.links import EvidenceLink
 
 
 class GateOperator(BaseOperator):
@@ -25,10 +27,14 @@ class GateOperator(BaseOperator):
     """
 
     ui_color = "#fff4e0"
+    operator_extra_links = (EvidenceLink(),)
+    template_fields = ("gate", "summary")
+    overwrite_rtif_after_execution = True  # the summary is known only then
 
     def __init__(self, *, gate: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.gate = dict(gate)
+        self.summary = "not judged yet"
         if self.gate.get("gate") not in BY_NAME:
             known = ", ".join(sorted(BY_NAME))
             raise ValueError(f"gate must be one of {known}, found {self.gate.get('gate')!r}")
@@ -45,7 +51,7 @@ class GateOperator(BaseOperator):
             origin, signer = edge.origin(context), airlock.gate_signer
             result = evidence.examine(airlock.store, edge.bench(), origin, gate, signer)
             weight = evidence.weight(airlock.store, airlock.rulebook, origin, gate)
-        line = f"{result.key} {result.verdict}: {result.message}"
+        line = self.summary = f"{result.key} {result.verdict}: {result.message}"
         if not result.verdict.opens and weight != "advisory":
             raise AirflowFailException(line)
         self.log.info("%s", line)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, TaskGroup
 
 from airlock_airflow import approving, edge
+from airlock_airflow.links import EvidenceLink, ReleaseLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ class RequestReleaseOperator(BaseOperator):
     """
 
     ui_color = "#e6f4ea"
+    operator_extra_links = (ReleaseLink(), EvidenceLink())
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**{"trigger_rule": "all_done", **kwargs})
@@ -89,6 +91,7 @@ class PromoteModelOperator(BaseOperator):
 
     template_fields = ("release",)
     ui_color = "#e6f4ea"
+    operator_extra_links = (ReleaseLink(),)
 
     def __init__(self, *, release: str = "", **kwargs: Any) -> None:
         # Tried again: MLflow away, or the decider has not settled a release without levels yet.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -153,6 +154,36 @@ def test_an_advisory_gate_says_no_without_failing(stage: Stage) -> None:
 def test_a_gate_that_passes_returns_its_result(stage: Stage) -> None:
     stage.world.measure("good")
     assert gate().execute(stage.context("good"))["verdict"] == "PASSED"
+
+
+@pytest.mark.parametrize(("auc", "word"), [(0.6, "FAILED"), (0.9, "PASSED")])
+def test_a_gates_page_has_its_sentence_whatever_it_says(
+    stage: Stage, auc: float, word: str
+) -> None:
+    operator = gate()
+    assert operator.summary == "not judged yet"
+    stage.world.measure("run", auc=auc)
+    with suppress(AirflowFailException):
+        operator.execute(stage.context("run"))
+    assert operator.summary.startswith(f"metrics-threshold:roc_auc {word}: roc_auc {auc:.4f}, ")
+    assert operator.template_fields == ("gate", "summary")
+    assert operator.overwrite_rtif_after_execution, "else Airflow keeps what it showed before"
+
+
+def test_a_task_links_to_the_release_of_its_run_and_to_the_evidence() -> None:
+    ti: Any = SimpleNamespace(dag_id="credit", run_id="manual__2026-11-22T00:00:00+00:00")
+    page = "/airlock/releases?dag=credit&run=manual__2026-11-22T00%3A00%3A00%2B00%3A00"
+
+    def links(operator: Any) -> dict[str, str]:
+        return {
+            one.name: one.get_link(operator, ti_key=ti) for one in operator.operator_extra_links
+        }
+
+    assert links(gate()) == {"Evidence": f"{page}#gates"}
+    assert links(request()) == {"Evidence": f"{page}#gates", "Release": page}
+    assert links(level()) == links(promote()) == {"Release": page}
+    given = airlock_airflow.PromoteModelOperator(task_id="promote", release="rel-1/../x")
+    assert links(given) == {"Release": "/airlock/releases/rel-1%2F..%2Fx"}
 
 
 def test_the_named_gates_take_their_options_as_arguments() -> None:

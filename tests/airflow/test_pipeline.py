@@ -86,11 +86,27 @@ def low_tier_needs_one_level(platform: RunningPlatform, run: str) -> None:
     assert ended["approval.level_2"] == ended["approval.level_3"] == "skipped"
     assert airflow.xcom(dag, run, "outcome")["outcome"] == "promoted"
     assert champion(platform, dag) == version_of(platform, dag, run)
+    a_gates_page_says_what_it_found_and_leads_to_the_release(platform, run, release)
 
     def noted() -> bool:
         return "promoted" in (airflow.get(f"dags/{dag}/dagRuns/{run}")["note"] or "")
 
     airflow.wait(noted, "the note of the run to say promoted", 30)
+
+
+def a_gates_page_says_what_it_found_and_leads_to_the_release(
+    platform: RunningPlatform, run: str, release: str
+) -> None:
+    airflow, dag = platform.airflow, "doctor-visits"
+    gates = [name for name in tasks(platform, dag, run) if name.startswith("gates.")]
+    assert gates
+    for name in gates:
+        task = airflow.task_instances(dag, run)[name]
+        assert " PASSED: " in task["rendered_fields"]["summary"], name
+    links = airflow.get(f"dags/{dag}/dagRuns/{run}/taskInstances/{gates[0]}/links")["extra_links"]
+    shown = airflow.as_user("ana").get(links["Evidence"], follow_redirects=True)
+    assert shown.status_code == 200
+    assert str(shown.url).endswith(f"/airlock/releases/{release}#gates")
 
 
 def a_reject_at_level_2_is_no_crash(platform: RunningPlatform, run: str, release: str) -> None:

@@ -105,3 +105,5 @@ def test_airflows_own_prompt_links_to_the_release_and_takes_no_answer(
     releases.answer(release, "lena")
     assert platform.airflow.await_run(DAG, run) == "success"
     assert platform.airflow.xcom(DAG, run, TASK)["outcome"] == "approved"
+    links = platform.airflow.get(f"dags/{DAG}/dagRuns/{run}/taskInstances/{TASK}/links")
+    assert links["extra_links"] == {"Release": f"/airlock/releases/{release}"}

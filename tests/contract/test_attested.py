@@ -13,10 +13,13 @@ from airlock.adapters.ed25519_keys import FileGateKeys, FileSigner, create
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.attestation import PREDICATE_TYPE, Unattested, attest
 from airlock.domain.gates import Verdict
+from airlock.domain.people import Actor
 from airlock.domain.release import State
 from airlock.services import auditing, deciding, reading
 from airlock.testing import PEOPLE, RULEBOOK, World, pipeline_document
-from airlock_evidence.attested import ATTESTATIONS
+from airlock_evidence.archive import Failed
+from airlock_evidence.attested import ATTESTATIONS, check_attested
+from airlock_evidence.dossier import read_dossier
 from tests.contract.bundle_kit import Evidenced, canonical, resealed
 from tests.contract.conftest import Database
 from tests.contract.test_waivers import blocked, rulebook, waive
@@ -209,6 +212,29 @@ def test_the_bundle_has_the_signed_results_and_checks_them(
         forged = resealed({**files, ATTESTATIONS: canonical(document)})
         (failure,) = airlock.check(forged).failures
         assert words in str(failure)
+    dossier = read_dossier(files)
+    dossier.pipeline["spec"]["gates"][0]["threshold"] = 0.1
+    with pytest.raises(Failed, match="is not the result in the log"):  # signed: other options
+        check_attested(files, dossier)
+
+
+def test_the_signed_results_of_a_candidate_that_took_over_are_compared_with_the_log(
+    make_signed: MakeSigned, folder: Path, tmp_path: Path
+) -> None:
+    airlock = Evidenced(make_signed, tmp_path, gate_signer=signer(folder, "runner"))
+    world = airlock.world
+    release_id, second = world.open(), world.measure("run-2")
+    deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=second)
+    world.approve_all(release_id)
+    files = airlock.files(release_id)
+    result = airlock.check(files)
+    assert result.failures == []
+    assert any("results of gates are signed by" in note for note in result.notes)
+    document = json.loads(files[ATTESTATIONS])
+    document["results"].clear()
+    forged = resealed({**files, ATTESTATIONS: canonical(document)})
+    (failure,) = airlock.check(forged).failures
+    assert "does not have the signed result" in str(failure)
 
 
 def test_a_signed_result_of_another_release_does_not_fit(

@@ -210,6 +210,8 @@ def test_a_delegation_that_was_ended_lends_nothing(dossier: Dossier) -> None:
     ("change", "said"),
     [
         ({"verdict": "FAILED"}, "is PASSED by its evidence"),
+        ({"measured": 0.99}, r"is measured 0\.\d+ by its evidence, the log says 0\.99"),
+        ({"n": None}, "by its evidence, the log says nothing"),
         ({"evidence": []}, "PASSED without evidence"),
         ({"evidence": ["sha256:00"]}, "is missing"),
         ({"key": "latency"}, "has no result"),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airlock.domain.people import Actor
+from airlock.services import deciding
 from airlock.testing import PEOPLE, World
 from airlock_evidence.archive import Failed
 from airlock_evidence.dossier import Dossier, read_dossier
@@ -92,6 +94,24 @@ SPOILED = (
 def test_a_waived_gate_needs_its_waiver(files: Files) -> None:
     for spoil, words in SPOILED:
         dossier = read_dossier(files)
+        spoil(dossier)
+        with pytest.raises(Failed, match=words):
+            check_gates(dossier)
+
+
+def test_a_gate_may_be_waived_after_a_weaker_candidate_took_over(airlock: Evidenced) -> None:
+    world = airlock.world
+    release_id = world.open()
+    weaker = world.measure("weaker", auc=0.5)
+    deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=weaker)
+    waive(world, release_id)
+    world.approve_all(release_id)
+    found = airlock.files(release_id)
+    assert airlock.check(found).failures == []
+    assert '"verdict": "FAILED"' in found["gates.json"].decode()
+    for spoil, said in SPOILED:
+        words = "roc_auc did not open" if spoil in (no_waiver, other_evidence) else said
+        dossier = read_dossier(found)
         spoil(dossier)
         with pytest.raises(Failed, match=words):
             check_gates(dossier)

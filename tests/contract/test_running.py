@@ -15,7 +15,7 @@ from airlock.domain.errors import Conflict, Refused, Unreachable
 from airlock.domain.recipe import Recipe
 from airlock.gates import build
 from airlock.gates.latency import Latency
-from airlock.services import evidence, running
+from airlock.services import evidence, running, trying
 from airlock.services.bench import Case, Recorded, Trained
 from airlock.services.running import Job, Origin
 from airlock.testing import World, pipeline_document
@@ -68,6 +68,8 @@ class Bench:
         if kind in self.broken:
             raise Refused(f"{kind} could not be measured", next_step="Look at the model.")
         return {"p95Ms": 3.0, "n": 500} if kind == "latency" else {"files": [], "unknown": []}
+
+    look = collect
 
     def champion(self, model: str, version: str) -> Path:
         return Path(self.seen["champion folder"])
@@ -193,6 +195,35 @@ def test_a_gate_collects_what_it_needs_and_nothing_else(world: World, bench: Ben
     assert bench.seen["latency"].facts["evaluation"]["candidate"]["metrics"] == {"roc_auc": 0.8}
     with world.worker.begin() as unit:
         assert unit.evidence_of("credit/run-1")["latency"].facts == {"p95Ms": 3.0, "n": 500}
+
+
+def test_evidence_is_collected_with_the_options_of_whoever_asks(world: World, bench: Bench) -> None:
+    go(world, bench, job(world))
+    asked = {"gate": "latency", "p95Ms": 10, "n": 700}
+    evidence.examine(world.worker, bench, "credit/run-1", build(asked))
+    assert bench.seen["latency"].asked == asked
+    tried = asked | {"n": 900}
+    trying.attempt(world.worker, bench, "credit/run-1", build(tried))
+    assert bench.seen["latency"].asked == tried
+
+
+def test_a_gate_asked_otherwise_than_in_the_pipeline_names_both_and_measures_nothing(
+    world: World, bench: Bench
+) -> None:
+    go(world, bench, job(world))
+    (known,) = world.pipeline["spec"]["gates"]
+    other = build(known | {"threshold": 0.1, "confidence": 0.9})
+    said = (
+        "metrics-threshold:roc_auc is asked otherwise than in the pipeline credit: "
+        "confidence 0.9 here and not set there, threshold 0.1 here and 0.7 there"
+    )
+    with pytest.raises(Refused, match=said):
+        evidence.examine(world.worker, bench, "credit/run-1", other)
+    with world.worker.begin() as unit:
+        assert unit.results_of("credit/run-1") == ()
+    assert trying.attempt(world.worker, bench, "credit/run-1", other).message.startswith(
+        "metrics-threshold:roc_auc could not be judged"
+    ), "trying other options is what it is for; nobody measured a bound"
 
 
 def test_evidence_that_cannot_be_collected_is_an_error_that_says_why(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from airlock.domain.errors import Conflict, Refused
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision, State
-from airlock.services import auditing, configuring, deciding, delivering, reading
+from airlock.services import auditing, configuring, deciding, delivering, reading, recomputing
 from airlock.testing import RULEBOOK, FakeAirflow, World, pipeline_document
 
 DECIDER = Actor.system("decider")
@@ -135,6 +136,41 @@ def test_a_new_candidate_takes_the_release_over(world: World) -> None:
     assert world.approve_all(release_id).state is State.APPROVED
     assert world.promote(release_id).after == "2"
     assert auditing.verify(world.store, world.keys).ok
+
+
+def test_the_log_tells_what_the_gates_said_of_the_candidate_that_took_over(world: World) -> None:
+    release_id = world.open("first")
+    origin = world.measure("second", auc=0.9)
+    void(world, release_id, origin=origin)
+    told = auditing.events(world.store, release_id)
+    assert [event["what"] for event in told[-3:]] == ["ReleaseVoided", "GatesJudged", "LevelOpened"]
+    with world.store.begin() as unit:
+        kept = [one.to_document() for one in unit.results_of(origin)]
+    assert kept
+    assert told[-2]["data"]["results"] == kept
+    assert told[-2]["data"]["results"] != told[1]["data"]["results"]
+    assert recomputing.recompute(world.store, release_id)["same"]
+    assert auditing.verify(world.store, world.keys).ok
+
+
+def test_the_same_candidate_with_another_subject_is_not_told_again(world: World) -> None:
+    release_id = world.open()
+    void(world, release_id, data_digest=OTHER)
+    told = [event["what"] for event in auditing.events(world.store, release_id)]
+    assert told.count("GatesJudged") == 1
+
+
+def test_a_candidate_whose_gates_were_not_judged_takes_nothing_over(world: World) -> None:
+    release_id = world.open("first")
+    before = reading.outcome(world.store, release_id)
+    with world.worker.begin() as unit:
+        candidate = unit.candidate("credit/first")
+        assert candidate is not None
+        unit.put_candidate(replace(candidate, origin="credit/second", version="2"))
+        unit.commit()
+    with pytest.raises(Refused, match="roc_auc has not been judged, and empty never passes"):
+        void(world, release_id, origin="credit/second")
+    assert reading.outcome(world.store, release_id) == before
 
 
 def test_a_candidate_that_has_its_own_release_takes_none_over(

@@ -15,7 +15,7 @@ import pandas
 import pytest
 
 from airlock.adapters.lab import Champion, Compare, EvaluateRequest, EvaluateResult, Lab, Slice
-from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate
+from airlock.domain.gates import Evidence, Gate, GateResult, Verdict, run_gate
 from airlock.gates import MetricsThreshold, PerformanceRegression
 from tests.integration.lab_kit import LIMITS, pinned, trained
 from tests.support import ROOT
@@ -96,6 +96,35 @@ def test_a_slice_that_fell_by_five_points_is_caught_though_the_total_rose(story:
     assert result.details is not None
     assert result.details["regressed"] == [SPOILT]
     assert f"a slice is worse: {SPOILT}" in result.message
+
+
+def gates() -> dict[str, Gate]:
+    """Every gate that reads what an evaluation has measured, and one for each of its numbers."""
+    plain = {gate.key: gate for gate in (GATE, AUC)}
+    bound = MetricsThreshold("accuracy", 0.7, confidence=0.95)
+    slices = MetricsThreshold("accuracy", 0.7, slice_threshold=0.5)
+    return plain | {
+        "the total": MetricsThreshold("accuracy", 0.7),
+        "its bound": bound,
+        "every slice": slices,
+        "another metric": MetricsThreshold("roc_auc", 0.7),
+    }
+
+
+def test_only_the_comparison_of_what_fell_finds_it_and_no_gate_is_at_a_loss(story: Story) -> None:
+    """The slice is still well above any threshold; only beside the champion it has fallen."""
+
+    def verdicts(result: EvaluateResult) -> dict[str, str]:
+        facts = {
+            "evaluation": result.evaluation,
+            "comparison": result.comparison | {"attempt": 1, "earlier": []},
+        }
+        evidence = {kind: Evidence(kind, "sha256:a", one) for kind, one in facts.items()}
+        return {name: run_gate(gate, evidence).verdict.value for name, gate in gates().items()}
+
+    sound = dict.fromkeys(gates(), "PASSED")
+    assert verdicts(story.equal) == sound
+    assert verdicts(story.spoilt) == sound | {GATE.key: "FAILED"}
 
 
 def test_without_slices_the_same_candidate_would_have_passed(story: Story) -> None:

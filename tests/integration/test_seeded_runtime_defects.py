@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from airlock.domain.gates import Gate, Verdict
-from airlock.gates import Footprint, Latency, Reproducibility, ServingCheck
+from airlock.adapters.lab.scene import Scene
+from airlock.domain.gates import Evidence, Gate, GateResult, Verdict, run_gate
+from airlock.gates import (
+    ArtifactFormat,
+    Footprint,
+    Latency,
+    MetricsThreshold,
+    Reproducibility,
+    ServingCheck,
+)
 from tests.integration.runtime_kit import FEATURES, GOOD, Site, judged
 
 pytestmark = pytest.mark.integration
@@ -39,13 +48,31 @@ GATES: dict[str, Gate] = {
     "footprint": Footprint(size_mb=1, memory_mb=1000, runs=1),
     "reproducibility": Reproducibility(bytes=True),
     "serving-check": ServingCheck(requests=20),
+    "artifact-format": ArtifactFormat(),
 }
+#: What the evaluation the scene begins with has measured.
+MEASURED = MetricsThreshold("roc_auc", 0.6)
 OPTIONS = (
     {"gate": "latency", "p95Ms": 5000, "maxRatio": 1.2},
     {"gate": "footprint", "sizeMb": 1, "memoryMb": 1000, "runs": 1},
     {"gate": "reproducibility"},
     {"gate": "serving-check", "requests": 20},
 )
+
+
+def verdicts(scene: Scene, results: dict[str, GateResult]) -> dict[str, Verdict]:
+    """Return what all gates say, the one on the evaluation included."""
+    kind = "evaluation"
+    about = scene.case.candidate.artifact_digest
+    measured = run_gate(MEASURED, {kind: Evidence(kind, about, scene.case.facts[kind])})
+    return {name: one.verdict for name, one in (results | {MEASURED.key: measured}).items()}
+
+
+def all_but(*gates: str, among: Iterable[str] = GATES) -> dict[str, Verdict]:
+    """Return that these gates fail and all others pass; none is at a loss."""
+    return dict.fromkeys((*among, MEASURED.key), Verdict.PASSED) | dict.fromkeys(
+        gates, Verdict.FAILED
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +93,7 @@ def restless(site: Site) -> Path:
 def test_a_model_two_times_slower_is_caught_by_latency_alone(site: Site, champion: Path) -> None:
     scene = site.scene(site.trained(SLOW), OPTIONS, champion)
     found = {name: judged(scene, gate) for name, gate in GATES.items()}
-    said = {name: result.verdict for name, result in found.items()}
-    expected = dict.fromkeys(GATES, Verdict.PASSED) | {"latency": Verdict.FAILED}
-    assert said == expected, found["latency"].message
+    assert verdicts(scene, found) == all_but("latency"), found["latency"].message
     row = (found["latency"].details or {})["ratio"]
     assert row["n"] == 4000
     assert 1.2 < row["low"] < row["high"] < 6
@@ -86,15 +111,16 @@ def test_a_trainer_that_ignores_its_seed_is_caught_by_reproducibility_alone(
     scene = site.scene(restless, (*OPTIONS[1:], {"gate": "latency", "p95Ms": 5000, "n": 200}))
     gates = GATES | {"latency": Latency(5000, n=200)}
     found = {name: judged(scene, gate) for name, gate in gates.items()}
-    said = {name: result.verdict for name, result in found.items()}
-    assert said == dict.fromkeys(GATES, Verdict.PASSED) | {"reproducibility": Verdict.FAILED}
+    assert verdicts(scene, found) == all_but("reproducibility")
     assert "does train() use its seed everywhere?" in found["reproducibility"].message
 
 
-def test_an_artifact_that_was_not_the_one_evaluated_is_caught_by_serving_check(
+def test_an_artifact_that_was_not_the_one_evaluated_is_caught_by_serving_check_alone(
     site: Site, restless: Path, champion: Path
 ) -> None:
     scene = site.scene(champion, OPTIONS, evaluated=restless)
-    result = judged(scene, ServingCheck(requests=20))
-    assert result.verdict is Verdict.FAILED
+    cheap = ("footprint", "serving-check", "artifact-format")
+    found = {name: judged(scene, GATES[name]) for name in cheap}
+    assert verdicts(scene, found) == all_but("serving-check", among=cheap)
+    result = found["serving-check"]
     assert "20 of 20 answers differ from the evaluation's, by up to" in result.message

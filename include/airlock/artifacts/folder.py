@@ -32,19 +32,8 @@ from airlock.artifacts.refusals import NotPlain, Refusal, show
 from airlock.artifacts.side_files import kind_of_text
 from airlock.artifacts.skops_file import check_skops
 from airlock.domain.digest import file_digest, manifest_digest
+from airlock.domain.formats import MODEL_FORMATS
 
-#: Formats a model may be in.
-MODEL_FORMATS = ("skops", "onnx", "safetensors", "xgboost", "lightgbm", "catboost")
-#: What may lie beside it.
-SIDE_FORMATS = (
-    "mlmodel",
-    "conda-env",
-    "python-env",
-    "requirements",
-    "registered-model",
-    "json",
-    "onnx-data",
-)
 _FILES_LIMIT = 1000
 _SIZE_LIMIT = 64 << 30
 _PICKLE_STEP = (

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airlock.domain.pairs import together
+
 #: How many columns a message names.
 _NAMED = 5
 
@@ -29,16 +31,16 @@ def psi(reference: Sequence[int], current: Sequence[int]) -> float:
     expected, found = sum(reference) + bins / 2, sum(current) + bins / 2
     shares = [
         ((one + 0.5) / expected, (other + 0.5) / found)
-        for one, other in zip(reference, current, strict=True)
+        for one, other in together(reference, current)
     ]
-    return sum((q - p) * math.log(q / p) for p, q in shares)
+    return float(sum((q - p) * math.log(q / p) for p, q in shares))
 
 
 def cramers_v(reference: Sequence[int], current: Sequence[int]) -> float:
     """Return the association of the values with the side they are on, both sides weighed alike."""
     _checked(reference, current)
     expected, found = sum(reference), sum(current)
-    pairs = [(a / expected, b / found) for a, b in zip(reference, current, strict=True)]
+    pairs = [(a / expected, b / found) for a, b in together(reference, current)]
     total = sum((p - q) ** 2 / (p + q) for p, q in pairs if p + q > 0)
     return min(1.0, math.sqrt(total / 2))
 
@@ -52,7 +54,7 @@ def _checked(reference: Sequence[int], current: Sequence[int]) -> int:
     return len(reference)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shift:
     """How far one column lies apart. `measure` is `D` for numbers, `V` for values."""
 
@@ -82,7 +84,7 @@ def shift(facts: Mapping[str, Any]) -> Shift:
     return Shift(name, index, distance, "D")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tolerance:
     """How far a column may lie apart."""
 
@@ -110,7 +112,7 @@ class Tolerance:
         return f"limits: PSI {self.psi:g}, D {self.ks:g}, V {self.cramers_v:g}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compared:
     """All columns of two tables, compared: the furthest apart first."""
 

@@ -7,14 +7,15 @@ Rules:
 * Only PASSED and a recorded WAIVED open a gate.
 * Evidence is immutable and digested, so an auditor can judge again and must get the same result.
 
-Concrete gates live in `airlock.gates`, one per file. This module knows none of them.
+Concrete gates live in `airlock.gates`, one per file. This module knows none of them. It
+travels with them in every evidence bundle, so it runs on Python 3.9 (ADR 0035).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from airlock.domain.digest import canonical_json, digest_bytes, digest_json
@@ -23,7 +24,7 @@ from airlock.domain.digest import canonical_json, digest_bytes, digest_json
 UNCOLLECTED = "uncollected"
 
 
-class Verdict(StrEnum):
+class Verdict(str, Enum):
     """The four answers a gate can have."""
 
     PASSED = "PASSED"  #: the evidence meets the threshold
@@ -31,13 +32,16 @@ class Verdict(StrEnum):
     ERRORED = "ERRORED"  #: there was no way to tell
     WAIVED = "WAIVED"  #: named people accepted the failure, with a reason and an end
 
+    def __str__(self) -> str:
+        return str(self.value)
+
     @property
     def opens(self) -> bool:
         """Say whether a release may go on with this verdict."""
         return self in (Verdict.PASSED, Verdict.WAIVED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """Facts collected about one artifact. `facts` is plain JSON data."""
 
@@ -58,7 +62,7 @@ class Evidence:
         return digest_bytes(self.body)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class GateResult:
     """One verdict with the numbers behind it. `key` tells two gates of one name apart."""
 

@@ -25,7 +25,7 @@ def check_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every file; name what is wrong, and how many rows each margin needs."""
+    """Check every file; name what is wrong, what model cards lack, and the rows margins need."""
     from airlock.config.load import check
 
     here = settings()
@@ -40,18 +40,21 @@ def check_command(
             hint = f' Did you mean "{one.nearest}"?' if one.nearest else ""
             say(f"{place}: {where}expected {one.expected}; found {one.found}.{hint}")
         say(_summary(len(findings), folder))
-        for plan in _plans(folder, here.root):
-            say(plan)
+        for line in _advice(folder, here.root):
+            say(line)
     if findings:
         raise typer.Exit(2)
 
 
-def _plans(folder: Path, root: Path) -> list[str]:
-    """Return how many held-out rows each margin needs."""
+def _advice(folder: Path, root: Path) -> list[str]:
+    """Return how many held-out rows each margin needs, and what each model card lacks."""
+    from airlock.config.card_check import gaps
     from airlock.config.load import load_pipelines
     from airlock.config.sample_size import plans
 
-    return [str(plan) for one in load_pipelines(folder, root).valid for plan in plans(one, root)]
+    valid = load_pipelines(folder, root).valid
+    rows = [str(plan) for one in valid for plan in plans(one, root)]
+    return rows + [line for one in valid for line in gaps(one, root)]
 
 
 def _summary(count: int, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from airlock.domain.gates import Gate
@@ -63,3 +64,15 @@ def build(document: Mapping[str, Any]) -> Gate:
         if key != "gate"
     }
     return BY_NAME[document["gate"]](**options)
+
+
+def written(gate: Gate) -> dict[str, Any]:
+    """Return a gate as a canonical pipeline document writes it, the reverse of `build`."""
+    options = asdict(gate)  # type: ignore[call-overload]  # Gate is a Protocol of dataclasses
+    return {"gate": gate.name} | {
+        re.sub(r"_([a-z])", lambda found: found[1].upper(), name): list(value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in options.items()
+        if value is not None
+    }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.artifacts import MODEL_FORMATS, SIDE_FORMATS
+from airlock.domain.formats import MODEL_FORMATS, SIDE_FORMATS
 from airlock.domain.gates import Evidence, GateResult, Verdict
 
 #: What a model may be made of, by content. Pickle and whatever contains it is not here.

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.inference import CONFIDENCE, FEWEST_OF_A_CLASS, FEWEST_ROWS
+from airlock.domain.pairs import together
 from airlock.gates.slicing import not_assessable
 
 Facts = Mapping[str, Any]
@@ -121,10 +122,10 @@ def _checked(said: Facts, groups: Sequence[Facts], option: str) -> dict[str, flo
     if option == "equalizedOdds":
         hits = [one["truePositives"] for one in groups]
         shares = [
-            [hit / one["positives"] for hit, one in zip(hits, groups, strict=True)],
+            [hit / one["positives"] for hit, one in together(hits, groups)],
             [
                 (one["selected"] - hit) / (one["n"] - one["positives"])
-                for hit, one in zip(hits, groups, strict=True)
+                for hit, one in together(hits, groups)
             ],
         ]
     value = max(max(share) - min(share) for share in shares)

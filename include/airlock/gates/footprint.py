@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.pairs import together
 
 RUNS = 5
 #: Fewer rounds have no one-sided bound of a median at CONFIDENCE.
@@ -139,7 +140,7 @@ class Footprint:
             ("memory", "memoryMb", self.max_memory_ratio),
         ):
             if limit:
-                pairs = zip(_positive(ours, field), _positive(theirs, field), strict=True)
+                pairs = together(_positive(ours, field), _positive(theirs, field))
                 values = [one / other for one, other in pairs]
                 low, high = median_bounds(values)
                 found.append(_ratio(what, low, median(values), high, limit))

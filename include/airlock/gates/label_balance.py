@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.pairs import together
 
 _NO_CLASS = ("(missing)", "(other)", "(new)")
 
@@ -47,7 +48,7 @@ class LabelBalance:
         n = sum(column["current"])
         if n < 1 or n != facts["rows"]["current"]:
             raise ValueError(f"{n} answers of {facts['rows']['current']} rows")
-        if dict(zip(column["labels"], column["current"], strict=True)).get("(missing)"):
+        if dict(together(column["labels"], column["current"])).get("(missing)"):
             raise ValueError(f"answers are missing in {facts['target']}")
         rarest, said = self._rarest(facts, column, n)
         change, before = self._change(facts, column)
@@ -76,7 +77,7 @@ class LabelBalance:
             return 1 - top / n, f"{1 - top / n:.2%} lie outside the commonest value or tenth"
         classes = {
             label: count
-            for label, count in zip(column["labels"], column["current"], strict=True)
+            for label, count in together(column["labels"], column["current"])
             if label not in _NO_CLASS
         }
         if column["kind"] != "values" or len(classes) < 2 or sum(classes.values()) != n:
@@ -110,7 +111,7 @@ def _distance(labels: Sequence[str], before: Sequence[int], now: Sequence[int]) 
 
     first, second = sum(before), sum(now)
     gap = worst = 0.0
-    for _, a, b in sorted(zip(labels, before, now, strict=True), key=order):
+    for _, a, b in sorted(together(labels, before, now), key=order):
         gap += b / second - a / first
         worst = max(worst, abs(gap))
     return worst

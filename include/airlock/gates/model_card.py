@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 
+#: The owner's file, in the folder of the model's code.
+CARD = "model_card.yaml"
 #: What the owner has to say; a list has at least one entry.
 REQUIRED = (
     "intendedUse.purpose",
@@ -65,18 +67,13 @@ class ModelCard:
         """Name every field that is missing, empty or a placeholder."""
         source = evidence[self.needs[0]]
         facts = source.facts
-        wrong = [
-            f"{one['place'] or facts['path']}: expected {one['expected']}, found {one['found']}"
-            for one in facts["problems"]
-        ]
+        wrong = self.wrong(facts)
         if facts["card"] is None and not wrong:
             raise ValueError("there is neither a card nor a reason why not")
         answered: list[str] = []
         if facts["card"] is not None:
-            wrong += _whose(facts)
-            said = {field: self._fault(facts["card"]["spec"], field) for field in REQUIRED}
-            wrong += [f"{field} {fault}" for field, fault in said.items() if fault]
-            answered = [field for field, fault in said.items() if not fault]
+            spec = facts["card"]["spec"]
+            answered = [field for field in REQUIRED if not self._fault(spec, field)]
             if not wrong and not (facts["files"] and facts["generated"]["metrics"]):
                 raise ValueError("the card was not rendered with its measured part")
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
@@ -95,6 +92,18 @@ class ModelCard:
             f"{len(facts['generated']['plots'])} plots",
             details={"wrong": wrong, "generated": facts["generated"]},
         )
+
+    def wrong(self, facts: Mapping[str, Any]) -> list[str]:
+        """Name what is wrong with the owner's part: the file, whose it is, every answer."""
+        found = [
+            f"{one['place'] or facts['path']}: expected {one['expected']}, found {one['found']}"
+            for one in facts["problems"]
+        ]
+        if facts["card"] is None:
+            return found
+        said = {field: self._fault(facts["card"]["spec"], field) for field in REQUIRED}
+        faults = [f"{field} {fault}" for field, fault in said.items() if fault]
+        return [*found, *_whose(facts), *faults]
 
     def _fault(self, spec: Mapping[str, Any], field: str) -> str:
         """Return what is wrong with one answer, or nothing."""

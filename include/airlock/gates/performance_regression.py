@@ -32,6 +32,7 @@ from airlock.domain.inference import (
     sign_test,
 )
 from airlock.domain.metrics import direction
+from airlock.domain.pairs import together
 from airlock.gates.slicing import assessable, not_assessable
 
 #: Above so many differing rows the sign test and the normal test are the same.
@@ -153,7 +154,7 @@ class PerformanceRegression:
                 "chance": chance,
                 "verdict": "regressed" if i in blocked else "warning" if i in warned else "fine",
             }
-            for i, (row, chance) in enumerate(zip(good, chances, strict=True))
+            for i, (row, chance) in enumerate(together(good, chances))
         ]
         named = {
             "regressed": [str(good[i]["slice"]) for i in sorted(blocked)],

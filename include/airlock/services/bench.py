@@ -42,13 +42,15 @@ class Recorded:
 class Case:
     """What evidence is collected about: a candidate, its recipe, and what serves now.
 
-    *facts* are those of the evidence the steps before have left about this candidate, by kind.
+    *facts* are those of the evidence the steps before have left about this candidate, by kind;
+    *asked* is the gate that is asked, with its options as pipelines write them.
     """
 
     recipe: Recipe
     candidate: Candidate
     champion: Subject | None = None
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Bench(Protocol):

@@ -2,6 +2,8 @@
 
 Rules:
 * A gate collects what it needs and a bench can collect, each time it is run; the newest counts.
+  It is collected with the gate's own options. Where the pipeline has that gate with others, nothing
+  is: the release is judged by the pipeline's, so both are named before anything is measured.
   Once the release is there, what was measured is frozen: nothing is collected any more, a gate
   judges again without keeping its result, and other evidence is refused.
 * What cannot be collected is kept as evidence that says why. The gate is then ERRORED, and the
@@ -12,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airlock.domain.attestation import attest
@@ -27,6 +30,7 @@ from airlock.domain.gates import (
 )
 from airlock.domain.policy import Rulebook, Tier
 from airlock.domain.recipe import Recipe
+from airlock.gates import build, written
 from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services.bench import Bench, Case
 
@@ -62,10 +66,10 @@ def examine(
     """Collect what *gate* needs about a run's candidate, then judge it and sign the result.
 
     Raises:
-        Refused: if the run has no candidate.
+        Refused: if the run has no candidate, or its pipeline asks the gate for something else.
         Unreachable: if something needed was away.
     """
-    case = _case(store, origin)
+    case = _case(store, origin, gate)
     for kind in gate.needs:
         if case is not None and kind in bench.collects:
             try:
@@ -78,10 +82,34 @@ def examine(
     return judge(store, origin, gate, signer)
 
 
-def _case(store: Store, origin: str) -> Case | None:
+def _case(store: Store, origin: str, gate: Gate) -> Case | None:
     """Return what is to be looked at; None once the run's release is open."""
     with store.begin() as unit:
-        return None if unit.by_origin(origin) is not None else case_of(unit, origin)
+        if unit.by_origin(origin) is not None:
+            return None
+        case = case_of(unit, origin)
+    _check_same(case.recipe, gate)
+    return replace(case, asked=written(gate))
+
+
+def _check_same(recipe: Recipe, gate: Gate) -> None:
+    """Refuse a gate the pipeline has with other options."""
+    asked = written(gate)
+    for one in recipe.gates:
+        known = build(one)
+        if known.key != gate.key or known == gate:
+            continue
+        theirs = written(known)
+        names = sorted(name for name in asked | theirs if asked.get(name) != theirs.get(name))
+        differs = ", ".join(
+            f"{name} {asked.get(name, 'not set')} here and {theirs.get(name, 'not set')} there"
+            for name in names
+        )
+        raise Refused(
+            f"{gate.key} is asked otherwise than in the pipeline {recipe.name}: {differs}",
+            next_step="The release is judged by the pipeline's options: write the same in the DAG, "
+            "or change the YAML and start a new run.",
+        )
 
 
 def case_of(unit: UnitOfWork, origin: str) -> Case:

@@ -1,8 +1,8 @@
 """Judging a release's gates again from the stored evidence alone, and comparing.
 
 Nothing is collected and nothing is kept: the same pure functions, the options of the registered
-pipeline, the evidence as it lies there. What the log says was judged is what has to come out; a
-candidate that took a release over has no results in the log, then the run's own are compared.
+pipeline, the evidence as it lies there. What the log says was judged is what has to come out; an
+older log has no results of a candidate that took a release over, then the run's own are compared.
 """
 
 from __future__ import annotations

@@ -6,8 +6,11 @@ what the gate collects for itself is collected anew.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate
+from airlock.gates import written
 from airlock.ports import Store
 from airlock.services.bench import Bench
 from airlock.services.evidence import case_of
@@ -21,7 +24,7 @@ def attempt(store: Store, bench: Bench, origin: str, gate: Gate) -> GateResult:
         Unreachable: if something needed was away.
     """
     with store.begin() as unit:
-        case = case_of(unit, origin)
+        case = replace(case_of(unit, origin), asked=written(gate))
         known = unit.evidence_of(origin)
     about = case.candidate.artifact_digest
     evidence = {kind: one for kind, one in known.items() if one.artifact_digest == about}

@@ -4,6 +4,8 @@ Rules:
 * Any part of the subject counts: the bytes, the data, the code, the pipeline, the policy.
 * All votes and the grant are void. The next round opens at level 1, with the new digest.
 * Old and new digest and what differs are in the log; everybody who had voted is told.
+* A candidate that takes a release over brings the results of its gates: they are in the log again,
+  and one whose gates have not all been judged takes nothing over.
 * A promotion that is under way with a valid grant is not overtaken.
 """
 
@@ -17,9 +19,12 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json, short
 from airlock.domain.errors import Conflict, Refused
+from airlock.domain.gates import GateResult
 from airlock.domain.people import Actor
+from airlock.domain.policy import Plan
 from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story, Subject
+from airlock.gates import build
 from airlock.ports import Store, UnitOfWork
 from airlock.services import telling, timing
 from airlock.services.planning import check_not_rejected, plan_of
@@ -37,7 +42,8 @@ def void(
 
     Raises:
         Conflict: if a promotion is under way.
-        Refused: if the bytes that are there now were rejected before.
+        Refused: if the bytes that are there now were rejected before, or the candidate has no
+            results of its own.
     """
     with store.begin() as unit:
         release = unit.lock(release_id)
@@ -103,9 +109,30 @@ def _story(unit: UnitOfWork, release: Release, changed: Release, actor: Actor, w
         "voters": sorted(release.voters),
     }
     story.tell("ReleaseVoided", data, why=why)
-    name = plan_of(unit, changed).levels[0].name
-    story.tell("LevelOpened", {"level": 1, "name": name})
+    plan = plan_of(unit, changed)
+    if changed.origin != release.origin:
+        results = _results(unit, changed, plan)
+        story.tell("GatesJudged", {"results": [one.to_document() for one in results]})
+    story.tell("LevelOpened", {"level": 1, "name": plan.levels[0].name})
     return story
+
+
+def _results(unit: UnitOfWork, changed: Release, plan: Plan) -> tuple[GateResult, ...]:
+    """Return what the gates said of the candidate that takes a release over.
+
+    Before any vote counts they are judged again, as those of every release.
+    """
+    results = unit.results_of(changed.origin)
+    document, _ = unit.registered("pipeline", changed.subject.pipeline_digest)
+    expected = {build(gate).key for gate in document["spec"]["gates"]}
+    absent = sorted(expected - {one.key for one in results})
+    if absent and plan.environment.gates:
+        raise Refused(
+            f"run {changed.origin} cannot take {changed.id} over: {', '.join(absent)} "
+            "has not been judged, and empty never passes",
+            next_step="Wait until the gates of that run are through.",
+        )
+    return results
 
 
 def _check_idle(unit: UnitOfWork, release: Release) -> None:

@@ -114,5 +114,7 @@ class Scene:
         return Limits(budget.seconds, budget.memory_mb, budget.threads)
 
     def options(self, gate: str) -> Mapping[str, Any]:
-        """Return the options of a gate as the pipeline writes them; none if it has no such gate."""
+        """Return the options of a gate: of the one that is asked, else as the pipeline has them."""
+        if self.case.asked.get("gate") == gate:
+            return self.case.asked
         return next((one for one in self.recipe.gates if one["gate"] == gate), {})

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airlock.domain.figures import NONE
+from airlock.domain.figures import NONE as NONE
 
 #: A block, an element or a text object, as JSON.
 Part = dict[str, Any]

@@ -12,8 +12,8 @@ from typing import Any
 
 from airlock.adapters.lab.scene import Collected, Scene
 from airlock.domain.digest import file_digest
+from airlock.gates.model_card import CARD
 
-NAME = "model_card.yaml"
 PAGE = "model_card.html"
 #: How many slices a plot shows.
 _MOST = 20
@@ -21,8 +21,8 @@ _MOST = 20
 
 def collect(scene: Scene) -> Collected:
     """Read the card, draw the plots, and render the page."""
-    path = scene.root / scene.recipe.folder / NAME
-    shown = f"{scene.recipe.folder}/{NAME}"
+    path = scene.root / scene.recipe.folder / CARD
+    shown = f"{scene.recipe.folder}/{CARD}"
     facts: dict[str, Any] = {
         "path": shown,
         "pipeline": scene.recipe.name,
