@@ -14,15 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airlock.adapters.slack_notifier.answers import View, called, level_words, named, needed
-from airlock.adapters.slack_notifier.card import (
-    ASKING,
-    OUTCOMES,
-    facts,
-    identity,
-    outcome_text,
-    what,
-)
-from airlock.adapters.slack_notifier.card import spoken as subject
 from airlock.adapters.slack_notifier.kit import (
     Part,
     bounded,
@@ -37,6 +28,10 @@ from airlock.adapters.slack_notifier.kit import (
     utc,
     when,
 )
+from airlock.adapters.slack_notifier.outcome import OUTCOMES
+from airlock.adapters.slack_notifier.outcome import text as outcome_text
+from airlock.adapters.slack_notifier.parts import ASKING, facts, identity, what
+from airlock.adapters.slack_notifier.parts import spoken as subject
 from airlock.ports.chat import Said
 
 #: What a notice is about, or the message that ordered it, which says so under `about`.
@@ -58,7 +53,7 @@ _NOBODY_DECIDES = "Nothing is released until somebody answers."
 def reminder(view: View, about: About) -> Said:
     """Return a thread reply that a level still waits."""
     text = f"{_icon(about)} {_waits(view, about)}"
-    asked = f"{called(view, view['mayAnswer'])}: {_sentence(view, about)}"
+    asked = f"{called(view, view['mayAnswer'])}: level {_sentence(view, about)}"
     return Said(bounded(text), numbered([section(mrkdwn(f"{_icon(about)} {asked}")), _foot(view)]))
 
 
@@ -66,7 +61,7 @@ def escalation(view: View, about: About) -> Said:
     """Return a new message, for the channel or one person, that a level waits too long."""
     blocks = [
         header(f"{_icon(about)} Still waiting: {what(view)}"),
-        section(mrkdwn(_sentence(view, about))),
+        section(mrkdwn(f"Level {_sentence(view, about)}")),
         facts(view),
         _foot(view),
     ]
@@ -116,8 +111,7 @@ def _sentence(view: View, about: About) -> str:
     since = f", open since {when(view['levelOpenedAt'])}" if view.get("levelOpenedAt") else ""
     due = f" Answer by {when(view['deadline'])}." if view.get("deadline") else ""
     return (
-        f"level {safe(level_words(view))} of {subject(view)} {_how(about)}{since}.{due} "
-        f"{_NOBODY_DECIDES}"
+        f"{safe(level_words(view))} of {subject(view)} {_how(about)}{since}.{due} {_NOBODY_DECIDES}"
     )
 
 
