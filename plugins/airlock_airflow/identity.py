@@ -31,14 +31,19 @@ def identify(request: Request) -> Identity:
     Raises:
         Unauthenticated: if nobody is logged in, or the account may not be used any more.
     """
-    user = _user_of(request)
+    user = user_of(request)
     if type(user).__module__.startswith("airflow.providers.fab."):
         return _fab_identity(int(user.get_id()))
     role = getattr(user, "role", None)
     return Identity(user.get_name(), user.get_name(), frozenset([role] if role else []))
 
 
-def _user_of(request: Request) -> Any:
+def user_of(request: Request) -> Any:
+    """Return Airflow's user behind a request.
+
+    Raises:
+        Unauthenticated: if there is none.
+    """
     from airflow.api_fastapi.core_api.security import get_user
     from anyio import from_thread
     from fastapi import HTTPException

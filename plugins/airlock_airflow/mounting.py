@@ -70,10 +70,11 @@ def build() -> ASGIApp:
     from airlock.entrypoints.api import create_app
     from airlock.entrypoints.slack_desk import desk_of
     from airlock_airflow.identity import identify
+    from airlock_airflow.logins import FabLogins
 
     airlock = bootstrap.decider(edge.settings())
     _ = airlock.rulebook  # a broken policy shows here, not in the middle of a vote
-    return create_app(airlock, identify, lambda: desk_of(airlock))
+    return create_app(airlock, identify, lambda: desk_of(airlock), FabLogins())
 
 
 def _unavailable(error: AirlockError) -> ASGIApp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
@@ -163,3 +164,39 @@ def test_without_a_login_the_page_leads_to_airflows_login_and_back(
     page.wait_for_url(f"**/airlock/releases/{release_id}")
     assert page.locator("h1").inner_text().startswith("browser")
     context.close()
+
+
+def test_the_button_in_slack_leads_to_a_fresh_login_and_back(
+    browser: Browser, platform: RunningPlatform
+) -> None:
+    release_id = open_release(platform, "review")
+    api = platform.airflow.as_user("lena")
+    digest = api.get(f"/airlock/api/v1/releases/{release_id}").json()["subject"]["digest"]
+    lena = Person(browser, platform, "lena")
+    page, button = lena.page, f"/airlock/releases/{release_id}/review?digest={digest}"
+    page.goto(f"{lena.url}{button}")
+    assert digest in page.inner_text("[role=status]")  # she logged in seconds ago
+    assert page.locator("button[value=approve]").count() == 1
+
+    tokens = [one for one in page.context.cookies() if one["name"] == "_token"]
+    page.context.clear_cookies(name="session")
+    page.goto(f"{lena.url}{button}")  # a token of a minute ago, but nobody logged in with it
+    page.fill("input[name=username]", "lena")
+    page.fill("input[name=password]", platform.users["lena"])
+    lena.shot("review-login")
+    page.click("input[type=submit], button[type=submit]")
+    page.wait_for_url(f"{lena.url}{button}&again=1")
+    page.screenshot(path=SHOTS / "review-lena.png", full_page=True)
+    page.fill("textarea[name=reason]", "looked at it after a fresh login")
+    page.click("button[value=approve]")
+    assert "Your approval is recorded" in page.inner_text("[role=status]")
+
+    page.context.clear_cookies(name="session")
+    page.goto(f"{lena.url}{button}&again=1")  # it does not go round in circles
+    assert "This needs a fresh login" in page.inner_text("h1")
+    page.goto(f"{lena.url}/airlock/slack")
+    page.screenshot(path=SHOTS / "slack-not-set-up.png", full_page=True)
+    old = {"Authorization": f"Bearer {tokens[0]['value']}"}
+    me = httpx.get(f"{lena.url}/airlock/api/v1/me", headers=old, timeout=30)
+    assert me.status_code == 401  # its owner was logged out
+    lena.close()

@@ -35,6 +35,7 @@ class Served:
     rulebook: Rulebook
     places: tuple[Any, ...] = ()
     witnesses: Any = None
+    slack: Any = None
 
 
 def main(url: str, keys: str, port: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.clock import stamp
 from airlock.domain.errors import Conflict, Forbidden
 from airlock.domain.linking import TRIES_OF_ACCOUNT, TRIES_OF_TEAM, WrongCode, code_digest
 from airlock.domain.people import Person
@@ -109,7 +110,16 @@ def test_what_is_wrong_with_a_code_is_not_said(make_world: MakeWorld) -> None:
     assert "10 minutes" in said[0].next_step
 
 
-def test_after_five_tries_even_the_right_code_waits_ten_minutes(make_world: MakeWorld) -> None:
+def test_right_codes_are_not_counted(world: World) -> None:
+    for _ in range(TRIES_OF_ACCOUNT + 2):
+        linking.redeem(world.store, TEAM, ANA, code(world))
+        linking.end(world.store, world.actor("lena"), "lena")
+    assert {one["what"] for one in told(world)} == {"SlackLinked", "SlackUnlinked"}
+
+
+def test_after_five_wrong_codes_even_the_right_code_waits_ten_minutes(
+    make_world: MakeWorld,
+) -> None:
     clock = FakeClock()
     world = make_world(clock=clock)
     for number in range(TRIES_OF_ACCOUNT):
@@ -123,8 +133,11 @@ def test_after_five_tries_even_the_right_code_waits_ten_minutes(make_world: Make
 
 
 def test_many_accounts_of_one_team_do_not_try_more_than_fifty_codes(world: World) -> None:
-    for number in range(TRIES_OF_TEAM):
-        refused(world, wrong(number), f"U0{number}")
+    with world.store.begin() as unit:
+        for number in range(TRIES_OF_TEAM - 1):
+            unit.put_try(TEAM, f"U0{number}", stamp(unit.now()))
+        unit.commit()
+    refused(world, wrong(), "U0LAST")
     refused(world, code(world), "U0NEW")
     assert linking.redeem(world.store, "T0OTHER", "U0NEW", code(world)).person == "lena"
 
@@ -192,10 +205,9 @@ def test_ending_a_link_is_in_the_log_once_and_forgets_the_code(world: World) -> 
 def test_one_code_typed_by_two_accounts_at_once_has_one_winner(
     world: World, database: Database
 ) -> None:
-    names = [f"p{number}" for number in range(40)]
+    names = [f"p{number}" for number in range(20)]
     for name in names:
         people.keep_person(world.store, Person(name, name, frozenset({"viewer"})))
-    # A workspace may try fifty codes: forty are typed twice, so each round has a team of its own.
     codes = [code(world, name) for name in names]
     runners = [Runner(type_code, (codes, one)) for one in ("U0A", "U0B")]
     found = race(database.urls["airlock_decider"], runners, len(codes))
@@ -212,8 +224,31 @@ def test_one_code_typed_by_two_accounts_at_once_has_one_winner(
 
 
 def type_code(store: SqlStore, at: int, codes: list[str], account: str) -> str:
-    """Type the code of this round, in a team of its own."""
+    """Type the code of this round, in a team of its own, whose tries are not used up."""
     return linking.redeem(store, f"T{at}", account, codes[at]).account
+
+
+@pytest.mark.race
+def test_who_is_deactivated_while_typing_the_code_has_no_link_afterwards(
+    world: World, database: Database
+) -> None:
+    names = [f"p{number}" for number in range(20)]
+    for name in names:
+        people.keep_person(world.store, Person(name, name, frozenset({"viewer"})))
+    codes = [code(world, name) for name in names]
+    runners = [Runner(type_code, (codes, ANA)), Runner(deactivate, (names,))]
+    typed, gone = race(database.urls["airlock_decider"], runners, len(codes))
+    assert {got.split(":")[0] for got in typed} <= {ANA, "WrongCode", "Forbidden"}
+    assert set(gone) == {"True"}, "nobody waited for the other for ever"
+    with world.store.begin() as unit:
+        assert unit.links() == {}
+    assert damages(database.store("airlock_decider")) == []
+
+
+def deactivate(store: SqlStore, at: int, names: list[str]) -> bool:
+    """Take the right to use Airflow from the owner of this round's code."""
+    gone = Person(names[at], names[at], frozenset({"viewer"}), active=False)
+    return people.keep_person(store, gone)
 
 
 @pytest.mark.race

@@ -29,11 +29,12 @@ from starlette.responses import JSONResponse
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.config.settings import SlackSettings
 from airlock.domain.errors import Unauthenticated
 from airlock.domain.policy import Rulebook
 from airlock.entrypoints.api import create_app
 from airlock.entrypoints.client import Session, save_session
-from airlock.entrypoints.identity import Identity
+from airlock.entrypoints.identity import UNKNOWN_LOGINS, Identity, Logins
 from airlock.ports import Store
 from airlock.testing import PEOPLE, RULEBOOK, FakeKeys, World
 from tests.command import Said, run_cli
@@ -73,6 +74,7 @@ class FakePlatform:
     rulebook: Rulebook
     places: tuple[Any, ...] = ()
     witnesses: dict[str, Any] = field(default_factory=dict)
+    slack: SlackSettings | None = None
 
 
 @dataclass
@@ -149,7 +151,13 @@ def _migrated() -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path, keys: Any = None, rules: dict[str, Any] | None = None) -> Iterator[Doors]:
+def running(
+    folder: Path,
+    keys: Any = None,
+    rules: dict[str, Any] | None = None,
+    slack: SlackSettings | None = None,
+    logins: Logins = UNKNOWN_LOGINS,
+) -> Iterator[Doors]:
     """Run the app on a free port over a new SQLite database; *keys* sign and verify."""
     shutil.copyfile(_migrated(), folder / "airlock.db")
     store = SqlStore(f"sqlite:///{folder / 'airlock.db'}")
@@ -157,7 +165,8 @@ def running(folder: Path, keys: Any = None, rules: dict[str, Any] | None = None)
     world.keys = keys or world.keys
     doors = Doors(world, FastAPI(), folder)
     platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)
-    doors.app = create_app(platform, doors.identify)
+    platform.slack = slack
+    doors.app = create_app(platform, doors.identify, logins=logins)
     server = uvicorn.Server(uvicorn.Config(_airflow(doors), port=0, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

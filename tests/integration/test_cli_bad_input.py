@@ -61,6 +61,7 @@ OPTIONS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "release request": ("ana", (("--after-rejection", "rel-00000000", "--why", "mended"),)),
     "security released": ("lena", (("nothing", "production"), ("a b", "x\x00"), ("../me", ""))),
     "mlflow-token": ("lena", (("--session", "/nowhere.json"), ("more",))),
+    "user link-slack": ("lena", (("--of", "sam"), ("--end", "--of", "a\x00b"), ("more",))),
     "whoami": ("lena", (("--session", "/nowhere.json"), ("more",))),
 }
 BAD_IDS = (

@@ -29,6 +29,7 @@ READS = {
     "/released/{model}/{environment}": EVERYBODY,
     "/delegations": EVERYBODY,
     "/findings": EVERYBODY,
+    "/me/slack": EVERYBODY,
     "/audit/events": AUDITORS,
     "/audit/verification": AUDITORS,
     "/audit/proof": AUDITORS,
@@ -49,8 +50,19 @@ COMMANDS = {
 #: What the page shows.
 PAGES = (
     *("/releases", "/releases/{release_id}", "/releases/{release_id}/evidence"),
-    *("/delegations", "/findings"),
+    *("/delegations", "/findings", "/slack"),
 )
+#: What concerns the account in Slack: see test_slack_link.py.
+SLACK = {
+    ("POST", "/me/slack/code"),
+    ("DELETE", "/me/slack"),
+    ("DELETE", "/people/{person_id}/slack"),
+}
+SLACK_PAGES = {
+    ("POST", "/slack/code"),
+    ("POST", "/slack/end"),
+    ("GET", "/releases/{release_id}/review"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +92,7 @@ def test_the_tables_name_every_operation(doors: Doors) -> None:
     api = {(m, r.path) for r in routes for m in r.methods if r.path.startswith(API)}
     named = {("GET", f"{API}{path}") for path in READS}
     named.add(("POST", f"{API}/mlflow-token"))  # changes nothing: see test_mlflow_token.py
+    named |= {(method, f"{API}{path}") for method, path in SLACK}
     for write in WRITES.values():
         shapes = ("release_id", "delegation_id", "finding_id", "person_id")
         wanted = {f"{API}{write.path.replace('{id}', f'{{{name}}}')}" for name in shapes}
@@ -90,9 +103,10 @@ def test_the_tables_name_every_operation(doors: Doors) -> None:
     forms = {path.removeprefix(API) for method, path in named if method == "POST"}
     forms -= {"/audit/export", "/releases/{release_id}/rollback"}
     forms -= {"/releases/{release_id}/evidence", "/people/{person_id}/erasure", "/mlflow-token"}
+    forms.remove("/me/slack/code")
     others = {(m, p) for m, p in pages if p == "/" or p.startswith("/static/")}
     others.add(("POST", "/slack/interactions"))  # signed by Slack: see test_slack_abuse.py
-    assert pages - others == shown | {("POST", path) for path in forms}
+    assert pages - others == shown | {("POST", path) for path in forms} | SLACK_PAGES
 
 
 @pytest.mark.parametrize("path", READS)

@@ -27,7 +27,7 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
 from airlock.config.load import Pipelines, load_pipelines, load_rulebook
 from airlock.config.problems import ConfigurationError
-from airlock.config.settings import Settings
+from airlock.config.settings import Settings, SlackSettings
 from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
@@ -134,6 +134,11 @@ class Airlock:
         if chosen.evidence_bucket:
             return EvidenceBucket(chosen.evidence_bucket, chosen.home / "work")
         return EvidenceFolder(chosen.evidence)
+
+    @property
+    def slack(self) -> SlackSettings | None:
+        """What there is of a Slack app."""
+        return self.settings.slack
 
     @property
     def rulebook(self) -> Rulebook:

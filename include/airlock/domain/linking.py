@@ -8,8 +8,8 @@ Rules:
   of their own.
 * A code has characters nobody mistakes for one another, works once and for ten minutes. Twelve of
   them: whoever reads the digests cannot try them all before they are over.
-* An account may try five codes in ten minutes and a workspace fifty, right ones included, so that
-  neither patience nor many accounts find one.
+* An account may be wrong five times in ten minutes and a workspace fifty times, so that neither
+  patience nor many accounts find a code.
 * What is wrong with a code is not said: mistyped, too old, used and one too many read the same.
 
 Times and counts are given; nothing here reads a clock or makes a code up.
@@ -27,7 +27,7 @@ from airlock.domain.errors import Refused
 ALPHABET = "34679ACDEFGHJKMNPRTWXY"
 LENGTH = 12
 VALID = timedelta(minutes=10)
-#: How long tries count, and how many of them there are.
+#: How long wrong codes count, and how many of them there may be.
 WINDOW = timedelta(minutes=10)
 TRIES_OF_ACCOUNT, TRIES_OF_TEAM = 5, 50
 #: What is typed in Slack, before the code.
@@ -38,12 +38,12 @@ class WrongCode(Refused):
     """A code was not taken, for whatever reason."""
 
     def __init__(self) -> None:
-        minutes = int(VALID.total_seconds() // 60)
+        valid, wait = (int(span.total_seconds() // 60) for span in (VALID, WINDOW))
         super().__init__(
             "this code is not accepted",
             next_step=(
                 "Open the page Slack in Airflow, show a new code and type it here within "
-                f"{minutes} minutes. After {TRIES_OF_ACCOUNT} tries, wait {minutes} minutes first."
+                f"{valid} minutes. After {TRIES_OF_ACCOUNT} wrong ones, wait {wait} minutes first."
             ),
         )
 

@@ -30,11 +30,14 @@ from airlock.entrypoints import (
     api_gates,
     api_people,
     api_released,
+    api_slack,
     api_token,
     page_kit,
     pages,
     pages_duties,
     pages_gates,
+    pages_review,
+    pages_slack,
     slack_door,
 )
 from airlock.entrypoints.api_duties import ConditionsRequest
@@ -51,7 +54,7 @@ from airlock.entrypoints.callers import (
 )
 from airlock.entrypoints.doorman import MAX_BODY, Doorman, log, route_path
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
-from airlock.entrypoints.identity import Identify
+from airlock.entrypoints.identity import UNKNOWN_LOGINS, Identify, Logins
 from airlock.entrypoints.problems import declared, problem_of
 from airlock.entrypoints.slack_desk import Desk
 from airlock.entrypoints.slack_door import Reception
@@ -212,11 +215,15 @@ def openapi(request: Request, actor: Caller) -> dict[str, Any]:
 
 
 def create_app(
-    airlock: Platform, identify: Identify, slack: Callable[[], Desk] | None = None
+    airlock: Platform,
+    identify: Identify,
+    slack: Callable[[], Desk] | None = None,
+    logins: Logins = UNKNOWN_LOGINS,
 ) -> FastAPI:
     """Return the app. *identify* says who sent a request, or raises `Unauthenticated`.
 
-    *slack* makes the desk that answers Slack, or raises what is missing for it.
+    *slack* makes the desk that answers Slack, or raises what is missing for it; *logins* says when
+    somebody logged in, and has it done again.
     """
     app = FastAPI(
         title="Airlock",
@@ -228,6 +235,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.airlock, app.state.slack = airlock, Reception(slack)
+    app.state.logins = logins
     app.include_router(open_routes)
     app.include_router(routes)
     app.include_router(api_audit.routes)
@@ -237,10 +245,13 @@ def create_app(
     app.include_router(api_gates.routes)
     app.include_router(api_people.routes)
     app.include_router(api_released.routes)
+    app.include_router(api_slack.routes)
     app.include_router(api_token.routes)
     app.include_router(pages.routes)
     app.include_router(pages_duties.routes)
     app.include_router(pages_gates.routes)
+    app.include_router(pages_review.routes)
+    app.include_router(pages_slack.routes)
     app.include_router(slack_door.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):

@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from airlock.config.settings import SlackSettings
 from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Unreachable
 from airlock.domain.people import Actor, Channel
@@ -60,6 +61,10 @@ class Platform(Protocol):
     @property
     def rulebook(self) -> Rulebook:
         """The rule book in force."""
+
+    @property
+    def slack(self) -> SlackSettings | None:
+        """What there is of a Slack app."""
 
 
 async def platform(request: Request) -> Platform:

@@ -1,4 +1,4 @@
-"""`airlock user roles|erase`: who could do what, now or at any moment; erasing what they wrote."""
+"""`airlock user roles|erase|link-slack`: rights at a moment; texts erased; accounts in Slack."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from airlock.domain.errors import Invalid
 from airlock.entrypoints.client import AIRLOCK
 from airlock.entrypoints.terminal import AsJson, AsUser, SessionFile, connect, print_json, say
 
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the main program."""
     user.command("roles")(roles_command)
     user.command("erase")(erase_command)
+    user.command("link-slack")(link_slack_command)
     app.add_typer(user, name="user")
 
 
@@ -71,3 +73,33 @@ def erase_command(
         print_json(done)
         return
     say(f"Erased {done['texts']} texts of {done['person']} and the display name.")
+
+
+def link_slack_command(
+    end: Annotated[bool, typer.Option("--end", help="End the link instead.")] = False,
+    of: Annotated[
+        str, typer.Option(help="With --end: of somebody else; needs people:erase.", metavar="NAME")
+    ] = "",
+    as_user: AsUser = "",
+    session: SessionFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a one-time code to type in Slack, so that your account there counts as you."""
+    if of and not end:
+        raise Invalid(
+            "a code is made for whoever is logged in, not for somebody else",
+            next_step=f"{of} runs this command, or opens the page Slack in Airflow.",
+        )
+    with connect(as_user, session) as client:
+        if end:
+            path = f"people/{quote(of, safe='')}" if of else "me"
+            found = client.delete(f"{AIRLOCK}/{path}/slack")
+        else:
+            found = client.post(f"{AIRLOCK}/me/slack/code", {})
+    if as_json:
+        print_json(found)
+    elif end:
+        say("The link is ended." if found["ended"] else "There was no link.")
+    else:
+        say(f"Type in Slack, from your own account: {found['type']}")
+        say(f"It works once, until {found['expiresAt'][:16].replace('T', ' ')} UTC.")

@@ -164,6 +164,10 @@ class Client:
                 time.sleep(pause)
         return self._call("POST", path, json=dict(body), headers=headers)
 
+    def delete(self, path: str) -> Any:
+        """End something; to end it twice is harmless."""
+        return self._call("DELETE", path)
+
     def text(self, path: str, **params: Any) -> str:
         """Read something that is no JSON."""
         return self._answer("GET", path, params=params).text

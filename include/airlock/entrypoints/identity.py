@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from airlock.domain.errors import Unauthenticated
 
@@ -31,6 +34,31 @@ class Identity:
 
 
 Identify = Callable[[Request], Identity]
+
+
+class Logins(Protocol):
+    """When somebody logged in, and how to have it done again."""
+
+    def logged_in_at(self, request: Request) -> datetime | None:
+        """Return when whoever sent the request last proved who it is; None: that is not known."""
+
+    def log_in_again(self, request: Request, back: str) -> Response | None:
+        """Return what logs out, asks for a login and then leads to *back*, if there is such."""
+
+
+class UnknownLogins:
+    """Where nobody can tell: no login is ever fresh, and none can be asked for."""
+
+    def logged_in_at(self, request: Request) -> datetime | None:
+        """Return None."""
+        return None
+
+    def log_in_again(self, request: Request, back: str) -> Response | None:
+        """Return None."""
+        return None
+
+
+UNKNOWN_LOGINS = UnknownLogins()
 
 
 def identity_of(request: Request) -> Identity:

@@ -201,8 +201,8 @@ def release_page(
     """Return the page of a release."""
     view = reading.show(airlock.store, airlock.keyring, release_id, actor)
     events = auditing.read(airlock.store, actor, release_id, 500)
-    context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
-    refused = context["refused"]
+    context = {"done": "", "refused": None, "seen": "", **shown}
+    context["typed"], refused = again(shown.get("typed", {})), context["refused"]
     people = reading_duties.known_people(airlock.store) if view["youMayAnswer"] else []
     return render(
         request,

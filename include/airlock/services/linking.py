@@ -3,8 +3,8 @@
 Rules:
 * A person has one account and an account one person, as the database's indexes hold it. Nothing is
   ever guessed from a name or an e-mail address.
-* A try is counted before its code is looked at, while nobody else can count: so at most five codes
-  of an account are ever compared, however many arrive at once.
+* Wrong codes are counted and right ones are taken while nobody else can do either, so sending many
+  at once is no better than sending five.
 * A link ends when its person or an administrator ends it, and with the person's right to use
   Airflow. It does not come back by itself.
 * Linking, unlinking and every counted refusal are events in the stream `access`.
@@ -83,44 +83,51 @@ def redeem(store: Store, team: str, account: str, code: str) -> Link:
         Conflict: if either side is linked already.
         Forbidden: if the person may not use Airflow any more.
     """
-    _count(store, team, account)
-    try:
-        with store.begin() as unit:
-            link, person = _joined(unit, team, account, code_digest(code))
-            unit.log(STREAM, _event("SlackLinked", link, _in_slack(person)))
-            unit.commit()
-            return link
-    except Refused as refusal:
-        with store.begin() as unit:
-            data = {"team": team, "account": account, "rule": type(refusal).__name__}
-            resource = f"slack/{team}/{account}"
-            by = Actor.system("slack", Channel.SLACK)
-            unit.log(STREAM, _told("SlackLinkRefused", by, resource, data, refusal.message))
-            unit.commit()
-        raise
-
-
-def _count(store: Store, team: str, account: str) -> None:
+    digest = code_digest(code)
     with store.begin() as unit:
-        unit.hold(STREAM)
-        now = unit.now()
-        since = stamp(now - WINDOW)
-        check_tries(unit.tries(team, account, since), unit.tries(team, "", since))
-        unit.put_try(team, account, stamp(now))
-        unit.commit()
+        if not digest or unit.code(digest) is None:
+            raise _counted(unit, team, account, WrongCode())
+        try:
+            return _linked(unit, team, account, digest)
+        except Refused as error:
+            refusal = error
+    with store.begin() as unit:  # what was begun is undone
+        raise _counted(unit, team, account, refusal)
 
 
-def _joined(unit: UnitOfWork, team: str, account: str, digest: str) -> tuple[Link, Person]:
+def _counted(unit: UnitOfWork, team: str, account: str, refusal: Refused) -> Refused:
+    """Count a refused try and write it down, unless there were too many; return the refusal."""
+    unit.hold(STREAM)
+    _check_tries(unit, team, account)
+    data = {"team": team, "account": account, "rule": type(refusal).__name__}
+    by, resource = Actor.system("slack", Channel.SLACK), f"slack/{team}/{account}"
+    unit.put_try(team, account, stamp(unit.now()))
+    unit.log(STREAM, _told("SlackLinkRefused", by, resource, data, refusal.message))
+    unit.commit()
+    return refusal
+
+
+def _check_tries(unit: UnitOfWork, team: str, account: str) -> None:
+    since = stamp(unit.now() - WINDOW)
+    check_tries(unit.tries(team, account, since), unit.tries(team, "", since))
+
+
+def _linked(unit: UnitOfWork, team: str, account: str, digest: str) -> Link:
     now = stamp(unit.now())
     _check_free(unit.link(team, account))
-    person = _owner(unit, digest, now)
-    _check_free(unit.link_of(person))
-    link = Link(team, account, person, now)
-    unit.put_link(link)  # from here on nobody else changes this person
+    person_id = _owner(unit, digest, now)
+    _check_free(unit.link_of(person_id))
+    link = Link(team, account, person_id, now)
+    unit.put_link(link)  # from here on nobody else changes this person; always before the log
+    unit.hold(STREAM)
+    _check_tries(unit, team, account)
     _owner(unit, digest, now)
-    holder = _active(unit, person)
-    unit.end_code(person)
-    return link, holder
+    person = _active(unit, person_id)
+    unit.end_code(person_id)
+    by = Actor(person.id, person.name, person.roles, Channel.SLACK)
+    unit.log(STREAM, _event("SlackLinked", link, by))
+    unit.commit()
+    return link
 
 
 def _owner(unit: UnitOfWork, digest: str, now: str) -> str:
@@ -172,10 +179,6 @@ def _ended(unit: UnitOfWork, person: str, by: Actor, why: str) -> bool:
         return False
     unit.log(STREAM, _event("SlackUnlinked", link, by, why))
     return True
-
-
-def _in_slack(person: Person) -> Actor:
-    return Actor(person.id, person.name, person.roles, Channel.SLACK)
 
 
 def _event(what: str, link: Link, by: Actor, why: str = "") -> Event:

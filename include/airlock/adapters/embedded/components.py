@@ -97,6 +97,8 @@ def airflow_environment(site: Site) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(site.health_port),
         # The default of 5 in 40 s locks out a demo in which ten people log in from one machine.
         "AIRFLOW__FAB__AUTH_RATE_LIMIT": "60 per minute",
+        # A working day; and where it is set, a session knows when its owner logged in.
+        "AIRFLOW__FAB__SESSION_MAX_LIFETIME_MINUTES": "720",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SCARF_ANALYTICS": "false",
         "PYTHONPATH": f"{site.root}/include",

@@ -91,11 +91,11 @@ class Chat(Base):
         self._connection.execute(delete(chat_code).where(chat_code.c.person == person))
 
     def put_try(self, team: str, account: str, at: str) -> None:
-        """Note that an account tried a code."""
+        """Note that an account tried a wrong code."""
         self._connection.execute(insert(chat_try).values(team=team, account=account, at=at))
 
     def tries(self, team: str, account: str, since: str) -> int:
-        """Return how many codes an account (`""`: the whole team) has tried since a time."""
+        """Return how many wrong codes an account (`""`: its whole team) tried since a time."""
         query = select(func.count()).where(chat_try.c.team == team, chat_try.c.at >= since)
         if account:
             query = query.where(chat_try.c.account == account)

@@ -1,0 +1,67 @@
+"""The page Slack: whose account is linked, a one-time code to link one, a button to end it.
+
+A code is in the answer to one POST and nowhere else. What links is what its owner types in Slack.
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, Response
+
+from airlock.domain.errors import AirlockError
+from airlock.domain.linking import VALID
+from airlock.domain.people import Actor
+from airlock.entrypoints.api_slack import check_configured
+from airlock.entrypoints.callers import Airlock, Platform
+from airlock.entrypoints.page_kit import Reader, back, render
+from airlock.entrypoints.problems import problem_of
+from airlock.services import linking
+
+routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+_DONE = {"ended": "The link is ended. Nothing you do in Slack counts any more."}
+
+
+@routes.get("/slack")
+def slack(
+    request: Request,
+    airlock: Airlock,
+    actor: Reader,
+    done: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
+    """Show the reader's account in Slack."""
+    return _page(request, airlock, actor, done=_DONE.get(done, ""))
+
+
+@routes.post("/slack/code")
+def code(request: Request, airlock: Airlock, actor: Reader) -> Response:
+    """Show a code, this once."""
+    try:
+        check_configured(airlock)
+        offer = linking.offer(airlock.store, actor)
+    except AirlockError as error:
+        return _page(request, airlock, actor, refused=problem_of(error))
+    return _page(request, airlock, actor, offer=offer)
+
+
+@routes.post("/slack/end")
+def end(request: Request, airlock: Airlock, actor: Reader) -> Response:
+    """End the reader's link."""
+    linking.end(airlock.store, actor, actor.id)
+    return back(request, "/slack", "ended")
+
+
+def _page(request: Request, airlock: Platform, actor: Actor, **shown: Any) -> Response:
+    context = {"done": "", "refused": None, "offer": None, **shown}
+    refused = context["refused"]
+    return render(
+        request,
+        "slack.html",
+        status=refused.status if refused else 200,
+        me=actor,
+        configured=airlock.slack is not None,
+        link=linking.of(airlock.store, actor.id),
+        minutes=int(VALID.total_seconds() // 60),
+        **context,
+    )
