@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airlock.domain.errors import AirlockError, Unreachable
+from airlock.domain.errors import AirlockError
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -109,7 +109,7 @@ def run(speaker: Speaker, stop: threading.Event) -> None:
                 speaker.catch_up()
                 caught_up = True
             settled = speaker.run()
-        except Unreachable as error:
+        except AirlockError as error:
             pause = min(max(pause, PERIOD_S) * 2, LONGEST_PAUSE_S)
             if error.message != said:
                 log.warning("%s %s", error.message, error.next_step)
