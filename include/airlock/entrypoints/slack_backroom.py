@@ -211,6 +211,11 @@ class Backroom:
         except AirlockError as error:
             log.error("a refusal could not be written into the log: %s", error.message)
 
+    def catch_up(self, received: Received) -> None:
+        """Say of refusals that were too many for the log how many there were."""
+        with contextlib.suppress(AirlockError):  # whatever comes next will meet the same
+            self.refusals.catch_up(received.at)
+
 
 def _stranger() -> Forbidden:
     return Forbidden(
