@@ -77,7 +77,7 @@ def test_time_never_approves_and_every_notice_about_waiting_says_so(view_of: Vie
 
 def test_the_next_level_is_asked_by_name_and_mention(view_of: Views) -> None:
     said = notices.moved(view_of("second-level"))
-    assert "level 2 of 3: compliance is open" in said.text
+    assert "level 2 of 3 (compliance) is open" in said.text
     assert "bea, <@W02CARLA>" in shown(said)
 
 

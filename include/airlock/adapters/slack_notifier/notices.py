@@ -53,7 +53,7 @@ _NOBODY_DECIDES = "Nothing is released until somebody answers."
 def reminder(view: View, about: About) -> Said:
     """Return a thread reply that a level still waits."""
     text = f"{_icon(about)} {_waits(view, about)}"
-    asked = f"{called(view, view['mayAnswer'])}: {_sentence(view, about)}"
+    asked = f"{called(view, view['mayAnswer'])}: level {_sentence(view, about)}"
     return Said(bounded(text), numbered([section(mrkdwn(f"{_icon(about)} {asked}")), _foot(view)]))
 
 
@@ -61,7 +61,7 @@ def escalation(view: View, about: About) -> Said:
     """Return a new message, for the channel or one person, that a level waits too long."""
     blocks = [
         header(f"{_icon(about)} Still waiting: {what(view)}"),
-        section(mrkdwn(_sentence(view, about))),
+        section(mrkdwn(f"Level {_sentence(view, about)}")),
         facts(view),
         _foot(view),
     ]
@@ -111,8 +111,7 @@ def _sentence(view: View, about: About) -> str:
     since = f", open since {when(view['levelOpenedAt'])}" if view.get("levelOpenedAt") else ""
     due = f" Answer by {when(view['deadline'])}." if view.get("deadline") else ""
     return (
-        f"level {safe(level_words(view))} of {subject(view)} {_how(about)}{since}.{due} "
-        f"{_NOBODY_DECIDES}"
+        f"{safe(level_words(view))} of {subject(view)} {_how(about)}{since}.{due} {_NOBODY_DECIDES}"
     )
 
 
