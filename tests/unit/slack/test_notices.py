@@ -11,7 +11,7 @@ from airlock.ports.chat import Said
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts
-from tests.unit.slack.views import SCENES
+from tests.unit.slack.scenes import SCENES
 
 
 def shown(said: Said) -> str:
