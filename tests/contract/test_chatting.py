@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -441,6 +442,24 @@ def test_a_message_slack_chokes_on_does_not_stop_the_others(
     slack.trouble = None
     patiently(speaks, clock, 0.1)
     assert len(slack.cards) == 3
+
+
+def test_a_message_that_breaks_our_own_drawing_does_not_stop_the_others(
+    make_world: MakeWorld, slack: Workspace, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, (bad, *_) = several(make_world, clock, 2)
+
+    def card(view: dict[str, Any]) -> Any:
+        return DRAWING.card(view if view["id"] != bad else {})
+
+    where = Where(channel=CHANNEL)
+    chat = SlackWeb("xoxb-test", slack.url)
+    empty(Speaker(world.store, world.keys, chat, replace(DRAWING, card=card), where))
+    assert len(slack.cards) == 1
+    assert "KeyError" in caplog.text
+    clock.pass_(seconds=10)
+    empty(speaker(world, slack))
+    assert len(slack.cards) == 2
 
 
 def test_a_token_not_taken_is_said_by_e_mail_once_an_hour_and_nothing_is_lost(

@@ -30,7 +30,8 @@ from airlock.domain.people import Channel
 from airlock.entrypoints.slack_desk import Desk
 from airlock.entrypoints.slack_door import Reception
 from airlock.ports import Link
-from airlock.services import chat_asking, reading
+from airlock.services import reading
+from airlock.services.chat_views import view_of
 from airlock.services.linking import offer
 from tests.integration import door_kit
 from tests.integration.door_kit import FOLKS, Doors, FakePlatform
@@ -253,7 +254,7 @@ class Slack:
         """Return a release as somebody sees it."""
         world = self.doors.world
         actor = world.actor(person, Channel.SLACK)
-        return chat_asking.asked(world.store, world.keys, release_id, actor, PUBLIC, TEAM)
+        return view_of(world.store, world.keys, release_id, PUBLIC, TEAM, actor)
 
     def buttons(self, release_id: str) -> dict[str, dict[str, Any]]:
         """Return the buttons of the card of a release as it is now, by their ids."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ from airlock.adapters.slack_notifier import card, forms
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.release import Decision, State
 from airlock.entrypoints.slack_door import MAX_BODY
+from airlock.ports.chat import Received
 from airlock.services import chat_evidence, deciding, people, reading
 from tests.integration.door_kit import rulebook
 from tests.integration.duty_kit import fresh
@@ -457,9 +458,12 @@ def test_a_flood_of_refusals_does_not_flood_the_log(slack: Slack) -> None:
     for _ in range(chat_evidence.MOST + 10):
         assert slack.post(b"x=1", {}).status_code == 401
     assert len(slack.refusals()) - before == chat_evidence.MOST
-    refusals = slack.desk._back.refusals
-    assert refusals.write(datetime(2030, 1, 1, tzinfo=UTC), "a click", "no", None, None)
-    assert slack.refusals()[-2:] == ["more: 10 more refusals within a minute", "a click: no"]
+    later = Received(at=datetime.now(UTC) + timedelta(minutes=1), digest="")
+    genuine = {"type": "view_closed", **slack.whole(slack.link("lena"))}
+    assert slack.desk.handle(genuine, later).status == 200
+    assert slack.refusals()[-1] == "more: 10 more refusals within a minute"
+    slack.desk.handle(genuine, later)
+    assert len(slack.refusals()) - before == chat_evidence.MOST + 1
 
 
 def void(slack: Slack, release_id: str) -> None:

@@ -125,7 +125,7 @@ def run(speaker: Speaker, stop: threading.Event) -> None:
                 speaker.catch_up()
                 caught_up = True
             settled = speaker.run()
-        except Unreachable as error:
+        except AirlockError as error:
             pause = min(max(pause, PERIOD_S) * 2, LONGEST_PAUSE_S)
             if error.message != said:
                 log.warning("%s %s", error.message, error.next_step)

@@ -24,8 +24,9 @@ from airlock.domain.people import Actor, Channel
 from airlock.entrypoints.callers import Platform
 from airlock.entrypoints.slack_requests import Sender
 from airlock.ports.chat import Chat, Profile, Received
-from airlock.services import chat_asking, people
+from airlock.services import people
 from airlock.services.chat_evidence import Origin, Refusals
+from airlock.services.chat_views import view_of
 
 #: How long Slack's word about an account counts, and how long it is waited for.
 KEPT_S = 60.0
@@ -70,9 +71,7 @@ class Backroom:
     def view(self, release_id: str, actor: Actor) -> dict[str, Any]:
         """Return a release as somebody sees it, for a form or a message."""
         airlock = self.airlock
-        return chat_asking.asked(
-            airlock.store, airlock.keyring, release_id, actor, self.url, self.team
-        )
+        return view_of(airlock.store, airlock.keyring, release_id, self.url, self.team, actor)
 
     # whose account it is
     def actor(self, sender: Sender) -> Actor:
@@ -211,6 +210,11 @@ class Backroom:
                 log.warning("refused %s: %s", about, why)
         except AirlockError as error:
             log.error("a refusal could not be written into the log: %s", error.message)
+
+    def catch_up(self, received: Received) -> None:
+        """Say of refusals that were too many for the log how many there were."""
+        with contextlib.suppress(AirlockError):  # whatever comes next will meet the same
+            self.refusals.catch_up(received.at)
 
 
 def _stranger() -> Forbidden:

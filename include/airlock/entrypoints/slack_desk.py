@@ -44,6 +44,7 @@ class Desk:
     def handle(self, payload: Payload, received: Received) -> Ack:
         """Answer one payload; raises nothing."""
         try:
+            self._back.catch_up(received)
             return self._handled(payload, received)
         except Exception:
             number = secrets.token_hex(4)

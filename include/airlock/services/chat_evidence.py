@@ -4,7 +4,7 @@ Rules:
 * With every answer that counts, in its transaction: whose account it was, which form, and digests
   of the request as it came; so that "I did not click that" can be looked into.
 * Refusals too, with their reason, in the same stream; at most `MOST` a minute by one process, and
-  then one event that says how many more there were.
+  then one event that says how many more there were, when next something comes.
 * Nothing of a request that is not the chat's: only that there was one.
 * Triggers are kept as digests: while they live they are worth something.
 """
@@ -79,35 +79,31 @@ class Refusals:
 
         *about* is what was tried, *actor* whose account it is, if it is linked.
         """
-        fits, dropped = self._room(at)
-        events = []
-        if dropped:
-            data = {"about": "more", "count": dropped}
-            words = f"{dropped} more refusals within a minute"
-            events.append(_event("SlackRefused", _slack(), "slack", data, words))
+        self.catch_up(at)
+        with self._lock:
+            fits = self._written < MOST
+            self._written += int(fits)
+            self._dropped += int(not fits)
         if fits:
             given = origin.to_data() if origin else {}
-            data = {"about": about, **given}
-            events.append(_event("SlackRefused", actor or _slack(), "slack", data, why))
-        if events:
-            with self._store.begin() as unit:
-                for event in events:
-                    unit.log(STREAM, event)
-                unit.commit()
+            self._log(actor or _slack(), {"about": about, **given}, why)
         return fits
 
-    def _room(self, at: datetime) -> tuple[bool, int]:
-        """Say whether there is room for one more, and how many the minute before left out."""
+    def catch_up(self, at: datetime) -> None:
+        """Say how many were left out, once their minute is over."""
         with self._lock:
-            dropped = 0
-            if self._since is None or not self._since <= at < self._since + _MINUTE:
-                dropped, self._since = self._dropped, at
-                self._written = self._dropped = 0
-            if self._written >= MOST:
-                self._dropped += 1
-                return False, dropped
-            self._written += 1
-            return True, dropped
+            if self._since is not None and self._since <= at < self._since + _MINUTE:
+                return
+            dropped, self._since = self._dropped, at
+            self._written = self._dropped = 0
+        if dropped:
+            why = f"{dropped} more refusals within a minute"
+            self._log(_slack(), {"about": "more", "count": dropped}, why)
+
+    def _log(self, actor: Actor, data: Mapping[str, Any], why: str) -> None:
+        with self._store.begin() as unit:
+            unit.log(STREAM, _event("SlackRefused", actor, "slack", data, why))
+            unit.commit()
 
 
 def _slack() -> Actor:

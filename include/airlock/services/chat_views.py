@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.domain.people import holders
+from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan
 from airlock.domain.release import Release
 from airlock.domain.rules import Holders
@@ -19,16 +19,24 @@ View = dict[str, Any]
 _LOOKS = 3
 
 
-def view_of(store: Store, keyring: Keyring, release_id: str, public_url: str, team: str) -> View:
+def view_of(
+    store: Store,
+    keyring: Keyring,
+    release_id: str,
+    public_url: str,
+    team: str,
+    actor: Actor | None = None,
+) -> View:
     """Return everything a message about a release is drawn from, as it is now.
 
-    *team*: whose accounts are mentioned; without one, all linked accounts are.
+    *team*: whose accounts are mentioned; without one, all linked accounts are. *actor*: who asks,
+    if it is for one person alone.
     """
     for _ in range(_LOOKS):
         with store.begin() as unit:
             release = unit.get(release_id)
             more = _more(unit, release, plan_of(unit, release), team)
-        seen = reading.show(store, keyring, release_id, None)
+        seen = reading.show(store, keyring, release_id, actor)
         if all(seen[name] == value for name, value in _place(release).items()):
             break
     return {**seen, **more, "page": page(public_url, release_id)}
