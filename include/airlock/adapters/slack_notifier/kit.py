@@ -6,7 +6,8 @@ Rules:
   first: nothing in it can then mention, link, format or start a line.
 * Nobody's text carries control characters or turns the direction of writing: `clean`.
 * Every text is clipped to Slack's limit. Lengths are counted as JavaScript does, which is never
-  less than Python's.
+  less than Python's. A message also has a limit as a whole, which Slack does not publish and which
+  people met between 11,000 and 13,000 characters: `fitting` shows fewer things until it keeps it.
 * `mrkdwn` is verbatim: Slack makes no link or mention of its own accord.
 * Nothing is ever empty: Slack refuses empty texts, and a table's empty cell drops the message.
 
@@ -18,8 +19,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,15 +33,19 @@ HEADER, SECTION, FIELD, CONTEXT, BUTTON, LABEL = 150, 3000, 2000, 2000, 75, 75
 #: A message's text: above this Slack refuses to change it (`msg_too_long`).
 TEXT = 4000
 MESSAGE_BLOCKS, VIEW_BLOCKS, IN_CONTEXT = 50, 100, 10
+#: All texts of a message together.
+TOTAL = 9500
 MORE = "\N{HORIZONTAL ELLIPSIS}"
 
 _ACCOUNT = re.compile(r"[UW][A-Z0-9]{2,30}")
 _ADDRESS = re.compile(r"https?://[!#-;=?-z~]{1,2500}")
-#: Direction overrides and isolates: they make a text read as something else.
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+#: Control characters, halves of a character, and what turns the direction of writing.
+_STRANGE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 #: Formatting at the edge of a word; inside one Slack leaves it alone, except a backtick.
 _FORMAT = re.compile(r"(?<![0-9A-Za-z])[*_~]|[*_~](?![0-9A-Za-z])|`")
-_SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
+#: An emoji's name between colons; two digits between them are a time of day.
+_SHORTCODE = re.compile(r":(?!\d\d:)(?=[\w+'-]+:)")
+_WEIGHING = frozenset({"text", "fallback", "format", "value", "url", "accessibility_label"})
 _ALIKE = {
     "*": "\N{ASTERISK OPERATOR}",
     "_": "\N{FULLWIDTH LOW LINE}",
@@ -49,21 +54,34 @@ _ALIKE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many things of each kind a message shows, and how much of what somebody said."""
+
+    rows: int
+    waivers: int
+    changes: int
+    answers: int
+    said: int
+
+
+WIDE = Room(rows=20, waivers=6, changes=8, answers=10, said=300)
+ROOMS = (
+    WIDE,
+    Room(rows=20, waivers=4, changes=5, answers=6, said=150),
+    Room(rows=12, waivers=2, changes=3, answers=3, said=80),
+)
+
+
 def length(text: str) -> int:
     """Return how long a text is for Slack."""
-    return len(text) + sum(ord(character) > 0xFFFF for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def clean(text: object) -> str:
     """Return a text without control characters and without what turns its direction."""
     lines = str(text).replace("\r\n", "\n").replace("\t", " ")
-    return "".join("\N{REPLACEMENT CHARACTER}" if _strange(one) else one for one in lines).strip()
-
-
-def _strange(one: str) -> bool:
-    return one != "\n" and (
-        unicodedata.category(one) in ("Cc", "Cs") or _TURNING.match(one) is not None
-    )
+    return _STRANGE.sub("\N{REPLACEMENT CHARACTER}", lines).strip()
 
 
 def clip(text: str, limit: int) -> str:
@@ -80,10 +98,13 @@ def one_line(text: object, limit: int) -> str:
 
 
 def safe(text: object, limit: int = 80) -> str:
-    """Return a text that means nothing but itself inside a sentence in mrkdwn."""
+    """Return a text that means nothing but itself inside a sentence in mrkdwn.
+
+    What is returned has at most *limit* characters, escapes included.
+    """
     calm = _FORMAT.sub(lambda found: _ALIKE[found[0]], one_line(text, limit))
     calm = _SHORTCODE.sub("\N{RATIO}", calm)
-    return calm.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return bounded(calm.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), limit)
 
 
 def bounded(text: str, limit: int = TEXT) -> str:
@@ -93,14 +114,14 @@ def bounded(text: str, limit: int = TEXT) -> str:
     return re.sub(r"&[a-z]*$", "", clip(text, limit).removesuffix(MORE)) + MORE
 
 
-def listed(parts: Sequence[str], limit: int, *, most: int = 10) -> str:
-    """Join what fits, and count what does not. *parts* are safe; none is cut."""
+def listed(parts: Iterable[str], limit: int, total: int) -> str:
+    """Join what fits of the first parts of *total*, and count the rest. *parts* are safe."""
     kept: list[str] = []
-    for part in parts[:most]:
+    for part in parts:
         if length(", ".join([*kept, part])) > limit - 20:
             break
         kept.append(part)
-    left = len(parts) - len(kept)
+    left = total - len(kept)
     if not left:
         return ", ".join(kept)
     return f"{', '.join(kept)} and {left} more" if kept else f"{left} people"
@@ -211,9 +232,9 @@ def moment(stamp: object) -> datetime | None:
 
 
 def utc(stamp: object) -> str:
-    """Return a time in words, in UTC."""
+    """Return a time in words, in UTC; safe in mrkdwn."""
     found = moment(stamp)
-    return found.strftime("%d %b %Y, %H:%M UTC") if found else one_line(stamp, 40)
+    return found.strftime("%d %b %Y, %H:%M UTC") if found else safe(stamp, 40)
 
 
 def when(stamp: object) -> str:
@@ -237,6 +258,26 @@ def rich_when(stamp: object) -> Part:
 def packed(**values: Any) -> str:
     """Return values as compact JSON, for a button or a form to carry."""
     return json.dumps(values, separators=(",", ":"))
+
+
+def fitting(draw: Callable[[Room], list[Part]]) -> list[Part]:
+    """Return the blocks of a message, drawn with the most room that Slack takes."""
+    blocks: list[Part] = []
+    for room in ROOMS:
+        blocks = draw(room)
+        if weight(blocks) <= TOTAL:
+            break
+    return numbered(blocks)
+
+
+def weight(part: object) -> int:
+    """Return how many characters of text there are in blocks."""
+    if isinstance(part, dict):
+        return sum(
+            length(value) if key in _WEIGHING and isinstance(value, str) else weight(value)
+            for key, value in part.items()
+        )
+    return sum(weight(one) for one in part) if isinstance(part, list) else 0
 
 
 def numbered(blocks: Sequence[Part], limit: int = MESSAGE_BLOCKS) -> list[Part]:
