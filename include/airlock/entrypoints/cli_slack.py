@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airlock.domain.errors import Unreachable
+from airlock.domain.errors import AirlockError, Unreachable
 from airlock.entrypoints import cli_slack_check
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PERIOD_S = 0.5
 LONGEST_PAUSE_S = 15.0
+#: How often a connection of Airflow that cannot be used is read again.
+CONNECTION_S = 60.0
 
 log = logging.getLogger("airlock.slack")
 
@@ -69,17 +71,22 @@ def main(
 
 
 def _decider(*, patient: bool) -> Airlock:
-    """Put everything together; a connection of Airflow that cannot be read yet is waited for."""
+    """Put everything together; a connection of Airflow that is not right yet is waited for."""
     from airlock import bootstrap
 
+    chosen, said = bootstrap.settings(), ""
     while True:
         try:
-            return bootstrap.decider(bootstrap.connected())
-        except Unreachable as error:
-            if not patient:
+            chosen = bootstrap.connected(chosen)
+            break
+        except AirlockError as error:
+            if not patient or chosen.slack_connection is None:
                 raise
-            log.warning("%s %s", error.message, error.next_step)
-            time.sleep(LONGEST_PAUSE_S)
+            if error.message != said:
+                log.warning("%s. %s", error.message, error.next_step)
+            said = error.message
+            time.sleep(CONNECTION_S)
+    return bootstrap.decider(chosen)
 
 
 def run(speaker: Speaker, stop: threading.Event) -> None:
