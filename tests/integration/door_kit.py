@@ -149,11 +149,11 @@ def _migrated() -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path, keys: Any = None) -> Iterator[Doors]:
+def running(folder: Path, keys: Any = None, rules: dict[str, Any] | None = None) -> Iterator[Doors]:
     """Run the app on a free port over a new SQLite database; *keys* sign and verify."""
     shutil.copyfile(_migrated(), folder / "airlock.db")
     store = SqlStore(f"sqlite:///{folder / 'airlock.db'}")
-    world = World(store, keys, rulebook=rulebook(), folks=FOLKS)
+    world = World(store, keys, rulebook=rules or rulebook(), folks=FOLKS)
     world.keys = keys or world.keys
     doors = Doors(world, FastAPI(), folder)
     platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)

@@ -7,6 +7,7 @@ It does not know Airflow, and it does not open releases or move aliases.
 FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -34,6 +35,7 @@ from airlock.entrypoints import (
     pages,
     pages_duties,
     pages_gates,
+    slack_door,
 )
 from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
@@ -47,10 +49,12 @@ from airlock.entrypoints.callers import (
     Signing,
     allowed,
 )
-from airlock.entrypoints.doorman import Doorman, log, route_path
+from airlock.entrypoints.doorman import MAX_BODY, Doorman, log, route_path
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
 from airlock.entrypoints.identity import Identify
 from airlock.entrypoints.problems import declared, problem_of
+from airlock.entrypoints.slack_desk import Desk
+from airlock.entrypoints.slack_door import Reception
 from airlock.services import auditing, deciding, reading
 from airlock.services.once import Once
 
@@ -207,8 +211,13 @@ def openapi(request: Request, actor: Caller) -> dict[str, Any]:
     return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "") or "/"}]}
 
 
-def create_app(airlock: Platform, identify: Identify) -> FastAPI:
-    """Return the app. *identify* says who sent a request, or raises `Unauthenticated`."""
+def create_app(
+    airlock: Platform, identify: Identify, slack: Callable[[], Desk] | None = None
+) -> FastAPI:
+    """Return the app. *identify* says who sent a request, or raises `Unauthenticated`.
+
+    *slack* makes the desk that answers Slack, or raises what is missing for it.
+    """
     app = FastAPI(
         title="Airlock",
         description=about or "",
@@ -218,7 +227,7 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.airlock = airlock
+    app.state.airlock, app.state.slack = airlock, Reception(slack)
     app.include_router(open_routes)
     app.include_router(routes)
     app.include_router(api_audit.routes)
@@ -232,11 +241,16 @@ def create_app(airlock: Platform, identify: Identify) -> FastAPI:
     app.include_router(pages.routes)
     app.include_router(pages_duties.routes)
     app.include_router(pages_gates.routes)
+    app.include_router(slack_door.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _respond)
     app.add_middleware(
-        Doorman, identify=identify, respond=_respond, policy=page_kit.POLICY, open_path=HEALTH
+        Doorman,
+        identify=identify,
+        respond=_respond,
+        policy=page_kit.POLICY,
+        open_paths={HEALTH: MAX_BODY, slack_door.PATH: slack_door.MAX_BODY},
     )
     return app
 
@@ -245,7 +259,7 @@ def _respond(request: Request, error: Exception) -> AnyResponse:
     problem = problem_of(error)
     if problem.status == 500:
         log.error("%s", problem.detail, exc_info=error)
-    api = route_path(request).startswith(f"{API}/")
+    api = route_path(request).startswith((f"{API}/", slack_door.PATH))
     answer = problem.response() if api else page_kit.problem(request, problem)
     if problem.status == 405:
         answer.headers["Allow"] = ", ".join(sorted(_methods(request)))

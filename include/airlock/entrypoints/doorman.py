@@ -1,12 +1,12 @@
 """The doorman: what happens to every HTTP request before a route sees it.
 
 Rules, in this order:
-* Nobody passes without an identity; the health check is the one exception. A route somebody
-  forgets to protect is protected all the same.
+* Nobody passes without an identity; the exceptions are named where the app is made. A route
+  somebody forgets to protect is protected all the same.
 * A request that changes something and carries a cookie has to come from our own pages: browsers
   say so in `Sec-Fetch-Site`, or else in `Origin`. A bearer token is sent by programs on purpose,
   so it is exempt (and it wins over the cookie when the identity is worked out).
-* A body is at most 64 KB.
+* A body is at most 64 KB, unless an open path says otherwise.
 * Every answer carries the security headers. No script runs on our pages, inline or not.
 * An error no route expected becomes a 500 that tells nothing, and a log entry that tells all.
 
@@ -16,7 +16,7 @@ It is an ASGI middleware. It decides nothing about releases.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -49,11 +49,19 @@ class Doorman:
     """Wraps the app; see the module."""
 
     def __init__(
-        self, app: ASGIApp, identify: Identify, respond: Respond, policy: str, open_path: str
+        self,
+        app: ASGIApp,
+        identify: Identify,
+        respond: Respond,
+        policy: str,
+        open_paths: Mapping[str, int],
     ) -> None:
-        """Let only *open_path* pass without a login; *policy* is the content security policy."""
+        """Let only *open_paths* pass without a login: path -> the largest body there, in bytes.
+
+        *policy* is the content security policy.
+        """
         self.app, self._identify, self._respond = app, identify, respond
-        self._policy, self._open_path = policy, open_path
+        self._policy, self._open_paths = policy, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit or refuse one request."""
@@ -73,14 +81,15 @@ class Doorman:
 
     async def _admit(self, request: Request) -> bytes:
         setattr(request.state, STATE, None)
-        known = route_path(request) != self._open_path
+        path = route_path(request)
+        known = path not in self._open_paths
         if known:
             setattr(request.state, STATE, await run_in_threadpool(self._identify, request))
         if request.method in _READS:
             return b""
         if known:  # there is no cookie to abuse where nobody is asked for one
             check_origin(request)
-        return await _body(request)
+        return await _body(request, self._open_paths.get(path, MAX_BODY))
 
 
 class _Answer:
@@ -135,19 +144,19 @@ def check_origin(request: Request) -> None:
         )
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int) -> bytes:
     stated = request.headers.get("content-length", "0")
     if not stated.isascii() or not stated.isdigit():
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the content length is not a number")
     body = b""
-    if int(stated) <= MAX_BODY:
+    if int(stated) <= most:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY:
+            if len(body) > most:
                 break
-    if max(int(stated), len(body)) > MAX_BODY:
+    if max(int(stated), len(body)) > most:
         raise TooLarge(
-            f"the request's body is larger than {MAX_BODY // 1024} KB",
+            f"the request's body is larger than {most // 1024} KB",
             next_step="Say it in fewer words.",
         )
     return body

@@ -134,6 +134,11 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "PromotionRefused": lambda _, content: f"promotion refused: {content['why']}",
     "GrantIssued": lambda data, _: f"grant {data['grant']} issued, signed with key {data['key']}",
     "RightsChanged": _rights,
+    "SlackAnswer": lambda data, _: (
+        f"answered {data['release']} ({data['decision']}) in Slack, as {data['account']} of "
+        f"{data['team']}, having seen {short(data['subjectDigest'])}"
+    ),
+    "SlackRefused": lambda data, content: f"Slack, {data['about']}: refused, {content['why']}",
     "AccessRefused": lambda _, content: f"was refused: {content['why']}",
     "Registered": lambda _, content: (
         f"{content['resource']} registered as {short(content['new']['digest'])}"
@@ -202,4 +207,14 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     ),
     "AliasNotSetBack": lambda _, content: f"could not set an alias back: {content['why']}",
     "DelegationEnded": lambda data, _: f"{data['taker']} no longer answers for {data['giver']}",
+    "SlackLinked": lambda data, _: (
+        f"{data['person']} is {data['account']} in Slack ({data['team']}) from now on"
+    ),
+    "SlackUnlinked": lambda data, content: (
+        f"{data['person']} is no longer {data['account']} in Slack"
+        + (f": {content['why']}" if content["why"] else "")
+    ),
+    "SlackLinkRefused": lambda data, content: (
+        f"the Slack account {data['account']} was not linked: {content['why']}"
+    ),
 }

@@ -8,7 +8,7 @@ never will: a `Closed` says that nothing at all is taken there until somebody me
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -62,6 +62,27 @@ class Profile:
     bot: bool = False
     guest: bool = False
     deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """How something came from the chat: when, and what proves that it did.
+
+    *digest*: of the bytes as they came; *signed_at*: the time in their signature, empty where the
+    chat vouches with the connection alone.
+    """
+
+    at: datetime
+    digest: str
+    signed_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What the chat is answered at once: a status for HTTP, and what it shows."""
+
+    status: int = 200
+    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Chat(Protocol):

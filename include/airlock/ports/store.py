@@ -318,10 +318,10 @@ class UnitOfWork(Protocol):
         """Forget the code of a person."""
 
     def put_try(self, team: str, account: str, at: str) -> None:
-        """Note that an account tried a wrong code."""
+        """Note that an account tried a code."""
 
     def tries(self, team: str, account: str, since: str) -> int:
-        """Return how many wrong codes an account has tried since a time."""
+        """Return how many codes an account (`""`: the whole team) has tried since a time."""
 
     # answers already given, and the log
     def recall(self, key: str) -> tuple[str, str] | None:

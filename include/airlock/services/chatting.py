@@ -237,4 +237,4 @@ class Speaker:
 def _voided(view: View) -> bool:
     """Say whether a later round has just begun: the notice that all is void says that, too."""
     first = view["state"] == State.AWAITING_APPROVAL and view["level"] == 1
-    return first and view["round"] > 1
+    return bool(first and view["round"] > 1)

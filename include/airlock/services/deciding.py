@@ -35,9 +35,17 @@ from airlock.services.voiding import void as void
 
 
 def vote(
-    store: Store, signer: Signer, release_id: str, ballot: Ballot, actor: Actor, key: str = ""
+    store: Store,
+    signer: Signer,
+    release_id: str,
+    ballot: Ballot,
+    actor: Actor,
+    key: str = "",
+    beside: Event | None = None,
 ) -> Release:
     """Answer at the open level. *key* makes a repeated request give the same answer.
+
+    *beside*: what else the stream `access` has to say of an answer that counts.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
@@ -62,6 +70,8 @@ def vote(
         unit.insert_vote(release_id, story.release.votes[-1])
         decided = record(unit, signer, story, plan, facts.line)
         once.keep(unit, decided.state.value)
+        if beside is not None:
+            unit.log("access", beside)
         unit.commit()
         return decided
 

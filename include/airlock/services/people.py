@@ -1,7 +1,8 @@
 """Who is asking, and may they.
 
 Airflow's login is the identity. Roles are read from Airflow at the moment of the request and
-recorded with their history, so a right taken away there is gone here with the next click.
+recorded with their history, so a right taken away there is gone here with the next click; an
+account that is not active any more loses its link to Slack in the same transaction.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from airlock.domain.errors import Forbidden, NotFound
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Store, UnitOfWork
+from airlock.services import linking
 from airlock.services.deciding import refusal_event
 
 
@@ -68,6 +70,8 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
                 data={},
             ),
         )
+    if changed and not person.active:
+        linking.lapse(unit, person.id)
     return changed
 
 

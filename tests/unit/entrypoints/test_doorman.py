@@ -36,6 +36,10 @@ async def health(request: Request) -> Response:
     return PlainTextResponse(str(getattr(request.state, "airlock_identity", "none")))
 
 
+async def wide(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
 async def broken(_: Request) -> Response:
     raise RuntimeError("secret")
 
@@ -66,13 +70,15 @@ def client() -> Caller:
         Route("/echo", echo, methods=["GET", "POST"]),
         Route("/health", health),
         Route("/broken", broken),
+        Route("/wide", wide, methods=["POST"]),
     ]
-    app = Doorman(Router(routes=routes), identify, respond, "default-src 'none'", "/health")
+    opened = {"/health": MAX_BODY, "/wide": 2 * MAX_BODY}
+    app = Doorman(Router(routes=routes), identify, respond, "default-src 'none'", opened)
     return Caller(app, Authorization="Bearer t")
 
 
 def test_nobody_passes_without_an_identity() -> None:
-    app = Doorman(Router(), identify, respond, "", "/health")
+    app = Doorman(Router(), identify, respond, "", {"/health": MAX_BODY})
     assert Caller(app).get("/anything").status_code == 401
 
 
@@ -87,6 +93,12 @@ def test_a_body_reaches_the_route_whole(client: Caller) -> None:
 
 def test_one_byte_more_does_not(client: Caller) -> None:
     assert client.post("/echo", content=b"x" * (MAX_BODY + 1)).status_code == 413
+
+
+def test_an_open_path_has_a_limit_of_its_own(client: Caller) -> None:
+    assert client.post("/wide", content=b"x" * 2 * MAX_BODY).text == str(2 * MAX_BODY)
+    assert client.post("/wide", content=b"x" * (2 * MAX_BODY + 1)).status_code == 413
+    assert client.post("/health", content=b"x" * (MAX_BODY + 1)).status_code == 413
 
 
 def test_an_accident_becomes_a_500_with_headers(client: Caller) -> None:

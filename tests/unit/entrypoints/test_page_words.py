@@ -36,6 +36,19 @@ SENTENCES = {
     "tried to waive a gate: wrong role": event("WaiverRefused", {}, "wrong role"),
     "something new: because": event("SomethingNew", {}, "because"),
     "vote cast: of an older kind": event("VoteCast", {}, "of an older kind"),
+    "answered rel-1 (approve) in Slack, as U1 of T1, having seen abababababab": event(
+        "SlackAnswer",
+        {
+            "release": "rel-1",
+            "decision": "approve",
+            "account": "U1",
+            "team": "T1",
+            "subjectDigest": f"sha256:{'ab' * 32}",
+        },
+    ),
+    "Slack, a click: refused, wrong role": event(
+        "SlackRefused", {"about": "a click"}, "wrong role"
+    ),
     "grant issued": event("GrantIssued", {}),
 }
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from airlock.adapters.slack_notifier.kit import (
     NONE,
+    WIDE,
     Part,
+    Room,
     context,
     listed,
     mention,
@@ -25,8 +27,6 @@ from airlock.domain.figures import number
 
 View = Mapping[str, Any]
 
-#: Answers shown; the page has them all.
-SHOWN = 10
 _DOORS = {
     "page": "on the page",
     "api": "by the API",
@@ -47,7 +47,7 @@ def called(view: View, people: Sequence[str]) -> str:
     """Mention those who have linked an account, name the others, for mrkdwn."""
     accounts = view.get("accounts", {})
     parts = [mention(str(accounts.get(one, ""))) or safe(name(view, one)) for one in people]
-    return listed(parts, 900) or "nobody"
+    return listed(parts, 700) or "nobody"
 
 
 def named(view: View, people: Sequence[str]) -> str:
@@ -84,17 +84,17 @@ def needed(view: View) -> str:
     return ", ".join(gaps) or str(level["needs"])
 
 
-def trail(view: View) -> list[Part]:
+def trail(view: View, room: Room = WIDE) -> list[Part]:
     """Return what was answered in this round, level by level, oldest first."""
     shown = [
         part
         for level in view.get("levels") or []
         for part in (
-            *(_vote(view, level, vote) for vote in level["votes"]),
+            *(_vote(view, level, vote, room) for vote in level["votes"]),
             *([_skipped(level)] if level["state"] == "skipped" else []),
         )
     ]
-    left = len(shown) - SHOWN
+    left = len(shown) - room.answers
     if left <= 0:
         return shown
     return [context(mrkdwn(f"{left} earlier answers are on the page")), *shown[left:]]
@@ -105,7 +105,7 @@ def _skipped(level: Mapping[str, Any]) -> Part:
     return context(mrkdwn(f"\N{WARNING SIGN}\N{VARIATION SELECTOR-16} {said}"))
 
 
-def _vote(view: View, level: Mapping[str, Any], vote: Mapping[str, Any]) -> Part:
+def _vote(view: View, level: Mapping[str, Any], vote: Mapping[str, Any], room: Room) -> Part:
     good = vote["decision"] == "approve"
     icon = "\N{WHITE HEAVY CHECK MARK}" if good else "\N{CROSS MARK}"
     word = "approved" if good else "rejected"
@@ -118,8 +118,8 @@ def _vote(view: View, level: Mapping[str, Any], vote: Mapping[str, Any]) -> Part
     )
     return context(
         mrkdwn(said),
-        plain(quoted(vote["reason"], 300)),
-        *(plain(one, 200) for one in tied[:4]),
+        plain(quoted(vote["reason"], room.said)),
+        *([plain(one_line("; ".join(tied), 2 * room.said))] if tied else []),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airlock.adapters.slack_notifier.card import EVIDENCE, spoken, spoken_label
+from airlock.adapters.slack_notifier.card import EVIDENCE
 from airlock.adapters.slack_notifier.kit import (
     VIEW_BLOCKS,
     Part,
@@ -30,6 +30,7 @@ from airlock.adapters.slack_notifier.kit import (
     when,
     words,
 )
+from airlock.adapters.slack_notifier.parts import spoken, spoken_label
 
 Inbox = Mapping[str, Any]
 Item = Mapping[str, Any]

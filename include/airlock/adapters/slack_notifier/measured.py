@@ -18,7 +18,9 @@ from typing import Any
 from airlock.adapters.slack_notifier.answers import View, name
 from airlock.adapters.slack_notifier.kit import (
     NONE,
+    WIDE,
     Part,
+    Room,
     bullets,
     clip,
     length,
@@ -34,10 +36,9 @@ from airlock.domain.figures import change, number
 
 Row = tuple[str, str, str, str, str]
 
-ROWS, CELL, FIGURE = 20, 60, 24
+CELL, FIGURE = 60, 24
 #: Rows kept for metrics when there are more gates than fit.
 METRICS = 5
-WAIVERS, CHANGES = 6, 8
 _HEAD: Row = ("Check", "Champion", "Candidate", "Threshold", "Result")
 _MARKS = {
     "PASSED": "\N{WHITE HEAVY CHECK MARK} passed",
@@ -61,9 +62,9 @@ def summary(view: View) -> str:
     return ", ".join([f"{counts['PASSED']} of {len(gates)} gates passed", *others])
 
 
-def table(view: View) -> Part:
+def table(view: View, room: Room = WIDE) -> Part:
     """Return gates and metrics as the one table a message may have."""
-    rows = [_HEAD, *_rows(view)]
+    rows = [_HEAD, *_rows(view, room.rows - 1)]
     cells = [
         [_cell(text, bold=n == 0 or column == 0) for column, text in enumerate(row)]
         for n, row in enumerate(rows)
@@ -72,20 +73,19 @@ def table(view: View) -> Part:
     return {"type": "table", "rows": cells, "column_settings": columns}
 
 
-def monospaced(view: View) -> list[Part]:
+def monospaced(view: View, room: Room = WIDE) -> list[Part]:
     """Return the same as the table in preformatted sections."""
-    rows = [_HEAD, *_rows(view)]
+    rows = [_HEAD, *_rows(view, room.rows - 1)]
     lines = [_padded(row) for row in rows]
     chunks = [lines[n : n + _LINES] for n in range(0, len(lines), _LINES)]
     return [section(mrkdwn("```" + "\n".join(chunk) + "```")) for chunk in chunks]
 
 
-def _rows(view: View) -> list[Row]:
+def _rows(view: View, room: int) -> list[Row]:
     gates = sorted(view.get("gates") or [], key=_rank)
     metrics = {str(one["metric"]): one for one in view.get("metrics") or []}
     judged = {metric for gate in gates if (metric := _metric(gate)) in metrics}
     others = [one for key, one in metrics.items() if key not in judged]
-    room = ROWS - 1
     if len(gates) + len(others) > room:
         room -= 1  # for the line that says so
     kept = gates[: max(room - len(others), room - METRICS)]
@@ -155,32 +155,32 @@ def _aligned(cell: str, column: int) -> str:
     return kept + pad if column in (0, len(_WIDTHS) - 1) else pad + kept
 
 
-def waivers(view: View) -> list[Part]:
+def waivers(view: View, room: Room = WIDE) -> list[Part]:
     """Return who has accepted which result and until when, also what counts no more."""
     found = list(view.get("waivers") or [])
     if not found:
         return []
-    shown = sorted(found, key=lambda one: bool(one["void"]))[:WAIVERS]
-    lines = [_waiver(view, one) for one in shown]
+    shown = sorted(found, key=lambda one: bool(one["void"]))[: room.waivers]
+    lines = [_waiver(view, one, room.said) for one in shown]
     return [rich(_title("Waived", len(found), len(shown)), bullets(*lines))]
 
 
-def _waiver(view: View, one: Mapping[str, Any]) -> Part:
-    void = f" (void: {one_line(one['void'], 120)})" if one["void"] else ""
+def _waiver(view: View, one: Mapping[str, Any], said: int) -> Part:
+    void = f" (void: {one_line(one['void'], 80)})" if one["void"] else ""
     return line(
         words(one_line(one["gate"], CELL), bold=True),
-        words(f" by {one_line(name(view, one['by']), 80)} until "),
+        words(f" by {one_line(name(view, one['by']), 60)} until "),
         rich_when(one["until"]),
-        words(f": {one_line(one['why'], 240)}{void}"),
+        words(f": {one_line(one['why'], said)}{void}"),
     )
 
 
-def changed(view: View) -> list[Part]:
+def changed(view: View, room: Room = WIDE) -> list[Part]:
     """Return what gates ask for now that asked for something else when they last said no."""
     found = list(view.get("changedSinceFailure") or [])
     if not found:
         return []
-    lines = [_change(one) for one in found[:CHANGES]]
+    lines = [_change(one) for one in found[: room.changes]]
     title = "Asked for otherwise when it last said no"
     return [rich(_title(title, len(found), len(lines)), bullets(*lines))]
 
@@ -199,7 +199,7 @@ def _change(one: Mapping[str, Any]) -> Part:
 def _option(value: object) -> str:
     if value is None:
         return "not set"
-    return one_line(value if isinstance(value, str) else json.dumps(value, default=str), 60)
+    return one_line(value if isinstance(value, str) else json.dumps(value, default=str), 40)
 
 
 def _title(text: str, found: int, shown: int) -> Part:

@@ -14,15 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airlock.adapters.slack_notifier.answers import View, called, level_words, named, needed
-from airlock.adapters.slack_notifier.card import (
-    ASKING,
-    OUTCOMES,
-    facts,
-    identity,
-    outcome_text,
-    what,
-)
-from airlock.adapters.slack_notifier.card import spoken as subject
 from airlock.adapters.slack_notifier.kit import (
     Part,
     bounded,
@@ -37,6 +28,10 @@ from airlock.adapters.slack_notifier.kit import (
     utc,
     when,
 )
+from airlock.adapters.slack_notifier.outcome import OUTCOMES
+from airlock.adapters.slack_notifier.outcome import text as outcome_text
+from airlock.adapters.slack_notifier.parts import ASKING, facts, identity, what
+from airlock.adapters.slack_notifier.parts import spoken as subject
 from airlock.ports.chat import Said
 
 #: What a notice is about, or the message that ordered it, which says so under `about`.

@@ -7,24 +7,15 @@ from typing import Any
 
 from airlock.adapters.slack_notifier import measured
 from airlock.adapters.slack_notifier.answers import View, trail
-from airlock.adapters.slack_notifier.card import (
-    ASKING,
-    EVIDENCE,
-    OUTCOMES,
-    facts,
-    full_model,
-    identity,
-    outcome_text,
-    request_text,
-    spoken_label,
-    what,
-)
+from airlock.adapters.slack_notifier.card import EVIDENCE, request_text
 from airlock.adapters.slack_notifier.home import MOST, waiting_line
 from airlock.adapters.slack_notifier.kit import (
     Part,
+    Room,
     actions,
     bounded,
     context,
+    fitting,
     header,
     link,
     link_button,
@@ -35,6 +26,16 @@ from airlock.adapters.slack_notifier.kit import (
     section,
 )
 from airlock.adapters.slack_notifier.kit import plain as text_of
+from airlock.adapters.slack_notifier.outcome import OUTCOMES
+from airlock.adapters.slack_notifier.outcome import text as outcome_text
+from airlock.adapters.slack_notifier.parts import (
+    ASKING,
+    facts,
+    full_model,
+    identity,
+    spoken_label,
+    what,
+)
 
 _USAGE = (
     ("/airlock pending", "what waits for you"),
@@ -63,22 +64,27 @@ def _pending(item: Mapping[str, Any]) -> str:
 def shown(view: View) -> Part:
     """Return where a release is, without buttons that answer: those are on its card."""
     asking = view["state"] == ASKING
+    text = request_text(view) if asking else outcome_text(view)
+    return _reply(text, fitting(lambda room: _shown(view, room)))
+
+
+def _shown(view: View, room: Room) -> list[Part]:
+    asking = view["state"] == ASKING
     icon, title, _ = OUTCOMES.get(view["state"], ("\N{VERTICAL TRAFFIC LIGHT}", "Waiting", ""))
     page = link_button(
         EVIDENCE, "View evidence", f"View {spoken_label(view)}", str(view.get("page") or "")
     )
-    blocks = [
+    return [
         header(f"{icon} {title}: {what(view)}"),
         *full_model(view),
         *([facts(view)] if asking else [section(mrkdwn(outcome_text(view)))]),
-        *measured.monospaced(view),
-        *measured.waivers(view),
-        *measured.changed(view),
-        *trail(view),
+        *measured.monospaced(view, room),
+        *measured.waivers(view, room),
+        *measured.changed(view, room),
+        *trail(view, room),
         *actions(page),
         context(mrkdwn(identity(view))),
     ]
-    return _reply(request_text(view) if asking else outcome_text(view), blocks)
 
 
 def usage() -> Part:

@@ -95,7 +95,8 @@ class SlackWeb:
             "include_all_metadata": True,
             "inclusive": True,
         }
-        method, ask = "conversations.history", self._client.conversations_history
+        method = "conversations.history"
+        ask: Callable[..., SlackResponse] = self._client.conversations_history
         if thread is not None:
             method, ask = "conversations.replies", self._client.conversations_replies
             asked |= {"ts": thread.ts}

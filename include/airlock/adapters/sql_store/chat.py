@@ -91,12 +91,12 @@ class Chat(Base):
         self._connection.execute(delete(chat_code).where(chat_code.c.person == person))
 
     def put_try(self, team: str, account: str, at: str) -> None:
-        """Note that an account tried a wrong code."""
+        """Note that an account tried a code."""
         self._connection.execute(insert(chat_try).values(team=team, account=account, at=at))
 
     def tries(self, team: str, account: str, since: str) -> int:
-        """Return how many wrong codes an account has tried since a time."""
-        query = select(func.count()).where(
-            chat_try.c.team == team, chat_try.c.account == account, chat_try.c.at >= since
-        )
+        """Return how many codes an account (`""`: the whole team) has tried since a time."""
+        query = select(func.count()).where(chat_try.c.team == team, chat_try.c.at >= since)
+        if account:
+            query = query.where(chat_try.c.account == account)
         return int(self._connection.execute(query).scalar_one())

@@ -53,7 +53,7 @@ chat_code = Table(
     Column("expires_at", String(30), nullable=False),
 )
 
-#: Codes that were wrong, so that nobody can try them all.
+#: Codes that were tried, so that nobody can try them all.
 chat_try = Table(
     "chat_try",
     metadata,

@@ -1,0 +1,123 @@
+"""A release nobody is asked about any more, or not yet: what happened and what follows.
+
+No table and no buttons: nothing is left to press. The trail stays, and the way to the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airlock.adapters.slack_notifier import measured
+from airlock.adapters.slack_notifier.answers import View, name, named, trail
+from airlock.adapters.slack_notifier.kit import (
+    Part,
+    Room,
+    bounded,
+    context,
+    header,
+    link,
+    mrkdwn,
+    quote,
+    rich,
+    safe,
+    section,
+    when,
+)
+from airlock.adapters.slack_notifier.parts import (
+    WARNING,
+    digest,
+    full_model,
+    identity,
+    serving,
+    spoken,
+    tier,
+    what,
+)
+
+#: State -> icon, what a headline says, what a sentence says.
+OUTCOMES: Mapping[str, tuple[str, str, str]] = {
+    "REQUESTED": ("\N{CLOCK FACE FOUR OCLOCK}", "Requested", "was requested"),
+    "BLOCKED": ("\N{NO ENTRY}", "Blocked", "was blocked by a gate"),
+    "APPROVED": ("\N{WHITE HEAVY CHECK MARK}", "Approved", "was approved"),
+    "PROMOTED": ("\N{ROCKET}", "Released", "was released"),
+    "REJECTED": ("\N{CROSS MARK}", "Rejected", "was rejected"),
+    "WITHDRAWN": ("\N{NO ENTRY SIGN}", "Withdrawn", "was withdrawn"),
+    "VOIDED": ("\N{CLOCKWISE DOWNWARDS AND UPWARDS OPEN CIRCLE ARROWS}", "Void", "is void"),
+    "ROLLED_BACK": (
+        "\N{BLACK LEFT-POINTING DOUBLE TRIANGLE}",
+        "Rolled back",
+        "was rolled back",
+    ),
+    "SUPERSEDED": (
+        "\N{BLACK RIGHT-POINTING DOUBLE TRIANGLE}",
+        "Superseded",
+        "was superseded by a newer candidate",
+    ),
+    "EXPIRED": ("\N{HOURGLASS}", "Expired", "has expired"),
+}
+
+
+def text(view: View) -> str:
+    """State the outcome in one paragraph."""
+    _, _, said = OUTCOMES.get(view["state"], ("", "", "has moved"))
+    why = f": {safe(view['why'], 300)}" if view["why"] else ""
+    return bounded(
+        f"{spoken(view)} {said}{why}. Release {safe(view['id'])}, subject {digest(view)}."
+    )
+
+
+def blocks(view: View, room: Room) -> list[Part]:
+    """Return the card of a release nobody is asked about."""
+    icon, title, _ = OUTCOMES.get(view["state"], (WARNING, view["state"].capitalize(), ""))
+    glass = view.get("emergency") or {}
+    if view["state"] in ("APPROVED", "PROMOTED") and glass.get("brokenAt") and glass.get("until"):
+        icon, title = "\N{POLICE CARS REVOLVING LIGHT}", f"{title} in an emergency"
+    asked = f"{tier(view)} risk, asked for by {safe(name(view, view['requester']))}"
+    blocked = measured.blocking(view) if view["state"] == "BLOCKED" else []
+    return [
+        header(f"{icon} {title}: {what(view)}"),
+        *full_model(view),
+        section(mrkdwn(f"{asked}. {_now(view)}")),
+        *([rich(quote(view["why"], 2 * room.said))] if view["why"] else []),
+        *blocked,
+        *_glass(view, glass),
+        *measured.waivers(view, room),
+        *measured.changed(view, room),
+        *trail(view, room),
+        context(mrkdwn(f"{identity(view)} \N{MIDDLE DOT} {_evidence(view)}")),
+    ]
+
+
+def _evidence(view: View) -> str:
+    return link(str(view.get("page") or ""), "evidence, approvals and log")
+
+
+def _now(view: View) -> str:
+    """Say what follows from the state, in words of ours."""
+    state, served = view["state"], serving(view)
+    if state == "APPROVED":
+        grant = view.get("grant") or {}
+        until = f" until {when(grant['expiresAt'])}" if grant.get("valid") else ""
+        return f"It may be promoted{until}; nothing has moved yet."
+    if state in ("PROMOTED", "ROLLED_BACK"):
+        return f"Serving in {safe(view['environment'], 40)} now: {served}."
+    if state in ("REQUESTED", "VOIDED"):
+        return "Nobody can answer yet."
+    return f"Nothing was released. Serving in {safe(view['environment'], 40)}: {served}."
+
+
+def _glass(view: View, glass: Mapping[str, Any]) -> list[Part]:
+    if not glass.get("incident"):
+        return []
+    review = glass.get("review") or {}
+    if review.get("by"):
+        after = f"Reviewed by {safe(name(view, review['by']))}, {when(review['at'])}."
+    elif review:
+        word = "overdue since" if review["overdue"] else "due before"
+        after = f"The review by somebody who was not involved is {word} {when(review['due'])}."
+    else:
+        after = ""
+    who = named(view, glass["people"])
+    said = f"*Emergency* {safe(glass['incident'], 100)}: the glass was broken by {who}. {after}"
+    return [section(mrkdwn(f"{WARNING} {said.strip()}"))]

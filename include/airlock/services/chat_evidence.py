@@ -1,0 +1,129 @@
+"""What the log keeps of who did what in the chat (the decider writes it).
+
+Rules:
+* With every answer that counts, in its transaction: whose account it was, which form, and digests
+  of the request as it came; so that "I did not click that" can be looked into.
+* Refusals too, with their reason, in the same stream; at most `MOST` a minute by one process, and
+  then one event that says how many more there were.
+* Nothing of a request that is not the chat's: only that there was one.
+* Triggers are kept as digests: while they live they are worth something.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from airlock.domain.audit import Event
+from airlock.domain.digest import digest_bytes
+from airlock.domain.people import Actor, Channel
+from airlock.domain.voting import Ballot
+from airlock.ports import Store
+from airlock.ports.chat import Received
+
+STREAM = "access"
+#: Refusals written in a minute, at most.
+MOST = 30
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose account in the chat sent something, with what; *form* is the id of the form."""
+
+    team: str
+    account: str
+    received: Received
+    form: str = ""
+    trigger: str = ""
+
+    def to_data(self) -> dict[str, str]:
+        """Return it as the log keeps it."""
+        return {
+            "team": self.team,
+            "account": self.account,
+            "form": self.form,
+            "trigger": digest_bytes(self.trigger.encode()) if self.trigger else "",
+            "request": self.received.digest,
+            "signedAt": self.received.signed_at,
+        }
+
+
+def answered(actor: Actor, origin: Origin, release_id: str, ballot: Ballot) -> Event:
+    """Return the event that goes with an answer given in the chat."""
+    seen = {
+        "release": release_id,
+        "decision": ballot.decision.value,
+        "round": ballot.round,
+        "level": ballot.level,
+        "subjectDigest": ballot.subject_digest,
+    }
+    return _event("SlackAnswer", actor, f"release/{release_id}", {**seen, **origin.to_data()})
+
+
+class Refusals:
+    """Writes refusals, and counts those that are too many."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._lock = store, threading.Lock()
+        self._since: datetime | None = None
+        self._written = self._dropped = 0
+
+    def write(
+        self, at: datetime, about: str, why: str, origin: Origin | None, actor: Actor | None
+    ) -> bool:
+        """Write one, and say whether there was room for it.
+
+        *about* is what was tried, *actor* whose account it is, if it is linked.
+        """
+        fits, dropped = self._room(at)
+        events = []
+        if dropped:
+            data = {"about": "more", "count": dropped}
+            words = f"{dropped} more refusals within a minute"
+            events.append(_event("SlackRefused", _slack(), "slack", data, words))
+        if fits:
+            given = origin.to_data() if origin else {}
+            data = {"about": about, **given}
+            events.append(_event("SlackRefused", actor or _slack(), "slack", data, why))
+        if events:
+            with self._store.begin() as unit:
+                for event in events:
+                    unit.log(STREAM, event)
+                unit.commit()
+        return fits
+
+    def _room(self, at: datetime) -> tuple[bool, int]:
+        """Say whether there is room for one more, and how many the minute before left out."""
+        with self._lock:
+            dropped = 0
+            if self._since is None or not self._since <= at < self._since + _MINUTE:
+                dropped, self._since = self._dropped, at
+                self._written = self._dropped = 0
+            if self._written >= MOST:
+                self._dropped += 1
+                return False, dropped
+            self._written += 1
+            return True, dropped
+
+
+def _slack() -> Actor:
+    return Actor.system("slack", Channel.SLACK)
+
+
+def _event(what: str, actor: Actor, resource: str, data: Mapping[str, Any], why: str = "") -> Event:
+    return Event(
+        what=what,
+        who=actor.id,
+        roles=tuple(sorted(actor.roles)),
+        channel=Channel.SLACK.value,
+        resource=resource,
+        old=None,
+        new=None,
+        why=why,
+        policy="",
+        data=data,
+    )

@@ -1,0 +1,198 @@
+"""Whose account in Slack is whose (the decider does this).
+
+Rules:
+* A person has one account and an account one person, as the database's indexes hold it. Nothing is
+  ever guessed from a name or an e-mail address.
+* A try is counted before its code is looked at, while nobody else can count: so at most five codes
+  of an account are ever compared, however many arrive at once.
+* A link ends when its person or an administrator ends it, and with the person's right to use
+  Airflow. It does not come back by itself.
+* Linking, unlinking and every counted refusal are events in the stream `access`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from airlock.domain.audit import Event
+from airlock.domain.clock import stamp
+from airlock.domain.errors import Conflict, Forbidden, Refused
+from airlock.domain.linking import (
+    ALPHABET,
+    COMMAND,
+    LENGTH,
+    VALID,
+    WINDOW,
+    WrongCode,
+    check_tries,
+    code_digest,
+    shown,
+)
+from airlock.domain.people import Actor, Channel, Person
+from airlock.ports import Link, Store, UnitOfWork
+
+STREAM = "access"
+_END_FIRST = "End that link first, on the page Slack in Airflow or with `airlock user link-slack`."
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A one-time code as it is shown, once, and until when it works."""
+
+    code: str
+    expires_at: str
+
+    @property
+    def command(self) -> str:
+        """What its owner types in Slack."""
+        return f"{COMMAND} {self.code}"
+
+
+def offer(store: Store, actor: Actor) -> Offer:
+    """Return a new code for *actor*; one shown before no longer works.
+
+    Raises:
+        Conflict: if the person has an account already.
+        Forbidden: if this is nobody who may use Airflow.
+    """
+    code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    with store.begin() as unit:
+        _check_free(unit.link_of(actor.id))
+        _active(unit, actor.id)
+        expires_at = stamp(unit.now() + VALID)
+        unit.put_code(actor.id, code_digest(code), expires_at)
+        unit.commit()
+    return Offer(shown(code), expires_at)
+
+
+def of(store: Store, person: str) -> Link | None:
+    """Return the account of a person, if there is one."""
+    with store.begin() as unit:
+        return unit.link_of(person)
+
+
+def redeem(store: Store, team: str, account: str, code: str) -> Link:
+    """Link the account that typed *code* to the person it was shown to.
+
+    Both ids are those of a signed message, *team* the organisation's if it has one.
+
+    Raises:
+        WrongCode: if the code is not taken; it does not say why.
+        Conflict: if either side is linked already.
+        Forbidden: if the person may not use Airflow any more.
+    """
+    _count(store, team, account)
+    try:
+        with store.begin() as unit:
+            link, person = _joined(unit, team, account, code_digest(code))
+            unit.log(STREAM, _event("SlackLinked", link, _in_slack(person)))
+            unit.commit()
+            return link
+    except Refused as refusal:
+        with store.begin() as unit:
+            data = {"team": team, "account": account, "rule": type(refusal).__name__}
+            resource = f"slack/{team}/{account}"
+            by = Actor.system("slack", Channel.SLACK)
+            unit.log(STREAM, _told("SlackLinkRefused", by, resource, data, refusal.message))
+            unit.commit()
+        raise
+
+
+def _count(store: Store, team: str, account: str) -> None:
+    with store.begin() as unit:
+        unit.hold(STREAM)
+        now = unit.now()
+        since = stamp(now - WINDOW)
+        check_tries(unit.tries(team, account, since), unit.tries(team, "", since))
+        unit.put_try(team, account, stamp(now))
+        unit.commit()
+
+
+def _joined(unit: UnitOfWork, team: str, account: str, digest: str) -> tuple[Link, Person]:
+    now = stamp(unit.now())
+    _check_free(unit.link(team, account))
+    person = _owner(unit, digest, now)
+    _check_free(unit.link_of(person))
+    link = Link(team, account, person, now)
+    unit.put_link(link)  # from here on nobody else changes this person
+    _owner(unit, digest, now)
+    holder = _active(unit, person)
+    unit.end_code(person)
+    return link, holder
+
+
+def _owner(unit: UnitOfWork, digest: str, now: str) -> str:
+    """Return whose code that is, as long as it works."""
+    found = unit.code(digest) if digest else None
+    if found is None or found[1] <= now:
+        raise WrongCode
+    return found[0]
+
+
+def _active(unit: UnitOfWork, person_id: str) -> Person:
+    person = {one.id: one for one in unit.people()}.get(person_id)
+    if person is None or not person.active:
+        raise Forbidden(
+            f"{person_id} may not use Airflow",
+            next_step="Ask an administrator of Airflow.",
+        )
+    return person
+
+
+def _check_free(link: Link | None) -> None:
+    if link is not None:
+        raise Conflict(
+            f"{link.person} and the Slack account {link.account} are linked already",
+            next_step=_END_FIRST,
+        )
+
+
+def end(store: Store, actor: Actor, person: str) -> bool:
+    """End the link of *person* and forget an unused code; say whether there was a link.
+
+    Whether *actor* may do that for somebody else is checked before.
+    """
+    with store.begin() as unit:
+        ended = _ended(unit, person, actor, "")
+        unit.commit()
+        return ended
+
+
+def lapse(unit: UnitOfWork, person: str) -> None:
+    """End the link of somebody who may not use Airflow any more."""
+    _ended(unit, person, Actor.system("airflow"), "the account in Airflow is not active any more")
+
+
+def _ended(unit: UnitOfWork, person: str, by: Actor, why: str) -> bool:
+    link = unit.link_of(person)
+    unit.end_code(person)
+    if link is None or not unit.end_link(person, stamp(unit.now())):
+        return False
+    unit.log(STREAM, _event("SlackUnlinked", link, by, why))
+    return True
+
+
+def _in_slack(person: Person) -> Actor:
+    return Actor(person.id, person.name, person.roles, Channel.SLACK)
+
+
+def _event(what: str, link: Link, by: Actor, why: str = "") -> Event:
+    data = {"person": link.person, "team": link.team, "account": link.account}
+    return _told(what, by, f"user/{link.person}", data, why)
+
+
+def _told(what: str, by: Actor, resource: str, data: dict[str, Any], why: str) -> Event:
+    return Event(
+        what=what,
+        who=by.id,
+        roles=tuple(sorted(by.roles)),
+        channel=by.channel.value,
+        resource=resource,
+        old=None,
+        new=None,
+        why=why,
+        policy="",
+        data=data,
+    )

@@ -1,0 +1,411 @@
+"""What the renderers are given: documents of real releases, made by the services over SQLite.
+
+Ids and digests are random, or change with the test policy; `steady` gives them fixed ones, so that
+a golden file changes when what people see does, and not otherwise. What the small test pipeline
+cannot measure (other gates, a champion's metrics) is laid over the document by `measured`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from airlock.adapters.sql_store import SqlStore
+from airlock.domain.clock import stamp
+from airlock.domain.conditions import Conditions, Demand
+from airlock.domain.people import Actor, Channel
+from airlock.domain.release import Decision
+from airlock.services import (
+    configuring,
+    deciding,
+    delegating,
+    emergency,
+    promoting,
+    reading,
+    requesting,
+    rolling_back,
+    timing,
+    voiding,
+    waiving,
+)
+from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World, pipeline_document
+
+View = dict[str, Any]
+
+ACCOUNTS = {"lena": "U01LENA", "carla": "W02CARLA", "mara": "U03MARA", "ana": "U04ANA"}
+PAGE = "https://airflow.example.org/airlock/releases"
+GATE = "metrics-threshold:roc_auc"
+RUN = Actor.system("run", Channel.DAG)
+_ID = r"(?:rel|grant|fin|del)-[0-9a-f]{10,16}"
+
+
+def rulebook() -> dict[str, Any]:
+    """Return the test policy with what a policy may have on top: a glass, waivers, superiors."""
+    document = copy.deepcopy(dict(RULEBOOK))
+    access, approval = document["access"]["spec"], document["approval"]["spec"]
+    access["roles"]["operator"] = {"inherits": ["viewer"], "permissions": ["release:promote"]}
+    access["roles"]["compliance_officer"]["permissions"].append("gate:waive")
+    access["superiors"] = {"algorithm_lead": "mina"}
+    approval["enforcement"] = {
+        "metrics-threshold": dict.fromkeys(("high", "medium", "low"), "soft")
+    }
+    approval["breakGlass"] = {
+        "roles": ["algorithm_lead", "compliance_officer"],
+        "people": 2,
+        "hours": 4,
+        "reviewers": ["security_auditor"],
+    }
+    return document
+
+
+class Scene:
+    """A world on a clock of its own, and the views of its releases."""
+
+    def __init__(self, url: str) -> None:
+        """Begin at a fixed time."""
+        self.clock = FakeClock()
+        self.store = SqlStore(url, pooled=False, clock=self.clock)
+        folks = {**PEOPLE, "bea": "compliance_officer", "otto": "operator"}
+        self.world = World(self.store, rulebook=rulebook(), folks=folks)
+        self.keys, self.actor = self.world.keys, self.world.actor
+
+    def view(self, release_id: str, who: str = "", **more: Any) -> View:
+        """Return what the renderers are given about a release."""
+        found = reading.show(self.store, self.keys, release_id, self.actor(who) if who else None)
+        with self.store.begin() as unit:
+            names = {person.id: person.name for person in unit.people()}
+        names["luis"] = "Luis Alonso"
+        due = stamp(self.clock.at + timedelta(hours=72))
+        added = {
+            "deadline": due if found["state"] == "AWAITING_APPROVAL" else None,
+            "slackMayAnswer": True,
+            "accounts": ACCOUNTS,
+            "names": names,
+            "page": f"{PAGE}/{release_id}",
+        }
+        return steady({**found, **added, **more})
+
+    def promoted(self, run: str) -> str:
+        """Take a release the whole way."""
+        release_id = self.world.open(run)
+        self.world.approve_all(release_id)
+        self.world.promote(release_id, run)
+        return release_id
+
+    def blocked(self, run: str = "weak") -> str:
+        """Open a release whose only gate says no."""
+        opened = self.world.request(self.world.measure(run, auc=0.6)).release
+        assert opened is not None
+        return opened.id
+
+    def asks(self, threshold: float) -> None:
+        """Register the pipeline with another threshold, and use it from now on."""
+        document = pipeline_document()
+        document["spec"]["gates"][0]["threshold"] = threshold
+        configuring.register(self.store, self.world.rulebook.document, [document])
+        self.world.pipeline = document
+
+    def smash(self, release_id: str, *names: str) -> None:
+        """Break the glass, each in turn."""
+        for name in names:
+            signer, actor = self.world.signer, self.actor(name)
+            said = "the fraud model lets everything through"
+            emergency.break_glass(self.store, signer, release_id, actor, said, "INC-4711")
+
+
+def _asked(scene: Scene) -> View:
+    return measured(scene.view(scene.world.open(), "lena"))
+
+
+def _second_level(scene: Scene) -> View:
+    release_id = scene.world.open()
+    tied = Conditions(
+        max_traffic_share=0.1,
+        segments=("new customers",),
+        expires_at="2027-01-01T00:00:00.000000000Z",
+        findings=(
+            Demand(
+                text="explain the drop in the north",
+                owner="ana",
+                due="2026-12-24T00:00:00.000000000Z",
+            ),
+        ),
+    )
+    scene.world.approve(release_id, "lena", reason="good, but not for everybody", conditions=tied)
+    return measured(scene.view(release_id, "carla"))
+
+
+def _two_seats(scene: Scene) -> View:
+    release_id = scene.world.open()
+    scene.world.approve(release_id, "lena")
+    scene.world.approve(release_id, "carla")
+    start, end = scene.clock.at, scene.clock.at + timedelta(days=7)
+    book, giver = scene.world.rulebook, scene.actor("mara")
+    delegating.delegate(scene.store, book, giver, "milo", start, end, "on leave")
+    return measured(scene.view(release_id, "milo"))
+
+
+def _for_another(scene: Scene) -> View:
+    start, end = scene.clock.at, scene.clock.at + timedelta(days=7)
+    book, giver = scene.world.rulebook, scene.actor("luis")
+    delegating.delegate(scene.store, book, giver, "vera", start, end, "on leave")
+    release_id = scene.world.open()
+    scene.world.approve(release_id, "vera", behind="luis")
+    return scene.view(release_id)
+
+
+def _page_alone(scene: Scene) -> View:
+    return measured(scene.view(scene.world.open(), "lena", slackMayAnswer=False))
+
+
+def _second_round(scene: Scene) -> View:
+    release_id = scene.world.open()
+    scene.world.approve(release_id, "lena")
+    why = "the artifact's files were replaced"
+    digest = "sha256:" + "ab" * 32
+    voiding.void(scene.store, release_id, RUN, why, artifact_digest=digest)
+    return scene.view(release_id, "lena")
+
+
+def _waived(scene: Scene) -> View:
+    release_id = scene.blocked()
+    _waive(scene, release_id, "small segment, retrained next week")
+    return scene.view(release_id, "lena")
+
+
+def _waive(scene: Scene, release_id: str, reason: str) -> None:
+    until = scene.clock.at + timedelta(days=30)
+    who, signer = scene.actor("bea"), scene.world.signer
+    waiving.waive(scene.store, signer, release_id, GATE, reason, until, who)
+
+
+def _lowered(scene: Scene) -> View:
+    scene.blocked()
+    scene.asks(0.55)
+    return scene.view(scene.world.open("again", auc=0.6), "lena")
+
+
+def _again(scene: Scene) -> View:
+    first = scene.world.open("run-1", content="same")
+    scene.world.vote(first, "lena", Decision.REJECT, reason="bias in the sample")
+    origin = scene.world.measure("run-2", content="same")
+    again = requesting.Again(first, "the sample was checked by two people")
+    policy = scene.world.rulebook.digest
+    opened = requesting.request_release(scene.store, policy, origin, "keep", RUN, again).release
+    assert opened is not None
+    return scene.view(opened.id, "lena")
+
+
+def _emergency_begun(scene: Scene) -> View:
+    release_id = scene.world.open()
+    scene.smash(release_id, "lena")
+    return scene.view(release_id, "luis")
+
+
+def _emergency(scene: Scene) -> View:
+    release_id = scene.world.open()
+    scene.smash(release_id, "lena", "carla")
+    return scene.view(release_id)
+
+
+def _reviewed(scene: Scene) -> View:
+    release_id = scene.world.open()
+    scene.smash(release_id, "lena", "carla")
+    scene.world.promote(release_id)
+    scene.clock.pass_(hours=3)
+    emergency.review(scene.store, release_id, scene.actor("sam"), "justified, rehearse it")
+    return scene.view(release_id)
+
+
+def _approved(scene: Scene) -> View:
+    release_id = scene.world.open()
+    scene.world.approve_all(release_id)
+    return measured(scene.view(release_id))
+
+
+def _rejected(scene: Scene) -> View:
+    release_id = scene.world.open()
+    scene.world.vote(release_id, "luis", Decision.REJECT, reason="worse for older customers")
+    return scene.view(release_id)
+
+
+def _withdrawn(scene: Scene) -> View:
+    release_id = scene.world.open()
+    deciding.withdraw(scene.store, release_id, scene.actor("ana"), "trained on the wrong table")
+    return scene.view(release_id)
+
+
+def _superseded(scene: Scene) -> View:
+    release_id = scene.world.open("one")
+    scene.world.request(scene.world.measure("two", auc=0.9), "supersede")
+    return scene.view(release_id)
+
+
+def _expired(scene: Scene) -> View:
+    release_id = scene.world.open()
+    deciding.settle(scene.store, scene.world.signer, release_id)
+    scene.clock.pass_(hours=217)
+    timing.sweep(scene.store)
+    return scene.view(release_id)
+
+
+def _promoted(scene: Scene) -> View:
+    scene.promoted("one")
+    return scene.view(scene.promoted("two"))
+
+
+def _rolled_back(scene: Scene) -> View:
+    scene.promoted("one")
+    release_id = scene.promoted("two")
+    signer, actor = scene.world.signer, scene.actor("otto")
+    rolling_back.allow(scene.store, signer, release_id, actor, "scores drift since noon", "")
+    promoter = Actor.system("promoter", Channel.DAG)
+    registry = scene.world.registry
+    promoting.rollback(scene.store, scene.keys, registry, release_id, "back", promoter)
+    return scene.view(release_id)
+
+
+def _requested(scene: Scene) -> View:
+    return scene.view(scene.world.open(), state="REQUESTED", level=0, mayAnswer=[], deadline=None)
+
+
+def _void(scene: Scene) -> View:
+    return {
+        **_second_round(scene),
+        "state": "VOIDED",
+        "level": 0,
+        "mayAnswer": [],
+        "deadline": None,
+    }
+
+
+#: Every place a release can be, and what else changes how it looks.
+SCENES: dict[str, Callable[[Scene], View]] = {
+    "asked": _asked,
+    "second-level": _second_level,
+    "two-seats": _two_seats,
+    "for-another": _for_another,
+    "page-alone": _page_alone,
+    "second-round": _second_round,
+    "waived": _waived,
+    "lowered": _lowered,
+    "again": _again,
+    "emergency-begun": _emergency_begun,
+    "emergency": _emergency,
+    "emergency-reviewed": _reviewed,
+    "requested": _requested,
+    "void": _void,
+    "blocked": lambda scene: scene.view(scene.blocked()),
+    "approved": _approved,
+    "rejected": _rejected,
+    "withdrawn": _withdrawn,
+    "superseded": _superseded,
+    "expired": _expired,
+    "promoted": _promoted,
+    "rolled-back": _rolled_back,
+}
+
+
+def measured(view: View) -> View:
+    """Return a view with gates of every verdict and weight, and a champion to compare with."""
+    gates = [
+        gate("data-validation", "PASSED", 1.0, 1.0),
+        gate("latency", "FAILED", 180.25, 150.0, unit="ms", enforcement="advisory"),
+        gate("fairness", "ERRORED", enforcement="soft"),
+        gate("performance-regression:roc_auc", "PASSED", 0.0021, -0.005),
+    ]
+    metrics = [
+        {"metric": "rmse", "direction": "lower", "candidate": 3.25, "champion": 3.5},
+        {"metric": "roc_auc", "direction": "higher", "candidate": 0.8, "champion": 0.7979},
+    ]
+    line = {"version": "6", "epoch": 6}
+    shown = {"gates": [*view["gates"], *gates], "metrics": metrics, "line": line}
+    return {**view, **shown, "championVersion": "6"}
+
+
+def gate(
+    key: str,
+    verdict: str,
+    measured: float | None = None,
+    threshold: float | None = None,
+    *,
+    unit: str = "",
+    enforcement: str = "hard",
+) -> dict[str, Any]:
+    """Return a gate's result as a release's document has it."""
+    return {
+        "gate": key.partition(":")[0],
+        "key": key,
+        "verdict": verdict,
+        "message": f"{key} was measured",
+        "measured": measured,
+        "threshold": threshold,
+        "n": 1000,
+        "unit": unit,
+        "evidence": [],
+        "details": {},
+        "enforcement": enforcement,
+    }
+
+
+def steady(view: View) -> View:
+    """Return a view with fixed ids and digests."""
+    text = json.dumps(view)
+    digests = dict.fromkeys(re.findall(r"sha256:[0-9a-f]{64}", text))
+    for number, found in enumerate(digests, 1):
+        text = text.replace(found, f"sha256:{number:012x}{number:052x}")
+        text = text.replace(found[7:19], f"{number:012x}")
+    for number, found in enumerate(dict.fromkeys(re.findall(_ID, text)), 1):
+        text = text.replace(found, f"{found.partition('-')[0]}-{number:010x}")
+    fixed: View = json.loads(text)
+    return fixed
+
+
+INBOX: dict[str, Any] = {
+    "waiting": [
+        {
+            "id": "rel-0000000001",
+            "model": "credit",
+            "version": "7",
+            "environment": "production",
+            "tier": "high",
+            "level": 2,
+            "deadline": "2026-11-27T12:00:00.000000000Z",
+            "page": f"{PAGE}/rel-0000000001",
+        },
+        {
+            "id": "rel-0000000002",
+            "model": "churn",
+            "version": "3",
+            "environment": "production",
+            "tier": "low",
+            "level": 1,
+            "deadline": None,
+            "page": f"{PAGE}/rel-0000000002",
+        },
+    ],
+    "decided": [
+        {
+            "id": "rel-0000000003",
+            "model": "churn",
+            "version": "2",
+            "decision": "reject",
+            "at": "2026-11-20T09:30:00.000000000Z",
+            "page": f"{PAGE}/rel-0000000003",
+        }
+    ],
+    "delegations": [
+        {
+            "giver": "mara",
+            "taker": "milo",
+            "start": "2026-11-24T00:00:00.000000000Z",
+            "end": "2026-12-01T00:00:00.000000000Z",
+            "reason": "on leave",
+        }
+    ],
+    "page": PAGE,
+}
