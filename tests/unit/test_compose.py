@@ -15,10 +15,11 @@ import jsonschema
 import pytest
 import yaml
 
-from airlock.adapters.embedded.components import Component, components
+from airlock.adapters.embedded.components import SLACK, Component, components
 from airlock.adapters.embedded.secrets import DATABASE_ROLES
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.embedded.site import Site
+from airlock.config.settings import SETTINGS
 from airlock.entrypoints import container
 
 HERE = Path(__file__).parent
@@ -61,9 +62,12 @@ def site() -> Site:
         mlflow_host="mlflow",
         public_url="http://localhost:8080",
         service_user_id="1",
+        slack=dict.fromkeys(SLACK_NAMES, ""),
     )
 
 
+#: As many as there are settings of Slack; empty counts as not set.
+SLACK_NAMES = [setting.name for setting in SETTINGS if setting.name.startswith(SLACK)]
 PARTS = components(site())
 
 
@@ -119,7 +123,10 @@ def test_they_stop_the_same_way(part: Component) -> None:
 def test_every_secret_is_required_and_explained() -> None:
     names = set(re.findall(r"\$\{([A-Z_]+)", TEXT))
     optional = {name for name, _ in DEFAULTED.findall(TEXT)}
-    assert optional == {"CODE_COMMIT", "AIRLOCK_SERVICE_USER_ID", "AIRLOCK_DETECTOR_REVERT"}
+    assert optional == {
+        *("CODE_COMMIT", "AIRLOCK_SERVICE_USER_ID", "AIRLOCK_DETECTOR_REVERT"),
+        *("AIRLOCK_PUBLIC_URL", "AIRLOCK_ALERT_MAIL", *SLACK_NAMES),
+    }
     assert names - optional == {name for (name,) in (m.groups() for m in REQUIRED.finditer(TEXT))}
     head = TEXT.partition("\nx-image:")[0]
     assert {name for name in names - optional if name not in head} == set()
@@ -128,8 +135,8 @@ def test_every_secret_is_required_and_explained() -> None:
 def test_no_value_that_looks_like_a_secret_is_written_down() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            if name.endswith(("PASSWORD", "SECRET", "SECRET_KEY", "FERNET_KEY", "_URL_")):
-                assert REQUIRED.fullmatch(str(value)), name
+            if name.endswith(("PASSWORD", "SECRET", "SECRET_KEY", "FERNET_KEY", "TOKEN", "_URL_")):
+                assert REQUIRED.fullmatch(str(value)) or settled(value) == "", name
             if "://" in str(value) and "@" in str(value):
                 assert REQUIRED.search(str(value)), name
 
@@ -140,7 +147,12 @@ def test_only_deciders_and_the_job_that_makes_it_reach_the_signing_key() -> None
         for name, service in SERVICES.items()
         if any(volume.startswith("secrets:") for volume in service.get("volumes", []))
     }
-    assert having == {"api-server", "deliver", "init-databases"}
+    assert having == {"api-server", "deliver", "slack", "init-databases"}
+
+
+def test_slack_starts_only_when_it_is_asked_for() -> None:
+    asked = {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one}
+    assert asked == {"slack": ["slack"]}
 
 
 def test_ports_are_published_on_this_machine_only() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from airlock.adapters.embedded.components import Component, components
 from airlock.adapters.embedded.people import LOOK, PEOPLE, ROLES
+from airlock.adapters.embedded.platform import Options
 from airlock.adapters.embedded.server import ROLE_DATABASE, Server, external_server
 from airlock.adapters.embedded.site import Site
 from airlock.config.settings import SETTINGS
@@ -23,6 +25,13 @@ SITE = Site(
     secrets={"fernet_key": "f", "jwt_secret": "j", "api_secret_key": "a", "mlflow_worker": "w-w"},
     service_user_id="7",
 )
+
+
+SLACK = {
+    **{"AIRLOCK_SLACK_BOT_TOKEN": "xoxb-tell", "AIRLOCK_SLACK_SIGNING_SECRET": "signs-it"},
+    **{"AIRLOCK_SLACK_APP_TOKEN": "xapp-open", "AIRLOCK_SLACK_CHANNEL": "C0001"},
+}
+WITH_SLACK = dataclasses.replace(SITE, slack=SLACK, alert_mail="ops@example.org")
 
 
 def part(name: str, site: Site = SITE) -> Component:
@@ -49,6 +58,58 @@ def test_only_deciders_are_told_the_signing_key() -> None:
     assert having == {"api-server", "deliver"}
 
 
+def test_without_slack_there_is_no_process_for_it_and_nobody_is_told() -> None:
+    assert "slack" not in {one.name for one in components(SITE)}
+    told = {name for one in components(SITE) for name in one.environment}
+    assert not {name for name in told if name.startswith("AIRLOCK_SLACK_")}
+
+
+def test_with_slack_its_process_is_a_decider_that_knows_no_airflow() -> None:
+    slack = part("slack", WITH_SLACK)
+    assert slack.command == ("airlock", "slack")
+    told = " ".join(slack.environment.values())
+    assert {role for role in ROLE_DATABASE if f"pw-{role}" in told} == {"airlock_decider"}
+    assert not {name for name in slack.environment if name.startswith("AIRFLOW")}
+    assert slack.environment["AIRLOCK_SIGNING_KEY"] == "/h/secrets/signing.pem"
+
+
+def test_only_for_a_connection_the_process_for_slack_is_told_airflows_settings() -> None:
+    site = dataclasses.replace(SITE, slack={"AIRLOCK_SLACK_CONNECTION": "slack_airlock"})
+    told = part("slack", site).environment
+    assert told["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == SERVER.url("airflow_app")
+    assert told["AIRFLOW__CORE__FERNET_KEY"] == "f"
+    assert not {name for name in part("deliver", site).environment if name.startswith("AIRFLOW")}
+
+
+@pytest.mark.parametrize(
+    ("secret", "having"),
+    [
+        ("xoxb-tell", {"api-server", "slack"}),
+        ("signs-it", {"api-server", "slack"}),
+        ("xapp-open", {"slack"}),
+        ("C0001", {"api-server", "deliver", "slack"}),
+        ("ops@example.org", {"deliver", "slack"}),
+    ],
+)
+def test_who_is_told_what_of_slack(secret: str, having: set[str]) -> None:
+    parts = components(WITH_SLACK)
+    assert {one.name for one in parts if secret in one.environment.values()} == having
+    assert secret not in " ".join(word for one in parts for word in one.command)
+
+
+def test_the_secrets_of_slack_are_not_shown() -> None:
+    shown = repr(WITH_SLACK) + repr(Options(Path("/r"), Path("/h"), Path("/b"), slack=SLACK))
+    assert not [value for value in SLACK.values() if value in shown]
+
+
+def test_links_lead_to_the_address_people_use() -> None:
+    site = dataclasses.replace(SITE, public_url="https://airflow.example.org")
+    for name in ("api-server", "scheduler", "deliver"):
+        told = part(name, site).environment
+        assert told["AIRLOCK_PUBLIC_URL"] == "https://airflow.example.org"
+        assert told["AIRLOCK_AIRFLOW_URL"] == "http://127.0.0.1:8080"
+
+
 def test_the_mlflow_server_is_guarded_and_can_sign_nothing() -> None:
     mlflow = part("mlflow")
     assert ("--app-name", "airlock") in zip(mlflow.command, mlflow.command[1:], strict=False)
@@ -69,7 +130,7 @@ def test_no_password_is_on_a_command_line() -> None:
 
 def test_every_airlock_variable_is_one_the_settings_know() -> None:
     known = {setting.name for setting in SETTINGS}
-    for one in components(SITE):
+    for one in (*components(SITE), *components(WITH_SLACK)):
         assert {name for name in one.environment if name.startswith("AIRLOCK_")} <= known
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from airlock.adapters import airflow_connection
 from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.checkpoint_s3 import CheckpointBucket
 from airlock.adapters.ed25519_keys import FileGateKeys, FileKeyring, FileSigner, verify_with
@@ -25,6 +26,7 @@ from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
+from airlock.config.connected import connected as with_connection
 from airlock.config.load import Pipelines, load_pipelines, load_rulebook
 from airlock.config.problems import ConfigurationError
 from airlock.config.settings import Settings
@@ -176,6 +178,12 @@ class _Policies:
 def settings() -> Settings:
     """Read the settings of this process."""
     return Settings.from_environment(os.environ, Path.cwd())
+
+
+def connected(given: Settings | None = None) -> Settings:
+    """Return the settings of a process that speaks to Slack, its connection in Airflow read."""
+    chosen = given or settings()
+    return with_connection(chosen, lambda name: airflow_connection.read(name, chosen.root))
 
 
 def worker(given: Settings | None = None) -> Airlock:

@@ -196,7 +196,6 @@ class Rulebook:
         levels = self.levels(tier) if place.people else ()
         if place.people and not levels:
             raise Invalid(f"tier {tier.value} has no approval levels: blocked")
-        tier_spec = self._approval["tiers"][tier.value]
         weights = {
             gate: Enforcement(table[tier.value])
             for gate, table in self._approval.get("enforcement", {}).items()
@@ -208,9 +207,14 @@ class Rulebook:
             timing(self._approval, tier.value),
             weights=weights,
             waiving=self._roles_with(WAIVE),
-            slack_may_answer=bool(tier_spec.get("slackMayAnswer", tier is not Tier.HIGH)),
+            slack_may_answer=self.slack_may_answer(tier),
         )
         return self._plans.setdefault((environment, tier), made)
+
+    def slack_may_answer(self, tier: Tier) -> bool:
+        """Say whether an answer given in Slack counts at a tier."""
+        spec = self._approval["tiers"][tier.value]
+        return bool(spec.get("slackMayAnswer", tier is not Tier.HIGH))
 
     @cached_property
     def _plans(self) -> dict[tuple[str, Tier], Plan]:

@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from airlock.adapters.embedded.components import SLACK
 from airlock.adapters.embedded.launch import Launch, down
 from airlock.adapters.embedded.platform import Health, Options, Platform
 from airlock.config.load import protected_aliases
@@ -92,8 +93,25 @@ def current_platform(*, protected: bool = False) -> Platform:
             postgres_url=settings.postgres_url or "",
             protected_aliases=aliases,
             detector_revert=settings.detector_revert,
+            public_url="" if settings.public_url == settings.airflow_url else settings.public_url,
+            slack={name: value for name, value in os.environ.items() if _is_slack(name, value)},
+            alert_mail=settings.alert_mail or "",
         )
     )
+
+
+def _is_slack(name: str, value: str) -> bool:
+    return name.startswith(SLACK) and bool(value)
+
+
+def slack_state(platform: Platform) -> str:
+    """Say how Slack is, as far as this machine knows."""
+    told, runs = platform.options.slack, bool(platform.supervisor.processes("slack"))
+    if not told:
+        unset = f"running, but {SLACK}* is not set here: `airlock up` from this shell would stop it"
+        return unset if runs else "not configured"
+    channel = told.get(f"{SLACK}CHANNEL", "none")
+    return f"running, channel {channel}" if runs else "not running; see the log of slack"
 
 
 def migrations() -> Callable[[str], None]:
@@ -122,7 +140,7 @@ def _status_document(platform: Platform, rows: list[Health]) -> dict[str, object
         "healthy": bool(rows) and all(row.healthy for row in rows),
         "processes": processes,
         "usersFile": str(platform.secrets.users_file),
-        "slack": "not configured",
+        "slack": slack_state(platform),
     }
 
 
@@ -158,7 +176,7 @@ def print_addresses(platform: Platform) -> None:
     console.print(f"MLflow                          http://localhost:{options.mlflow_port}")
     console.print(f"Logs                            {platform.supervisor.logs}", soft_wrap=True)
     console.print(f"Log-ins                         {platform.secrets.users_file}", soft_wrap=True)
-    console.print("Slack is not configured.")
+    console.print(f"Slack                           {slack_state(platform)}", soft_wrap=True)
 
 
 def _print_users(platform: Platform) -> None:

@@ -48,7 +48,10 @@ class Desk:
         except Exception:
             number = secrets.token_hex(4)
             log.exception("something broke while answering Slack: incident %s", number)
-            return _worded(payload, f"Something broke. Say incident {number} to whoever runs it.")
+            said = f"Something broke. Tell whoever runs Airlock the number of it: {number}."
+            if text(payload, "type") == "block_actions":
+                self._back.whisper(sender(payload), said)
+            return _worded(payload, said)
 
     def forged(self, received: Received) -> None:
         """Take note of a request that is not Slack's."""

@@ -62,6 +62,7 @@ def test_every_command_helps_itself() -> None:
         *("pipeline list", "pipeline run", "policy check", "policy schema"),
         *("release list", "release show", "release approve", "release reject"),
         *("release withdraw", "release promote", "audit list", "audit verify"),
+        *("slack", "slack check"),
     ):
         said = run_cli(*command.split(), "--help")
         assert (said.code, "Usage: " in said.out) == (0, True), command

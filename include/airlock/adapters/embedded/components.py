@@ -3,9 +3,11 @@
 `airlock up` runs these, `airlock status` probes these, and `tests/unit/test_compose.py`
 holds docker-compose.yml against these. Rules:
 
-* nobody gets a database URL it does not need: the API server and the delivery process are
-  deciders (and alone are told the signing key), the scheduler and its tasks are workers,
+* nobody gets a database URL it does not need: the API server, the delivery process and the one for
+  Slack are deciders (and alone are told the signing key), the scheduler and its tasks are workers,
   the DAG processor has no URL of Airlock's database at all;
+* what Slack gave us is told to the API server, which answers clicks, and to the process `slack`,
+  which is there only if something of Slack is set; the delivery process knows that there is a chat;
 * the MLflow server is guarded and holds public keys; only the delivery process writes permits;
 * every server listens on `Site.bind` only;
 * commands are bare tool names; the launcher adds the folder of the virtual environment.
@@ -25,6 +27,9 @@ from airlock.adapters.embedded.site import Site
 #: The account of Airflow's tasks at the MLflow server.
 MLFLOW_WORKER = "airlock-worker"
 PROTECTED = "AIRLOCK_PROTECTED_ALIASES"
+SLACK = "AIRLOCK_SLACK_"
+#: With these somebody could speak as the app, or to us as Slack.
+SLACK_SECRETS = tuple(f"{SLACK}{name}" for name in ("BOT_TOKEN", "SIGNING_SECRET", "APP_TOKEN"))
 _LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
 
 
@@ -59,7 +64,8 @@ class Component:
 
 def components(site: Site) -> tuple[Component, ...]:
     """Return the processes of *site* in starting order; they stop in reverse."""
-    return tuple(make(site) for make in _MAKERS)
+    made = tuple(make(site) for make in _MAKERS)
+    return (*made, _slack(site)) if site.slack else made
 
 
 def airflow_environment(site: Site) -> dict[str, str]:
@@ -124,6 +130,7 @@ def airlock_environment(site: Site) -> dict[str, str]:
         "AIRLOCK_DATA_DIR": site.data_dir,
         "AIRLOCK_TRUSTED_KEYS": f"{site.home}/keys",
         "AIRLOCK_AIRFLOW_URL": site.airflow_url,
+        "AIRLOCK_PUBLIC_URL": site.public_url or site.airflow_url,
         "MLFLOW_TRACKING_URI": site.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GX_ANALYTICS_ENABLED": "False",
@@ -184,7 +191,8 @@ def _api_server(site: Site) -> Component:
         ),
         environment=airflow_environment(site)
         | airlock_environment(site)
-        | decider_environment(site),
+        | decider_environment(site)
+        | {name: value for name, value in site.slack.items() if name != f"{SLACK}APP_TOKEN"},
         probe=_monitor(_here(site.airflow_port), "metadatabase"),
         address=site.airflow_url,
         ports=((site.airflow_port, "AIRLOCK_AIRFLOW_PORT"),),
@@ -230,12 +238,30 @@ def _deliver(site: Site) -> Component:
         command=("airlock", "deliver"),
         environment=airlock_environment(site)
         | decider_environment(site)
+        | {name: value for name, value in site.slack.items() if name not in SLACK_SECRETS}
         | {
+            "AIRLOCK_ALERT_MAIL": site.alert_mail,
             "AIRLOCK_SERVICE_PASSWORD_FILE": site.service_password_file,
             "AIRLOCK_GUARD_DATABASE_URL": site.urls["airlock_guard"],
             "AIRLOCK_DETECTOR_REVERT": site.detector_revert,
             "PYTHONPATH": f"{site.root}/include",
         },
+        probe=Probe("process"),
+    )
+
+
+def _slack(site: Site) -> Component:
+    """Return the process that speaks in Slack; it knows Airflow only to read its connection."""
+    airflow = airflow_environment(site) if site.slack.get(f"{SLACK}CONNECTION") else {}
+    return Component(
+        name="slack",
+        title="Airlock in Slack: messages out, and Socket Mode in",
+        command=("airlock", "slack"),
+        environment=airflow
+        | airlock_environment(site)
+        | decider_environment(site)
+        | site.slack
+        | {"AIRLOCK_ALERT_MAIL": site.alert_mail, "PYTHONPATH": f"{site.root}/include"},
         probe=Probe("process"),
     )
 

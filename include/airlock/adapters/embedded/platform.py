@@ -45,6 +45,11 @@ class Options:
     #: Aliases that move by grants alone, by commas; empty means the guard's own list.
     protected_aliases: str = ""
     detector_revert: str = "off"
+    #: How people's browsers reach Airflow; empty means this machine.
+    public_url: str = ""
+    #: What is set of Slack, by variable, and who hears by e-mail when Slack takes no messages.
+    slack: dict[str, str] = field(default_factory=dict, repr=False)
+    alert_mail: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,9 @@ class Platform:
             airflow_port=options.airflow_port,
             mlflow_port=options.mlflow_port,
             extra_dags=options.extra_dags,
-            public_url=f"http://localhost:{options.airflow_port}",
+            public_url=options.public_url or f"http://localhost:{options.airflow_port}",
+            slack=options.slack,
+            alert_mail=options.alert_mail,
             service_user_id=self._service_user_id(),
             protected_aliases=options.protected_aliases,
             detector_revert=options.detector_revert,

@@ -41,6 +41,10 @@ class Site:
     protected_aliases: str = ""
     #: What the detector sets back: "off" or "alias".
     detector_revert: str = "off"
+    #: What the caller has set of Slack, by variable; empty: there is no process for it.
+    slack: dict[str, str] = field(default_factory=dict, repr=False)
+    #: Who hears by e-mail that Slack takes no messages, by commas.
+    alert_mail: str = ""
     #: Airflow's number for airlock-service; known once the users exist.
     service_user_id: str = ""
 

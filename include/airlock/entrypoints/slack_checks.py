@@ -1,0 +1,198 @@
+"""What `airlock slack check` says of each thing it looked at: pure judgement, no IO.
+
+`wrong` comes with what to do; `unknown` could not be looked at; `note` is right but worth knowing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from airlock.adapters.slack_notifier.probe import SCOPES, Bot, Place
+from airlock.config.settings import Settings, SlackSettings
+from airlock.domain.people import Person
+from airlock.domain.policy import Rulebook, Tier
+from airlock.ports.chat import Closed
+
+#: Seconds between our clock and Slack's: over the first it is said, over the second nothing works.
+CLOCK_S, CLOCK_LIMIT_S = 60, 300
+_MANIFEST = "Put deploy/slack/manifest.yaml into the app again, then install it anew."
+_TOKEN = "Copy the Bot User OAuth Token of OAuth & Permissions anew."  # noqa: S105 - advice
+_REFUSALS = {
+    "invalid_auth": f"The token is not Slack's. {_TOKEN}",
+    "not_authed": f"The token is not Slack's. {_TOKEN}",
+    "token_revoked": f"The token was revoked. Install the app to the workspace again. {_TOKEN}",
+    "token_expired": "The app rotates its tokens. Make it anew with token_rotation_enabled: false.",
+    "account_inactive": "The app was removed from the workspace. Install it again.",
+    "not_allowed_token_type": "It is another kind of token: the bot's begins with xoxb-.",
+    "missing_scope": _MANIFEST,
+    "channel_not_found": "Take the id from the end of the channel's details; invite the bot into a "
+    "private channel with /invite @Airlock.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One line of the answer."""
+
+    name: str
+    state: Literal["ok", "wrong", "unknown", "note"]
+    found: str
+    next_step: str = ""
+
+
+def refused(name: str, error: Closed) -> Checked:
+    """Say that Slack refused a question."""
+    step = _REFUSALS.get(error.code, "Look the word up in Slack's documentation of that method.")
+    return Checked(name, "wrong", error.message, step)
+
+
+def of_settings(slack: SlackSettings) -> list[Checked]:
+    """Judge what is set at all."""
+    needed = (
+        ("team", slack.team_id, "TEAM_ID"),
+        ("app", slack.app_id, "APP_ID"),
+        ("channel", slack.channel, "CHANNEL"),
+    )
+    found = [
+        Checked(name, "wrong", "not set", f"Set AIRLOCK_SLACK_{variable}; docs/howto/slack.md.")
+        for name, value, variable in needed
+        if not value
+    ]
+    return [*found, _receiving(slack)]
+
+
+def _receiving(slack: SlackSettings) -> Checked:
+    ways = ["HTTP"] * bool(slack.signing_secret) + ["Socket Mode"] * bool(slack.app_token)
+    if not ways:
+        step = "Set AIRLOCK_SLACK_SIGNING_SECRET (HTTP) or AIRLOCK_SLACK_APP_TOKEN (Socket Mode)."
+        return Checked("receiving", "wrong", "nothing Slack sends would be taken", step)
+    if len(slack.signing_secret) > 1:
+        step = "Take the old one away once Slack uses the new one."
+        return Checked("receiving", "note", f"by {' and '.join(ways)}; two secrets count", step)
+    return Checked("receiving", "ok", f"by {' and '.join(ways)}")
+
+
+def of_bot(slack: SlackSettings, bot: Bot) -> list[Checked]:
+    """Judge what Slack says of the token."""
+    found = [Checked("token", "ok", f"of the bot {bot.user} in {bot.team_name}")]
+    if slack.team_id:
+        found.append(_same("team", slack.team_id, bot.team, "TEAM_ID"))
+    return [*found, _scopes(bot.scopes), _clock(bot.ahead)]
+
+
+def of_app(slack: SlackSettings, app: str) -> Checked:
+    """Judge which app the bot is of."""
+    if not app:
+        return Checked("app", "unknown", "Slack does not say which app the bot belongs to")
+    return _same("app", slack.app_id, app, "APP_ID")
+
+
+def _same(name: str, ours: str, theirs: str, variable: str) -> Checked:
+    if ours == theirs:
+        return Checked(name, "ok", ours)
+    step = f"Set AIRLOCK_SLACK_{variable}={theirs}, or use the token of {ours}."
+    return Checked(name, "wrong", f"expected {ours}; the token belongs to {theirs}", step)
+
+
+def _scopes(given: frozenset[str] | None) -> Checked:
+    if given is None:
+        return Checked("scopes", "unknown", "Slack's answer does not name them")
+    if missing := [scope for scope in SCOPES if scope not in given]:
+        told = "; ".join(f"{scope} ({SCOPES[scope]})" for scope in missing)
+        return Checked("scopes", "wrong", f"missing: {told}", _MANIFEST)
+    if more := sorted(given - SCOPES.keys()):
+        step = "Take them from the app: Airlock does not use them."
+        return Checked("scopes", "note", f"more than needed: {', '.join(more)}", step)
+    return Checked("scopes", "ok", f"all {len(SCOPES)}")
+
+
+def _clock(ahead: float | None) -> Checked:
+    if ahead is None:
+        return Checked("clock", "unknown", "Slack's answer has no date")
+    found = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
+    if abs(ahead) < CLOCK_S:
+        return Checked("clock", "ok", f"within {CLOCK_S} s of Slack's")
+    step = "Set this machine's clock (NTP)."
+    if abs(ahead) > CLOCK_LIMIT_S:
+        found, step = f"{found}: every click is refused", f"{step} The limit is {CLOCK_LIMIT_S} s."
+    return Checked("clock", "wrong", found, step)
+
+
+def of_channel(channel: str, place: Place) -> Checked:
+    """Judge the channel."""
+    name = f"#{place.name} ({channel})"
+    if place.archived:
+        step = "Unarchive it, or let AIRLOCK_SLACK_CHANNEL name another one."
+        return Checked("channel", "wrong", f"{name} is archived", step)
+    if not place.member:
+        step = "Type /invite @Airlock in that channel."
+        return Checked("channel", "wrong", f"the bot is not in {name}", step)
+    if place.shared:
+        step = "Choose a channel of your own if they are not to read about releases."
+        return Checked("channel", "note", f"{name} is shared with another organisation", step)
+    return Checked("channel", "ok", name)
+
+
+def of_address(settings: Settings, slack: SlackSettings) -> Checked:
+    """Judge where links in messages lead and, by HTTP, where Slack sends its requests."""
+    parts = urlsplit(settings.public_url)
+    step = "Set AIRLOCK_PUBLIC_URL to the address people's browsers use, https://..."
+    if _is_here(parts.hostname or ""):
+        found = f"{settings.public_url} leads to each reader's own machine"
+        only_links = not slack.signing_secret and bool(slack.app_token)
+        return Checked("address", "note" if only_links else "wrong", found, step)
+    if parts.scheme != "https":
+        found = f"{settings.public_url} is not https; Slack sends nothing there"
+        return Checked("address", "wrong" if slack.signing_secret else "note", found, step)
+    return Checked("address", "ok", settings.public_url)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def of_policy(book: Rulebook) -> Checked:
+    """Say at which tiers an answer from Slack counts."""
+    may = [tier.value for tier in Tier if book.slack_may_answer(tier)]
+    if not may:
+        step = "Say slackMayAnswer: true at a tier of the ApprovalPolicy if it may."
+        return Checked("policy", "note", "no tier takes an answer from Slack: links only", step)
+    rest = [tier.value for tier in Tier if tier.value not in may]
+    told = f"; {', '.join(rest)}: the button leads to the page" if rest else ""
+    return Checked("policy", "ok", f"answers count at {', '.join(may)}{told}")
+
+
+def of_links(book: Rulebook, people: Iterable[Person], linked: Collection[str]) -> Checked:
+    """Say which approvers have a linked account."""
+    approvers = [one for one in people if one.active and one.roles & book.voting_roles]
+    without = sorted(one.name for one in approvers if one.id not in linked)
+    found = f"{len(approvers) - len(without)} of {len(approvers)} approvers have linked an account"
+    step = "Each links the own one: page Slack in Airflow, or `airlock user link-slack`."
+    if not without and approvers:
+        return Checked("links", "ok", found)
+    if len(without) == len(approvers):
+        return Checked("links", "wrong", f"{found}: nobody can answer in Slack", step)
+    return Checked("links", "note", f"{found}; without: {', '.join(without)}", step)
+
+
+def of_mail(settings: Settings) -> Checked:
+    """Say whether somebody hears it when Slack takes no messages."""
+    if settings.alert_mail:
+        return Checked("mail", "ok", f"{settings.alert_mail}, through Airflow's smtp_default")
+    step = "Set AIRLOCK_ALERT_MAIL, and the connection smtp_default in Airflow."
+    return Checked("mail", "note", "nobody hears by e-mail that Slack takes no messages", step)
+
+
+def told(lines: Iterable[Checked]) -> list[Mapping[str, Any]]:
+    """Return the lines for programs."""
+    return [
+        {"name": one.name, "state": one.state, "found": one.found, "nextStep": one.next_step}
+        for one in lines
+    ]

@@ -1,0 +1,61 @@
+"""What `airlock up|down|status` makes of the environment, and what it says of Slack."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from airlock.adapters.embedded import session
+from airlock.entrypoints.cli_platform import current_platform, slack_state
+from tests.command import run_cli
+from tests.support import ROOT
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIRLOCK_ROOT", str(ROOT))
+    monkeypatch.setenv("AIRLOCK_HOME", str(tmp_path))
+    return tmp_path
+
+
+def runs(home: Path) -> None:
+    """Let this test's own process stand for the one of Slack."""
+    (home / "run/pids").mkdir(parents=True)
+    session.record(home / "run/pids/slack.json", {"child": os.getpid()})
+
+
+def test_without_slack_status_says_so(home: Path) -> None:
+    assert json.loads(run_cli("status", "--json").out)["slack"] == "not configured"
+    assert current_platform().options.slack == {}
+
+
+def test_what_the_caller_has_set_of_slack_is_passed_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRLOCK_SLACK_CHANNEL", "C0001")
+    monkeypatch.setenv("AIRLOCK_SLACK_BOT_TOKEN", "xoxb-1-abc")
+    monkeypatch.setenv("AIRLOCK_SLACK_APP_TOKEN", "")
+    monkeypatch.setenv("AIRLOCK_ALERT_MAIL", "ops@example.org")
+    options = current_platform().options
+    given = {"AIRLOCK_SLACK_CHANNEL": "C0001", "AIRLOCK_SLACK_BOT_TOKEN": "xoxb-1-abc"}
+    assert (options.slack, options.alert_mail) == (given, "ops@example.org")
+    assert slack_state(current_platform()) == "not running; see the log of slack"
+    runs(home)
+    assert slack_state(current_platform()) == "running, channel C0001"
+
+
+def test_a_shell_that_has_not_set_slack_is_warned(home: Path) -> None:
+    runs(home)
+    said = slack_state(current_platform())
+    assert said.startswith("running, but AIRLOCK_SLACK_* is not set here: `airlock up`")
+
+
+@pytest.mark.parametrize("url", ["", "https://airflow.example.org"])
+def test_the_public_address_moves_what_airflow_calls_itself(
+    home: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("AIRLOCK_PUBLIC_URL", url)
+    assert current_platform().options.public_url == url
