@@ -27,7 +27,7 @@ if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
 fi
 endef
 
-.PHONY: help up down demo test unit lint bench lock clean setup setup-dev chromium scanners bubblewrap
+.PHONY: help up down demo test unit lint bench lock clean setup setup-dev chromium scanners bubblewrap emulators
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,7 +41,7 @@ down: ## Stop everything; data stays in .airlock
 demo: setup ## Start everything and run real releases (AUTO=1 answers the approvals itself)
 	@$(BIN)/airlock demo $(if $(filter 1 true yes,$(AUTO)),--auto)
 
-test: setup-dev chromium scanners bubblewrap ## Set up and run all tests
+test: setup-dev chromium scanners bubblewrap emulators ## Set up and run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 unit: setup-dev ## Run the fast tests only
@@ -94,3 +94,20 @@ bubblewrap:
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends bubblewrap >/dev/null; \
 	else echo "The tests of the quarantine need bubblewrap. Debian: sudo apt-get install bubblewrap"; exit 2; fi
+
+# Slack is played by two programs that are not ours, each held to its hash; nothing else is run.
+emulators:
+	@mkdir -p $(TOOLS); exec 9>$(TOOLS)/.slack.lock; flock 9; \
+	want="$$(cat tests/slack/package.json tests/slack/package-lock.json | sha256sum | cut -d' ' -f1)"; \
+	if [ "$$(cat $(TOOLS)/slack/.stamp 2>/dev/null)" != "$$want" ]; then \
+	  [ "$$(uname -sm)" = "Linux x86_64" ] || { echo "The Slack emulators of the tests run on Linux x86_64 only; this is $$(uname -sm)"; exit 2; }; \
+	  if ! command -v npm >/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	      apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; \
+	    else echo "The Slack tests need npm. Debian: sudo apt-get install nodejs npm"; exit 2; fi; \
+	  fi; \
+	  echo "Setting up $(TOOLS)/slack"; \
+	  rm -rf $(TOOLS)/slack; mkdir $(TOOLS)/slack; cp tests/slack/package.json tests/slack/package-lock.json $(TOOLS)/slack; \
+	  npm ci --prefix $(TOOLS)/slack --ignore-scripts --no-audit --no-fund --loglevel=error; \
+	  echo "$$want" > $(TOOLS)/slack/.stamp; \
+	fi

@@ -30,6 +30,7 @@ MARKERS = {
     "bench": "integration",
     "airflow": "airflow",
     "e2e": "airflow",
+    "slack": "slack",
 }
 _OURS = ("AIRLOCK_", "AIRFLOW_", "MLFLOW_")
 

@@ -132,6 +132,9 @@ class Workspace:
     def _views_open(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "view": asked["view"]}
 
+    def _apps_connections_open(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"ok": False, "error": "internal_error"}
+
     def _chat_postEphemeral(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True}
 

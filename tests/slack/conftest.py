@@ -1,0 +1,35 @@
+"""A migrated PostgreSQL database with the roles of production, one copy for each who asks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from airlock.adapters.embedded.server import Server
+from airlock.adapters.sql_migrations import upgrade
+from airlock.adapters.sql_store import SqlStore
+
+Stores = tuple[SqlStore, SqlStore]
+
+
+@pytest.fixture(scope="session")
+def make_stores(postgres: Server) -> Iterator[Callable[[], Stores]]:
+    """Return what makes a new database and opens it as the decider and as the worker."""
+    upgrade(postgres.url("airlock_owner"))
+    opened: list[SqlStore] = []
+
+    def make() -> Stores:
+        name = f"slack_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{name}" TEMPLATE airlock OWNER airlock_owner')
+        roles = ("airlock_decider", "airlock_worker")
+        decider, worker = (SqlStore(postgres.url(role, name)) for role in roles)
+        opened.extend((decider, worker))
+        return decider, worker
+
+    yield make
+    for store in opened:
+        store.close()

@@ -1,0 +1,252 @@
+"""What Airlock asks of Slack's Web API, asked of two emulators by two different hands.
+
+The same tests for both. A failure that neither emulator knows is played by the shim.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airlock.adapters.embedded.postgres import free_port
+from airlock.adapters.slack_notifier import forms
+from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.domain.errors import Refused, Unreachable
+from airlock.ports import Spot
+from airlock.ports.chat import Busy, Closed, Said
+from tests.slack import shim
+from tests.slack.kit import ACCOUNTS, CHANNEL, TEAM, ask, second_api, workspace
+from tests.support import ROOT
+
+#: What a table of Slack's looks like; the emulators take any block.
+TABLE = {"type": "table", "rows": [[{"type": "raw_text", "text": "x"}]]}
+
+
+def words(text: str) -> dict[str, Any]:
+    return {"type": "section", "block_id": "one", "text": {"type": "plain_text", "text": text}}
+
+
+@dataclass(frozen=True)
+class Api:
+    """One of the two, and how to look past Airlock's own client."""
+
+    name: str
+    chat: SlackWeb
+    shim: shim.Shim
+    channel: str
+    team: str
+    accounts: dict[str, str]
+    trigger: Callable[[str], str]
+
+    def history(self, channel: str = "", thread: str = "") -> list[dict[str, Any]]:
+        """Return the messages of a channel or of a thread, oldest first."""
+        asked: dict[str, Any] = {"channel": channel or self.channel}
+        asked |= {"include_all_metadata": True, "limit": 200}
+        if thread:
+            found = ask(self.shim.emulator, "conversations.replies", ts=thread, **asked)
+            return list(found["messages"])
+        return list(reversed(ask(self.shim.emulator, "conversations.history", **asked)["messages"]))
+
+    def message(self, spot: Spot) -> dict[str, Any]:
+        return next(one for one in self.history(spot.channel) if one["ts"] == spot.ts)
+
+
+@pytest.fixture(scope="module", params=["local-slack", "emulate"])
+def running(request: pytest.FixtureRequest) -> Iterator[Api]:
+    if request.param == "emulate":
+        with second_api() as other:
+            chat = SlackWeb(shim.BOT_TOKEN, other.shim.url)
+            yield Api(
+                request.param,
+                chat,
+                other.shim,
+                other.channel,
+                "T000000001",
+                other.accounts,
+                other.trigger,
+            )
+        return
+    with workspace(free_port()) as slack:  # nobody listens there: only the click is wanted
+        chat = SlackWeb(shim.BOT_TOKEN, slack.shim.url)
+
+        def trigger(user: str) -> str:
+            ts = slack.messages()[0]["ts"]
+            slack.click_button(ts, user, {"action_id": "x", "block_id": "y", "value": "z"})
+            return slack.last_trigger()
+
+        yield Api(request.param, chat, slack.shim, CHANNEL, TEAM, ACCOUNTS, trigger)
+
+
+@pytest.fixture
+def api(running: Api) -> Iterator[Api]:
+    yield running
+    running.shim.heal()
+    running.shim.people.clear()
+
+
+def test_a_message_is_kept_as_it_was_said(api: Api) -> None:
+    spot = api.chat.post(api.channel, Said("in short", (words("in full"),)), key="k-1")
+    assert spot.channel == api.channel
+    seen = api.message(spot)
+    assert (seen["text"], seen["blocks"]) == ("in short", [words("in full")])
+
+
+def test_a_message_is_changed_in_its_place(api: Api) -> None:
+    spot = api.chat.post(api.channel, Said("before", (words("before"),)))
+    api.chat.update(spot, Said("after", (words("after"),)))
+    seen = api.message(spot)
+    assert (seen["text"], seen["blocks"]) == ("after", [words("after")])
+
+
+def test_a_reply_is_said_in_its_thread(api: Api) -> None:
+    card = api.chat.post(api.channel, Said("the card"))
+    reply = api.chat.post(api.channel, Said("below it"), thread=card)
+    seen = {one["ts"]: one for one in api.history(thread=card.ts)}
+    assert seen[reply.ts]["thread_ts"] == card.ts
+
+
+def test_somebody_is_spoken_to_directly(api: Api) -> None:
+    channel = api.chat.direct(api.accounts["lena"])
+    spot = api.chat.post(channel, Said("only you"))
+    assert spot.channel == channel != api.channel
+    assert api.message(spot)["text"] == "only you"
+
+
+def test_a_message_is_found_again_by_its_key(api: Api) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    spot = api.chat.post(api.channel, Said("sent, perhaps"), key="release-1/card")
+    found = api.chat.find("release-1/card", api.channel, since)
+    # local-slack drops what is kept beside a message: there nothing is found, and nothing breaks
+    assert found == (spot if api.name == "emulate" else None)
+    assert api.chat.find("release-2/card", api.channel, since) is None
+
+
+def test_a_message_that_has_gone_is_refused(api: Api) -> None:
+    with pytest.raises(Refused):
+        api.chat.update(Spot(api.channel, "1.000001"), Said("too late"))
+
+
+def test_a_channel_that_is_not_there_closes_the_chat(api: Api) -> None:
+    with pytest.raises(Closed) as caught:
+        api.chat.post("C0NOWHERE", Said("hello"))
+    assert caught.value.code == "channel_not_found"
+    assert caught.value.next_step
+
+
+def test_an_account_is_what_slack_says_of_it_now(api: Api) -> None:
+    account = api.accounts["lena"]
+    plain = api.chat.profile(account)
+    assert (plain.id, plain.team) == (account, api.team)
+    assert not any((plain.bot, plain.guest, plain.deleted))
+    for said, what in (
+        ({"deleted": True}, "deleted"),
+        ({"is_bot": True}, "bot"),
+        ({"is_restricted": True}, "guest"),
+        ({"is_ultra_restricted": True}, "guest"),
+        ({"is_stranger": True}, "guest"),
+    ):
+        api.shim.people[account] = said
+        assert getattr(api.chat.profile(account), what), said
+
+
+def test_an_organisation_counts_before_its_workspace(api: Api) -> None:
+    account = api.accounts["lena"]
+    api.shim.people[account] = {"enterprise_user": {"enterprise_id": "E0ORG"}}
+    assert api.chat.profile(account).team == "E0ORG"
+
+
+def test_an_account_nobody_has_is_refused(api: Api) -> None:
+    with pytest.raises(Refused):
+        api.chat.profile("U0NOBODY")
+
+
+def test_a_trigger_opens_one_form(api: Api) -> None:
+    api.chat.post(api.channel, Said("something to click on"))
+    trigger = api.trigger("lena")
+    api.chat.open_form(trigger, forms.delegate_form())
+    with pytest.raises(Refused):
+        api.chat.open_form(trigger, forms.delegate_form())
+    with pytest.raises(Refused):
+        api.chat.open_form("1.2.made-up", forms.delegate_form())
+
+
+def test_a_whisper_is_no_message_for_all(api: Api) -> None:
+    api.chat.whisper(api.channel, api.accounts["lena"], "between us")
+    loud = [one for one in api.history() if not one.get("ephemeral_to")]
+    assert "between us" not in [one["text"] for one in loud]
+    assert api.shim.calls[-1].method == "chat.postEphemeral"
+
+
+def test_a_table_that_is_refused_is_said_without_it(api: Api) -> None:
+    api.shim.next("chat.postMessage", shim.error("invalid_blocks"))
+    spot = api.chat.post(api.channel, Said("t", (TABLE,), (words("plain"),)))
+    assert api.message(spot)["blocks"] == [words("plain")]
+
+
+def test_what_comes_back_later_and_what_never_does(api: Api) -> None:
+    api.shim.next("chat.postMessage", shim.busy(7))
+    with pytest.raises(Busy) as busy:
+        api.chat.post(api.channel, Said("x"))
+    assert busy.value.seconds == 7
+    for fault in (shim.broken(500), shim.broken(503), shim.error("internal_error")):
+        api.shim.next("chat.postMessage", fault)
+        with pytest.raises(Unreachable):
+            api.chat.post(api.channel, Said("x"))
+    for code in ("invalid_auth", "account_inactive", "token_revoked", "is_archived"):
+        api.shim.next("chat.postMessage", shim.error(code))
+        with pytest.raises(Closed) as closed:
+            api.chat.post(api.channel, Said("x"))
+        assert closed.value.code == code
+
+
+def test_no_answer_is_waited_for_only_so_long(api: Api) -> None:
+    hasty = SlackWeb(shim.BOT_TOKEN, api.shim.url, timeout=0.3)
+    api.shim.next("users.info", shim.hang(3))
+    begun, before = time.monotonic(), api.shim.count("users.info")
+    with pytest.raises(Unreachable):
+        hasty.profile(api.accounts["lena"])
+    assert time.monotonic() - begun < 1.5
+    assert api.shim.count("users.info") == before + 1, "it was asked once"
+
+
+def test_a_wrong_token_is_taken_nowhere(api: Api) -> None:
+    with pytest.raises(Closed) as caught:
+        SlackWeb("xoxb-not-ours", api.shim.url).post(api.channel, Said("x"))
+    assert caught.value.code == "invalid_auth"
+    assert "xoxb" not in caught.value.message
+
+
+#: How everything looks in Slack, one file for each template and state.
+GOLDENS = sorted((ROOT / "tests/goldens/slack").glob("*.json"))
+
+
+def test_there_are_templates_to_show() -> None:
+    assert len(GOLDENS) > 50
+
+
+def test_every_message_is_taken_and_comes_back_as_it_was_said(api: Api) -> None:
+    drawn = {file.name: json.loads(file.read_text()) for file in GOLDENS}
+    told = {name: one for name, one in drawn.items() if "type" not in one}
+    spots = {
+        name: api.chat.post(api.channel, Said(one["text"], one["blocks"]))
+        for name, one in told.items()
+    }
+    kept = {one["ts"]: (one["text"], one["blocks"]) for one in api.history() if "blocks" in one}
+    for name, one in told.items():
+        assert kept[spots[name].ts] == (one["text"], one["blocks"]), name
+
+
+def test_every_form_opens_and_every_home_is_shown(api: Api) -> None:
+    api.chat.post(api.channel, Said("something to click on"))
+    for file in GOLDENS:
+        said = json.loads(file.read_text())
+        if said.get("type") == "modal":
+            api.chat.open_form(api.trigger("lena"), said)
+        elif said.get("type") == "home":
+            api.chat.show_home(api.accounts["lena"], said)
