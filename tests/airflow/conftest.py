@@ -20,7 +20,7 @@ def platform() -> Iterator[RunningPlatform]:
     """Bring a second platform up as `airlock up` does, with the test DAGs beside ours."""
     with _RUNNING:
         found = _RUNNING.enter_context(
-            running(short_folder("up"), ROOT, Path(__file__).parent / "dags")
+            running(short_folder("up"), ROOT, Path(__file__).parent / "dags", slack=True)
         )
         found.await_imports()
         yield found

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from airlock.adapters.embedded.site import HEALTH_PORT_OFFSET
 from airlock.adapters.embedded.supervisor import base_environment
 from airlock.adapters.sql_migrations import upgrade
 from airlock.entrypoints.progress import Steps
+from tests.slack.kit import Workspace, workspace
 
 FINAL = ("success", "failed")
 
@@ -128,6 +129,7 @@ class RunningPlatform:
     """The second platform: its addresses, its people, and how to hurt it."""
 
     platform: Platform
+    chat: Workspace | None = None
     airflow: AirflowAPI = field(init=False)
     #: What Airflow could not import, by file; known once the platform is up.
     import_errors: dict[str, str] = field(default_factory=dict)
@@ -136,6 +138,12 @@ class RunningPlatform:
         users = {entry["user"]: entry["password"] for entry in self.platform.secrets.users()}
         users["airlock-service"] = self.platform.secrets.service_password()
         self.airflow = AirflowAPI(self.platform.site().airflow_url, users)
+
+    @property
+    def slack(self) -> Workspace:
+        """The workspace in which this platform speaks."""
+        assert self.chat is not None, "this platform was started without Slack"
+        return self.chat
 
     @property
     def users(self) -> dict[str, str]:
@@ -265,14 +273,20 @@ def _free_airflow_port() -> int:
 
 
 @contextlib.contextmanager
-def running(home: Path, root: Path, *dags: Path) -> Iterator[RunningPlatform]:
-    """Run a platform for as long as the block lasts; nothing of it stays behind."""
-    platform = Platform(options_for(home, root, *dags))
-    try:
-        with Steps() as steps:
-            Launch(platform, steps, upgrade).up()
-        yield RunningPlatform(platform)
-    finally:
-        with Steps() as steps:
-            down(platform, steps)
-        shutil.rmtree(home, ignore_errors=True)
+def running(home: Path, root: Path, *dags: Path, slack: bool = False) -> Iterator[RunningPlatform]:
+    """Run a platform for as long as the block lasts; nothing of it stays behind.
+
+    *slack*: with a workspace that is told of releases, and sends what people click there.
+    """
+    options = options_for(home, root, *dags)
+    with contextlib.ExitStack() as around:
+        chat = around.enter_context(workspace(options.airflow_port)) if slack else None
+        platform = Platform(replace(options, slack=chat.environment() if chat else {}))
+        try:
+            with Steps() as steps:
+                Launch(platform, steps, upgrade).up()
+            yield RunningPlatform(platform, chat)
+        finally:
+            with Steps() as steps:
+                down(platform, steps)
+            shutil.rmtree(home, ignore_errors=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.airflow import in_slack
 from tests.airflow.harness import RunningPlatform
 
 MINUTES = 60.0
@@ -53,9 +54,13 @@ def tasks(platform: RunningPlatform, dag: str, run: str) -> dict[str, str]:
     return {name: task["state"] for name, task in found.items()}
 
 
+@pytest.mark.slack
 @pytest.mark.timeout(20 * 60)
 def test_real_models_are_promoted_refused_measured(platform: RunningPlatform) -> None:
-    """One story, because training takes a minute: runs overlap, each needs the one before."""
+    """One story, because training takes a minute: runs overlap, each needs the one before.
+
+    The first release is answered in Slack, the others through the REST API.
+    """
     low = start(platform, "doctor-visits", reason="first release")
     high = start(platform, "employment", reason="first release")
     low_tier_needs_one_level(platform, low)
@@ -73,8 +78,9 @@ def test_real_models_are_promoted_refused_measured(platform: RunningPlatform) ->
 def low_tier_needs_one_level(platform: RunningPlatform, run: str) -> None:
     airflow, dag = platform.airflow, "doctor-visits"
     release = waits(platform, dag, run, 1, 6 * MINUTES)
-    assert vote(platform, release, "lena").is_success
+    card = in_slack.approve(platform, release, "lena")
     assert airflow.await_run(dag, run) == "success"
+    in_slack.await_released(platform, card, "lena")
     ended = tasks(platform, dag, run)
     assert ended["approval.level_1"] == ended["promote"] == "success"
     assert ended["approval.level_2"] == ended["approval.level_3"] == "skipped"

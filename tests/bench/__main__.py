@@ -29,6 +29,7 @@ MODULES = (
     "native_race",
     "parse_dags",
     "release_ratio",
+    "slack",
     "sweep",
     "through_http",
 )

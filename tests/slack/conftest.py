@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -12,7 +13,14 @@ from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 
-Stores = tuple[SqlStore, SqlStore]
+
+@dataclass(frozen=True)
+class Stores:
+    """One database as its two roles open it, and the decider's address of it."""
+
+    decider: SqlStore
+    worker: SqlStore
+    url: str
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +33,10 @@ def make_stores(postgres: Server) -> Iterator[Callable[[], Stores]]:
         name = f"slack_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as admin:
             admin.execute(f'CREATE DATABASE "{name}" TEMPLATE airlock OWNER airlock_owner')
-        roles = ("airlock_decider", "airlock_worker")
-        decider, worker = (SqlStore(postgres.url(role, name)) for role in roles)
+        urls = [postgres.url(role, name) for role in ("airlock_decider", "airlock_worker")]
+        decider, worker = map(SqlStore, urls)
         opened.extend((decider, worker))
-        return decider, worker
+        return Stores(decider, worker, urls[0])
 
     yield make
     for store in opened:

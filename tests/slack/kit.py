@@ -24,7 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from airlock.config.settings import SlackSettings
 from airlock.testing import PEOPLE
-from tests.slack.emulators import emulate, local_slack
+from tests.slack.emulators import local_slack
 from tests.slack.shim import APP_TOKEN, BOT_TOKEN, Shim, shim
 
 TEAM, APP, BOT = "T0AIRLOCK", "A0AIRLOCK", "U0AIRLOCK"
@@ -160,13 +160,15 @@ class Workspace:
         """Return one message as it is now."""
         return next(one for one in self.messages(channel) if one["ts"] == ts)
 
-    def await_message(self, words: str, channel: str = CHANNEL) -> dict[str, Any]:
+    def await_message(
+        self, words: str, channel: str = CHANNEL, seconds: float = 20
+    ) -> dict[str, Any]:
         """Wait for a message with these words in it, and return the first."""
 
         def there() -> dict[str, Any] | None:
             return next((one for one in self.messages(channel) if words in wording(one)), None)
 
-        return self.await_(there, f"a message with {words!r}")
+        return self.await_(there, f"a message with {words!r}", seconds)
 
     def thread(self, ts: str) -> list[str]:
         """Return what is said below a message."""
@@ -269,50 +271,3 @@ def workspace(door: int = 0) -> Iterator[Workspace]:
     """Run a workspace that sends to a port of this machine, or that one connects to."""
     with local_slack(config(door), door) as port, shim(port) as found:
         yield Workspace(port, found)
-
-
-@dataclass(frozen=True)
-class SecondApi:
-    """A running emulate with the shim in front; it gives out its own ids."""
-
-    port: int
-    shim: Shim
-    channel: str
-    accounts: dict[str, str]
-
-    def messages(self) -> list[dict[str, Any]]:
-        """Return the messages of the channel, oldest first, with what was kept beside them."""
-        asked = {"channel": self.channel, "include_all_metadata": True}
-        found = ask(self.port, "conversations.history", **asked)["messages"]
-        return list(reversed(found))
-
-    def trigger(self, user: str) -> str:
-        """Return what a click would have brought along."""
-        told = ask(self.port, "views.generateTriggerId", user_id=self.accounts[user])
-        return str(told["trigger_id"])
-
-
-@contextmanager
-def second_api() -> Iterator[SecondApi]:
-    """Run the other Web API, behind a shim of its own."""
-    users = [{"name": name} for name in ("airlock", *ACCOUNTS)]
-    seed = {
-        "team": {"name": "Airlock", "domain": "airlock"},
-        "users": users,
-        "channels": [{"name": "releases"}],
-        "tokens": [{"token": BOT_TOKEN, "user": "airlock"}],
-    }
-    with emulate({"slack": seed}) as port, shim(port) as found:
-        channels = ask(port, "conversations.list")["channels"]
-        accounts = {one["name"]: one["id"] for one in ask(port, "users.list")["members"]}
-        named = {one["name"]: one["id"] for one in channels}
-        yield SecondApi(port, found, named["releases"], accounts)
-
-
-def ask(port: int, method: str, **arguments: Any) -> Any:
-    """Call an emulator's Web API past the shim, for a look at what it holds."""
-    headers = {"Authorization": f"Bearer {BOT_TOKEN}"}
-    url = f"http://127.0.0.1:{port}/api/{method}"
-    answer = httpx.post(url, json=arguments, headers=headers, timeout=30).json()
-    assert answer["ok"], f"{method}: {answer}"
-    return answer

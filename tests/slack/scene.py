@@ -22,7 +22,6 @@ from starlette.requests import Request
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.slack_notifier import socket
 from airlock.adapters.slack_notifier.web import SlackWeb
-from airlock.adapters.sql_store import SqlStore
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unauthenticated, Unreachable
 from airlock.entrypoints.api import create_app
@@ -32,6 +31,7 @@ from airlock.services import linking, reading
 from airlock.services.chatting import Speaker, Where
 from airlock.testing import PEOPLE, RULEBOOK, World
 from tests.integration.door_kit import FakePlatform
+from tests.slack.conftest import Stores
 from tests.slack.kit import ACCOUNTS, TEAM, Workspace, wording, workspace
 from tests.slack.shim import APP_TOKEN
 
@@ -83,11 +83,11 @@ class Scene:
 
 
 @contextmanager
-def scene(stores: tuple[SqlStore, SqlStore], *, over_socket: bool = False) -> Iterator[Scene]:
-    """Run all of it for as long as the block lasts. *stores*: the decider's and the worker's."""
+def scene(stores: Stores, *, over_socket: bool = False) -> Iterator[Scene]:
+    """Run all of it for as long as the block lasts."""
     door = 0 if over_socket else free_port()
     with workspace(door) as slack:
-        world = World(stores[0], worker=stores[1], rulebook=rulebook())
+        world = World(stores.decider, worker=stores.worker, rulebook=rulebook())
         settings = slack.settings(socket=over_socket)
         chat = SlackWeb(settings.bot_token, settings.api_url)
         platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)

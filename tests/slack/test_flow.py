@@ -18,6 +18,8 @@ from tests.slack.scene import Scene, scene
 REASON = "looked at the numbers and at the evidence"
 ACK_S = 3.0
 APPROVE, REJECT = "airlock.approve", "airlock.reject"
+#: For what is the same whichever way a request came.
+over_http = pytest.mark.parametrize("both", ["http"], indirect=True)
 
 
 @pytest.fixture(scope="module", params=["http", "socket"])
@@ -182,6 +184,7 @@ def test_a_vote_is_lent_in_slack(there: Scene) -> None:
     assert "mina may answer for you" in wording(there.slack.form())
 
 
+@over_http
 def test_an_account_slack_has_closed_decides_nothing(there: Scene) -> None:
     release, ts = opened(there, "closed-account")
     there.slack.shim.people[ACCOUNTS["lena"]] = {"deleted": True}
@@ -193,6 +196,7 @@ def test_an_account_slack_has_closed_decides_nothing(there: Scene) -> None:
     there.desk._back._profiles.clear()
 
 
+@over_http
 def test_a_form_that_slack_would_not_open_can_be_asked_for_again(there: Scene) -> None:
     _release, ts = opened(there, "trigger")
     there.slack.shim.next("views.open", shim.error("expired_trigger_id"))
@@ -205,6 +209,7 @@ def test_a_form_that_slack_would_not_open_can_be_asked_for_again(there: Scene) -
     assert approve(there, ts, "luis") == {}
 
 
+@over_http
 @pytest.mark.chaos
 def test_a_click_is_answered_in_time_though_the_web_api_hangs(there: Scene) -> None:
     release, ts = opened(there, "hanging")
@@ -217,6 +222,7 @@ def test_a_click_is_answered_in_time_though_the_web_api_hangs(there: Scene) -> N
     there.await_card(ts, "by lena")
 
 
+@over_http
 @pytest.mark.chaos
 def test_too_much_at_once_is_said_later_and_once(there: Scene) -> None:
     release, ts = opened(there, "busy")

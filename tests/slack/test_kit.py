@@ -15,7 +15,8 @@ import pytest
 
 from airlock.adapters.embedded.postgres import free_port
 from tests.slack import emulators, shim
-from tests.slack.kit import ACCOUNTS, CHANNEL, Workspace, ask, second_api, workspace
+from tests.slack.kit import ACCOUNTS, CHANNEL, Workspace, workspace
+from tests.slack.second import ask, second_api
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Spot
 from airlock.ports.chat import Busy, Closed, Said
 from tests.slack import shim
-from tests.slack.kit import ACCOUNTS, CHANNEL, TEAM, ask, second_api, workspace
+from tests.slack.kit import ACCOUNTS, CHANNEL, TEAM, workspace
+from tests.slack.second import ask, second_api
 from tests.support import ROOT
 
 #: What a table of Slack's looks like; the emulators take any block.
