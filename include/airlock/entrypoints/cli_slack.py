@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airlock.domain.errors import AirlockError, Unreachable
+from airlock.domain.errors import AirlockError
 from airlock.entrypoints import cli_slack_check
 
 if TYPE_CHECKING:

@@ -52,11 +52,17 @@ def vote(
     beside: Event | None = None,
 ) -> Release:
     """Answer at the open level and return the release; see `answer`."""
-    return answer(store, signer, release_id, ballot, actor, key).release
+    return answer(store, signer, release_id, ballot, actor, key, beside).release
 
 
 def answer(
-    store: Store, signer: Signer, release_id: str, ballot: Ballot, actor: Actor, key: str = ""
+    store: Store,
+    signer: Signer,
+    release_id: str,
+    ballot: Ballot,
+    actor: Actor,
+    key: str = "",
+    beside: Event | None = None,
 ) -> Answer:
     """Answer at the open level. *key* makes a repeated request give the same answer.
 
