@@ -9,6 +9,7 @@ import pytest
 from airlock.domain.errors import NotFound
 from airlock.domain.release import Decision, State
 from airlock.ports import Parked
+from airlock.services import reading, telling
 from airlock.services.delivering import Delivery
 from airlock.testing import FakeAirflow, World
 
@@ -92,3 +93,32 @@ def test_a_message_about_nothing_is_given_up_with_its_error(world: World) -> Non
 def test_the_state_stands_before_anything_is_delivered(world: World) -> None:
     release_id = world.open()
     assert world.approve_all(release_id).state is State.APPROVED
+
+
+def test_an_e_mail_is_sent_by_a_run_of_airflow_that_reads_it_here(world: World) -> None:
+    airflow, said = FakeAirflow(), {"to": "ops@example.org", "subject": "s", "text": "t"}
+    with world.store.begin() as unit:
+        unit.post("mail", "mail/slack/closed", said)
+        unit.commit()
+    delivery(world, airflow).run()
+    assert airflow.started == {"airlock_mail/mail.slack.closed": {"message": "mail/slack/closed"}}
+    with world.worker.begin() as unit:
+        assert unit.letter("mail", "mail/slack/closed") == said
+        assert unit.letter("note", "mail/slack/closed") is None
+
+
+def test_who_is_told_by_e_mail_hears_that_nobody_could_be_told(world: World) -> None:
+    airflow, release_id = FakeAirflow(), world.open()
+    about = telling.notice(reading.outcome(world.store, release_id), "delivery", 1)
+    with world.store.begin() as unit:
+        unit.post_all(about)
+        unit.commit()
+    sends = Delivery(world.store, world.signer, airflow, 0.0, alert_mail="ops@example.org")
+    sends.run()
+    sends.run()
+    (run,) = airflow.started
+    with world.worker.begin() as unit:
+        letter = unit.letter("mail", str(airflow.started[run]["message"]))
+    assert letter is not None
+    assert letter["to"] == "ops@example.org"
+    assert f"{release_id}: level 1 (lead) could not be told to anybody in time" in letter["text"]

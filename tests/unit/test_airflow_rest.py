@@ -164,3 +164,24 @@ def test_a_login_without_a_list_of_users_is_no_trouble(
 def test_half_a_list_is_never_taken_for_the_whole(connect: Callable[..., AirflowRest]) -> None:
     with pytest.raises(Unreachable, match="0 of 5"):
         connect(Airflow(get=(200, {"users": [], "total_entries": 5}))).accounts()
+
+
+def test_a_run_is_started_with_an_id_of_ours(connect: Callable[..., AirflowRest]) -> None:
+    airflow = Airflow(post=(200, {}))
+    connect(airflow).start("airlock_mail", "mail.a", {"message": "mail/a"})
+    assert airflow.asked[-1] == (
+        "POST",
+        "/api/v2/dags/airlock_mail/dagRuns",
+        {"dag_run_id": "mail.a", "logical_date": None, "conf": {"message": "mail/a"}},
+    )
+
+
+def test_a_run_that_is_there_already_is_the_one_wanted(connect: Callable[..., AirflowRest]) -> None:
+    airflow = Airflow(post=(409, {"detail": "exists"}))
+    connect(airflow).start("airlock_mail", "mail.a", {})
+    assert len(airflow.asked) == 2  # the login, and this
+
+
+def test_a_dag_airflow_has_not_read_yet_is_tried_again(connect: Callable[..., AirflowRest]) -> None:
+    with pytest.raises(Unreachable, match="airlock_mail"):
+        connect(Airflow(post=(404, {}))).start("airlock_mail", "mail.a", {})

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airlock.domain.errors import AirlockError, Unreachable
+from airlock.domain.errors import AirlockError
 from airlock.entrypoints import cli_slack_check
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ PERIOD_S = 0.5
 LONGEST_PAUSE_S = 15.0
 #: How often a connection of Airflow that cannot be used is read again.
 CONNECTION_S = 60.0
+#: How long what is being answered may take to end.
+LISTENED_S = 5.0
 
 log = logging.getLogger("airlock.slack")
 
@@ -54,7 +56,8 @@ def main(
     from airlock.bootstrap.slack import speaker  # every other command would pay for it up there
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    speaks = speaker(_decider(patient=not once))
+    airlock = _decider(patient=not once)
+    speaks = speaker(airlock)
     if once:
         speaks.catch_up()
         while speaks.run():
@@ -67,7 +70,37 @@ def main(
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    ears = listen(airlock, stop)
     run(speaks, stop)
+    if ears is not None:
+        ears.join(LISTENED_S)
+
+
+def listen(airlock: Airlock, stop: threading.Event) -> threading.Thread | None:
+    """Receive by Socket Mode until *stop* is set, if there is an app token."""
+    given = airlock.settings.slack
+    if given is None or not given.app_token:
+        log.info("no app token, so Slack reaches us by HTTP alone")
+        return None
+    from airlock.adapters.slack_notifier import socket
+    from airlock.entrypoints.slack_desk import desk_of
+
+    try:
+        desk = desk_of(airlock)
+    except AirlockError as error:
+        log.error("not listening: %s %s", error.message, error.next_step)
+        return None
+
+    def hear() -> None:
+        try:
+            socket.listen(given.app_token, given.api_url, desk.handle, stop)
+        except Exception:
+            log.exception("listening broke, so this process ends, to be started again")
+            stop.set()
+
+    ears = threading.Thread(target=hear, name="airlock-slack-ears", daemon=True)
+    ears.start()
+    return ears
 
 
 def _decider(*, patient: bool) -> Airlock:
@@ -99,7 +132,7 @@ def run(speaker: Speaker, stop: threading.Event) -> None:
                 speaker.catch_up()
                 caught_up = True
             settled = speaker.run()
-        except Unreachable as error:
+        except AirlockError as error:
             pause = min(max(pause, PERIOD_S) * 2, LONGEST_PAUSE_S)
             if error.message != said:
                 log.warning("%s %s", error.message, error.next_step)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from airlock.domain.errors import Refused, Unreachable
+from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.release import State
 from airlock.ports import Keyring, Message, Store
 from airlock.ports.chat import Busy, Chat, Closed, Gone, Said
@@ -134,6 +134,11 @@ class Speaker:
             return self._later(message, problem.message, SLOW_S, all_for=SLOW_S)
         except Refused as problem:
             self._settle(message, problem.message)
+        except AirlockError:
+            raise  # not about this message: something is not set up
+        except Exception as accident:
+            log.exception("%s could not be said, the others are", message.key)
+            return self._later(message, repr(accident), _pause(message), all_for=0.0)
         else:
             self._settle(message)
         self._back()
@@ -192,8 +197,7 @@ class Speaker:
         self._failed = message.id
         self._gone_away(problem.message)
         all_for = 0.0 if self._strikes < 2 else min(2.0 ** (self._strikes - 2), LONGEST_PAUSE_S)
-        pause = min(0.5 * 2 ** min(message.attempts, 10), LONGEST_PAUSE_S)
-        return self._later(message, problem.message, pause, all_for=all_for)
+        return self._later(message, problem.message, _pause(message), all_for=all_for)
 
     def _show_homes(self) -> None:
         """Show inboxes, unless the chat is away; they can wait for it longest."""
@@ -232,6 +236,10 @@ class Speaker:
         if self._away:
             log.info("Slack takes messages again")
         self._failed, self._strikes, self._away = 0, 0, ""
+
+
+def _pause(message: Message) -> float:
+    return float(min(0.5 * 2 ** min(message.attempts, 10), LONGEST_PAUSE_S))
 
 
 def _voided(view: View) -> bool:

@@ -49,7 +49,7 @@ def test_it_repeats_the_subject_with_its_whole_digest(view_of: Views) -> None:
     view = view_of("asked")
     said = list(texts(forms.answer_form(view, "approve", [OWN])["blocks"]))
     digest = view["subject"]["digest"]
-    for one in ("credit", "1", "production", "1 of 3: lead", "high", digest, digest[7:19]):
+    for one in ("credit", "1", "production", "1 of 3 (lead)", "high", digest, digest[7:19]):
         assert one in said
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airlock.adapters.slack_notifier.kit import (
-    NONE,
     WIDE,
     Part,
     Room,
@@ -23,10 +22,12 @@ from airlock.adapters.slack_notifier.kit import (
     safe,
     when,
 )
-from airlock.domain.figures import number
+from airlock.domain.figures import NONE, number
 
 View = Mapping[str, Any]
 
+#: People named in one place; more are counted.
+NAMED = 10
 _DOORS = {
     "page": "on the page",
     "api": "by the API",
@@ -46,13 +47,15 @@ def name(view: View, person: str) -> str:
 def called(view: View, people: Sequence[str]) -> str:
     """Mention those who have linked an account, name the others, for mrkdwn."""
     accounts = view.get("accounts", {})
-    parts = [mention(str(accounts.get(one, ""))) or safe(name(view, one)) for one in people]
-    return listed(parts, 700) or "nobody"
+    shown = people[:NAMED]
+    parts = (mention(str(accounts.get(one, ""))) or safe(name(view, one)) for one in shown)
+    return listed(parts, 700, len(people)) or "nobody"
 
 
 def named(view: View, people: Sequence[str]) -> str:
     """Name people without a mention, for mrkdwn."""
-    return listed([safe(name(view, one), 60) for one in people], 500) or "nobody"
+    parts = (safe(name(view, one), 60) for one in people[:NAMED])
+    return listed(parts, 500, len(people)) or "nobody"
 
 
 def open_level(view: View) -> Mapping[str, Any] | None:
@@ -72,7 +75,7 @@ def level_words(view: View) -> str:
     level = open_level(view)
     if level is None:
         return NONE
-    return f"{level['number']} of {len(view['levels'])}: {spoken_name(level)}"
+    return f"{level['number']} of {len(view['levels'])} ({spoken_name(level)})"
 
 
 def needed(view: View) -> str:
@@ -86,18 +89,17 @@ def needed(view: View) -> str:
 
 def trail(view: View, room: Room = WIDE) -> list[Part]:
     """Return what was answered in this round, level by level, oldest first."""
-    shown = [
-        part
+    answers = [
+        (level, vote)
         for level in view.get("levels") or []
-        for part in (
-            *(_vote(view, level, vote, room) for vote in level["votes"]),
-            *([_skipped(level)] if level["state"] == "skipped" else []),
-        )
+        for vote in (*level["votes"], *([None] if level["state"] == "skipped" else []))
     ]
-    left = len(shown) - room.answers
-    if left <= 0:
-        return shown
-    return [context(mrkdwn(f"{left} earlier answers are on the page")), *shown[left:]]
+    left = len(answers) - room.answers
+    more = [context(mrkdwn(f"{left} earlier answers are on the page"))] if left > 0 else []
+    shown = answers[max(left, 0) :]
+    return more + [
+        _vote(view, level, vote, room) if vote else _skipped(level) for level, vote in shown
+    ]
 
 
 def _skipped(level: Mapping[str, Any]) -> Part:

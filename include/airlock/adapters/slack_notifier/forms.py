@@ -122,7 +122,9 @@ def _seat(seats: Sequence[Mapping[str, Any]]) -> list[Part]:
     """Ask as whom, unless there is nothing to ask."""
     if not seats or (len(seats) == 1 and not seats[0]["behind"]):
         return []
-    options = [_option(_seat_words(one), str(one["behind"]) or OWN) for one in seats[:_MOST_SEATS]]
+    options = [
+        _option(_seat_words(one), str(one["behind"]).strip() or OWN) for one in seats[:_MOST_SEATS]
+    ]
     select = {"type": "static_select", "action_id": "seat", "options": options}
     return [_input("seat", "You answer", select | {"initial_option": options[0]})]
 

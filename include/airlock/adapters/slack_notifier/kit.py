@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,8 +39,8 @@ MORE = "\N{HORIZONTAL ELLIPSIS}"
 
 _ACCOUNT = re.compile(r"[UW][A-Z0-9]{2,30}")
 _ADDRESS = re.compile(r"https?://[!#-;=?-z~]{1,2500}")
-#: Direction overrides and isolates: they make a text read as something else.
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+#: Control characters, halves of a character, and what turns the direction of writing.
+_STRANGE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 #: Formatting at the edge of a word; inside one Slack leaves it alone, except a backtick.
 _FORMAT = re.compile(r"(?<![0-9A-Za-z])[*_~]|[*_~](?![0-9A-Za-z])|`")
 #: An emoji's name between colons; two digits between them are a time of day.
@@ -76,19 +75,13 @@ ROOMS = (
 
 def length(text: str) -> int:
     """Return how long a text is for Slack."""
-    return len(text) + sum(ord(character) > 0xFFFF for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def clean(text: object) -> str:
     """Return a text without control characters and without what turns its direction."""
     lines = str(text).replace("\r\n", "\n").replace("\t", " ")
-    return "".join("\N{REPLACEMENT CHARACTER}" if _strange(one) else one for one in lines).strip()
-
-
-def _strange(one: str) -> bool:
-    return one != "\n" and (
-        unicodedata.category(one) in ("Cc", "Cs") or _TURNING.match(one) is not None
-    )
+    return _STRANGE.sub("\N{REPLACEMENT CHARACTER}", lines).strip()
 
 
 def clip(text: str, limit: int) -> str:
@@ -121,14 +114,14 @@ def bounded(text: str, limit: int = TEXT) -> str:
     return re.sub(r"&[a-z]*$", "", clip(text, limit).removesuffix(MORE)) + MORE
 
 
-def listed(parts: Sequence[str], limit: int, *, most: int = 10) -> str:
-    """Join what fits, and count what does not. *parts* are safe; none is cut."""
+def listed(parts: Iterable[str], limit: int, total: int) -> str:
+    """Join what fits of the first parts of *total*, and count the rest. *parts* are safe."""
     kept: list[str] = []
-    for part in parts[:most]:
+    for part in parts:
         if length(", ".join([*kept, part])) > limit - 20:
             break
         kept.append(part)
-    left = len(parts) - len(kept)
+    left = total - len(kept)
     if not left:
         return ", ".join(kept)
     return f"{', '.join(kept)} and {left} more" if kept else f"{left} people"
@@ -239,9 +232,9 @@ def moment(stamp: object) -> datetime | None:
 
 
 def utc(stamp: object) -> str:
-    """Return a time in words, in UTC."""
+    """Return a time in words, in UTC; safe in mrkdwn."""
     found = moment(stamp)
-    return found.strftime("%d %b %Y, %H:%M UTC") if found else one_line(stamp, 40)
+    return found.strftime("%d %b %Y, %H:%M UTC") if found else safe(stamp, 40)
 
 
 def when(stamp: object) -> str:

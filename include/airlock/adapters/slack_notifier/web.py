@@ -144,10 +144,12 @@ class SlackWeb:
         _call("views.publish", lambda: self._client.views_publish(user_id=account, view=view))
 
     def whisper(self, channel: str, account: str, text: str) -> None:
-        """Say something only one account sees."""
+        """Say something only one account sees, as escaped text without any layout."""
 
         def send() -> SlackResponse:
-            return self._client.chat_postEphemeral(channel=channel, user=account, text=text)
+            return self._client.chat_postEphemeral(
+                channel=channel, user=account, text=text, mrkdwn=False
+            )
 
         _call("chat.postEphemeral", send)
 
