@@ -92,7 +92,8 @@ def test_the_real_process_speaks_and_ends_on_sigterm(
     with _process(tmp_path, url, slack.url) as child:
         _until(lambda: slack.cards, 60)
         world.approve(first, "lena")
-        _until(lambda: slack.replies(slack.cards[0]) and slack.asked("apps.connections.open"))
+        _until(lambda: slack.replies(slack.cards[0]))
+        _until(lambda: "socket is away" in (tmp_path / "log").read_text())
         child.send_signal(signal.SIGTERM)
         assert child.wait(timeout=20) == 0
     told = (tmp_path / "log").read_text()

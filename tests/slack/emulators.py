@@ -101,7 +101,7 @@ def _walls(folder: Path) -> list[str]:
 
 
 def _await(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         try:
             httpx.get(url, timeout=5).raise_for_status()

@@ -126,7 +126,7 @@ class Workspace:
             form = {"t": "view_submit", "user": ACCOUNTS[user], "values": values}
             socket.send(json.dumps(form))
             while True:
-                told = json.loads(socket.recv(timeout=20))
+                told = json.loads(socket.recv(timeout=30))
                 if told["t"] == "view_errors":
                     return dict(told["errors"])
                 if told["t"] == "view":
@@ -161,7 +161,7 @@ class Workspace:
         return next(one for one in self.messages(channel) if one["ts"] == ts)
 
     def await_message(
-        self, words: str, channel: str = CHANNEL, seconds: float = 20
+        self, words: str, channel: str = CHANNEL, seconds: float = 30
     ) -> dict[str, Any]:
         """Wait for a message with these words in it, and return the first."""
 
@@ -211,7 +211,7 @@ class Workspace:
         return [str(one["summary"]) for one in from_us]
 
     @staticmethod
-    def await_(question: Callable[[], _Found], what: str, seconds: float = 20) -> _Found:
+    def await_(question: Callable[[], _Found], what: str, seconds: float = 30) -> _Found:
         """Ask until there is an answer."""
         deadline = time.monotonic() + seconds
         while not (answer := question()):
@@ -231,7 +231,7 @@ class Workspace:
     @contextmanager
     def _ui(self) -> Iterator[tuple[ClientConnection, dict[str, Any]]]:
         with connect(f"ws://127.0.0.1:{self.port}/ui", max_size=None) as socket:
-            first = json.loads(socket.recv(timeout=20))
+            first = json.loads(socket.recv(timeout=30))
             yield socket, first["state"]
 
 

@@ -68,7 +68,7 @@ class Scene:
 
     def await_card(self, ts: str, *words: str) -> dict[str, Any]:
         """Wait until a message says all of this, and return it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while missing := [word for word in words if word not in wording(self.slack.message(ts))]:
             said = wording(self.slack.message(ts))
             assert time.monotonic() < deadline, f"the card does not say {missing}, it says: {said}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -60,6 +61,19 @@ def test_people_can_be_other_than_the_emulator_says(slack: Workspace) -> None:
     slack.shim.people[ACCOUNTS["vera"]] = {"deleted": True}
     assert call(slack, "users.info", user=ACCOUNTS["vera"])["user"]["deleted"] is True
     assert call(slack, "users.info", user=ACCOUNTS["lena"])["user"]["deleted"] is False
+
+
+@pytest.mark.attack
+def test_every_package_is_held_to_its_hash_whatever_registry_it_comes_from() -> None:
+    folder = Path(__file__).parent
+    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    text = (folder / "package-lock.json").read_text()
+    locked = {name: one for name, one in json.loads(text)["packages"].items() if name}
+    assert {f"node_modules/{name}" for name in wanted} <= locked.keys()
+    assert all(one["integrity"].startswith("sha512-") for one in locked.values())
+    assert all(locked[f"node_modules/{name}"]["version"] == one for name, one in wanted.items())
+    assert "http" not in text
+    assert "resolved" not in text
 
 
 @pytest.mark.attack

@@ -14,7 +14,7 @@ from airlock.adapters.ed25519_keys import FileSigner, create
 from airlock.services import linking, reading
 from airlock.testing import World
 from tests.slack.conftest import Stores
-from tests.slack.kit import ACCOUNTS, TEAM, Workspace, workspace
+from tests.slack.kit import ACCOUNTS, TEAM, Workspace, wording, workspace
 from tests.slack.scene import rulebook
 from tests.support import ROOT
 
@@ -25,9 +25,11 @@ def test_it_decides_what_is_clicked_and_catches_up(
     make_stores: Callable[[], Stores], tmp_path: Path
 ) -> None:
     create(tmp_path / "key.pem", tmp_path / "keys")
+    create(tmp_path / "gate.pem", tmp_path / "gate-keys")
     stores = make_stores()
     decider, signer = stores.decider, FileSigner(tmp_path / "key.pem")
-    world = World(decider, signer, worker=stores.worker, rulebook=rulebook())
+    gates = FileSigner(tmp_path / "gate.pem")
+    world = World(decider, signer, worker=stores.worker, rulebook=rulebook(), gate_signer=gates)
     code = linking.offer(decider, world.actor("lena")).code
     linking.redeem(decider, TEAM, ACCOUNTS["lena"], code)
     with workspace() as slack:
@@ -37,6 +39,7 @@ def test_it_decides_what_is_clicked_and_catches_up(
             ts = slack.await_message(first)["ts"]
             slack.open_form(ts, "lena", "airlock.approve")
             assert slack.submit("lena", reason=REASON, sure=True) == {}
+            assert "You approved" in wording(slack.form())
             assert reading.outcome(decider, first).level == 2
             child.send_signal(signal.SIGTERM)
             assert child.wait(20) == 0
@@ -59,6 +62,7 @@ def process(slack: Workspace, database: str, folder: Path) -> Iterator[subproces
         "AIRLOCK_DATABASE_URL": database,
         "AIRLOCK_SIGNING_KEY": str(folder / "key.pem"),
         "AIRLOCK_TRUSTED_KEYS": str(folder / "keys"),
+        "AIRLOCK_GATE_KEYS": str(folder / "gate-keys"),
         **slack.environment(socket=True),
     }
     program = str(Path(sys.executable).parent / "airlock")

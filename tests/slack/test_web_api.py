@@ -212,7 +212,7 @@ def test_no_answer_is_waited_for_only_so_long(api: Api) -> None:
     begun, before = time.monotonic(), api.shim.count("users.info")
     with pytest.raises(Unreachable):
         hasty.profile(api.accounts["lena"])
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 2.5
     assert api.shim.count("users.info") == before + 1, "it was asked once"
 
 
