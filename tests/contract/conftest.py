@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,21 @@ class Database:
 
     kind: str
     urls: dict[str, str]
+    opened: list[SqlStore] = field(default_factory=list)
 
     def store(self, role: str, clock: FakeClock | None = None) -> SqlStore:
-        """Return a store in one role, if asked with a clock of the test's own."""
-        return SqlStore(self.urls[role], pooled=False, clock=clock)
+        """Return a store in one role, if asked with a clock of the test's own.
+
+        It keeps its connections, as a decider's does: a log-in costs more than a transaction.
+        """
+        made = SqlStore(self.urls[role], clock=clock)
+        self.opened.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close what the test has opened."""
+        for one in self.opened:
+            one.close()
 
 
 @pytest.fixture(scope="session")
@@ -37,16 +48,25 @@ def template(postgres: Server) -> str:
     return "airlock"
 
 
+@pytest.fixture(scope="session")
+def admin(postgres: Server) -> Iterator[psycopg.Connection]:
+    """Return one connection that may make and drop databases."""
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def postgres_database(postgres: Server, template: str) -> Iterator[Database]:
+def postgres_database(
+    postgres: Server, template: str, admin: psycopg.Connection
+) -> Iterator[Database]:
     """Return a copy of the migrated database."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = psycopg.connect(postgres.dsn("postgres"), autocommit=True)
     admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template} OWNER airlock_owner')
     roles = ("airlock_owner", "airlock_decider", "airlock_worker", "postgres")
-    yield Database("postgres", {role: postgres.url(role, name) for role in roles})
+    database = Database("postgres", {role: postgres.url(role, name) for role in roles})
+    yield database
+    database.close()
     admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    admin.close()
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +78,12 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path, sqlite_template: Path) -> Database:
+def sqlite_database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
     """Return a copy of the migrated SQLite file."""
     url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}"
-    return Database("sqlite", dict.fromkeys(("airlock_decider", "airlock_worker"), url))
+    database = Database("sqlite", dict.fromkeys(("airlock_decider", "airlock_worker"), url))
+    yield database
+    database.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -203,8 +203,8 @@ class SqlEngine:
 
     def __init__(self, url: str, worker_url: str = "", gone: Callable[[], object] = bool) -> None:
         self.clock, self._gone = FakeClock(), gone
-        self.store = SqlStore(url, pooled=False, clock=self.clock)
-        self.worker = SqlStore(worker_url or url, pooled=False, clock=self.clock)
+        self.store = SqlStore(url, clock=self.clock)
+        self.worker = SqlStore(worker_url or url, clock=self.clock)
         document = rulebook()
         configuring.register(self.store, document, [], "pia@x.org")
         folks = {name: "viewer" for name in CROWD}

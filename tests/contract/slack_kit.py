@@ -132,6 +132,9 @@ class Workspace:
     def _views_open(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "view": asked["view"]}
 
+    def _apps_connections_open(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"ok": False, "error": "internal_error"}
+
     def _chat_postEphemeral(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True}
 
@@ -174,7 +177,7 @@ def _handler(workspace: Workspace) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"] or 0))
             if "json" in self.headers["Content-Type"]:
-                asked = json.loads(raw)
+                asked = json.loads(raw or b"{}")
             else:
                 asked = {name: values[0] for name, values in parse_qs(raw.decode()).items()}
             method = self.path.rpartition("/")[2]

@@ -45,7 +45,7 @@ def make_signed(database: Database, folder: Path) -> MakeSigned:
     def make(**options: Any) -> World:
         trusted = FileGateKeys(folder)
         worker, decider = (
-            SqlStore(database.urls[f"airlock_{role}"], pooled=False, gate_keys=trusted)
+            SqlStore(database.urls[f"airlock_{role}"], gate_keys=trusted)
             for role in ("worker", "decider")
         )
         return World(decider, worker=worker, **options)

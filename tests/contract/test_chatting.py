@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.sql_store import SqlStore
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.clock import stamp
 from airlock.domain.people import Actor
@@ -19,9 +20,12 @@ from airlock.ports import Link
 from airlock.services import auditing, deciding, delivering, emergency, telling, timing
 from airlock.services.chatting import Speaker, Where, view_of
 from airlock.testing import RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
+from tests.contract.conftest import Database
 from tests.contract.slack_kit import CHANNEL, DOWN, TEAM, Fault, Workspace, each, key, served
 
 MakeWorld = Callable[..., World]
+#: Where nothing depends on which database it is.
+ONE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 #: person -> account
 LINKED = {"lena": "U0LENA", "carla": "U0CARLA", "mara": "U0MARA"}
 
@@ -29,6 +33,21 @@ LINKED = {"lena": "U0LENA", "carla": "U0CARLA", "mara": "U0MARA"}
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def make_world(database: Database) -> Iterator[MakeWorld]:
+    """Return a factory of worlds whose decider keeps its connections, as the process does."""
+    made: list[SqlStore] = []
+
+    def make(clock: FakeClock, **options: Any) -> World:
+        made.append(SqlStore(database.urls["airlock_decider"], clock=clock))
+        worker = database.store("airlock_worker", clock)
+        return World(made[-1], worker=worker, **options)
+
+    yield make
+    for store in made:
+        store.close()
 
 
 @pytest.fixture
@@ -154,6 +173,7 @@ def test_what_was_to_be_said_of_a_place_left_since_is_not_said(
     assert waiting(world) == []
 
 
+@ONE
 def test_a_card_that_would_look_the_same_is_not_changed(world: World, slack: Workspace) -> None:
     release_id, speaks = opened(world), speaker(world, slack)
     empty(speaks)
@@ -186,6 +206,7 @@ def test_a_card_somebody_deleted_is_posted_anew_with_its_thread(
     assert len(slack.replies(card)) == 2
 
 
+@ONE
 def test_a_reminder_is_in_the_thread_and_mentions_only_who_can_still_answer(
     world: World, slack: Workspace, clock: FakeClock
 ) -> None:
@@ -217,6 +238,7 @@ def test_the_second_time_it_is_escalated_in_the_channel_and_directly(
     assert [m["channel"] for m in slack.messages if m["channel"] != CHANNEL] == ["DU0MARA"]
 
 
+@ONE
 def test_where_superiors_may_step_in_now_the_first_time_is_an_escalation(
     make_world: MakeWorld, clock: FakeClock, slack: Workspace
 ) -> None:
@@ -231,6 +253,7 @@ def test_where_superiors_may_step_in_now_the_first_time_is_an_escalation(
     assert len(slack.standing("DU0LENA")) == 1
 
 
+@ONE
 def test_somebody_who_cannot_be_told_directly_stops_nobody(
     world: World, slack: Workspace, clock: FakeClock
 ) -> None:
@@ -247,6 +270,7 @@ def test_somebody_who_cannot_be_told_directly_stops_nobody(
     assert waiting(world) == []
 
 
+@ONE
 def test_a_void_is_said_in_the_thread_to_those_who_had_answered(
     world: World, slack: Workspace
 ) -> None:
@@ -261,6 +285,7 @@ def test_a_void_is_said_in_the_thread_to_those_who_had_answered(
     assert "<@U0LENA>" in str(last["blocks"])
 
 
+@ONE
 def test_a_broken_glass_is_said_in_the_channel(
     make_world: MakeWorld, clock: FakeClock, slack: Workspace
 ) -> None:
@@ -295,6 +320,7 @@ def test_an_open_release_without_a_card_gets_one_at_the_start(
     assert speaks.catch_up() == 0
 
 
+@ONE
 def test_inboxes_of_those_concerned_are_shown_anew(world: World, slack: Workspace) -> None:
     release_id, speaks = opened(world), speaker(world, slack)
     empty(speaks)
@@ -305,6 +331,7 @@ def test_inboxes_of_those_concerned_are_shown_anew(world: World, slack: Workspac
     assert release_id in str(slack.homes["U0CARLA"])
 
 
+@ONE
 def test_an_inbox_the_chat_is_too_busy_for_is_shown_later(
     world: World, slack: Workspace, clock: FakeClock
 ) -> None:
@@ -321,6 +348,7 @@ def test_an_inbox_the_chat_is_too_busy_for_is_shown_later(
     assert set(slack.homes) == set(LINKED.values())
 
 
+@ONE
 def test_a_view_has_what_a_card_needs_besides_the_release(world: World) -> None:
     release_id = opened(world)
     view = view_of(world.store, world.keys, release_id, "http://airflow/", TEAM)
@@ -430,6 +458,7 @@ def test_a_storm_of_429_is_waited_out_by_everything(
     assert waiting(world) == []
 
 
+@ONE
 @pytest.mark.chaos
 def test_a_message_slack_chokes_on_does_not_stop_the_others(
     make_world: MakeWorld, slack: Workspace, clock: FakeClock
@@ -444,6 +473,7 @@ def test_a_message_slack_chokes_on_does_not_stop_the_others(
     assert len(slack.cards) == 3
 
 
+@ONE
 def test_a_message_that_breaks_our_own_drawing_does_not_stop_the_others(
     make_world: MakeWorld, slack: Workspace, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -487,6 +517,7 @@ def test_a_token_not_taken_is_said_by_e_mail_once_an_hour_and_nothing_is_lost(
     assert waiting(world) == []
 
 
+@ONE
 def test_without_an_address_the_log_says_that_nobody_could_be_told(
     world: World, slack: Workspace, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -498,6 +529,7 @@ def test_without_an_address_the_log_says_that_nobody_could_be_told(
     assert "AIRLOCK_ALERT_MAIL" in said[0]
 
 
+@ONE
 def test_a_message_slack_refuses_is_given_up_with_its_error(world: World, slack: Workspace) -> None:
     release_id, speaks = opened(world), speaker(world, slack)
     slack.trouble = each(Fault(error="msg_too_long"), times=1)
@@ -509,6 +541,7 @@ def test_a_message_slack_refuses_is_given_up_with_its_error(world: World, slack:
     assert len(slack.cards) == 1
 
 
+@ONE
 def test_a_refused_table_goes_out_without_it(world: World, slack: Workspace) -> None:
     opened(world)
     slack.trouble = lambda _, asked: (
@@ -522,6 +555,7 @@ def test_a_refused_table_goes_out_without_it(world: World, slack: Workspace) -> 
     assert slack.asked("chat.postMessage") == 2
 
 
+@ONE
 def test_slack_away_is_said_once_and_that_it_is_back(
     world: World, slack: Workspace, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -537,6 +571,7 @@ def test_slack_away_is_said_once_and_that_it_is_back(
     assert said[1] == "Slack takes messages again"
 
 
+@ONE
 def test_a_release_that_ended_while_slack_was_away_shows_how_it_ended(
     world: World, slack: Workspace, clock: FakeClock
 ) -> None:

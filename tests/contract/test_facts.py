@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event
 from airlock.adapters.ed25519_keys import FileSigner, create
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import Forbidden
-from airlock.domain.people import Person
+from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision, Release, State
 from airlock.ports import Facts
 from airlock.services import auditing, deciding, delegating, people, reading, sequencing
@@ -155,3 +155,33 @@ def test_a_proof_takes_as_many_statements_in_a_large_tree_as_in_a_small_one(
             auditing.prove(world.store, "talk", 3)
         taken.append(len([one for one in seen if one.startswith(("SELECT", "(SELECT"))]))
     assert 0 < taken[0] <= taken[1] <= MOST_PER_PROOF
+
+
+def test_an_answer_is_shown_with_what_it_has_read_as_a_new_look_shows_it(world: World) -> None:
+    release_id = world.open()
+    demand = Demand(text="mend the form", owner="ana", due="2999-01-01T00:00:00.000000000Z")
+    for name in ("lena", "carla", "mara", "milo"):
+        conditions = Conditions(findings=(demand,) if name == "lena" else ())
+        ballot = world.ballot(release_id, Decision.APPROVE, conditions=conditions)
+        actor = world.actor(name)
+        given = deciding.answer(world.store, world.signer, release_id, ballot, actor)
+        assert given.known is not None
+        with counted() as short:
+            shown = reading.show(world.store, world.keys, release_id, actor, given)
+        with counted() as whole:
+            assert shown == reading.show(world.store, world.keys, release_id, actor)
+        assert len(short) == len(whole) - 1
+    assert [one["text"] for one in shown["findings"]] == ["mend the form"]
+
+
+def test_what_an_answer_has_read_is_not_shown_of_a_release_that_moved_since(world: World) -> None:
+    release_id = world.open("first")
+    ballot, lena = world.ballot(release_id, Decision.APPROVE), world.actor("lena")
+    given = deciding.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
+    again = deciding.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
+    assert (again.release, again.known) == (given.release, None)
+    origin = world.measure("second", auc=0.9)
+    deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=origin)
+    shown = reading.show(world.store, world.keys, release_id, lena, given)
+    assert shown == reading.show(world.store, world.keys, release_id, lena)
+    assert shown["metrics"][0]["candidate"] == 0.9

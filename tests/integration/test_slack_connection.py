@@ -154,3 +154,24 @@ def test_a_process_told_nothing_of_airflow_does_not_look() -> None:
     with pytest.raises(Invalid, match="none of Airflow's settings") as refused:
         read("slack_airlock", ROOT, {"PATH": "/bin"})
     assert "AIRLOCK_SLACK_BOT_TOKEN" in refused.value.next_step
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_the_process_waits_for_a_connection_that_is_not_right_yet(
+    tmp_path: Path, once: bool
+) -> None:
+    told = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}/include",
+        "AIRLOCK_ROOT": str(ROOT),
+        "AIRLOCK_SIGNING_KEY": "not-needed-yet.pem",
+        "AIRLOCK_SLACK_CONNECTION": "slack_airlock",
+    }
+    command = [sys.executable, "-m", "airlock.entrypoints.cli", "slack", *(["--once"] * once)]
+    with subprocess.Popen(command, env=told, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            assert b"none of Airflow's settings" in process.stderr.readline()
+            assert (process.wait(20) if once else process.poll()) == (2 if once else None)
+        finally:
+            process.kill()

@@ -93,12 +93,22 @@ def test_the_real_process_speaks_and_ends_on_sigterm(
         _until(lambda: slack.cards, 60)
         world.approve(first, "lena")
         _until(lambda: slack.replies(slack.cards[0]))
+        _until(lambda: "socket is away" in (tmp_path / "log").read_text())
         child.send_signal(signal.SIGTERM)
         assert child.wait(timeout=20) == 0
     told = (tmp_path / "log").read_text()
     assert "ended as asked" in told
-    assert "no app token" in told
-    assert "xoxb-" not in told
+    assert told.count("socket is away") == 1  # and it speaks whether or not it can listen
+    assert "very-secret" not in told
+
+
+def test_ears_that_break_end_the_process() -> None:
+    stop = threading.Event()
+    ears = cli_slack.Ears(lambda: [][0], stop)
+    ears.start()
+    ears.join(10)
+    assert ears.broke
+    assert stop.is_set()
 
 
 def test_once_says_what_is_due_and_ends(
@@ -145,6 +155,9 @@ def _process(
         "AIRLOCK_DATABASE_URL": database,
         "AIRLOCK_SIGNING_KEY": str(key),
         "AIRLOCK_SLACK_BOT_TOKEN": "xoxb-very-secret",
+        "AIRLOCK_SLACK_APP_TOKEN": "xapp-very-secret",
+        "AIRLOCK_SLACK_TEAM_ID": "T0TEAM",
+        "AIRLOCK_SLACK_APP_ID": "A0APP",
         "AIRLOCK_SLACK_CHANNEL": channel,
         "AIRLOCK_SLACK_API_URL": slack,
     }

@@ -198,7 +198,7 @@ def test_a_server_that_is_not_there_ends_nothing(monkeypatch: pytest.MonkeyPatch
     arguments = (TOKEN, "http://127.0.0.1:1/", Desk().handle, stop)
     thread = threading.Thread(target=socket.listen, args=arguments, daemon=True)
     thread.start()
-    thread.join(1.5)
+    thread.join(0.5)
     assert thread.is_alive()
     stop.set()
     thread.join(10)

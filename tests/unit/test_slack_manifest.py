@@ -11,7 +11,9 @@ import pytest
 import yaml
 from slack_sdk import WebClient
 
+from airlock.adapters.slack_notifier import card, replies
 from airlock.adapters.slack_notifier.probe import SCOPES
+from airlock.entrypoints import slack_answers, slack_commands, slack_door
 from tests.support import ROOT
 
 ADAPTER = ROOT / "include/airlock/adapters/slack_notifier"
@@ -78,8 +80,20 @@ def test_everything_slack_sends_goes_to_the_one_address() -> None:
     (command,) = features["slash_commands"]
     assert settings["interactivity"] == {"is_enabled": True, "request_url": ADDRESS}
     assert settings["event_subscriptions"]["request_url"] == ADDRESS
-    assert (command["command"], command["url"]) == ("/airlock", ADDRESS)
+    assert (command["command"], command["url"]) == (slack_commands.COMMAND, ADDRESS)
+    assert f"https://AIRFLOW/airlock{slack_door.PATH}" == ADDRESS
     assert re.findall(r"https://\S+", TEXT) == [ADDRESS] * 3
+
+
+def test_the_hint_names_what_the_command_can_do() -> None:
+    hint = MANIFEST["features"]["slash_commands"][0]["usage_hint"]
+    said = ", ".join(f"/airlock {one}" for one in hint.split(" | "))
+    assert replies.usage()["text"] == f"Airlock: {said}"
+
+
+def test_every_button_of_a_card_is_one_the_desk_takes() -> None:
+    buttons = {card.APPROVE, card.REJECT, card.EVIDENCE, card.REVIEW}
+    assert buttons == slack_answers.DECISIONS.keys() | slack_answers.LINKS
 
 
 def test_the_inbox_is_there_and_people_can_be_written_to() -> None:

@@ -185,9 +185,9 @@ def settings() -> Settings:
     return Settings.from_environment(os.environ, Path.cwd())
 
 
-def connected() -> Settings:
-    """Read the settings of a process that speaks to Slack, its connection in Airflow included."""
-    chosen = settings()
+def connected(given: Settings | None = None) -> Settings:
+    """Return the settings of a process that speaks to Slack, its connection in Airflow read."""
+    chosen = given or settings()
     return with_connection(chosen, lambda name: airflow_connection.read(name, chosen.root))
 
 

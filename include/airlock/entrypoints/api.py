@@ -142,18 +142,22 @@ def releases(
     return reading.listing(airlock.store, states=state, model=model or None, limit=limit)
 
 
-@routes.get("/releases/{release_id}", tags=["releases"], responses=tagged(200))
-def release(
-    airlock: Airlock, actor: Reader, release_id: ReleaseId, response: Response
-) -> dict[str, Any]:
+@routes.get(
+    "/releases/{release_id}",
+    tags=["releases"],
+    response_model=dict[str, Any],
+    responses=tagged(200),
+)
+def release(airlock: Airlock, actor: Reader, release_id: ReleaseId) -> Response:
     """Show one release: subject, gates, metrics, levels, votes, who may answer, grant."""
-    return shown(airlock, release_id, actor, response)
+    return shown(airlock, release_id, actor, 200)
 
 
 @routes.post(
     "/releases/{release_id}/votes",
     tags=["releases"],
     status_code=201,
+    response_model=dict[str, Any],
     responses={**declared(412), **tagged(201)},
 )
 def vote(
@@ -162,20 +166,20 @@ def vote(
     actor: Reader,
     release_id: ReleaseId,
     request: VoteRequest,
-    response: Response,
     key: Key = "",
     if_match: IfMatch = "",
-) -> dict[str, Any]:
+) -> Response:
     """Answer at the open level. The same Idempotency-Key gives the same answer again."""
     check_match(airlock, release_id, actor, if_match, Once.of("vote", actor, key))
-    deciding.vote(airlock.store, signer, release_id, request.ballot(), actor, key)
-    return shown(airlock, release_id, actor, response)
+    given = deciding.answer(airlock.store, signer, release_id, request.ballot(), actor, key)
+    return shown(airlock, release_id, actor, answered=given)
 
 
 @routes.post(
     "/releases/{release_id}/withdrawal",
     tags=["releases"],
     status_code=201,
+    response_model=dict[str, Any],
     responses={**declared(412), **tagged(201)},
 )
 def withdrawal(
@@ -183,14 +187,13 @@ def withdrawal(
     actor: Reader,
     release_id: ReleaseId,
     request: WithdrawalRequest,
-    response: Response,
     key: Key = "",
     if_match: IfMatch = "",
-) -> dict[str, Any]:
+) -> Response:
     """Take a release back; only who requested it can."""
     check_match(airlock, release_id, actor, if_match, Once.of("withdraw", actor, key))
     deciding.withdraw(airlock.store, release_id, actor, request.reason, key)
-    return shown(airlock, release_id, actor, response)
+    return shown(airlock, release_id, actor)
 
 
 @routes.get("/releases/{release_id}/events", tags=["releases"])

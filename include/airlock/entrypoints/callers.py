@@ -93,31 +93,39 @@ async def signer(airlock: Airlock) -> Signer:
 Signing = Annotated[Signer, Depends(signer)]
 
 
-def caller(
-    request: Request,
-    airlock: Airlock,
-    # These two only tell OpenAPI how to log in; the doorman has already asked for the identity.
-    _token: Annotated[Any, Security(HTTPBearer(auto_error=False, description="Airflow's token"))],
-    _cookie: Annotated[Any, Security(APIKeyCookie(name="_token", auto_error=False))],
-) -> Actor:
+# These two only tell OpenAPI how to log in; the doorman has already asked for the identity.
+_Token = Annotated[Any, Security(HTTPBearer(auto_error=False, description="Airflow's token"))]
+_Cookie = Annotated[Any, Security(APIKeyCookie(name="_token", auto_error=False))]
+
+
+def caller(request: Request, airlock: Airlock, _token: _Token, _cookie: _Cookie) -> Actor:
     """Return who calls, with the roles held now."""
-    who = identity_of(request)
-    return people.recognise(
-        airlock.store, airlock.rulebook, who.user_id, who.name, who.airflow_roles, _channel(request)
-    )
+    return _recognised(request, airlock, airlock.rulebook)
 
 
 Caller = Annotated[Actor, Depends(caller)]
 
 
 def allowed(permission: str) -> Callable[..., Actor]:
-    """Return a dependency that gives the caller, who has to have *permission*."""
+    """Return a dependency that gives the caller, who has to have *permission*.
 
-    def check(airlock: Airlock, actor: Caller) -> Actor:
-        people.require(airlock.store, airlock.rulebook, actor, permission)
+    It does not depend on `caller`: each plain dependency is one more way to a worker thread.
+    """
+
+    def check(request: Request, airlock: Airlock, _token: _Token, _cookie: _Cookie) -> Actor:
+        rulebook = airlock.rulebook
+        actor = _recognised(request, airlock, rulebook)
+        people.require(airlock.store, rulebook, actor, permission)
         return actor
 
     return check
+
+
+def _recognised(request: Request, airlock: Platform, rulebook: Rulebook) -> Actor:
+    who = identity_of(request)
+    return people.recognise(
+        airlock.store, rulebook, who.user_id, who.name, who.airflow_roles, _channel(request)
+    )
 
 
 def _channel(request: Request) -> Channel:

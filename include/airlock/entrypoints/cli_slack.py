@@ -15,12 +15,13 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airlock.domain.errors import AirlockError, Unreachable
+from airlock.domain.errors import AirlockError
 from airlock.entrypoints import cli_slack_check
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ PERIOD_S = 0.5
 LONGEST_PAUSE_S = 15.0
 #: How long what is being answered may take to end.
 LISTENED_S = 5.0
+#: How often a connection of Airflow that cannot be used is read again.
+CONNECTION_S = 60.0
 
 log = logging.getLogger("airlock.slack")
 
@@ -72,9 +75,10 @@ def main(
     run(speaks, stop)
     if ears is not None:
         ears.join(LISTENED_S)
+        raise typer.Exit(int(ears.broke))
 
 
-def listen(airlock: Airlock, stop: threading.Event) -> threading.Thread | None:
+def listen(airlock: Airlock, stop: threading.Event) -> Ears | None:
     """Receive by Socket Mode until *stop* is set, if there is an app token."""
     given = airlock.settings.slack
     if given is None or not given.app_token:
@@ -88,31 +92,46 @@ def listen(airlock: Airlock, stop: threading.Event) -> threading.Thread | None:
     except AirlockError as error:
         log.error("not listening: %s %s", error.message, error.next_step)
         return None
-
-    def hear() -> None:
-        try:
-            socket.listen(given.app_token, given.api_url, desk.handle, stop)
-        except Exception:
-            log.exception("listening broke, so this process ends, to be started again")
-            stop.set()
-
-    ears = threading.Thread(target=hear, name="airlock-slack-ears", daemon=True)
+    token, url = given.app_token, given.api_url
+    ears = Ears(lambda: socket.listen(token, url, desk.handle, stop), stop)
     ears.start()
     return ears
 
 
+class Ears(threading.Thread):
+    """Listens beside who speaks; if that breaks, the process ends, to be started again."""
+
+    def __init__(self, hear: Callable[[], None], stop: threading.Event) -> None:
+        super().__init__(name="airlock-slack-ears", daemon=True)
+        self._hear, self._stop_all, self.broke = hear, stop, False
+
+    def run(self) -> None:
+        """Listen."""
+        try:
+            self._hear()
+        except Exception:
+            log.exception("listening broke, so this process ends, to be started again")
+            self.broke = True
+            self._stop_all.set()
+
+
 def _decider(*, patient: bool) -> Airlock:
-    """Put everything together; a connection of Airflow that cannot be read yet is waited for."""
+    """Put everything together; a connection of Airflow that is not right yet is waited for."""
     from airlock import bootstrap
 
+    chosen, said = bootstrap.settings(), ""
     while True:
         try:
-            return bootstrap.decider(bootstrap.connected())
-        except Unreachable as error:
-            if not patient:
+            chosen = bootstrap.connected(chosen)
+            break
+        except AirlockError as error:
+            if not patient or chosen.slack_connection is None:
                 raise
-            log.warning("%s %s", error.message, error.next_step)
-            time.sleep(LONGEST_PAUSE_S)
+            if error.message != said:
+                log.warning("%s. %s", error.message, error.next_step)
+            said = error.message
+            time.sleep(CONNECTION_S)
+    return bootstrap.decider(chosen)
 
 
 def run(speaker: Speaker, stop: threading.Event) -> None:

@@ -8,12 +8,14 @@ transaction.
 from typing import Annotated, Any
 
 from fastapi import Header, Response
+from pydantic_core import to_json
 
 from airlock.domain.digest import digest_json
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import Platform
 from airlock.entrypoints.problems import Stale
 from airlock.services import reading
+from airlock.services.deciding import Answer
 from airlock.services.once import Once
 
 IfMatch = Annotated[
@@ -44,11 +46,21 @@ def etag(view: dict[str, Any]) -> str:
     return f'"{digest_json(seen).removeprefix("sha256:")[:32]}"'
 
 
-def shown(airlock: Platform, release_id: str, actor: Actor, response: Response) -> dict[str, Any]:
-    """Return the release as *actor* sees it, with its tag in the answer."""
-    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
-    response.headers["ETag"] = etag(view)
-    return view
+def shown(
+    airlock: Platform,
+    release_id: str,
+    actor: Actor,
+    status: int = 201,
+    answered: Answer | None = None,
+) -> Response:
+    """Answer with the release as *actor* sees it, and with its tag.
+
+    *answered*: the answer just given. The response is made here, in the thread that has the
+    document: FastAPI would take it through another one to check plain data.
+    """
+    view = reading.show(airlock.store, airlock.keyring, release_id, actor, answered)
+    body = to_json(view, inf_nan_mode="null")
+    return Response(body, status, {"ETag": etag(view)}, "application/json")
 
 
 def check_match(

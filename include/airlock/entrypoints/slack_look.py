@@ -36,7 +36,7 @@ def look(*, socket: bool) -> list[Checked]:
         )
     if settings.slack_connection:
         try:
-            settings = bootstrap.connected()
+            settings = bootstrap.connected(settings)
             found.append(Checked("connection", "ok", f"{settings.slack_connection} of Airflow"))
         except AirlockError as error:
             found.append(_failed("connection", error))

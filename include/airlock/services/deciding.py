@@ -11,7 +11,7 @@ computed again from the registered pipeline, so a hostile worker gains nothing b
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 
 from airlock.domain.audit import Event
 from airlock.domain.clock import moment, stamp
@@ -26,12 +26,20 @@ from airlock.domain.promoting import withdraw as withdraw_story
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import check_in_time
 from airlock.domain.voting import Ballot, cast
-from airlock.ports import Line, Signer, Store, UnitOfWork
+from airlock.ports import Facts, Line, Signer, Store, UnitOfWork
 from airlock.services import telling, timing
 from airlock.services.once import Once
 from airlock.services.planning import check_not_rejected, rulebook_of
 from airlock.services.planning import checked_plan as checked_plan
 from airlock.services.voiding import void as void
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The release after an answer, and what its transaction had read; None if it was a repeat."""
+
+    release: Release
+    known: Facts | None = None
 
 
 def vote(
@@ -43,6 +51,19 @@ def vote(
     key: str = "",
     beside: Event | None = None,
 ) -> Release:
+    """Answer at the open level and return the release; see `answer`."""
+    return answer(store, signer, release_id, ballot, actor, key, beside).release
+
+
+def answer(
+    store: Store,
+    signer: Signer,
+    release_id: str,
+    ballot: Ballot,
+    actor: Actor,
+    key: str = "",
+    beside: Event | None = None,
+) -> Answer:
     """Answer at the open level. *key* makes a repeated request give the same answer.
 
     *beside*: what else the stream `access` has to say of an answer that counts.
@@ -54,7 +75,7 @@ def vote(
     with store.begin() as unit:
         release = unit.lock(release_id)
         if once.answered(unit) is not None:
-            return unit.get(release_id)  # with the texts, as the first answer had them
+            return Answer(unit.get(release_id))  # with the texts, as the first answer had them
         try:
             facts = unit.facts(release)  # read after the lock, the clock and the rights too
             plan, now = checked_plan(unit, release, facts), stamp(facts.now)
@@ -73,7 +94,12 @@ def vote(
         if beside is not None:
             unit.log("access", beside)
         unit.commit()
-        return decided
+        return Answer(decided, _now_known(facts, decided))
+
+
+def _now_known(facts: Facts, decided: Release) -> Facts:
+    """Return the facts as they are after the answer: an approval may have raised findings."""
+    return replace(facts, raised=facts.raised or decided.state is State.APPROVED)
 
 
 def settle(store: Store, signer: Signer, release_id: str) -> Release:

@@ -15,8 +15,9 @@ from airlock.domain.policy import Level, Plan
 from airlock.domain.release import Release, State, Vote
 from airlock.domain.rules import Holders
 from airlock.domain.voting import lacking, may_answer, why_excluded
-from airlock.ports import Keyring, Store, UnitOfWork
+from airlock.ports import Facts, Keyring, Store, UnitOfWork
 from airlock.services import lowering, reading_duties, waiving
+from airlock.services.deciding import Answer
 from airlock.services.planning import plan_of
 
 
@@ -43,11 +44,21 @@ def inbox(store: Store, actor: Actor) -> list[dict[str, Any]]:
         return [_short(release) for release in reversed(mine)]
 
 
-def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -> dict[str, Any]:
-    """Return everything about one release, as *actor* sees it."""
+def show(
+    store: Store,
+    keyring: Keyring,
+    release_id: str,
+    actor: Actor | None,
+    answered: Answer | None = None,
+) -> dict[str, Any]:
+    """Return everything about one release, as *actor* sees it.
+
+    *answered*: the answer just given; what its transaction has read is not read again, unless
+    somebody has moved the release since.
+    """
     with store.begin() as unit:
         release = unit.get(release_id)
-        known = unit.facts(release)
+        known = _known(answered, release) or unit.facts(release)
         plan = plan_of(unit, release, known)
         able, names = holders(known.people), {person.id: person.name for person in known.people}
         answering = may_answer(release, plan, able)
@@ -78,6 +89,18 @@ def show(store: Store, keyring: Keyring, release_id: str, actor: Actor | None) -
             "grant": _grant(unit, keyring, release.id),
             "line": {"version": known.line.version, "epoch": known.line.epoch},
         }
+
+
+def _known(answered: Answer | None, now: Release) -> Facts | None:
+    if answered is None:
+        return None
+    then = answered.release
+    same = (then.summary(), then.origin, then.emergency) == (
+        now.summary(),
+        now.origin,
+        now.emergency,
+    )
+    return answered.known if same else None
 
 
 def _short(release: Release) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import pytest
 
 from airlock.adapters.sql_migrations import upgrade
 from tests.support import ROOT
-from tests.unit.slack.views import SCENES, Scene, View
+from tests.unit.slack.scenes import SCENES
+from tests.unit.slack.views import Scene, View
 
 GOLDENS = ROOT / "tests" / "goldens" / "slack"
 

@@ -1,35 +1,21 @@
-"""Whatever people, models and gates are called and however much there is of it: Slack takes it.
-
-And nothing that somebody else wrote means anything in it: no mention, no link, no layout.
-"""
+"""Whatever people, models and gates are called and however much there is of it: Slack takes it."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airlock.adapters.slack_notifier import forms, notices, replies
 from airlock.adapters.slack_notifier.card import card
-from airlock.adapters.slack_notifier.home import home
 from airlock.adapters.slack_notifier.kit import clean, safe
-from airlock.ports.chat import Said
-from tests.unit.slack.checks import check_reply, check_said, check_view
 from tests.unit.slack.conftest import Views
-from tests.unit.slack.views import INBOX, SCENES, gate, measured
+from tests.unit.slack.drawing import check, everything
+from tests.unit.slack.scenes import SCENES
+from tests.unit.slack.views import View, gate, measured
 
-View = dict[str, Any]
-
-HOSTILE = (
-    "<!channel> <!here|x> <@U01LENA> <#C1> <https://evil.example|approved> &lt;!everyone&gt; "
-    "*bold* _it_ ~no~ `code` ``` :tada: > quoted\n> *Level 9* <!date^1^{date}|x> @channel "
-    "https://evil.example \u202edehsilbup\u202c \x00\x1b[0m"
-)
 SPECIAL = st.sampled_from(
     ["<!channel>", "&", "*", "_", "`", "```", "~", "\n", ":x:", "\u202e", "🚀"]
 )
@@ -131,31 +117,6 @@ CHANGED = st.fixed_dictionaries(
 )
 
 
-def everything(view: View, seats: Any, text: str) -> Iterator[Said | View]:
-    """Return everything that can be drawn of a view."""
-    people = view["mayAnswer"]
-    yield from (card(view), notices.moved(view))
-    for about in ("remind", "delivery"):
-        yield from (notices.reminder(view, about), notices.escalation(view, about))
-    yield from (notices.spoken(view, text, people, about) for about in ("void", text))
-    yield from (forms.answer_form(view, decision, seats) for decision in ("approve", "reject"))
-    yield from (forms.confirmed(text), forms.refused(text))
-    item = {**INBOX["waiting"][0], **{key: view[key] for key in ("model", "version", "tier", "id")}}
-    decided = {**INBOX["decided"][0], "model": view["model"], "decision": text}
-    lent = {**INBOX["delegations"][0], "giver": text, "taker": text, "reason": text}
-    yield home({"waiting": [item], "decided": [decided], "delegations": [lent], "page": text})
-    yield from (replies.pending([item]), replies.shown(view), replies.plain(text), replies.usage())
-
-
-def check(drawn: Said | Mapping[str, Any]) -> None:
-    if isinstance(drawn, Said):
-        check_said(drawn)
-    elif "response_type" in drawn:
-        check_reply(drawn)
-    else:
-        check_view(drawn)
-
-
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -237,141 +198,6 @@ def test_what_did_not_pass_is_never_clipped_away(view_of: Views) -> None:
     assert rows[1] == "bad"
     assert rows[-3:] == ["rmse", "roc_auc", "and 985 more, on the page"]
     assert "1000 of 1001 gates passed, 1 failed" in said.text
-
-
-def mrkdwn(drawn: Said | Mapping[str, Any]) -> Iterator[str]:
-    """Return every text that Slack parses."""
-
-    def inside(part: Any) -> Iterator[str]:
-        if isinstance(part, Mapping):
-            if part.get("type") == "mrkdwn":
-                assert part["verbatim"] is True
-                yield part["text"]
-            for value in part.values():
-                yield from inside(value)
-        elif isinstance(part, list | tuple):
-            for one in part:
-                yield from inside(one)
-
-    if isinstance(drawn, Said):
-        yield drawn.text
-        yield from inside(drawn.blocks)
-        yield from inside(drawn.plainer)
-    else:
-        yield from [drawn["text"]] if "response_type" in drawn else []
-        yield from inside(drawn["blocks"])
-
-
-def meaning(drawn: Said | Mapping[str, Any]) -> Counter[str]:
-    """Count what Slack would make of a message: mentions, links, dates, formats, lines, emoji."""
-    found: Counter[str] = Counter()
-    for text in mrkdwn(drawn):
-        commands = re.findall(r"<[^<>]*>", text)
-        found.update(re.sub(r"\|.*|\^.*", "", one) for one in commands)
-        bare = re.sub(r"<[^<>]*>", "", text)
-        assert not re.search("[<>]", bare)
-        found.update(re.findall(r"(?<![0-9A-Za-z])[*_~]|[*_~](?![0-9A-Za-z])|`|\n", bare))
-        found.update(":emoji:" for _ in re.findall(r":(?!\d\d:)[\w+'-]+:", bare))
-        found.update(
-            "turned" for _ in re.findall("[\u202a-\u202e\u2066-\u2069\x00-\x09\x1b]", bare)
-        )
-    return found
-
-
-#: Where somebody's words come into a view; what stands at the end of a path is replaced.
-PLACES = {
-    "the model": ("model",),
-    "the version": ("version",),
-    "the environment": ("environment",),
-    "the tier": ("tier",),
-    "why": ("why",),
-    "the requester": ("requester",),
-    "the rejection": ("afterRejection",),
-    "a level": ("levels", 0, "name"),
-    "what is needed": ("levels", 0, "missing", 0, "needs"),
-    "a gate": ("gates", 0, "key"),
-    "what a gate said": ("gates", 0, "message"),
-    "a gate's unit": ("gates", 0, "unit"),
-    "a gate's weight": ("gates", 0, "enforcement"),
-    "a metric": ("metrics", 0, "metric"),
-    "somebody who may answer": ("mayAnswer", 0),
-    "a name": ("names", "lena"),
-    "an account": ("accounts", "lena"),
-    "the id": ("id",),
-    "the digest": ("subject", "digest"),
-    "the deadline": ("deadline",),
-    "the champion": ("championVersion",),
-    "what is served": ("line", "version"),
-    "a voter": ("levels", 0, "votes", 0, "person"),
-    "a reason": ("levels", 0, "votes", 0, "reason"),
-    "for whom": ("levels", 0, "votes", 0, "behind"),
-    "a channel": ("levels", 0, "votes", 0, "channel"),
-    "a segment": ("levels", 0, "votes", 0, "conditions", "segments", 0),
-    "a finding": ("levels", 0, "votes", 0, "conditions", "findings", 0, "text"),
-    "a waiver": ("waivers", 0, "why"),
-    "who waived": ("waivers", 0, "by"),
-    "why a waiver is void": ("waivers", 0, "void"),
-    "an option": ("changedSinceFailure", 0, "then"),
-    "the incident": ("emergency", "incident"),
-    "who broke the glass": ("emergency", "people", 0),
-}
-
-
-def put(view: View, path: tuple[Any, ...], value: str) -> View:
-    """Return a view with something else at the end of a path."""
-    at: Any = view
-    for step in path[:-1]:
-        at = at[step]
-    at[path[-1]] = value
-    return view
-
-
-def full(view_of: Views) -> View:
-    """Return a view that has something at every place."""
-    view = view_of("second-level")
-    view["level"] = 1
-    view["levels"][0] = {**view["levels"][0], "missing": [{"needs": "one"}]}
-    view["levels"][0]["votes"][0]["behind"] = "luis"
-    view["waivers"] = [
-        {**view_of("waived")["waivers"][0], "void": "it was about other bytes"},
-    ]
-    view["changedSinceFailure"] = view_of("lowered")["changedSinceFailure"]
-    glass = {"incident": "INC-1", "people": ["lena"], "until": None, "missing": 1}
-    return {**view, "emergency": glass, "afterRejection": "rel-9", "why": "because"}
-
-
-def check_the_same(calm: View, hostile: View) -> None:
-    """Draw everything twice: Slack makes the same of both."""
-    seats = [{"capacity": "stand-in", "behind": "luis"}]
-    pairs = zip(everything(calm, seats, "said"), everything(hostile, seats, HOSTILE), strict=True)
-    for one, other in pairs:
-        check(other)
-        assert meaning(one) == meaning(other)
-
-
-@pytest.mark.parametrize("path", PLACES.values(), ids=PLACES)
-def test_what_others_wrote_means_nothing(path: tuple[Any, ...], view_of: Views) -> None:
-    calm, hostile = (put(full(view_of), path, value) for value in ("harmless", HOSTILE))
-    check_the_same(calm, hostile)
-
-
-@pytest.mark.parametrize("state", STATES[1:])
-def test_nor_does_it_all_together_in_any_other_state(state: str, view_of: Views) -> None:
-    calm, hostile = full(view_of), full(view_of)
-    for path in PLACES.values():
-        put(calm, path, "harmless")
-        put(hostile, path, HOSTILE)
-    check_the_same({**calm, "state": state}, {**hostile, "state": state})
-
-
-def test_an_address_that_is_none_makes_no_link_and_no_button(view_of: Views) -> None:
-    for page in ("", "javascript:alert(1)", "https://a b", "https://x|y>", "ftp://x", "https://"):
-        view = {**view_of("asked"), "page": page}
-        said = card(view)
-        check_said(said)
-        shown = [one for block in said.blocks for one in block.get("elements", [])]
-        assert not [one for one in shown if "url" in one]
-        assert not [text for text in mrkdwn(said) if "javascript" in text or "<http" in text]
 
 
 @pytest.mark.parametrize(

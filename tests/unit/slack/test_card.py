@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from airlock.domain.states import State
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts
-from tests.unit.slack.views import SCENES
+from tests.unit.slack.scenes import SCENES
+from tests.unit.slack.views import ACCOUNTS
 
 
 def kinds(blocks: Any) -> list[str]:
@@ -48,3 +51,107 @@ def test_only_a_card_that_asks_has_a_table_and_buttons(name: str, view_of: Views
     assert ("table" in kinds(said.blocks), "actions" in kinds(said.blocks)) == (asks, asks)
     assert bool(said.plainer) is asks
     assert "table" not in kinds(said.plainer)
+
+
+def test_the_buttons_carry_what_was_looked_at(view_of: Views) -> None:
+    view = view_of("second-level")
+    found = buttons(view)
+    assert list(found) == ["airlock.approve", "airlock.reject", "airlock.evidence"]
+    seen = {"release": view["id"], "round": 1, "level": 2, "digest": view["subject"]["digest"]}
+    assert json.loads(found["airlock.approve"]["value"]) == seen
+    assert json.loads(found["airlock.reject"]["value"]) == seen
+    assert found["airlock.approve"]["text"]["text"] == "Approve…"
+    assert found["airlock.evidence"]["url"] == view["page"]
+
+
+def test_where_slack_takes_no_answer_the_button_opens_the_page(view_of: Views) -> None:
+    view = view_of("page-alone")
+    found = buttons(view)
+    assert list(found) == ["airlock.review", "airlock.evidence"]
+    digest = view["subject"]["digest"]
+    assert found["airlock.review"]["url"] == f"{view['page']}/review?digest={digest}"
+    assert "value" not in found["airlock.review"]
+
+
+def test_whoever_may_answer_is_mentioned_if_linked_and_nobody_else_is(view_of: Views) -> None:
+    for name in SCENES:
+        view = view_of(name)
+        asked = [one for one in view["mayAnswer"] if one in ACCOUNTS]
+        assert re.findall(r"<@(\w+)>", all_text(view)) == [ACCOUNTS[one] for one in asked]
+    assert "<@U01LENA>, Luis Alonso (luis)" in all_text(view_of("asked"))
+
+
+def test_the_text_states_the_whole_request(view_of: Views) -> None:
+    text = card(view_of("second-level")).text
+    for part in (
+        "credit version 1 into production",
+        "high risk",
+        "Level 2 of 3 (compliance)",
+        "1 x compliance_officer",
+        "bea, carla",
+        "27 Nov 2026, 12:00 UTC",
+        "3 of 5 gates passed",
+        "Asked for by ana",
+        "000000000005",
+        "rel-0000000001",
+    ):
+        assert part in text
+    assert "<" not in text
+
+
+@pytest.mark.parametrize(
+    ("scene", "said"),
+    [
+        ("waived", "small segment, retrained next week"),
+        ("lowered", "threshold: 0.7 then, 0.55 now (did not pass in rel-0000000002)"),
+        ("again", "*Rejected before*: the same bytes, as rel-0000000002."),
+        ("second-round", "*Round 2*: what is to be released has changed"),
+        ("second-round", "the artifact's files were replaced"),
+        ("emergency-begun", "lena broke the glass, 1 more must agree before"),
+        ("second-level", "at most 10 % of the traffic; only for new customers; good until"),
+        ("second-level", "ana mends by 2026-12-24: explain the drop in the north"),
+        ("for-another", "*approved* by vera for luis"),
+        ("emergency", "The review by somebody who was not involved is due before"),
+        ("emergency-reviewed", "Reviewed by sam"),
+        ("rejected", "worse for older customers"),
+        ("blocked", "needs at least 0.7"),
+        ("promoted", "Serving in production now: version 2."),
+        ("rolled-back", "Serving in production now: version 1."),
+    ],
+)
+def test_whoever_looks_at_the_card_is_told(scene: str, said: str, view_of: Views) -> None:
+    assert said in all_text(view_of(scene))
+
+
+def test_the_trail_stays_in_every_later_state(view_of: Views) -> None:
+    for name in ("approved", "promoted", "rolled-back"):
+        assert all_text(view_of(name)).count("looked at the numbers") == 4
+
+
+def test_a_level_that_was_voided_is_gone_from_the_trail(view_of: Views) -> None:
+    assert "looked at the numbers" not in all_text(view_of("second-round"))
+
+
+def test_without_the_table_the_same_numbers_are_there(view_of: Views) -> None:
+    said = card(view_of("asked"))
+    (table,) = [block for block in said.blocks if block["type"] == "table"]
+    cells = [text for row in table["rows"] for cell in row for text in texts(cell)]
+    plainer = "\n".join(texts(list(said.plainer)))
+    assert [cell for cell in cells if cell[:17] not in plainer] == []
+    assert "```" in plainer
+
+
+def test_every_block_has_a_new_id_when_anything_changes(view_of: Views) -> None:
+    view = view_of("asked")
+    before, same = (card(view).blocks for _ in range(2))
+    after = card({**view, "deadline": None}).blocks
+    ids = [{block["block_id"] for block in blocks} for blocks in (before, same, after)]
+    assert ids[0] == ids[1]
+    assert not ids[0] & ids[2]
+
+
+def test_an_ordinary_approval_after_a_voided_emergency_is_no_emergency(view_of: Views) -> None:
+    view = view_of("approved")
+    glass = {**view_of("emergency")["emergency"], "until": None}
+    said = card({**view, "emergency": glass}).blocks
+    assert said[0]["text"]["text"].startswith("\N{WHITE HEAVY CHECK MARK} Approved: ")

@@ -11,7 +11,8 @@ from airlock.adapters.slack_notifier.home import home
 from tests.unit.slack.checks import check_reply, check_view
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts
-from tests.unit.slack.views import INBOX, SCENES
+from tests.unit.slack.scenes import SCENES
+from tests.unit.slack.views import INBOX
 
 EMPTY: dict[str, Any] = {"waiting": [], "decided": [], "delegations": [], "page": ""}
 

@@ -11,7 +11,7 @@ from airlock.ports.chat import Said
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts
-from tests.unit.slack.views import SCENES
+from tests.unit.slack.scenes import SCENES
 
 
 def shown(said: Said) -> str:
@@ -40,11 +40,10 @@ def test_a_waiting_level_is_said_again(about: str, view_of: Views, golden: Compa
     check(notices.escalation(view, about), golden, f"escalation-{about}")
 
 
-def test_what_it_is_about_may_come_as_the_message_that_ordered_it(view_of: Views) -> None:
-    view = view_of("asked")
-    message = {"about": "delivery", "level": 1, "number": 1}
-    assert notices.reminder(view, message) == notices.reminder(view, "delivery")
-    assert "could not be told" in shown(notices.reminder(view, message))
+def test_a_level_nobody_could_be_told_of_says_so(view_of: Views) -> None:
+    said = notices.reminder(view_of("asked"), "delivery")
+    assert "could not be told to anybody in time" in shown(said)
+    assert "could not be told to anybody in time" in said.text
 
 
 @pytest.mark.parametrize("about", ["void", "glass", "handover", "alarm", "something-new"])

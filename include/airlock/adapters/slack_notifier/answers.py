@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airlock.adapters.slack_notifier.kit import (
-    NONE,
     WIDE,
     Part,
     Room,
@@ -23,7 +22,7 @@ from airlock.adapters.slack_notifier.kit import (
     safe,
     when,
 )
-from airlock.domain.figures import number
+from airlock.domain.figures import NONE, number
 
 View = Mapping[str, Any]
 

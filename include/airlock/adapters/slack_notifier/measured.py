@@ -17,7 +17,6 @@ from typing import Any
 
 from airlock.adapters.slack_notifier.answers import View, name
 from airlock.adapters.slack_notifier.kit import (
-    NONE,
     WIDE,
     Part,
     Room,
@@ -32,7 +31,7 @@ from airlock.adapters.slack_notifier.kit import (
     section,
     words,
 )
-from airlock.domain.figures import change, number
+from airlock.domain.figures import NONE, change, number
 
 Row = tuple[str, str, str, str, str]
 

@@ -5,13 +5,13 @@ Rules:
 * A reminder mentions only those who can still answer. Whoever is asked hears what, until when and
   where; the buttons stay on the card, so that no second set of them outlives the answer.
 * Time never approves, and every notice about waiting says so.
+* *about* is what kind of notice it is, as `services/telling.py` has it.
 * `spoken` says a sentence that was settled before; it is text of people too, so it stays data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from airlock.adapters.slack_notifier.answers import View, called, level_words, named, needed
 from airlock.adapters.slack_notifier.kit import (
@@ -34,9 +34,6 @@ from airlock.adapters.slack_notifier.parts import ASKING, facts, identity, what
 from airlock.adapters.slack_notifier.parts import spoken as subject
 from airlock.ports.chat import Said
 
-#: What a notice is about, or the message that ordered it, which says so under `about`.
-About = str | Mapping[str, Any]
-
 #: About -> icon and headline.
 _SPOKEN = {
     "void": (
@@ -50,14 +47,14 @@ _SPOKEN = {
 _NOBODY_DECIDES = "Nothing is released until somebody answers."
 
 
-def reminder(view: View, about: About) -> Said:
+def reminder(view: View, about: str) -> Said:
     """Return a thread reply that a level still waits."""
     text = f"{_icon(about)} {_waits(view, about)}"
     asked = f"{called(view, view['mayAnswer'])}: level {_sentence(view, about)}"
     return Said(bounded(text), numbered([section(mrkdwn(f"{_icon(about)} {asked}")), _foot(view)]))
 
 
-def escalation(view: View, about: About) -> Said:
+def escalation(view: View, about: str) -> Said:
     """Return a new message, for the channel or one person, that a level waits too long."""
     blocks = [
         header(f"{_icon(about)} Still waiting: {what(view)}"),
@@ -68,9 +65,9 @@ def escalation(view: View, about: About) -> Said:
     return Said(bounded(f"{_icon(about)} {_waits(view, about)}"), numbered(blocks))
 
 
-def spoken(view: View, text: str, people: Sequence[str], about: About) -> Said:
+def spoken(view: View, text: str, people: Sequence[str], about: str) -> Said:
     """Return a notice whose sentence was settled when it was posted."""
-    icon, title = _SPOKEN.get(_kind(about), ("\N{BELL}", "Notice"))
+    icon, title = _SPOKEN.get(about, ("\N{BELL}", "Notice"))
     heard = [section(mrkdwn(f"For {called(view, people)}"))] if people else []
     blocks = [header(f"{icon} {title}: {what(view)}"), section(plain(text)), *heard, _foot(view)]
     said = f"{icon} {title}: {subject(view)}. {safe(text, 600)}"
@@ -88,7 +85,7 @@ def moved(view: View) -> Said:
         shown = f" by {when(view['deadline'])}" if view.get("deadline") else ""
         said = f"\N{VERTICAL TRAFFIC LIGHT} {text}{asked}{shown}."
         return Said(bounded(f"{text}{known}{due}."), numbered([section(mrkdwn(said)), _foot(view)]))
-    icon, title, _ = OUTCOMES.get(view["state"], ("\N{BELL}", str(view["state"]), ""))
+    icon, title, _ = OUTCOMES.get(view["state"], ("\N{BELL}", safe(view["state"]), ""))
     blocks = [section(mrkdwn(f"{icon} *{title}*: {subject(view)}. {_asker(view)}"))]
     why = [section(plain(view["why"], 600))] if view["why"] else []
     return Said(outcome_text(view), numbered([*blocks, *why, _foot(view)]))
@@ -98,7 +95,7 @@ def _asker(view: View) -> str:
     return f"Asked for by {called(view, [view['requester']])}."
 
 
-def _waits(view: View, about: About) -> str:
+def _waits(view: View, about: str) -> str:
     due = f" Answer by {utc(view['deadline'])}." if view.get("deadline") else ""
     people = named(view, view["mayAnswer"])
     return (
@@ -107,7 +104,7 @@ def _waits(view: View, about: About) -> str:
     )
 
 
-def _sentence(view: View, about: About) -> str:
+def _sentence(view: View, about: str) -> str:
     since = f", open since {when(view['levelOpenedAt'])}" if view.get("levelOpenedAt") else ""
     due = f" Answer by {when(view['deadline'])}." if view.get("deadline") else ""
     return (
@@ -115,16 +112,12 @@ def _sentence(view: View, about: About) -> str:
     )
 
 
-def _kind(about: About) -> str:
-    return about if isinstance(about, str) else str(about.get("about", ""))
+def _icon(about: str) -> str:
+    return "\N{BELL}" if about == "delivery" else "\N{HOURGLASS WITH FLOWING SAND}"
 
 
-def _icon(about: About) -> str:
-    return "\N{BELL}" if _kind(about) == "delivery" else "\N{HOURGLASS WITH FLOWING SAND}"
-
-
-def _how(about: About) -> str:
-    late = _kind(about) == "delivery"
+def _how(about: str) -> str:
+    late = about == "delivery"
     return "could not be told to anybody in time" if late else "still waits"
 
 

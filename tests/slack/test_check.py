@@ -1,0 +1,37 @@
+"""`airlock slack check` against an emulator somebody else wrote, by HTTP and by Socket Mode."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airlock.adapters.embedded.postgres import free_port
+from tests.command import run_cli
+from tests.slack.kit import APP, CHANNEL, TEAM, workspace
+from tests.support import ROOT
+
+
+@pytest.mark.parametrize("socket", [False, True])
+def test_it_finds_the_workspace_as_it_is(
+    socket: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with workspace(door=0 if socket else free_port()) as slack:
+        given = slack.environment(socket=socket) | {
+            "AIRLOCK_ROOT": str(ROOT),
+            "AIRLOCK_HOME": str(tmp_path),
+            "AIRLOCK_PUBLIC_URL": "https://airflow.example.org",
+        }
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        said = run_cli("slack", "check", "--json", *(["--socket"] * socket))
+    lines = {one["name"]: one for one in json.loads(said.out)["checks"]}
+    assert {name for name, one in lines.items() if one["state"] == "wrong"} == set()
+    assert lines["team"]["found"] == TEAM
+    assert lines["app"]["found"] == APP
+    assert lines["channel"]["found"] == f"#releases ({CHANNEL})"
+    assert ("socket" in lines) is socket
+    # The emulator knows no scopes, so that is the one thing it could not tell.
+    assert {name for name, one in lines.items() if one["state"] == "unknown"} == {"scopes"}
+    assert said.code == 3
