@@ -106,7 +106,8 @@ def a_gates_page_says_what_it_found_and_leads_to_the_release(
     links = airflow.get(f"dags/{dag}/dagRuns/{run}/taskInstances/{gates[0]}/links")["extra_links"]
     shown = airflow.as_user("ana").get(links["Evidence"], follow_redirects=True)
     assert shown.status_code == 200
-    assert str(shown.url).endswith(f"/airlock/releases/{release}#gates")
+    assert shown.url.path == f"/airlock/releases/{release}"
+    assert links["Evidence"].endswith("#gates")  # a browser takes that along, httpx does not
 
 
 def a_reject_at_level_2_is_no_crash(platform: RunningPlatform, run: str, release: str) -> None:
