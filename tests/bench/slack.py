@@ -81,7 +81,10 @@ def _timed(up: RunningPlatform, dag: str, run_id: str, answer: Answer) -> tuple[
     if said.status_code != 200 or "Not taken" in said.text or "errors" in said.text:
         raise RuntimeError(f"{dag}: {said.status_code} {said.text[:500]}")
     if up.airflow.await_run(dag, run_id) != "success":
-        raise RuntimeError(f"{dag} {run_id} failed")
+        states = {
+            name: one["state"] for name, one in up.airflow.task_instances(dag, run_id).items()
+        }
+        raise RuntimeError(f"{dag} {run_id} failed: {states}")
     started = up.airflow.task_instances(dag, run_id)["next"]["start_date"]
     return decided, datetime.fromisoformat(started).timestamp() - clock
 
