@@ -28,8 +28,9 @@ from tests.support import ROOT, short_folder
 
 EACH = 12
 OURS, NATIVE = "airlock-then-next", "native-then-next"
-#: So long a task has been parked when it is answered: Airflow's wake race is measured elsewhere.
-SETTLED_S = 2.0
+#: So long a task has been parked when it is answered. Ours is not woken in the first 4 s, because
+#: Airflow may lose it then: that race is measured elsewhere.
+SETTLED_S = 5.0
 
 Answer = Callable[[], httpx.Response]
 
@@ -38,14 +39,19 @@ def run() -> list[dict[str, Any]]:
     """Return two rows."""
     with running(short_folder("bench"), ROOT, Path(__file__).parent / "dags", slack=True) as up:
         up.await_imports()
-        in_slack.link(up, "lena")
-        releases = Releases(up)
-        took: dict[str, list[tuple[float, float]]] = {OURS: [], NATIVE: []}
-        for number in range(EACH + 1):
-            pair = {OURS: _ours(up, releases, number), NATIVE: _native(up)}
-            for dag, one in pair.items():
-                took[dag] += [one] if number else []  # the first warms
-    goals = {0: ("ms", 1000, 5.0), 1: ("s", 1, 1.5)}
+        return measure(up)
+
+
+def measure(up: RunningPlatform) -> list[dict[str, Any]]:
+    """Answer both kinds in turn."""
+    in_slack.link(up, "lena")
+    releases = Releases(up)
+    took: dict[str, list[tuple[float, float]]] = {OURS: [], NATIVE: []}
+    for number in range(EACH + 1):
+        pair = {OURS: _ours(up, releases, number), NATIVE: _native(up)}
+        for dag, one in pair.items():
+            took[dag] += [one] if number else []  # the first warms
+    goals = {0: ("ms", 1000, 3.0), 1: ("s", 1, 2.5)}
     names = ("decision committed", "the next task running")
     return [_row(names[part], part, took, *goal) for part, goal in goals.items()]
 
