@@ -42,7 +42,7 @@ demo: setup ## Start everything and run real releases (AUTO=1 answers the approv
 	@$(BIN)/airlock demo $(if $(filter 1 true yes,$(AUTO)),--auto)
 
 test: setup-dev chromium scanners bubblewrap emulators ## Set up and run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder # one waits for a platform most of the time
 
 unit: setup-dev ## Run the fast tests only
 	@$(BIN)/python -m pytest -m unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,19 @@ def platform() -> Iterator[RunningPlatform]:
         )
         found.await_imports()
         yield found
+
+
+@pytest.fixture(scope="session")
+def demonstrated(platform: RunningPlatform) -> subprocess.CompletedProcess[str]:
+    """Run `airlock demo --auto` once: whoever needs a champion to compare with has one then."""
+    return subprocess.run(
+        [platform.platform.options.programs / "airlock", "demo", "--auto", "--no-up"],
+        env=platform.env,
+        cwd=platform.platform.options.root,
+        capture_output=True,
+        text=True,
+        timeout=14 * 60,
+    )
 
 
 @pytest.hookimpl(trylast=True)

@@ -246,9 +246,12 @@ class RunningPlatform:
 
 
 def _has_dag(file: Path) -> bool:
-    """Return what Airflow's own quick look decides: a file without both words is not read."""
+    """Return what Airflow's own quick look decides: a file without both words is not read.
+
+    One of ours is read and holds no DAG: it shows what is refused, and nothing of ours is.
+    """
     text = file.read_text().lower()
-    return "airflow" in text and "dag" in text
+    return "airflow" in text and "dag" in text and "there is no dag here" not in text
 
 
 def options_for(home: Path, root: Path, *dags: Path) -> Options:

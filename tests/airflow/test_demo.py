@@ -10,16 +10,10 @@ from tests.airflow.harness import RunningPlatform
 
 
 @pytest.mark.timeout(15 * 60)
-def test_the_demo_releases_two_models_and_shows_every_step(platform: RunningPlatform) -> None:
-    command = platform.platform.options.programs / "airlock"
-    done = subprocess.run(
-        [command, "demo", "--auto", "--no-up"],
-        env=platform.env,
-        cwd=platform.platform.options.root,
-        capture_output=True,
-        text=True,
-        timeout=14 * 60,
-    )
+def test_the_demo_releases_two_models_and_shows_every_step(
+    platform: RunningPlatform, demonstrated: subprocess.CompletedProcess[str]
+) -> None:
+    done = demonstrated
     assert done.returncode == 0, done.stdout + done.stderr
     for shown in ("train", "gates.latency", "Level 3 of 3", "may answer: carla", "PASSED"):
         assert shown in done.stdout

@@ -24,7 +24,7 @@ from tests.airflow.releases import Releases
 DAG = "airlock_timers"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def silent(platform: RunningPlatform) -> Iterator[Releases]:
     """Return releases of a platform whose delivery process is stopped for as long."""
     platform.platform.supervisor.stop(["deliver"])

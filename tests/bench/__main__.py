@@ -19,6 +19,7 @@ from tests.support import ROOT
 
 MODULES = (
     "audit_log",
+    "code_gates",
     "data_gates",
     "decisions",
     "digest",

@@ -4,7 +4,8 @@ Before every step the model says whether the step is to be accepted, and afterwa
 release has to be; so a rule that is too lax and a rule that is too strict are both found.
 
 Tuned for: bursts of eligible voters in any order, second votes, stale rounds and digests, jumps to
-the deadline, lent votes, people losing their roles between the approval and the promotion.
+the deadline, lent votes, people losing their roles between the approval and the promotion, and the
+waiver of its one gate ending or losing its ground (`machine_waivers`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.release import Decision, State, apply
 from airlock.domain.voting import Ballot
 from tests.contract.engines import CROWD, EXCLUDED, EXPIRES, LEVELS
-from tests.contract.model import WAYS, Model
+from tests.contract.machine_waivers import GIVER, Waiving
+from tests.contract.model import WAYS
 
 PERSON = st.sampled_from(sorted(CROWD))
 #: Mostly somebody who could not answer without what is lent.
@@ -29,19 +31,23 @@ TAKER = st.sampled_from(["vera", "boss", "vera", "boss", "vera", "boss", *sorted
 ROLE = st.sampled_from(["algorithm_lead", "compliance_officer", "risk_committee", "viewer"])
 
 
-class ReleaseMachine(Model, RuleBasedStateMachine):
+class ReleaseMachine(Waiving, RuleBasedStateMachine):
     """One release, from its opening to its end."""
 
     make_engine: Callable[[], Any]
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(first=GIVER, hours=st.sampled_from([2000, 2000, 60]))
+    def open(self, first: str, hours: int) -> None:
         self.engine = type(self).make_engine()
         self.roles = {name: set(roles) for name, roles in CROWD.items()}
         self.active = set(CROWD)
         self.lent = []
-        self.votes = []
-        self.state, self.level, self.round, self.voids = "AWAITING_APPROVAL", 1, 1, 0
+        self.votes, self.waivers = [], []
+        self.state, self.level, self.round, self.voids = "BLOCKED", 0, 1, 0
+        self.engine_and_model_agree()
+        for person in (first, "vera"):
+            self.waive_one(person, hours)
+        self.state, self.level = "AWAITING_APPROVAL", 1
         self.promoted, self.data = 0, self.engine.release.subject.data_digest
         self.opened_at = moment(str(self.engine.release.level_opened_at))
 
@@ -71,6 +77,7 @@ class ReleaseMachine(Model, RuleBasedStateMachine):
 
     def cast(self, person: str, decision: Decision, **overrides: Any) -> None:
         waiting = self.state == "AWAITING_APPROVAL" and not self.late() and not overrides
+        waiting = waiting and self.waived()
         seat = self.mandate(person) if waiting else None
         rejects = decision is Decision.REJECT
         expected = seat is not None and (rejects or not self.strands(person, seat))
@@ -95,6 +102,7 @@ class ReleaseMachine(Model, RuleBasedStateMachine):
 
     @rule(crowd=st.permutations(sorted(CROWD)), size=st.integers(1, 12))
     def burst(self, crowd: list[str], size: int) -> None:
+        self.waive_again()
         for person in crowd[:size]:
             self.cast(person, Decision.APPROVE)
 
@@ -143,6 +151,7 @@ class ReleaseMachine(Model, RuleBasedStateMachine):
             self.cast(taker, Decision.APPROVE)
 
     def lend_one(self, data: st.DataObject, taker: str, hours: int, giver: str = "") -> bool:
+        self.waive_again()
         voting = {"algorithm_lead", "compliance_officer", "risk_committee"}
         givers = sorted(p for p in self.active if self.roles[p] & voting and p != taker)
         givers = [giver] if giver in givers else [] if giver else givers
@@ -177,6 +186,7 @@ class ReleaseMachine(Model, RuleBasedStateMachine):
         if self.state in ("AWAITING_APPROVAL", "APPROVED"):
             self.state, self.level, self.round = "AWAITING_APPROVAL", 1, self.round + 1
             self.votes, self.data = [], f"sha256:{self.voids:064d}"
+            self.waivers = [] if self.engine.voids_waivers else self.waivers
             self.opened_at = moment(str(self.engine.release.level_opened_at))
 
     @rule(person=st.sampled_from(["ana", "ana", "lena", "admin"]), seldom=st.integers(0, 4))
@@ -194,16 +204,17 @@ class ReleaseMachine(Model, RuleBasedStateMachine):
 
     def promote_now(self, attempt: str) -> None:
         still = self.state == "APPROVED" and all(self.complete(n + 1) for n in range(len(WAYS)))
-        expected = still and not self.grant_over()
+        expected = still and self.waived() and not self.grant_over()
         done = self.attempt(lambda: self.engine.promote(attempt))
         assert done == expected, f"promoted {done}, expected {expected}"
         if done:
             self.state, self.promoted = "PROMOTED", self.promoted + 1
 
     @precondition(lambda self: self.state in ("AWAITING_APPROVAL", "APPROVED"))
-    @rule(data=st.data(), what=st.sampled_from(["", "rights", "wait", "twice", "void"]))
+    @rule(data=st.data(), what=st.sampled_from(["", "rights", "wait", "twice", "void", "waiver"]))
     def run_up(self, data: st.DataObject, what: str) -> None:
         """Get every approval there is, let something happen, then promote."""
+        self.waive_again()
         for person in data.draw(st.permutations(sorted(CROWD))) * 2:
             if self.state == "AWAITING_APPROVAL" and self.mandate(person):
                 self.cast(person, Decision.APPROVE)
@@ -215,6 +226,8 @@ class ReleaseMachine(Model, RuleBasedStateMachine):
             self.engine.clock.pass_(hours=336)
         elif what == "void":
             self.void_now()
+        elif what == "waiver" and self.waivers:
+            self.change_rights_to(self.waivers[-1][0], "viewer", active=True)
         for attempt in ("one", "two") if what == "twice" else ("one",):
             self.promote_now(attempt)
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
-from tests.contract.engines import CROWD, EXCLUDED, EXPIRES
+from tests.contract.engines import CROWD, EXCLUDED, EXPIRES, WAIVING
 
 #: Roles of a seat, way by way, level by level: the policy written out by hand.
 WAYS: list[list[list[str]]] = [
@@ -30,11 +30,22 @@ class Model:
     active: set[str]
     lent: list[tuple[str, str, datetime]]
     votes: list[tuple[str, str, int]]  # person, whose seat, level
+    state: str
     level: int
     opened_at: datetime
+    waivers: list[tuple[str, datetime]]  # person, end
 
     def can(self, person: str) -> bool:
         return person in self.active and person not in EXCLUDED
+
+    def may_waive(self, person: str) -> bool:
+        """Whether this person holds a role to waive with that the requester does not hold."""
+        theirs = self.roles["ana"] if "ana" in self.active else set()
+        return self.can(person) and bool(self.roles[person] & (WAIVING - theirs))
+
+    def waived(self) -> bool:
+        now = self.engine.clock.at
+        return any(now < end and self.may_waive(person) for person, end in self.waivers)
 
     def used(self) -> set[str]:
         return {name for person, seat, _ in self.votes for name in (person, seat)}

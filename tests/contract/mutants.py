@@ -21,6 +21,8 @@ from airlock.domain import (
     rules,
     timers,
     voting,
+    waivers,
+    waiving,
 )
 from airlock.domain.release import State
 from tests.contract import engines
@@ -237,6 +239,46 @@ def anybody_withdraws(patch: Patch) -> None:
     patch.setattr(engines, "withdraw", withdraw)
 
 
+def waiver_for_ever(patch: Patch) -> None:
+    def why_not(self: waivers.Scene, waiver: Any) -> str:
+        return "" if waiver.person in self.able else "no right"
+
+    patch.setattr(waivers.Scene, "why_not", why_not)
+
+
+def waiver_without_giver(patch: Patch) -> None:
+    ended: Callable[..., str] = lambda self, one: "over" if one.until <= self.at else ""  # noqa: E731
+    patch.setattr(waivers.Scene, "why_not", ended)
+
+
+def anybody_waives(patch: Patch) -> None:
+    patch.setattr(waiving, "_check_person", NOTHING)
+
+
+def able_to_waive(*, barred: bool, minus: bool) -> Callable[[Patch], None]:
+    """Return who may waive, without one of the two rules."""
+
+    def mutate(patch: Patch) -> None:
+        def able(one: Any, plan: Any, holders: Any) -> frozenset[str]:
+            giving = plan.waiving - (holders.get(one.requester, frozenset()) if minus else set())
+            out = {*plan.excluded, one.requester} if barred else set()
+            return frozenset(p for p, roles in holders.items() if roles & giving and p not in out)
+
+        patch.setattr(waiving, "able_to_waive", able)
+        if not barred:
+            patch.setattr(waiving, "why_excluded", lambda *_: "")
+
+    return mutate
+
+
+def waiver_of_anything(patch: Patch) -> None:
+    patch.setattr(waivers.Waiver, "covers", lambda *_: True)
+
+
+def waiver_of_any_length(patch: Patch) -> None:
+    patch.setattr(waiving, "_check_end", NOTHING)
+
+
 MUTANTS: dict[str, Callable[[Patch], None]] = {
     "nobody is excluded": no_separation,
     "committers may vote": separation_of(duties.REQUESTED, duties.CHANGED_POLICY),
@@ -268,4 +310,11 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "a superior stands in before escalation": early_stand_in,
     "anybody withdraws": anybody_withdraws,
     "a state has no event": unlogged,
+    "a waiver never ends": waiver_for_ever,
+    "a waiver outlives the right to give it": waiver_without_giver,
+    "a waiver holds for other evidence": waiver_of_anything,
+    "a waiver may end when it likes": waiver_of_any_length,
+    "anybody waives": anybody_waives,
+    "the excluded waive for own work": able_to_waive(barred=False, minus=True),
+    "the requester's own role waives": able_to_waive(barred=True, minus=False),
 }

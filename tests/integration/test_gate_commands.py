@@ -19,8 +19,11 @@ from airlock.bootstrap.workbench import bench_of
 from airlock.config.load import load_pipelines, load_rulebook
 from airlock.config.settings import Settings
 from airlock.domain.clock import stamp
+from airlock.domain.errors import NotFound
+from airlock.domain.gates import Evidence
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.recipe import Recipe
+from airlock.entrypoints import gate_numbers
 from airlock.gates import GATES
 from airlock.ports import Candidate
 from airlock.services import configuring, evidence, people, requesting
@@ -211,6 +214,31 @@ def test_the_shipped_pipelines_can_all_be_read_by_a_worker() -> None:
 # recompute
 
 
+def test_every_number_is_computed_again_from_the_predictions_kept(home: Path) -> None:
+    airlock = bootstrap.worker(Settings.from_environment(os.environ, ROOT))
+    with airlock.store.begin() as unit:
+        candidate = unit.candidate(RUN)
+        (known,) = [one for one in unit.evidence_of(RUN).values() if one.kind == "evaluation"]
+    assert candidate is not None
+    about = candidate.artifact_digest
+    assert gate_numbers.of_run(airlock, RUN, about) == {
+        "predictions": known.facts["predictionsDigest"],
+        "same": True,
+        "differs": [],
+    }
+    metric, value = next(iter(known.facts["candidate"]["metrics"].items()))
+    said = {**known.facts["candidate"]["metrics"], metric: value + 0.01}
+    other = known.facts | {"candidate": known.facts["candidate"] | {"metrics": said}}
+    with airlock.store.begin() as unit:
+        unit.put_evidence("liar/run", Evidence("evaluation", about, other))
+        unit.commit()
+    found = gate_numbers.of_run(airlock, "liar/run", about)
+    (line,) = found["differs"]
+    assert line.startswith(f"evaluation.candidate.metrics.{metric}: kept {value + 0.01}, found ")
+    with pytest.raises(NotFound, match="no evaluation whose predictions were kept"):
+        gate_numbers.of_run(airlock, RUN, "sha256:another")
+
+
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     with running(tmp_path_factory.mktemp("doors")) as found:
@@ -227,6 +255,15 @@ def test_the_same_evidence_gives_the_same_verdict(doors: Doors) -> None:
     assert (code, found["same"]) == (0, True)
     (gate,) = found["gates"]
     assert (gate["kept"], gate["again"], gate["differs"]) == ("PASSED", "PASSED", [])
+
+
+def test_numbers_that_were_never_kept_cannot_be_computed_again(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRLOCK_DATABASE_URL", f"sqlite:///{doors.folder}/airlock.db")
+    one = doors.open("numbers")
+    said = doors.cli("vera", "gate", "recompute", one, "--numbers")
+    assert (said.code, "no evaluation whose predictions were kept" in said.err) == (1, True)
 
 
 def test_a_waived_result_is_compared_as_it_was_judged(doors: Doors) -> None:

@@ -69,7 +69,7 @@ def test_what_is_away_is_said_once_and_that_it_is_back(
     monkeypatch.setattr(cli_slack, "PERIOD_S", 0.01)
     monkeypatch.setattr(cli_slack, "LONGEST_PAUSE_S", 0.02)
     world.open()
-    chat, where = SlackWeb("xoxb-test", slack.url), Where(channel=CHANNEL)
+    chat, where = SlackWeb("xoxb-test", slack.url, timeout=10), Where(channel=CHANNEL)
     speaks = Speaker(Failing(world.store, 3), world.keys, chat, DRAWING, where)
     slack.trouble = each(DOWN, times=2)
     with _thread(lambda stop: cli_slack.run(speaks, stop)):

@@ -1,7 +1,8 @@
 """`airlock gate list|run|waive|recompute`.
 
 `list` works offline. `run` collects and judges with the settings of a worker on this machine, and
-keeps nothing unless asked. `waive` and `recompute` are clients of the REST API.
+keeps nothing unless asked. `waive` and `recompute` are clients of the REST API; with `--numbers`
+the latter also computes on this machine, with the settings of a worker.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import typer
 from airlock.domain.gates import Verdict
 from airlock.entrypoints.cli_delegate import moment_of
 from airlock.entrypoints.client import AIRLOCK
+from airlock.entrypoints.gate_numbers import of_release
 from airlock.entrypoints.gate_runs import described, try_gate
 from airlock.entrypoints.release_text import print_subject, print_waivers
 from airlock.entrypoints.terminal import (
@@ -89,6 +91,9 @@ _CODES = {Verdict.PASSED: 0, Verdict.WAIVED: 0, Verdict.FAILED: 1, Verdict.ERROR
 
 def recompute_command(
     release_id: Annotated[str, typer.Argument(help="The release's id.", metavar="RELEASE")],
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Also compute the metrics from the predictions kept.")
+    ] = False,
     as_user: AsUser = "",
     session: SessionFile = None,
     as_json: AsJson = False,
@@ -97,6 +102,9 @@ def recompute_command(
     path = f"{AIRLOCK}/releases/{quote(release_id, safe='')}/recomputation"
     with connect(as_user, session) as client:
         found = client.get(path)
+    if numbers:
+        found["numbers"] = _numbers(release_id)
+        found["same"] = found["same"] and found["numbers"]["same"]
     if as_json:
         print_json(found)
     else:
@@ -105,9 +113,17 @@ def recompute_command(
             for one in found["gates"]
         ]
         table(("gate", "kept", "again", "differs", "message"), rows)
+        for line in found.get("numbers", {}).get("differs", ()):
+            say(f"Not what the predictions say: {line}")
         say("The same." if found["same"] else "NOT the same as was kept.")
     if not found["same"]:
         raise typer.Exit(1)
+
+
+def _numbers(release_id: str) -> dict[str, Any]:
+    from airlock import bootstrap  # every other command would pay for importing it up there
+
+    return of_release(bootstrap.worker(), release_id)
 
 
 def waive_command(
