@@ -178,7 +178,8 @@ class RunningPlatform:
         }
         told = airlock_environment(self.platform.site())
         told.pop("AIRLOCK_SERVICE_USER_ID", None)
-        return base_environment(options.programs) | told | ports
+        chat = self.chat.environment() if self.chat else {}
+        return base_environment(options.programs) | told | ports | chat
 
     def url(self, role: str, database: str = "") -> str:
         """Return the database URL of a role."""

@@ -15,8 +15,9 @@ import pytest
 from airlock.adapters.embedded import session
 from airlock.adapters.embedded.people import PEOPLE
 from tests.airflow.harness import RunningPlatform
+from tests.slack.kit import CHANNEL
 
-PROCESSES = {"postgres", "mlflow", "api-server", "scheduler", "dag-processor", "deliver"}
+PROCESSES = {"postgres", "mlflow", "api-server", "scheduler", "dag-processor", "deliver", "slack"}
 
 
 def command(platform: RunningPlatform, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +38,7 @@ def test_status_says_so_too(platform: RunningPlatform) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(done.stdout)
     assert document["healthy"] is True
-    assert document["slack"] == "not configured"
+    assert document["slack"] == f"running, channel {CHANNEL}"
     assert {row["name"] for row in document["processes"]} == PROCESSES
     assert all(row["memoryMb"] > 1 for row in document["processes"])
 
