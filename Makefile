@@ -21,7 +21,7 @@ if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
   [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { echo "Could not create $(VENV). Debian: apt-get install python3.11-venv"; exit 2; }; \
   rm -f $(VENV)/.stamp; \
   $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"; \
-  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(1); \
+  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r $(1); \
   VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .; \
   echo "$$want" > $(VENV)/.stamp; \
 fi

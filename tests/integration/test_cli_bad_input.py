@@ -27,6 +27,7 @@ OTHERS = {
     "pipeline init",  # offline: test_pipeline_init.py
     *("security scan", "security audit", "security convert"),  # test_security_cli.py
     *("gate list", "gate run"),  # offline, and with a worker's settings: test_gate_commands.py
+    "slack check",  # of the set-up alone: test_slack_check.py
     "evidence verify",  # offline, tried in tests/integration/test_evidence_doors.py
 }
 #: Who tries, the command up to its id, what follows the id.

@@ -16,7 +16,7 @@ from airlock.entrypoints.problems import declared
 from airlock.services import linking
 
 routes = APIRouter(
-    prefix=f"{API}/v1", tags=["people"], responses=declared(401, 403, 409, 413, 422, 503)
+    prefix=f"{API}/v1", tags=["people"], responses=declared(401, 403, 404, 409, 413, 422, 503)
 )
 
 Eraser = Annotated[Actor, Depends(allowed("people:erase"))]

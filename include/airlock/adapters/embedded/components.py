@@ -93,7 +93,6 @@ def airflow_environment(site: Site) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": _bundles(site),
         # The default of 300 s makes a new pipeline file invisible for five minutes.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "15",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         # The default of 5 s holds a worker slot for 5 s after each task and widens the wake race.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # The default, 1 s, is most of what a short task waits for; it costs some idle CPU.
