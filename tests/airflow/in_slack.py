@@ -15,6 +15,8 @@ def link(platform: RunningPlatform, user: str) -> None:
     """Type the code into Slack that *user* was shown in Airflow, unless that was done before."""
     store = Releases(platform).decider
     if linking.of(store, user) is None:
+        known = platform.airflow.as_user(user).get("/airlock/api/v1/me")  # as who opens the page
+        assert known.status_code == 200
         actor = Actor(user, user, frozenset(), Channel.PAGE)
         code = linking.offer(store, actor).code
         assert user in platform.slack.command(user, f"link {code}")
