@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airlock.domain.digest import canonical_json
+from airlock.domain.people import Actor
 
 GENESIS = bytes(32)
 EVENT_TAG = b"airlock/event/v1\x00"
@@ -41,6 +42,24 @@ class Event:
     data: Mapping[str, Any]
     #: Whose words the texts are, if not those of `who`. Not part of the entry.
     author: str = ""
+
+    @classmethod
+    def by(
+        cls, actor: Actor, what: str, resource: str, data: Mapping[str, Any], why: str = ""
+    ) -> Event:
+        """Return what somebody did that changed nothing which has an old and a new state."""
+        return cls(
+            what=what,
+            who=actor.id,
+            roles=tuple(sorted(actor.roles)),
+            channel=actor.channel.value,
+            resource=resource,
+            old=None,
+            new=None,
+            why=why,
+            policy="",
+            data=data,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ def note(
     """Write down that somebody looks at the log."""
     with store.begin() as unit:
         resource = f"log/{stream}" if stream else "log"
-        unit.log(ACCESS, _event(actor, what, resource, data, why))
+        unit.log(ACCESS, Event.by(actor, what, resource, data, why))
         unit.commit()
 
 
@@ -116,18 +116,3 @@ def prove(store: LogStore, stream: str, seq: int) -> str:
         size = last.size
         path = at_once(lambda nodes: inclusion(place, size, nodes), unit.nodes_at)
         return proof(place, path, last.note + "".join(unit.receipts(last.size)))
-
-
-def _event(actor: Actor, what: str, resource: str, data: dict[str, Any], why: str) -> Event:
-    return Event(
-        what=what,
-        who=actor.id,
-        roles=tuple(sorted(actor.roles)),
-        channel=actor.channel.value,
-        resource=resource,
-        old=None,
-        new=None,
-        why=why,
-        policy="",
-        data=data,
-    )

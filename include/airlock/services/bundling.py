@@ -104,18 +104,8 @@ def _note(store: LogStore, actor: Actor, release_id: str, reason: str) -> tuple[
         end = Head()
         for entry in unit.entries(release_id):
             end = Head(entry.seq, entry.hash)
-        event = Event(
-            what=EXPORTED,
-            who=actor.id,
-            roles=tuple(sorted(actor.roles)),
-            channel=actor.channel.value,
-            resource=f"release/{release_id}",
-            old=None,
-            new=None,
-            why=reason,
-            policy="",
-            data={"release": release_id, "entries": end.seq, "head": end.hash.hex()},
-        )
+        data = {"release": release_id, "entries": end.seq, "head": end.hash.hex()}
+        event = Event.by(actor, EXPORTED, f"release/{release_id}", data, reason)
         noted = unit.log(ACCESS, event)
         unit.commit()
     return noted.seq, end.seq

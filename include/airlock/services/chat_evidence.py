@@ -61,7 +61,7 @@ def answered(actor: Actor, origin: Origin, release_id: str, ballot: Ballot) -> E
         "level": ballot.level,
         "subjectDigest": ballot.subject_digest,
     }
-    return _event("SlackAnswer", actor, f"release/{release_id}", {**seen, **origin.to_data()})
+    return Event.by(actor, "SlackAnswer", f"release/{release_id}", {**seen, **origin.to_data()})
 
 
 class Refusals:
@@ -102,24 +102,9 @@ class Refusals:
 
     def _log(self, actor: Actor, data: Mapping[str, Any], why: str) -> None:
         with self._store.begin() as unit:
-            unit.log(STREAM, _event("SlackRefused", actor, "slack", data, why))
+            unit.log(STREAM, Event.by(actor, "SlackRefused", "slack", data, why))
             unit.commit()
 
 
 def _slack() -> Actor:
     return Actor.system("slack", Channel.SLACK)
-
-
-def _event(what: str, actor: Actor, resource: str, data: Mapping[str, Any], why: str = "") -> Event:
-    return Event(
-        what=what,
-        who=actor.id,
-        roles=tuple(sorted(actor.roles)),
-        channel=Channel.SLACK.value,
-        resource=resource,
-        old=None,
-        new=None,
-        why=why,
-        policy="",
-        data=data,
-    )

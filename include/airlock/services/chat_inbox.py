@@ -13,6 +13,7 @@ from airlock.domain.release import Release, State
 from airlock.domain.timers import deadline
 from airlock.domain.voting import may_answer
 from airlock.ports import Store, UnitOfWork
+from airlock.services.chat_views import page
 from airlock.services.planning import plan_of
 
 #: As many of each as an inbox shows.
@@ -26,13 +27,8 @@ def inbox(store: Store, person: str, public_url: str) -> dict[str, Any]:
             "waiting": _waiting(unit, person, public_url),
             "decided": _decided(unit, person, public_url),
             "delegations": _delegations(unit, person),
-            "page": f"{public_url}/airlock/releases",
+            "page": page(public_url),
         }
-
-
-def page_of(public_url: str, release_id: str) -> str:
-    """Return the absolute address of a release's page."""
-    return f"{public_url}/airlock/releases/{release_id}"
 
 
 def waiting(store: Store, person: str, public_url: str) -> list[dict[str, Any]]:
@@ -60,7 +56,7 @@ def _item(release: Release, public_url: str) -> dict[str, Any]:
         "environment": release.subject.environment,
         "tier": release.tier.value,
         "level": release.level,
-        "page": page_of(public_url, release.id),
+        "page": page(public_url, release.id),
     }
 
 

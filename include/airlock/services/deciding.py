@@ -226,15 +226,4 @@ def record_refusal(
 
 def refusal_event(actor: Actor, permission: str, why: str) -> Event:
     """Return the event of somebody lacking a permission, for the `access` stream."""
-    return Event(
-        what="AccessRefused",
-        who=actor.id,
-        roles=tuple(sorted(actor.roles)),
-        channel=actor.channel.value,
-        resource=permission,
-        old=None,
-        new=None,
-        why=why,
-        policy="",
-        data={"permission": permission},
-    )
+    return Event.by(actor, "AccessRefused", permission, {"permission": permission}, why)

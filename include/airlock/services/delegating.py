@@ -191,15 +191,5 @@ def _worded(unit: UnitOfWork, one: Finding) -> Finding:
 
 
 def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:
-    return Event(
-        what=what,
-        who=actor.id,
-        roles=tuple(sorted(actor.roles)),
-        channel=actor.channel.value,
-        resource=f"delegation/{one.id}",
-        old=None,
-        new=None,
-        why=why,
-        policy="",
-        data={"giver": one.giver, "taker": one.taker, "start": one.start, "end": one.end},
-    )
+    data = {"giver": one.giver, "taker": one.taker, "start": one.start, "end": one.end}
+    return Event.by(actor, what, f"delegation/{one.id}", data, why)

@@ -76,15 +76,5 @@ def _parts(commitments: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def _event(actor: Actor, person_id: str, commitments: list[str], why: str) -> Event:
-    return Event(
-        what=ERASURE,
-        who=actor.id,
-        roles=tuple(sorted(actor.roles)),
-        channel=actor.channel.value,
-        resource=f"user/{person_id}",
-        old=None,
-        new=None,
-        why=why,
-        policy="",
-        data={"person": person_id, "texts": len(commitments), "commitments": commitments},
-    )
+    data = {"person": person_id, "texts": len(commitments), "commitments": commitments}
+    return Event.by(actor, ERASURE, f"user/{person_id}", data, why)

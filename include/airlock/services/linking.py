@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
@@ -102,7 +101,7 @@ def _counted(unit: UnitOfWork, team: str, account: str, refusal: Refused) -> Ref
     data = {"team": team, "account": account, "rule": type(refusal).__name__}
     by, resource = Actor.system("slack", Channel.SLACK), f"slack/{team}/{account}"
     unit.put_try(team, account, stamp(unit.now()))
-    unit.log(STREAM, _told("SlackLinkRefused", by, resource, data, refusal.message))
+    unit.log(STREAM, Event.by(by, "SlackLinkRefused", resource, data, refusal.message))
     unit.commit()
     return refusal
 
@@ -183,19 +182,4 @@ def _ended(unit: UnitOfWork, person: str, by: Actor, why: str) -> bool:
 
 def _event(what: str, link: Link, by: Actor, why: str = "") -> Event:
     data = {"person": link.person, "team": link.team, "account": link.account}
-    return _told(what, by, f"user/{link.person}", data, why)
-
-
-def _told(what: str, by: Actor, resource: str, data: dict[str, Any], why: str) -> Event:
-    return Event(
-        what=what,
-        who=by.id,
-        roles=tuple(sorted(by.roles)),
-        channel=by.channel.value,
-        resource=resource,
-        old=None,
-        new=None,
-        why=why,
-        policy="",
-        data=data,
-    )
+    return Event.by(by, what, f"user/{link.person}", data, why)

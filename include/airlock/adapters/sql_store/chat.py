@@ -20,10 +20,8 @@ class Chat(Base):
 
     def begin_posting(self, key: str, release_id: str) -> Posted:
         """Note that a message is about to be sent; return what was known of it before."""
-        row = self._row(chat_message, key=key)
-        if row is not None:
-            spot = Spot(row["channel"], row["ts"]) if row["ts"] else None
-            return Posted(key, row["release"], row["begun_at"], spot, row["shown"])
+        if (known := self.posted(key)) is not None:
+            return known
         values = {"key": key, "release": release_id, "begun_at": self._stamp()}
         self._connection.execute(insert(chat_message).values(**values))
         return Posted(key, release_id, "")
