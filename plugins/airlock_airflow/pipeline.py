@@ -130,7 +130,9 @@ def schedule(name: str, triggers: Triggers) -> Any:
     cron = None
     if triggers.cron:
         # With a start date Airflow would make up for the last missed time at once, catchup or not.
-        cron = CronTriggerTimetable(triggers.cron, timezone="UTC", run_immediately=False)
+        # `False` is read as "within a tenth of the interval", so a weekly pipeline would start at
+        # once on most of a Monday (apache/airflow pull request 64162); zero waits for the next.
+        cron = CronTriggerTimetable(triggers.cron, timezone="UTC", run_immediately=timedelta(0))
     if not events:
         return cron
     any_event = events[0] if len(events) == 1 else AssetAny(*events)
