@@ -18,11 +18,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from airlock.domain.log_chains import Finding
 from airlock.domain.log_tree import Leaf, Stored
 
+T = TypeVar("T")
 PREFIX = "commitment:sha256:"
 SALT_BYTES = 32
 #: How a text looks that is not there any more, and one that is not what was committed to.
@@ -137,6 +138,13 @@ class TextCheck:
             if _MARK in entry[3]:
                 self._add(entry)
             yield entry
+
+    def waiting(self, entries: Iterable[tuple[Stored, T]]) -> Iterator[tuple[Stored, T]]:
+        """Return entries, each with something beside it, as they are, and check their texts."""
+        for entry, beside in entries:
+            if _MARK in entry[3]:
+                self._add(entry)
+            yield entry, beside
 
     def _add(self, entry: Stored) -> None:
         stream, seq, what, body = entry[:4]
