@@ -34,6 +34,7 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.tables import metadata
 from airlock.adapters.sql_store.unit import SqlUnit
 from airlock.services import verifying
+from airlock.services.halving import Split
 from airlock.testing import FakeClock, World
 from tests.contract.rich_world import RichWorld
 from tests.contract.unchecked import DELETABLE, INSERTABLE, UNCHECKED
@@ -43,6 +44,13 @@ pytestmark = pytest.mark.tamper
 
 TABLES = sorted(metadata.tables)
 COLUMNS = [(table, one.name) for table in TABLES for one in metadata.tables[table].columns]
+#: How tables of the log itself are called.
+CALLED = {
+    "audit_checkpoint": ("checkpoint",),
+    "audit_event": ("stream ", "entry"),
+    "audit_leaf": ("leaf",),
+    "audit_text": ("its text",),
+}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 
 
@@ -70,7 +78,8 @@ class Place:
 
     def verify(self) -> verifying.Report:
         """Check the log and the tables."""
-        return verifying.verify(self, self.world.keyring, self.world.copies.kept())  # type: ignore[arg-type]
+        kept, alone = self.world.copies.kept(), Split(processors=10**6)
+        return verifying.verify(self, self.world.keyring, kept, split=alone)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +163,8 @@ def test_an_edit_of_one_value_is_found(place: Place, name: str, column: str) -> 
         damages = place.verify().damages
         savepoint.rollback()
         assert damages, row
-        assert any(word in line for line in damages for word in (name, *streams)), damages
+        words = (name, *CALLED.get(name, ()), *streams)
+        assert any(word in line for line in damages for word in words), damages
 
 
 def test_the_exceptions_are_columns_and_stand_in_the_decision() -> None:
@@ -170,6 +180,8 @@ def _rows(connection: Connection, table: Table, column: str) -> list[Any]:
     keys = list(table.primary_key)
     query = select(table)
     there = query.where(table.c[column].is_not(None))
+    if column == "xid":  # once an entry is in the tree, nobody reads it
+        there = there.where(text("id NOT IN (SELECT event FROM audit_leaf)"))
     rows = [connection.execute(there.order_by(*keys)).mappings().first()]
     rows += [connection.execute(there.order_by(*(one.desc() for one in keys))).mappings().first()]
     found = [row for row in rows if row is not None]
@@ -202,7 +214,7 @@ def _other(column: Column[Any], value: Any) -> Any:
     if isinstance(column.type, LargeBinary):
         return bytes(value[:-1]) + bytes([value[-1] ^ 1])
     if isinstance(value, int):
-        return value + 1
+        return value + 10**6  # a number nothing else has
     if value is None:
         return 1 if isinstance(column.type, Integer) else "2026-01-01T00:00:00.000000000Z"
     if TIME.match(value):
@@ -222,7 +234,8 @@ def test_a_row_that_is_deleted_is_found(place: Place, name: str) -> None:
     assert row is not None
     place.connection.execute(delete(table).where(_of(table, row)))
     damages = place.verify().damages
-    assert any(name in line or str(next(iter(row.values()))) in line for line in damages), damages
+    words = (name, *CALLED.get(name, ()), str(next(iter(row.values()))))
+    assert any(word in line for line in damages for word in words), damages
 
 
 @pytest.mark.parametrize("name", sorted(INSERTABLE))

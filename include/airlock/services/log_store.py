@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from airlock.domain.audit import Head
@@ -98,6 +98,9 @@ class LogWork(UnitOfWork, Protocol):
     def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
         """Return the entries of some streams in order, leaving out some words."""
 
+    def owners_of(self, commitments: Iterable[str]) -> Mapping[str, tuple[str, str]]:
+        """Return commitment -> (stream, person), for texts that were erased as well."""
+
     def told_with(self, words: Collection[str]) -> Iterator[Stored]:
         """Return the entries of all streams with some words, stream by stream in order."""
 
@@ -106,6 +109,9 @@ class LogWork(UnitOfWork, Protocol):
 
     def last_leaf(self) -> tuple[int, int] | None:
         """Return the event of the last leaf, and the transaction that wrote it."""
+
+    def ahead(self) -> Iterator[tuple[str, int, int]]:
+        """Return stream, place and id of the entries with an id that was never given out."""
 
     def every(self, table: str) -> Iterator[Mapping[str, Any]]:
         """Return every row of a table in order of its key."""

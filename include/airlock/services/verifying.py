@@ -101,7 +101,7 @@ def verify(
         own = unit.checkpoints()
         signed = [replace(one, note=one.note + "".join(unit.receipts(one.size))) for one in own]
         origin = tree.origin if tree else None
-        texts = TextCheck(unit.texts_of)
+        texts = TextCheck(unit.texts_of, unit.owners_of)
         leaves, waiting = texts.leaves(unit.leaves()), texts.waiting(unit.waiting(tree))
         copy = Log(origin, leaves, waiting, unit.heads(), unit.now())
         opened = _opened(copy, keyring, [*signed, *kept], witnesses)

@@ -55,6 +55,11 @@ _TURN = (
     "FROM audit_event AS e LEFT JOIN audit_leaf AS l ON l.event = e.id WHERE l.idx IS NULL "
     "ORDER BY stream, seq"
 )
+_AHEAD = (
+    "SELECT stream, seq, id FROM audit_event WHERE id > "
+    "pg_sequence_last_value(CAST(pg_get_serial_sequence('audit_event', 'id') AS regclass)) "
+    "ORDER BY id LIMIT 1000"
+)
 _TURNS_SQLITE = _TURN.format(when="WHEN e.id <= :last THEN 'past'")
 _TURNS = _TURN.format(
     when="WHEN (xid, e.id) <= (CAST(CAST(:xid AS text) AS xid8), :last) THEN 'past' "
@@ -243,6 +248,12 @@ class LogTree(Releases):
         query = f"SELECT event, {xid} FROM audit_leaf LEFT JOIN audit_event ON id = event "  # noqa: S608 - our own words
         row = self._connection.execute(text(f"{query} ORDER BY idx DESC LIMIT 1")).one_or_none()
         return (row[0], row[1]) if row else None
+
+    def ahead(self) -> Iterator[tuple[str, int, int]]:
+        """Return stream, place and id of the entries with an id that was never given out."""
+        if not self._is_sqlite:  # there the next id is the largest one and one more
+            for stream, seq, event in self._connection.execute(text(_AHEAD)):
+                yield stream, seq, event
 
     def heads(self) -> dict[str, Head]:
         """Return the end of every stream the application believes in."""

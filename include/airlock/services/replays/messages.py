@@ -54,6 +54,9 @@ class Messages(Replay):
             if len(self._permits) >= _AT_ONCE:
                 yield from self._granted(unit)
         yield from self._granted(unit)
+        for about, (key, _) in self._halves.items():
+            if f"/{CHAT}/" in key and "/repair-" not in about:
+                yield self.finding(key, "the same is not said to the run")
 
     def _message(self, row: Row) -> Iterator[Finding]:
         payload = json.loads(row["payload"])

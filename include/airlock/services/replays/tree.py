@@ -23,6 +23,8 @@ def check_tree_tables(
     """Compare them with the tree of *size* leaves that was walked through."""
     yield from _place(unit, tree, size)
     yield from islice(_nodes(unit, chains), _NAMED)
+    for stream, seq, event in unit.ahead():
+        yield Finding(f"id {event} was taken ahead of those that are given out", stream, seq)
     sizes = {one.size for one in checkpoints}
     gone = sorted({row["size"] for row in unit.every("audit_copy")} - sizes)
     for one in gone:
