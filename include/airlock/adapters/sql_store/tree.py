@@ -252,8 +252,8 @@ class LogTree(Releases):
     def ahead(self) -> Iterator[tuple[str, int, int]]:
         """Return stream, place and id of the entries with an id that was never given out."""
         if not self._is_sqlite:  # there the next id is the largest one and one more
-            for stream, seq, event in self._connection.execute(text(_AHEAD)):
-                yield stream, seq, event
+            for row in self._connection.execute(text(_AHEAD)):
+                yield row[0], row[1], row[2]
 
     def heads(self) -> dict[str, Head]:
         """Return the end of every stream the application believes in."""
