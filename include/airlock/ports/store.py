@@ -24,6 +24,7 @@ from airlock.domain.rejections import Rejections
 from airlock.domain.release import Release, State, Story, Vote
 from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
+from airlock.ports.proposals import PendingProposal, Run
 from airlock.ports.records import (
     Candidate,
     Due,
@@ -86,6 +87,22 @@ class UnitOfWork(Protocol):
 
     def insert_vote(self, release_id: str, vote: Vote) -> None:
         """Insert a vote (decider only). Raises Conflict if the person has already voted."""
+
+    # what tasks propose, and the runs they are tasks of (decider only)
+    def claim_proposal(self, seconds: float) -> PendingProposal | None:
+        """Take the oldest proposal nobody works on; nobody else gets it for some seconds."""
+
+    def answer_proposal(self, proposal_id: int, answer: str) -> None:
+        """Answer a proposal, once."""
+
+    def forget_proposals(self, answered_before: str) -> int:
+        """Forget what was answered before a time; return how many that were."""
+
+    def put_run(self, new: Run) -> None:
+        """Keep a run, or what is newer of it."""
+
+    def run(self, origin: str) -> Run | None:
+        """Return a run, if a proposal has ever begun it."""
 
     # what a run produced
     def put_candidate(self, candidate: Candidate) -> None:
@@ -335,6 +352,9 @@ class UnitOfWork(Protocol):
 
     def log(self, stream: str, event: Event) -> Entry:
         """Append an event to a stream that belongs to no release."""
+
+    def log_all(self, stream: str, events: Sequence[Event]) -> None:
+        """Append events to a stream that belongs to no release."""
 
     def streams(self) -> tuple[tuple[str, Head], ...]:
         """Return every stream with the head the application believes in."""

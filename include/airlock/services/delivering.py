@@ -20,7 +20,7 @@ from airlock.domain.grant import read_own
 from airlock.domain.people import Actor
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind
-from airlock.ports import MAIL, Airflow, Message, Permits, Signer, Store, UnitOfWork
+from airlock.ports import MAIL, Airflow, Message, Parked, Permits, Signer, Store, UnitOfWork
 from airlock.services import handing_over, noticing, timing
 from airlock.services.deciding import settle
 from airlock.services.voiding import void
@@ -152,8 +152,18 @@ class Delivery:
             if release.state is State.AWAITING_APPROVAL and task.level >= release.level:
                 continue
             young = now - task.parked_at < timedelta(seconds=self.guard_seconds)
-            done = not young and self.airflow.wake(task, sentence(release)) and done
+            awake = not young and self.airflow.wake(task, sentence(release))
+            if awake:
+                self._forget(task)
+            done = awake and done
         return done
+
+    def _forget(self, task: Parked) -> None:
+        """Forget a task that waits no more, unless it has parked again meanwhile."""
+        with self.store.begin() as unit:
+            if task in unit.parked(task.release):
+                unit.unpark(task.dag_id, task.run_id, task.task_id)
+                unit.commit()
 
     def _mail(self, message: Message) -> bool:
         """Have Airflow send an e-mail; its task reads what the e-mail says from the outbox."""

@@ -35,7 +35,8 @@ from airlock.domain.drift import weigh as weighed
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.grant import read_own
 from airlock.domain.promoting import LEASE
-from airlock.ports import Store, UnitOfWork, Watch
+from airlock.domain.proposals import Kind
+from airlock.ports import Proposals, Store, UnitOfWork, Watch
 from airlock.services import drift_log
 
 #: So many rounds in a row without an answer raise the alarm.
@@ -232,22 +233,21 @@ def served(unit: UnitOfWork) -> tuple[Served, ...]:
     return tuple(found)
 
 
-def ask(store: Store, seconds: float = 30.0, pause: float = 0.5) -> None:
+def ask(
+    store: Store, proposals: Proposals, origin: str, seconds: float = 30.0, pause: float = 0.5
+) -> None:
     """Ask the deciding process whether it looks, as somebody who may not; wait for the answer.
 
     Raises:
         Unreachable: if nobody has answered in time, or nobody could look.
         Refused: naming what is open.
     """
-    with store.begin() as unit:
-        key = f"detect/{unit.now().isoformat()}"
-        unit.post("detect", key, {})
-        unit.commit()
+    asked = proposals.submit(Kind.DETECT, origin, {})
+    key = str(asked["key"])
     until = time.monotonic() + seconds
     while True:
         with store.begin() as unit:
             if unit.delivered([key]):
-                found = drift_log.opened(unit)
                 break
         if time.monotonic() >= until:
             raise Unreachable(
@@ -255,8 +255,9 @@ def ask(store: Store, seconds: float = 30.0, pause: float = 0.5) -> None:
                 next_step="See `airlock status` whether the delivery process and MLflow run.",
             )
         time.sleep(pause)
+    found = proposals.submit(Kind.DETECT, origin, {"key": key})["open"]
     if found:
-        told = "; ".join(str(one["why"]) for one in found.values())
+        told = "; ".join(map(str, found))
         raise Refused(
             f"{len(found)} in the model registry are not as released: {told}",
             next_step="`airlock detect list` shows them; find out who did it.",

@@ -18,9 +18,10 @@ from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Unreachable
 from airlock.domain.policy import Plan
 from airlock.domain.promoting import LEASE
+from airlock.domain.proposals import Kind as Proposed
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind, Timer, fire, system, wanted
-from airlock.ports import Due, Store, UnitOfWork
+from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import ringing, telling
 
 #: Timers taken in one transaction, at most and at least.
@@ -60,7 +61,7 @@ class Keeper:
         return sweep(self._store, seconds=ROUND_S)
 
 
-def ask(store: Store) -> int:
+def ask(store: Store, proposals: Proposals, origin: str) -> int:
     """Ask the deciding process for a sweep, as somebody who may not decide; say what is due.
 
     Raises:
@@ -69,9 +70,8 @@ def ask(store: Store) -> int:
     with store.begin() as unit:
         now = unit.now()
         due, late = unit.count_due(stamp(now)), unit.count_due(stamp(now - OVERDUE))
-        if due:
-            unit.post("sweep", f"timers/sweep/{stamp(now)[:16]}", {})
-            unit.commit()
+    if due:
+        proposals.submit(Proposed.SWEEP, origin, {})
     if late:
         raise Unreachable(
             f"{late} timers have been due for {OVERDUE // timedelta(minutes=1)} minutes: the "

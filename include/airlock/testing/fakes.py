@@ -13,7 +13,7 @@ from airlock.domain.digest import digest_bytes, manifest_digest
 from airlock.domain.drift import Seen, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.grant import Grant, read_own
-from airlock.ports import Parked
+from airlock.ports import Parked, RunRecord
 
 
 @dataclass
@@ -175,6 +175,98 @@ class FakeAirflow:
     def _check(self) -> None:
         if self.down:
             raise Unreachable("Airflow does not answer", next_step="Try again.")
+
+
+@dataclass
+class FakeRuns:
+    """Airflow's record of its runs. Any run is there and goes on, unless it is in `runs`.
+
+    `default`: who has triggered a run that nobody has told of; empty: a schedule has.
+    """
+
+    runs: dict[str, RunRecord | None] = field(default_factory=dict)
+    tasks: set[tuple[str, str, str]] = field(default_factory=set)
+    default: str = ""
+    strict: bool = False
+    down: bool = False
+
+    def add(self, origin: str, triggered_by: str = "", **more: Any) -> RunRecord:
+        """Let there be a run."""
+        dag_id, _, run_id = origin.partition("/")
+        made = RunRecord(
+            **{"dag_id": dag_id, "run_id": run_id, "state": "running", **more},
+            triggered_by=triggered_by,
+        )
+        self.runs[origin] = made
+        return made
+
+    def run(self, origin: str) -> RunRecord | None:
+        """Return a run."""
+        if self.down:
+            raise Unreachable("Airflow does not answer", next_step="Try again.")
+        if origin not in self.runs and not self.strict:
+            return self.add(origin, self.default)
+        return self.runs.get(origin)
+
+    def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Say whether a run has a task."""
+        if self.down:
+            raise Unreachable("Airflow does not answer", next_step="Try again.")
+        return (dag_id, run_id, task_id) in self.tasks
+
+
+@dataclass
+class FakeCode:
+    """A checkout; what it is can be set."""
+
+    head: str = "0123456789abcdef"
+    people: tuple[str, ...] = ()
+    locked: str = ""
+
+    def commit(self, folder: str) -> str:
+        """Return the commit."""
+        return self.head
+
+    def committers(self, folder: str, since: str = "") -> tuple[str, ...]:
+        """Return who has changed it."""
+        return self.people
+
+    def lock(self) -> str:
+        """Return the digest of the lock."""
+        return self.locked
+
+
+@dataclass
+class FakeArtifacts:
+    """The bytes of a `FakeRegistry`; `digests` says otherwise of single versions."""
+
+    registry: FakeRegistry
+    digests: dict[tuple[str, str], str | None] = field(default_factory=dict)
+
+    def digest(self, model: str, version: str) -> str | None:
+        """Hash a version's files."""
+        if (model, version) in self.digests:
+            return self.digests[model, version]
+        self.registry._check()
+        if (model, version) not in self.registry.files:
+            return None
+        return self.registry.artifact_digest(model, version)
+
+
+@dataclass
+class FakeRules:
+    """What is in force, as a test says."""
+
+    in_force: Callable[[], str]
+    pipelines: Callable[[], Mapping[str, str]]
+
+    def policy(self) -> str:
+        """Return the policy's digest."""
+        return self.in_force()
+
+    def pipeline(self, name: str) -> str | None:
+        """Return a pipeline's digest."""
+        return self.pipelines().get(name)
 
 
 @dataclass
