@@ -1,6 +1,7 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
 from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
+from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
 from airlock.ports.records import (
     CHAT,
     MAIL,
@@ -34,6 +35,10 @@ __all__ = [
     "Parked",
     "Permits",
     "Posted",
+    "Promotion",
+    "PromotionPermit",
+    "PromotionRequest",
+    "Promotions",
     "Registry",
     "Signer",
     "Spot",
