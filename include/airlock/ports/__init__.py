@@ -1,6 +1,7 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
 from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
+from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
 from airlock.ports.proposals import (
     ArtifactSource,
     CodeSource,
@@ -47,6 +48,10 @@ __all__ = [
     "PendingProposal",
     "Permits",
     "Posted",
+    "Promotion",
+    "PromotionPermit",
+    "PromotionRequest",
+    "Promotions",
     "Proposals",
     "Registry",
     "RulesInForce",

@@ -35,7 +35,7 @@ from airlock.domain.drift import weigh as weighed
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.grant import read_own
 from airlock.domain.promoting import LEASE
-from airlock.domain.proposals import Kind
+from airlock.domain.proposals import Kind as Proposed
 from airlock.ports import Proposals, Store, UnitOfWork, Watch
 from airlock.services import drift_log
 
@@ -242,7 +242,7 @@ def ask(
         Unreachable: if nobody has answered in time, or nobody could look.
         Refused: naming what is open.
     """
-    asked = proposals.submit(Kind.DETECT, origin, {})
+    asked = proposals.submit(Proposed.DETECT, origin, {})
     key = str(asked["key"])
     until = time.monotonic() + seconds
     while True:
@@ -255,7 +255,7 @@ def ask(
                 next_step="See `airlock status` whether the delivery process and MLflow run.",
             )
         time.sleep(pause)
-    found = proposals.submit(Kind.DETECT, origin, {"key": key})["open"]
+    found = proposals.submit(Proposed.DETECT, origin, {"key": key})["open"]
     if found:
         told = "; ".join(map(str, found))
         raise Refused(

@@ -111,7 +111,7 @@ CREATE FUNCTION proposal_answer(wanted bigint, secret text) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT p.answer FROM public.proposal p WHERE p.id = wanted AND p.token = secret;
 $$;
-"""
+"""  # noqa: S608 - our own numbers
 
 RIGHTS = """
 ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM PUBLIC;
