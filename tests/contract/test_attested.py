@@ -108,7 +108,7 @@ def test_what_is_signed_has_to_be_this_result(
     runner = signer(folder, "runner")
     world = make_signed(gate_signer=runner)
     origin = world.measure("run-1")
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         (result,) = unit.results_of(origin)
         candidate = unit.candidate(origin)
         assert candidate is not None

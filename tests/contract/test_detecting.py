@@ -59,7 +59,7 @@ def kinds(found: detecting.Round) -> list[str]:
 
 
 def opened(world: World) -> list[dict[str, Any]]:
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         return list(drift_log.opened(unit).values())
 
 

@@ -120,7 +120,7 @@ def say_everything(world: World) -> str:
     world.promote(second, "two")
     actor = world.actor("otto")
     rolling_back.allow(world.store, world.signer, second, actor, WORDS)
-    promoting.rollback(world.worker, world.keys, world.registry, second, "back", world.actor("x"))
+    promoting.rollback(world.store, world.keys, world.registry, second, "back", world.actor("x"))
     (found, *_) = delegating.findings(world.store)
     lena = world.actor("lena")
     delegating.close_finding(world.store, world.rulebook, world.actor("mara"), found["id"], WORDS)

@@ -67,7 +67,7 @@ def leave(world: World, release_id: str) -> Grant:
 def go_back(world: World, release_id: str) -> promoting.Promotion:
     actor = Actor.system("promoter", Channel.DAG)
     registry = world.registry
-    return promoting.rollback(world.worker, world.keys, registry, release_id, "back", actor)
+    return promoting.rollback(world.store, world.keys, registry, release_id, "back", actor)
 
 
 def attack(database: Database, statement: str, **given: str) -> None:

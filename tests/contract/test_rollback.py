@@ -41,7 +41,7 @@ def allow(world: World, release_id: str, name: str = "otto", target: str = "") -
 
 def go_back(world: World, release_id: str, attempt: str = "back") -> promoting.Promotion:
     actor = Actor.system("promoter", Channel.DAG)
-    return promoting.rollback(world.worker, world.keys, world.registry, release_id, attempt, actor)
+    return promoting.rollback(world.store, world.keys, world.registry, release_id, attempt, actor)
 
 
 def test_the_alias_goes_back_and_the_line_moves_on(world: World) -> None:

@@ -163,7 +163,7 @@ def test_the_same_candidate_with_another_subject_is_not_told_again(world: World)
 def test_a_candidate_whose_gates_were_not_judged_takes_nothing_over(world: World) -> None:
     release_id = world.open("first")
     before = reading.outcome(world.store, release_id)
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         candidate = unit.candidate("credit/first")
         assert candidate is not None
         unit.put_candidate(replace(candidate, origin="credit/second", version="2"))

@@ -33,7 +33,7 @@ from airlock.config.settings import Settings, SlackSettings
 from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
-from airlock.ports import Files
+from airlock.ports import Files, Proposals
 from airlock.ports.chat import Chat
 from airlock.services.detecting import Detector
 from airlock.services.sequencing import Place
@@ -114,6 +114,13 @@ class Airlock:
         from airlock.adapters.slack_notifier.web import SlackWeb  # a task would pay for it
 
         return SlackWeb(slack.bot_token, slack.api_url)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Where a task proposes what it has done."""
+        from airlock.bootstrap.proposals import proposals_of
+
+        return proposals_of(self)
 
     @cached_property
     def lab(self) -> Lab:

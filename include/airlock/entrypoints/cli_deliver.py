@@ -3,7 +3,8 @@
 It registers the policies and pipelines that are valid on disk, at the start and whenever a file
 changes; it keeps the list of people in step with Airflow's log-ins; and it empties the outbox:
 waking parked tasks, writing notes. It fires the timers that are due, grows the log's tree and
-carries checkpoints out of the database. Beside all that it compares MLflow with what was released.
+carries checkpoints out of the database. Beside all that it compares MLflow with what was released,
+and answers what tasks propose.
 It runs as a decider.
 
 Rules:
@@ -27,13 +28,13 @@ import typer
 
 from airlock.domain.errors import AirlockError, Invalid
 from airlock.domain.policy import Rulebook
+from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.entrypoints.watchman import Watchman
 from airlock.services.sequencing import Sequencer
 from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
-    from airlock.config.settings import Settings
 
 PERIOD_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -62,6 +63,9 @@ def deliver(
     courier = Courier(airlock, watchman.answer)
     if once:
         courier.round()
+        answering = _proposals(airlock)
+        if answering:
+            answering.drain()
         return
     stop = threading.Event()
 
@@ -71,7 +75,20 @@ def deliver(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     watchman.start(stop)
+    answering = _proposals(airlock)
+    thread = answering.start(stop) if answering else None
     run(courier, stop)
+    if thread is not None:
+        thread.join(LONGEST_PAUSE_S)
+
+
+def _proposals(airlock: Airlock) -> ProposalLoop | None:
+    """Return what answers tasks; on SQLite they have answered themselves."""
+    from airlock.adapters.sql_store.listening import Listener
+    from airlock.bootstrap.proposals import handling_of
+
+    url = airlock.settings.database_url or ""
+    return None if url.startswith("sqlite") else ProposalLoop(handling_of(airlock), Listener(url))
 
 
 def run(courier: Courier, stop: threading.Event) -> None:
@@ -98,9 +115,10 @@ class Courier:
 
     def __init__(self, airlock: Airlock, looked: Callable[[], None] | None = None) -> None:
         from airlock.adapters.airflow_rest import AirflowRest
+        from airlock.bootstrap.proposals import password_file
 
         self._airlock, self._looked = airlock, looked
-        self._airflow = AirflowRest(airlock.settings.airflow_url, _password_file(airlock.settings))
+        self._airflow = AirflowRest(airlock.settings.airflow_url, password_file(airlock.settings))
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
@@ -184,12 +202,3 @@ def _fingerprint(config_dir: Path) -> frozenset[tuple[str, int, int]]:
                 continue
             found.add((str(path), stat.st_mtime_ns, stat.st_size))
     return frozenset(found)
-
-
-def _password_file(settings: Settings) -> Path:
-    if settings.service_password_file is None:
-        raise Invalid(
-            "AIRLOCK_SERVICE_PASSWORD_FILE is not set, so Airflow could not be told anything",
-            next_step="`airlock up` sets it for the delivery process.",
-        )
-    return settings.service_password_file

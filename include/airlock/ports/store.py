@@ -95,6 +95,9 @@ class UnitOfWork(Protocol):
     def answer_proposal(self, proposal_id: int, answer: str) -> None:
         """Answer a proposal, once."""
 
+    def wake_proposer(self, proposal_id: int) -> None:
+        """Wake whoever waits for the answer to a proposal, when this commits."""
+
     def forget_proposals(self, answered_before: str) -> int:
         """Forget what was answered before a time; return how many that were."""
 

@@ -91,7 +91,7 @@ BEGIN
     END IF;
     SELECT count(*) INTO waiting FROM (
         SELECT 1 FROM public.proposal p WHERE p.answered_at IS NULL LIMIT {MOST_PENDING}
-    ) AS some;
+    ) AS unanswered;
     IF waiting >= {MOST_PENDING} THEN
         RAISE EXCEPTION 'airlock: {MOST_PENDING} proposals wait for their answer already'
             USING ERRCODE = 'configuration_limit_exceeded';
@@ -162,7 +162,7 @@ def upgrade() -> None:
     if op.get_bind().dialect.name != "postgresql":
         return
     for statements in (GONE, FUNCTIONS, RIGHTS):
-        op.execute(sa.text(statements.replace(":", r"\:")))
+        op.execute(statements)
     op.execute(f"GRANT SELECT ON {', '.join(READ_BY_WORKER)} TO airlock_worker")
     for right in DECIDER:
         op.execute(f"GRANT {right} TO airlock_decider")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.proposal_tables import proposal, run
@@ -40,6 +40,11 @@ class Inbox(Base):
         waiting = (proposal.c.id == proposal_id, proposal.c.answered_at.is_(None))
         values = {"answer": answer, "answered_at": self._stamp(), "body": ""}
         self._connection.execute(update(proposal).where(*waiting).values(**values))
+
+    def wake_proposer(self, proposal_id: int) -> None:
+        """Wake whoever waits for the answer; in a transaction of its own, for it may fail."""
+        if not self._is_sqlite:
+            self._connection.execute(select(func.pg_notify("airlock_answer", str(proposal_id))))
 
     def forget_proposals(self, answered_before: str) -> int:
         """Forget what was answered before a time; return how many that were."""
