@@ -115,12 +115,10 @@ class PromoteModelOperator(BaseOperator):
             if release.state is State.REQUESTED:
                 raise Unreachable(f"release {release.id} is not settled yet")
             promotion = promoting.promote(
-                airlock.store,
-                airlock.keyring,
+                airlock.promotions,
                 airlock.registry,
                 release.id,
                 f"{edge.origin(context)}/{context['ti'].task_id}",
-                edge.actor(context),
             )
         return asdict(promotion)
 

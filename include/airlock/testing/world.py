@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from airlock.domain.clock import stamp
+from airlock.domain.conditions import EVERYBODY, Reach
 from airlock.domain.digest import digest_bytes, digest_json
 from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence
@@ -15,7 +16,7 @@ from airlock.domain.policy import Rulebook
 from airlock.domain.release import Decision, Release
 from airlock.domain.voting import Ballot
 from airlock.gates import build
-from airlock.ports import Candidate, Signer, Store
+from airlock.ports import Candidate, Keyring, Promotion, Signer, Store
 from airlock.services import (
     configuring,
     deciding,
@@ -26,7 +27,7 @@ from airlock.services import (
     requesting,
 )
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
-from airlock.testing.fakes import FakeKeys, FakeRegistry
+from airlock.testing.fakes import FakeKeys, FakeRegistry, FakeWatch
 
 
 class World:
@@ -143,10 +144,17 @@ class World:
         ballot = self.ballot(release_id, decision, **overrides)
         return deciding.vote(self.store, self.signer, release_id, ballot, self.actor(name), key)
 
-    def promote(self, release_id: str, attempt: str = "run-1") -> promoting.Promotion:
+    @property
+    def promoter(self) -> promoting.Promoter:
+        """The decider, as a task asks it to promote."""
+        keyring: Keyring = self.keys
+        return promoting.Promoter(self.store, self.signer, keyring, FakeWatch(self.registry))
+
+    def promote(
+        self, release_id: str, attempt: str = "run-1", reach: Reach = EVERYBODY
+    ) -> Promotion:
         """Promote as a task would."""
-        actor = Actor.system("promoter", Channel.DAG)
-        return promoting.promote(self.worker, self.keys, self.registry, release_id, attempt, actor)
+        return promoting.promote(self.promoter, self.registry, release_id, attempt, reach)
 
     def approve_all(self, release_id: str) -> Release:
         """Approve at every level until the release is approved."""
