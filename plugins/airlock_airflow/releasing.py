@@ -103,6 +103,7 @@ class PromoteModelOperator(BaseOperator):
         from airlock.domain.errors import Unreachable
         from airlock.domain.release import State
         from airlock.services import promoting
+        from airlock.services.proposals import ProposedPromotions
 
         with edge.translated():
             airlock = edge.airlock()
@@ -112,12 +113,10 @@ class PromoteModelOperator(BaseOperator):
             if release.state is State.REQUESTED:
                 raise Unreachable(f"release {release.id} is not settled yet")
             promotion = promoting.promote(
-                airlock.store,
-                airlock.keyring,
+                ProposedPromotions(airlock.proposals, edge.origin(context)),
                 airlock.registry,
                 release.id,
                 f"{edge.origin(context)}/{context['ti'].task_id}",
-                edge.actor(context),
             )
         return asdict(promotion)
 

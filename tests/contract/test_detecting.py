@@ -340,7 +340,7 @@ def test_after_a_rollback_the_older_version_is_right(site: World, detector: Dete
 
     bad = promoted(site, "run-2", auc=0.9)
     otto = site.actor("otto")
-    rolling_back.allow(site.store, site.signer, bad, otto, "it is worse")
+    rolling_back.allow(site.store, bad, otto, "it is worse")
     site.promote(bad, "back")
     assert site.registry.aliases["credit", "champion"] == "1"
     assert detector.look().found == ()

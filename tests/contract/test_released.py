@@ -65,7 +65,7 @@ def test_the_number_grows_with_each_promotion(world: World) -> None:
 def test_a_rollback_states_the_older_version_under_a_higher_number(world: World) -> None:
     first, second = promoted(world, "one"), promoted(world, "two")
     actor = world.actor("otto")
-    rolling_back.allow(world.store, world.signer, second, actor, "it drifts", "")
+    rolling_back.allow(world.store, second, actor, "it drifts", "")
     assert stated(world).grant.version == "2", "allowed is not done"
     robot = Actor.system("promoter", Channel.DAG)
     promoting.rollback(world.store, world.keys, world.registry, second, "back", robot)

@@ -34,6 +34,7 @@ def proposals_of(airlock: Airlock) -> Proposals:
         code=_checkout(airlock.settings),
         artifacts=_Registered(airlock.registry),
         rules=DiskRules(airlock),
+        promotions=airlock.promotions if airlock.signer else None,
     )
     return DirectProposals(Handling(airlock.store, local))
 
@@ -48,6 +49,7 @@ def handling_of(airlock: Airlock) -> Handling:
         code=_checkout(chosen),
         artifacts=MlflowWatch(chosen.mlflow_tracking_uri, airlock.signer),
         rules=DiskRules(airlock),
+        promotions=airlock.promotions,
     )
     return Handling(airlock.store, sources)
 

@@ -124,6 +124,7 @@ class Courier:
         self._people_at = 0.0
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
+        self._unsettled = ""
 
     def round(self) -> int:
         """Do what is due; return how many messages were settled.
@@ -135,6 +136,7 @@ class Courier:
 
         self._register()
         self._keeper.round()  # first: time passes whether or not Airflow answers
+        self._settle_promotions()
         signer = self._airlock.signer
         if signer is None:
             raise Invalid("the delivery process has no signing key")
@@ -142,7 +144,6 @@ class Courier:
             self._airlock.store,
             signer,
             self._airflow,
-            permits=self._airlock.permits,
             looked=self._looked,
             chat=self._airlock.settings.slack is not None,
             alert_mail=self._airlock.settings.alert_mail or "",
@@ -152,6 +153,17 @@ class Courier:
         self._sequencer.round()
         self._sync_people()
         return settled
+
+    def _settle_promotions(self) -> None:
+        """Ask the guard of MLflow about attempts whose time is over; it is tried again for ever."""
+        try:
+            self._airlock.promotions.settle_all()
+        except AirlockError as error:
+            if error.message != self._unsettled:
+                log.warning("%s %s", error.message, error.next_step)
+            self._unsettled = error.message
+        else:
+            self._unsettled = ""
 
     def _register(self) -> None:
         from airlock.adapters.git_code import last_author
@@ -175,7 +187,10 @@ class Courier:
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)
-        self._seen = files
+        with self._airlock.store.begin() as unit:
+            underway = unit.leased()
+        if not underway:  # what is being promoted now may have to be voided when that has ended
+            self._seen = files
         self._rulebook = Rulebook.from_document(document)
         self._people_at = 0.0
 

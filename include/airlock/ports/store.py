@@ -7,7 +7,7 @@ writes the state and its events together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -73,6 +73,9 @@ class UnitOfWork(Protocol):
 
     def occupying(self, model: str, environment: str) -> Release | None:
         """Return the open release of a line, if any."""
+
+    def leased(self) -> tuple[Release, ...]:
+        """Return the releases that an attempt has to itself, or had when it died."""
 
     def rejections(self, model: str, environment: str) -> Rejections:
         """Return every rejected release of a line with its artifact digest, the newest first."""
@@ -175,11 +178,11 @@ class UnitOfWork(Protocol):
     def grant_of(self, release_id: str, purpose: str = ...) -> StoredGrant | None:
         """Return the newest grant of a release, to promote it or to roll it back."""
 
-    def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
-        """Mark a grant as spent by *attempt*.
+    def spend(self, grant_id: str, attempt: str) -> None:
+        """Note that the guard has seen a grant spent. Raises Conflict if it was revoked."""
 
-        Raises Conflict if another attempt has, less than *lease* ago.
-        """
+    def revoke(self, grant_id: str) -> None:
+        """Note that a grant was revoked at the guard, unspent. Raises Conflict if it was before."""
 
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
         """Return the line, locked if asked; one that never had a release has epoch 0."""

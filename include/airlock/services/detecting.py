@@ -17,9 +17,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
+from airlock.domain.clock import stamp
 from airlock.domain.drift import (
     Drift,
     Kind,
@@ -34,7 +34,6 @@ from airlock.domain.drift import (
 from airlock.domain.drift import weigh as weighed
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.grant import read_own
-from airlock.domain.promoting import LEASE
 from airlock.domain.proposals import Kind as Proposed
 from airlock.ports import Proposals, Store, UnitOfWork, Watch
 from airlock.services import drift_log
@@ -265,13 +264,14 @@ def ask(
 
 
 def _ours(unit: UnitOfWork, names: Iterable[str]) -> dict[str, Spent]:
-    """Return which of these grants Airlock has spent."""
-    known, now = unit.grants_named(set(names)), unit.now()
-    return {name: _when(stored.spent_at, now) for name, stored in known.items() if stored.spent_at}
-
-
-def _when(spent_at: datetime, now: datetime) -> Spent:
-    return Spent.JUST_NOW if now - spent_at < LEASE else Spent.BEFORE
+    """Return which of these grants are Airlock's: being spent, spent, or spent and not finished."""
+    known, now = unit.grants_named(set(names)), stamp(unit.now())
+    leased = {one.lease.grant: one.lease.until for one in unit.leased() if one.lease}
+    found = {}
+    for name, stored in known.items():
+        if stored.revoked_at is None:
+            found[name] = Spent.JUST_NOW if leased.get(name, "") > now else Spent.BEFORE
+    return found
 
 
 def _is_over(finding: Mapping[str, Any], done: set[str], serving: set[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from airlock.domain.conditions import EVERYBODY, Reach
 from airlock.domain.digest import digest_bytes, digest_json
 from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence
@@ -15,7 +16,7 @@ from airlock.domain.proposals import Kind
 from airlock.domain.release import Decision, Release
 from airlock.domain.voting import Ballot
 from airlock.gates import build
-from airlock.ports import Candidate, Signer, Store
+from airlock.ports import Candidate, Keyring, Promotion, Signer, Store
 from airlock.services import (
     configuring,
     deciding,
@@ -34,6 +35,7 @@ from airlock.testing.fakes import (
     FakeRegistry,
     FakeRules,
     FakeRuns,
+    FakeWatch,
 )
 
 
@@ -71,7 +73,13 @@ class World:
             return {self.pipeline["metadata"]["name"]: digest_json(self.pipeline)}
 
         rules = FakeRules(lambda: self.rulebook.digest, pipelines)
-        return Sources(runs=self.runs, code=self.code, artifacts=self.artifacts, rules=rules)
+        return Sources(
+            runs=self.runs,
+            code=self.code,
+            artifacts=self.artifacts,
+            rules=rules,
+            promotions=self.promoter,
+        )
 
     def actor(self, name: str, channel: Channel = Channel.PAGE) -> Actor:
         """Return a person as an actor, with the roles held now."""
@@ -173,10 +181,17 @@ class World:
         ballot = self.ballot(release_id, decision, **overrides)
         return deciding.vote(self.store, self.signer, release_id, ballot, self.actor(name), key)
 
-    def promote(self, release_id: str, attempt: str = "run-1") -> promoting.Promotion:
+    @property
+    def promoter(self) -> promoting.Promoter:
+        """The decider, as a task asks it to promote."""
+        keyring: Keyring = self.keys
+        return promoting.Promoter(self.store, self.signer, keyring, FakeWatch(self.registry))
+
+    def promote(
+        self, release_id: str, attempt: str = "run-1", reach: Reach = EVERYBODY
+    ) -> Promotion:
         """Promote as a task would."""
-        actor = Actor.system("promoter", Channel.DAG)
-        return promoting.promote(self.store, self.keys, self.registry, release_id, attempt, actor)
+        return promoting.promote(self.promoter, self.registry, release_id, attempt, reach)
 
     def approve_all(self, release_id: str) -> Release:
         """Approve at every level until the release is approved."""
