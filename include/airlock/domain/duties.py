@@ -17,14 +17,27 @@ from dataclasses import dataclass, field
 
 from airlock.domain.rules import Holders
 
-#: What is recorded when git cannot say who it was.
+#: What is recorded when git cannot say who it was; mostly with the reason: `unknown: why`.
 UNKNOWN = "unknown"
+#: What is recorded for policies that are as Airlock came with them: nobody here changed them.
+SHIPPED = "shipped"
+_LONGEST = 320
 
 # Said of "you" and of anybody else alike, so no word depends on the person.
 REQUESTED = "requested this release"
 OWNED_RUN = "owned the training run"
 COMMITTED = "committed the changed model code"
 CHANGED_POLICY = "last changed the policy in force"
+
+
+def unknown_because(why: str) -> str:
+    """Return what is recorded when git cannot say who it was, with the reason."""
+    return f"{UNKNOWN}: {' '.join(why.split())}"[:_LONGEST]
+
+
+def is_unknown(author: str) -> bool:
+    """Say whether an author as recorded stands for somebody git does not name."""
+    return author == UNKNOWN or author.startswith(f"{UNKNOWN}:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
