@@ -8,6 +8,7 @@ from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_bytes, digest_json
+from airlock.domain.duties import SHIPPED
 from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Actor, Channel, Person
@@ -49,7 +50,7 @@ class World:
         self.registry = FakeRegistry()
         self.rulebook = Rulebook.from_document(rulebook)
         self.pipeline = pipeline or pipeline_document()
-        configuring.register(store, rulebook, [self.pipeline])
+        configuring.register(store, rulebook, [self.pipeline], SHIPPED)
         for name, role in folks.items():
             people.keep_person(store, Person(name, name.title(), frozenset({role})))
 
