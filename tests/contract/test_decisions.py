@@ -196,7 +196,7 @@ def test_evidence_about_another_artifact_does_not_count(world: World) -> None:
 def test_an_unregistered_policy_opens_nothing(world: World) -> None:
     weaker = {**RULEBOOK, "approval": {"spec": {}}}
     world.rulebook = type(world.rulebook).from_document(weaker)
-    with pytest.raises(Refused, match="is not registered"):
+    with pytest.raises(Unreachable, match="is not registered"):
         world.open()
 
 

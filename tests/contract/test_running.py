@@ -110,8 +110,17 @@ def job(world: World, run: str = "run-1", **changes: Any) -> Job:
     return Job(**{"origin": f"credit/{run}", "recipe": recipe, "requester": "ana", **changes})
 
 
+def ready(world: World, bench: Bench) -> None:
+    """Let the decider see the code, and the bytes the bench has recorded."""
+    world.code.head, world.code.locked = CODE.code_commit, CODE.lock_digest
+    world.artifacts.recorded = lambda _model, version: next(
+        (one.artifact_digest for one in bench.recorded.values() if one.version == version), None
+    )
+
+
 def go(world: World, bench: Bench, one: Job) -> dict[str, Any]:
     """Run all steps."""
+    ready(world, bench)
     pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
     checked = running.validate(world.worker, world.proposals, bench, one, pinned)
     trained = running.train(bench, one, pinned)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airlock.domain.duties import SHIPPED
 from airlock.domain.errors import Conflict, Refused
 from airlock.domain.people import Actor
 from airlock.domain.promoting import Underway
@@ -123,7 +124,7 @@ def test_changed_bytes_found_at_promotion_void_the_approval(world: World) -> Non
 def test_a_stricter_policy_voids_and_is_answered_anew(world: World) -> None:
     release_id = world.open()
     world.approve_all(release_id)
-    configuring.register(world.store, stricter(), [world.pipeline])
+    configuring.register(world.store, stricter(), [world.pipeline], SHIPPED)
     after = reading.outcome(world.store, release_id)
     assert (after.state, after.round) == (State.AWAITING_APPROVAL, 2)
     for name in ("lena", "carla", "mara", "milo"):
@@ -135,7 +136,7 @@ def test_a_weaker_policy_voids_and_needs_a_new_run(world: World) -> None:
     weaker = copy.deepcopy(dict(RULEBOOK))
     del weaker["approval"]["spec"]["tiers"]["high"]["levels"][1:]
     release_id = world.open()
-    configuring.register(world.store, weaker, [world.pipeline])
+    configuring.register(world.store, weaker, [world.pipeline], SHIPPED)
     assert reading.outcome(world.store, release_id).round == 2
     with pytest.raises(Refused, match="asks for less than the one before"):
         world.approve(release_id, "lena")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock.adapters.airflow_rest import AirflowRest
-from airlock.adapters.checkout import Checkout
+from airlock.adapters.git_code.own import OwnCheckout
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store.proposing import SqlProposals
 from airlock.config.load import load_pipelines
@@ -64,8 +64,8 @@ def password_file(settings: Settings) -> Path:
     return settings.service_password_file
 
 
-def _checkout(settings: Settings) -> Checkout:
-    return Checkout(settings.root, settings.code_commit or "")
+def _checkout(settings: Settings) -> OwnCheckout:
+    return OwnCheckout(settings.root, settings.code_commit or "")
 
 
 class DiskRules:

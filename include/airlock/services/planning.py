@@ -102,6 +102,7 @@ def plan_of(unit: UnitOfWork, release: Release, facts: Facts | None = None) -> P
     return replace(
         plan,
         excluded=excluded(unit, rulebook, work, facts),
+        unknown=rulebook.separation.unknown(work),
         powers=Powers(lent, rulebook.superiors, rulebook.fallback, rulebook.voting_roles),
         escalated=is_escalated(release, plan.timing, now),
     )

@@ -182,7 +182,9 @@ def _plan(
         check_no_overdue(unit.findings(candidate.model), candidate.model, stamp(unit.now()))
     work = work_of(unit, candidate.requester, candidate, policy_digest, document)
     unknown = rulebook.separation.unknown(work)
-    return replace(plan, excluded=excluded(unit, rulebook, work), unknown=unknown), document
+    plan = replace(plan, excluded=excluded(unit, rulebook, work), unknown=unknown)
+    plan.check_authors()
+    return plan, document
 
 
 def _subject(candidate: Candidate, policy_digest: str) -> Subject:

@@ -8,6 +8,7 @@ from typing import Any
 
 from airlock.domain.conditions import EVERYBODY, Reach
 from airlock.domain.digest import digest_bytes, digest_json
+from airlock.domain.duties import SHIPPED
 from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Actor, Channel, Person
@@ -62,7 +63,7 @@ class World:
         self.runs, self.code = FakeRuns(default="ana"), FakeCode()
         self.artifacts = FakeArtifacts(self.registry)
         self.proposals = DirectProposals(Handling(store, self.sources()))
-        configuring.register(store, rulebook, [self.pipeline])
+        configuring.register(store, rulebook, [self.pipeline], SHIPPED)
         for name, role in folks.items():
             people.keep_person(store, Person(name, name.title(), frozenset({role})))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airlock.adapters import git_code
+from airlock.adapters.git_code import authors, commit
 from airlock.domain.digest import file_digest
 
 
-class Checkout:
+class OwnCheckout:
     """`airlock.ports.CodeSource` over git."""
 
     def __init__(self, root: Path, given: str = "") -> None:
@@ -17,11 +17,11 @@ class Checkout:
 
     def commit(self, folder: str) -> str:
         """Return the commit of the code in a folder. Raises Refused."""
-        return git_code.commit(self._root, folder, self._given)
+        return commit(self._root, folder, self._given)
 
     def committers(self, folder: str, since: str = "") -> tuple[str, ...]:
         """Return who has changed a folder since a commit."""
-        return git_code.authors(self._root, folder, since)
+        return authors(self._root, folder, since)
 
     def lock(self) -> str:
         """Return the digest of the file that locks the libraries."""
