@@ -49,7 +49,9 @@ class GateOperator(BaseOperator):
         with edge.translated():
             airlock, gate = edge.airlock(), build(self.gate)
             origin, signer = edge.origin(context), airlock.gate_signer
-            result = evidence.examine(airlock.store, edge.bench(), origin, gate, signer)
+            result = evidence.examine(
+                airlock.store, airlock.proposals, edge.bench(), origin, gate, signer
+            )
             weight = evidence.weight(airlock.store, airlock.rulebook, origin, gate)
         line = self.summary = f"{result.key} {result.verdict}: {result.message}"
         if not result.verdict.opens and weight != "advisory":

@@ -101,13 +101,14 @@ def _pin(job: Job, _inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
     airlock = edge.airlock()
-    return running.pin(airlock.store, edge.bench(), job, airlock.rulebook.digest)
+    return running.pin(airlock.store, airlock.proposals, edge.bench(), job, airlock.rulebook.digest)
 
 
 def _validate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
-    return running.validate(edge.airlock().store, edge.bench(), job, inputs["pinned"])
+    airlock = edge.airlock()
+    return running.validate(airlock.store, airlock.proposals, edge.bench(), job, inputs["pinned"])
 
 
 def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,8 +120,15 @@ def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
-    store = edge.airlock().store
-    return running.evaluate(store, edge.bench(), job, inputs["pinned"], inputs["trained"])
+    airlock = edge.airlock()
+    return running.evaluate(
+        airlock.store,
+        airlock.proposals,
+        edge.bench(),
+        job,
+        inputs["pinned"],
+        inputs["trained"],
+    )
 
 
 def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +140,7 @@ def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
     return running.register(
         edge.airlock().store,
+        edge.airlock().proposals,
         edge.bench(),
         job,
         edge.code_of(job.recipe),

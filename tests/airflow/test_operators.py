@@ -73,6 +73,7 @@ def stage(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         store=world.store,
         rulebook=world.rulebook,
         keyring=world.keys,
+        promotions=world.promoter,
         registry=world.registry,
         gate_signer=None,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
+from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused, Unreachable
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Person
 from airlock.domain.release import Decision, State
@@ -171,7 +171,7 @@ def test_no_gate_results_never_pass(make_world: MakeWorld) -> None:
 
 def test_a_worker_that_lies_about_a_verdict_gains_nothing(world: World) -> None:
     origin = world.measure("liar", auc=0.6)
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         honest = unit.results_of(origin)[0]
         unit.put_result(origin, replace(honest, verdict=type(honest.verdict).PASSED))
         unit.commit()
@@ -183,7 +183,7 @@ def test_a_worker_that_lies_about_a_verdict_gains_nothing(world: World) -> None:
 
 def test_evidence_about_another_artifact_does_not_count(world: World) -> None:
     origin = world.measure("run-1")
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         facts = {"rows": 10, "candidate": {"metrics": {"roc_auc": 0.99}}}
         unit.put_evidence(origin, Evidence("evaluation", "sha256:" + "1" * 64, facts))
         unit.commit()
@@ -196,7 +196,7 @@ def test_evidence_about_another_artifact_does_not_count(world: World) -> None:
 def test_an_unregistered_policy_opens_nothing(world: World) -> None:
     weaker = {**RULEBOOK, "approval": {"spec": {}}}
     world.rulebook = type(world.rulebook).from_document(weaker)
-    with pytest.raises(Refused, match="is not registered"):
+    with pytest.raises(Unreachable, match="is not registered"):
         world.open()
 
 

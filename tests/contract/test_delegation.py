@@ -42,7 +42,9 @@ def why_not(world: World, release_id: str, name: str) -> str:
 
 
 def test_invariant_2_a_committer_of_the_changed_code_cannot_vote(make_world: MakeWorld) -> None:
-    world = make_world(rulebook=book(gitAuthors={"Lena@Example.org": "lena"}))
+    document = book(gitAuthors={"Lena@Example.org": "lena"})
+    document["approval"]["spec"]["tiers"]["high"]["unknownCommitters"] = "record"
+    world = make_world(rulebook=document)
     release_id = world.open(committers=("lena@example.org", "stranger@example.org"))
     with pytest.raises(Forbidden, match=r"lena committed the changed model code.*own work"):
         world.approve(release_id, "lena")

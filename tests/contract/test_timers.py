@@ -297,15 +297,17 @@ def test_a_sweep_takes_batches_and_leaves_nothing(
 
 def test_somebody_who_may_not_decide_can_ask_for_a_sweep(timed: World, clock: FakeClock) -> None:
     release_id = opened(timed)
-    assert timing.ask(timed.worker) == 0
+    assert timing.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
     clock.pass_(hours=216, minutes=1)
     with pytest.raises(Unreachable, match="timers have been due for 5 minutes"):
-        timing.ask(timed.worker)  # the alarm, and the request all the same
+        timing.ask(
+            timed.worker, timed.proposals, "airlock_timers/1"
+        )  # the alarm, and the request all the same
     assert state(timed, release_id) is State.AWAITING_APPROVAL
     while delivering.Delivery(timed.store, timed.signer, FakeAirflow()).run():
         clock.pass_(seconds=1)
     assert state(timed, release_id) is State.EXPIRED
-    assert timing.ask(timed.worker) == 0
+    assert timing.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
 
 
 def test_what_will_never_be_delivered_is_in_the_log(timed: World, clock: FakeClock) -> None:

@@ -279,7 +279,7 @@ def test_the_worker_waives_nothing(postgres_database: Database) -> None:
     release_id = blocked(world)
     worker = create_engine(postgres_database.urls["airlock_worker"])
     forged = "UPDATE release SET waivers = '[1]' WHERE id = :id"
-    with pytest.raises(DBAPIError, match="the worker cannot change"), worker.begin() as connection:
+    with pytest.raises(DBAPIError, match="permission denied"), worker.begin() as connection:
         connection.execute(text(forged), {"id": release_id})
     until = datetime.now(UTC) + timedelta(days=10)
     with pytest.raises(DBAPIError, match=r"cannot|permission denied"):

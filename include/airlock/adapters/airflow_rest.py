@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from urllib.parse import quote
 import httpx
 
 from airlock.domain.errors import Refused, Unreachable
-from airlock.ports import Account, Parked
+from airlock.ports import Account, Parked, RunRecord
 
 USER = "airlock-service"
 #: What the only option of a Required Action is called; the operator writes the same.
@@ -51,9 +52,7 @@ class AirflowRest:
             Unreachable: if Airflow did not answer.
             Refused: if Airflow does not let the service account do this.
         """
-        task = (
-            f"{_run(parked.dag_id, parked.run_id)}/taskInstances/{quote(parked.task_id, safe='')}"
-        )
+        task = _task(parked.dag_id, parked.run_id, parked.task_id)
         found = self._ask("GET", task)
         if found.status_code == HTTPStatus.NOT_FOUND:
             return True
@@ -78,6 +77,34 @@ class AirflowRest:
             raise Unreachable(
                 f"Airflow has no DAG {dag_id} yet", next_step="See its import errors in Airflow."
             )
+
+    def run(self, origin: str) -> RunRecord | None:
+        """Return a run as Airflow knows it; None if it has none of that name."""
+        dag_id, _, run_id = origin.partition("/")
+        if not dag_id or not run_id:
+            return None
+        found = self._ask("GET", _run(dag_id, run_id))
+        if found.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        document = _json(found)
+        try:
+            began = document["start_date"]
+            record = RunRecord(
+                dag_id=str(document["dag_id"]),
+                run_id=str(document["dag_run_id"]),
+                state=str(document["state"]),
+                triggered_by=str(document.get("triggering_user_name") or ""),
+                started_at=datetime.fromisoformat(began) if began else None,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreachable(f"Airflow's answer about {origin} is no run: {error!r}") from error
+        # Names are compared as texts: an address that only leads there is not the run.
+        return record if (record.dag_id, record.run_id) == (dag_id, run_id) else None
+
+    def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Say whether a run has such a task instance."""
+        found = self._ask("GET", _task(dag_id, run_id, task_id))
+        return found.status_code != HTTPStatus.NOT_FOUND
 
     def accounts(self) -> tuple[Account, ...] | None:
         """Return everybody but ourselves; None if Airflow's login keeps no list."""
@@ -143,6 +170,10 @@ class AirflowRest:
 
 def _run(dag_id: str, run_id: str) -> str:
     return f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _task(dag_id: str, run_id: str, task_id: str) -> str:
+    return f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
 
 
 def _account(user: dict[str, Any]) -> Account:

@@ -76,11 +76,13 @@ def _each_level_once(levels: tuple[Level, ...]) -> tuple[Level, ...]:
 
 
 class Tier(Strict):
-    """The levels of one tier, in order, and whether an answer in Slack counts there."""
+    """The levels of one tier, in order, whether an answer in Slack counts there, and whether the
+    work of committers nobody knows is refused or recorded."""
 
     levels: Annotated[Some[Level], AfterValidator(_each_level_once)]
     timers: Timers | None = None
     slack_may_answer: bool | None = None
+    unknown_committers: Literal["refuse", "record"] | None = None
 
     @field_validator("levels")
     @classmethod

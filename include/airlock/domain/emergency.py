@@ -68,6 +68,7 @@ def break_glass(
         Refused: (one of its kinds) naming the rule broken.
     """
     allowed = _check(release, plan, glass, actor, holders)
+    plan.check_authors()
     check_reason(reason)
     _check_incident(incident)
     if any(one.reviewed_at is None for one in before):

@@ -21,7 +21,7 @@ from typing import Any
 from airlock.domain.calendar import Timing, timing
 from airlock.domain.delegation import NO_POWERS, ROLE, Powers
 from airlock.domain.digest import digest_json
-from airlock.domain.duties import Separation
+from airlock.domain.duties import Separation, check_all_known
 from airlock.domain.enforcement import Enforcement
 from airlock.domain.errors import Invalid
 from airlock.domain.rules import Rule, rule_from_document
@@ -91,7 +91,8 @@ class Plan:
     *excluded*: who may not judge it, and why; *unknown*: authors nobody is known for;
     *powers*: who may answer for somebody else now; *escalated*: whether superiors may stand in;
     *weights*: what gates weigh that are not hard; *waiving*: roles whose holders may waive;
-    *slack_may_answer*: whether an answer given in Slack counts.
+    *slack_may_answer*: whether an answer given in Slack counts; *refuses_unknown*: whether the
+    work of unknown authors is refused.
     """
 
     tier: Tier
@@ -105,6 +106,16 @@ class Plan:
     weights: Mapping[str, Enforcement] = field(default_factory=dict)
     waiving: frozenset[str] = frozenset()
     slack_may_answer: bool = False
+    refuses_unknown: bool = False
+
+    def check_authors(self) -> None:
+        """Refuse the work of unknown authors, where the tier does.
+
+        Raises:
+            Refused: naming them, and the line of the policy that makes them known.
+        """
+        if self.refuses_unknown and self.environment.people:
+            check_all_known(self.unknown, self.tier.value)
 
     def enforcement(self, gate: str) -> Enforcement:
         """Return what a gate weighs, by its name."""
@@ -112,9 +123,9 @@ class Plan:
 
 
 def asks_less(before: Plan, after: Plan) -> bool:
-    """Say whether a level of *before* is gone from *after*, comes in another order, or a gate
-    weighs less."""
-    lighter = any(
+    """Say whether a level of *before* is gone from *after*, comes in another order, a gate weighs
+    less, or unknown committers are refused no more."""
+    lighter = (before.refuses_unknown and not after.refuses_unknown) or any(
         weight.rank < before.enforcement(gate).rank for gate, weight in after.weights.items()
     )
     rest = iter(level.rules for level in after.levels)
@@ -208,6 +219,7 @@ class Rulebook:
             weights=weights,
             waiving=self._roles_with(WAIVE),
             slack_may_answer=self.slack_may_answer(tier),
+            refuses_unknown=self.refuses_unknown(tier),
         )
         return self._plans.setdefault((environment, tier), made)
 
@@ -215,6 +227,12 @@ class Rulebook:
         """Say whether an answer given in Slack counts at a tier."""
         spec = self._approval["tiers"][tier.value]
         return bool(spec.get("slackMayAnswer", tier is not Tier.HIGH))
+
+    def refuses_unknown(self, tier: Tier) -> bool:
+        """Say whether the work of authors nobody knows is refused at a tier."""
+        usual = "refuse" if tier is Tier.HIGH else "record"
+        spec = self._approval["tiers"][tier.value]
+        return bool(spec.get("unknownCommitters", usual) == "refuse")
 
     @cached_property
     def _plans(self) -> dict[tuple[str, Tier], Plan]:

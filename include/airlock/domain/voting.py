@@ -162,6 +162,7 @@ def cast(
         why = f"rejected at level {release.level} by {actor.id}: {ballot.reason}"
         story.tell("ReleaseRejected", {"level": release.level, "by": actor.id}, why=why)
         return story
+    plan.check_authors()
     _check_not_stranding(release, plan, mandate, holders)
     _advance(story, plan, holders)
     return story

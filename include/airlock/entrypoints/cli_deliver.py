@@ -3,7 +3,8 @@
 It registers the policies and pipelines that are valid on disk, at the start and whenever a file
 changes; it keeps the list of people in step with Airflow's log-ins; and it empties the outbox:
 waking parked tasks, writing notes. It fires the timers that are due, grows the log's tree and
-carries checkpoints out of the database. Beside all that it compares MLflow with what was released.
+carries checkpoints out of the database. Beside all that it compares MLflow with what was released,
+and answers what tasks propose.
 It runs as a decider.
 
 Rules:
@@ -27,13 +28,13 @@ import typer
 
 from airlock.domain.errors import AirlockError, Invalid
 from airlock.domain.policy import Rulebook
+from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.entrypoints.watchman import Watchman
 from airlock.services.sequencing import Sequencer
 from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
-    from airlock.config.settings import Settings
 
 PERIOD_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -62,6 +63,9 @@ def deliver(
     courier = Courier(airlock, watchman.answer)
     if once:
         courier.round()
+        answering = _proposals(airlock)
+        if answering:
+            answering.drain()
         return
     stop = threading.Event()
 
@@ -71,7 +75,20 @@ def deliver(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     watchman.start(stop)
+    answering = _proposals(airlock)
+    thread = answering.start(stop) if answering else None
     run(courier, stop)
+    if thread is not None:
+        thread.join(LONGEST_PAUSE_S)
+
+
+def _proposals(airlock: Airlock) -> ProposalLoop | None:
+    """Return what answers tasks; on SQLite they have answered themselves."""
+    from airlock.adapters.sql_store.listening import Listener
+    from airlock.bootstrap.proposals import handling_of
+
+    url = airlock.settings.database_url or ""
+    return None if url.startswith("sqlite") else ProposalLoop(handling_of(airlock), Listener(url))
 
 
 def run(courier: Courier, stop: threading.Event) -> None:
@@ -98,14 +115,17 @@ class Courier:
 
     def __init__(self, airlock: Airlock, looked: Callable[[], None] | None = None) -> None:
         from airlock.adapters.airflow_rest import AirflowRest
+        from airlock.bootstrap.proposals import password_file
 
         self._airlock, self._looked = airlock, looked
-        self._airflow = AirflowRest(airlock.settings.airflow_url, _password_file(airlock.settings))
+        self._airflow = AirflowRest(airlock.settings.airflow_url, password_file(airlock.settings))
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
+        self._changer, self._changer_at = "", 0.0
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
+        self._unsettled = ""
 
     def round(self) -> int:
         """Do what is due; return how many messages were settled.
@@ -117,6 +137,7 @@ class Courier:
 
         self._register()
         self._keeper.round()  # first: time passes whether or not Airflow answers
+        self._settle_promotions()
         signer = self._airlock.signer
         if signer is None:
             raise Invalid("the delivery process has no signing key")
@@ -124,7 +145,6 @@ class Courier:
             self._airlock.store,
             signer,
             self._airflow,
-            permits=self._airlock.permits,
             looked=self._looked,
             chat=self._airlock.settings.slack is not None,
             alert_mail=self._airlock.settings.alert_mail or "",
@@ -135,14 +155,25 @@ class Courier:
         self._sync_people()
         return settled
 
+    def _settle_promotions(self) -> None:
+        """Ask the guard of MLflow about attempts whose time is over; it is tried again for ever."""
+        try:
+            self._airlock.promotions.settle_all()
+        except AirlockError as error:
+            if error.message != self._unsettled:
+                log.warning("%s %s", error.message, error.next_step)
+            self._unsettled = error.message
+        else:
+            self._unsettled = ""
+
     def _register(self) -> None:
-        from airlock.adapters.git_code import last_author
         from airlock.config.load import load_pipelines, load_rulebook
+        from airlock.domain.duties import is_unknown
         from airlock.services import configuring
 
         settings = self._airlock.settings
         files = _fingerprint(settings.config_dir)
-        if files == self._seen:
+        if files == self._seen and not (is_unknown(self._changer) and self._names_changer()):
             return
         try:
             document = load_rulebook(settings.config_dir).document
@@ -152,14 +183,31 @@ class Courier:
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
         documents = [one.document for one in pipelines.valid]
-        changer = last_author(settings.root, str(settings.config_dir / "policies"))
-        for digest in configuring.register(self._airlock.store, document, documents, changer):
+        if files != self._seen:
+            self._changer_at = 0.0
+            self._names_changer()
+        for digest in configuring.register(self._airlock.store, document, documents, self._changer):
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)
-        self._seen = files
+        with self._airlock.store.begin() as unit:
+            underway = unit.leased()
+        if not underway:  # what is being promoted now may have to be voided when that has ended
+            self._seen = files
         self._rulebook = Rulebook.from_document(document)
         self._people_at = 0.0
+
+    def _names_changer(self) -> bool:
+        """Ask git, now and then, who changed the policies; say whether it knows."""
+        from airlock.adapters.git_code import last_author
+        from airlock.domain.duties import is_unknown
+
+        if time.monotonic() < self._changer_at:
+            return False
+        self._changer_at = time.monotonic() + PEOPLE_S
+        settings = self._airlock.settings
+        self._changer = last_author(settings.root, str(settings.config_dir / "policies"))
+        return not is_unknown(self._changer)
 
     def _sync_people(self) -> None:
         from airlock.services import directory
@@ -184,12 +232,3 @@ def _fingerprint(config_dir: Path) -> frozenset[tuple[str, int, int]]:
                 continue
             found.add((str(path), stat.st_mtime_ns, stat.st_size))
     return frozenset(found)
-
-
-def _password_file(settings: Settings) -> Path:
-    if settings.service_password_file is None:
-        raise Invalid(
-            "AIRLOCK_SERVICE_PASSWORD_FILE is not set, so Airflow could not be told anything",
-            next_step="`airlock up` sets it for the delivery process.",
-        )
-    return settings.service_password_file

@@ -1,6 +1,17 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
 from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
+from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
+from airlock.ports.proposals import (
+    ArtifactSource,
+    CodeSource,
+    PendingProposal,
+    Proposals,
+    RulesInForce,
+    Run,
+    RunRecord,
+    RunSource,
+)
 from airlock.ports.records import (
     CHAT,
     MAIL,
@@ -23,7 +34,9 @@ __all__ = [
     "MAIL",
     "Account",
     "Airflow",
+    "ArtifactSource",
     "Candidate",
+    "CodeSource",
     "Due",
     "Facts",
     "Files",
@@ -32,9 +45,19 @@ __all__ = [
     "Link",
     "Message",
     "Parked",
+    "PendingProposal",
     "Permits",
     "Posted",
+    "Promotion",
+    "PromotionPermit",
+    "PromotionRequest",
+    "Promotions",
+    "Proposals",
     "Registry",
+    "RulesInForce",
+    "Run",
+    "RunRecord",
+    "RunSource",
     "Signer",
     "Spot",
     "Store",

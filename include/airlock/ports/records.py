@@ -76,12 +76,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class StoredGrant:
-    """A grant as kept: the signed envelope, and who has spent it."""
+    """A grant as kept: the signed envelope, who has spent it, or when it was revoked unspent."""
 
     grant_id: str
     envelope: str
     spent_by: str | None
     spent_at: datetime | None
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ writes the state and its events together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -24,6 +24,7 @@ from airlock.domain.rejections import Rejections
 from airlock.domain.release import Release, State, Story, Vote
 from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
+from airlock.ports.proposals import PendingProposal, Run
 from airlock.ports.records import (
     Candidate,
     Due,
@@ -73,6 +74,9 @@ class UnitOfWork(Protocol):
     def occupying(self, model: str, environment: str) -> Release | None:
         """Return the open release of a line, if any."""
 
+    def leased(self) -> tuple[Release, ...]:
+        """Return the releases that an attempt has to itself, or had when it died."""
+
     def rejections(self, model: str, environment: str) -> Rejections:
         """Return every rejected release of a line with its artifact digest, the newest first."""
 
@@ -86,6 +90,25 @@ class UnitOfWork(Protocol):
 
     def insert_vote(self, release_id: str, vote: Vote) -> None:
         """Insert a vote (decider only). Raises Conflict if the person has already voted."""
+
+    # what tasks propose, and the runs they are tasks of (decider only)
+    def claim_proposal(self, seconds: float) -> PendingProposal | None:
+        """Take the oldest proposal nobody works on; nobody else gets it for some seconds."""
+
+    def answer_proposal(self, proposal_id: int, answer: str) -> None:
+        """Answer a proposal, once."""
+
+    def wake_proposer(self, proposal_id: int) -> None:
+        """Wake whoever waits for the answer to a proposal, when this commits."""
+
+    def forget_proposals(self, answered_before: str) -> int:
+        """Forget what was answered before a time; return how many that were."""
+
+    def put_run(self, new: Run) -> None:
+        """Keep a run, or what is newer of it."""
+
+    def run(self, origin: str) -> Run | None:
+        """Return a run, if a proposal has ever begun it."""
 
     # what a run produced
     def put_candidate(self, candidate: Candidate) -> None:
@@ -155,11 +178,11 @@ class UnitOfWork(Protocol):
     def grant_of(self, release_id: str, purpose: str = ...) -> StoredGrant | None:
         """Return the newest grant of a release, to promote it or to roll it back."""
 
-    def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
-        """Mark a grant as spent by *attempt*.
+    def spend(self, grant_id: str, attempt: str) -> None:
+        """Note that the guard has seen a grant spent. Raises Conflict if it was revoked."""
 
-        Raises Conflict if another attempt has, less than *lease* ago.
-        """
+    def revoke(self, grant_id: str) -> None:
+        """Note that a grant was revoked at the guard, unspent. Raises Conflict if it was before."""
 
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
         """Return the line, locked if asked; one that never had a release has epoch 0."""
@@ -335,6 +358,9 @@ class UnitOfWork(Protocol):
 
     def log(self, stream: str, event: Event) -> Entry:
         """Append an event to a stream that belongs to no release."""
+
+    def log_all(self, stream: str, events: Sequence[Event]) -> None:
+        """Append events to a stream that belongs to no release."""
 
     def streams(self) -> tuple[tuple[str, Head], ...]:
         """Return every stream with the head the application believes in."""

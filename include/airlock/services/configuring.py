@@ -12,9 +12,9 @@ from typing import Any
 from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
-from airlock.domain.duties import UNKNOWN
+from airlock.domain.duties import CHANGER, UNKNOWN, is_unknown
 from airlock.domain.policy import Rulebook
-from airlock.ports import Store
+from airlock.ports import Store, UnitOfWork
 from airlock.services.voiding import void_stale
 
 #: The stream of everything that concerns policies and pipelines.
@@ -30,7 +30,8 @@ def register(
     """Register the documents in force; return the digests that were new.
 
     *changed_by*: who last changed the policy, as git names that person. Releases that are open
-    under other documents are voided: nobody has approved them under these.
+    under other documents are voided: nobody has approved them under these. A policy that was read
+    before it was committed gets its author's name when there is one, with an event of its own.
     """
     new: list[str] = []
     pipelines = list(pipelines)
@@ -43,9 +44,20 @@ def register(
                 at = stamp(unit.registered(kind, digest)[1])
                 unit.log(STREAM, _event(kind, digest, document, changer, at))
                 new.append(digest)
+            elif kind == "policy" and not is_unknown(changer):
+                _name_later(unit, digest, changer)
         unit.commit()
     void_stale(store, rulebook, pipelines)
     return new
+
+
+def _name_later(unit: UnitOfWork, policy: str, changer: str) -> None:
+    """Note who changed a policy that was read before it was committed."""
+    if is_unknown(unit.changed_by("policy", policy)):
+        named = {"metadata": {"name": "rulebook"}, "policy": policy, "changedBy": changer}
+        digest = digest_json(named)
+        unit.register(CHANGER, digest, named, changer)
+        unit.log(STREAM, _event(CHANGER, digest, named, changer))
 
 
 def rulebook(store: Store, digest: str) -> Rulebook:

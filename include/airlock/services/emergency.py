@@ -1,6 +1,6 @@
 """Breaking the glass and reviewing it afterwards (the decider does this).
 
-The transaction is that of a vote: lock, rights, event, grant, messages, together or not at all.
+The transaction is that of a vote: lock, rights, event, messages, together or not at all.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def break_glass(
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "BreakGlassRefused")
             raise
-        decided = record(unit, signer, story, plan)
+        decided = record(unit, story, plan)
         _tell_skipped(unit, decided, plan)
         once.keep(unit, decided.state.value)
         unit.commit()

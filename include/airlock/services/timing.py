@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Unreachable
 from airlock.domain.policy import Plan
-from airlock.domain.promoting import LEASE
+from airlock.domain.proposals import Kind as Proposed
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind, Timer, fire, system, wanted
-from airlock.ports import Due, Store, UnitOfWork
+from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import ringing, telling
 
 #: Timers taken in one transaction, at most and at least.
@@ -31,6 +31,8 @@ ROUND_S = 2.0
 ARM_EVERY_S = 60.0
 #: Timers that have waited so long for a sweep mean that none is running.
 OVERDUE = timedelta(minutes=5)
+#: So long a timer waits for a promotion whose time is over to be settled.
+UNSETTLED = timedelta(seconds=10)
 #: A transaction that took longer makes the next batch smaller.
 LONGEST_S = 0.15
 
@@ -60,7 +62,7 @@ class Keeper:
         return sweep(self._store, seconds=ROUND_S)
 
 
-def ask(store: Store) -> int:
+def ask(store: Store, proposals: Proposals, origin: str) -> int:
     """Ask the deciding process for a sweep, as somebody who may not decide; say what is due.
 
     Raises:
@@ -69,9 +71,8 @@ def ask(store: Store) -> int:
     with store.begin() as unit:
         now = unit.now()
         due, late = unit.count_due(stamp(now)), unit.count_due(stamp(now - OVERDUE))
-        if due:
-            unit.post("sweep", f"timers/sweep/{stamp(now)[:16]}", {})
-            unit.commit()
+    if due:
+        proposals.submit(Proposed.SWEEP, origin, {})
     if late:
         raise Unreachable(
             f"{late} timers have been due for {OVERDUE // timedelta(minutes=1)} minutes: the "
@@ -94,7 +95,7 @@ def arm_missing(store: Store) -> int:
     for release_id in untimed:
         with store.begin() as unit:
             release = unit.lock(release_id)
-            since = _approved_at(unit, release) if release.state is State.APPROVED else ""
+            since = approved_at(unit, release) if release.state is State.APPROVED else ""
             arm(unit, release, plan_of(unit, release), since)
             unit.commit()
     return len(untimed)
@@ -174,12 +175,10 @@ def _fire(
 
 def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) -> bool:
     """Say whether a promotion is under way right now; then its timer waits for the outcome."""
-    if timer.kind is not Kind.UNUSED or release.state is not State.APPROVED:
+    lease = release.lease
+    if timer.kind is not Kind.UNUSED or release.state is not State.PROMOTING or lease is None:
         return False
-    stored = unit.grant_of(release.id)
-    if stored is None or stored.spent_at is None or now - stored.spent_at >= LEASE:
-        return False
-    unit.postpone(timer, stamp(stored.spent_at + LEASE))
+    unit.postpone(timer, max(lease.until, stamp(now + UNSETTLED)))
     return True
 
 
@@ -208,7 +207,8 @@ def _letters(
     ]
 
 
-def _approved_at(unit: UnitOfWork, release: Release) -> str:
+def approved_at(unit: UnitOfWork, release: Release) -> str:
+    """Return when a release was approved in its round, as the log has it."""
     times = [
         str(entry.content["at"])
         for entry in unit.entries(release.id)

@@ -88,6 +88,8 @@ def pipeline_document(impact: str = "direct", environment: str = "production") -
     return {
         "metadata": {"name": "credit", "owner": "ana"},
         "spec": {
+            "sourceCode": {"path": "include/models/credit"},
+            "whenReleaseOpen": "keep",
             "environment": environment,
             "risk": {"impact": impact},
             "gates": [{"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7}],

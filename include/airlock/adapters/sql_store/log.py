@@ -79,6 +79,19 @@ class Log(Texts):
         )
         return entry
 
+    def log_all(self, stream: str, events: Sequence[Event]) -> None:
+        """Append events to a stream that belongs to no release."""
+        if not events:
+            return
+        row = self._held(stream)
+        sealed = [self._sealed(stream, event) for event in events]
+        head = self._append_all(stream, Head(row["seq"], row["head"]), sealed, self._stamp())
+        self._connection.execute(
+            update(audit_stream)
+            .where(audit_stream.c.stream == stream)
+            .values(seq=head.seq, head=head.hash)
+        )
+
     def _append_all(self, stream: str, head: Head, events: Sequence[Event], at: str) -> Head:
         """Append events to a stream whose head is locked; return its new head."""
         rows = []

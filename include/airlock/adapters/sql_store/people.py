@@ -15,7 +15,7 @@ from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import configuration, person, role_grant
 from airlock.domain.clock import moment
 from airlock.domain.digest import canonical_json, short
-from airlock.domain.duties import UNKNOWN
+from airlock.domain.duties import CHANGER, UNKNOWN, is_unknown
 from airlock.domain.errors import Refused
 from airlock.domain.people import Person
 from airlock.domain.policy import Rulebook
@@ -103,6 +103,18 @@ class People(Base):
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
         found = self._document(kind, digest)
+        if found is None:
+            return UNKNOWN
+        return self._named_later(digest) if is_unknown(found.changed_by) else found.changed_by
+
+    def _named_later(self, digest: str) -> str:
+        """Return whom git named after the policy had been registered, else what was noted then."""
+        rows = select(configuration.c.document).where(configuration.c.kind == CHANGER)
+        for (document,) in self._connection.execute(rows.order_by(configuration.c.registered_at)):
+            named = json.loads(document)
+            if named["policy"] == digest:
+                return str(named["changedBy"])
+        found = self._document("policy", digest)
         return found.changed_by if found else UNKNOWN
 
     def _document(self, kind: str, digest: str) -> Registered | None:

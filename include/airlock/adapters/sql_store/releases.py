@@ -23,7 +23,17 @@ from airlock.domain.conditions import Conditions
 from airlock.domain.delegation import Capacity
 from airlock.domain.errors import Conflict, NotFound
 from airlock.domain.policy import Tier
-from airlock.domain.release import Decision, Emergency, Release, State, Story, Subject, Vote
+from airlock.domain.release import (
+    Decision,
+    Emergency,
+    Lease,
+    Release,
+    RollbackPermission,
+    State,
+    Story,
+    Subject,
+    Vote,
+)
 from airlock.domain.texts import kept, swapped
 from airlock.domain.waivers import Waiver
 
@@ -75,6 +85,10 @@ class Releases(Log):
             )
         )
         return found[0] if found else None
+
+    def leased(self) -> tuple[Release, ...]:
+        """Return the releases that an attempt has to itself, or had when it died."""
+        return self._many(select(release).where(release.c.lease.is_not(None)))
 
     def rejections(self, model: str, environment: str) -> tuple[tuple[str, str], ...]:
         """Return every rejected release of a line with its artifact digest, the newest first."""
@@ -198,6 +212,8 @@ def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
         votes=votes,
         emergency=_emergency(row["emergency"]),
         waivers=_waivers(row["waivers"]),
+        lease=Lease(**json.loads(row["lease"])) if row["lease"] else None,
+        rollback=RollbackPermission(**json.loads(row["rollback"])) if row["rollback"] else None,
     )
 
 
@@ -221,10 +237,14 @@ def _columns(new: Release) -> dict[str, Any]:
         "model": new.subject.model,
         "environment": new.subject.environment,
         "waivers": json.dumps([one.to_document() for one in new.waivers], sort_keys=True),
-        "emergency": json.dumps(asdict(new.emergency)) if new.emergency else None,
+        **{name: _text(getattr(new, name)) for name in ("emergency", "lease", "rollback")},
         "tier": new.tier.value,
         "state": new.state.value,
     }
+
+
+def _text(found: Emergency | Lease | RollbackPermission | None) -> str | None:
+    return json.dumps(asdict(found)) if found is not None else None
 
 
 def _changing(values: dict[str, Any]) -> dict[str, Any]:
