@@ -57,7 +57,8 @@ def _name_later(unit: UnitOfWork, policy: str, changer: str) -> None:
         named = {"metadata": {"name": "rulebook"}, "policy": policy, "changedBy": changer}
         digest = digest_json(named)
         unit.register(CHANGER, digest, named, changer)
-        unit.log(STREAM, _event(CHANGER, digest, named, changer))
+        at = stamp(unit.registered(CHANGER, digest)[1])
+        unit.log(STREAM, _event(CHANGER, digest, named, changer, at))
 
 
 def rulebook(store: Store, digest: str) -> Rulebook:
