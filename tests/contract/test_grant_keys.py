@@ -18,7 +18,7 @@ from airlock.domain.errors import Refused
 from airlock.domain.grant import LONGEST, GrantInvalid, opened, seal
 from airlock.domain.people import Actor
 from airlock.ports import Promotion, PromotionRequest
-from airlock.services import auditing, rolling_back, rotating, verifying
+from airlock.services import rolling_back, rotating, verifying
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 from tests.contract.conftest import Database
 from tests.contract.tree_kit import keys
@@ -126,7 +126,7 @@ def test_a_grant_signed_by_the_old_key_after_the_rotation_is_refused_and_named(
     world.approve_all(release_id)
     begin(world, release_id)
     thief = rotate(world, tmp_path)
-    clock.pass_(minutes=1)
+    clock.pass_(hours=1)
     grant_id, envelope = stored(world, release_id)
     forged = signed_by(thief, world, envelope, clock())
     attack(database, "UPDATE release_grant SET envelope = :e", e=forged)
@@ -134,8 +134,6 @@ def test_a_grant_signed_by_the_old_key_after_the_rotation_is_refused_and_named(
         world.promote(release_id)
     assert world.registry.alias("credit", "champion") is None
     assert any(grant_id in one and "given up" in one for one in damages(world))
-    last = auditing.events(world.store, release_id)[-1]
-    assert last["what"] == "PromotionRefused"
 
 
 @pytest.mark.attack
@@ -160,7 +158,7 @@ def test_a_rollback_signed_by_the_old_key_after_the_rotation_is_refused_and_name
     second = promoted(world, "two")
     leave(world, second)
     thief = rotate(world, tmp_path)
-    clock.pass_(minutes=1)
+    clock.pass_(hours=1)
     grant_id, envelope = stored(world, second, "rollback")
     forged = signed_by(thief, world, envelope, clock())
     attack(database, "UPDATE release_grant SET envelope = :e WHERE id = :i", e=forged, i=grant_id)
