@@ -71,7 +71,6 @@ def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> 
         store=store,
         signer=FakeKeys(),
         places=(),
-        permits=None,
         promotions=SimpleNamespace(settle_all=int),
     )
     made = Courier(airlock)
