@@ -60,7 +60,7 @@ def by_airflow(platform: RunningPlatform) -> float:
 def by_script(platform: RunningPlatform, name: str) -> float:
     """Return the seconds the plain script takes, then withdraw its release."""
     environment = platform.env | {
-        "AIRLOCK_DATABASE_URL": platform.url("airlock_worker"),
+        "AIRLOCK_DATABASE_URL": platform.url("airlock_decider"),
         "PYTHONPATH": f"{ROOT}/include:{ROOT}",
     }
     command = [sys.executable, "-m", "tests.bench.plain_release", PIPELINE, name]
