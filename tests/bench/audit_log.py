@@ -254,6 +254,8 @@ def copy(file: Path, dsn: str) -> None:
             with target.cursor().copy(f"COPY {table} ({names}) FROM STDIN") as sink:
                 for row in rows:
                     sink.write_row(row)
+        last = "SELECT xid::text::bigint FROM audit_event ORDER BY id DESC LIMIT 1"
+        target.execute(f"UPDATE audit_tree SET last_xid = ({last})")
         target.commit()
         target.autocommit = True
         target.execute("VACUUM ANALYZE")
