@@ -142,50 +142,60 @@ def schedule(name: str, triggers: Triggers) -> Any:
 
 
 def _params(tier: Tier) -> dict[str, Param]:
-    higher = [one.value for one in type(tier) if one.rank > 0]
+    """Return the trigger form: all of it may stay empty.
+
+    Airflow's form takes a text without "null" among its types for one that must be filled in, and
+    sends null for whatever is left empty.
+    """
     return {
-        "since": Param(
-            None,
-            type=["null", "string"],
+        "since": _optional(
             format="date",
             title="Data from",
-            description="First day of the data window; empty: from the beginning.",
+            description="First day of the data, included. Empty: from the beginning.",
         ),
-        "until": Param(
-            None,
-            type=["null", "string"],
+        "until": _optional(
             format="date",
             title="Data until",
-            description="Last day of the data window; empty: all there is.",
+            description="Last day of the data, included. Empty: all there is.",
         ),
-        "reason": Param(
-            "",
-            type="string",
+        "reason": _optional(
             maxLength=500,
             title="Reason",
-            description="Why this run; kept with the model version.",
+            description="Why this run. Kept with the model version; the approvers read it.",
         ),
-        "after_rejection": Param(
-            "",
-            type="string",
+        "after_rejection": _optional(
             pattern="^(rel-[0-9a-f]{4,32})?$",
             title="After a rejection",
-            description="The rejected release whose bytes may come back; the reason says why.",
+            description="Only if bytes that were rejected are asked for again: the id of that "
+            "release, such as rel-0123abcd; then say why under Reason. Empty: an ordinary run.",
         ),
-        "raise_tier": Param(
-            "",
-            type="string",
-            enum=["", *higher],
-            title="Raise the risk tier",
-            description=f"The declared facts make it {tier.value}. A person can only raise it.",
-        ),
+        "raise_tier": _raise_tier(tier),
         "dry_run": Param(
             False,
-            type="boolean",
+            type=["null", "boolean"],
             title="Dry run",
-            description="Train and measure, but ask for no release.",
+            description="On: train, measure and judge, but ask for no release. Off: ask for one.",
         ),
     }
+
+
+def _optional(**schema: Any) -> Param:
+    return Param(None, type=["null", "string"], **schema)
+
+
+def _raise_tier(declared: Tier) -> Param:
+    tiers = [tier for tier in type(declared) if tier.rank > 0]
+    labels = {
+        tier.value: tier.value if tier.rank > declared.rank else f"{tier.value} (changes nothing)"
+        for tier in tiers
+    }
+    return _optional(
+        enum=[None, *(tier.value for tier in tiers)],
+        values_display={"null": f"leave it {declared.value}"} | labels,
+        title="Raise the risk tier",
+        description=f"More people then have to approve. The declared facts make it "
+        f"{declared.value}; a person can only raise it. Empty: it stays.",
+    )
 
 
 def _safe(gate: Any) -> str:
