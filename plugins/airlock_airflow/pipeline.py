@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import (
     DAG,
     Asset,
-    AssetAny,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
     Param,
@@ -29,6 +28,7 @@ from airflow.sdk import (
 )
 
 from airlock.domain.recipe import Recipe
+from airlock.services.committing import asset_of
 from airlock_airflow.gates import GateOperator
 from airlock_airflow.guide import guide
 from airlock_airflow.releasing import release_task_group
@@ -120,25 +120,20 @@ def _levels(rulebook: Rulebook, environment: str, declared: Tier) -> tuple[Level
 
 
 def schedule(name: str, triggers: Triggers) -> Any:
-    """Return when a pipeline runs: by the clock, by events posted to its assets, or by both."""
-    kinds = {"drift": triggers.on_drift, "commit": triggers.on_commit}
-    events = [
-        Asset(name=f"airlock/{kind}/{name}", uri=f"airlock://{kind}/{name}")
-        for kind, wanted in kinds.items()
-        if wanted
-    ]
+    """Return when a pipeline runs: by the clock, by commits of its code, or by both.
+
+    The delivery process posts an event when the code was committed.
+    """
     cron = None
     if triggers.cron:
         # With a start date Airflow would make up for the last missed time at once, catchup or not.
         # `False` is read as "within a tenth of the interval", so a weekly pipeline would start at
         # once on most of a Monday (apache/airflow pull request 64162); zero waits for the next.
         cron = CronTriggerTimetable(triggers.cron, timezone="UTC", run_immediately=timedelta(0))
-    if not events:
+    if not triggers.on_commit:
         return cron
-    any_event = events[0] if len(events) == 1 else AssetAny(*events)
-    if cron is None:
-        return any_event
-    return AssetOrTimeSchedule(timetable=cron, assets=any_event)
+    commits = Asset(name=asset_of(name), uri=f"airlock://commit/{name}")
+    return commits if cron is None else AssetOrTimeSchedule(timetable=cron, assets=commits)
 
 
 def _params(tier: Tier) -> dict[str, Param]:

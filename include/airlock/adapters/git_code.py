@@ -60,6 +60,14 @@ def last_author(root: Path, folder: str) -> str:
         return UNKNOWN
 
 
+def last_commit(root: Path, folder: str) -> str:
+    """Return the newest commit that changed *folder*, as `HEAD` knows it; "" if nobody can say."""
+    try:
+        return _git(root, "log", "-1", "--format=%H", "--", folder)
+    except Refused:
+        return ""
+
+
 def _authors(root: Path, folder: str, since: str) -> Iterator[str]:
     reach = [f"{since}..HEAD"] if since and _knows(root, since) else ["HEAD"]
     form = "--format=%ae%n%ce%n%(trailers:key=Co-authored-by,valueonly)"

@@ -78,6 +78,14 @@ class Triggers(Strict):
     on_commit: bool = False
     on_drift: bool = False
 
+    @field_validator("on_drift")
+    @classmethod
+    def _not_yet(cls, given: bool) -> bool:
+        if given:
+            expected = "false: nothing looks for drift in production yet, so it would start no run"
+            refuse(Trouble((), expected, "true"))
+        return given
+
 
 class Data(Strict):
     """The rows: where they are, what is predicted, what orders them, how many are held out."""

@@ -1,6 +1,15 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
-from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
+from airlock.ports.outside import (
+    Airflow,
+    AssetEvents,
+    Files,
+    Keyring,
+    Permits,
+    Registry,
+    Signer,
+    Watch,
+)
 from airlock.ports.records import (
     CHAT,
     MAIL,
@@ -23,6 +32,7 @@ __all__ = [
     "MAIL",
     "Account",
     "Airflow",
+    "AssetEvents",
     "Candidate",
     "Due",
     "Facts",

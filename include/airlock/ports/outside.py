@@ -102,6 +102,20 @@ class Permits(Protocol):
         """Write the permit of a grant; writing it again changes nothing. Raises Unreachable."""
 
 
+class AssetEvents(Protocol):
+    """Events on Airflow's assets, which start the DAGs that wait for them."""
+
+    def last(self, asset: str) -> Mapping[str, Any] | None:
+        """Return what came with the newest event of an asset, None if it had none.
+
+        Raises:
+            Unreachable: if Airflow did not answer, or does not know the asset yet.
+        """
+
+    def post(self, asset: str, extra: Mapping[str, Any]) -> None:
+        """Post an event. Raises Unreachable, as `last` does."""
+
+
 class Airflow(Protocol):
     """What the delivery process asks of Airflow."""
 
