@@ -92,9 +92,15 @@ def _day(text: Any) -> date | None:
 
 
 def _end(context: Mapping[str, Any], recipe: Recipe) -> date | None:
-    """Return the last day of a scheduled run's window; data without a time has no window."""
-    logical = context["dag_run"].logical_date
-    return logical.date() if logical and recipe.time_column else None
+    """Return the last day of a scheduled run's window; data without a time has no window.
+
+    Airflow's form gives a run that a person starts the present as its date, REST gives none: who
+    wants an end says so under "Data until".
+    """
+    run = context["dag_run"]
+    if run.run_type == "manual" or not recipe.time_column:
+        return None
+    return run.logical_date.date() if run.logical_date else None
 
 
 def _pin(job: Job, _inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Airflow's REST API as `airlock-service`: wake a task, note on or start a run, who may log in.
+"""Airflow's REST API as `airlock-service`: wake a task, note on or start a run, events, log-ins.
 
 Rules:
 * A task is woken only when Airflow says it is parked (`awaiting_input`). One that has gone on,
@@ -105,6 +105,27 @@ class AirflowRest:
         """Say whether a run has such a task instance."""
         found = self._ask("GET", _task(dag_id, run_id, task_id))
         return found.status_code != HTTPStatus.NOT_FOUND
+
+    def last(self, asset: str) -> Mapping[str, Any] | None:
+        """Return what came with the newest event of an asset, None if it had none."""
+        asked = {"asset_id": self._asset(asset), "order_by": "-timestamp", "limit": 1}
+        events = _json(self._ask("GET", "/api/v2/assets/events", params=asked))["asset_events"]
+        return dict(events[0]["extra"] or {}) if events else None
+
+    def post(self, asset: str, extra: Mapping[str, Any]) -> None:
+        """Post an event on an asset; DAGs that wait for it start."""
+        body = {"asset_id": self._asset(asset), "extra": dict(extra)}
+        self._ask("POST", "/api/v2/assets/events", json=body)
+
+    def _asset(self, name: str) -> int:
+        found = _json(self._ask("GET", "/api/v2/assets", params={"name_pattern": name}))
+        numbers = [int(one["id"]) for one in found.get("assets", ()) if one["name"] == name]
+        if not numbers:
+            raise Unreachable(
+                f"Airflow has no asset {name} yet",
+                next_step="It is there once Airflow has read the pipeline's DAG.",
+            )
+        return numbers[0]
 
     def accounts(self) -> tuple[Account, ...] | None:
         """Return everybody but ourselves; None if Airflow's login keeps no list."""

@@ -105,7 +105,7 @@ class AccessSpec(Strict):
                     Trouble((author,), "each author once", f"it also as {seen[author.casefold()]}")
                 )
             seen[author.casefold()] = author
-        return table
+        return {author.casefold(): person for author, person in (table or {}).items()} or None
 
     @field_validator("superiors")
     @classmethod
@@ -115,7 +115,7 @@ class AccessSpec(Strict):
             for below, above in (table or {}).items()
             if below == above
         )
-        return table
+        return table or None
 
 
 def chain(roles: Mapping[str, Role], role: str) -> tuple[str, ...]:

@@ -27,6 +27,21 @@ def canonical_json(value: Any) -> bytes:
     ).encode()
 
 
+def plain(value: Any) -> Any:
+    """Return JSON data with one spelling for numbers that are equal.
+
+    150.0, 1.5e2 and 150 are 150, and -0.0 is 0. Whatever people write is digested in this form,
+    so that equal options have one digest; what was stored as bytes is never written again.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
 def digest_bytes(data: bytes) -> str:
     """Return the digest of *data*."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

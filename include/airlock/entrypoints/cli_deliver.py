@@ -3,8 +3,9 @@
 It registers the policies and pipelines that are valid on disk, at the start and whenever a file
 changes; it keeps the list of people in step with Airflow's log-ins; and it empties the outbox:
 waking parked tasks, writing notes. It fires the timers that are due, grows the log's tree and
-carries checkpoints out of the database. Beside all that it compares MLflow with what was released,
-and answers what tasks propose.
+carries checkpoints out of the database. Where a pipeline says `onCommit`, a commit of its code
+starts a run. Beside all that it compares MLflow with what was released, and answers what tasks
+propose.
 It runs as a decider.
 
 Rules:
@@ -28,8 +29,10 @@ import typer
 
 from airlock.domain.errors import AirlockError, Invalid
 from airlock.domain.policy import Rulebook
+from airlock.domain.recipe import Recipe
 from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.entrypoints.watchman import Watchman
+from airlock.services.committing import CommitTrigger
 from airlock.services.sequencing import Sequencer
 from airlock.services.timing import Keeper
 
@@ -126,6 +129,9 @@ class Courier:
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
         self._unsettled = ""
+        self._commits = CommitTrigger(self._newest_commit, self._airflow)
+        self._folders: dict[str, str] = {}
+        self._trouble: dict[str, str] = {}
 
     def round(self) -> int:
         """Do what is due; return how many messages were settled.
@@ -152,6 +158,7 @@ class Courier:
         if self._sequencer is None:
             self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)
         self._sequencer.round()
+        self._look_at_commits()
         self._sync_people()
         return settled
 
@@ -190,6 +197,11 @@ class Courier:
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)
+        self._folders = {
+            one.name: Recipe(one.document).folder
+            for one in pipelines.valid
+            if one.spec.triggers.on_commit
+        }
         with self._airlock.store.begin() as unit:
             underway = unit.leased()
         if not underway:  # what is being promoted now may have to be voided when that has ended
@@ -208,6 +220,19 @@ class Courier:
         settings = self._airlock.settings
         self._changer = last_author(settings.root, str(settings.config_dir / "policies"))
         return not is_unknown(self._changer)
+
+    def _look_at_commits(self) -> None:
+        troubles = self._commits.round(self._folders)
+        for pipeline, why in troubles.items():
+            if self._trouble.get(pipeline) != why:
+                log.warning("onCommit of %s: %s", pipeline, why)
+        self._trouble |= troubles
+
+    def _newest_commit(self, folder: str) -> str:
+        from airlock.adapters.git_code import last_commit
+
+        settings = self._airlock.settings
+        return settings.code_commit or last_commit(settings.root, folder)
 
     def _sync_people(self) -> None:
         from airlock.services import directory

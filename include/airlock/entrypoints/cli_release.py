@@ -178,7 +178,7 @@ def promote_command(
         if before["state"] == "PROMOTED":
             say(f"Release {release_id} is promoted already; {_serving(before)}.")
             return
-        view = _run_promotion(client, release_id, timeout)
+        view = run_promotion(client, release_id, timeout)
     say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
 
 
@@ -195,11 +195,17 @@ def rollback_command(
         body = {"reason": reason, "to": to}
         grant = client.post(f"{_path(release_id)}/rollback", body, key=uuid.uuid4().hex)
         say(f"Going back to version {grant['version']} ({grant['to']}).")
-        view = _run_promotion(client, release_id, timeout)
+        view = run_promotion(client, release_id, timeout)
     say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
 
 
-def _run_promotion(client: Client, release_id: str, timeout: int) -> dict[str, Any]:
+def run_promotion(client: Client, release_id: str, timeout: int) -> dict[str, Any]:
+    """Have the promotion DAG promote a release; return the release as it is then.
+
+    Raises:
+        Refused: if Airlock said no.
+        Unreachable: if the run failed before it could be asked, or takes longer than *timeout* s.
+    """
     run_id = trigger(client, PROMOTION_DAG, {"release": release_id})
     say(f"Started run {run_id} of {PROMOTION_DAG}.")
     state = follow(client, PROMOTION_DAG, run_id, _changed, timeout)

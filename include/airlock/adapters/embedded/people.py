@@ -36,6 +36,8 @@ WAKE: tuple[tuple[str, str], ...] = (
     ("can_edit", "HITL Detail"),
     ("can_edit", "DAGs"),
     ("can_edit", "DAG Runs"),
+    # An event that starts the runs of a pipeline whose code was committed.
+    ("can_create", "Assets"),
     # Its DAG that sends an e-mail.
     ("can_create", "DAG Runs"),
     # Airlock keeps its list of approvers in step with Airflow's log-ins.
