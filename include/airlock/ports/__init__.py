@@ -13,6 +13,7 @@ from airlock.ports.records import (
     Message,
     Parked,
     Posted,
+    ReleasePage,
     Spot,
     StoredGrant,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Permits",
     "Posted",
     "Registry",
+    "ReleasePage",
     "Signer",
     "Spot",
     "Store",
