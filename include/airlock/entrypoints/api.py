@@ -70,6 +70,8 @@ routes = APIRouter(prefix=V1, responses=declared(401, 403, 404, 409, 413, 422, 5
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
 PolicyReader = Annotated[Actor, Depends(allowed("policy:read"))]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+#: Where the page before ended, as it said in the address of the next one.
+After = Annotated[PlainText, Query(max_length=200)]
 
 
 class _Body(BaseModel):
@@ -129,17 +131,30 @@ def me(airlock: Airlock, actor: Caller) -> dict[str, Any]:
 
 @routes.get("/releases", tags=["releases"])
 def releases(
+    request: Request,
+    response: Response,
     airlock: Airlock,
     actor: Reader,
     state: Annotated[list[State], Query()] = [],  # noqa: B006 - FastAPI copies it
     model: Annotated[PlainText, Query(max_length=200)] = "",
     waiting: Annotated[Literal["", "me"], Query()] = "",
+    after: After = "",
     limit: Limit = 200,
 ) -> list[dict[str, Any]]:
-    """List releases, newest first; `waiting=me` gives those the caller can answer now."""
+    """List releases, newest first; `waiting=me`: those the caller can answer, next to expire first.
+
+    Where there are more, the header Link names the next page (RFC 8288, `rel="next"`).
+    """
     if waiting:
-        return reading.inbox(airlock.store, actor)
-    return reading.listing(airlock.store, states=state, model=model or None, limit=limit)
+        page = reading.inbox(airlock.store, actor, after=after, limit=limit)
+    else:
+        page = reading.listing(
+            airlock.store, states=state, model=model or None, after=after, limit=limit
+        )
+    if page.next:
+        onward = request.url.include_query_params(after=page.next)
+        response.headers["Link"] = f'<{onward.path}?{onward.query}>; rel="next"'
+    return page.rows
 
 
 @routes.get(

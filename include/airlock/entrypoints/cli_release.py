@@ -62,14 +62,16 @@ def list_command(
     state: Annotated[str, typer.Option(help="Only this state, such as APPROVED.")] = "",
     model: Annotated[str, typer.Option(help="Only this model.")] = "",
     waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits for me.")] = False,
+    most: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 200,
     as_user: AsUser = "",
     session: SessionFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List releases, newest first."""
+    """List releases, newest first; with --waiting the next to expire first."""
     with connect(as_user, session) as client:
-        found = client.get(
+        found = client.rows(
             f"{AIRLOCK}/releases",
+            most,
             state=state.upper().replace("-", "_"),
             model=model,
             waiting="me" if waiting else "",

@@ -33,6 +33,7 @@ from airlock.ports.records import (
     Message,
     Parked,
     Posted,
+    ReleasePage,
     Spot,
     StoredGrant,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Promotions",
     "Proposals",
     "Registry",
+    "ReleasePage",
     "RulesInForce",
     "Run",
     "RunRecord",

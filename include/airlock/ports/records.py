@@ -110,6 +110,20 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleasePage:
+    """A page of a list of releases. *places*: where the rest of the list begins after each."""
+
+    releases: tuple[Release, ...]
+    places: tuple[str, ...] = ()
+    is_last: bool = True
+
+    @property
+    def next(self) -> str:
+        """Where the next page begins; empty on the last one."""
+        return "" if self.is_last else self.places[-1]
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A locked release and its timers that are due."""
 

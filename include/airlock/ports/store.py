@@ -34,6 +34,7 @@ from airlock.ports.records import (
     Message,
     Parked,
     Posted,
+    ReleasePage,
     Spot,
     StoredGrant,
 )
@@ -84,6 +85,31 @@ class UnitOfWork(Protocol):
         self, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
     ) -> tuple[Release, ...]:
         """Return releases, newest first."""
+
+    def page(
+        self,
+        *,
+        states: Sequence[State] = (),
+        model: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> ReleasePage:
+        """Return a page of releases, newest first; *after*: where the page before it ended.
+
+        Raises Invalid if *after* is no such place.
+        """
+
+    def waiting(self, *, after: str = "", limit: int = 200) -> ReleasePage:
+        """Return a page of the releases that await approval, the next to expire first.
+
+        Raises Invalid if *after* is no place a page ended.
+        """
+
+    def models(self) -> tuple[str, ...]:
+        """Return every model there is a release of, by name."""
+
+    def voted_by(self, person: str, limit: int = 20) -> tuple[Release, ...]:
+        """Return the releases a person has voted on, the latest vote first."""
 
     def record(self, story: Story) -> Release:
         """Write the events and the release they lead to, together. Raises Conflict on a race."""

@@ -95,17 +95,6 @@ class Releases(Log):
         rows = self._connection.execute(_REJECTED, {"of": model, "into": environment})
         return tuple((name, json.loads(subject)["artifact_digest"]) for name, subject in rows)
 
-    def find(
-        self, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
-    ) -> tuple[Release, ...]:
-        """Return releases, newest first."""
-        query = select(release).order_by(release.c.opened_at.desc()).limit(limit)
-        if states:
-            query = query.where(release.c.state.in_([state.value for state in states]))
-        if model is not None:
-            query = query.where(release.c.model == model)
-        return self._read_out(self._many(query))
-
     def _read_out(self, releases: tuple[Release, ...]) -> tuple[Release, ...]:
         """Return releases with what people wrote in place of the commitments."""
         said = self.said(text for one in releases for text in texts_in(one))
@@ -176,7 +165,10 @@ class Releases(Log):
         return found[0]
 
     def _many(self, query: Select[Any], **given: str) -> tuple[Release, ...]:
-        rows = self._connection.execute(query, given).mappings().all()
+        return self._of_rows(self._connection.execute(query, given).mappings().all(), **given)
+
+    def _of_rows(self, rows: Sequence[RowMapping], **given: str) -> tuple[Release, ...]:
+        """Return the releases of these rows, with their votes."""
         cast: dict[str, list[Vote]] = {row["id"]: [] for row in rows}
         self._heads_read |= {row["id"]: Head(row["seq"], bytes(row["head"])) for row in rows}
         if rows:
