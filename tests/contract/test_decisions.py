@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
+from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused, Unreachable
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Person
 from airlock.domain.release import Decision, State
