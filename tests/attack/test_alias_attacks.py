@@ -370,6 +370,10 @@ def test_a_grant_is_spent_once(site: Site) -> None:
 
 
 CHANGES = {
+    "one that lives longer than any is made for": (
+        {"expires_at": datetime(2100, 1, 1, tzinfo=UTC)},
+        "made to live for longer than 0:02:00",
+    ),
     "an expired one": (
         {"expires_at": datetime(2026, 1, 1, tzinfo=UTC)},
         "expired at",
