@@ -7,6 +7,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
@@ -23,6 +24,8 @@ from airlock_mlflow.store import GuardedStore
 
 _NAME = Field(min_length=1, max_length=256)
 _AUDIT = "audit:read"
+_NO_GRANT = "this is no grant that is signed by a key this server trusts and that was in use then"
+_NO_BODY = "airlock: these are not the fields, or not the values, that this address takes."
 
 
 class _Sent(BaseModel):
@@ -59,11 +62,15 @@ def health() -> dict[str, str]:
 
 @routes.post("/grants", status_code=201)
 def grants(sent: Annotated[GrantSent, Body()]) -> dict[str, Any]:
-    """Take a grant from whoever has it: only its signature counts."""
+    """Take a grant from whoever is logged in: only its signature counts.
+
+    The answer repeats nothing of what was sent: until a trusted key has signed it, it may be
+    anything.
+    """
     try:
         grant = guard().open_grant(sent.envelope)
     except GrantInvalid as error:
-        denied = Denied("deliver a grant", "grant", error.message)
+        denied = Denied("deliver a grant", "grant", _NO_GRANT)
         guard().record(denied)
         raise denied from error
     return _deliver(guard(), grant, sent.envelope)
@@ -129,6 +136,7 @@ def application() -> FastAPI:
     """Return the guard's own addresses as an application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(MlflowException, _respond)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.include_router(routes)
     return app
 
@@ -171,6 +179,11 @@ def _store() -> GuardedStore:
     if not isinstance(store, GuardedStore):
         raise Closed("the registry of this server is not the guarded one")
     return store
+
+
+async def _not_understood(_: Request, __: Exception) -> JSONResponse:
+    """Answer without what was sent, which the framework would repeat."""
+    return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": _NO_BODY}, 422)
 
 
 async def _respond(_: Request, error: Exception) -> JSONResponse:
