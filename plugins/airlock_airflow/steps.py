@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.sdk import BaseOperator
 
 from airlock_airflow import edge
+from airlock_airflow.literal import LiteralFields
 
 if TYPE_CHECKING:
     from airlock.domain.recipe import Recipe
@@ -22,7 +23,7 @@ Step = Literal["pin", "validate", "train", "evaluate", "register"]
 STEPS: tuple[str, ...] = get_args(Step)
 
 
-class StepOperator(BaseOperator):
+class StepOperator(LiteralFields, BaseOperator):
     """Run one step of a pipeline.
 
     A refusal (bad data, a script that raises) fails the task at once. What was unreachable is
@@ -34,7 +35,7 @@ class StepOperator(BaseOperator):
         evaluate and register, `validated` and `evaluated` for register.
     """
 
-    template_fields = ("inputs",)
+    template_fields = ("inputs",)  # results of other tasks are put in, no text is rendered
     ui_color = "#e8f0fe"
 
     def __init__(

@@ -76,6 +76,9 @@ def airflow_environment(site: Site) -> dict[str, str]:
         "AIRFLOW__CORE__PLUGINS_FOLDER": f"{site.root}/plugins",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
+        # Airflow sets these rights itself, whatever the umask is; the defaults let everybody read.
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         # A release waits for days inside a running DAG run: 16 of them would block retraining.
         "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "1000",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import subprocess
 import threading
 import time
@@ -19,7 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from airlock.adapters.embedded import guard, postgres, preflight
+from airlock.adapters.embedded import guard, postgres, preflight, session
 from airlock.adapters.embedded.components import Component, airflow_environment
 from airlock.adapters.embedded.databases import prepare
 from airlock.adapters.embedded.platform import Platform
@@ -61,9 +62,11 @@ class Launch:
 
     def up(self) -> None:
         """Bring everything up that is not up."""
+        os.umask(session.PRIVATE)
         with self._progress.step("Check the machine"):
             preflight.check_machine(self._options.home, self._options.programs)
             preflight.prepare_home(self._options.home)
+            preflight.close_home(self._options.home, self._platform.cluster)
         with self._platform.exclusive():
             with self._progress.step("Secrets and keys"):
                 self._platform.secrets.create()

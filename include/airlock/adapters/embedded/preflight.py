@@ -76,6 +76,27 @@ def prepare_home(home: Path) -> None:
         ) from error
 
 
+def close_home(home: Path, cluster: Path) -> None:
+    """Close what lies in the state folder to other users of the machine, older files included.
+
+    A folder nobody else may enter closes all that is in it. PostgreSQL's own folder keeps its owner
+    and its rights, and the folders on the way to it can still be passed through.
+    """
+    for path in home.iterdir():
+        if path.is_symlink() or path == cluster:
+            continue
+        on_the_way = cluster.is_relative_to(path) and os.geteuid() == 0
+        try:
+            wanted = (0o711 if on_the_way else 0o700) if path.is_dir() else 0o600
+            if path.stat().st_mode & 0o077 & ~wanted:
+                path.chmod(wanted)
+        except OSError as error:
+            raise Invalid(
+                f"Cannot close {path} to other users: {error.strerror}.",
+                next_step="Give the folder to the user who runs Airlock, with `chown -R`.",
+            ) from error
+
+
 def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
     """Refuse a port somebody else listens on, and say who."""
     for part in parts:

@@ -31,6 +31,9 @@ from typing import Any
 #: Every process of a platform carries this in its environment: `<home>#<name>`.
 MARK = "EMBEDDED_PLATFORM"
 
+#: What a platform's processes write is nobody else's to read.
+PRIVATE = 0o077
+
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
 _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
@@ -39,6 +42,7 @@ _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 def main(plan_file: str) -> int:
     """Run the plan until its command ends; return the exit code."""
     plan = json.loads(Path(plan_file).read_text())
+    os.umask(PRIVATE)
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     _prctl(_SET_CHILD_SUBREAPER, 1)
     _prctl(_SET_PDEATHSIG, signal.SIGTERM)

@@ -101,6 +101,7 @@ class Supervisor:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
+                umask=session.PRIVATE,
             )
         session.record(self.run / "supervisord.json", {"supervisor": process.pid})
         self._await_socket()
@@ -226,6 +227,7 @@ class Supervisor:
             *("logfile_maxbytes=10MB", "logfile_backups=3", "nodaemon=true", "silent=true"),
             f"pidfile={self.run / 'supervisord.pid'}",
             f"childlogdir={self.logs}",
+            f"umask={session.PRIVATE:03o}",
             *(["user=root"] if os.geteuid() == 0 else []),
             *("[unix_http_server]", f"file={self.socket}", "chmod=0600"),
             "[rpcinterface:supervisor]",
