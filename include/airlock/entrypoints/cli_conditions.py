@@ -13,9 +13,7 @@ Share = Annotated[
     float | None, typer.Option(help="At most this share of the traffic, such as 0.25.")
 ]
 Segments = Annotated[list[str] | None, typer.Option(help="Only this segment; may be repeated.")]
-Until = Annotated[
-    str, typer.Option(help="The approval is good until then: 2026-12-01 is to the end of that day.")
-]
+Until = Annotated[str, typer.Option(help="Good until then; 2026-12-01 is to the end of that day.")]
 Findings = Annotated[
     list[str] | None,
     typer.Option(

@@ -6,10 +6,12 @@ the platform and renders the answer; what the steps are is written in adapters/e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +23,12 @@ from airlock.adapters.embedded.launch import Launch, down
 from airlock.adapters.embedded.platform import Health, Options, Platform
 from airlock.config.load import protected_aliases
 from airlock.config.settings import Settings
+from airlock.domain.errors import NotFound
 from airlock.entrypoints.here import check_ports, environment
 from airlock.entrypoints.progress import Steps, console
+from airlock.entrypoints.terminal import printable
+
+_POLL_SECONDS = 0.5
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -32,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command("up")(up_command)
     app.command("down")(down_command)
     app.command("status")(status_command)
+    app.command("logs")(logs_command)
 
 
 def up_command(
@@ -86,6 +93,43 @@ def status_command(as_json: JsonFlag = False) -> None:
         console.print("Airlock was never started here. Run `make up` or `airlock up`.")
     if not rows or not all(row.healthy for row in rows):
         raise typer.Exit(1)
+
+
+def logs_command(
+    process: Annotated[
+        str, typer.Argument(help="A process as `airlock status` names it.", metavar="PROCESS")
+    ],
+    lines: Annotated[int, typer.Option(help="How many lines from its end.", min=1)] = 100,
+    follow: Annotated[bool, typer.Option("--follow", help="Stay, and print what comes.")] = False,
+) -> None:
+    """Show the end of a process's log."""
+    supervisor = current_platform().supervisor
+    known = sorted(file.stem for file in supervisor.logs.glob("*.log"))
+    if process not in known:
+        raise NotFound(
+            f"there is no log of {process!r}",
+            next_step=f"There are: {', '.join(known)}."
+            if known
+            else "Nothing was started here yet: `make up`.",
+        )
+    file = supervisor.log_file(process)
+    typer.echo("\n".join(_last(file, lines)))
+    with contextlib.suppress(KeyboardInterrupt):
+        for text in _grown(file) if follow else ():
+            typer.echo(text, nl=False)
+
+
+def _last(file: Path, lines: int) -> list[str]:
+    with file.open(errors="replace") as stream:
+        return [printable(line.rstrip("\n")) for line in deque(stream, lines)]
+
+
+def _grown(file: Path) -> Iterator[str]:
+    with file.open(errors="replace") as stream:
+        stream.seek(0, 2)
+        while True:
+            yield printable(stream.read())
+            time.sleep(_POLL_SECONDS)
 
 
 def current_platform(

@@ -231,3 +231,28 @@ def test_a_container_needs_no_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_version_is_said() -> None:
     said = run_cli("--version")
     assert (said.code, said.out.split()[0]) == (0, "airlock")
+
+
+def test_the_end_of_a_log_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = checkout(tmp_path / "a")
+    logs = started(root) / "logs"
+    logs.mkdir()
+    (logs / "deliver.log").write_text("first\nsecond\n\x1b[31mthird\n")
+    monkeypatch.chdir(root)
+    assert run_cli("logs", "deliver", "--lines", "2").out == "second\n\\x1b[31mthird\n"
+    said = run_cli("logs", "delivery")
+    assert (said.code, "There are: deliver." in said.err) == (1, True)
+
+
+def test_a_pipeline_is_shown_as_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "docs")
+    said = run_cli("pipeline", "show", "employment")
+    assert (said.code, "whenReleaseOpen: keep" in said.out, "sha256:" in said.out) == (
+        0,
+        True,
+        True,
+    )
+    shown = json.loads(run_cli("pipeline", "show", "employment", "--json").out)
+    assert shown["document"]["metadata"]["name"] == "employment"
+    none = run_cli("pipeline", "show", "employmnt")
+    assert "valid: doctor-visits, employment" in none.err
