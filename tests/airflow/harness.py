@@ -261,14 +261,14 @@ def options_for(home: Path, root: Path, *dags: Path) -> Options:
         root=root,
         home=home,
         programs=Path(sys.executable).parent,
-        airflow_port=_free_airflow_port(),
+        airflow_port=free_airflow_port(),
         mlflow_port=free_port(),
         postgres_port=free_port(),
         extra_dags=tuple(str(folder) for folder in dags),
     )
 
 
-def _free_airflow_port() -> int:
+def free_airflow_port() -> int:
     while True:
         port = free_port()
         with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):

@@ -29,7 +29,7 @@ def test_a_port_in_use_names_who_uses_it_and_what_to_set() -> None:
         port = server.getsockname()[1]
         with pytest.raises(Refused) as caught:
             preflight.check_ports([part(port)])
-    assert f"Port {port}, which MLflow needs, is used by `" in caught.value.message
+    assert f"Port {port}, which MLflow needs, is used by " in caught.value.message
     assert f"(process {os.getpid()})" in caught.value.message
     assert "AIRLOCK_MLFLOW_PORT" in caught.value.next_step
 

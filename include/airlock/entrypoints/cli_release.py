@@ -15,7 +15,14 @@ import typer
 
 from airlock.domain.errors import Refused, Unreachable
 from airlock.entrypoints.cli_again import request_command
-from airlock.entrypoints.cli_conditions import Findings, Segments, Share, Until, conditions
+from airlock.entrypoints.cli_conditions import (
+    Findings,
+    Segments,
+    Share,
+    Until,
+    conditions,
+    sentences,
+)
 from airlock.entrypoints.cli_delegate import break_glass_command, review_command
 from airlock.entrypoints.cli_runs import follow, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
@@ -145,6 +152,8 @@ def _answer(
     after = client.post(f"{_path(release_id)}/votes", body, key=uuid.uuid4().hex)
     did = "approved" if decision == "approve" else "rejected"
     say(f"{client.session.user} {did} level {view['level']} of release {release_id}.")
+    for sentence in sentences(dict(tied or {})):
+        say(sentence)
     _say_state(after)
 
 

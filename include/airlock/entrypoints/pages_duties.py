@@ -30,6 +30,7 @@ from airlock.entrypoints.page_kit import (
     problem,
     render,
     utc,
+    utc_end,
 )
 from airlock.entrypoints.pages import refusal
 from airlock.entrypoints.problems import Problem, problem_of
@@ -92,7 +93,7 @@ def delegate(
             actor,
             form.to.strip(),
             utc(form.start, "the start of a delegation"),
-            utc(form.end, "the end of a delegation"),
+            utc_end(form.end, "the end of a delegation"),
             form.reason,
             form.key,
         )

@@ -29,6 +29,8 @@ from airlock.domain.errors import Unreachable
 
 #: The kernel's limit for the path of a Unix socket, without the closing zero.
 _SOCKET_PATH_LIMIT = 100
+#: Where the code of the platform's own processes is, below the root.
+_CODE_FOLDERS = ("include/airlock", "include/airlock_mlflow", "include/airlock_evidence", "plugins")
 #: A program that ends earlier than this many seconds counts as not started.
 START_SECONDS = 10
 
@@ -164,14 +166,23 @@ class Supervisor:
         return set(self.states()) == {part.name for part in parts}
 
     def is_current(self, part: Component, programs: Path, root: Path) -> bool:
-        """Return whether *part* was last started with today's command and environment."""
+        """Return whether *part* was last started with today's command, environment and code."""
         file = self.run / "plans" / f"{part.name}.json"
-        return file.exists() and file.read_text() == self._plan(part, programs, root)
+        planned = file.exists() and file.read_text() == self._plan(part, programs, root)
+        return planned and not self.runs_old_code(part, root)
+
+    def runs_old_code(self, part: Component, root: Path) -> bool:
+        """Return whether the code *part* was started with has changed since."""
+        try:
+            started_with = (self.run / "pids" / f"{part.name}.code").read_text()
+        except OSError:
+            return False  # it never ran, or is just being started
+        return started_with != session.code_digest(_code(part, root))
 
     def ensure(self, part: Component, programs: Path, root: Path) -> bool:
         """Start *part* unless it runs as planned; return whether anything was done.
 
-        A program whose command or environment has changed since is restarted.
+        A program whose command, environment or code has changed since is restarted.
         """
         running = self.states()[part.name].running
         if running and self.is_current(part, programs, root):
@@ -181,6 +192,7 @@ class Supervisor:
         with self._rpc() as rpc:
             if running:
                 rpc.stopProcess(part.name, True)
+            (self.run / "pids" / f"{part.name}.code").unlink(missing_ok=True)
             rpc.startProcess(part.name, False)
         return True
 
@@ -218,6 +230,7 @@ class Supervisor:
             "grace": part.grace,
             "mark": f"{self.home}#{part.name}",
             "record": str(self.run / "pids" / f"{part.name}.json"),
+            "code": _code(part, root),
         }
         return json.dumps(plan, indent=1)
 
@@ -268,6 +281,13 @@ class Supervisor:
             yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
         finally:
             connection.close()
+
+
+def _code(part: Component, root: Path) -> list[str]:
+    """Return the folders a program's own code comes from; models are run in fresh children."""
+    if not part.ours:
+        return []
+    return [str(root / folder) for folder in _CODE_FOLDERS]
 
 
 def base_environment(programs: Path) -> dict[str, str]:
