@@ -23,7 +23,10 @@ _FIRST = "first release of this model: no champion whose rows these could differ
 
 @dataclass(frozen=True)
 class DataDrift:
-    """No column but those in *ignore* lies further from the champion's than the limits."""
+    """No column but those in *ignore* lies further from the champion's than the limits.
+
+    A column nobody can compare leaves it ERRORED, unless it is ignored.
+    """
 
     name: ClassVar[str] = "drift"
     needs: ClassVar[tuple[str, ...]] = ("drift",)
@@ -61,12 +64,17 @@ class DataDrift:
         tolerance = Tolerance(self.psi, self.ks, self.cramers_v)
         found = compare(facts, tolerance, self.ignore)
         moved = bool(found.beyond)
+        left_out = not_compared(facts, self.ignore)
         said = [*broken, *([found.sentence()] if moved or not broken else [])]
         return self._result(
             source,
-            Verdict.FAILED if moved or broken else Verdict.PASSED,
+            Verdict.FAILED
+            if moved or broken
+            else Verdict.ERRORED
+            if left_out
+            else Verdict.PASSED,
             f"{'; '.join(said)}; {tolerance.sentence()}; {rows['current']:,} rows against the "
-            f"champion's {rows['reference']:,}{not_compared(facts)}"
+            f"champion's {rows['reference']:,}{left_out}"
             + ("; see whether the model is still meant for these rows" if moved else ""),
             found.worst.psi,
             {"columns": found.table(), "ignored": list(self.ignore), "extra": facts["extra"]},

@@ -9,10 +9,14 @@ Four ways a measured metric becomes too good to be true:
   explains in a table as coarse as this one (`airlock.domain.coincidence`);
 * held-out rows are about somebody training has seen (`data.entityColumn`): more than the share
   *max_entities*.
+
+A feature nobody could score, and a column of times without the row's own to hold it against, were
+not looked at: more than *max_unjudged* of them leave the gate ERRORED.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,6 +36,7 @@ class Leakage:
     max_r2: float = 0.9
     max_duplicates: float = 0.01
     max_entities: float = 0.0
+    max_unjudged: int = 0
 
     def __post_init__(self) -> None:
         if not 0.5 < self.max_auc < 1:
@@ -43,6 +48,8 @@ class Leakage:
                 raise ValueError(
                     f"{name} must be at least 0 and below 1, found {getattr(self, name)}"
                 )
+        if self.max_unjudged < 0:
+            raise ValueError(f"max_unjudged must not be negative, found {self.max_unjudged}")
 
     @property
     def key(self) -> str:
@@ -58,6 +65,9 @@ class Leakage:
             raise ValueError("no feature was scored on held-out rows")
         best = max(scored, key=lambda one: (one["score"], one["column"]))
         limit = self.max_auc if facts["scoreName"] == "roc_auc" else self.max_r2
+        if not all(-math.inf < one["score"] < math.inf and one["equal"] >= 0 for one in scored):
+            raise ValueError("a feature was scored with no number")
+        unjudged = _unjudged(facts)
         across, twice = self._copies(facts)
         leaks = [
             *self._answers(facts, scored, limit),
@@ -68,12 +78,16 @@ class Leakage:
         held = f"on {facts['heldOut']:,} held-out rows"
         clean = (
             f"best single feature {best['column']} {facts['scoreName']} {best['score']:.3f}, limit "
-            f"{limit:g}; no copies beyond chance {held}{_unjudged(facts)}"
+            f"{limit:g}; no copies beyond chance {held}{_not_judged(unjudged)}"
         )
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.FAILED if leaks else Verdict.PASSED,
+            verdict=Verdict.FAILED
+            if leaks
+            else Verdict.ERRORED
+            if len(unjudged) > self.max_unjudged
+            else Verdict.PASSED,
             measured=float(best["score"]),
             threshold=limit,
             n=int(facts["heldOut"]),
@@ -137,8 +151,16 @@ def _future(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _unjudged(facts: Mapping[str, Any]) -> str:
-    columns = [one["column"] for one in facts["times"] if one["later"] is None]
-    if not columns:
-        return ""
-    return f"; not judged without a timeColumn: whether {', '.join(columns)} is from the future"
+def _unjudged(facts: Mapping[str, Any]) -> list[str]:
+    """Return what was not looked at: features without a score, times without the row's own."""
+    unscored = [
+        f"{one['column']} ({one['type']})" for one in facts["features"] if one["score"] is None
+    ]
+    times = [one["column"] for one in facts["times"] if one["later"] is None]
+    if times and facts["timeColumn"] is not None:
+        raise ValueError(f"the times of {', '.join(times)} were not held against the row's own")
+    return unscored + [f"whether {name} is from the future (no timeColumn)" for name in times]
+
+
+def _not_judged(unjudged: list[str]) -> str:
+    return f"; not judged: {', '.join(unjudged[:5])}" if unjudged else ""

@@ -33,7 +33,14 @@ from airlock.domain.inference import (
 )
 from airlock.domain.metrics import direction
 from airlock.domain.pairs import together
-from airlock.gates.slicing import assessable, not_assessable
+from airlock.gates.slicing import (
+    MAX_UNASSESSED,
+    assessable,
+    check_share,
+    not_assessable,
+    too_much,
+    unassessed,
+)
 
 #: Above so many differing rows the sign test and the normal test are the same.
 _EXACT = 2000
@@ -45,7 +52,8 @@ class PerformanceRegression:
 
     With *confidence* (one-sided) over all *attempts* together, on the same rows. PASSED if the
     bound clears the margin and no slice fell, FAILED if the whole interval is beyond it or a slice
-    fell by more than *material* (the margin unless told), otherwise ERRORED.
+    fell by more than *material* (the margin unless told), otherwise ERRORED; so it is with more
+    than the share *max_unassessed* of the rows in slices too small to judge.
     """
 
     name: ClassVar[str] = "performance-regression"
@@ -57,8 +65,10 @@ class PerformanceRegression:
     attempts: int = ATTEMPTS
     material: float | None = None
     minimum_rows: int = 100
+    max_unassessed: float = MAX_UNASSESSED
 
     def __post_init__(self) -> None:
+        check_share(self.max_unassessed)
         direction(self.metric)
         if not (math.isfinite(self.margin) and self.margin > 0):
             raise ValueError(f"margin must be above 0, found {self.margin}")
@@ -92,13 +102,15 @@ class PerformanceRegression:
             )
         row, attempt = self._row(source.facts), int(source.facts["attempt"])
         low, high = self._improvement(row)
-        slices, said = self._slices(row["slices"]) if row["slices"] else ({}, "")
+        slices, said = self._slices(row["slices"], row["n"]) if row["slices"] else ({}, "")
         if slices.get("regressed"):
             verdict, word = Verdict.FAILED, f"a slice is worse: {', '.join(slices['regressed'])}"
         elif high < -self.margin:
             verdict, word = Verdict.FAILED, "worse than the champion beyond the margin"
         elif attempt > self.attempts:
             verdict, word = Verdict.ERRORED, self._used_up(attempt)
+        elif slices.get("unassessed", 0.0) > self.max_unassessed:
+            verdict, word = Verdict.ERRORED, "too many rows are in slices too small to judge"
         elif low > -self.margin:
             verdict, word = Verdict.PASSED, "not worse beyond the margin"
         else:
@@ -140,7 +152,7 @@ class PerformanceRegression:
         deviation = row["se"] * math.sqrt(row["n"])
         return f", about {rows_needed(deviation, self.margin, self.each):,} are needed"
 
-    def _slices(self, slices: Any) -> tuple[dict[str, Any], str]:
+    def _slices(self, slices: Any, n: int) -> tuple[dict[str, Any], str]:
         """Return the table of slices and what the message says of them."""
         good, small = assessable(slices, self.metric, self.minimum_rows, "difference")
         chances = [self._chance(row) for row in good]
@@ -161,8 +173,11 @@ class PerformanceRegression:
             "warned": [str(good[i]["slice"]) for i in sorted(warned)],
         }
         warning = f"; look at {', '.join(named['warned'])}" if warned else ""
+        left_out = unassessed(slices, small, n)
         said = f"; {len(good)} slices{warning}{not_assessable(small)}"
-        return {"slices": table, **named, "notAssessable": small}, said
+        said += too_much(left_out, self.max_unassessed) if left_out > self.max_unassessed else ""
+        more = {"notAssessable": small, "unassessed": round(left_out, 4)}
+        return {"slices": table, **named, **more}, said
 
     @property
     def _sign(self) -> int:

@@ -10,6 +10,8 @@ from airlock.domain.inference import FEWEST_OF_A_CLASS
 #: Metrics that rank: they need rows of both classes.
 _RANKING = ("roc_auc", "average_precision")
 _NAMED = 5
+#: The share of the rows that may lie in groups or slices too small to judge, unless told.
+MAX_UNASSESSED = 0.01
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -45,3 +47,23 @@ def not_assessable(names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"; not assessable, too few rows: {', '.join(names[:_NAMED])}{more}"
+
+
+def check_share(share: float) -> None:
+    """Refuse a limit that is no share.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"maxUnassessed must be from 0 to 1, found {share}")
+
+
+def unassessed(slices: Rows, small: Sequence[str], rows: int) -> float:
+    """Return the share of the rows that lie in slices too small to judge."""
+    return sum(float(row["n"]) for row in slices if row["slice"] in small) / rows
+
+
+def too_much(share: float, limit: float) -> str:
+    """Return what a message says where too many rows were not assessed."""
+    return f"; {share:.1%} of the rows are in slices nobody can assess, limit {limit:.1%}"

@@ -64,11 +64,16 @@ class TrainServingSkew:
         tolerance = Tolerance(self.psi, self.ks, self.cramers_v)
         found = compare(facts, tolerance, self.ignore)
         moved = bool(found.beyond)
+        left_out = not_compared(facts, self.ignore)
         said = [*wrong, *([found.sentence()] if moved or not wrong else [])]
         return self._result(
             source,
-            Verdict.FAILED if moved or wrong else Verdict.PASSED,
-            f"{'; '.join(said)}; {tolerance.sentence()}; {against}{not_compared(facts)}",
+            Verdict.FAILED
+            if moved or wrong
+            else Verdict.ERRORED
+            if left_out
+            else Verdict.PASSED,
+            f"{'; '.join(said)}; {tolerance.sentence()}; {against}{left_out}",
             requests,
             found,
         )
