@@ -150,8 +150,8 @@ def compare(facts: Mapping[str, Any], tolerance: Tolerance, ignore: Sequence[str
     """Compare all columns both tables have, with one type, but the ignored ones.
 
     Raises:
-        ValueError: if none is left: nothing compared is no agreement; or if a column's counts are not
-            those of the rows: then some were not looked at.
+        ValueError: if none is left: nothing compared is no agreement; or if a column's counts are
+            not those of the rows: then some were not looked at.
     """
     rows = facts["rows"]
     for one in facts["columns"]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import count, flag, text
 
 #: Permissive licences, and those that ask something only of changes to the library itself.
 LICENSES = (
@@ -112,8 +113,14 @@ class DependencyAudit:
         for place in ("locked", "installed"):
             if facts[place] < 1 or where.count(place) != facts[place]:
                 raise ValueError(f"{where.count(place)} of {facts[place]} {place} packages audited")
+        for one in facts["packages"]:
+            text(one["name"], "the name of a package")
+            text(one["version"], f"the version of {one['name']}")
         database = facts["database"]
-        day, age = database["asOf"][:10], database["ageDays"]
+        for what in (facts["sbomDigest"], database["digest"]):
+            text(what, "a digest")
+        flag(database["complete"], "whether the list is complete")
+        day, age = text(database["asOf"], "asOf")[:10], count(database["ageDays"], "ageDays")
         if database["records"] < 1:
             raise ValueError("the advisory database has no records")
         if age > self.max_age_days:
@@ -132,7 +139,7 @@ class DependencyAudit:
             for one in odd[:_NAMED]
         ]
         count = int(database["unreadable"])
-        if not 0 <= count or (count and not database["unreadableIds"]):
+        if not count >= 0 or (count and not database["unreadableIds"]):
             raise ValueError(f"{count} advisories cannot be read, and nobody says which")
         if count > self.max_unreadable * (count + database["records"]):
             words.append(

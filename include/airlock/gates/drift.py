@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.distributions import Tolerance, broken_schema, compare, not_compared
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import first_release, names
 
 #: Below this, chance alone moves the index of ten bins by a tenth and more.
 MINIMUM_ROWS = 500
@@ -51,7 +52,8 @@ class DataDrift:
         """Compare every column with its limits."""
         source = evidence[self.needs[0]]
         facts = source.facts
-        if facts["champion"] is None:
+        names(facts["columns"], "column", "a column")
+        if first_release(facts, facts["rows"]["reference"]):
             return self._result(source, Verdict.PASSED, _FIRST)
         rows = facts["rows"]
         if min(rows["reference"], rows["current"]) < self.min_rows:
@@ -68,11 +70,7 @@ class DataDrift:
         said = [*broken, *([found.sentence()] if moved or not broken else [])]
         return self._result(
             source,
-            Verdict.FAILED
-            if moved or broken
-            else Verdict.ERRORED
-            if left_out
-            else Verdict.PASSED,
+            Verdict.FAILED if moved or broken else Verdict.ERRORED if left_out else Verdict.PASSED,
             f"{'; '.join(said)}; {tolerance.sentence()}; {rows['current']:,} rows against the "
             f"champion's {rows['reference']:,}{left_out}"
             + ("; see whether the model is still meant for these rows" if moved else ""),

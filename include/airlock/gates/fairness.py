@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.inference import CONFIDENCE, FEWEST_OF_A_CLASS, FEWEST_ROWS
 from airlock.domain.pairs import together
+from airlock.gates.inputs import names
 from airlock.gates.slicing import MAX_UNASSESSED, check_share, not_assessable
 
 Facts = Mapping[str, Any]
@@ -77,6 +78,7 @@ class Fairness:
         if not facts["attributes"]:
             raise ValueError("no protected attribute was measured")
         rows = int(facts["rows"])
+        names(facts["attributes"], "attribute", "a protected attribute")
         table = [
             row for attribute in facts["attributes"] for row in self._differences(attribute, rows)
         ]
@@ -101,6 +103,7 @@ class Fairness:
     def _differences(self, attribute: Facts, rows: int) -> list[dict[str, Any]]:
         """Return one line per limit: the difference, its bounds and what they amount to."""
         every = attribute["groups"]
+        names(every, "group", f"a group of {attribute['attribute']}")
         if sum(group["n"] for group in every) != rows or rows < 1:
             raise ValueError(f"the groups of {attribute['attribute']} are not the {rows} rows")
         lines = []
@@ -144,7 +147,10 @@ def _checked(said: Facts, groups: Sequence[Facts], option: str) -> dict[str, flo
         ]
     value = max(max(share) - min(share) for share in shares)
     found = {key: float(said[key]) for key in ("value", "low", "high")}
-    if not (math.isclose(value, found["value"], abs_tol=1e-9) and found["low"] <= found["high"]):
+    if not (
+        math.isclose(value, found["value"], abs_tol=1e-9)
+        and 0 <= found["low"] <= found["high"] <= 1
+    ):
         raise ValueError(f"the counts give a {option} difference of {value}, the facts say {said}")
     return found
 

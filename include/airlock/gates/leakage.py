@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.coincidence import copied_across, repeated
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import count, names, text
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Leakage:
         """Judge all four ways, and name every one that is open."""
         source = evidence[self.needs[0]]
         facts = source.facts
+        _check(facts)
         scored = [one for one in facts["features"] if one["score"] is not None]
         if not scored or facts["heldOut"] < 1:
             raise ValueError("no feature was scored on held-out rows")
@@ -149,6 +151,36 @@ def _future(facts: Mapping[str, Any]) -> list[str]:
         for one in facts["times"]
         if one["later"]
     ]
+
+
+_SCORES = {"classification": "roc_auc", "regression": "r2"}
+
+
+def _check(facts: Mapping[str, Any]) -> None:
+    """Refuse evidence that contradicts itself.
+
+    Raises:
+        ValueError: saying where.
+    """
+    text(facts["target"], "the target")
+    names(facts["features"], "column", "a feature")
+    for one in facts["features"]:
+        text(one["type"], f"the type of {one['column']}")
+    names(facts["times"], "column", "a column of times")
+    if facts["scoreName"] != _SCORES[facts["task"]]:
+        raise ValueError(f"{facts['task']} was scored by {facts['scoreName']}")
+    twins = facts["duplicates"]
+    if twins["training"] + twins["heldOut"] != facts["rows"] or len(twins["spectrum"]) != 6:
+        raise ValueError(f"copies were counted in other rows than the {facts['rows']}")
+    if twins["heldOut"] != facts["heldOut"]:
+        raise ValueError(f"copies were counted in {twins['heldOut']} held-out rows")
+    if facts["timeColumn"] is None and any(one["later"] is not None for one in facts["times"]):
+        raise ValueError("times were held against the row's own, and the rows have none")
+    if facts["timeColumn"] is not None:
+        text(facts["timeColumn"], "the time column")
+    if facts["entity"] is not None:
+        text(facts["entity"]["column"], "the column of entities")
+        count(facts["entity"]["rows"], "the rows of known entities")
 
 
 def _unjudged(facts: Mapping[str, Any]) -> list[str]:

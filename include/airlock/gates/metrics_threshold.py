@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.inference import CONFIDENCE, FEWEST_ROWS
 from airlock.domain.metrics import direction
+from airlock.gates.inputs import names
 from airlock.gates.slicing import (
     MAX_UNASSESSED,
     assessable,
@@ -78,6 +79,8 @@ class MetricsThreshold:
         if not math.isfinite(measured) or n < 1:
             raise ValueError(f"{self.metric} is {measured} on {n} rows")
         line = self._line(facts) if self.confidence or self.slice_threshold is not None else None
+        if line and (line["n"] != n or not math.isclose(line["value"], measured)):
+            raise ValueError(f"the bounds are of {line['value']} on {line['n']} rows")
         if line and self.confidence and n < self.minimum_rows:
             raise ValueError(f"{n} rows; {self.minimum_rows} are needed for a bound")
         counted = self._counted(line) if line and self.confidence else measured
@@ -130,6 +133,7 @@ class MetricsThreshold:
         """Return the table of slices and what the message says of them."""
         if self.slice_threshold is None:
             return {}, ""
+        names(line["slices"], "slice", "a slice")
         good, small = assessable(line["slices"], self.metric, self.minimum_rows, "value")
         table = [
             {"slice": row["slice"], "n": row["n"], "measured": self._counted(row)} for row in good

@@ -33,6 +33,7 @@ from airlock.domain.inference import (
 )
 from airlock.domain.metrics import direction
 from airlock.domain.pairs import together
+from airlock.gates.inputs import count, first_release, names
 from airlock.gates.slicing import (
     MAX_UNASSESSED,
     assessable,
@@ -96,13 +97,17 @@ class PerformanceRegression:
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
         """Judge the bounds of the paired difference, then the slices."""
         source = evidence["comparison"]
-        if source.facts["champion"] is None:
+        if first_release(source.facts, source.facts["comparisons"]):
             return self._result(
                 source, Verdict.PASSED, "first release of this model: no champion to fall behind"
             )
-        row, attempt = self._row(source.facts), int(source.facts["attempt"])
+        row, attempt = self._row(source.facts), count(source.facts["attempt"], "the attempt")
+        if attempt < 1:
+            raise ValueError(f"this is attempt {attempt}")
         low, high = self._improvement(row)
-        slices, said = self._slices(row["slices"], row["n"]) if row["slices"] else ({}, "")
+        slices, said = (
+            self._slices(list(row["slices"]), row["n"]) if row["slices"] != [] else ({}, "")
+        )
         if slices.get("regressed"):
             verdict, word = Verdict.FAILED, f"a slice is worse: {', '.join(slices['regressed'])}"
         elif high < -self.margin:
@@ -129,6 +134,7 @@ class PerformanceRegression:
             if row["metric"] == self.metric and row["confidence"] == self.each:
                 if row["n"] < self.minimum_rows:
                     raise ValueError(f"{row['n']} rows; at least {self.minimum_rows} are needed")
+                _check_difference(row)
                 found: Mapping[str, Any] = row
                 return found
         raise ValueError(f"no comparison of {self.metric} at confidence {self.each:g}")
@@ -154,6 +160,9 @@ class PerformanceRegression:
 
     def _slices(self, slices: Any, n: int) -> tuple[dict[str, Any], str]:
         """Return the table of slices and what the message says of them."""
+        names(slices, "slice", "a slice")
+        for row in slices:
+            _check_difference(row)
         good, small = assessable(slices, self.metric, self.minimum_rows, "difference")
         chances = [self._chance(row) for row in good]
         floor = self.margin if self.material is None else self.material
@@ -207,3 +216,17 @@ class PerformanceRegression:
             message=message,
             details=dict(row) if row else {"champion": None},
         )
+
+
+def _check_difference(row: Mapping[str, Any]) -> None:
+    """Refuse a difference that is not that of the two values beside it.
+
+    Raises:
+        ValueError: saying so.
+    """
+    values = row["candidate"], row["champion"], row["difference"]
+    if values == (None, None, None) and "slice" in row:
+        return  # too small to be measured
+    candidate, champion, difference = map(float, values)
+    if not math.isclose(candidate - champion, difference, abs_tol=1e-9):
+        raise ValueError(f"{candidate} less {champion} is not {difference}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,8 @@ def assessable(
 def _is_enough(row: Mapping[str, Any], metric: str, minimum: int, value: str) -> bool:
     if row["n"] < minimum or row[value] is None or row["se"] is None:
         return False
+    if not (math.isfinite(row[value]) and 0 <= row["se"] < math.inf):
+        raise ValueError(f"{row['slice']} was measured as {row[value]}, give or take {row['se']}")
     if metric not in _RANKING:
         return True
     positive = row["positives"]

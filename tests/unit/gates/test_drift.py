@@ -35,6 +35,7 @@ def facts(*columns: dict[str, Any], **over: Any) -> dict[str, Any]:
     return found | over
 
 
+FIRST = {"reference": 0, "current": 1000}
 MOVED = column("region", current=[900, 100, 0, 0])
 
 
@@ -43,7 +44,7 @@ def test_nothing_never_passes() -> None:
 
 
 def test_the_first_release_passes_and_says_so() -> None:
-    result = judge(DataDrift(), drift=facts(champion=None))
+    result = judge(DataDrift(), drift=facts(champion=None, rows=FIRST))
     assert result.verdict is Verdict.PASSED
     assert "first release" in result.message
 

@@ -78,7 +78,7 @@ def test_nothing_never_passes() -> None:
             "no copies beyond chance",
         ),
         (
-            over(scoreName="r2", features=[{**COPY, "score": 0.91}]),
+            over(task="regression", scoreName="r2", features=[{**COPY, "score": 0.91}]),
             Verdict.FAILED,
             "with r2 0.910 (limit 0.9",
         ),
