@@ -131,6 +131,10 @@ def run_gate(gate: Gate, evidence: Mapping[str, Evidence]) -> GateResult:
     if missing or not gate.needs:
         return _errored(gate, evidence, f"no evidence of kind {', '.join(missing) or 'any'}")
     for kind in gate.needs:
+        try:
+            _ = evidence[kind].digest
+        except (ValueError, TypeError) as error:  # NaN, or what is no JSON
+            return _errored(gate, {}, f"the evidence {kind} is malformed: {error!r}")
         if why := evidence[kind].facts.get(UNCOLLECTED):
             return _errored(gate, evidence, str(why))
     try:
