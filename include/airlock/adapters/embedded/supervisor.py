@@ -31,6 +31,8 @@ from airlock.domain.errors import Unreachable
 _SOCKET_PATH_LIMIT = 100
 #: A program that ends earlier than this many seconds counts as not started.
 START_SECONDS = 10
+#: A program that ends too soon is started again, each time a second later; it is never given up.
+FOR_EVER = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ class Supervisor:
         return [
             f"[program:{part.name}]",
             f"command={shlex.join(command)}",
-            *("autostart=false", "autorestart=true", "startretries=3"),
+            *("autostart=false", "autorestart=true", f"startretries={FOR_EVER}"),
             f"startsecs={START_SECONDS}",
             "stopsignal=TERM",
             # The wrapper kills its own children after `grace`; it must not be killed before.
