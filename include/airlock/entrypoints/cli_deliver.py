@@ -9,7 +9,8 @@ propose.
 It runs as a decider.
 
 Rules:
-* Whatever does not answer is tried again, for ever, with growing pauses, and said once.
+* Each step of a round is its own: whatever does not answer, or breaks, is tried again, for ever,
+  with growing pauses, is said once, and keeps no other step from its work.
 * A refused policy changes nothing: what was registered before stays in force for open releases.
 * SIGTERM ends it between two messages.
 """
@@ -27,20 +28,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airlock.domain.errors import AirlockError, Invalid
+from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
 from airlock.domain.recipe import Recipe
 from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.entrypoints.watchman import Watchman
+from airlock.entrypoints.work_steps import LONGEST_PAUSE_S, Round, Step
 from airlock.services.committing import CommitTrigger
 from airlock.services.sequencing import Sequencer
 from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
+    from airlock.ports import Signer
 
 PERIOD_S = 0.5
-LONGEST_PAUSE_S = 15.0
 #: How long a right taken away in Airflow may still count here, if its holder does not click.
 PEOPLE_S = 10.0
 _FOLDERS = ("pipelines", "policies")
@@ -78,11 +80,20 @@ def deliver(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     watchman.start(stop)
-    answering = _proposals(airlock)
-    thread = answering.start(stop) if answering else None
+    proposals = threading.Thread(target=_answer, args=(airlock, stop), name="proposals")
+    proposals.start()
     run(courier, stop)
-    if thread is not None:
-        thread.join(LONGEST_PAUSE_S)
+    proposals.join(LONGEST_PAUSE_S)
+
+
+def _answer(airlock: Airlock, stop: threading.Event) -> None:
+    """Answer tasks until *stop* is set; what it needs and is not there yet is waited for."""
+    made: list[ProposalLoop | None] = []
+    making = Step("answer what tasks propose", lambda: made.append(_proposals(airlock)))
+    while not made and not stop.wait(PERIOD_S):
+        making.run()
+    if made and made[0] is not None:
+        made[0].run(stop)
 
 
 def _proposals(airlock: Airlock) -> ProposalLoop | None:
@@ -97,20 +108,16 @@ def _proposals(airlock: Airlock) -> ProposalLoop | None:
 def run(courier: Courier, stop: threading.Event) -> None:
     """Work until *stop* is set, whatever happens outside."""
     log.info("delivering every %s s", PERIOD_S)
-    said, pause = "", PERIOD_S
-    while not stop.wait(pause):
-        try:
-            courier.round()
-        except AirlockError as error:
-            pause = min(pause * 2, LONGEST_PAUSE_S)
-            if error.message != said:
-                log.warning("%s %s", error.message, error.next_step)
-            said = error.message
-            continue
-        if said:
-            log.info("it works again")
-        said, pause = "", PERIOD_S
+    asking = threading.Thread(target=_repeat, args=(courier.asking(), stop), name="asking")
+    asking.start()
+    _repeat(courier.deciding(), stop)
+    asking.join(LONGEST_PAUSE_S)
     log.info("ended as asked")
+
+
+def _repeat(work: Round, stop: threading.Event) -> None:
+    while not stop.wait(PERIOD_S):
+        work.run()
 
 
 class Courier:
@@ -128,50 +135,64 @@ class Courier:
         self._people_at = 0.0
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
-        self._unsettled = ""
         self._commits = CommitTrigger(self._newest_commit, self._airflow)
         self._folders: dict[str, str] = {}
         self._trouble: dict[str, str] = {}
 
-    def round(self) -> int:
-        """Do what is due; return how many messages were settled.
+    def round(self) -> None:
+        """Do every step once."""
+        self.deciding().run()
+        self.asking().run()
 
-        Raises:
-            Unreachable: if Airlock's own database did not answer.
-        """
+    def deciding(self) -> Round:
+        """Return the steps that nobody outside the database can make wait."""
+        return self._steps(
+            "deciding",
+            ("register policies and pipelines", self._register),
+            ("fire timers", self._keeper.round),
+            ("grow the log's tree", self._sequence),
+        )
+
+    def asking(self) -> Round:
+        """Return the steps that wait for Airflow or MLflow; one that hangs delays no timer."""
+        return self._steps(
+            "asking",
+            ("end promotions that are over", self._settle_promotions),
+            ("deliver messages", self._deliver),
+            ("look at commits", self._look_at_commits),
+            ("keep people in step", self._sync_people),
+        )
+
+    def _steps(self, name: str, *steps: tuple[str, Callable[[], object]]) -> Round:
+        file = self._airlock.settings.home / "run" / f"work-{name}.json"
+        return Round([Step(what, act) for what, act in steps], file)
+
+    def _settle_promotions(self) -> None:
+        """Ask the guard of MLflow about attempts whose time is over."""
+        self._airlock.promotions.settle_all()
+
+    def _sequence(self) -> None:
+        if self._sequencer is None:
+            places = self._airlock.places
+            self._sequencer = Sequencer(self._airlock.store, self._signer(), places)
+        self._sequencer.round()
+
+    def _signer(self) -> Signer:
+        if self._airlock.signer is None:
+            raise Invalid("the delivery process has no signing key")
+        return self._airlock.signer
+
+    def _deliver(self) -> int:
         from airlock.services import delivering
 
-        self._register()
-        self._keeper.round()  # first: time passes whether or not Airflow answers
-        self._settle_promotions()
-        signer = self._airlock.signer
-        if signer is None:
-            raise Invalid("the delivery process has no signing key")
-        settled = delivering.Delivery(
+        return delivering.Delivery(
             self._airlock.store,
-            signer,
+            self._signer(),
             self._airflow,
             looked=self._looked,
             chat=self._airlock.settings.slack is not None,
             alert_mail=self._airlock.settings.alert_mail or "",
         ).run()
-        if self._sequencer is None:
-            self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)
-        self._sequencer.round()
-        self._look_at_commits()
-        self._sync_people()
-        return settled
-
-    def _settle_promotions(self) -> None:
-        """Ask the guard of MLflow about attempts whose time is over; it is tried again for ever."""
-        try:
-            self._airlock.promotions.settle_all()
-        except AirlockError as error:
-            if error.message != self._unsettled:
-                log.warning("%s %s", error.message, error.next_step)
-            self._unsettled = error.message
-        else:
-            self._unsettled = ""
 
     def _register(self) -> None:
         from airlock.config.load import load_pipelines, load_rulebook

@@ -111,16 +111,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ReleasePage:
-    """A page of a list of releases. *places*: where the rest of the list begins after each."""
+    """A page of a list of releases.
+
+    *places*: where the rest of the list begins after each; *next*: where the next page does, empty
+    on the last one.
+    """
 
     releases: tuple[Release, ...]
     places: tuple[str, ...] = ()
-    is_last: bool = True
-
-    @property
-    def next(self) -> str:
-        """Where the next page begins; empty on the last one."""
-        return "" if self.is_last else self.places[-1]
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 A message is claimed for a while, delivered outside any transaction, then settled; a process that
 dies in between leaves it to be claimed again. Nothing here can undo a decision: a message that
-stays undeliverable is given up with its error, which is in the release's log then, and the park
-timeout of the waiting task still brings the decision home.
+stays undeliverable, or cannot be read at all, is given up with its error, which is in the release's
+log then, and the park timeout of the waiting task still brings the decision home. No message keeps
+another from its way.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Delivery:
                 retry_in = min(0.5 * 2 ** min(message.attempts, 10), LONGEST_PAUSE)
         except Refused as problem:
             error = problem.message
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            error = f"set aside: its content cannot be handled: {problem!r}"
         with self.store.begin() as unit:
             if error and retry_in is None:
                 report(unit, message, error)

@@ -59,7 +59,7 @@ def _all_waiting(unit: UnitOfWork, after: str) -> Iterator[tuple[Release, str]]:
     while True:
         page = unit.waiting(after=after, limit=BATCH)
         yield from zip(page.releases, page.places, strict=True)
-        if page.is_last:
+        if not page.next:
             return
         after = page.next
 

@@ -4,24 +4,30 @@ A sweep takes timers in batches, each one transaction: due timers nobody else ha
 their releases -> the same state check a human gets -> events, states and messages -> commit. It
 says aloud and it expires; it has no way to approve. Whatever it could not lock stays due.
 
+A release that cannot be judged (its row is damaged, its policy gone) is set aside with the reason
+and costs no other release its time.
+
 Nothing depends on how often it runs: an answer after the deadline is late without it, and after
 an outage everything that was due is fired once, in order.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airlock.domain.clock import moment, stamp
-from airlock.domain.errors import Unreachable
+from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.policy import Plan
 from airlock.domain.proposals import Kind as Proposed
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind, Timer, fire, system, wanted
 from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import ringing, telling
+
+log = logging.getLogger("airlock.deliver")
 
 #: Timers taken in one transaction, at most and at least.
 BATCH, SMALLEST = 500, 25
@@ -33,6 +39,8 @@ ARM_EVERY_S = 60.0
 OVERDUE = timedelta(minutes=5)
 #: So long a timer waits for a promotion whose time is over to be settled.
 UNSETTLED = timedelta(seconds=10)
+#: So long the timers of a release that cannot be judged (its policy is gone) wait for another try.
+SET_ASIDE = timedelta(hours=1)
 #: A transaction that took longer makes the next batch smaller.
 LONGEST_S = 0.15
 
@@ -92,13 +100,22 @@ def arm_missing(store: Store) -> int:
     """Arm releases that have no timer, such as those opened before there were any."""
     with store.begin() as unit:
         untimed = [release.id for release in unit.untimed()]
-    for release_id in untimed:
+    return sum(_armed(store, release_id) for release_id in untimed)
+
+
+def _armed(store: Store, release_id: str) -> bool:
+    try:
         with store.begin() as unit:
             release = unit.lock(release_id)
             since = approved_at(unit, release) if release.state is State.APPROVED else ""
             arm(unit, release, plan_of(unit, release), since)
             unit.commit()
-    return len(untimed)
+    except Unreachable:
+        raise
+    except (AirlockError, KeyError, TypeError, ValueError) as error:
+        log.error("%s gets no timers: %s", release_id, error)
+        return False
+    return True
 
 
 def plan_of(unit: UnitOfWork, release: Release) -> Plan:
@@ -141,16 +158,30 @@ def _batch(
         letters: list[telling.Letter] = []
         ended: list[tuple[Timer, bool]] = []
         for due in taken:
-            story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+            try:
+                story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+                notices = _letters(due.release, story, timers)
+                notices += ringing.rung(unit, due.release, timers, story.at)
+            except (AirlockError, KeyError, TypeError, ValueError) as error:
+                _set_aside(unit, due, now, error)
+                continue
             stories.append(story)
             ended += timers
-            letters += _letters(due.release, story, timers)
-            letters += ringing.rung(unit, due.release, timers, story.at)
+            letters += notices
         unit.record_all(stories)
         unit.post_all(letters)
         unit.end_timers(ended)
         unit.commit()
         return ended
+
+
+def _set_aside(unit: UnitOfWork, due: Due, now: datetime, error: Exception) -> None:
+    """Let the timers of a release that cannot be judged be due again later, and say why."""
+    if isinstance(error, Unreachable):
+        raise error
+    log.error("the timers of %s are set aside for an hour: %s", due.release.id, error)
+    for timer in due.timers:
+        unit.postpone(timer, stamp(now + SET_ASIDE))
 
 
 def _fire(

@@ -33,6 +33,8 @@ _SOCKET_PATH_LIMIT = 100
 _CODE_FOLDERS = ("include/airlock", "include/airlock_mlflow", "include/airlock_evidence", "plugins")
 #: A program that ends earlier than this many seconds counts as not started.
 START_SECONDS = 10
+#: A program that ends too soon is started again, each time a second later; it is never given up.
+FOR_EVER = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ class Supervisor:
         return [
             f"[program:{part.name}]",
             f"command={shlex.join(command)}",
-            *("autostart=false", "autorestart=true", "startretries=3"),
+            *("autostart=false", "autorestart=true", f"startretries={FOR_EVER}"),
             f"startsecs={START_SECONDS}",
             "stopsignal=TERM",
             # The wrapper kills its own children after `grace`; it must not be killed before.

@@ -84,8 +84,9 @@ class Lists(Releases):
     def _page(self, query: Select[Any], limit: int) -> ReleasePage:
         rows = self._connection.execute(query.limit(limit + 1)).mappings().all()
         releases = self._read_out(self._of_rows(rows[:limit]))
-        places = tuple(f"{row['place']}{_BETWEEN}{row['id']}" for row in rows[:limit])
-        return ReleasePage(releases, places, is_last=len(rows) <= limit)
+        places = {row["id"]: f"{row['place']}{_BETWEEN}{row['id']}" for row in rows[:limit]}
+        onward = places[rows[limit - 1]["id"]] if len(rows) > limit else ""
+        return ReleasePage(releases, tuple(places[one.id] for one in releases), onward)
 
 
 def _place(after: str) -> ColumnElement[Any]:
