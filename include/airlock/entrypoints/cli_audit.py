@@ -106,6 +106,7 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
     from airlock.adapters.checkpoint_folder import CheckpointFolder
     from airlock.adapters.ed25519_keys import FileKeyring
     from airlock.domain.log_export import Export
+    from airlock.domain.log_tree import Turn
     from airlock.domain.texts import TextCheck
     from airlock.services.verifying import Log, check
 
@@ -118,8 +119,8 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
             header = export.header
             now = datetime.fromisoformat(header.exported_at[:26]).replace(tzinfo=UTC)
             texts = TextCheck(export.texts_of)
-            leaves, leafless = texts.leaves(export.leaves()), texts.entries(export.leafless())
-            log = Log(header.origin, leaves, leafless, header.heads, now)
+            waiting = ((entry, Turn.UNKNOWN) for entry in texts.entries(export.leafless()))
+            log = Log(header.origin, texts.leaves(export.leaves()), waiting, header.heads, now)
             report, _ = check(log, FileKeyring(keys), [*header.checkpoints, *kept])
             report = report.and_also(texts.findings())
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:

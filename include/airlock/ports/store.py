@@ -171,7 +171,7 @@ class UnitOfWork(Protocol):
     def people(self) -> tuple[Person, ...]:
         """Return everybody Airlock knows, with the roles held now."""
 
-    def put_person(self, person: Person) -> bool:
+    def put_person(self, person: Person) -> str:
         """Insert or update a person and the role grants; say whether anything changed."""
 
     def register(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airlock.domain.audit import Event
+from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
 from airlock.domain.duties import CHANGER, UNKNOWN, is_unknown
 from airlock.domain.policy import Rulebook
@@ -40,7 +41,8 @@ def register(
             digest = digest_json(document)
             changer = changed_by if kind == "policy" else UNKNOWN
             if unit.register(kind, digest, document, changer):
-                unit.log(STREAM, _event(kind, digest, document, changer))
+                at = stamp(unit.registered(kind, digest)[1])
+                unit.log(STREAM, _event(kind, digest, document, changer, at))
                 new.append(digest)
             elif kind == "policy" and not is_unknown(changer):
                 _name_later(unit, digest, changer)
@@ -64,7 +66,7 @@ def rulebook(store: Store, digest: str) -> Rulebook:
         return unit.rulebook(digest)
 
 
-def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str) -> Event:
+def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str, at: str) -> Event:
     name = document["metadata"]["name"] if kind == "pipeline" else "rulebook"
     return Event(
         what="Registered",
@@ -76,5 +78,5 @@ def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str)
         new={"digest": digest},
         why="",
         policy=digest if kind == "policy" else "",
-        data={"kind": kind, "changedBy": changed_by},
+        data={"kind": kind, "changedBy": changed_by, "registeredAt": at},
     )

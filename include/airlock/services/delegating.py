@@ -105,8 +105,9 @@ def revoke(store: Store, actor: Actor, delegation_id: str, key: str = "") -> Del
             unit.log("access", refusal_event(actor, "delegate", refusal.message))
             unit.commit()
             raise
-        unit.revoke_delegation(known.id, stamp(unit.now()))
-        unit.log("access", _event("DelegationEnded", actor, known, ""))
+        at = stamp(unit.now())
+        unit.revoke_delegation(known.id, at)
+        unit.log("access", _event("DelegationEnded", actor, replace(known, revoked_at=at), ""))
         ended = _said(unit, unit.delegation(known.id))
         once.keep(unit, ended.id)
         unit.commit()
@@ -191,5 +192,6 @@ def _worded(unit: UnitOfWork, one: Finding) -> Finding:
 
 
 def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:
-    data = {"giver": one.giver, "taker": one.taker, "start": one.start, "end": one.end}
+    times = {"start": one.start, "end": one.end, "madeAt": one.made_at, "revokedAt": one.revoked_at}
+    data = {"giver": one.giver, "taker": one.taker, **times}
     return Event.by(actor, what, f"delegation/{one.id}", data, why)

@@ -67,12 +67,12 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
                 new=new,
                 why="",
                 policy="",
-                data={},
+                data={"changedAt": changed},
             ),
         )
     if changed and not person.active:
         linking.lapse(unit, person.id)
-    return changed
+    return bool(changed)
 
 
 def rights_at(store: Store, person_id: str, at: datetime | None = None) -> dict[str, Any]:

@@ -52,11 +52,11 @@ class People(Base):
         """Return everybody Airlock knows, with the roles held now."""
         return people_from(self._connection.execute(EVERYBODY))
 
-    def put_person(self, new: Person) -> bool:
-        """Insert or update a person and the role grants; say whether anything changed."""
+    def put_person(self, new: Person) -> str:
+        """Insert or update a person and the role grants; return when, or nothing if all is so."""
         known = self._known(new.id)
         if known == new:
-            return False
+            return ""
         self._upsert(person, {"id": new.id, "name": new.name, "active": int(new.active)})
         now = self._stamp()
         held = known.roles if known else frozenset[str]()
@@ -70,7 +70,7 @@ class People(Base):
                 .where(*current, role_grant.c.revoked_at.is_(None))
                 .values(revoked_at=now)
             )
-        return True
+        return now
 
     def _known(self, person_id: str) -> Person | None:
         locked = select(person).where(person.c.id == person_id).with_for_update()
