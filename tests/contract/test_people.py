@@ -19,11 +19,11 @@ def test_everybody_who_got_rights_is_in_the_log(world: World) -> None:
 
 
 def test_a_change_of_roles_keeps_the_old_ones_as_history(world: World) -> None:
-    people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    world.keep(Person("lena", "Lena", frozenset({"viewer"})))
     event = auditing.events(world.store, "access")[-1]
     assert event["old"] == {"active": True, "roles": ["algorithm_lead"]}
     assert event["new"] == {"active": True, "roles": ["viewer"]}
-    assert not people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    assert not world.keep(Person("lena", "Lena", frozenset({"viewer"})))
     assert len(told(world, "access")) == len(PEOPLE) + 1
 
 

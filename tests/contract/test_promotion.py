@@ -75,7 +75,7 @@ def test_changed_files_are_refused(world: World) -> None:
 
 def test_a_voter_who_lost_the_role_no_longer_counts(world: World) -> None:
     release_id = approved(world)
-    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match=r"no longer has the votes of level 2 \(compliance\)"):
         world.promote(release_id)
 

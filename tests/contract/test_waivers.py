@@ -219,7 +219,7 @@ def test_a_waiver_ends_before_the_promotion(world: World, clock: FakeClock) -> N
 def test_a_waiver_stands_only_while_its_giver_could_give_it(world: World) -> None:
     release_id = blocked(world)
     waive(world, release_id)
-    people.keep_person(world.store, Person("bea", "Bea", frozenset({"viewer"})))
+    world.keep(Person("bea", "Bea", frozenset({"viewer"})))
     with pytest.raises(Refused, match="bea may not waive it any more"):
         world.approve(release_id, "lena")
 

@@ -123,7 +123,8 @@ def me(airlock: Airlock, actor: Caller) -> dict[str, Any]:
         "id": actor.id,
         "name": actor.name,
         "roles": sorted(actor.roles),
-        "permissions": sorted(airlock.rulebook.permissions(actor.roles)),
+        "unconfirmed": sorted(actor.unconfirmed),
+        "permissions": sorted(airlock.rulebook.permissions(actor.roles, actor.unconfirmed)),
     }
 
 

@@ -19,7 +19,7 @@ from airlock.domain.conditions import Finding
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import AirlockError, Conflict
 from airlock.domain.grant import seal
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, claims, holders
 from airlock.domain.policy import Plan
 from airlock.domain.promoting import make_grant
 from airlock.domain.promoting import withdraw as withdraw_story
@@ -80,7 +80,9 @@ def answer(
             facts = unit.facts(release)  # read after the lock, the clock and the rights too
             plan, now = checked_plan(unit, release, facts), stamp(facts.now)
             check_in_time(release, plan.timing, now)
-            story = cast(release, plan, ballot, actor, holders(facts.people), now)
+            story = cast(
+                release, plan, ballot, actor, holders(facts.people), now, claims(facts.people)
+            )
             if story.release and story.release.state is State.APPROVED and facts.rejected:
                 check_not_rejected(unit, release)
         except AirlockError as refusal:

@@ -15,7 +15,7 @@ from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json, short
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Refused
 from airlock.domain.grant import Grant, check, opened, seal
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, current, holders
 from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State, Story
 from airlock.domain.voting import check_reason
@@ -79,7 +79,8 @@ def allow(
 def _allowed(
     unit: UnitOfWork, signer: Signer, leaving: Release, actor: Actor, reason: str, target: str
 ) -> tuple[Grant, str]:
-    if PERMISSION not in rulebook_of(unit, leaving).permissions(actor.roles):
+    now = current(actor, unit.people())
+    if not rulebook_of(unit, leaving).allows(now, PERMISSION):
         raise Forbidden(f"{actor.id} has no role with {PERMISSION}, which a rollback needs")
     check_reason(reason)
     subject = leaving.subject

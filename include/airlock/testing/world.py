@@ -25,6 +25,7 @@ from airlock.services import (
     reading,
     requesting,
 )
+from airlock.testing.approvers import enrol
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
 from airlock.testing.fakes import FakeKeys, FakeRegistry
 
@@ -50,15 +51,24 @@ class World:
         self.rulebook = Rulebook.from_document(rulebook)
         self.pipeline = pipeline or pipeline_document()
         configuring.register(store, rulebook, [self.pipeline])
-        for name, role in folks.items():
-            people.keep_person(store, Person(name, name.title(), frozenset({role})))
+        known = (Person(name, name.title(), frozenset({role})) for name, role in folks.items())
+        enrol(store, self.rulebook, known)
+
+    def keep(self, person: Person) -> bool:
+        """Have Airflow say this of a person, and enrol the person for it; say if it changed.
+
+        Tests about people nobody has enrolled use `people.keep_person`.
+        """
+        changed = people.keep_person(self.store, person)
+        enrol(self.store, self.rulebook, [person])
+        return changed
 
     def actor(self, name: str, channel: Channel = Channel.PAGE) -> Actor:
         """Return a person as an actor, with the roles held now."""
         with self.store.begin() as unit:
             found = {person.id: person for person in unit.people()}
         person = found.get(name, Person(name, name, frozenset()))
-        return Actor(person.id, person.name, person.roles, channel)
+        return person.acting(channel)
 
     def measure(
         self,
