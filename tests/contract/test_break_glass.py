@@ -12,7 +12,7 @@ from airlock.domain.emergency import Unreviewed
 from airlock.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from airlock.domain.people import Person
 from airlock.domain.release import Decision, Release, State
-from airlock.services import auditing, emergency, people, reading
+from airlock.services import auditing, emergency, reading
 from airlock.testing import RULEBOOK, FakeClock, World
 
 

@@ -13,7 +13,7 @@ from airlock.domain.delegation import Delegation
 from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
 from airlock.domain.people import Person
 from airlock.domain.release import State
-from airlock.services import auditing, configuring, delegating, people, reading
+from airlock.services import auditing, configuring, delegating, reading
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 
 MakeWorld = Callable[..., World]

@@ -17,7 +17,7 @@ from airlock.domain.errors import Forbidden
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision, Release, State
 from airlock.ports import Facts
-from airlock.services import auditing, deciding, delegating, people, reading, sequencing
+from airlock.services import auditing, deciding, delegating, reading, sequencing
 from airlock.testing import FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 

@@ -12,7 +12,7 @@ from airlock.domain.delegation import Capacity
 from airlock.domain.errors import Forbidden
 from airlock.domain.people import Person
 from airlock.domain.release import State
-from airlock.services import delivering, people, reading
+from airlock.services import delivering, reading
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, World
 
 FOLKS = {name: role for name, role in PEOPLE.items() if name != "luis"}

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from airlock.domain.errors import Conflict, Refused, Unreachable
 from airlock.domain.people import Person
 from airlock.domain.release import State
-from airlock.services import auditing, people, promoting, reading
+from airlock.services import auditing, promoting, reading
 from airlock.testing import World
 from tests.contract.conftest import Database
 

@@ -11,7 +11,7 @@ import pytest
 from airlock.domain.errors import Conflict, Forbidden, Refused
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.release import State
-from airlock.services import auditing, people, promoting, reading, rolling_back
+from airlock.services import auditing, promoting, reading, rolling_back
 from airlock.testing import PEOPLE, RULEBOOK, World
 
 

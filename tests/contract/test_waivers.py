@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Invalid, Refused
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Release, State, apply
-from airlock.services import auditing, deciding, people, reading, waiving
+from airlock.services import auditing, deciding, reading, waiving
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 

@@ -288,6 +288,8 @@ def _mandate(
             return one
     level = plan.levels[release.level - 1]
     roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
+    if actor.id not in holders and not actor.unconfirmed:
+        roles += " and is not active and enrolled"
     able = ", ".join(may_answer(release, plan, holders)) or "nobody"
     wished = f" and may not answer for {ballot.behind}" if ballot.behind else ""
     raise Forbidden(

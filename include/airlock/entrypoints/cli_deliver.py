@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -21,11 +22,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airlock.domain.errors import AirlockError, Invalid
+from airlock.domain.errors import AirlockError, Invalid, Unreachable
 from airlock.domain.policy import Rulebook
 from airlock.entrypoints.watchman import Watchman
 from airlock.services.sequencing import Sequencer
@@ -104,6 +105,7 @@ class Courier:
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
+        self._ownerless: frozenset[tuple[str, str]] = frozenset()
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
 
@@ -151,15 +153,32 @@ class Courier:
             self._seen = files
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
-        documents = [one.document for one in pipelines.valid]
+        self._rulebook, self._people_at = Rulebook.from_document(document), 0.0
+        with contextlib.suppress(Unreachable):  # said at the end of the round
+            self._sync_people()  # before it is asked who owns what
+        documents = self._owned([one.document for one in pipelines.valid])
         changer = last_author(settings.root, str(settings.config_dir / "policies"))
         for digest in configuring.register(self._airlock.store, document, documents, changer):
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)
         self._seen = files
-        self._rulebook = Rulebook.from_document(document)
-        self._people_at = 0.0
+
+    def _owned(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the pipelines whose owner is known; the others are tried again as people come."""
+        from airlock.services import configuring
+
+        missing = configuring.without_owner(self._airlock.store, documents)
+        for name, owner in missing.items():
+            if (name, owner) not in self._ownerless:
+                log.warning(
+                    "the pipeline %s is not registered: its owner %r is nobody Airlock knows. Make "
+                    "the account %s in Airflow, or name somebody else in metadata.owner; `airlock "
+                    "person list` shows who is known.",
+                    *(name, owner, owner),
+                )
+        self._ownerless = frozenset(missing.items())
+        return [one for one in documents if one["metadata"]["name"] not in missing]
 
     def _sync_people(self) -> None:
         from airlock.services import directory
@@ -169,8 +188,11 @@ class Courier:
         accounts = self._airflow.accounts()
         self._people_at = time.monotonic() + PEOPLE_S
         if accounts is not None:
-            for person in directory.sync(self._airlock.store, self._rulebook, accounts):
-                log.info("roles of %s are in step", person)
+            changed = directory.sync(self._airlock.store, self._rulebook, accounts)
+            for person in changed:
+                log.info("%s is in step with Airflow", person)
+            if self._ownerless and changed:
+                self._seen = frozenset()  # the owner may have come: register in the next round
 
 
 def _fingerprint(config_dir: Path) -> frozenset[tuple[str, int, int]]:

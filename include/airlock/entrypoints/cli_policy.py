@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from airlock.config.load import PipelineConfig
 from airlock.entrypoints.terminal import AsJson, print_json, say, settings
 
 policies = typer.Typer(help="Check policies and pipelines.", no_args_is_help=True)
@@ -54,7 +55,15 @@ def _advice(folder: Path, root: Path) -> list[str]:
 
     valid = load_pipelines(folder, root).valid
     rows = [str(plan) for one in valid for plan in plans(one, root)]
-    return rows + [line for one in valid for line in gaps(one, root)]
+    rows += [line for one in valid for line in gaps(one, root)]
+    return rows + [_owned(one) for one in valid]
+
+
+def _owned(one: PipelineConfig) -> str:
+    return (
+        f"{one.file}: owned by {one.owner}. It is registered once Airflow has an account of that "
+        "name, which is not looked up here."
+    )
 
 
 def _summary(count: int, folder: Path) -> str:

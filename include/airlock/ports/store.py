@@ -131,6 +131,9 @@ class UnitOfWork(Protocol):
     ) -> bool:
         """Register a policy or pipeline (decider only); say whether it was new."""
 
+    def is_registered(self, kind: str, digest: str) -> bool:
+        """Say whether a policy or pipeline is registered."""
+
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
 

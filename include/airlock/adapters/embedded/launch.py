@@ -22,6 +22,7 @@ from typing import Protocol
 from airlock.adapters.embedded import guard, postgres, preflight
 from airlock.adapters.embedded.components import Component, airflow_environment
 from airlock.adapters.embedded.databases import prepare
+from airlock.adapters.embedded.people import Entry
 from airlock.adapters.embedded.platform import Platform
 from airlock.adapters.embedded.secrets import provision_document, write_private
 from airlock.adapters.embedded.server import SUPERUSER
@@ -59,16 +60,19 @@ class Launch:
         self._migrate = migrate
         self._abort = threading.Event()
 
-    def up(self) -> None:
-        """Bring everything up that is not up."""
+    def up(self, people: Iterable[Entry] = ()) -> None:
+        """Bring everything up that is not up; make accounts for *people* beside the operator."""
         with self._progress.step("Check the machine"):
             preflight.check_machine(self._options.home, self._options.programs)
             preflight.prepare_home(self._options.home)
         with self._platform.exclusive():
             with self._progress.step("Secrets and keys"):
                 self._platform.secrets.create()
+                added = self._platform.secrets.add_people(people)
             if not self._all_well():
                 self._start_everything()
+            elif added:
+                self._provision()
 
     def _all_well(self) -> bool:
         """Return whether everything runs as planned and works."""

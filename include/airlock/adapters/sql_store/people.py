@@ -136,6 +136,10 @@ class People(Base):
             on=("kind", "digest"),
         )
 
+    def is_registered(self, kind: str, digest: str) -> bool:
+        """Say whether a policy or pipeline is registered."""
+        return self._document(kind, digest) is not None
+
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
         found = self._document(kind, digest)
@@ -182,7 +186,7 @@ class People(Base):
                 f"the {kind} with digest {short(digest)} is not registered: the deciding process "
                 "has not accepted it",
                 next_step="Run `airlock policy check`; the delivery process (`airlock deliver`) "
-                "registers valid files within seconds.",
+                "registers valid files within seconds, a pipeline once its owner has an account.",
             )
         return found
 
