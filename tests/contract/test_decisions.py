@@ -115,7 +115,7 @@ def test_a_deactivated_person_cannot_answer(world: World) -> None:
     release_id = world.open()
     roles = frozenset({"algorithm_lead"})
     world.keep(Person("lena", "Lena", roles, active=False))
-    with pytest.raises(Forbidden, match="lena holds .* is not active and enrolled"):
+    with pytest.raises(Forbidden, match=r"lena holds .* is not active and enrolled"):
         world.approve(release_id, "lena")
 
 

@@ -79,7 +79,7 @@ _NEXT = f"""
 Nobody may approve anything yet, because nobody is enrolled. Two ways on:
   look around with demo people   make demo
   bring your own people          docs/howto/people.md, which begins with
-                                 airlock person enrol {OPERATOR[0]} --role admin --first --reason "..."
+    airlock person enrol {OPERATOR[0]} --role admin --first --reason "..."
 Pipelines are registered once Airflow has the account of their owner (metadata.owner)."""
 
 
