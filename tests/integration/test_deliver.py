@@ -32,7 +32,10 @@ class Airflow:
 
     def __init__(self) -> None:
         self.down = False
-        self.people = [Account("lena", "Lena", frozenset({"algorithm_lead"}), True)]
+        self.people = [
+            Account("lena", "Lena", frozenset({"algorithm_lead"}), True),
+            Account("ana", "Ana", frozenset({"developer"}), True),
+        ]
 
     def accounts(self) -> list[Account]:
         if self.down:
@@ -140,8 +143,9 @@ def test_a_refused_pipeline_does_not_stop_the_other(
 def test_people_are_known_before_they_click(courier: Courier, store: SqlStore) -> None:
     courier.round()
     with store.begin() as unit:
-        assert {person.id: person.roles for person in unit.people()} == {
-            "lena": frozenset({"algorithm_lead"})
+        assert {person.id: person.claimed for person in unit.people()} == {
+            "lena": frozenset({"algorithm_lead"}),
+            "ana": frozenset({"developer"}),
         }
 
 

@@ -26,6 +26,7 @@ from airlock.domain.voting import Ballot
 from airlock.entrypoints import (
     api_audit,
     api_duties,
+    api_enrolments,
     api_evidence,
     api_gates,
     api_people,
@@ -34,6 +35,7 @@ from airlock.entrypoints import (
     api_token,
     page_kit,
     pages,
+    pages_approvers,
     pages_duties,
     pages_gates,
     pages_review,
@@ -54,7 +56,7 @@ from airlock.entrypoints.callers import (
 )
 from airlock.entrypoints.doorman import MAX_BODY, Doorman, log, route_path
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
-from airlock.entrypoints.identity import UNKNOWN_LOGINS, Identify, Logins
+from airlock.entrypoints.identity import UNKNOWN_LOGINS, Accounts, Identify, Logins
 from airlock.entrypoints.problems import declared, problem_of
 from airlock.entrypoints.slack_desk import Desk
 from airlock.entrypoints.slack_door import Reception
@@ -125,7 +127,8 @@ def me(airlock: Airlock, actor: Caller) -> dict[str, Any]:
         "id": actor.id,
         "name": actor.name,
         "roles": sorted(actor.roles),
-        "permissions": sorted(airlock.rulebook.permissions(actor.roles)),
+        "unconfirmed": sorted(actor.unconfirmed),
+        "permissions": sorted(airlock.rulebook.permissions(actor.roles, actor.unconfirmed)),
     }
 
 
@@ -237,11 +240,12 @@ def create_app(
     identify: Identify,
     slack: Callable[[], Desk] | None = None,
     logins: Logins = UNKNOWN_LOGINS,
+    accounts: Accounts = lambda: None,
 ) -> FastAPI:
     """Return the app. *identify* says who sent a request, or raises `Unauthenticated`.
 
     *slack* makes the desk that answers Slack, or raises what is missing for it; *logins* says when
-    somebody logged in, and has it done again.
+    somebody logged in, and has it done again; *accounts* says who may log in.
     """
     app = FastAPI(
         title="Airlock",
@@ -253,11 +257,12 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.airlock, app.state.slack = airlock, Reception(slack)
-    app.state.logins = logins
+    app.state.logins, app.state.accounts = logins, accounts
     app.include_router(open_routes)
     app.include_router(routes)
     app.include_router(api_audit.routes)
     app.include_router(api_duties.routes)
+    app.include_router(api_enrolments.routes)
     app.include_router(api_evidence.routes)
     app.include_router(api_evidence.page)
     app.include_router(api_gates.routes)
@@ -266,6 +271,7 @@ def create_app(
     app.include_router(api_slack.routes)
     app.include_router(api_token.routes)
     app.include_router(pages.routes)
+    app.include_router(pages_approvers.routes)
     app.include_router(pages_duties.routes)
     app.include_router(pages_gates.routes)
     app.include_router(pages_review.routes)

@@ -17,6 +17,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -24,11 +25,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airlock.domain.errors import Invalid
+from airlock.domain.errors import Invalid, Unreachable
 from airlock.domain.policy import Rulebook
 from airlock.domain.recipe import Recipe
 from airlock.entrypoints.proposal_loop import ProposalLoop
@@ -133,6 +134,7 @@ class Courier:
         self._changer, self._changer_at = "", 0.0
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
+        self._ownerless: frozenset[tuple[str, str]] = frozenset()
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
         self._commits = CommitTrigger(self._newest_commit, self._airflow)
@@ -141,14 +143,13 @@ class Courier:
 
     def round(self) -> None:
         """Do every step once."""
-        self.deciding().run()
         self.asking().run()
+        self.deciding().run()
 
     def deciding(self) -> Round:
         """Return the steps that nobody outside the database can make wait."""
         return self._steps(
             "deciding",
-            ("register policies and pipelines", self._register),
             ("fire timers", self._keeper.round),
             ("grow the log's tree", self._sequence),
         )
@@ -157,6 +158,7 @@ class Courier:
         """Return the steps that wait for Airflow or MLflow; one that hangs delays no timer."""
         return self._steps(
             "asking",
+            ("register policies and pipelines", self._register),
             ("end promotions that are over", self._settle_promotions),
             ("deliver messages", self._deliver),
             ("look at commits", self._look_at_commits),
@@ -210,7 +212,10 @@ class Courier:
             self._seen = files
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
-        documents = [one.document for one in pipelines.valid]
+        self._rulebook, self._people_at = Rulebook.from_document(document), 0.0
+        with contextlib.suppress(Unreachable):  # said by the step that keeps people in step
+            self._sync_people()  # before it is asked who owns what
+        documents = self._owned([one.document for one in pipelines.valid])
         if files != self._seen:
             self._changer_at = 0.0
             self._names_changer()
@@ -227,8 +232,22 @@ class Courier:
             underway = unit.leased()
         if not underway:  # what is being promoted now may have to be voided when that has ended
             self._seen = files
-        self._rulebook = Rulebook.from_document(document)
-        self._people_at = 0.0
+
+    def _owned(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the pipelines whose owner is known; the others are tried again as people come."""
+        from airlock.services import configuring
+
+        missing = configuring.without_owner(self._airlock.store, documents)
+        for name, owner in missing.items():
+            if (name, owner) not in self._ownerless:
+                log.warning(
+                    "the pipeline %s is not registered: its owner %r is nobody Airlock knows. Make "
+                    "the account %s in Airflow, or name somebody else in metadata.owner; `airlock "
+                    "person list` shows who is known.",
+                    *(name, owner, owner),
+                )
+        self._ownerless = frozenset(missing.items())
+        return [one for one in documents if one["metadata"]["name"] not in missing]
 
     def _names_changer(self) -> bool:
         """Ask git, now and then, who changed the policies; say whether it knows."""
@@ -263,8 +282,11 @@ class Courier:
         accounts = self._airflow.accounts()
         self._people_at = time.monotonic() + PEOPLE_S
         if accounts is not None:
-            for person in directory.sync(self._airlock.store, self._rulebook, accounts):
-                log.info("roles of %s are in step", person)
+            changed = directory.sync(self._airlock.store, self._rulebook, accounts)
+            for person in changed:
+                log.info("%s is in step with Airflow", person)
+            if self._ownerless and changed:
+                self._seen = frozenset()  # the owner may have come: register in the next round
 
 
 def _fingerprint(config_dir: Path) -> frozenset[tuple[str, int, int]]:

@@ -15,12 +15,15 @@ from typing import Annotated, Any
 import typer
 from rich.rule import Rule
 
+from airlock.adapters.embedded.people import PEOPLE
 from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.entrypoints.cli_platform import current_platform, print_addresses, up_command
+from airlock.entrypoints.cli_platform import current_platform, print_addresses
+from airlock.entrypoints.cli_platform import start as start_platform
 from airlock.entrypoints.cli_release import run_promotion
 from airlock.entrypoints.cli_runs import Run, no_release, run_path, tasks, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
+from airlock.entrypoints.demo_people import enrol_everybody
 from airlock.entrypoints.demo_show import RunView, program, show_level, show_opened, show_promoted
 from airlock.entrypoints.progress import console
 from airlock.entrypoints.terminal import connect, say, settings
@@ -53,7 +56,9 @@ def demo_command(auto: Auto = False, start: Start = True) -> None:
     """Start everything and walk two real releases from training to promotion."""
     if start:
         console.print(Rule("starting", align="left"))
-        up_command()
+        start_platform(PEOPLE)
+    console.print(Rule("who may approve", align="left"))
+    enrol_everybody()
     for name, about in CHAPTERS.items():
         console.print(Rule(f"{name}: {about}", align="left"))
         _chapter(name, auto)

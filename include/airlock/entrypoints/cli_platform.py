@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from airlock.adapters.embedded.components import SLACK
 from airlock.adapters.embedded.launch import Launch, down
+from airlock.adapters.embedded.people import OPERATOR, Entry
 from airlock.adapters.embedded.platform import Health, Options, Platform
 from airlock.config.load import protected_aliases
 from airlock.config.settings import Settings
@@ -47,6 +48,12 @@ def up_command(
     ] = False,
 ) -> None:
     """Start everything on this machine; restart what is old; harmless when it runs already."""
+    start(move=move)
+    say_what_is_next()
+
+
+def start(people: Iterable[Entry] = (), *, move: bool = False) -> None:
+    """Start everything, with accounts for *people* beside the operator's; exit 1 if it fails."""
     begun = time.monotonic()
     given = environment(anywhere=True, moving=True)
     if not move:
@@ -54,7 +61,7 @@ def up_command(
     platform = current_platform(given, protected=True)
     try:
         with Steps() as steps:
-            Launch(platform, steps, migrations(), given).up()
+            Launch(platform, steps, migrations(), given).up(people)
     except KeyboardInterrupt:
         console.print(
             "\nInterrupted. What was started goes on: `airlock up` starts the rest, "
@@ -70,6 +77,30 @@ def up_command(
         _print_users(platform)
     if not all(row.healthy for row in rows):
         raise typer.Exit(1)
+
+
+def say_what_is_next() -> None:
+    """Say how people come in, as long as nobody may approve anything."""
+    from airlock.config.load import load_rulebook
+    from airlock.domain.errors import AirlockError
+    from airlock.domain.policy import Rulebook
+    from airlock.entrypoints.cli_person import owner_store
+    from airlock.services import enrolment
+
+    with contextlib.suppress(AirlockError):
+        config_dir = Settings.from_environment(environment(), Path.cwd()).config_dir
+        rulebook = Rulebook.from_document(load_rulebook(config_dir).document)
+        known = enrolment.people(owner_store(), rulebook)
+        if not any(one["mayEnrol"] for one in known):
+            console.print(_NEXT, soft_wrap=True, markup=False, highlight=False)
+
+
+_NEXT = f"""
+Nobody may approve anything yet, because nobody is enrolled. Two ways on:
+  look around with demo people   make demo
+  bring your own people          docs/howto/people.md, which begins with
+    airlock person enrol {OPERATOR[0]} --role admin --first --reason "..."
+Pipelines are registered once Airflow has the account of their owner (metadata.owner)."""
 
 
 def down_command() -> None:
@@ -251,7 +282,7 @@ def print_addresses(platform: Platform) -> None:
 
 
 def _print_users(platform: Platform) -> None:
-    table = Table(title="Demo log-ins, shown this once", box=None, header_style="bold")
+    table = Table(title="Log-ins, shown this once", box=None, header_style="bold")
     for name in ("user", "password", "role"):
         table.add_column(name, no_wrap=True)
     for entry in platform.secrets.users():

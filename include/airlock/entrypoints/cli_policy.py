@@ -58,7 +58,15 @@ def _advice(folder: Path, root: Path) -> list[str]:
 
     valid = load_pipelines(folder, root).valid
     rows = [line for pipeline in valid for line in _lines(plans, pipeline, root)]
-    return rows + [line for pipeline in valid for line in _lines(gaps, pipeline, root)]
+    rows += [line for pipeline in valid for line in _lines(gaps, pipeline, root)]
+    return rows + [_owned(pipeline) for pipeline in valid]
+
+
+def _owned(pipeline: PipelineConfig) -> str:
+    return (
+        f"{pipeline.file}: owned by {pipeline.owner}. It is registered once Airflow has an account "
+        "of that name, which is not looked up here."
+    )
 
 
 def _lines(

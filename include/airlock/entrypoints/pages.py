@@ -210,7 +210,7 @@ def release_page(
         release=view,
         events=events,
         key=uuid.uuid4().hex,
-        evidence="evidence:read" in airlock.rulebook.permissions(actor.roles),
+        evidence=airlock.rulebook.allows(actor, "evidence:read"),
         limits=(REASON_MIN, REASON_MAX),
         people=people,
         **context,

@@ -185,7 +185,7 @@ def _findings(request: Request, airlock: Platform, actor: Actor, **shown: Any) -
         me=actor,
         waiting=[one for one in everything if one["closed_at"] is None],
         closed=[one for one in everything if one["closed_at"] is not None],
-        votes="release:vote" in airlock.rulebook.permissions(actor.roles),
+        votes=airlock.rulebook.allows(actor, "release:vote"),
         key=uuid.uuid4().hex,
         limits=LIMITS,
         **context,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from airlock.domain.enrolment import SeenAccount
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Person
 from airlock.domain.release import Release
@@ -138,6 +139,8 @@ class Account:
     name: str
     roles: frozenset[str]
     active: bool
+    #: What an enrolment is made for; None where Airflow's login does not say.
+    seen: SeenAccount | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from airlock.domain.audit import Entry, Event, Head
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
 from airlock.domain.emergency import Broken
+from airlock.domain.enrolment import Enrolment, SeenAccount
 from airlock.domain.gates import Evidence, GateResult
 from airlock.domain.grant import Grant
 from airlock.domain.people import Person
@@ -99,7 +100,7 @@ class UnitOfWork(Protocol):
         Raises Invalid if *after* is no such place.
         """
 
-    def waiting(self, *, after: str = "", limit: int = 200) -> ReleasePage:
+    def awaiting(self, *, after: str = "", limit: int = 200) -> ReleasePage:
         """Return a page of the releases that await approval, the next to expire first.
 
         Raises Invalid if *after* is no place a page ended.
@@ -169,7 +170,7 @@ class UnitOfWork(Protocol):
 
     # people, policies
     def people(self) -> tuple[Person, ...]:
-        """Return everybody Airlock knows, with the roles held now."""
+        """Return everybody Airlock knows, with the roles that count now."""
 
     def put_person(self, person: Person) -> str:
         """Insert or update a person and the role grants; say whether anything changed."""
@@ -178,6 +179,9 @@ class UnitOfWork(Protocol):
         self, kind: str, digest: str, document: Mapping[str, Any], changed_by: str = ...
     ) -> bool:
         """Register a policy or pipeline (decider only); say whether it was new."""
+
+    def is_registered(self, kind: str, digest: str) -> bool:
+        """Say whether a policy or pipeline is registered."""
 
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
@@ -196,6 +200,36 @@ class UnitOfWork(Protocol):
 
     def active_at(self, person_id: str, at: str) -> bool | None:
         """Return whether a person was active at a moment; None if not known yet then."""
+
+    # the register of approvers (decider only)
+    def put_enrolment(self, new: Enrolment) -> Enrolment:
+        """Keep a new enrolment; return it as it is kept. Raises Conflict if one stands already."""
+
+    def change_enrolment(self, changed: Enrolment) -> None:
+        """Write the state of an enrolment, and who confirmed or ended it, when and why."""
+
+    def enrolment(self, enrolment_id: str) -> Enrolment:
+        """Return one enrolment, locked. Raises NotFound."""
+
+    def enrolments(
+        self, *, person: str = ..., state: str = ..., batch: str = ...
+    ) -> tuple[Enrolment, ...]:
+        """Return enrolments in order of person, role and time; those asked for."""
+
+    def account(self, person_id: str, *, lock: bool = ...) -> SeenAccount | None:
+        """Return the account of a person as it was seen last; locked if asked."""
+
+    def accounts(self) -> Mapping[str, SeenAccount]:
+        """Return person -> account as it was seen last."""
+
+    def put_account(self, person_id: str, seen: SeenAccount, at: str) -> None:
+        """Keep the account of a person as it is seen now."""
+
+    def put_look_alike(self, name: str, why: str, at: str) -> bool:
+        """Note that a user name was refused as a person; say whether that is new."""
+
+    def look_alikes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (user name, why, when) of everybody refused, the newest first."""
 
     # grants and lines
     def put_grant(self, grant: Grant, envelope: str) -> None:
@@ -295,8 +329,8 @@ class UnitOfWork(Protocol):
     def cancel_timers(self, of: Release) -> None:
         """Cancel the timers of every place the release is no longer at."""
 
-    def take_due(self, limit: int) -> tuple[Due, ...]:
-        """Lock releases with timers that are due, at most for *limit* timers.
+    def take_due(self, limit: int, without: Collection[str] = ()) -> tuple[Due, ...]:
+        """Lock releases with timers that are due, at most for *limit* timers; not those *without*.
 
         What somebody else has locked is left out and stays due.
         """

@@ -23,6 +23,7 @@ from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind
 from airlock.ports import MAIL, Airflow, Message, Parked, Signer, Store, UnitOfWork
 from airlock.services import handing_over, noticing, timing
+from airlock.services.accounts import NOTICE
 from airlock.services.deciding import settle
 from airlock.services.voiding import void
 
@@ -99,6 +100,9 @@ class Delivery:
         if message.kind == "duties":
             handing_over.notify(self.store)
             return True
+        if message.kind == NOTICE:
+            self._mail_notice(message)
+            return True
         if message.kind in (MAIL, "detect"):
             return self._mail(message) if message.kind == MAIL else self._detect()
         return self._about(message.payload["release"], message)
@@ -173,6 +177,16 @@ class Delivery:
         dag_id, run_id = release.origin.split("/", 1)
         self.airflow.note(dag_id, run_id, text)
         return True
+
+    def _mail_notice(self, message: Message) -> None:
+        """Tell whoever answers for the platform of a change among people, if there is such."""
+        if not self.alert_mail:
+            return
+        subject = "Airlock: an account of an approver has changed"
+        said = {"to": self.alert_mail, "subject": subject, "text": str(message.payload["text"])}
+        with self.store.begin() as unit:
+            unit.post(MAIL, f"mail/{message.key}", said)
+            unit.commit()
 
     def _mail_too(self, unit: UnitOfWork, message: Message, text: str) -> None:
         if message.payload.get("about") == Kind.DELIVERY and self.alert_mail:

@@ -57,7 +57,7 @@ def waiting_for(unit: UnitOfWork, person: str, *, after: str = "", limit: int = 
 def _all_waiting(unit: UnitOfWork, after: str) -> Iterator[tuple[Release, str]]:
     """Return every release that awaits approval, each with the place where the rest begins."""
     while True:
-        page = unit.waiting(after=after, limit=BATCH)
+        page = unit.awaiting(after=after, limit=BATCH)
         yield from zip(page.releases, page.places, strict=True)
         if not page.next:
             return

@@ -208,8 +208,7 @@ def _why_not(release: Release, plan: Plan, actor: Actor | None, answering: tuple
     if actor.id in release.voters:
         return "you have already answered this release: one person, one vote"
     level = plan.levels[release.level - 1]
-    roles = ", ".join(sorted(actor.roles)) or "no role"
-    return f"level {release.level} ({level.name}) needs {level.sentence()}; you hold {roles}"
+    return f"level {release.level} ({level.name}) needs {level.sentence()}; you hold {actor.holds}"
 
 
 def _metrics(facts: dict[str, Any] | Any) -> list[dict[str, Any]]:

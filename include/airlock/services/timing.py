@@ -39,8 +39,8 @@ ARM_EVERY_S = 60.0
 OVERDUE = timedelta(minutes=5)
 #: So long a timer waits for a promotion whose time is over to be settled.
 UNSETTLED = timedelta(seconds=10)
-#: So long the timers of a release that cannot be judged (its policy is gone) wait for another try.
-SET_ASIDE = timedelta(hours=1)
+#: Seconds for which the timers of a release that cannot be judged wait for another try.
+SET_ASIDE_S = 600.0
 #: A transaction that took longer makes the next batch smaller.
 LONGEST_S = 0.15
 
@@ -60,6 +60,7 @@ class Keeper:
 
     def __init__(self, store: Store) -> None:
         self._store, self._arm_at = store, 0.0
+        self._aside: dict[str, float] = {}
 
     def round(self) -> Swept:
         """Do what is due."""
@@ -67,7 +68,7 @@ class Keeper:
             arm_missing(self._store)
             ringing.arm_missing(self._store)
             self._arm_at = time.monotonic() + ARM_EVERY_S
-        return sweep(self._store, seconds=ROUND_S)
+        return sweep(self._store, seconds=ROUND_S, aside=self._aside)
 
 
 def ask(store: Store, proposals: Proposals, origin: str) -> int:
@@ -124,15 +125,22 @@ def plan_of(unit: UnitOfWork, release: Release) -> Plan:
     return rulebook.plan(release.subject.environment, release.tier)
 
 
-def sweep(store: Store, *, seconds: float | None = None) -> Swept:
-    """Fire every timer that is due, for at most about *seconds*."""
+def sweep(
+    store: Store, *, seconds: float | None = None, aside: dict[str, float] | None = None
+) -> Swept:
+    """Fire every timer that is due, for at most about *seconds*.
+
+    *aside*: releases that cannot be judged, and until when on the monotonic clock they are left
+    out; what is found is added.
+    """
+    aside = {} if aside is None else aside
     begun, size, total = time.monotonic(), BATCH, Swept()
     plans: dict[tuple[str, str, str], Plan] = {}
     while seconds is None or time.monotonic() - begun < seconds:
         before = time.monotonic()
-        ended = _batch(store, size, plans)
+        ended, missed = _batch(store, size, plans, aside)
         took = time.monotonic() - before
-        if not ended:
+        if not ended and not missed:
             break
         fired = sum(acted for _, acted in ended)
         total = Swept(
@@ -146,12 +154,14 @@ def sweep(store: Store, *, seconds: float | None = None) -> Swept:
 
 
 def _batch(
-    store: Store, size: int, plans: dict[tuple[str, str, str], Plan]
-) -> list[tuple[Timer, bool]]:
+    store: Store, size: int, plans: dict[tuple[str, str, str], Plan], aside: dict[str, float]
+) -> tuple[list[tuple[Timer, bool]], int]:
+    """Return the timers of one transaction, and how many releases were set aside in it."""
     with store.begin() as unit:
-        taken = unit.take_due(size)
+        before, here = len(aside), time.monotonic()
+        taken = unit.take_due(size, [name for name, until in aside.items() if until > here])
         if not taken:
-            return []
+            return [], 0
         told = _told(unit, taken)
         now = unit.now()  # read after the locks
         stories: list[Story] = []
@@ -163,7 +173,7 @@ def _batch(
                 notices = _letters(due.release, story, timers)
                 notices += ringing.rung(unit, due.release, timers, story.at)
             except (AirlockError, KeyError, TypeError, ValueError) as error:
-                _set_aside(unit, due, now, error)
+                _set_aside(due, error, aside)
                 continue
             stories.append(story)
             ended += timers
@@ -172,16 +182,15 @@ def _batch(
         unit.post_all(letters)
         unit.end_timers(ended)
         unit.commit()
-        return ended
+        return ended, len(aside) - before
 
 
-def _set_aside(unit: UnitOfWork, due: Due, now: datetime, error: Exception) -> None:
-    """Let the timers of a release that cannot be judged be due again later, and say why."""
+def _set_aside(due: Due, error: Exception, aside: dict[str, float]) -> None:
+    """Leave the timers of a release that cannot be judged for later, and say why."""
     if isinstance(error, Unreachable):
         raise error
-    log.error("the timers of %s are set aside for an hour: %s", due.release.id, error)
-    for timer in due.timers:
-        unit.postpone(timer, stamp(now + SET_ASIDE))
+    log.error("the timers of %s are set aside for a while: %s", due.release.id, error)
+    aside[due.release.id] = time.monotonic() + SET_ASIDE_S
 
 
 def _fire(

@@ -25,6 +25,7 @@ from typing import Protocol
 from airlock.adapters.embedded import guard, postgres, preflight, session
 from airlock.adapters.embedded.components import Component, airflow_environment
 from airlock.adapters.embedded.databases import prepare
+from airlock.adapters.embedded.people import Entry
 from airlock.adapters.embedded.platform import Platform
 from airlock.adapters.embedded.saved import load, save
 from airlock.adapters.embedded.secrets import provision_document, write_private
@@ -71,8 +72,8 @@ class Launch:
         self._migrate = migrate
         self._abort = threading.Event()
 
-    def up(self) -> None:
-        """Bring everything up that is not up."""
+    def up(self, people: Iterable[Entry] = ()) -> None:
+        """Bring everything up that is not up; make accounts for *people* beside the operator."""
         os.umask(session.PRIVATE)
         with self._progress.step("Check the machine"):
             preflight.check_machine(self._options.home, self._options.programs)
@@ -81,11 +82,14 @@ class Launch:
         with self._platform.exclusive():
             with self._progress.step("Secrets and keys"):
                 self._platform.secrets.create()
+                added = self._platform.secrets.add_people(people)
                 self._end_where_it_was()
                 save(self._platform, self._given)
             if not self._all_well():
                 self._start_everything()
                 save(self._platform, self._given)  # the service account has its number now
+            elif added:
+                self._provision()
 
     def _end_where_it_was(self) -> None:
         """End what still runs of a platform whose folder was moved: its paths are all wrong."""

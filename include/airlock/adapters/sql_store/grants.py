@@ -67,13 +67,13 @@ class Grants(Base):
 
     def spend(self, grant_id: str, attempt: str) -> None:
         """Note that the guard has seen a grant spent, by an attempt."""
-        self._end(grant_id, spent_by=attempt, spent_at=self._stamp())
+        self._end_grant(grant_id, spent_by=attempt, spent_at=self._stamp())
 
     def revoke(self, grant_id: str) -> None:
         """Note that a grant was revoked at the guard, which had not seen it spent."""
-        self._end(grant_id, spent_by=None, spent_at=None, revoked_at=self._stamp())
+        self._end_grant(grant_id, spent_by=None, spent_at=None, revoked_at=self._stamp())
 
-    def _end(self, grant_id: str, **values: str | None) -> None:
+    def _end_grant(self, grant_id: str, **values: str | None) -> None:
         living = (release_grant.c.id == grant_id, release_grant.c.revoked_at.is_(None))
         ending = update(release_grant).where(*living).values(**values)
         if not self._connection.execute(ending).rowcount:

@@ -58,7 +58,7 @@ class Lists(Releases):
             query = query.where(tuple_(release.c.opened_at, release.c.id) < _place(after))
         return self._page(query, limit)
 
-    def waiting(self, *, after: str = "", limit: int = 200) -> ReleasePage:
+    def awaiting(self, *, after: str = "", limit: int = 200) -> ReleasePage:
         """Return a page of the releases that await approval, the next to expire first."""
         due = func.coalesce(_EXPIRES.c.due, _NEVER)
         joined = release.join(_EXPIRES, _EXPIRES.c.release == release.c.id, isouter=True)

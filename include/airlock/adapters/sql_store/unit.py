@@ -14,6 +14,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from airlock.adapters.sql_store.bundles import Bundles
 from airlock.adapters.sql_store.chat import Chat
 from airlock.adapters.sql_store.duties import Duties
+from airlock.adapters.sql_store.enrolments import Enrolments
 from airlock.adapters.sql_store.facts import FactsReader
 from airlock.adapters.sql_store.grants import Grants
 from airlock.adapters.sql_store.history import History
@@ -39,6 +40,7 @@ class SqlUnit(
     People,
     History,
     Grants,
+    Enrolments,
     Duties,
     Chat,
     Inbox,
