@@ -10,9 +10,9 @@ from airlock.domain.calendar import Timing
 from airlock.domain.clock import moment, stamp
 from airlock.domain.emergency import Broken
 from airlock.domain.errors import AirlockError
+from airlock.domain.grant import LONGEST as LEASE
 from airlock.domain.log_chains import Finding
 from airlock.domain.policy import Rulebook
-from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State
 from airlock.domain.timers import Kind, Timer, review_timer, wanted
 from airlock.ports import Keyring
