@@ -7,6 +7,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
@@ -25,6 +26,8 @@ from airlock_mlflow.store import GuardedStore
 _NAME = Field(min_length=1, max_length=256)
 _ID = Path(pattern=r"^[A-Za-z0-9-]{1,100}$")
 _AUDIT = "audit:read"
+_NO_GRANT = "this is no grant that is signed by a key this server trusts and that was in use then"
+_NO_BODY = "airlock: these are not the fields, or not the values, that this address takes."
 
 
 class _Sent(BaseModel):
@@ -61,7 +64,11 @@ def health() -> dict[str, str]:
 
 @routes.post("/grants", status_code=201)
 def grants(sent: Annotated[GrantSent, Body()]) -> dict[str, Any]:
-    """Take a grant from whoever has it: only its signature counts."""
+    """Take a grant from whoever is logged in: only its signature counts.
+
+    The answer repeats nothing of what was sent: until a trusted key has signed it, it may be
+    anything.
+    """
     grant = _opened("deliver a grant", sent.envelope)
     return _deliver(guard(), grant, sent.envelope)
 
@@ -151,7 +158,7 @@ def _opened(what: str, envelope: str) -> Grant:
     try:
         return guard().open_grant(envelope)
     except GrantInvalid as error:
-        denied = Denied(what, "grant", error.message)
+        denied = Denied(what, "grant", _NO_GRANT)
         guard().record(denied)
         raise denied from error
 
@@ -160,6 +167,7 @@ def application() -> FastAPI:
     """Return the guard's own addresses as an application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(MlflowException, _respond)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.include_router(routes)
     return app
 
@@ -202,6 +210,11 @@ def _store() -> GuardedStore:
     if not isinstance(store, GuardedStore):
         raise Closed("the registry of this server is not the guarded one")
     return store
+
+
+async def _not_understood(_: Request, __: Exception) -> JSONResponse:
+    """Answer without what was sent, which the framework would repeat."""
+    return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": _NO_BODY}, 422)
 
 
 async def _respond(_: Request, error: Exception) -> JSONResponse:

@@ -163,7 +163,7 @@ def _check_files(store: Any, guard: Guard, grant: Grant) -> None:
     try:
         found = stored_digest(repository(guard), row.place)
     except ValueError as error:
-        raise _no(grant, f"there are no files at {grant.location}") from error
+        raise _no(grant, f"there are no plain files at {grant.location}: {error}") from error
     if found != grant.artifact_digest:
         raise _no(
             grant,

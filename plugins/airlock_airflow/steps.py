@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.sdk import BaseOperator
 
 from airlock_airflow import edge
+from airlock_airflow.literal import LiteralFields
 
 if TYPE_CHECKING:
     from airlock.domain.recipe import Recipe
@@ -22,7 +23,7 @@ Step = Literal["pin", "validate", "train", "evaluate", "register"]
 STEPS: tuple[str, ...] = get_args(Step)
 
 
-class StepOperator(BaseOperator):
+class StepOperator(LiteralFields, BaseOperator):
     """Run one step of a pipeline.
 
     A refusal (bad data, a script that raises) fails the task at once. What was unreachable is
@@ -34,7 +35,7 @@ class StepOperator(BaseOperator):
         evaluate and register, `validated` and `evaluated` for register.
     """
 
-    template_fields = ("inputs",)
+    template_fields = ("inputs",)  # results of other tasks are put in, no text is rendered
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -92,9 +93,15 @@ def _day(text: Any) -> date | None:
 
 
 def _end(context: Mapping[str, Any], recipe: Recipe) -> date | None:
-    """Return the last day of a scheduled run's window; data without a time has no window."""
-    logical = context["dag_run"].logical_date
-    return logical.date() if logical and recipe.time_column else None
+    """Return the last day of a scheduled run's window; data without a time has no window.
+
+    Airflow's form gives a run that a person starts the present as its date, REST gives none: who
+    wants an end says so under "Data until".
+    """
+    run = context["dag_run"]
+    if run.run_type == "manual" or not recipe.time_column:
+        return None
+    return run.logical_date.date() if run.logical_date else None
 
 
 def _pin(job: Job, _inputs: Mapping[str, Any]) -> dict[str, Any]:

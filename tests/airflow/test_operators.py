@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     TaskAwaitingInput,
 )
+from airflow.utils.types import DagRunType
 
 import airlock_airflow
 from airlock.adapters.sql_migrations import upgrade
@@ -422,7 +423,16 @@ def test_a_task_is_never_a_person(stage: Stage) -> None:
 
 
 def test_a_scheduled_run_sees_data_up_to_its_logical_date() -> None:
-    context = {"dag_run": SimpleNamespace(logical_date=datetime(2026, 3, 1))}  # noqa: DTZ001
+    run = SimpleNamespace(logical_date=datetime(2026, 3, 1), run_type="scheduled")  # noqa: DTZ001
     timed, untimed = SimpleNamespace(time_column="day"), SimpleNamespace(time_column=None)
-    assert str(steps._end(context, timed)) == "2026-03-01"
-    assert steps._end(context, untimed) is None
+    assert str(steps._end({"dag_run": run}, timed)) == "2026-03-01"
+    assert steps._end({"dag_run": run}, untimed) is None
+
+
+def test_a_run_that_a_person_starts_has_no_end_of_its_own() -> None:
+    """Airflow's form gives it the present as its date; the field says that empty is all."""
+    run = SimpleNamespace(
+        logical_date=datetime(2026, 3, 1),  # noqa: DTZ001
+        run_type=DagRunType.MANUAL,
+    )
+    assert steps._end({"dag_run": run}, SimpleNamespace(time_column="day")) is None

@@ -170,7 +170,7 @@ class Site:
         by = signer or self.signer
         return seal(grant, by.key_id, by.sign)
 
-    def hand_in(self, grant: Grant, person: str = "") -> Answer:
+    def hand_in(self, grant: Grant, person: str = WORKER) -> Answer:
         if self.permits:
             self.permits(grant)
         return self.ask("POST", "/airlock/grants", {"envelope": self.envelope(grant)}, person)

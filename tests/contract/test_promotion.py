@@ -20,7 +20,7 @@ from airlock.domain.promoting import Underway
 from airlock.domain.release import Lease, State
 from airlock.domain.timers import Late
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import auditing, deciding, people, promoting, reading
+from airlock.services import auditing, deciding, promoting, reading
 from airlock.testing import FakeClock, World
 from tests.contract.conftest import Database
 
@@ -93,7 +93,7 @@ def test_changed_files_are_refused(world: World) -> None:
 
 def test_a_voter_who_lost_the_role_no_longer_counts(world: World) -> None:
     release_id = approved(world)
-    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match=r"no longer has the votes of level 2 \(compliance\)"):
         world.promote(release_id)
 

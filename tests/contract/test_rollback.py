@@ -13,7 +13,7 @@ from airlock.domain.people import Person
 from airlock.domain.promoting import Underway
 from airlock.domain.release import State
 from airlock.ports import Promotion, PromotionPermit, PromotionRequest
-from airlock.services import auditing, deciding, people, reading, rolling_back
+from airlock.services import auditing, deciding, reading, rolling_back
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 
 
@@ -126,12 +126,12 @@ def test_only_an_operator_asks_for_it(world: World, name: str) -> None:
 
 def test_an_approval_that_no_longer_stands_is_no_target(world: World) -> None:
     promoted(world, "one")
-    people.keep_person(world.store, Person("clara", "Clara", frozenset({"compliance_officer"})))
+    world.keep(Person("clara", "Clara", frozenset({"compliance_officer"})))
     second = world.open("two")
     for name in ("lena", "clara", "mara", "milo"):
         world.approve(second, name)
     world.promote(second, "two")
-    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match="no longer has the votes of level 2"):
         allow(world, second)
 
@@ -140,7 +140,7 @@ def test_rights_are_checked_again_when_it_is_done(world: World) -> None:
     promoted(world, "one")
     second = promoted(world, "two")
     allow(world, second)
-    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match="no longer has the votes of level 2"):
         go_back(world, second)
     assert world.registry.alias("credit", "champion") == "2"

@@ -1,4 +1,4 @@
-"""Airflow's REST API as `airlock-service`: wake a task, note on or start a run, who may log in.
+"""Airflow's REST API as `airlock-service`: wake a task, note on or start a run, events, log-ins.
 
 Rules:
 * A task is woken only when Airflow says it is parked (`awaiting_input`). One that has gone on,
@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import httpx
 
+from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Account, Parked, RunRecord
 
@@ -31,6 +32,7 @@ _ON_THE_WAY = frozenset({"running", "queued", "scheduled", "up_for_retry", "rest
 _PARKED = "awaiting_input"
 _NOTE_LIMIT = 1000
 _USERS, _PAGE = "/auth/fab/v1/users", 100
+_ACCOUNTS = "/airlock/api/v1/accounts"
 
 
 class AirflowRest:
@@ -106,8 +108,40 @@ class AirflowRest:
         found = self._ask("GET", _task(dag_id, run_id, task_id))
         return found.status_code != HTTPStatus.NOT_FOUND
 
+    def last(self, asset: str) -> Mapping[str, Any] | None:
+        """Return what came with the newest event of an asset, None if it had none."""
+        asked = {"asset_id": self._asset(asset), "order_by": "-timestamp", "limit": 1}
+        events = _json(self._ask("GET", "/api/v2/assets/events", params=asked))["asset_events"]
+        return dict(events[0]["extra"] or {}) if events else None
+
+    def post(self, asset: str, extra: Mapping[str, Any]) -> None:
+        """Post an event on an asset; DAGs that wait for it start."""
+        body = {"asset_id": self._asset(asset), "extra": dict(extra)}
+        self._ask("POST", "/api/v2/assets/events", json=body)
+
+    def _asset(self, name: str) -> int:
+        found = _json(self._ask("GET", "/api/v2/assets", params={"name_pattern": name}))
+        numbers = [int(one["id"]) for one in found.get("assets", ()) if one["name"] == name]
+        if not numbers:
+            raise Unreachable(
+                f"Airflow has no asset {name} yet",
+                next_step="It is there once Airflow has read the pipeline's DAG.",
+            )
+        return numbers[0]
+
     def accounts(self) -> tuple[Account, ...] | None:
-        """Return everybody but ourselves; None if Airflow's login keeps no list."""
+        """Return everybody but ourselves; None if Airflow's login keeps no list.
+
+        Airlock's app in the API server knows most: what enrolments are made for, too. Where it is
+        not mounted, Airflow's own list has to do.
+        """
+        answer = self._ask("GET", _ACCOUNTS)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return self._listed()
+        found = _json(answer)["accounts"]
+        return None if found is None else tuple(_seen_account(one) for one in found)
+
+    def _listed(self) -> tuple[Account, ...] | None:
         found: list[Account] = []
         seen, total = 0, 1
         while seen < total:
@@ -174,6 +208,17 @@ def _run(dag_id: str, run_id: str) -> str:
 
 def _task(dag_id: str, run_id: str, task_id: str) -> str:
     return f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
+
+
+def _seen_account(one: dict[str, Any]) -> Account:
+    seen = one["seen"]
+    return Account(
+        user=one["user"],
+        name=one["name"],
+        roles=frozenset(one["roles"]),
+        active=one["active"] is True,
+        seen=SeenAccount(seen["issuer"], seen["subject"], seen["marks"]) if seen else None,
+    )
 
 
 def _account(user: dict[str, Any]) -> Account:

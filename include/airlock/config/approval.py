@@ -184,7 +184,7 @@ class ApprovalSpec(Strict):
         cls, table: dict[str, Weights] | None, info: ValidationInfo
     ) -> dict[str, Weights] | None:
         settle(weight_troubles(table or {}, info.data.get("required_gates", ())))
-        return table
+        return table or None
 
     @field_validator("fallback_role")
     @classmethod
@@ -215,7 +215,7 @@ class ApprovalSpec(Strict):
                 for index, one in enumerate(duties.also)
                 if one.role is not None and one.role not in roles
             )
-        return duties
+        return duties if duties and duties.also else None
 
     @field_validator("environments")
     @classmethod

@@ -112,7 +112,7 @@ def _check(
     if why:
         raise Forbidden(f"{actor.id} {why} (release {release.id}): nobody judges own work")
     if not glass.roles & holders.get(actor.id, frozenset()):
-        held = ", ".join(sorted(holders.get(actor.id, frozenset()))) or "no role"
+        held = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
         raise Forbidden(
             f"breaking the glass needs {' or '.join(sorted(glass.roles))}; {actor.id} holds {held}"
         )

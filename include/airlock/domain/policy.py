@@ -23,12 +23,16 @@ from airlock.domain.delegation import NO_POWERS, ROLE, Powers
 from airlock.domain.digest import digest_json
 from airlock.domain.duties import Separation, check_all_known
 from airlock.domain.enforcement import Enforcement
+from airlock.domain.enrolment import ENROL
 from airlock.domain.errors import Invalid
-from airlock.domain.rules import Rule, rule_from_document
+from airlock.domain.people import Actor
+from airlock.domain.rules import Quorum, Rule, rule_from_document
 
 #: Rights somebody has to be given by name: a role that inherits from another does not get them.
 VOTE, EXPORT, WAIVE = "release:vote", "audit:export", "gate:waive"
-NEVER_INHERITED = frozenset({VOTE, EXPORT, WAIVE, "evidence:export"})
+NEVER_INHERITED = frozenset({VOTE, EXPORT, WAIVE, ENROL, "evidence:export"})
+#: Rights that decide: a role gives them to nobody whom no enrolment confirms in that role.
+DECIDING = NEVER_INHERITED | {"release:promote"}
 
 
 class Tier(StrEnum):
@@ -285,8 +289,44 @@ class Rulebook:
             reviewers=frozenset(spec.get("reviewers", ("security_auditor",))),
         )
 
-    def permissions(self, roles: frozenset[str]) -> frozenset[str]:
-        """Return every `resource:action` these roles have; some are never inherited."""
+    @cached_property
+    def enrolling_roles(self) -> frozenset[str]:
+        """The roles that may enrol approvers."""
+        return self._roles_with(ENROL)
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """Every role there is."""
+        return frozenset(self._spec("access")["roles"])
+
+    @cached_property
+    def deciding_roles(self) -> frozenset[str]:
+        """The roles somebody has to be enrolled for: those a rule asks for, and those with a
+        right that decides, inherited or not."""
+        glass = self.break_glass
+        asked = {self.fallback} | (glass.roles | glass.reviewers if glass else frozenset())
+        for tier in Tier:
+            if tier.value in self._approval["tiers"]:
+                rules = (rule for level in self.levels(tier) for rule in level.rules)
+                ways = (simple for rule in rules for way in rule.ways() for simple in way)
+                asked |= {simple.role for simple in ways if isinstance(simple, Quorum)}
+        mighty = {one for one in self.roles if self._permissions(frozenset({one})) & DECIDING}
+        return frozenset((asked | mighty) - {""})
+
+    def permissions(
+        self, roles: frozenset[str], unconfirmed: frozenset[str] = frozenset()
+    ) -> frozenset[str]:
+        """Return every `resource:action` these roles have; some are never inherited.
+
+        *unconfirmed* roles give what decides nothing.
+        """
+        return self._permissions(roles) | (self._permissions(unconfirmed) - DECIDING)
+
+    def allows(self, actor: Actor, permission: str) -> bool:
+        """Say whether somebody has a right now."""
+        return permission in self.permissions(actor.roles, actor.unconfirmed)
+
+    def _permissions(self, roles: frozenset[str]) -> frozenset[str]:
         table = self._spec("access")["roles"]
         direct = {p for role in roles & table.keys() for p in table[role]["permissions"]}
         inherited: set[str] = set()

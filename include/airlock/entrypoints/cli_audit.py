@@ -112,6 +112,8 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
 
     kept = CheckpointFolder(checkpoints).kept() if checkpoints else ()
     try:
+        if not file.is_file():
+            raise OSError("it is no plain file")
         with file.open(encoding="utf-8") as stream:
             export = Export(stream)
             header = export.header

@@ -58,12 +58,6 @@ class ProposalLoop:
         self._pool = ThreadPoolExecutor(threads, "proposal")
         self._tidy_at, self._said = 0.0, ""
 
-    def start(self, stop: threading.Event) -> threading.Thread:
-        """Answer in a thread of its own until *stop* is set."""
-        thread = threading.Thread(target=self.run, args=(stop,), name="proposals", daemon=True)
-        thread.start()
-        return thread
-
     def run(self, stop: threading.Event) -> None:
         """Answer until *stop* is set, whatever happens."""
         while not stop.is_set():

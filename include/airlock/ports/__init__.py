@@ -1,6 +1,15 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
-from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
+from airlock.ports.outside import (
+    Airflow,
+    AssetEvents,
+    Files,
+    Keyring,
+    Permits,
+    Registry,
+    Signer,
+    Watch,
+)
 from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
 from airlock.ports.proposals import (
     ArtifactSource,
@@ -24,6 +33,7 @@ from airlock.ports.records import (
     Message,
     Parked,
     Posted,
+    ReleasePage,
     Spot,
     StoredGrant,
 )
@@ -35,6 +45,7 @@ __all__ = [
     "Account",
     "Airflow",
     "ArtifactSource",
+    "AssetEvents",
     "Candidate",
     "CodeSource",
     "Due",
@@ -54,6 +65,7 @@ __all__ = [
     "Promotions",
     "Proposals",
     "Registry",
+    "ReleasePage",
     "RulesInForce",
     "Run",
     "RunRecord",

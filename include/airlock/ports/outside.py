@@ -114,6 +114,20 @@ class Permits(Protocol):
         """Let a permit, written or not, never be spent; SPENT if it was. Raises Unreachable."""
 
 
+class AssetEvents(Protocol):
+    """Events on Airflow's assets, which start the DAGs that wait for them."""
+
+    def last(self, asset: str) -> Mapping[str, Any] | None:
+        """Return what came with the newest event of an asset, None if it had none.
+
+        Raises:
+            Unreachable: if Airflow did not answer, or does not know the asset yet.
+        """
+
+    def post(self, asset: str, extra: Mapping[str, Any]) -> None:
+        """Post an event. Raises Unreachable, as `last` does."""
+
+
 class Airflow(Protocol):
     """What the delivery process asks of Airflow."""
 

@@ -16,6 +16,7 @@ from airlock.domain.audit import Entry, Event, Head
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
 from airlock.domain.emergency import Broken
+from airlock.domain.enrolment import Enrolment, SeenAccount
 from airlock.domain.gates import Evidence, GateResult
 from airlock.domain.grant import Grant
 from airlock.domain.people import Person
@@ -34,6 +35,7 @@ from airlock.ports.records import (
     Message,
     Parked,
     Posted,
+    ReleasePage,
     Spot,
     StoredGrant,
 )
@@ -84,6 +86,31 @@ class UnitOfWork(Protocol):
         self, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
     ) -> tuple[Release, ...]:
         """Return releases, newest first."""
+
+    def page(
+        self,
+        *,
+        states: Sequence[State] = (),
+        model: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> ReleasePage:
+        """Return a page of releases, newest first; *after*: where the page before it ended.
+
+        Raises Invalid if *after* is no such place.
+        """
+
+    def awaiting(self, *, after: str = "", limit: int = 200) -> ReleasePage:
+        """Return a page of the releases that await approval, the next to expire first.
+
+        Raises Invalid if *after* is no place a page ended.
+        """
+
+    def models(self) -> tuple[str, ...]:
+        """Return every model there is a release of, by name."""
+
+    def voted_by(self, person: str, limit: int = 20) -> tuple[Release, ...]:
+        """Return the releases a person has voted on, the latest vote first."""
 
     def record(self, story: Story) -> Release:
         """Write the events and the release they lead to, together. Raises Conflict on a race."""
@@ -143,7 +170,7 @@ class UnitOfWork(Protocol):
 
     # people, policies
     def people(self) -> tuple[Person, ...]:
-        """Return everybody Airlock knows, with the roles held now."""
+        """Return everybody Airlock knows, with the roles that count now."""
 
     def put_person(self, person: Person) -> str:
         """Insert or update a person and the role grants; say whether anything changed."""
@@ -152,6 +179,9 @@ class UnitOfWork(Protocol):
         self, kind: str, digest: str, document: Mapping[str, Any], changed_by: str = ...
     ) -> bool:
         """Register a policy or pipeline (decider only); say whether it was new."""
+
+    def is_registered(self, kind: str, digest: str) -> bool:
+        """Say whether a policy or pipeline is registered."""
 
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
@@ -170,6 +200,36 @@ class UnitOfWork(Protocol):
 
     def active_at(self, person_id: str, at: str) -> bool | None:
         """Return whether a person was active at a moment; None if not known yet then."""
+
+    # the register of approvers (decider only)
+    def put_enrolment(self, new: Enrolment) -> Enrolment:
+        """Keep a new enrolment; return it as it is kept. Raises Conflict if one stands already."""
+
+    def change_enrolment(self, changed: Enrolment) -> None:
+        """Write the state of an enrolment, and who confirmed or ended it, when and why."""
+
+    def enrolment(self, enrolment_id: str) -> Enrolment:
+        """Return one enrolment, locked. Raises NotFound."""
+
+    def enrolments(
+        self, *, person: str = ..., state: str = ..., batch: str = ...
+    ) -> tuple[Enrolment, ...]:
+        """Return enrolments in order of person, role and time; those asked for."""
+
+    def account(self, person_id: str, *, lock: bool = ...) -> SeenAccount | None:
+        """Return the account of a person as it was seen last; locked if asked."""
+
+    def accounts(self) -> Mapping[str, SeenAccount]:
+        """Return person -> account as it was seen last."""
+
+    def put_account(self, person_id: str, seen: SeenAccount, at: str) -> None:
+        """Keep the account of a person as it is seen now."""
+
+    def put_look_alike(self, name: str, why: str, at: str) -> bool:
+        """Note that a user name was refused as a person; say whether that is new."""
+
+    def look_alikes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (user name, why, when) of everybody refused, the newest first."""
 
     # grants and lines
     def put_grant(self, grant: Grant, envelope: str) -> None:
@@ -272,8 +332,8 @@ class UnitOfWork(Protocol):
     def cancel_timers(self, of: Release) -> None:
         """Cancel the timers of every place the release is no longer at."""
 
-    def take_due(self, limit: int) -> tuple[Due, ...]:
-        """Lock releases with timers that are due, at most for *limit* timers.
+    def take_due(self, limit: int, without: Collection[str] = ()) -> tuple[Due, ...]:
+        """Lock releases with timers that are due, at most for *limit* timers; not those *without*.
 
         What somebody else has locked is left out and stays due.
         """

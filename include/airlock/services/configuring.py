@@ -61,6 +61,14 @@ def _name_later(unit: UnitOfWork, policy: str, changer: str) -> None:
         unit.log(STREAM, _event(CHANGER, digest, named, changer, at))
 
 
+def without_owner(store: Store, pipelines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return pipeline -> owner, for each whose owner is no active person Airlock knows."""
+    with store.begin() as unit:
+        known = {person.id for person in unit.people() if person.active}
+    owners = {one["metadata"]["name"]: str(one["metadata"].get("owner", "")) for one in pipelines}
+    return {name: owner for name, owner in owners.items() if owner not in known}
+
+
 def rulebook(store: Store, digest: str) -> Rulebook:
     """Return a registered rule book."""
     with store.begin() as unit:

@@ -17,7 +17,7 @@ from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Finding
 from airlock.domain.errors import AirlockError, Conflict
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, claims, holders
 from airlock.domain.policy import Plan
 from airlock.domain.promoting import withdraw as withdraw_story
 from airlock.domain.release import Release, State, Story
@@ -77,7 +77,9 @@ def answer(
             facts = unit.facts(release)  # read after the lock, the clock and the rights too
             plan, now = checked_plan(unit, release, facts), stamp(facts.now)
             check_in_time(release, plan.timing, now)
-            story = cast(release, plan, ballot, actor, holders(facts.people), now)
+            story = cast(
+                release, plan, ballot, actor, holders(facts.people), now, claims(facts.people)
+            )
             if story.release and story.release.state is State.APPROVED and facts.rejected:
                 check_not_rejected(unit, release)
         except AirlockError as refusal:

@@ -17,7 +17,7 @@ from airlock.domain.conditions import Finding, check_closing
 from airlock.domain.delegation import Delegation
 from airlock.domain.delegation import delegate as new_delegation
 from airlock.domain.errors import AirlockError, Conflict, Forbidden
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, claims, current, holders
 from airlock.domain.policy import VOTE, Rulebook
 from airlock.domain.release import Story
 from airlock.domain.voting import check_reason
@@ -73,6 +73,7 @@ def _made(
     end: datetime,
     reason: str,
 ) -> Delegation:
+    people = unit.people()
     return new_delegation(
         id=f"del-{secrets.token_hex(5)}",
         giver=giver,
@@ -81,9 +82,10 @@ def _made(
         end=end,
         reason=reason,
         now=unit.now(),
-        holders=holders(unit.people()),
+        holders=holders(people),
         voting=rulebook.voting_roles,
         barred=BARRED,
+        claims=claims(people),
     )
 
 
@@ -170,7 +172,8 @@ def close_finding(
         if once.answered(unit) is not None:
             return _worded(unit, known)
         try:
-            check_closing(known, actor.id, VOTE in rulebook.permissions(actor.roles))
+            now = current(actor, unit.people())
+            check_closing(known, actor.id, rulebook.allows(now, VOTE))
             check_reason(note)
         except AirlockError as refusal:
             unit.log("access", refusal_event(actor, f"finding/{known.id}", refusal.message))

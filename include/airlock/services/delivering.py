@@ -2,8 +2,9 @@
 
 A message is claimed for a while, delivered outside any transaction, then settled; a process that
 dies in between leaves it to be claimed again. Nothing here can undo a decision: a message that
-stays undeliverable is given up with its error, which is in the release's log then, and the park
-timeout of the waiting task still brings the decision home.
+stays undeliverable, or cannot be read at all, is given up with its error, which is in the release's
+log then, and the park timeout of the waiting task still brings the decision home. No message keeps
+another from its way.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind
 from airlock.ports import MAIL, Airflow, Message, Parked, Signer, Store, UnitOfWork
 from airlock.services import handing_over, noticing, timing
+from airlock.services.accounts import NOTICE
 from airlock.services.deciding import settle
 from airlock.services.voiding import void
 
@@ -82,6 +84,8 @@ class Delivery:
                 retry_in = min(0.5 * 2 ** min(message.attempts, 10), LONGEST_PAUSE)
         except Refused as problem:
             error = problem.message
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            error = f"set aside: its content cannot be handled: {problem!r}"
         with self.store.begin() as unit:
             if error and retry_in is None:
                 report(unit, message, error)
@@ -95,6 +99,9 @@ class Delivery:
             return True
         if message.kind == "duties":
             handing_over.notify(self.store)
+            return True
+        if message.kind == NOTICE:
+            self._mail_notice(message)
             return True
         if message.kind in (MAIL, "detect"):
             return self._mail(message) if message.kind == MAIL else self._detect()
@@ -170,6 +177,16 @@ class Delivery:
         dag_id, run_id = release.origin.split("/", 1)
         self.airflow.note(dag_id, run_id, text)
         return True
+
+    def _mail_notice(self, message: Message) -> None:
+        """Tell whoever answers for the platform of a change among people, if there is such."""
+        if not self.alert_mail:
+            return
+        subject = "Airlock: an account of an approver has changed"
+        said = {"to": self.alert_mail, "subject": subject, "text": str(message.payload["text"])}
+        with self.store.begin() as unit:
+            unit.post(MAIL, f"mail/{message.key}", said)
+            unit.commit()
 
     def _mail_too(self, unit: UnitOfWork, message: Message, text: str) -> None:
         if message.payload.get("about") == Kind.DELIVERY and self.alert_mail:

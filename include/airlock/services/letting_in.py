@@ -14,7 +14,7 @@ from airlock.ports import Signer, Store
 
 def mlflow_token(store: Store, signer: Signer, rulebook: Rulebook, actor: Actor) -> dict[str, Any]:
     """Return a token that says who the caller is; that it was issued is in the log."""
-    able = frozenset(rulebook.permissions(actor.roles)) - {REVOKE}
+    able = frozenset(rulebook.permissions(actor.roles, actor.unconfirmed)) - {REVOKE}
     with store.begin() as unit:
         now = unit.now()
         token = issue(actor.id, able, now, signer.key_id, signer.sign)

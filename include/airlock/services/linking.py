@@ -124,7 +124,7 @@ def _linked(unit: UnitOfWork, team: str, account: str, digest: str) -> Link:
     _owner(unit, digest, now)
     person = _active(unit, person_id)
     unit.end_code(person_id)
-    by = Actor(person.id, person.name, person.roles, Channel.SLACK)
+    by = person.acting(Channel.SLACK)
     unit.log(STREAM, _event("SlackLinked", link, by))
     unit.commit()
     return link

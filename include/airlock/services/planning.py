@@ -21,7 +21,7 @@ from airlock.domain.duties import Work
 from airlock.domain.errors import Refused
 from airlock.domain.gates import GateResult, options_digest, run_gate
 from airlock.domain.opening import blocking
-from airlock.domain.people import holders
+from airlock.domain.people import claims, holders
 from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
 from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, Subject
@@ -136,7 +136,7 @@ def excluded(
     separation = rulebook.separation
     if not separation.roles:
         return separation.excluded(work, {})
-    return separation.excluded(work, holders(facts.people if facts else unit.people()))
+    return separation.excluded(work, claims(facts.people if facts else unit.people()))
 
 
 def check_foreseen(

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from airlock.domain import rollback as rules
 from airlock.domain.clock import stamp
 from airlock.domain.errors import AirlockError, Forbidden, Refused
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, current, holders
 from airlock.domain.policy import Plan
 from airlock.domain.release import Release, State, Story
 from airlock.domain.voting import check_reason
@@ -64,7 +64,8 @@ def allow(
 
 
 def _story(unit: UnitOfWork, leaving: Release, actor: Actor, reason: str, target: str) -> Story:
-    if PERMISSION not in rulebook_of(unit, leaving).permissions(actor.roles):
+    now = current(actor, unit.people())
+    if not rulebook_of(unit, leaving).allows(now, PERMISSION):
         raise Forbidden(f"{actor.id} has no role with {PERMISSION}, which a rollback needs")
     check_reason(reason)
     subject = leaving.subject

@@ -4,24 +4,30 @@ A sweep takes timers in batches, each one transaction: due timers nobody else ha
 their releases -> the same state check a human gets -> events, states and messages -> commit. It
 says aloud and it expires; it has no way to approve. Whatever it could not lock stays due.
 
+A release that cannot be judged (its row is damaged, its policy gone) is set aside with the reason
+and costs no other release its time.
+
 Nothing depends on how often it runs: an answer after the deadline is late without it, and after
 an outage everything that was due is fired once, in order.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airlock.domain.clock import moment, stamp
-from airlock.domain.errors import Unreachable
+from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.policy import Plan
 from airlock.domain.proposals import Kind as Proposed
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind, Timer, fire, system, wanted
 from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import ringing, telling
+
+log = logging.getLogger("airlock.deliver")
 
 #: Timers taken in one transaction, at most and at least.
 BATCH, SMALLEST = 500, 25
@@ -33,6 +39,8 @@ ARM_EVERY_S = 60.0
 OVERDUE = timedelta(minutes=5)
 #: So long a timer waits for a promotion whose time is over to be settled.
 UNSETTLED = timedelta(seconds=10)
+#: Seconds for which the timers of a release that cannot be judged wait for another try.
+SET_ASIDE_S = 600.0
 #: A transaction that took longer makes the next batch smaller.
 LONGEST_S = 0.15
 
@@ -52,6 +60,7 @@ class Keeper:
 
     def __init__(self, store: Store) -> None:
         self._store, self._arm_at = store, 0.0
+        self._aside: dict[str, float] = {}
 
     def round(self) -> Swept:
         """Do what is due."""
@@ -59,7 +68,7 @@ class Keeper:
             arm_missing(self._store)
             ringing.arm_missing(self._store)
             self._arm_at = time.monotonic() + ARM_EVERY_S
-        return sweep(self._store, seconds=ROUND_S)
+        return sweep(self._store, seconds=ROUND_S, aside=self._aside)
 
 
 def ask(store: Store, proposals: Proposals, origin: str) -> int:
@@ -92,13 +101,22 @@ def arm_missing(store: Store) -> int:
     """Arm releases that have no timer, such as those opened before there were any."""
     with store.begin() as unit:
         untimed = [release.id for release in unit.untimed()]
-    for release_id in untimed:
+    return sum(_armed(store, release_id) for release_id in untimed)
+
+
+def _armed(store: Store, release_id: str) -> bool:
+    try:
         with store.begin() as unit:
             release = unit.lock(release_id)
             since = approved_at(unit, release) if release.state is State.APPROVED else ""
             arm(unit, release, plan_of(unit, release), since)
             unit.commit()
-    return len(untimed)
+    except Unreachable:
+        raise
+    except (AirlockError, KeyError, TypeError, ValueError) as error:
+        log.error("%s gets no timers: %s", release_id, error)
+        return False
+    return True
 
 
 def plan_of(unit: UnitOfWork, release: Release) -> Plan:
@@ -107,15 +125,22 @@ def plan_of(unit: UnitOfWork, release: Release) -> Plan:
     return rulebook.plan(release.subject.environment, release.tier)
 
 
-def sweep(store: Store, *, seconds: float | None = None) -> Swept:
-    """Fire every timer that is due, for at most about *seconds*."""
+def sweep(
+    store: Store, *, seconds: float | None = None, aside: dict[str, float] | None = None
+) -> Swept:
+    """Fire every timer that is due, for at most about *seconds*.
+
+    *aside*: releases that cannot be judged, and until when on the monotonic clock they are left
+    out; what is found is added.
+    """
+    aside = {} if aside is None else aside
     begun, size, total = time.monotonic(), BATCH, Swept()
     plans: dict[tuple[str, str, str], Plan] = {}
     while seconds is None or time.monotonic() - begun < seconds:
         before = time.monotonic()
-        ended = _batch(store, size, plans)
+        ended, missed = _batch(store, size, plans, aside)
         took = time.monotonic() - before
-        if not ended:
+        if not ended and not missed:
             break
         fired = sum(acted for _, acted in ended)
         total = Swept(
@@ -129,28 +154,43 @@ def sweep(store: Store, *, seconds: float | None = None) -> Swept:
 
 
 def _batch(
-    store: Store, size: int, plans: dict[tuple[str, str, str], Plan]
-) -> list[tuple[Timer, bool]]:
+    store: Store, size: int, plans: dict[tuple[str, str, str], Plan], aside: dict[str, float]
+) -> tuple[list[tuple[Timer, bool]], int]:
+    """Return the timers of one transaction, and how many releases were set aside in it."""
     with store.begin() as unit:
-        taken = unit.take_due(size)
+        before, here = len(aside), time.monotonic()
+        taken = unit.take_due(size, [name for name, until in aside.items() if until > here])
         if not taken:
-            return []
+            return [], 0
         told = _told(unit, taken)
         now = unit.now()  # read after the locks
         stories: list[Story] = []
         letters: list[telling.Letter] = []
         ended: list[tuple[Timer, bool]] = []
         for due in taken:
-            story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+            try:
+                story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+                notices = _letters(due.release, story, timers)
+                notices += ringing.rung(unit, due.release, timers, story.at)
+            except (AirlockError, KeyError, TypeError, ValueError) as error:
+                _set_aside(due, error, aside)
+                continue
             stories.append(story)
             ended += timers
-            letters += _letters(due.release, story, timers)
-            letters += ringing.rung(unit, due.release, timers, story.at)
+            letters += notices
         unit.record_all(stories)
         unit.post_all(letters)
         unit.end_timers(ended)
         unit.commit()
-        return ended
+        return ended, len(aside) - before
+
+
+def _set_aside(due: Due, error: Exception, aside: dict[str, float]) -> None:
+    """Leave the timers of a release that cannot be judged for later, and say why."""
+    if isinstance(error, Unreachable):
+        raise error
+    log.error("the timers of %s are set aside for a while: %s", due.release.id, error)
+    aside[due.release.id] = time.monotonic() + SET_ASIDE_S
 
 
 def _fire(

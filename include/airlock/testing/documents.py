@@ -48,9 +48,13 @@ RULEBOOK: Mapping[str, Any] = {
                         "audit:verify",
                         "audit:export",
                         "evidence:export",
+                        "approver:enrol",
                     ],
                 },
-                "admin": {"inherits": ["developer"], "permissions": ["user:read", "people:erase"]},
+                "admin": {
+                    "inherits": ["developer"],
+                    "permissions": ["user:read", "people:erase", "approver:enrol"],
+                },
             },
             "airflowRoles": {
                 name: name

@@ -28,6 +28,7 @@ from airlock.services import (
     requesting,
 )
 from airlock.services.proposals import DirectProposals, Handling, Sources
+from airlock.testing.approvers import enrol
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
 from airlock.testing.fakes import (
     FakeArtifacts,
@@ -64,8 +65,17 @@ class World:
         self.artifacts = FakeArtifacts(self.registry)
         self.proposals = DirectProposals(Handling(store, self.sources()))
         configuring.register(store, rulebook, [self.pipeline], SHIPPED)
-        for name, role in folks.items():
-            people.keep_person(store, Person(name, name.title(), frozenset({role})))
+        known = (Person(name, name.title(), frozenset({role})) for name, role in folks.items())
+        enrol(store, self.rulebook, known)
+
+    def keep(self, person: Person) -> bool:
+        """Have Airflow say this of a person, and enrol the person for it; say if it changed.
+
+        Tests about people nobody has enrolled use `people.keep_person`.
+        """
+        changed = people.keep_person(self.store, person)
+        enrol(self.store, self.rulebook, [person])
+        return changed
 
     def sources(self) -> Sources:
         """Return what the decider holds claims against."""
@@ -87,7 +97,7 @@ class World:
         with self.store.begin() as unit:
             found = {person.id: person for person in unit.people()}
         person = found.get(name, Person(name, name, frozenset()))
-        return Actor(person.id, person.name, person.roles, channel)
+        return person.acting(channel)
 
     def measure(
         self,

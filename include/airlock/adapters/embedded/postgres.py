@@ -75,6 +75,7 @@ def component(data: Path, port: int, probe_dsn: str) -> Component:
         # SIGTERM would wait for every client to leave; SIGINT rolls them back and stops.
         stop_signal="INT",
         user=os_user(),
+        ours=False,
     )
 
 

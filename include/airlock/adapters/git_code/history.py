@@ -33,11 +33,15 @@ def people(checkout: Checkout, paths: tuple[str, ...], since: str) -> tuple[set[
     return found, why
 
 
+def newest(checkout: Checkout, paths: tuple[str, ...]) -> str:
+    """Return the newest commit that changed *paths*, or ""."""
+    listed = checkout.git("rev-list", "--full-history", "-1", checkout.head(), "--", *paths)
+    return listed.decode().strip()
+
+
 def last(checkout: Checkout, paths: tuple[str, ...]) -> tuple[str, str]:
     """Return the author of the last commit that changed *paths*, and what is missing."""
-    head = checkout.head()
-    listed = checkout.git("rev-list", "--full-history", "-1", head, "--", *paths)
-    commit = listed.decode().strip()
+    commit = newest(checkout, paths)
     if not commit:
         return "", "no commit has it"
     if commit in _boundary(checkout):

@@ -10,8 +10,8 @@ import json
 from functools import cache
 from pathlib import Path
 
-from airlock.adapters.git_code.state import CACHES
-from airlock.domain.digest import folder_manifest, manifest_digest
+from airlock.adapters.git_code.state import listed
+from airlock.domain.digest import file_digest, manifest_digest
 
 _TABLE = Path(__file__).with_name("shipped.json")
 
@@ -33,10 +33,7 @@ def is_shipped(root: Path, folder: str) -> bool:
 
 def digest_of(folder: Path) -> str:
     """Return the digest of a folder's files, caches left out."""
-    files = folder_manifest(folder)
-    return manifest_digest(
-        {path: digest for path, digest in files.items() if not CACHES & {*path.split("/")}}
-    )
+    return manifest_digest({path: file_digest(folder / path) for path in listed(folder, ".")})
 
 
 @cache

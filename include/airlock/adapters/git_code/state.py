@@ -43,7 +43,7 @@ def code_of(checkout: Checkout, folder: str, reach: Reach | None = None) -> Code
     reach = reach or Reach()
     folder = folder.strip("/") if not Path(folder).is_absolute() else _below(checkout, folder)
     outside, unclear = set(reach.files), list(reach.unclear)
-    for path in (folder, *_listed(checkout.root, folder), *reach.files):
+    for path in (folder, *listed(checkout.root, folder), *reach.files):
         place = checkout.root / path
         if not place.is_symlink():
             continue
@@ -91,11 +91,11 @@ def _content(place: Path) -> str:
 
 
 def _all(root: Path, code: Code) -> Iterator[str]:
-    yield from _listed(root, code.folder)
+    yield from listed(root, code.folder)
     yield from (path for path in code.outside if os.path.lexists(root / path))
 
 
-def _listed(root: Path, folder: str) -> Iterator[str]:
+def listed(root: Path, folder: str) -> Iterator[str]:
     """Yield everything below *folder* but folders and caches, whatever git thinks of it."""
     for place, folders, files in os.walk(root / folder):
         folders[:] = sorted(name for name in folders if name not in CACHES)

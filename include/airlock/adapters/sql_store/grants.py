@@ -68,16 +68,16 @@ class Grants(Base):
     def spend(self, grant_id: str, attempt: str) -> str:
         """Note that the guard has seen a grant spent, by an attempt; return when."""
         now = self._stamp()
-        self._end(grant_id, spent_by=attempt, spent_at=now)
+        self._end_grant(grant_id, spent_by=attempt, spent_at=now)
         return now
 
     def revoke(self, grant_id: str) -> str:
         """Note that a grant was revoked at the guard, which had not seen it spent; return when."""
         now = self._stamp()
-        self._end(grant_id, spent_by=None, spent_at=None, revoked_at=now)
+        self._end_grant(grant_id, spent_by=None, spent_at=None, revoked_at=now)
         return now
 
-    def _end(self, grant_id: str, **values: str | None) -> None:
+    def _end_grant(self, grant_id: str, **values: str | None) -> None:
         living = (release_grant.c.id == grant_id, release_grant.c.revoked_at.is_(None))
         ending = update(release_grant).where(*living).values(**values)
         if not self._connection.execute(ending).rowcount:
