@@ -258,7 +258,7 @@ def test_an_event_that_waits_too_long_raises_the_alarm(
         return datetime.now(UTC) + timedelta(seconds=61)
 
     holding, store = (
-        postgres_database.store("airlock_worker").begin(),
+        postgres_database.store("airlock_decider").begin(),
         postgres_database.store("airlock_decider"),
     )
     holding.put_line(holding.line("m", "e", lock=True).__class__("m", "e", 1))  # writes and waits

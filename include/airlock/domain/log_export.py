@@ -148,7 +148,7 @@ class Export:
         """Return the leaves, with their entries."""
         while (one := self._take()) is not None and "index" in one:
             self._count += 1
-            self._texts |= _texts(one)
+            self._hold(_texts(one))
             yield one["index"], bytes.fromhex(one["leaf"]), _stored(one["entry"])
         self._held = one
 
@@ -156,11 +156,17 @@ class Export:
         """Return the entries that have no leaf; to be called after `leaves`."""
         while (one := self._take()) is not None and "entry" in one:
             self._count += 1
-            self._texts |= _texts(one)
+            self._hold(_texts(one))
             entry = _stored(one["entry"])
             if entry is not None:
                 yield entry
         self.complete = one is not None and one.get("end") == self._count
+
+    def _hold(self, texts: Mapping[str, tuple[bytes, str]]) -> None:
+        """Keep the texts of a line; of two under one commitment at least one is another one."""
+        for commitment, text in texts.items():
+            if self._texts.setdefault(commitment, text) != text:
+                self._texts[commitment] = (b"", "")  # which nobody has committed to
 
     def _take(self) -> Mapping[str, Any] | None:
         held, self._held = self._held, None

@@ -53,7 +53,7 @@ class Grants(Replay):
             name = row["release"]
             step = issued.pop((name, row["id"]), None)
             if step is None:
-                yield self._of(row, "the grant is not one the log says was issued")
+                yield self._of(row, "the grant is not the one the log says was issued")
                 continue
             yield from self._signed(row, step)
             yield from self._spent(row, page, step)
@@ -74,6 +74,9 @@ class Grants(Replay):
         except (AirlockError, KeyError, TypeError, ValueError) as error:
             yield self._of(row, getattr(error, "message", "") or f"is no grant: {error!r}")
             return
+        owner = grant.rolls_back or grant.release
+        if owner != row["release"]:
+            yield self._of(row, f"is the grant of {owner}")
         if step.data["envelopeDigest"] != digest_json(row["envelope"]):
             yield self._of(row, "the grant is not the one the log says was issued")
         if stamp(grant.issued_at) != step.at:
