@@ -23,7 +23,15 @@ from airlock.adapters.git_code.state import Code, changes, code_of, name_of
 from airlock.domain.duties import SHIPPED, UNKNOWN, unknown_because
 from airlock.domain.errors import Refused
 
-__all__ = ["Authors", "author_of_last", "authors", "authors_since", "commit", "last_author"]
+__all__ = [
+    "Authors",
+    "author_of_last",
+    "authors",
+    "authors_since",
+    "commit",
+    "last_author",
+    "last_commit",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,17 @@ def author_of_last(root: Path, folder: str) -> str:
     except (Refused, OSError) as error:
         return unknown_because(getattr(error, "message", str(error)))
     return unknown_because(why) if why else address or UNKNOWN
+
+
+def last_commit(root: Path, folder: str) -> str:
+    """Return the newest commit that changed *folder*, as `HEAD` knows it; "" if nobody can say."""
+    try:
+        checkout = Checkout.at(root)
+        path = checkout.prefix + folder.strip("/")
+        found = checkout.git("rev-list", "--full-history", "-1", checkout.head(), "--", path)
+    except Refused:
+        return ""
+    return found.decode().strip()
 
 
 def _uncommitted(checkout: Checkout, code: Code) -> str:
