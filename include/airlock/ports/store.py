@@ -238,11 +238,14 @@ class UnitOfWork(Protocol):
     def grant_of(self, release_id: str, purpose: str = ...) -> StoredGrant | None:
         """Return the newest grant of a release, to promote it or to roll it back."""
 
-    def spend(self, grant_id: str, attempt: str) -> None:
-        """Note that the guard has seen a grant spent. Raises Conflict if it was revoked."""
+    def spend(self, grant_id: str, attempt: str) -> str:
+        """Note that the guard has seen a grant spent; return when. Raises Conflict if revoked."""
 
-    def revoke(self, grant_id: str) -> None:
-        """Note that a grant was revoked at the guard, unspent. Raises Conflict if it was before."""
+    def revoke(self, grant_id: str) -> str:
+        """Note that a grant was revoked at the guard, unspent; return when.
+
+        Raises Conflict if it was before.
+        """
 
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
         """Return the line, locked if asked; one that never had a release has epoch 0."""
