@@ -53,9 +53,16 @@ def spelled(name: str) -> str:
 @lru_cache(maxsize=65_536)
 def skeleton(name: str) -> str:
     """Return what people see of a name: equal for names that look alike."""
-    whole = unicodedata.normalize("NFKC", name).translate(_LIKE).casefold()
-    letters = unicodedata.normalize("NFKC", whole).translate(_LIKE).casefold()
-    seen = (_drawn(c) for c in letters if not _is_unseen(c))
+    before, now = "", name
+    while now != before:  # what one step makes may be what another step changes
+        before, now = now, _simpler(now)
+    return now
+
+
+def _simpler(name: str) -> str:
+    letters = unicodedata.normalize("NFKC", name.translate(_LIKE)).translate(_LIKE)
+    folded = unicodedata.normalize("NFKC", letters.casefold())
+    seen = (_drawn(c) for c in folded if not _is_unseen(c))
     return "".join(seen).replace("rn", "m")
 
 
