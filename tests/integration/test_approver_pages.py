@@ -95,9 +95,9 @@ def test_how_it_looks(browser: Browser, doors: Doors) -> None:
             size = {"width": width, "height": 900}
             page = as_person(browser, doors, "sam", viewport=size, color_scheme=scheme)
             page.goto(f"{doors.url}/airlock/approvers")
+            shot(page, f"approvers-{scheme}-{width}")
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"the page is {wide} wide in a window of {width}"
-            shot(page, f"approvers-{scheme}-{width}")
     vera = as_person(browser, doors, "vera")
     vera.goto(f"{doors.url}/airlock/approvers")
     assert vera.locator("form").count() == 0
