@@ -52,6 +52,9 @@ class Bench:
             folder=model, artifact_digest=digest, params={}, metrics={}, seconds=1.0, peak_mb=10
         )
 
+    def receive(self, folder: Path, artifact: str) -> Path:
+        return folder
+
     def evaluate(
         self, recipe: Recipe, data: str, candidate: Path, champion: Any
     ) -> tuple[dict[str, Any], dict[str, Any], Path]:
