@@ -51,7 +51,9 @@ def _is_of_the_image(task: Any) -> bool:
     dag = task.get_dag()
     if dag is None or not dag.fileloc:
         return False
-    return Path(dag.fileloc).resolve().is_relative_to(Path(conf.get("core", "dags_folder")).resolve())
+    return (
+        Path(dag.fileloc).resolve().is_relative_to(Path(conf.get("core", "dags_folder")).resolve())
+    )
 
 
 def _step(task: Any) -> str:

@@ -53,6 +53,8 @@ class Bench:
         )
 
     def receive(self, folder: Path, artifact: str) -> Path:
+        if not folder.is_dir():
+            raise Unreachable(f"{folder} is not on this machine")
         return folder
 
     def evaluate(

@@ -139,7 +139,7 @@ def test_commands_are_the_same(part: Component) -> None:
     assert command == ((*told, *part.command) if part.name == "mlflow" else part.command)
 
 
-#: What Airflow is told otherwise where tasks run in workers of their own and the image is read-only.
+#: What Airflow is told otherwise where tasks have workers and the image is read-only.
 QUEUES = {
     "AIRFLOW_HOME": "/tmp/airflow",
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
@@ -182,9 +182,7 @@ def expected(environment: dict[str, str]) -> dict[str, str]:
     """Return what `make up` tells a process, as compose says it: no secret, and with queues."""
     from_files = AIRFLOW_SECRETS.keys() | SECRET_SETTINGS | {"MLFLOW_BACKEND_STORE_URI"}
     shown = {"MLFLOW_TRACKING_URI", "AIRLOCK_AIRFLOW_URL"}  # addresses without a password
-    found = {
-        name: value for name, value in environment.items() if name not in from_files - shown
-    }
+    found = {name: value for name, value in environment.items() if name not in from_files - shown}
     if "AIRFLOW_HOME" in found:
         found |= QUEUES
     if "AIRLOCK_HOME" in found:

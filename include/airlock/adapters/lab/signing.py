@@ -1,4 +1,4 @@
-"""OpenSSF model signatures: made when a model is registered, verified before its release is asked for.
+"""OpenSSF model signatures: made at registration, verified before a release is asked for.
 
 Rules:
 * Every file is signed: the tool would leave out `.git*` by itself, and a signature says what it
