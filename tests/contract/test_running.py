@@ -54,7 +54,7 @@ class Bench:
 
     def receive(self, folder: Path, artifact: str) -> Path:
         if not folder.is_dir():
-            raise Unreachable(f"{folder} is not on this machine")
+            raise Unreachable(f"{folder} is not on this machine", next_step="Clear the task train.")
         return folder
 
     def evaluate(
