@@ -8,7 +8,13 @@ from airflow.sdk import DAG, Param
 
 from airlock_airflow import SendMailOperator
 
-MESSAGE = Param(type="string", pattern="^mail/[!-~]{1,190}$", title="Key of the message")
+MESSAGE = Param(
+    type="string",
+    pattern="^mail/[!-~]{1,190}$",
+    title="Key of the message",
+    description="The key under which the message waits, beginning with mail/. The delivery "
+    "process starts these runs; start one yourself to send a message once more.",
+)
 
 with DAG(
     dag_id="airlock_mail",

@@ -6,7 +6,13 @@ from airflow.sdk import DAG, Param
 
 from airlock_airflow import PromoteModelOperator
 
-RELEASE = Param(type="string", pattern="^rel-[0-9a-f]{4,32}$", title="Release")
+RELEASE = Param(
+    type="string",
+    pattern="^rel-[0-9a-f]{4,32}$",
+    title="Release",
+    description="The id of an approved release, such as rel-0123abcd. There is no promotion "
+    "without one.",
+)
 
 with DAG(
     dag_id="airlock_promote",

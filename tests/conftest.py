@@ -49,6 +49,8 @@ def _clean_environment() -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GX_ANALYTICS_ENABLED": "False",
     }
+    # Not in pyproject.toml: the environment of `make up` has pytest, and not this plugin of it.
+    os.environ.setdefault("PYTEST_TIMEOUT", "600")
 
 
 _clean_environment()

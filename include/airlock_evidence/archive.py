@@ -6,7 +6,8 @@ Rules:
   is not spelled like this is refused. Unpacked again by another tool, check the folder instead.
 * `manifest.json` names every other file with its SHA-256; nothing is missing and nothing is added.
 
-Reading follows no path in the zip and writes nothing.
+Reading follows no path in the zip and writes nothing. It opens plain files only, and none before
+its size is known: a pipe or a device is refused at once instead of being waited for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import struct
 import zlib
 from collections.abc import Mapping
@@ -29,6 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-
 #: Midnight of 1 January 1980, the first day a zip knows.
 _TIME, _DATE = 0, 0x21
 _RIGHTS = 0o100644 << 16
+#: The most bytes of a whole bundle and of a file beside it, and the most files of a folder.
+LARGEST, LARGEST_KEY, MOST_FILES = 1 << 30, 1 << 20, 20_000
 
 
 class Failed(Exception):
@@ -77,17 +81,47 @@ def unpack(data: bytes, where: str) -> dict[str, bytes]:
     return files
 
 
+def read_plain(path: Path, most: int = LARGEST) -> bytes:
+    """Return what is in a plain file of at most *most* bytes, never waiting for a writer.
+
+    Raises:
+        OSError: saying so, if it is anything else: a pipe, a device, a socket, a folder, too large.
+    """
+    if not stat.S_ISREG(os.stat(str(path)).st_mode):
+        raise OSError("it is no plain file")
+    opened = os.open(str(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(opened, "rb") as stream:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError("it is no plain file")
+        if found.st_size > most:
+            raise OSError(f"it has {found.st_size} bytes, more than the {most} that are read")
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise OSError(f"it grew beyond the {most} bytes that are read")
+    return data
+
+
 def read_folder(folder: Path) -> dict[str, bytes]:
     """Return every file below a folder; a link or anything else that is no file is a failure."""
     files: dict[str, bytes] = {}
+    left = LARGEST
     for base, folders, names in os.walk(str(folder)):
         for name in (*folders, *names):
             path = Path(base, name)
             inside = path.relative_to(folder).as_posix()
             if path.is_symlink():
                 raise Failed(inside, "is a link, which no bundle has")
-            if name in names:
-                files[inside] = path.read_bytes()
+            if name not in names:
+                continue
+            if len(files) >= MOST_FILES:
+                raise Failed("the folder", f"has more than {MOST_FILES} files, which no bundle has")
+            try:
+                files[inside] = read_plain(path, left)
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise Failed(inside, f"cannot be part of a bundle: {why}") from error
+            left -= len(files[inside])
     return files
 
 

@@ -21,7 +21,8 @@ from airlock_evidence.proofs import unbase64
 from airlock_evidence.waivers import weight
 
 ATTESTATIONS = "attestations.json"
-PREDICATE_TYPE = "urn:airlock:gate-result:v1"
+#: Of version 1, which named no run, and of version 2, which does.
+PREDICATE_TYPES = ("urn:airlock:gate-result:v1", "urn:airlock:gate-result:v2")
 
 
 def document(keys: Mapping[str, bytes], results: Mapping[str, str]) -> bytes:
@@ -89,8 +90,11 @@ def _check(
         "options": (options(asked[key]) if key in asked else "") or said.get("options"),
     }
     about = [{"name": "artifact", "digest": {"sha256": artifact}}]
-    kinds = (statement.get("_type"), statement.get("predicateType"))
-    if kinds != (STATEMENT_TYPE, PREDICATE_TYPE) or statement.get("subject") != about:
+    kind = statement.get("predicateType")
+    if kind == PREDICATE_TYPES[1]:
+        wanted["run"] = dossier.told.origin
+    known = statement.get("_type") == STATEMENT_TYPE and kind in PREDICATE_TYPES
+    if not known or statement.get("subject") != about:
         raise Failed(ATTESTATIONS, f"what is signed for {key} is about another artifact")
     if said != wanted:
         raise Failed(ATTESTATIONS, f"what is signed for {key} is not the result in the log")

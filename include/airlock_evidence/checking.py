@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,9 +32,6 @@ from airlock_evidence.proofs import Signed, consistent, open_note, unbase64
 from airlock_evidence.trust import KEYS, Trust, check_in_use, extended, rotations
 from airlock_evidence.words import since_1970
 
-_CODE = re.compile(
-    r"verify\.py|airlock_evidence/[a-z0-9_]+\.py|airlock/((domain|gates)/)?[a-z0-9_]+\.py"
-)
 _AROUND = frozenset(
     {
         "Registered",
@@ -133,7 +129,7 @@ def _check_form(files: Mapping[str, bytes]) -> None:
         *evidence_names(files),
     }
     for name in sorted(files):
-        if name not in known and not _CODE.fullmatch(name):
+        if name not in known and not documents.PROGRAM.fullmatch(name):
             raise Failed(name, "does not belong into a bundle")
 
 
@@ -275,15 +271,26 @@ def _readable(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> N
     for name, data in made.items():
         if files.get(name) != data:
             raise Failed(name, "does not say what the signed log says")
-    mine = documents.code()
-    here = {name for name in files if _CODE.fullmatch(name)} - {"verify.py"}
-    other = sorted(name for name in here | set(mine) if files.get(name) != mine.get(name))
-    if other:
-        result.notes.append(
-            f"the program in the bundle is not the one that checked it ({', '.join(other)}): "
-            "do not run it"
-        )
+    _program(files, dossier, result)
     result.proved.append(f"{len(made)} readable documents say what the log says, to the byte")
+
+
+def _program(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> None:
+    """Compare the program in the bundle with what the log says it was when it was exported.
+
+    A bundle whose entry does not say it has this program, or an earlier one that is known.
+    """
+    mine = documents.code()
+    here = {name: data for name, data in files.items() if documents.PROGRAM.fullmatch(name)}
+    other = sorted(name for name in {*here, *mine} if here.get(name) != mine.get(name))
+    found, signed = documents.program_digest(here), dossier.export["data"].get("program")
+    known = {documents.program_digest(mine), *documents.EARLIER}
+    expected = known if signed is None else {signed}
+    if found not in expected:
+        why = f"was replaced, so do not run it ({', '.join(other[:5]) or 'as this program is'})"
+        result.failures.append(Failed("the program in the bundle", why))
+    elif other:
+        result.notes.append("the program in the bundle is that of another version of Airlock")
 
 
 def head(release: str, export: int) -> bytes:

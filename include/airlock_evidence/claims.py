@@ -66,6 +66,11 @@ def check_grants(
         for one in told.grants
         if one["round"] != told.round
     ]
+    notes += [
+        f"grant {one['grant']} was revoked before its attempt moved anything"
+        for one in current
+        if one["grant"] in told.ended
+    ]
     _check_there(files, PROMOTION, bool(current))
     _check_there(files, ROLLBACK, bool(told.rollbacks))
     if current:
@@ -166,6 +171,9 @@ def _check_spent(told: Told, claims: Mapping[str, Any]) -> None:
     }
     _demand(PROMOTION, claims, did)
     begun = [one["at"] for one in told.started if one["grant"] == claims["id"]]
+    ends = [one["until"] for one in told.started if one["grant"] == claims["id"] and "until" in one]
+    if ends and moment(ends[0]) != moment(claims["expires_at"]):
+        raise Failed(PROMOTION, f"ends at {claims['expires_at']}, its attempt at {ends[0]}")
     if moment(begun[0]) >= moment(claims["expires_at"]):
         raise Failed(PROMOTION, f"had expired at {claims['expires_at']} when it was spent")
 

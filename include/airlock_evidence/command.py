@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from airlock_evidence.archive import Failed, read_folder, unpack
+from airlock_evidence.archive import Failed, read_folder, read_plain, unpack
 from airlock_evidence.checking import Choose, Result, Unknown, check
 from airlock_evidence.trust import Trust, WrongUse, by_fingerprint, from_folder
 
@@ -57,7 +57,7 @@ def run(bundle: Path, keys: Path | None, fingerprints: Sequence[str]) -> Result:
         raise WrongUse("give --keys or --fingerprint, not both")
     choose = _choice(keys, fingerprints)
     try:
-        files = read_folder(bundle) if bundle.is_dir() else unpack(bundle.read_bytes(), "the zip")
+        files = read_folder(bundle) if bundle.is_dir() else unpack(read_plain(bundle), "the zip")
     except OSError as error:
         raise WrongUse(f"{bundle} cannot be read: {error.strerror or error}") from error
     except Failed as failure:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from airlock_evidence import gates
-from airlock_evidence.archive import MANIFEST, manifest, pretty
+from airlock_evidence.archive import MANIFEST, canonical, manifest, pretty, sha256
 from airlock_evidence.card import card
 from airlock_evidence.dossier import Dossier, read_dossier
 from airlock_evidence.levels import needs
@@ -19,6 +20,12 @@ from airlock_evidence.words import span
 
 SUBJECT, VOTES, GATES = "subject.json", "votes.json", "gates.json"
 OUTCOME, CARD, REPORT, README = "outcome.json", "model-card.md", "report.html", "README.txt"
+#: The names of the program's files in a bundle.
+PROGRAM = re.compile(
+    r"verify\.py|airlock_evidence/[a-z0-9_]+\.py|airlock/((domain|gates)/)?[a-z0-9_]+\.py"
+)
+#: Programs of bundles from before the log said which program was handed out.
+EARLIER = ("sha256:6b9fa45ed20825f38c198f2d496baaa9836c1dcef529a0b7bc6a353717b0f71b",)
 NAMES = (SUBJECT, VOTES, GATES, OUTCOME, CARD, REPORT, README)
 
 
@@ -59,6 +66,12 @@ def code() -> dict[str, bytes]:
         name = path.name if path.name == "verify.py" else f"airlock_evidence/{path.name}"
         files[name] = path.read_bytes()
     return files
+
+
+def program_digest(files: Mapping[str, bytes]) -> str:
+    """Return one digest for the program among *files*."""
+    parts = {name: sha256(data) for name, data in files.items() if PROGRAM.fullmatch(name)}
+    return sha256(canonical(parts))
 
 
 def _levels(dossier: Dossier) -> list[dict[str, Any]]:

@@ -75,6 +75,7 @@ footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--edg
 _TONES = {
     "PROMOTED": "good",
     "APPROVED": "good",
+    "PROMOTING": "good",
     "AWAITING_APPROVAL": "wait",
     "REQUESTED": "wait",
     "REJECTED": "bad",

@@ -81,6 +81,8 @@ def _summary(dossier: Dossier) -> str:
     grant = (
         "A grant was issued but not used" if PROMOTION in dossier.grants else "There is no grant"
     )
+    if told.state == "APPROVED" and not told.grants:
+        grant = "It gets a grant when it is promoted"
     ended = f" ({told.why})" if told.why else ""
     return f"{said}{grant}: the release is {told.state.replace('_', ' ').lower()}{ended}."
 
@@ -219,7 +221,8 @@ def _grant(dossier: Dossier) -> str:
     if rows:
         parts.append("<h3>What was done with it</h3>\n" + table(["Step", "When", "What"], rows))
     if not parts:
-        parts.append(paragraph("No grant was issued: nothing could be promoted.", "quiet"))
+        yet = " yet" if told.state == "APPROVED" else ""
+        parts.append(paragraph(f"No grant was issued{yet}: nothing could be promoted.", "quiet"))
     return section("Grant and promotion", *parts)
 
 

@@ -6,6 +6,9 @@ Rules, all checked on the way (the first event that breaks one is named):
   is then, by a person who has not answered yet, in person or through somebody else, and who may
   judge it (not the requester, nobody who was excluded).
 * A level is complete, a release approved and a grant issued only after what has to come before.
+* A grant is issued to an attempt that has the release to itself; one that ended moved nothing.
+  Before ADR 0040 it was issued once, at approval, and an attempt had no name and no end: such a log
+  is read as it was written.
 
 Whether the votes fill the seats of the policy is checked in `levels`, the grant in `claims`.
 """
@@ -31,7 +34,8 @@ _MOVES: dict[str, frozenset[str]] = {
             "EXPIRED",
         ]
     ),
-    "APPROVED": frozenset(["PROMOTED", "WITHDRAWN", "SUPERSEDED", "EXPIRED", "VOIDED"]),
+    "APPROVED": frozenset(["PROMOTING", "WITHDRAWN", "SUPERSEDED", "EXPIRED", "VOIDED"]),
+    "PROMOTING": frozenset({"APPROVED", "PROMOTED"}),
     "VOIDED": frozenset({"AWAITING_APPROVAL"}),
     "PROMOTED": frozenset({"ROLLED_BACK"}),
 }
@@ -183,23 +187,63 @@ def _ended(told: Told, content: Content) -> None:
 
 
 def _granted(told: Told, content: Content) -> None:
-    _demand(told.state == "APPROVED", f"issues a grant while the release is {told.state}")
+    data, attempt = content["data"], told.attempt
+    issued = {**data, "at": content["at"], "round": told.round}
+    if data.get("purpose") == "rollback":
+        _demand(bool(attempt), "issues a grant to go back while nobody does")
+        _demand(data["grant"] == attempt.get("grant"), "issues a grant for another attempt")
+        back = {name: attempt[name] for name in ("to", "by", "why")}
+        told.rollbacks.append({**issued, **back, "version": attempt["after"]})
+        return
     known = [one for one in told.grants if one["round"] == told.round]
-    _demand(not known, "issues a second grant")
-    told.grants.append({**content["data"], "at": content["at"], "round": told.round})
+    if "purpose" in data:
+        _demand(told.state == "PROMOTING", f"issues a grant while the release is {told.state}")
+        _demand(data["grant"] == attempt.get("grant"), "issues a grant for another attempt")
+        _demand(all(one["grant"] != data["grant"] for one in known), "issues a grant twice")
+    else:
+        _demand(told.state == "APPROVED", f"issues a grant while the release is {told.state}")
+        _demand(not known, "issues a second grant")
+    told.grants.append(issued)
 
 
 def _started(told: Told, content: Content) -> None:
-    _demand(told.state == "APPROVED", f"promotes while the release is {told.state}")
-    known = {one["grant"] for one in told.grants if one["round"] == told.round}
-    _demand(content["data"]["grant"] in known, "spends a grant that was not issued")
-    told.started.append({**content["data"], "at": content["at"]})
+    data = content["data"]
+    if "until" in data:
+        _move(told, "PROMOTING")
+        told.attempt = dict(data)
+    else:
+        _demand(told.state == "APPROVED", f"promotes while the release is {told.state}")
+        known = {one["grant"] for one in told.grants if one["round"] == told.round}
+        _demand(data["grant"] in known, "spends a grant that was not issued")
+    told.started.append({**data, "at": content["at"]})
+
+
+def _attempt_ended(told: Told, content: Content) -> None:
+    back = content["what"] == "RollbackEnded"
+    ends = content["data"]["grant"]
+    _demand(ends == told.attempt.get("grant"), "ends an attempt that nobody has begun")
+    _demand(back == (told.state == "PROMOTED"), f"ends an attempt while {told.state}")
+    if not back:
+        _move(told, "APPROVED")
+    told.attempt = {}
+    told.ended.add(ends)
 
 
 def _promoted(told: Told, content: Content) -> None:
+    spent = content["data"]["grant"]
     begun = {one["grant"] for one in told.started}
-    _demand(content["data"]["grant"] in begun, "promotes without having spent the grant")
+    _demand(spent in begun, "promotes without having spent the grant")
+    _demand(spent not in told.ended, "promotes with a grant that was revoked")
+    if told.state == "APPROVED":
+        lasting = [one for one in told.started if one["grant"] == spent and "until" in one]
+        _demand(not lasting, "promotes with the grant of an attempt that is over")
+        told.state = "PROMOTING"
+    elif told.state == "PROMOTING":
+        _demand(spent == told.attempt.get("grant"), "promotes with another attempt's grant")
+        known = {one["grant"] for one in told.grants}
+        _demand(spent in known, "promotes with a grant that was not issued")
     _move(told, "PROMOTED")
+    told.attempt = {}
     told.promotion = {**content["data"], "at": content["at"]}
 
 
@@ -211,10 +255,31 @@ def _back_granted(told: Told, content: Content) -> None:
     )
 
 
+def _back_allowed(told: Told, content: Content) -> None:
+    _demand(told.state == "PROMOTED", f"allows a rollback while the release is {told.state}")
+    who = content["who"]["id"]
+    told.back_allowed = {**content["data"], "by": who, "why": content["why"]}
+
+
+def _back_started(told: Told, content: Content) -> None:
+    data = content["data"]
+    if "until" not in data:
+        return
+    allowed = told.back_allowed
+    _demand(told.state == "PROMOTED", f"goes back while the release is {told.state}")
+    _demand(bool(allowed), "goes back although nobody has allowed it")
+    _demand(data["to"] == allowed["to"], "goes back to another release than was allowed")
+    _demand(content["at"] < allowed["until"], f"goes back after {allowed['until']}")
+    told.attempt = {**data, "by": allowed["by"], "why": allowed["why"]}
+
+
 def _rolled_back(told: Told, content: Content) -> None:
     allowed = {one["grant"] for one in told.rollbacks}
-    _demand(content["data"]["grant"] in allowed, "rolls back without a grant for it")
+    spent = content["data"]["grant"]
+    _demand(spent in allowed, "rolls back without a grant for it")
+    _demand(spent not in told.ended, "rolls back with a grant that was revoked")
     _move(told, "ROLLED_BACK")
+    told.attempt = {}
     told.rollback = {**content["data"], "at": content["at"]}
 
 
@@ -281,8 +346,12 @@ _STEPS: dict[str, Callable[[Told, Content], None]] = {
     "ReleaseApproved": _approved,
     "GrantIssued": _granted,
     "PromotionStarted": _started,
+    "PromotionEnded": _attempt_ended,
     "ReleasePromoted": _promoted,
     "RollbackGranted": _back_granted,
+    "RollbackAllowed": _back_allowed,
+    "RollbackStarted": _back_started,
+    "RollbackEnded": _attempt_ended,
     "ReleaseRolledBack": _rolled_back,
     "ReleaseVoided": _voided,
     "GlassBroken": _glass,

@@ -79,6 +79,10 @@ class Told:
     promotion: dict[str, Any] = field(default_factory=dict)
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
     rollback: dict[str, Any] = field(default_factory=dict)
+    back_allowed: dict[str, Any] = field(default_factory=dict)
+    #: The attempt that has the release to itself; and the grants of those that ended.
+    attempt: dict[str, Any] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
     voided: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     reviews: list[dict[str, Any]] = field(default_factory=list)

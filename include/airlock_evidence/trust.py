@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from airlock_evidence.archive import Failed, canonical
+from airlock_evidence.archive import LARGEST_KEY, Failed, canonical, read_plain
 from airlock_evidence.ed25519 import verify
 from airlock_evidence.proofs import COSIGNATURE, NOTE, note_key, unbase64
 from airlock_evidence.words import seconds
@@ -201,6 +201,6 @@ def _vkey(path: Path) -> tuple[str, int, bytes]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
+        return read_plain(path, LARGEST_KEY).decode("ascii")
     except (OSError, ValueError) as error:
         raise WrongUse(f"{path} cannot be read as a public key") from error

@@ -10,7 +10,8 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from airlock_mlflow import boot
+from airlock.domain.errors import Invalid
+from airlock_mlflow import boot, runs
 from airlock_mlflow.door import Application, Door
 from airlock_mlflow.guard import Guard, guard
 
@@ -38,13 +39,18 @@ def create_app() -> Application:
         Invalid: naming what would be unguarded.
     """
     made = guard()
-    boot.check(made)
+    try:
+        boot.check(made)
+    except Invalid:
+        boot.end_server()
+        raise
     from mlflow.server.fastapi_app import app
     from starlette.routing import Mount
 
     from airlock_mlflow.routes import application
 
     _close_other_stores()
+    runs.protect(made)
     _switch_off(app, made)
     app.router.routes.insert(0, Mount("/airlock", application()))
     return Door(app, made)

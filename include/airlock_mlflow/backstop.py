@@ -2,7 +2,8 @@
 
 PostgreSQL cannot check Ed25519, so who writes a row takes the place of the signature: a permit is
 written by the role `airlock_guard`, which the deciding processes hold and the MLflow server does
-not. A trigger lets a protected alias move only by spending a permit in the same transaction.
+not. A trigger lets a protected alias move only by spending a permit in the same transaction; one
+that was revoked is not spent.
 
 Rules:
 * The server's role owns nothing, creates nothing (no temporary tables either) and truncates
@@ -19,7 +20,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-_APPEND_ONLY = ("airlock_grants", "airlock_releases", "airlock_frozen", "airlock_refusals")
+_APPEND_ONLY = (
+    "airlock_grants",
+    "airlock_releases",
+    "airlock_revoked",
+    "airlock_frozen",
+    "airlock_refusals",
+)
 
 _SQL = Path(__file__).with_name("backstop.sql")
 
@@ -81,6 +88,7 @@ def _grant(work: sa.Connection, app_role: str, guard_role: str) -> None:
         GRANT SELECT ON public.airlock_permits TO {guard};
         GRANT INSERT (grant_id, model, alias, version, expected_current, sequence, expires_at)
             ON public.airlock_permits TO {guard};
+        GRANT UPDATE (revoked_at) ON public.airlock_permits TO {guard};
         """,  # noqa: S608 - role names are quoted, the rest is ours
     )
 

@@ -5,8 +5,21 @@ CREATE TABLE IF NOT EXISTS public.airlock_permits (
     grant_id text PRIMARY KEY, model text NOT NULL, alias text NOT NULL, version integer NOT NULL,
     expected_current text, sequence bigint NOT NULL, expires_at timestamptz NOT NULL,
     written_by text NOT NULL DEFAULT session_user, written_at timestamptz NOT NULL DEFAULT now(),
-    spent_by text, spent_at timestamptz
+    spent_by text, spent_at timestamptz, revoked_at timestamptz,
+    CONSTRAINT airlock_permits_end CHECK (spent_at IS NULL OR revoked_at IS NULL)
 );
+-- Permits from before ADR 0040 were given at approval, for weeks: those nobody has spent end here.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                   WHERE attrelid = 'public.airlock_permits'::pg_catalog.regclass
+                     AND attname = 'revoked_at' AND NOT attisdropped) THEN
+        ALTER TABLE public.airlock_permits ADD COLUMN revoked_at timestamptz;
+        UPDATE public.airlock_permits SET revoked_at = pg_catalog.clock_timestamp()
+            WHERE spent_at IS NULL;
+        ALTER TABLE public.airlock_permits ADD CONSTRAINT airlock_permits_end
+            CHECK (spent_at IS NULL OR revoked_at IS NULL);
+    END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION public.airlock_is_protected(said text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -47,7 +60,8 @@ BEGIN
         WHERE grant_id = (
             SELECT p.grant_id FROM public.airlock_permits p
             WHERE p.model = NEW.name AND p.alias = NEW.alias AND p.version = NEW.version
-              AND p.spent_at IS NULL AND p.expires_at > clock_timestamp()
+              AND p.spent_at IS NULL AND p.revoked_at IS NULL
+              AND p.expires_at > clock_timestamp()
               AND p.sequence > coalesce(last, -1)
               AND (p.expected_current IS NOT DISTINCT FROM current
                    OR (last IS NULL AND p.expected_current IS NULL))

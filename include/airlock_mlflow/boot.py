@@ -6,10 +6,13 @@ MLflow) stops the start, because it may be another way to move an alias or to wr
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 from collections.abc import Iterable, Mapping
 
 from airlock.domain.errors import Invalid
+from airlock_mlflow import runs
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.places import SCHEME
 from airlock_mlflow.settings import PROXIES
@@ -148,6 +151,7 @@ def check(guard: Guard, environ: Mapping[str, str] = os.environ) -> None:
     problems += _version()
     problems += unclassified(_registry_methods(), REGISTRY, "registry operations")
     problems += unclassified(_file_methods(), FILES, "operations on files")
+    problems += unclassified(runs.unclassified(), frozenset(), "operations on runs")
     problems += _found()
     missing = guard.missing_tables()
     if missing:
@@ -159,6 +163,17 @@ def check(guard: Guard, environ: Mapping[str, str] = os.environ) -> None:
             "this MLflow server would not be guarded, so it does not start: " + "; ".join(problems),
             next_step="`airlock up` and docker-compose.yml show how it is started.",
         )
+
+
+def end_server() -> None:
+    """End the process that would start this one again, so that the whole server ends, not zero.
+
+    With several workers uvicorn's parent replaces a worker that does not start for ever, and ends
+    with zero when it is asked to end. A signal it does not handle makes it end as it should.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid == os.getppid():
+        os.kill(os.getppid(), signal.SIGUSR1)
 
 
 def unclassified(found: Iterable[str], known: frozenset[str], what: str) -> list[str]:

@@ -7,21 +7,29 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
-from airlock.domain.digest import file_digest, manifest_digest
+from airlock.domain.digest import (
+    check_names,
+    check_sizes,
+    file_digest,
+    folder_manifest,
+    manifest_digest,
+)
 
 
 def stored_digest(repository: Any, place: str) -> str:
     """Return the manifest digest of all files at *place* in the server's store.
 
     Raises:
-        ValueError: if there are no files.
+        ValueError: if there are no files, or things no manifest can name.
     """
-    files = {
-        posixpath.relpath(info.path, place): _digest(repository, info.path)
-        for info in repository._iter_artifacts_recursive(place)
-        if not info.is_dir
-    }
-    return manifest_digest(files)
+    local = repository.get_local_path(place)
+    if local is not None and Path(local).is_dir():
+        return manifest_digest(folder_manifest(Path(local)))
+    found = [info for info in repository._iter_artifacts_recursive(place) if not info.is_dir]
+    names = {posixpath.relpath(info.path, place): info.path for info in found}
+    check_names(names)
+    check_sizes(info.file_size or 0 for info in found)
+    return manifest_digest({name: _digest(repository, path) for name, path in names.items()})
 
 
 def _digest(repository: Any, path: str) -> str:

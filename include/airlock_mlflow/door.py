@@ -1,7 +1,7 @@
 """The door: every request is somebody's, whichever spelling of a path it has.
 
-It stands before everything else and looks at no path but two, compared exactly: asking for health
-and handing in a grant, which is signed anyway. It decides who calls, never what may be done.
+It stands before everything else. Nothing but asking for health goes without a login; that path is
+compared exactly. It decides who calls and how much of a body is read, never what may be done.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from airlock.domain.errors import Unauthenticated
+from airlock_mlflow import limits
 from airlock_mlflow.caller import Caller, enter
 from airlock_mlflow.denial import Closed
 from airlock_mlflow.guard import Guard, log
@@ -21,7 +22,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_OPEN = frozenset({("GET", "/health"), ("GET", "/airlock/health"), ("POST", "/airlock/grants")})
+_OPEN = frozenset({("GET", "/health"), ("GET", "/airlock/health")})
 
 
 class Door:
@@ -53,7 +54,27 @@ class Door:
                 return
             who = Caller("anonymous", _source(scope), f"{scope['method']} {scope['path']}")
         enter(who)
-        await self._app(scope, receive, send)
+        await self._limited(scope, receive, send)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; a body too large for its address is refused before it is whole."""
+        most, begun = limits.most_of(scope["path"]), False
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            limits.check_announced(scope, most)
+            own = most == limits.OWN
+            read = await limits.read_whole(receive, most) if own else limits.counted(receive, most)
+            await self._app(scope, read, answer)
+        except limits.TooLarge as error:
+            if begun:
+                raise
+            body = {"error_code": "INVALID_PARAMETER_VALUE", "message": f"airlock: {error}."}
+            await _answer(send, 413, body)
 
 
 async def _refuse(scope: Scope, send: Send, error: Unauthenticated) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from airlock.domain.grant import Grant
-from airlock_mlflow.tables import FROZEN, GRANTS, RELEASES
+from airlock.domain.grant import Grant, Standing
+from airlock_mlflow.tables import FROZEN, GRANTS, RELEASES, REVOKED
 
 #: A connection, or one of MLflow's sessions: both execute statements.
 Work = Any
-_PERMITS = sa.table("airlock_permits", sa.column("grant_id"))
+_PERMITS = sa.table("airlock_permits", sa.column("grant_id"), sa.column("revoked_at"))
 _PROTECTED = sa.table("airlock_protected", sa.column("alias"))
 _VERSIONS = sa.table(
     "model_versions",
@@ -59,15 +59,47 @@ def deliver(work: Work, grant: Grant, envelope: str, who: str, at_ms: int) -> No
 
 
 def unspent(work: Work, model: str, alias: str, version: int) -> str | None:
-    """Return the envelope of the newest grant for this move that nobody has spent."""
+    """Return the envelope of the newest grant for this move that nobody has spent or revoked."""
     query = (
         sa.select(GRANTS.c.envelope)
         .where(GRANTS.c.model == model, GRANTS.c.alias == alias, GRANTS.c.version == version)
         .where(GRANTS.c.id.not_in(sa.select(RELEASES.c.grant_id)))
-        .order_by(GRANTS.c.sequence.desc())
+        .where(GRANTS.c.id.not_in(sa.select(REVOKED.c.grant_id)))
+        .order_by(GRANTS.c.sequence.desc(), GRANTS.c.delivered_ms.desc())
     )
     found: str | None = work.execute(query.limit(1)).scalar()
     return found
+
+
+def revoked_for(work: Work, model: str, alias: str, version: int) -> str | None:
+    """Return the newest grant for this move that was revoked, or None."""
+    query = (
+        sa.select(GRANTS.c.id)
+        .where(GRANTS.c.model == model, GRANTS.c.alias == alias, GRANTS.c.version == version)
+        .where(GRANTS.c.id.in_(sa.select(REVOKED.c.grant_id)))
+        .order_by(GRANTS.c.sequence.desc(), GRANTS.c.delivered_ms.desc())
+    )
+    found: str | None = work.execute(query.limit(1)).scalar()
+    return found
+
+
+def standing(work: Work, grant_id: str) -> Standing:
+    """Return whether a grant was spent or revoked."""
+    if release_of(work, grant_id) is not None:
+        return Standing.SPENT
+    return Standing.REVOKED if is_revoked(work, grant_id) else Standing.UNSPENT
+
+
+def is_revoked(work: Work, grant_id: str) -> bool:
+    """Say whether a grant was revoked; committed or not, as this transaction sees it."""
+    query = sa.select(REVOKED.c.grant_id).where(REVOKED.c.grant_id == grant_id)
+    return work.execute(query).first() is not None
+
+
+def revoke(work: Work, grant_id: str, who: str, at_ms: int) -> None:
+    """Revoke a grant. Raises IntegrityError if it was revoked before."""
+    row = {"grant_id": grant_id, "revoked_ms": at_ms, "revoked_by": who[:256]}
+    work.execute(REVOKED.insert().values(**row))
 
 
 def release_of(work: Work, grant_id: str) -> Any:
@@ -109,7 +141,9 @@ def spend(work: Work, grant: Grant, who: str, at_ms: int) -> None:
 
 def permitted(work: Work, grant: Grant) -> bool:
     """Say whether the decider has written its permit for a grant into this database."""
-    query = sa.select(_PERMITS.c.grant_id).where(_PERMITS.c.grant_id == grant.id)
+    query = sa.select(_PERMITS.c.grant_id).where(
+        _PERMITS.c.grant_id == grant.id, _PERMITS.c.revoked_at.is_(None)
+    )
     return work.execute(query).first() is not None
 
 

@@ -6,14 +6,16 @@ FastAPI reads these signatures, so there is no `from __future__ import annotatio
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, FastAPI, Query, Request
+from fastapi import APIRouter, Body, FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
 from pydantic import BaseModel, ConfigDict, Field
 
+from airlock.domain.access_token import REVOKE
 from airlock.domain.grant import Grant, GrantInvalid
-from airlock_mlflow import backing, ledger
+from airlock_mlflow import backing, ledger, spending
 from airlock_mlflow.artifacts import repository
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Closed, Denied
@@ -22,7 +24,10 @@ from airlock_mlflow.guard import Guard, guard, millis
 from airlock_mlflow.store import GuardedStore
 
 _NAME = Field(min_length=1, max_length=256)
+_ID = Path(pattern=r"^[A-Za-z0-9-]{1,100}$")
 _AUDIT = "audit:read"
+_NO_GRANT = "this is no grant that is signed by a key this server trusts and that was in use then"
+_NO_BODY = "airlock: these are not the fields, or not the values, that this address takes."
 
 
 class _Sent(BaseModel):
@@ -59,14 +64,34 @@ def health() -> dict[str, str]:
 
 @routes.post("/grants", status_code=201)
 def grants(sent: Annotated[GrantSent, Body()]) -> dict[str, Any]:
-    """Take a grant from whoever has it: only its signature counts."""
-    try:
-        grant = guard().open_grant(sent.envelope)
-    except GrantInvalid as error:
-        denied = Denied("deliver a grant", "grant", error.message)
-        guard().record(denied)
-        raise denied from error
+    """Take a grant from whoever is logged in: only its signature counts.
+
+    The answer repeats nothing of what was sent: until a trusted key has signed it, it may be
+    anything.
+    """
+    grant = _opened("deliver a grant", sent.envelope)
     return _deliver(guard(), grant, sent.envelope)
+
+
+@routes.get("/grants/{grant_id}")
+def standing(grant_id: Annotated[str, _ID]) -> dict[str, str]:
+    """Return whether a grant was spent or revoked; unspent if nobody has ever delivered it."""
+    with guard().database() as work:
+        found = ledger.standing(work, grant_id)
+    return {"grant": grant_id, "standing": found.value}
+
+
+@routes.post("/grants/{grant_id}/revoke", status_code=201)
+def revoke(grant_id: Annotated[str, _ID], sent: Annotated[GrantSent, Body()]) -> dict[str, str]:
+    """Let a grant never be spent, for the decider alone; say whether it was spent before."""
+    _check("revoke a grant", grant_id, REVOKE, "The decider does it")
+    grant = _opened("revoke a grant", sent.envelope)
+    if grant.id != grant_id:
+        denied = Denied("revoke a grant", grant_id, f"the envelope is that of {grant.id}")
+        guard().record(denied)
+        raise denied
+    found = spending.revoke(_store(), guard(), grant, sent.envelope)
+    return {"grant": grant_id, "standing": found.value}
 
 
 @routes.post("/freeze", status_code=201)
@@ -118,17 +143,31 @@ def refusals(
 
 
 def _check_auditor(what: str, thing: str) -> None:
-    if _AUDIT not in caller().permissions:
-        why = f"to {what} needs {_AUDIT}, which {caller().name} does not have"
-        denied = Denied(what, thing, why, "Ask an auditor")
+    _check(what, thing, _AUDIT, "Ask an auditor")
+
+
+def _check(what: str, thing: str, permission: str, step: str) -> None:
+    if permission not in caller().permissions:
+        why = f"to {what} needs {permission}, which {caller().name} does not have"
+        denied = Denied(what, thing, why, step)
         guard().record(denied)
         raise denied
+
+
+def _opened(what: str, envelope: str) -> Grant:
+    try:
+        return guard().open_grant(envelope)
+    except GrantInvalid as error:
+        denied = Denied(what, "grant", _NO_GRANT)
+        guard().record(denied)
+        raise denied from error
 
 
 def application() -> FastAPI:
     """Return the guard's own addresses as an application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(MlflowException, _respond)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.include_router(routes)
     return app
 
@@ -171,6 +210,11 @@ def _store() -> GuardedStore:
     if not isinstance(store, GuardedStore):
         raise Closed("the registry of this server is not the guarded one")
     return store
+
+
+async def _not_understood(_: Request, __: Exception) -> JSONResponse:
+    """Answer without what was sent, which the framework would repeat."""
+    return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": _NO_BODY}, 422)
 
 
 async def _respond(_: Request, error: Exception) -> JSONResponse:

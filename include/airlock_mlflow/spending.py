@@ -1,10 +1,15 @@
-"""Moving a protected alias: one grant, spent in the transaction that moves it.
+"""Moving a protected alias: one grant, spent in the transaction that moves it; and revoking one.
 
 1. Find the grant for this move that nobody has spent; check its signature and its time.
 2. Hash the stored files, outside any transaction. They are frozen, so they stay as they are.
 3. In one transaction: write the release first (a grant, and a number of the line, appear there
    once, so of several at the same time one goes on), then look at everything again that the grant
    is bound to, then move the alias. Whatever differs takes all of it back.
+
+Revoking is the same the other way round: write that it is revoked, take the lock every move of the
+model takes, then look whether it was spent. Whichever of the two has the lock first is seen by the
+other. A grant that lives longer than any is made for is spent by nobody: it was made before grants
+were given at the moment of use.
 
 An alias that was changed behind the guard may be set back by anybody to what its newest release
 says, if that is signed and its files are those: this repeats a move, it makes none.
@@ -18,7 +23,7 @@ import sqlalchemy as sa
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel, SqlRegisteredModelAlias
 
 from airlock.domain.digest import short
-from airlock.domain.grant import Grant, GrantInvalid
+from airlock.domain.grant import LONGEST, Grant, GrantInvalid, Standing
 from airlock_mlflow import backing, ledger
 from airlock_mlflow.artifacts import repository
 from airlock_mlflow.caller import caller
@@ -27,6 +32,7 @@ from airlock_mlflow.digesting import stored_digest
 from airlock_mlflow.guard import Guard, log, millis
 
 _WHAT = "set alias"
+_REVOKED = "grant {} was revoked: its release ended, or its promotion did without a move"
 #: PostgreSQL's insufficient_privilege: what the database's own triggers answer.
 _DATABASE_SAYS_NO = "42501"
 
@@ -50,6 +56,30 @@ def move(store: Any, guard: Guard, name: str, alias: str, version: int) -> None:
             raise _no(grant, f"grant {grant.id} is spent already: a grant is spent once") from error
         _check_bound(store, session, guard, grant)
         _point(store, session, grant)
+
+
+def revoke(store: Any, guard: Guard, grant: Grant, envelope: str) -> Standing:
+    """Let a grant never be spent; return REVOKED, or SPENT if it was spent before."""
+    with store.ManagedSessionMaker(read_only=False) as session:
+        at = millis(guard.now(session.connection()))
+        try:
+            ledger.revoke(session, grant.id, caller().name, at)
+            session.flush()
+        except sa.exc.IntegrityError:
+            session.rollback()
+            return Standing.REVOKED
+        _lock(store, session, grant.model)
+        if ledger.standing(session, grant.id) is Standing.SPENT:
+            session.rollback()
+            return Standing.SPENT
+        ledger.deliver(session, grant, envelope, caller().name, at)
+    log.warning("%s revoked %s", caller().name, grant.id)
+    return Standing.REVOKED
+
+
+def _lock(store: Any, session: Any, model: str) -> None:
+    """Let nobody else move an alias of a model or revoke a grant for it meanwhile."""
+    store._get_query(session, SqlRegisteredModel).filter_by(name=model).with_for_update().first()
 
 
 def _point(store: Any, session: Any, grant: Grant) -> None:
@@ -79,7 +109,7 @@ def _set_back(store: Any, guard: Guard, name: str, alias: str, version: int) -> 
     grant = guard.open_grant(last.envelope)
     _check_files(store, guard, grant)
     with store.ManagedSessionMaker(read_only=False) as session:
-        store._get_query(session, SqlRegisteredModel).filter_by(name=name).with_for_update().first()
+        _lock(store, session, name)
         if ledger.newest(session, name, alias).grant_id != grant.id:
             raise _no(grant, f"grant {grant.id} was overtaken while its files were read")
         if _stands(store, session, name, alias, version):
@@ -101,9 +131,10 @@ def _unspent(store: Any, guard: Guard, name: str, alias: str, version: int) -> G
         now = guard.now(session.connection())
         thing = f"{name}@{alias}"
         if envelope is None:
+            revoked = ledger.revoked_for(session, name, alias, version)
             why = f"the alias {alias} of {name} is protected, and there is no unspent grant for \
 version {version}"
-            raise Denied(_WHAT, thing, why)
+            raise Denied(_WHAT, thing, _REVOKED.format(revoked) if revoked else why)
         try:
             grant = guard.open_grant(envelope)
         except GrantInvalid as error:
@@ -113,6 +144,8 @@ version {version}"
             ended = grant.expires_at.isoformat()
             why = f"grant {grant.id} expired at {ended}, and here it is {now.isoformat()}"
             raise _no(grant, why)
+        if grant.expires_at - grant.issued_at > LONGEST:
+            raise _no(grant, f"grant {grant.id} was made to live for longer than {LONGEST}")
         if (grant.model, grant.alias, grant.version) != (name, alias, str(version)):
             raise _no(grant, f"grant {grant.id} is for something else")
         if guard.backstop and not ledger.permitted(session, grant):
@@ -130,7 +163,7 @@ def _check_files(store: Any, guard: Guard, grant: Grant) -> None:
     try:
         found = stored_digest(repository(guard), row.place)
     except ValueError as error:
-        raise _no(grant, f"there are no files at {grant.location}") from error
+        raise _no(grant, f"there are no plain files at {grant.location}: {error}") from error
     if found != grant.artifact_digest:
         raise _no(
             grant,
@@ -141,7 +174,9 @@ def _check_files(store: Any, guard: Guard, grant: Grant) -> None:
 
 def _check_bound(store: Any, session: Any, guard: Guard, grant: Grant) -> None:
     model, alias, number = grant.model, grant.alias, int(grant.version)
-    store._get_query(session, SqlRegisteredModel).filter_by(name=model).with_for_update().first()
+    _lock(store, session, model)
+    if ledger.is_revoked(session, grant.id):
+        raise _no(grant, _REVOKED.format(grant.id))
     row = store._get_sql_model_version(session, model, number)
     frozen = ledger.frozen(session, model, number)
     if (row.storage_location or row.source) != grant.location:

@@ -3,6 +3,7 @@
 * `airlock_grants`: envelopes that were delivered and whose signature was good.
 * `airlock_releases`: a grant that was spent. A grant appears here once: that is what "single use"
   means. The newest row of a model and alias backs what the alias serves.
+* `airlock_revoked`: a grant that can no longer be spent. No grant is both here and there.
 * `airlock_frozen`: versions whose files may not change any more, and where they lie.
 * `airlock_refusals`: what was tried and refused.
 * `airlock_permits`, `airlock_protected`: only on PostgreSQL, see `backstop`.
@@ -39,6 +40,13 @@ RELEASES = Table(
     Column("version", Integer, nullable=False),
     Column("spent_ms", BigInteger, nullable=False),
     Column("spent_by", String(_NAME), nullable=False),
+)
+REVOKED = Table(
+    "airlock_revoked",
+    METADATA,
+    Column("grant_id", String(100), primary_key=True),
+    Column("revoked_ms", BigInteger, nullable=False),
+    Column("revoked_by", String(_NAME), nullable=False),
 )
 FROZEN = Table(
     "airlock_frozen",

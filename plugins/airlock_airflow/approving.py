@@ -68,7 +68,6 @@ class ApprovalGateOperator(BaseOperator):
                 if _is_undecided(before, self.level):
                     self.log.info("waiting for level %s of %s", self.level, release_id)
                     waiting.park("resume")
-            _unpark(context)
             return self._decided(before)
 
     def _announce(self, context: Mapping[str, Any], view: Mapping[str, Any]) -> None:
@@ -110,20 +109,11 @@ def _is_undecided(view: Mapping[str, Any], level: int) -> bool:
 
 
 def _park(context: Mapping[str, Any], release_id: str, level: int) -> None:
-    from airlock.ports import Parked
+    """Have the decider remember whom to wake; it forgets the task once it was woken."""
+    from airlock.domain.proposals import Kind
 
-    ti = context["ti"]
-    with edge.airlock().store.begin() as work:
-        parked = Parked(release_id, level, ti.dag_id, ti.run_id, ti.task_id, work.now())
-        work.park(parked)
-        work.commit()
-
-
-def _unpark(context: Mapping[str, Any]) -> None:
-    ti = context["ti"]
-    with edge.airlock().store.begin() as work:
-        work.unpark(ti.dag_id, ti.run_id, ti.task_id)
-        work.commit()
+    body = {"release": release_id, "level": level, "task": context["ti"].task_id}
+    edge.airlock().proposals.submit(Kind.PARK, edge.origin(context), body)
 
 
 def _subject(view: Mapping[str, Any], level: int) -> str:

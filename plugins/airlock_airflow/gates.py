@@ -17,9 +17,10 @@ from airflow.sdk import BaseOperator
 from airlock.gates import BY_NAME, build
 from airlock_airflow import edge
 from airlock_airflow.links import EvidenceLink
+from airlock_airflow.literal import LiteralFields
 
 
-class GateOperator(BaseOperator):
+class GateOperator(LiteralFields, BaseOperator):
     """Judge with one gate of Airlock.
 
     :param gate: the gate as a pipeline writes it, for example
@@ -28,7 +29,7 @@ class GateOperator(BaseOperator):
 
     ui_color = "#fff4e0"
     operator_extra_links = (EvidenceLink(),)
-    template_fields = ("gate", "summary")
+    template_fields = ("gate", "summary")  # shown on the task's page, never rendered
     overwrite_rtif_after_execution = True  # the summary is known only then
 
     def __init__(self, *, gate: Mapping[str, Any], **kwargs: Any) -> None:
@@ -49,7 +50,9 @@ class GateOperator(BaseOperator):
         with edge.translated():
             airlock, gate = edge.airlock(), build(self.gate)
             origin, signer = edge.origin(context), airlock.gate_signer
-            result = evidence.examine(airlock.store, edge.bench(), origin, gate, signer)
+            result = evidence.examine(
+                airlock.store, airlock.proposals, edge.bench(), origin, gate, signer
+            )
             weight = evidence.weight(airlock.store, airlock.rulebook, origin, gate)
         line = self.summary = f"{result.key} {result.verdict}: {result.message}"
         if not result.verdict.opens and weight != "advisory":

@@ -6,6 +6,8 @@ Rules:
   object of a token is cached and detached from its session, so what it says of roles is old or
   cannot be read at all.
 * Only roles held directly count, as in `airlock.services.directory`.
+* What an enrolment is made for is read with them: the account's number, and marks of user name,
+  password hash and e-mail address. None of these leaves this module.
 * Nobody, an inactive account, an account that is gone: Unauthenticated.
 
 Plain functions; they run in a worker thread, never on the server's event loop.
@@ -16,12 +18,16 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Unauthenticated
-from airlock.entrypoints.identity import Identity
+from airlock.entrypoints.identity import SERVICE, Identity
+from airlock.ports import Account
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+#: Who vouches for accounts of Airflow's own login.
+FAB = "airflow-fab"
 _LOG_IN = "Log in to Airflow, then try again."
 
 
@@ -35,7 +41,8 @@ def identify(request: Request) -> Identity:
     if type(user).__module__.startswith("airflow.providers.fab."):
         return _fab_identity(int(user.get_id()))
     role = getattr(user, "role", None)
-    return Identity(user.get_name(), user.get_name(), frozenset([role] if role else []))
+    seen = SeenAccount.of(type(user).__module__, str(user.get_id()), user__name=user.get_name())
+    return Identity(user.get_name(), user.get_name(), frozenset([role] if role else []), seen)
 
 
 def user_of(request: Request) -> Any:
@@ -61,16 +68,47 @@ def user_of(request: Request) -> Any:
 
 
 def _fab_identity(user_id: int) -> Identity:
+    from airflow.providers.fab.auth_manager.models import User
+
+    found = _fab_accounts(User.id == user_id)
+    if not found or not found[0].active:
+        raise Unauthenticated("this account may not be used any more", next_step=_LOG_IN)
+    one = found[0]
+    return Identity(one.user, one.name or one.user, one.roles, one.seen)
+
+
+def accounts() -> tuple[Account, ...] | None:
+    """Return everybody who may log in to Airflow; None if its auth manager keeps no list."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    if not type(get_auth_manager()).__module__.startswith("airflow.providers.fab."):
+        return None
+    return tuple(one for one in _fab_accounts() if one.user != SERVICE)
+
+
+def _fab_accounts(*which: Any) -> list[Account]:
+    """Read accounts as they are now. Columns: objects would cost most of the time it takes."""
     from airflow.providers.fab.auth_manager.models import Role, User
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    held = select(User.username, User.first_name, User.last_name, User.active, Role.name)
-    held = held.outerjoin(User.roles).where(User.id == user_id)
-    with create_session() as session:  # columns: objects would cost most of the time it takes
-        rows = session.execute(held).all()
-    if not rows or not rows[0].active:
-        raise Unauthenticated("this account may not be used any more", next_step=_LOG_IN)
-    user, roles = rows[0], frozenset(row.name for row in rows if row.name is not None)
-    name = f"{user.first_name} {user.last_name}".strip()
-    return Identity(user.username, name or user.username, roles)
+    columns = (User.id, User.username, User.first_name, User.last_name, User.active)
+    query = select(*columns, User.email, User.password, Role.name)
+    query = query.outerjoin(User.roles).where(*which).order_by(User.id)
+    with create_session() as session:
+        rows = session.execute(query).all()
+    roles: dict[int, set[str]] = {}
+    for row in rows:
+        roles.setdefault(row.id, set()).update([row.name] if row.name is not None else [])
+    return [
+        _fab_account(row, frozenset(roles[row.id]))
+        for row in {row.id: row for row in rows}.values()
+    ]
+
+
+def _fab_account(row: Any, roles: frozenset[str]) -> Account:
+    seen = SeenAccount.of(
+        FAB, str(row.id), user__name=row.username, password=row.password, e_mail=row.email
+    )
+    name = f"{row.first_name} {row.last_name}".strip()
+    return Account(row.username, name, roles, bool(row.active), seen)

@@ -69,13 +69,13 @@ def build() -> ASGIApp:
     from airlock import bootstrap
     from airlock.entrypoints.api import create_app
     from airlock.entrypoints.slack_desk import desk_of
-    from airlock_airflow.identity import identify
+    from airlock_airflow.identity import accounts, identify
     from airlock_airflow.logins import FabLogins
     from airlock_airflow.slack_connection import settings_of_the_app
 
     airlock = bootstrap.decider(settings_of_the_app())
     _ = airlock.rulebook  # a broken policy shows here, not in the middle of a vote
-    return create_app(airlock, identify, lambda: desk_of(airlock), FabLogins())
+    return create_app(airlock, identify, lambda: desk_of(airlock), FabLogins(), accounts)
 
 
 def _unavailable(error: AirlockError) -> ASGIApp:

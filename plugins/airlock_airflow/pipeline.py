@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import (
     DAG,
     Asset,
-    AssetAny,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
     Param,
@@ -29,6 +28,7 @@ from airflow.sdk import (
 )
 
 from airlock.domain.recipe import Recipe
+from airlock.services.committing import asset_of
 from airlock_airflow.gates import GateOperator
 from airlock_airflow.guide import guide
 from airlock_airflow.releasing import release_task_group
@@ -120,72 +120,77 @@ def _levels(rulebook: Rulebook, environment: str, declared: Tier) -> tuple[Level
 
 
 def schedule(name: str, triggers: Triggers) -> Any:
-    """Return when a pipeline runs: by the clock, by events posted to its assets, or by both."""
-    kinds = {"drift": triggers.on_drift, "commit": triggers.on_commit}
-    events = [
-        Asset(name=f"airlock/{kind}/{name}", uri=f"airlock://{kind}/{name}")
-        for kind, wanted in kinds.items()
-        if wanted
-    ]
+    """Return when a pipeline runs: by the clock, by commits of its code, or by both.
+
+    The delivery process posts an event when the code was committed.
+    """
     cron = None
     if triggers.cron:
         # With a start date Airflow would make up for the last missed time at once, catchup or not.
         # `False` is read as "within a tenth of the interval", so a weekly pipeline would start at
         # once on most of a Monday (apache/airflow pull request 64162); zero waits for the next.
         cron = CronTriggerTimetable(triggers.cron, timezone="UTC", run_immediately=timedelta(0))
-    if not events:
+    if not triggers.on_commit:
         return cron
-    any_event = events[0] if len(events) == 1 else AssetAny(*events)
-    if cron is None:
-        return any_event
-    return AssetOrTimeSchedule(timetable=cron, assets=any_event)
+    commits = Asset(name=asset_of(name), uri=f"airlock://commit/{name}")
+    return commits if cron is None else AssetOrTimeSchedule(timetable=cron, assets=commits)
 
 
 def _params(tier: Tier) -> dict[str, Param]:
-    higher = [one.value for one in type(tier) if one.rank > 0]
+    """Return the trigger form: all of it may stay empty.
+
+    Airflow's form takes a text without "null" among its types for one that must be filled in, and
+    sends null for whatever is left empty.
+    """
     return {
-        "since": Param(
-            None,
-            type=["null", "string"],
+        "since": _optional(
             format="date",
             title="Data from",
-            description="First day of the data window; empty: from the beginning.",
+            description="First day of the data, included. Empty: from the beginning.",
         ),
-        "until": Param(
-            None,
-            type=["null", "string"],
+        "until": _optional(
             format="date",
             title="Data until",
-            description="Last day of the data window; empty: all there is.",
+            description="Last day of the data, included. Empty: all there is.",
         ),
-        "reason": Param(
-            "",
-            type="string",
+        "reason": _optional(
             maxLength=500,
             title="Reason",
-            description="Why this run; kept with the model version.",
+            description="Why this run. Kept with the model version; the approvers read it.",
         ),
-        "after_rejection": Param(
-            "",
-            type="string",
+        "after_rejection": _optional(
             pattern="^(rel-[0-9a-f]{4,32})?$",
             title="After a rejection",
-            description="The rejected release whose bytes may come back; the reason says why.",
+            description="Only if bytes that were rejected are asked for again: the id of that "
+            "release, such as rel-0123abcd; then say why under Reason. Empty: an ordinary run.",
         ),
-        "raise_tier": Param(
-            "",
-            type="string",
-            enum=["", *higher],
-            title="Raise the risk tier",
-            description=f"The declared facts make it {tier.value}. A person can only raise it.",
-        ),
+        "raise_tier": _raise_tier(tier),
         "dry_run": Param(
             False,
-            type="boolean",
+            type=["null", "boolean"],
             title="Dry run",
-            description="Train and measure, but ask for no release.",
+            description="On: train, measure and judge, but ask for no release. Off: ask for one.",
         ),
     }
+
+
+def _optional(**schema: Any) -> Param:
+    return Param(None, type=["null", "string"], **schema)
+
+
+def _raise_tier(declared: Tier) -> Param:
+    tiers = [tier for tier in type(declared) if tier.rank > 0]
+    labels = {
+        tier.value: tier.value if tier.rank > declared.rank else f"{tier.value} (changes nothing)"
+        for tier in tiers
+    }
+    return _optional(
+        enum=[None, *(tier.value for tier in tiers)],
+        values_display={"null": f"leave it {declared.value}"} | labels,
+        title="Raise the risk tier",
+        description=f"More people then have to approve. The declared facts make it "
+        f"{declared.value}; a person can only raise it. Empty: it stays.",
+    )
 
 
 def _safe(gate: Any) -> str:

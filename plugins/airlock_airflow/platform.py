@@ -23,7 +23,7 @@ class SweepTimersOperator(BaseOperator):
         from airlock.services import timing
 
         with edge.translated():
-            return timing.ask(edge.airlock().store)
+            return timing.ask(edge.airlock().store, edge.airlock().proposals, edge.origin(context))
 
 
 class SendMailOperator(BaseOperator):
@@ -66,4 +66,4 @@ class DetectChangesOperator(BaseOperator):
         from airlock.services import detecting
 
         with edge.translated():
-            detecting.ask(edge.airlock().store)
+            detecting.ask(edge.airlock().store, edge.airlock().proposals, edge.origin(context))

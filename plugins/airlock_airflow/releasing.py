@@ -48,7 +48,6 @@ class RequestReleaseOperator(BaseOperator):
             AirflowSkipException: if nothing was measured, so that there is nothing to ask for.
         """
         from airlock.services import requesting
-        from airlock_airflow.steps import recipe_of
 
         origin = edge.origin(context)
         with edge.translated():
@@ -62,12 +61,10 @@ class RequestReleaseOperator(BaseOperator):
                 return approving.answer(
                     "measured", candidate.version, "dry run: measured, not released"
                 )
-            opened = requesting.request_release(
-                airlock.store,
-                airlock.rulebook.digest,
+            opened = requesting.propose(
+                airlock.proposals,
                 origin,
-                recipe_of(self.pipeline).when_open,
-                edge.actor(context),
+                airlock.rulebook.digest,
                 requesting.Again(
                     str(params.get("after_rejection") or ""), str(params.get("reason") or "")
                 ),
@@ -79,7 +76,7 @@ class RequestReleaseOperator(BaseOperator):
             opened.outcome,
             candidate.version,
             opened.message,
-            opened.release.id if opened.release else None,
+            opened.release,
         )
 
 
@@ -106,6 +103,7 @@ class PromoteModelOperator(BaseOperator):
         from airlock.domain.errors import Unreachable
         from airlock.domain.release import State
         from airlock.services import promoting
+        from airlock.services.proposals import ProposedPromotions
 
         with edge.translated():
             airlock = edge.airlock()
@@ -115,12 +113,10 @@ class PromoteModelOperator(BaseOperator):
             if release.state is State.REQUESTED:
                 raise Unreachable(f"release {release.id} is not settled yet")
             promotion = promoting.promote(
-                airlock.store,
-                airlock.keyring,
+                ProposedPromotions(airlock.proposals, edge.origin(context)),
                 airlock.registry,
                 release.id,
                 f"{edge.origin(context)}/{context['ti'].task_id}",
-                edge.actor(context),
             )
         return asdict(promotion)
 

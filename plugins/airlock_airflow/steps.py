@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.sdk import BaseOperator
 
 from airlock_airflow import edge
+from airlock_airflow.literal import LiteralFields
 from airlock_airflow.queues import queue_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Step = Literal["pin", "validate", "train", "evaluate", "register"]
 STEPS: tuple[str, ...] = get_args(Step)
 
 
-class StepOperator(BaseOperator):
+class StepOperator(LiteralFields, BaseOperator):
     """Run one step of a pipeline.
 
     The step `train` runs the model team's own code, so it has a queue of its own (`queues`).
@@ -36,7 +37,7 @@ class StepOperator(BaseOperator):
         evaluate and register, `validated` and `evaluated` for register.
     """
 
-    template_fields = ("inputs",)
+    template_fields = ("inputs",)  # results of other tasks are put in, no text is rendered
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -95,22 +96,29 @@ def _day(text: Any) -> date | None:
 
 
 def _end(context: Mapping[str, Any], recipe: Recipe) -> date | None:
-    """Return the last day of a scheduled run's window; data without a time has no window."""
-    logical = context["dag_run"].logical_date
-    return logical.date() if logical and recipe.time_column else None
+    """Return the last day of a scheduled run's window; data without a time has no window.
+
+    Airflow's form gives a run that a person starts the present as its date, REST gives none: who
+    wants an end says so under "Data until".
+    """
+    run = context["dag_run"]
+    if run.run_type == "manual" or not recipe.time_column:
+        return None
+    return run.logical_date.date() if run.logical_date else None
 
 
 def _pin(job: Job, _inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
     airlock = edge.airlock()
-    return running.pin(airlock.store, edge.bench(), job, airlock.rulebook.digest)
+    return running.pin(airlock.store, airlock.proposals, edge.bench(), job, airlock.rulebook.digest)
 
 
 def _validate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
-    return running.validate(edge.airlock().store, edge.bench(), job, inputs["pinned"])
+    airlock = edge.airlock()
+    return running.validate(airlock.store, airlock.proposals, edge.bench(), job, inputs["pinned"])
 
 
 def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,8 +130,15 @@ def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
-    store = edge.airlock().store
-    return running.evaluate(store, edge.bench(), job, inputs["pinned"], inputs["trained"])
+    airlock = edge.airlock()
+    return running.evaluate(
+        airlock.store,
+        airlock.proposals,
+        edge.bench(),
+        job,
+        inputs["pinned"],
+        inputs["trained"],
+    )
 
 
 def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,6 +150,7 @@ def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
     return running.register(
         edge.airlock().store,
+        edge.airlock().proposals,
         edge.bench(),
         job,
         edge.code_of(job.recipe),

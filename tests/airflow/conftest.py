@@ -8,7 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.airflow.browsing import chromium
 from tests.airflow.harness import RunningPlatform, running
 from tests.support import ROOT, short_folder
 
@@ -38,6 +40,13 @@ def demonstrated(platform: RunningPlatform) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=14 * 60,
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser without anybody logged in."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.hookimpl(trylast=True)

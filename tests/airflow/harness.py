@@ -19,12 +19,19 @@ import httpx
 from airlock.adapters.embedded import session
 from airlock.adapters.embedded.components import Component, airlock_environment
 from airlock.adapters.embedded.launch import Launch, down
+from airlock.adapters.embedded.people import PEOPLE
 from airlock.adapters.embedded.platform import Health, Options, Platform
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.embedded.site import HEALTH_PORT_OFFSET
 from airlock.adapters.embedded.supervisor import base_environment
 from airlock.adapters.sql_migrations import upgrade
+from airlock.adapters.sql_store import SqlStore
+from airlock.config.load import load_pipelines, load_rulebook
+from airlock.domain.people import Channel
+from airlock.domain.policy import Rulebook
+from airlock.entrypoints import demo_people
 from airlock.entrypoints.progress import Steps
+from airlock.services import enrolment
 from tests.slack.kit import Workspace, workspace
 
 FINAL = ("success", "failed")
@@ -192,9 +199,31 @@ class RunningPlatform:
         return {row.name: row for row in self.platform.health()}
 
     def up(self) -> None:
-        """Do what `airlock up` does."""
+        """Do what `airlock demo` does before its first release."""
         with Steps() as steps:
-            Launch(self.platform, steps, upgrade).up()
+            Launch(self.platform, steps, upgrade).up(PEOPLE)
+        self.enrol()
+
+    def enrol(self) -> None:
+        """Enrol the demo people, as the demo does it, and wait for the pipelines."""
+        config = self.platform.site().config_dir
+        rulebook = Rulebook.from_document(load_rulebook(Path(config)).document)
+        roles = demo_people.roles_of(rulebook)
+        store = SqlStore(self.url("airlock_owner"), pooled=False)
+        demo_people.wait(lambda: demo_people.seen(store, roles), "the accounts to be seen")
+        registrars = {name: roles[name] for name in demo_people.REGISTRARS}
+        for name in demo_people.missing(store, registrars):
+            enrolment.first(store, rulebook, name, roles[name], "a test needs it")
+        if waiting := demo_people.missing(store, roles):
+            text = demo_people.file_of({name: roles[name] for name in waiting})
+            with store.begin() as unit:
+                people = {person.id: person.acting(Channel.API) for person in unit.people()}
+            first, second = (people[name] for name in registrars)
+            digest, _ = enrolment.import_file(store, rulebook, first, text)
+            enrolment.confirm_file(store, rulebook, second, digest, "a test needs it")
+        pipelines = load_pipelines(Path(config), self.platform.options.root).valid
+        digests = [one.digest for one in pipelines if one.owner in roles]
+        demo_people.wait(lambda: demo_people.registered(store, digests), "the pipelines")
 
     def down(self) -> None:
         with Steps() as steps:
@@ -261,14 +290,14 @@ def options_for(home: Path, root: Path, *dags: Path) -> Options:
         root=root,
         home=home,
         programs=Path(sys.executable).parent,
-        airflow_port=_free_airflow_port(),
+        airflow_port=free_airflow_port(),
         mlflow_port=free_port(),
         postgres_port=free_port(),
         extra_dags=tuple(str(folder) for folder in dags),
     )
 
 
-def _free_airflow_port() -> int:
+def free_airflow_port() -> int:
     while True:
         port = free_port()
         with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
@@ -288,8 +317,10 @@ def running(home: Path, root: Path, *dags: Path, slack: bool = False) -> Iterato
         platform = Platform(replace(options, slack=chat.environment() if chat else {}))
         try:
             with Steps() as steps:
-                Launch(platform, steps, upgrade).up()
-            yield RunningPlatform(platform, chat)
+                Launch(platform, steps, upgrade).up(PEOPLE)
+            found = RunningPlatform(platform, chat)
+            found.enrol()
+            yield found
         finally:
             with Steps() as steps:
                 down(platform, steps)

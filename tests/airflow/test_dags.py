@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from airlock.adapters.airflow_rest import AirflowRest
 from airlock.config.load import load_pipelines
+from airlock.services.committing import QUIET_S, CommitTrigger
 from airlock_airflow import edge
 from tests.airflow.harness import RunningPlatform
 from tests.bench import parse_dags
@@ -104,34 +106,45 @@ def test_nothing_runs_at_once_because_of_a_schedule(config: Path) -> None:
     assert first.run_after > datetime.now(UTC) - timedelta(seconds=1)
 
 
-def test_drift_and_commits_start_runs_besides_the_clock(config: Path) -> None:
+def test_commits_start_runs_besides_the_clock(config: Path) -> None:
     from airflow.sdk import AssetOrTimeSchedule
 
     file = config / "pipelines" / "employment.yaml"
     text = file.read_text().replace(
         'triggers: {cron: "0 2 * * 1"}',
-        'triggers: {cron: "0 2 * * 1", onDrift: true, onCommit: true}',
+        'triggers: {cron: "0 2 * * 1", onCommit: true}',
     )
     file.write_text(text)
     timetable = bag().dags["employment"].timetable
     assert isinstance(timetable, AssetOrTimeSchedule)
-    names = {asset.name for asset in timetable.asset_condition.objects}
-    assert names == {"airlock/drift/employment", "airlock/commit/employment"}
+    assert timetable.asset_condition.name == "airlock/commit/employment"
 
 
-def test_a_drift_event_posted_by_rest_starts_a_run(platform: RunningPlatform) -> None:
+def test_the_delivery_process_starts_a_run_by_a_commit_once(
+    platform: RunningPlatform, tmp_path: Path
+) -> None:
+    """With its own account and its rights; `tests/unit/services` has when it does."""
     airflow = platform.airflow
     airflow.as_user().patch("/api/v2/dags/triggered", json={"is_paused": False})
-    name = "airlock/drift/triggered"
-    (asset,) = airflow.get("assets", name_pattern=name)["assets"]
-    body = {"asset_id": asset["id"], "extra": {"metric": "psi", "value": 0.4}}
-    answer = airflow.as_user().post("/api/v2/assets/events", json=body)
-    assert answer.status_code == 200, answer.text
+    password = tmp_path / "password"
+    password.write_text(platform.users["airlock-service"])
+    commits, seconds = ["one"], [0.0]
+    service = AirflowRest(airflow.url, password)
+    trigger = CommitTrigger(lambda _: commits[-1], service, lambda: seconds[0])
+
+    def look() -> None:
+        seconds[0] += QUIET_S
+        assert trigger.round({"triggered": "model"}) == {}
+
+    for commit in ("one", "one", "two", "two", "two"):
+        commits.append(commit)
+        look()
+    assert service.last("airlock/commit/triggered") == {"commit": "two", "from_rest_api": True}
 
     def started() -> list[Any]:
         return list(airflow.get("dags/triggered/dagRuns")["dag_runs"])
 
-    (run,) = airflow.wait(started, "a run because of drift", 60)
+    (run,) = airflow.wait(started, "a run because of a commit", 60)
     assert run["run_type"] == "asset_triggered"
     assert airflow.await_run("triggered", run["dag_run_id"]) == "success"
 

@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     TaskAwaitingInput,
 )
+from airflow.utils.types import DagRunType
 
 import airlock_airflow
 from airlock.adapters.sql_migrations import upgrade
@@ -27,7 +28,8 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.domain.errors import Invalid, Refused, Unreachable
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import Decision
-from airlock.testing import RULEBOOK, World
+from airlock.services.delivering import Delivery
+from airlock.testing import RULEBOOK, FakeAirflow, World
 from airlock_airflow import edge, releasing, steps, waiting
 
 GATE = {"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7}
@@ -73,6 +75,7 @@ def stage(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         store=world.store,
         rulebook=world.rulebook,
         keyring=world.keys,
+        proposals=world.proposals,
         registry=world.registry,
         gate_signer=None,
     )
@@ -289,7 +292,10 @@ def test_an_answer_between_the_looks_is_seen_without_parking(stage: Stage) -> No
     stage.meanwhile = lambda: stage.world.approve(release, "lena")
     told = level().execute(stage.context("run", "level_1"))
     assert told["outcome"] == "approved"
-    with stage.world.store.begin() as unit:
+    world, airflow = stage.world, FakeAirflow()
+    while Delivery(world.store, world.signer, airflow, guard_seconds=0).run():
+        pass  # the decider forgets whom it has woken
+    with world.store.begin() as unit:
         assert unit.parked(release) == ()
 
 
@@ -417,7 +423,16 @@ def test_a_task_is_never_a_person(stage: Stage) -> None:
 
 
 def test_a_scheduled_run_sees_data_up_to_its_logical_date() -> None:
-    context = {"dag_run": SimpleNamespace(logical_date=datetime(2026, 3, 1))}  # noqa: DTZ001
+    run = SimpleNamespace(logical_date=datetime(2026, 3, 1), run_type="scheduled")  # noqa: DTZ001
     timed, untimed = SimpleNamespace(time_column="day"), SimpleNamespace(time_column=None)
-    assert str(steps._end(context, timed)) == "2026-03-01"
-    assert steps._end(context, untimed) is None
+    assert str(steps._end({"dag_run": run}, timed)) == "2026-03-01"
+    assert steps._end({"dag_run": run}, untimed) is None
+
+
+def test_a_run_that_a_person_starts_has_no_end_of_its_own() -> None:
+    """Airflow's form gives it the present as its date; the field says that empty is all."""
+    run = SimpleNamespace(
+        logical_date=datetime(2026, 3, 1),  # noqa: DTZ001
+        run_type=DagRunType.MANUAL,
+    )
+    assert steps._end({"dag_run": run}, SimpleNamespace(time_column="day")) is None

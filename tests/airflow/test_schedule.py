@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from unittest import mock
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pendulum
 import pytest
+import time_machine
 from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.timetables.base import TimeRestriction
 
+from airlock.config.load import load_pipelines
 from airlock.config.pipeline import Triggers
+from airlock_airflow import steps
 from airlock_airflow.pipeline import schedule
+from tests.any_day import ZONES, days, moments
+from tests.support import ROOT
 
-#: A Monday; both shipped pipelines run on Mondays, hours before the first moments below.
-MONDAY = pendulum.datetime(2026, 11, 30, 2, 30, tz="UTC")
 UNRESTRICTED = TimeRestriction(earliest=None, latest=None, catchup=False)
+SHIPPED = {
+    config.spec.triggers.cron
+    for config in load_pipelines(ROOT / "include", Path(ROOT)).valid
+    if config.spec.triggers.cron
+}
+CRONS = sorted(SHIPPED | {"0 2 * * *", "0 2 * * 1", "0 2 1 * *", "0 0 29 2 *", "*/5 * * * *"})
+#: Every 13th of the battery's: all days, and in turn all hours and zones.
+MOMENTS = sorted({moment for zone in ZONES for moment in moments(zone, days())})[::13]
 
 
-@pytest.mark.parametrize("cron", ["0 2 * * *", "0 2 * * 1", "0 2 1 * *", "*/5 * * * *"])
-def test_switched_on_at_any_hour_of_400_days_nothing_that_is_past_is_run(cron: str) -> None:
-    timetable = coerce_to_core_timetable(schedule("employment", Triggers(cron=cron)))
-    for hour in range(0, 400 * 24, 7):
-        moment = MONDAY + timedelta(hours=hour)
-        with mock.patch("airflow.timetables.trigger.utcnow", return_value=moment):
-            planned = timetable.next_dagrun_info(
+@pytest.mark.parametrize(
+    ("cron", "with_events"), [*((cron, False) for cron in CRONS), ("0 2 * * 1", True)]
+)
+def test_switched_on_at_any_hour_of_400_days_nothing_that_is_past_is_run(
+    cron: str, with_events: bool
+) -> None:
+    planned = schedule(
+        "employment", Triggers.model_validate({"cron": cron, "onCommit": with_events})
+    )
+    timetable = coerce_to_core_timetable(planned)
+    with time_machine.travel(0, tick=False) as clock:
+        for moment in MOMENTS:
+            clock.move_to(moment)
+            first = timetable.next_dagrun_info(
                 last_automated_data_interval=None, restriction=UNRESTRICTED
             )
-        assert planned is not None
-        assert planned.run_after >= moment, f"switched on at {moment}"
+            assert first is not None
+            assert first.run_after >= moment, f"switched on at {moment}"
+
+
+def test_the_data_of_a_scheduled_run_end_with_the_day_of_its_slot_however_late_it_is() -> None:
+    timed = SimpleNamespace(time_column="day")
+    for moment in MOMENTS:
+        run = SimpleNamespace(run_type="scheduled", logical_date=pendulum.instance(moment))
+        expected = date.fromisoformat(moment.isoformat()[:10])
+        with time_machine.travel(moment + timedelta(days=3, hours=5), tick=False):
+            assert steps._end({"dag_run": run}, timed) == expected

@@ -31,7 +31,7 @@ from airlock.adapters import ed25519_keys
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.domain import access_token
 from airlock.domain.digest import folder_manifest, manifest_digest
-from airlock.domain.grant import Grant, seal
+from airlock.domain.grant import LONGEST, Grant, seal
 from tests.attack.guard_server import (
     SECRET,
     WORKER,
@@ -162,7 +162,7 @@ class Site:
             expected_current=self.serving.get((model, alias)),
             sequence=self.sequences.get((model, alias), 0) + 1,
             issued_at=now - timedelta(seconds=1),
-            expires_at=now + timedelta(hours=1),
+            expires_at=now + LONGEST - timedelta(seconds=1),
         )
         return replace(made, **changes)
 
@@ -170,7 +170,7 @@ class Site:
         by = signer or self.signer
         return seal(grant, by.key_id, by.sign)
 
-    def hand_in(self, grant: Grant, person: str = "") -> Answer:
+    def hand_in(self, grant: Grant, person: str = WORKER) -> Answer:
         if self.permits:
             self.permits(grant)
         return self.ask("POST", "/airlock/grants", {"envelope": self.envelope(grant)}, person)

@@ -26,6 +26,8 @@ def on_postgres(server: Server, database: str = "mlflow") -> dict[str, Any]:
         "extra": {
             "ADMIN_DSN": server.dsn("postgres", database),
             "HOME_DSN": server.dsn("postgres"),
+            "GUARD_URL": server.url("airlock_guard", database),
+            "OWNER_URL": server.url("mlflow_owner", database),
         },
     }
 

@@ -50,6 +50,8 @@ def test_nobody_gets_in_without_a_login(site: Site) -> None:
         answer = requests.get(f"{site.url}{path}", timeout=30)
         assert answer.status_code == 401, path
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    grant = {"envelope": "{}"}
+    assert requests.post(f"{site.url}/airlock/grants", json=grant, timeout=30).status_code == 401
     for path in ("/health", "/airlock/health"):
         assert requests.get(f"{site.url}{path}", timeout=30).status_code == 200
 

@@ -12,7 +12,7 @@ import pytest
 
 from airlock.adapters import ed25519_keys
 from airlock.domain.digest import folder_manifest, manifest_digest
-from airlock.domain.grant import Grant, seal
+from airlock.domain.grant import LONGEST, Grant, seal
 from airlock_mlflow import ledger
 from airlock_mlflow.denial import Closed, Denied
 from airlock_mlflow.guard import Guard, guard
@@ -162,7 +162,7 @@ class Shelf:
         self.store.create_model_version("m", f"mlflow-artifacts:/0/m-{number}")
         self.store.freeze("m", number)
 
-    def hand_in(self, number: int, before: str | None, hours: float = 2) -> None:
+    def hand_in(self, number: int, before: str | None) -> None:
         now = datetime.now(UTC)
         grant = Grant(
             id=f"grant-{uuid.uuid4().hex}",
@@ -178,7 +178,7 @@ class Shelf:
             expected_current=before,
             sequence=number,
             issued_at=now - timedelta(seconds=1),
-            expires_at=now + timedelta(hours=hours),
+            expires_at=now + LONGEST - timedelta(seconds=1),
         )
         with self.guard.database() as work:
             ledger.deliver(work, grant, seal(grant, self.signer.key_id, self.signer.sign), "x", 1)
@@ -243,7 +243,7 @@ def test_a_clock_that_is_wrong_by_an_hour_closes_says_so_and_recovers(
 def test_an_only_clock_that_is_an_hour_early_ends_grants_early_and_says_what_time_it_has(
     shelf: Shelf, clocks: Clocks
 ) -> None:
-    shelf.hand_in(2, "1", hours=0.5)
+    shelf.hand_in(2, "1")
     clocks.database = clocks.machine = HOUR
     with pytest.raises(Denied, match=r"expired at .*, and here it is"):
         shelf.store.set_registered_model_alias("m", "champion", 2)

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+from airlock.adapters.embedded.components import worker_environment
 from tests.airflow.harness import RunningPlatform, running
 from tests.support import ROOT, short_folder
 
@@ -59,10 +60,8 @@ def by_airflow(platform: RunningPlatform) -> float:
 
 def by_script(platform: RunningPlatform, name: str) -> float:
     """Return the seconds the plain script takes, then withdraw its release."""
-    environment = platform.env | {
-        "AIRLOCK_DATABASE_URL": platform.url("airlock_worker"),
-        "PYTHONPATH": f"{ROOT}/include:{ROOT}",
-    }
+    worker = worker_environment(platform.platform.site())  # MLflow asks for a login as well
+    environment = platform.env | worker | {"PYTHONPATH": f"{ROOT}/include:{ROOT}"}
     command = [sys.executable, "-m", "tests.bench.plain_release", PIPELINE, name]
     begun = time.perf_counter()
     done = subprocess.run(

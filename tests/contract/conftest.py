@@ -62,6 +62,9 @@ def postgres_database(
     """Return a copy of the migrated database."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template} OWNER airlock_owner')
+    # Rights on a database are not copied with it.
+    admin.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+    admin.execute(f'GRANT CONNECT ON DATABASE "{name}" TO airlock_decider, airlock_worker')
     roles = ("airlock_owner", "airlock_decider", "airlock_worker", "postgres")
     database = Database("postgres", {role: postgres.url(role, name) for role in roles})
     yield database

@@ -30,7 +30,7 @@ def comparison(champion: str | None = "3", which: str = "a", **over: Any) -> dic
 def tried(world: World, run: str, facts: dict[str, Any], **changes: Any) -> str:
     """Register a candidate that was compared; return its origin."""
     origin = world.measure(run)
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         candidate = unit.candidate(origin)
         assert candidate is not None
         if changes:
@@ -71,7 +71,7 @@ def test_another_champion_line_or_no_champion_does_not_count(world: World) -> No
 def test_the_same_bytes_measured_again_are_the_same_attempt(world: World) -> None:
     first = tried(world, "run-1", comparison())
     again = tried(world, "run-2", comparison())
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         candidate = unit.candidate(first)
         assert candidate is not None
         copy = replace(candidate, origin="other/copy")

@@ -101,14 +101,16 @@ def test_a_key_taken_away_stops_what_is_open(make_signed: MakeSigned, folder: Pa
         world.promote(release_id)
 
 
-@pytest.mark.parametrize("about", ["artifact", "evidence", "options", "verdict", "key", "nothing"])
+@pytest.mark.parametrize(
+    "about", ["artifact", "evidence", "options", "verdict", "key", "run", "nothing"]
+)
 def test_what_is_signed_has_to_be_this_result(
     make_signed: MakeSigned, folder: Path, about: str
 ) -> None:
     runner = signer(folder, "runner")
     world = make_signed(gate_signer=runner)
     origin = world.measure("run-1")
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         (result,) = unit.results_of(origin)
         candidate = unit.candidate(origin)
         assert candidate is not None
@@ -126,6 +128,7 @@ def test_what_is_signed_has_to_be_this_result(
             other if about == "options" else options,
             runner.key_id,
             runner.sign,
+            "other/run" if about == "run" else origin,
         )
         unit.put_result(origin, result, "{}" if about == "nothing" else forged)
         unit.commit()

@@ -12,7 +12,7 @@ from airlock.domain.emergency import Unreviewed
 from airlock.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from airlock.domain.people import Person
 from airlock.domain.release import Decision, Release, State
-from airlock.services import auditing, emergency, people, reading
+from airlock.services import auditing, emergency, reading
 from airlock.testing import RULEBOOK, FakeClock, World
 
 
@@ -78,7 +78,7 @@ def test_an_emergency_of_one_never_stands_in_for_votes(world: World) -> None:
     smash(world, release_id, "luis")
     world.approve_all(release_id)
     assert reading.outcome(world.store, release_id).emergency is None
-    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match="no longer has the votes of level 2"):
         world.promote(release_id)
 
@@ -144,7 +144,7 @@ def test_after_four_hours_it_promotes_nothing(world: World, clock: FakeClock) ->
 
 def test_who_lost_the_role_no_longer_counts_at_promotion(world: World) -> None:
     release_id = broken(world)
-    people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    world.keep(Person("lena", "Lena", frozenset({"viewer"})))
     with pytest.raises(Refused, match="may break the glass any more"):
         world.promote(release_id)
 

@@ -217,7 +217,7 @@ def test_a_rollback_is_told_with_its_grant(make_world: MakeWorld, tmp_path: Path
     world = airlock.world
     first, second = airlock.promoted("one"), airlock.promoted("two")
     otto = world.actor("otto")
-    rolling_back.allow(world.store, world.signer, second, otto, "it drifts")
+    rolling_back.allow(world.store, second, otto, "it drifts")
     world.promote(second, "back")
     found = holds(airlock, second)
     assert found["outcome"]["rollback"]["to"] == first

@@ -22,7 +22,7 @@ from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.log_tree import KeptCheckpoint
 from airlock.services import auditing, bundle_parts
 from airlock.testing import World
-from airlock_evidence import command
+from airlock_evidence import command, documents
 from airlock_evidence.archive import Failed, pack, sha256, unpack
 from airlock_evidence.checking import Unknown, check
 from airlock_evidence.entries import line
@@ -398,13 +398,23 @@ def test_a_key_added_to_those_shown_is_pointed_out(
     assert f"shows the key {strange.key_id}, which is none you trust" in " ".join(result.notes)
 
 
-def test_an_exchanged_program_is_pointed_out_by_any_other_copy(
-    airlock: Evidenced, files: Files
-) -> None:
+def test_an_exchanged_program_is_found_by_any_other_copy(airlock: Evidenced, files: Files) -> None:
     assert not [note for note in airlock.check(files).notes if "program" in note]
     made = resealed({**files, "verify.py": b"print('HOLDS')"})
-    notes = " ".join(airlock.check(made).notes)
-    assert "not the one that checked it (verify.py): do not run it" in notes
+    (failure,) = airlock.check(made).failures
+    assert "the program in the bundle: was replaced, so do not run it (verify.py)" in str(failure)
+
+
+def test_a_program_of_another_version_holds_if_the_log_names_it(
+    airlock: Evidenced, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = {**documents.code(), "airlock_evidence/words.py": b"# of the next version"}
+    monkeypatch.setattr(documents, "code", lambda: newer)  # the one that checks is another
+    result = airlock.check(files)
+    assert not result.failures
+    assert "that of another version of Airlock" in " ".join(result.notes)
+    replaced = resealed({**files, "airlock_evidence/words.py": b"# of the next version"})
+    assert airlock.check(replaced).failures  # as the checking program is, but not as was exported
 
 
 # the program a stranger runs

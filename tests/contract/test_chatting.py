@@ -504,7 +504,7 @@ def test_a_token_not_taken_is_said_by_e_mail_once_an_hour_and_nothing_is_lost(
     delivering.Delivery(world.store, world.signer, airflow, 0.0, chat=True).run()
     mails = [run for run in airflow.started if "chat-closed" in run]
     assert len(mails) == 2
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         letter = unit.letter("mail", str(airflow.started[mails[0]]["message"]))
     assert letter is not None
     assert letter["to"] == "ops@example.org"

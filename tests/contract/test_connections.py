@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import psycopg
+import pytest
 
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.store import FRESH_S
+from airlock.adapters.sql_store.store import FRESH_S, OVERFLOW, POOL
+from airlock.domain.errors import Unreachable
 from airlock.services.sequencing import system_event
 from airlock.testing import World
 from tests.contract.conftest import Database
@@ -48,6 +51,22 @@ def test_a_connection_that_died_while_idle_is_replaced(postgres_database: Databa
         killed = admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {others}")
         assert killed.fetchall() == [(True,)]
     time.sleep(FRESH_S + 0.2)
+    with store.begin() as unit:
+        assert unit.people() == ()
+    store.close()
+
+
+def test_a_process_whose_connections_are_all_at_work_says_so(
+    postgres_database: Database,
+) -> None:
+    store = SqlStore(postgres_database.urls["airlock_decider"])
+    store._engine.pool._timeout = 0.01
+    with contextlib.ExitStack() as busy:
+        for _ in range(POOL + OVERFLOW):
+            busy.enter_context(store.begin())
+        with pytest.raises(Unreachable, match="all 15 connections of this process") as caught:
+            store.begin()
+        assert caught.value.next_step
     with store.begin() as unit:
         assert unit.people() == ()
     store.close()

@@ -68,7 +68,7 @@ def live(urls: dict[str, str], folder: Path, run: str, kill_at: int, after: bool
         world.measure(run)
     origin = f"credit/{run}"
     for gate in world.pipeline["spec"]["gates"]:
-        evidence.judge(worker, origin, build(gate))
+        evidence.judge(worker, world.proposals, origin, build(gate))
     opened = world.request(origin)
     assert opened.release is not None
     release_id = opened.release.id

@@ -14,7 +14,7 @@ ANA = Account("ana", "Ana", frozenset({"developer", "unknown to us"}), True)
 
 def people(world: World) -> dict[str, tuple[frozenset[str], bool]]:
     with world.store.begin() as unit:
-        return {person.id: (person.roles, person.active) for person in unit.people()}
+        return {person.id: (person.claimed, person.active) for person in unit.people()}
 
 
 def test_everybody_is_known_before_anybody_clicks(make_world: Callable[..., World]) -> None:

@@ -119,7 +119,7 @@ def say_everything(world: World) -> str:
         world.approve(second, name, **say)
     world.promote(second, "two")
     actor = world.actor("otto")
-    rolling_back.allow(world.store, world.signer, second, actor, WORDS)
+    rolling_back.allow(world.store, second, actor, WORDS)
     promoting.rollback(world.worker, world.keys, world.registry, second, "back", world.actor("x"))
     (found, *_) = delegating.findings(world.store)
     lena = world.actor("lena")

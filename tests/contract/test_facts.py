@@ -17,7 +17,7 @@ from airlock.domain.errors import Forbidden
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision, Release, State
 from airlock.ports import Facts
-from airlock.services import auditing, deciding, delegating, people, reading, sequencing
+from airlock.services import auditing, deciding, delegating, reading, sequencing
 from airlock.testing import FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 
@@ -114,7 +114,7 @@ def test_rights_lost_while_an_answer_waits_for_the_lock_do_not_count(
         thread.start()
         while not _waits(unit):
             thread.join(0.01)
-        people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+        world.keep(Person("lena", "Lena", frozenset({"viewer"})))
         unit.commit()
     thread.join(30)
     assert isinstance(got[0], Forbidden), got

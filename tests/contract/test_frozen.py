@@ -18,27 +18,27 @@ KIND = "evaluation"
 
 def opened(world: World) -> tuple[str, Evidence]:
     origin = reading.outcome(world.store, world.open()).origin
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         return origin, unit.evidence_of(origin)[KIND]
 
 
 def test_other_evidence_is_refused_and_the_same_is_no_change(world: World) -> None:
     origin, known = opened(world)
-    again = evidence.submit(world.worker, origin, KIND, known.artifact_digest, known.facts)
+    again = evidence.submit(world.proposals, origin, KIND, known.artifact_digest, known.facts)
     assert again == known.digest
     with pytest.raises(Conflict, match="so its evidence is frozen: no other evaluation"):
-        evidence.submit(world.worker, origin, KIND, known.artifact_digest, {"rows": 1})
+        evidence.submit(world.proposals, origin, KIND, known.artifact_digest, {"rows": 1})
     with pytest.raises(Conflict, match="no other latency"):
-        evidence.submit(world.worker, origin, "latency", known.artifact_digest, {"n": 1})
+        evidence.submit(world.proposals, origin, "latency", known.artifact_digest, {"n": 1})
 
 
 def test_a_gate_judged_again_keeps_nothing(world: World) -> None:
     origin, _ = opened(world)
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         before = unit.results_of(origin)
     stricter = build({"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.99})
-    assert evidence.judge(world.worker, origin, stricter).verdict is Verdict.FAILED
-    with world.worker.begin() as unit:
+    assert evidence.judge(world.worker, world.proposals, origin, stricter).verdict is Verdict.FAILED
+    with world.store.begin() as unit:
         assert unit.results_of(origin) == before
 
 
@@ -46,7 +46,7 @@ def test_a_blocked_release_freezes_too(world: World) -> None:
     origin = world.measure("weak", auc=0.6)
     assert world.request(origin).outcome == "blocked"
     with pytest.raises(Conflict, match="frozen"):
-        evidence.submit(world.worker, origin, KIND, "sha256:0", {"rows": 1})
+        evidence.submit(world.proposals, origin, KIND, "sha256:0", {"rows": 1})
 
 
 STATEMENTS = (
@@ -74,6 +74,6 @@ def test_nobody_changes_it_in_the_database(world: World, database: Database) -> 
 
 def test_a_run_without_a_release_can_still_be_measured_again(world: World) -> None:
     origin = world.measure("run-2")
-    evidence.submit(world.worker, origin, KIND, "sha256:0", {"rows": 1})
-    with world.worker.begin() as unit:
+    evidence.submit(world.proposals, origin, KIND, "sha256:0", {"rows": 1})
+    with world.store.begin() as unit:
         assert unit.evidence_of(origin)[KIND].facts == {"rows": 1}

@@ -61,13 +61,13 @@ def promoted(world: World, run: str) -> str:
 
 def leave(world: World, release_id: str) -> Grant:
     actor = world.actor("otto")
-    return rolling_back.allow(world.store, world.signer, release_id, actor, "it drifts")
+    return rolling_back.allow(world.store, release_id, actor, "it drifts")
 
 
 def go_back(world: World, release_id: str) -> promoting.Promotion:
     actor = Actor.system("promoter", Channel.DAG)
     registry = world.registry
-    return promoting.rollback(world.worker, world.keys, registry, release_id, "back", actor)
+    return promoting.rollback(world.store, world.keys, registry, release_id, "back", actor)
 
 
 def attack(database: Database, statement: str, **given: str) -> None:

@@ -12,7 +12,7 @@ from airlock.domain.delegation import Capacity
 from airlock.domain.errors import Forbidden
 from airlock.domain.people import Person
 from airlock.domain.release import State
-from airlock.services import delivering, people, reading
+from airlock.services import delivering, reading
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, World
 
 FOLKS = {name: role for name, role in PEOPLE.items() if name != "luis"}
@@ -28,7 +28,7 @@ def make(make_world: Callable[..., World], superiors: dict[str, str], fallback: 
 
 def deactivate(world: World, name: str) -> None:
     roles = frozenset({FOLKS[name]})
-    people.keep_person(world.store, Person(name, name.title(), roles, active=False))
+    world.keep(Person(name, name.title(), roles, active=False))
 
 
 def able(world: World, release_id: str) -> list[str]:
@@ -56,7 +56,7 @@ def test_the_fallback_role_answers_where_no_superior_is_left(
     with pytest.raises(Forbidden):
         world.approve(release_id, "mina")
     deactivate(world, "lena")
-    people.keep_person(world.store, Person("vera", "Vera", frozenset(), active=False))
+    world.keep(Person("vera", "Vera", frozenset(), active=False))
     assert able(world, release_id) == ["mara", "milo", "mina"]
     release = world.approve(release_id, "mina")
     assert (release.level, release.votes[0].capacity) == (2, Capacity.FALLBACK)

@@ -162,7 +162,7 @@ def test_who_is_not_active_gets_no_code_and_no_link(world: World) -> None:
     offered = code(world)
     lena = world.actor("lena")
     gone = Person("lena", "Lena", lena.roles, active=False)
-    people.keep_person(world.store, gone)
+    world.keep(gone)
     with pytest.raises(WrongCode):  # the code went with the right to use Airflow
         linking.redeem(world.store, TEAM, ANA, offered)
     with pytest.raises(Forbidden, match="lena may not use Airflow"):
@@ -178,14 +178,14 @@ def test_a_link_ends_with_the_right_to_use_airflow_and_does_not_come_back(world:
     ended = told(world)[-1]
     assert (ended["what"], ended["who"]["id"]) == ("SlackUnlinked", "system:airflow")
     assert ended["data"] == {"person": "lena", "team": TEAM, "account": ANA}
-    people.keep_person(world.store, Person("lena", "Lena", frozenset({"algorithm_lead"})))
+    world.keep(Person("lena", "Lena", frozenset({"algorithm_lead"})))
     assert linking.of(world.store, "lena") is None
     assert linking.redeem(world.store, TEAM, ANA, code(world)).person == "lena"
 
 
 def test_losing_a_role_leaves_the_link(world: World) -> None:
     linking.redeem(world.store, TEAM, ANA, code(world))
-    people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    world.keep(Person("lena", "Lena", frozenset({"viewer"})))
     assert linking.of(world.store, "lena") is not None
 
 
@@ -207,7 +207,7 @@ def test_one_code_typed_by_two_accounts_at_once_has_one_winner(
 ) -> None:
     names = [f"p{number}" for number in range(20)]
     for name in names:
-        people.keep_person(world.store, Person(name, name, frozenset({"viewer"})))
+        world.keep(Person(name, name, frozenset({"viewer"})))
     codes = [code(world, name) for name in names]
     runners = [Runner(type_code, (codes, one)) for one in ("U0A", "U0B")]
     found = race(database.urls["airlock_decider"], runners, len(codes))
@@ -234,7 +234,7 @@ def test_who_is_deactivated_while_typing_the_code_has_no_link_afterwards(
 ) -> None:
     names = [f"p{number}" for number in range(20)]
     for name in names:
-        people.keep_person(world.store, Person(name, name, frozenset({"viewer"})))
+        world.keep(Person(name, name, frozenset({"viewer"})))
     codes = [code(world, name) for name in names]
     runners = [Runner(type_code, (codes, ANA)), Runner(deactivate, (names,))]
     typed, gone = race(database.urls["airlock_decider"], runners, len(codes))

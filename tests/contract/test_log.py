@@ -64,11 +64,11 @@ def test_nobody_updates_or_deletes_an_entry(told: World, database: Database) -> 
     ("damage", "found"),
     [
         ("UPDATE audit_event SET body = body || ' ' WHERE seq = 4", "entry 4: the bytes do not"),
-        ("DELETE FROM audit_event WHERE seq = 5", "entry 5: found entry 6"),
+        ("DELETE FROM audit_event WHERE seq = 5", "entry 5: expected entry 5, found entry 6"),
         ("DELETE FROM audit_event WHERE seq >= 8", "entries missing"),
-        ("UPDATE vote SET person = 'luis' WHERE person = 'lena'", "differs from the log in votes"),
-        ("UPDATE release SET requester = 'eve'", "differs from the log in requester"),
-        ("UPDATE release SET why = 'all good'", "differs from the log in why"),
+        ("UPDATE vote SET person = 'luis' WHERE person = 'lena'", "/1/lena: the log tells"),
+        ("UPDATE release SET requester = 'eve'", "requester is eve, the log says ana"),
+        ("UPDATE release SET why = 'all good'", "why is all good, the log says"),
     ],
 )
 def test_damage_is_found_and_named(
@@ -88,7 +88,7 @@ def test_a_vote_without_its_event_is_found(told: World, database: Database) -> N
         "INSERT INTO vote SELECT release, round, 'eve', level, decision, reason, channel, at, "
         "capacity, behind, conditions FROM vote WHERE person = 'lena'",
     )
-    assert any("votes" in line for line in report(told).damages)
+    assert any("/1/eve: is there, but" in line for line in report(told).damages)
 
 
 @pytest.mark.tamper

@@ -19,7 +19,7 @@ def delivery(world: World, airflow: FakeAirflow, guard: float = 0.0) -> Delivery
 
 
 def park(world: World, release_id: str, level: int = 1) -> None:
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         unit.park(Parked(release_id, level, "credit", "run-1", f"level_{level}", unit.now()))
         unit.commit()
 
@@ -69,7 +69,7 @@ def test_airflow_down_loses_nothing(world: World) -> None:
 
 
 def test_a_message_is_claimed_by_one_and_posted_once(world: World) -> None:
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         unit.post("note", "same-key", {"release": "x"})
         unit.post("note", "same-key", {"release": "x"})
         unit.commit()
@@ -81,7 +81,7 @@ def test_a_message_is_claimed_by_one_and_posted_once(world: World) -> None:
 
 
 def test_a_message_about_nothing_is_given_up_with_its_error(world: World) -> None:
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         unit.post("note", "lost", {"release": "rel-none"})
         unit.commit()
     assert delivery(world, FakeAirflow()).run() == 1
@@ -102,7 +102,7 @@ def test_an_e_mail_is_sent_by_a_run_of_airflow_that_reads_it_here(world: World) 
         unit.commit()
     delivery(world, airflow).run()
     assert airflow.started == {"airlock_mail/mail.slack.closed": {"message": "mail/slack/closed"}}
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         assert unit.letter("mail", "mail/slack/closed") == said
         assert unit.letter("note", "mail/slack/closed") is None
 
@@ -117,7 +117,7 @@ def test_who_is_told_by_e_mail_hears_that_nobody_could_be_told(world: World) -> 
     sends.run()
     sends.run()
     (run,) = airflow.started
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         letter = unit.letter("mail", str(airflow.started[run]["message"]))
     assert letter is not None
     assert letter["to"] == "ops@example.org"

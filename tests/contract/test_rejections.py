@@ -40,7 +40,7 @@ class Runs:
         origin, world = self.measure(content), self.world
         again = requesting.Again(rejection, why)
         policy = world.rulebook.digest
-        return requesting.request_release(world.worker, policy, origin, "supersede", RUN, again)
+        return requesting.request_release(world.store, policy, origin, "supersede", RUN, again)
 
     def open(self, content: str, rejection: str = "", why: str = "looked again") -> str:
         """Open a release and return its id."""
@@ -180,7 +180,7 @@ def _opened_past_the_check(runs: Runs, content: str) -> str:
     from airlock.gates import build
 
     world, origin = runs.world, runs.measure(content)
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         found = unit.candidate(origin)
         assert found is not None
         subject = requesting._subject(found, world.rulebook.digest)

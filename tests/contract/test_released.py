@@ -65,10 +65,10 @@ def test_the_number_grows_with_each_promotion(world: World) -> None:
 def test_a_rollback_states_the_older_version_under_a_higher_number(world: World) -> None:
     first, second = promoted(world, "one"), promoted(world, "two")
     actor = world.actor("otto")
-    rolling_back.allow(world.store, world.signer, second, actor, "it drifts", "")
+    rolling_back.allow(world.store, second, actor, "it drifts", "")
     assert stated(world).grant.version == "2", "allowed is not done"
     robot = Actor.system("promoter", Channel.DAG)
-    promoting.rollback(world.worker, world.keys, world.registry, second, "back", robot)
+    promoting.rollback(world.store, world.keys, world.registry, second, "back", robot)
     found = stated(world)
     assert (found.grant.release, found.grant.version, found.sequence) == (first, "1", 3)
     assert found.grant.rolls_back == second
@@ -76,7 +76,7 @@ def test_a_rollback_states_the_older_version_under_a_higher_number(world: World)
 
 def test_a_line_that_no_grant_has_moved_states_nothing(world: World) -> None:
     release_id = promoted(world, "one")
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         unit.put_line(Line("credit", "production", 7, "1", release_id))
         unit.commit()
     with pytest.raises(Refused, match="no grant moved credit in production to its sequence 7"):

@@ -18,13 +18,13 @@ def test_rights_are_those_of_the_moment_asked_for(make_world: Callable[..., Worl
     begun = clock.at
     world = make_world(clock=clock)
     clock.pass_(days=1)
-    people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    world.keep(Person("lena", "Lena", frozenset({"viewer"})))
     clock.pass_(days=1)
     gone = Person("lena", "Lena", frozenset({"viewer"}), active=False)
-    people.keep_person(world.store, gone)
+    world.keep(gone)
     clock.pass_(days=1)
     both = frozenset({"algorithm_lead", "developer"})
-    people.keep_person(world.store, Person("lena", "Lena", both))
+    world.keep(Person("lena", "Lena", both))
 
     def roles(days: float) -> list[str]:
         found: list[str] = people.rights_at(world.store, "lena", begun + timedelta(days=days))[

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from airlock.domain.errors import Conflict, Forbidden, Refused
-from airlock.domain.people import Actor, Channel, Person
+from airlock.domain.people import Person
+from airlock.domain.promoting import Underway
 from airlock.domain.release import State
-from airlock.services import auditing, people, promoting, reading, rolling_back
-from airlock.testing import PEOPLE, RULEBOOK, World
+from airlock.ports import Promotion, PromotionPermit, PromotionRequest
+from airlock.services import auditing, deciding, reading, rolling_back
+from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 
 
 def book() -> dict[str, Any]:
@@ -36,18 +38,19 @@ def promoted(world: World, run: str) -> str:
 
 def allow(world: World, release_id: str, name: str = "otto", target: str = "") -> Any:
     actor = world.actor(name)
-    return rolling_back.allow(world.store, world.signer, release_id, actor, "it drifts", target)
+    return rolling_back.allow(world.store, release_id, actor, "it drifts", target)
 
 
-def go_back(world: World, release_id: str, attempt: str = "back") -> promoting.Promotion:
-    actor = Actor.system("promoter", Channel.DAG)
-    return promoting.rollback(world.worker, world.keys, world.registry, release_id, attempt, actor)
+def go_back(world: World, release_id: str, attempt: str = "back") -> Promotion:
+    return world.promote(release_id, attempt)
 
 
 def test_the_alias_goes_back_and_the_line_moves_on(world: World) -> None:
     first, second = promoted(world, "one"), promoted(world, "two")
-    grant = allow(world, second)
-    assert (grant.version, grant.sequence, grant.release) == ("1", 3, first)
+    allowed = allow(world, second)
+    assert (allowed.version, allowed.release) == ("1", first)
+    with world.store.begin() as unit:
+        assert unit.grant_of(second, "rollback") is None, "a permission is no grant"
     done = go_back(world, second)
     assert (done.before, done.after, done.sequence) == ("2", "1", 3)
     assert world.registry.alias("credit", "champion") == "1"
@@ -65,15 +68,51 @@ def test_the_promotion_task_does_it_too_and_only_once(world: World) -> None:
     allow(world, second)
     assert world.promote(second, "task").after == "1"
     assert world.promote(second, "task").replayed
-    with pytest.raises(Conflict, match="rolled back already"):
+    with pytest.raises(Conflict, match="already rolled back"):
         world.promote(second, "another")
 
 
 def test_nothing_goes_back_unless_it_was_allowed(world: World) -> None:
     promoted(world, "one")
     second = promoted(world, "two")
-    with pytest.raises(Refused, match="nobody has allowed"):
+    with pytest.raises(Conflict, match="already promoted"):
         go_back(world, second)
+    assert world.registry.alias("credit", "champion") == "2"
+
+
+def test_what_was_allowed_is_done_within_the_hour(make_world: Callable[..., World]) -> None:
+    clock = FakeClock()
+    world = make_world(clock=clock, rulebook=book(), folks={**PEOPLE, "otto": "operator"})
+    promoted(world, "one")
+    second = promoted(world, "two")
+    allow(world, second)
+    clock.pass_(hours=1)
+    with pytest.raises(Refused, match="was allowed to be rolled back until"):
+        go_back(world, second)
+    allow(world, second)
+    clock.pass_(minutes=59)
+    assert go_back(world, second).after == "1"
+
+
+def test_one_line_moves_in_one_direction_at_a_time(world: World) -> None:
+    promoted(world, "one")
+    second, third = promoted(world, "two"), world.open("three")
+    world.approve_all(third)
+    allow(world, second)
+    ask = PromotionRequest(release=third, attempt="up")
+    assert isinstance(world.promoter.begin(ask), PromotionPermit)
+    with pytest.raises(Underway, match=f"{third} is being promoted by up until"):
+        go_back(world, second)
+    with pytest.raises(Refused, match="the alias had not moved"):
+        world.promoter.finish(third, "up")
+    assert isinstance(
+        world.promoter.begin(PromotionRequest(release=second, attempt="back")), PromotionPermit
+    )
+    with pytest.raises(Underway, match=f"{second} is being rolled back by back until"):
+        world.promote(third, "up")
+    deciding.withdraw(world.store, third, world.actor("ana"), "no more")
+    assert go_back(world, second).after == "1"
+    assert auditing.verify(world.store, world.keys).ok
 
 
 @pytest.mark.parametrize("name", ["lena", "vera", "ana"])
@@ -87,12 +126,12 @@ def test_only_an_operator_asks_for_it(world: World, name: str) -> None:
 
 def test_an_approval_that_no_longer_stands_is_no_target(world: World) -> None:
     promoted(world, "one")
-    people.keep_person(world.store, Person("clara", "Clara", frozenset({"compliance_officer"})))
+    world.keep(Person("clara", "Clara", frozenset({"compliance_officer"})))
     second = world.open("two")
     for name in ("lena", "clara", "mara", "milo"):
         world.approve(second, name)
     world.promote(second, "two")
-    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match="no longer has the votes of level 2"):
         allow(world, second)
 
@@ -101,7 +140,7 @@ def test_rights_are_checked_again_when_it_is_done(world: World) -> None:
     promoted(world, "one")
     second = promoted(world, "two")
     allow(world, second)
-    people.keep_person(world.store, Person("carla", "Carla", frozenset({"viewer"})))
+    world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match="no longer has the votes of level 2"):
         go_back(world, second)
     assert world.registry.alias("credit", "champion") == "2"
@@ -112,7 +151,7 @@ def test_changed_files_are_not_gone_back_to(world: World) -> None:
     second = promoted(world, "two")
     allow(world, second)
     world.registry.files["credit", "1"]["model.skops"] = b"something else"
-    with pytest.raises(Refused, match="not what was approved"):
+    with pytest.raises(Refused, match="somebody changed them"):
         go_back(world, second)
 
 

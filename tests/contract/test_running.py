@@ -115,19 +115,28 @@ def job(world: World, run: str = "run-1", **changes: Any) -> Job:
     return Job(**{"origin": f"credit/{run}", "recipe": recipe, "requester": "ana", **changes})
 
 
+def ready(world: World, bench: Bench) -> None:
+    """Let the decider see the code, and the bytes the bench has recorded."""
+    world.code.head, world.code.locked = CODE.code_commit, CODE.lock_digest
+    world.artifacts.recorded = lambda _model, version: next(
+        (one.artifact_digest for one in bench.recorded.values() if one.version == version), None
+    )
+
+
 def go(world: World, bench: Bench, one: Job) -> dict[str, Any]:
     """Run all steps."""
-    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
-    checked = running.validate(world.worker, bench, one, pinned)
+    ready(world, bench)
+    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    checked = running.validate(world.worker, world.proposals, bench, one, pinned)
     trained = running.train(bench, one, pinned)
-    running.evaluate(world.worker, bench, one, pinned, trained)
+    running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
     files = {"docs": checked["docs"]}
-    return running.register(world.worker, bench, one, CODE, pinned, trained, files)
+    return running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, files)
 
 
 def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: Bench) -> None:
     found = go(world, bench, job(world, raised_to="high"))
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         candidate = unit.candidate("credit/run-1")
         kept = unit.evidence_of("credit/run-1")
     assert candidate is not None
@@ -152,7 +161,10 @@ def test_the_evidence_opens_the_gates_and_the_release(world: World, bench: Bench
     go(world, bench, job(world))
     for gate in world.pipeline["spec"]["gates"]:
         assert (
-            evidence.examine(world.worker, bench, "credit/run-1", build(gate)).verdict == "PASSED"
+            evidence.examine(
+                world.worker, world.proposals, bench, "credit/run-1", build(gate)
+            ).verdict
+            == "PASSED"
         )
     assert world.request("credit/run-1").outcome == "opened"
 
@@ -161,18 +173,18 @@ def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
     world: World, bench: Bench
 ) -> None:
     one = job(world, until=date(2020, 1, 31))
-    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
-    running.validate(world.worker, bench, one, pinned)
+    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    running.validate(world.worker, world.proposals, bench, one, pinned)
     origin = world.measure("beforehand")
-    evidence.submit(world.worker, origin, "data-profile", "any", {"rows": 80})
+    evidence.submit(world.proposals, origin, "data-profile", "any", {"rows": 80})
     opened = world.request(origin).release
     assert opened is not None
     world.approve_all(opened.id)
     world.promote(opened.id)
     two = job(world, "run-2")
-    pinned = running.pin(world.worker, bench, two, world.rulebook.digest)
-    running.validate(world.worker, bench, two, pinned)
-    with world.worker.begin() as unit:
+    pinned = running.pin(world.worker, world.proposals, bench, two, world.rulebook.digest)
+    running.validate(world.worker, world.proposals, bench, two, pinned)
+    with world.store.begin() as unit:
         first, second = (
             unit.evidence_of(f"credit/run-{number}")["data-validation"].facts for number in (1, 2)
         )
@@ -183,8 +195,10 @@ def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
 
 def test_what_the_steps_left_is_there_for_whoever_collects(world: World, bench: Bench) -> None:
     go(world, bench, job(world))
-    evidence.submit(world.worker, "credit/run-1", "gossip", digest_bytes(b"another"), {"rows": 1})
-    evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    evidence.submit(
+        world.proposals, "credit/run-1", "gossip", digest_bytes(b"another"), {"rows": 1}
+    )
+    evidence.examine(world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10))
     facts = bench.seen["latency"].facts
     assert facts["evaluation"]["rows"] == bench.rows
     assert "gossip" not in facts  # it is about another model
@@ -192,20 +206,22 @@ def test_what_the_steps_left_is_there_for_whoever_collects(world: World, bench: 
 
 def test_a_gate_collects_what_it_needs_and_nothing_else(world: World, bench: Bench) -> None:
     found = go(world, bench, job(world))
-    result = evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    result = evidence.examine(
+        world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10)
+    )
     assert result.verdict == "PASSED"
     assert set(bench.seen) == {"champion", "latency"}
     assert bench.seen["latency"].candidate.artifact_digest == found["artifact"]
     assert bench.seen["latency"].champion is None
     assert bench.seen["latency"].facts["evaluation"]["candidate"]["metrics"] == {"roc_auc": 0.8}
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         assert unit.evidence_of("credit/run-1")["latency"].facts == {"p95Ms": 3.0, "n": 500}
 
 
 def test_evidence_is_collected_with_the_options_of_whoever_asks(world: World, bench: Bench) -> None:
     go(world, bench, job(world))
     asked = {"gate": "latency", "p95Ms": 10, "n": 700}
-    evidence.examine(world.worker, bench, "credit/run-1", build(asked))
+    evidence.examine(world.worker, world.proposals, bench, "credit/run-1", build(asked))
     assert bench.seen["latency"].asked == asked
     tried = asked | {"n": 900}
     trying.attempt(world.worker, bench, "credit/run-1", build(tried))
@@ -223,8 +239,8 @@ def test_a_gate_asked_otherwise_than_in_the_pipeline_names_both_and_measures_not
         "confidence 0.9 here and not set there, threshold 0.1 here and 0.7 there"
     )
     with pytest.raises(Refused, match=said):
-        evidence.examine(world.worker, bench, "credit/run-1", other)
-    with world.worker.begin() as unit:
+        evidence.examine(world.worker, world.proposals, bench, "credit/run-1", other)
+    with world.store.begin() as unit:
         assert unit.results_of("credit/run-1") == ()
     assert trying.attempt(world.worker, bench, "credit/run-1", other).message.startswith(
         "metrics-threshold:roc_auc could not be judged"
@@ -236,49 +252,59 @@ def test_evidence_that_cannot_be_collected_is_an_error_that_says_why(
 ) -> None:
     go(world, bench, job(world))
     bench.broken = ("latency",)
-    result = evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    result = evidence.examine(
+        world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10)
+    )
     assert result.verdict == "ERRORED"
     assert "latency could not be measured. Look at the model." in result.message
-    assert evidence.judge(world.worker, "credit/run-1", Latency(p95_ms=10)) == result
+    assert (
+        evidence.judge(world.worker, world.proposals, "credit/run-1", Latency(p95_ms=10)) == result
+    )
 
 
 def test_nothing_is_collected_any_more_once_the_release_is_open(world: World, bench: Bench) -> None:
     go(world, bench, job(world))
     for gate in world.pipeline["spec"]["gates"]:
-        evidence.examine(world.worker, bench, "credit/run-1", build(gate))
+        evidence.examine(world.worker, world.proposals, bench, "credit/run-1", build(gate))
     assert world.request("credit/run-1").outcome == "opened"
     bench.seen.clear()
-    evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+    evidence.examine(world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10))
     assert not bench.seen
 
 
 def test_a_run_without_a_candidate_has_nothing_to_examine(world: World, bench: Bench) -> None:
     with pytest.raises(Refused, match="no candidate"):
-        evidence.examine(world.worker, bench, "credit/run-1", Latency(p95_ms=10))
+        evidence.examine(world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10))
 
 
 def test_every_step_can_be_tried_again(world: World, bench: Bench) -> None:
+    ready(world, bench)
     one = job(world)
-    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
-    running.validate(world.worker, bench, one, pinned)
-    running.validate(world.worker, bench, one, pinned)
+    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    running.validate(world.worker, world.proposals, bench, one, pinned)
+    running.validate(world.worker, world.proposals, bench, one, pinned)
     trained = running.train(bench, one, pinned)
-    running.evaluate(world.worker, bench, one, pinned, trained)
+    running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
     bench.down = True
     with pytest.raises(Unreachable):
-        running.register(world.worker, bench, one, CODE, pinned, trained, {})
+        running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
     bench.down = False
-    first = running.register(world.worker, bench, one, CODE, pinned, trained, {})
-    assert running.register(world.worker, bench, one, CODE, pinned, trained, {}) == first
+    first = running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
+    assert (
+        running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
+        == first
+    )
 
 
 def test_a_run_waits_until_its_policy_is_registered(world: World, bench: Bench) -> None:
     with pytest.raises(Unreachable, match="not registered yet"):
-        running.pin(world.worker, bench, job(world), digest_bytes(b"another policy"))
+        running.pin(
+            world.worker, world.proposals, bench, job(world), digest_bytes(b"another policy")
+        )
 
 
 def test_a_pipeline_that_changed_during_the_run_is_refused(world: World, bench: Bench) -> None:
-    pinned = running.pin(world.worker, bench, job(world), world.rulebook.digest)
+    pinned = running.pin(world.worker, world.proposals, bench, job(world), world.rulebook.digest)
     document = pipeline_document()
     document["spec"]["gates"] = [{**document["spec"]["gates"][0], "threshold": 0.1}]
     changed = replace(job(world), recipe=Recipe(document))
@@ -289,21 +315,21 @@ def test_a_pipeline_that_changed_during_the_run_is_refused(world: World, bench: 
 @pytest.mark.attack
 def test_a_model_changed_after_training_is_refused(world: World, bench: Bench) -> None:
     one = job(world)
-    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
     trained = running.train(bench, one, pinned)
     Path(trained["folder"], "model.skops").write_text("another")
     with pytest.raises(Conflict, match="was changed"):
-        running.evaluate(world.worker, bench, one, pinned, trained)
+        running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
 
 
 @pytest.mark.attack
 def test_evidence_about_another_model_is_refused(world: World, bench: Bench) -> None:
     one = job(world)
-    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
     trained = running.train(bench, one, pinned)
-    evidence.submit(world.worker, one.origin, "evaluation", digest_bytes(b"better"), {"rows": 1})
+    evidence.submit(world.proposals, one.origin, "evaluation", digest_bytes(b"better"), {"rows": 1})
     with pytest.raises(Conflict, match="is about"):
-        running.register(world.worker, bench, one, CODE, pinned, trained, {})
+        running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
 
 
 @pytest.mark.attack
@@ -319,10 +345,10 @@ def test_training_again_after_registering_is_refused(world: World, bench: Bench)
 
 def test_a_model_folder_that_is_gone_is_made_again(world: World, bench: Bench) -> None:
     one = job(world)
-    pinned = running.pin(world.worker, bench, one, world.rulebook.digest)
+    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
     trained = {**running.train(bench, one, pinned), "folder": "/nowhere"}
     with pytest.raises(Unreachable, match="not on this machine") as caught:
-        running.evaluate(world.worker, bench, one, pinned, trained)
+        running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
     assert "train" in caught.value.next_step
 
 
@@ -331,6 +357,7 @@ def test_the_first_run_has_no_champion_and_the_next_has_the_one_airlock_promoted
 ) -> None:
     go(world, bench, job(world))
     assert bench.seen["champion"] is None
+    world.artifacts.recorded = lambda _model, _version: None
     release = world.open("beforehand")
     world.approve_all(release)
     world.promote(release)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +16,7 @@ from airlock.domain.release import Decision, State
 from airlock.domain.timers import Kind, Late
 from airlock.services import auditing, deciding, delivering, reading, timing
 from airlock.testing import RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
+from tests.any_day import SPECIAL, ZONES, moments
 
 MakeWorld = Callable[..., World]
 
@@ -94,6 +97,26 @@ def test_low_is_reminded_at_48_hours_and_expires_at_seven_days(
     timing.sweep(world.store)
     assert len(told(world, release_id, "LevelReminded")) == reminders
     assert state(world, release_id) is after
+
+
+@pytest.mark.parametrize(
+    ("day", "zone"), list(zip(SPECIAL, (*ZONES, *ZONES), strict=False)), ids=str
+)
+def test_opened_in_the_last_minute_of_any_day_nothing_ends_or_passes_early(
+    make_world: MakeWorld, clock: FakeClock, day: date, zone: ZoneInfo
+) -> None:
+    world = low_world(make_world, clock)
+    clock.at = at = next(moments(zone, (day,)))
+    release_id = opened(world)
+    for hours, reminders, after in (
+        (47.98, 0, State.AWAITING_APPROVAL),
+        (167.98, 1, State.AWAITING_APPROVAL),
+        (168.02, 1, State.EXPIRED),
+    ):
+        clock.at = at + timedelta(hours=hours)
+        timing.sweep(world.store)
+        assert len(told(world, release_id, "LevelReminded")) == reminders
+        assert state(world, release_id) is after
 
 
 def test_time_never_approves(timed: World, clock: FakeClock) -> None:
@@ -297,15 +320,17 @@ def test_a_sweep_takes_batches_and_leaves_nothing(
 
 def test_somebody_who_may_not_decide_can_ask_for_a_sweep(timed: World, clock: FakeClock) -> None:
     release_id = opened(timed)
-    assert timing.ask(timed.worker) == 0
+    assert timing.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
     clock.pass_(hours=216, minutes=1)
     with pytest.raises(Unreachable, match="timers have been due for 5 minutes"):
-        timing.ask(timed.worker)  # the alarm, and the request all the same
+        timing.ask(
+            timed.worker, timed.proposals, "airlock_timers/1"
+        )  # the alarm, and the request all the same
     assert state(timed, release_id) is State.AWAITING_APPROVAL
     while delivering.Delivery(timed.store, timed.signer, FakeAirflow()).run():
         clock.pass_(seconds=1)
     assert state(timed, release_id) is State.EXPIRED
-    assert timing.ask(timed.worker) == 0
+    assert timing.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
 
 
 def test_what_will_never_be_delivered_is_in_the_log(timed: World, clock: FakeClock) -> None:

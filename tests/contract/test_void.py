@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from airlock.domain.duties import SHIPPED
 from airlock.domain.errors import Conflict, Refused
 from airlock.domain.people import Actor
+from airlock.domain.promoting import Underway
 from airlock.domain.release import Decision, State
+from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services import auditing, configuring, deciding, delivering, reading, recomputing
 from airlock.testing import RULEBOOK, FakeAirflow, World, pipeline_document
 
@@ -74,10 +77,34 @@ def test_a_grant_of_the_round_before_promotes_nothing(world: World) -> None:
         world.promote(release_id)
     void(world, release_id, data_digest=data)  # as it was: still nobody has approved it again
     assert world.approve_all(release_id).state is State.APPROVED
-    with world.store.begin() as unit:
-        stored = unit.grant_of(release_id)
-    assert stored is not None
-    assert world.promote(release_id).grant_id == stored.grant_id
+    assert world.promote(release_id).after == "1"
+    assert auditing.verify(world.store, world.keys).ok
+
+
+def test_an_attempt_begun_before_a_void_ends_with_it_alone(world: World) -> None:
+    release_id = world.open()
+    world.approve_all(release_id)
+    permit = world.promoter.begin(PromotionRequest(release=release_id, attempt="slow"))
+    assert isinstance(permit, PromotionPermit)
+    with pytest.raises(Underway, match="is being promoted by slow until"):
+        void(world, release_id, data_digest=OTHER)
+    with pytest.raises(Refused, match="the alias had not moved"):
+        world.promoter.finish(release_id, "slow")
+    assert void(world, release_id, data_digest=OTHER).round == 2
+    with pytest.raises(Refused, match="was revoked"):  # what is signed moves nothing any more
+        world.registry.set_alias(permit.model, permit.alias, permit.version, permit.envelope)
+
+
+def test_other_rules_come_again_when_the_promotion_has_ended(world: World) -> None:
+    release_id = world.open()
+    world.approve_all(release_id)
+    world.promoter.begin(PromotionRequest(release=release_id, attempt="slow"))
+    configuring.register(world.store, stricter(), [world.pipeline])
+    assert reading.outcome(world.store, release_id).state is State.PROMOTING
+    with pytest.raises(Refused, match="the alias had not moved"):
+        world.promoter.finish(release_id, "slow")
+    configuring.register(world.store, stricter(), [world.pipeline])
+    assert reading.outcome(world.store, release_id).round == 2
 
 
 def test_changed_bytes_found_at_promotion_void_the_approval(world: World) -> None:
@@ -97,7 +124,7 @@ def test_changed_bytes_found_at_promotion_void_the_approval(world: World) -> Non
 def test_a_stricter_policy_voids_and_is_answered_anew(world: World) -> None:
     release_id = world.open()
     world.approve_all(release_id)
-    configuring.register(world.store, stricter(), [world.pipeline])
+    configuring.register(world.store, stricter(), [world.pipeline], SHIPPED)
     after = reading.outcome(world.store, release_id)
     assert (after.state, after.round) == (State.AWAITING_APPROVAL, 2)
     for name in ("lena", "carla", "mara", "milo"):
@@ -109,7 +136,7 @@ def test_a_weaker_policy_voids_and_needs_a_new_run(world: World) -> None:
     weaker = copy.deepcopy(dict(RULEBOOK))
     del weaker["approval"]["spec"]["tiers"]["high"]["levels"][1:]
     release_id = world.open()
-    configuring.register(world.store, weaker, [world.pipeline])
+    configuring.register(world.store, weaker, [world.pipeline], SHIPPED)
     assert reading.outcome(world.store, release_id).round == 2
     with pytest.raises(Refused, match="asks for less than the one before"):
         world.approve(release_id, "lena")
@@ -163,7 +190,7 @@ def test_the_same_candidate_with_another_subject_is_not_told_again(world: World)
 def test_a_candidate_whose_gates_were_not_judged_takes_nothing_over(world: World) -> None:
     release_id = world.open("first")
     before = reading.outcome(world.store, release_id)
-    with world.worker.begin() as unit:
+    with world.store.begin() as unit:
         candidate = unit.candidate("credit/first")
         assert candidate is not None
         unit.put_candidate(replace(candidate, origin="credit/second", version="2"))
@@ -199,7 +226,7 @@ def test_a_promotion_under_way_is_not_overtaken(
     real = world.registry.set_alias
 
     def racing(model: str, alias: str, version: str, envelope: str) -> None:
-        with pytest.raises(Conflict, match="being promoted right now") as caught:
+        with pytest.raises(Conflict, match="is being promoted by run-1 until") as caught:
             void(world, release_id, data_digest=OTHER)
         refused.append(caught.value.message)
         real(model, alias, version, envelope)

@@ -58,7 +58,8 @@ def test_one_class_only_in_the_held_out_part_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["yes", "no"] * 200, "holds object; expected numbers"),
+        (["yes", "no"] * 200, r"holds text \(yes, no\); expected numbers"),
+        ([True, False] * 200, r"holds boolean \(False, True\); expected numbers"),
         ([0, 2] * 200, "has the classes 0, 2; expected 0 and 1"),
         ([0.0, float("inf")] * 200, "holds infinite values"),
     ],

@@ -37,6 +37,12 @@ def test_the_profile_says_what_was_pinned(data: FileData, source: Path) -> None:
         "digest": facts["digest"],
         "rows": 10,
         "columns": ["one", "two", "label", "day"],
+        "schema": [
+            {"name": "one", "type": "double", "kind": "number", "missing": 0},
+            {"name": "two", "type": "double", "kind": "number", "missing": 0},
+            {"name": "label", "type": "int64", "kind": "number", "missing": 0},
+            {"name": "day", "type": "date32[day]", "kind": "time", "missing": 0},
+        ],
         "window": {"since": None, "until": "2020-01-10"},
         "timeColumn": "day",
         "target": "label",

@@ -12,7 +12,7 @@ import pandas
 import pytest
 import yaml
 
-from airlock.adapters.file_data import FileData
+from airlock.adapters.file_data import DataUnusable, FileData
 from airlock.adapters.lab import Lab, LabData, Limits, ValidateRequest
 from airlock.config.model_card import read_card
 from tests.command import run_cli
@@ -128,9 +128,14 @@ def test_what_cannot_be_drafted_is_named(
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["yes", "no"] * 50, "holds text; expected numbers"),
-        ([1.0] * 100, "has 1 different values"),
-        ([1.0, None] * 50, "50 missing ones"),
+        (["yes", "no"] * 50, "the target 'y' holds text (yes, no); expected numbers"),
+        (["a", "b", "c", "d"] * 25, "the target 'y' holds text (a, b, c, d); expected numbers"),
+        ([True, False] * 50, "the target 'y' holds boolean (False, True); expected numbers"),
+        ([1.0] * 100, "has one value only (1)"),
+        ([1.0, None] * 50, "50 of 100 values of the target 'y' are missing"),
+        ([0, 1, 2, 1] * 25, "holds 3 whole numbers (0, 1, 2): are they classes, or amounts?"),
+        ([1, 2] * 50, "holds 2 whole numbers (1, 2): are they classes, or amounts?"),
+        ([-1, 1] * 50, "holds 2 whole numbers (-1, 1): are they classes, or amounts?"),
     ],
 )
 def test_a_target_nothing_can_be_learned_from_is_refused(
@@ -140,6 +145,123 @@ def test_a_target_nothing_can_be_learned_from_is_refused(
     pandas.DataFrame({"x": range(100), "y": values}).to_parquet(source, index=False)
     found = run_cli("pipeline", "init", "odd", "--data", str(source), "--target", "y")
     assert (found.code, said in found.err) == (2, True), found.err
+    assert not (checkout / "include/models").exists()
+    assert not list((checkout / "include/pipelines").iterdir())
+
+
+#: CSV as strangers save it, and what the first run would say of it.
+CSV = {
+    "a day as in Germany": (
+        "day,x,y\n" + "".join(f"{1 + n % 28:02d}/01/2024,{n},{n % 2}\n" for n in range(40)),
+        ("--time-column", "day"),
+        "the time column 'day' holds string, not dates",
+    ),
+    "an integer as a year": (
+        "year,x,y\n" + "".join(f"{2000 + n},{n},{n % 2}\n" for n in range(40)),
+        ("--time-column", "year"),
+        "the time column 'year' holds int64, not dates",
+    ),
+    "two columns of one name": ("age,income,age,y\n31,1000,31,0\n44,9,45,1\n", (), "'age'"),
+    "Latin-1": (
+        "town,y\n" + "K\xf6ln,0\nBonn,1\n" * 20,
+        (),
+        "line 2 is not UTF-8 in the column 'town'",
+    ),
+    "a decimal comma": (
+        "x;y\n" + "1,5;0\n2,5;1\n" * 20,
+        (),
+        "the column 'x' writes numbers with a decimal comma",
+    ),
+    "truth values with gaps": (
+        "flag,y\n" + "true,0\n,1\nfalse,1\n" * 20,
+        (),
+        "the column 'flag' holds truth values, and 20 are missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CSV)
+def test_a_draft_is_refused_in_the_words_of_the_first_run(
+    checkout: Path, tmp_path: Path, kind: str
+) -> None:
+    text, more, words = CSV[kind]
+    source = tmp_path / "elsewhere" / "rows.csv"
+    source.parent.mkdir()
+    source.write_bytes(text.encode("latin-1"))
+    refused = run_cli("pipeline", "init", "odd", "--data", str(source), "--target", "y", *more)
+    assert (refused.code, words in refused.err) == (2, True), refused.err
+    assert not (checkout / "include/models").exists()
+    time_column = more[1] if more else None
+    with pytest.raises(DataUnusable) as run:
+        FileData(tmp_path / "data").pin(source, time_column, target="y")
+    assert run.value.message in refused.err
+
+
+def test_whole_numbers_are_amounts_if_a_person_says_so(checkout: Path, tmp_path: Path) -> None:
+    source = tmp_path / "stars.csv"
+    source.write_text("x,y\n" + "".join(f"{n},{1 + n % 5}\n" for n in range(100)))
+    given = ("--data", str(source), "--target", "y")
+    drafted = run_cli("pipeline", "init", "stars", *given, "--task", "regression")
+    assert drafted.code == 0, drafted.err
+    assert "task: regression" in (checkout / "include/pipelines/stars.yaml").read_text()
+    classes = run_cli("pipeline", "init", "classes", *given, "--task", "classification")
+    assert "has the classes 1, 2, 3, 4, 5; expected 0 and 1" in classes.err
+    assert (
+        "there is no task 'ranking'"
+        in run_cli("pipeline", "init", "ranks", *given, "--task", "ranking").err
+    )
+
+
+def test_an_index_is_no_feature_and_postal_codes_keep_their_noughts(
+    checkout: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "rows.csv"
+    lines = [f"{n},{n % 50:05d},{'NA' if n % 3 else 'DE'},{n % 7},{n % 2}\n" for n in range(200)]
+    source.write_text("\ufeff,postal code,country,x,y\n" + "".join(lines))
+    drafted = run_cli("pipeline", "init", "post", "--data", str(source), "--target", "y")
+    assert drafted.code == 0, drafted.err
+    code = (checkout / "include/models/post/train.py").read_text()
+    assert ('NUMBERS = ["x"]' in code, 'TEXTS = ["postal code", "country"]' in code) == (
+        True,
+        True,
+    ), code
+    assert '"country": ["DE", "NA"]' in (checkout / "include/models/post/suite.py").read_text()
+    assert_passes(checkout, "tests/models/test_post.py")
+
+
+@pytest.mark.parametrize("name", ["class", "import", "lambda"])
+def test_a_name_python_cannot_import_is_refused(checkout: Path, name: str) -> None:
+    refused = run_cli("pipeline", "init", name, "--data", str(DOCTOR), "--target", "mdvis")
+    assert (refused.code, f"cannot import a package called '{name}'" in refused.err) == (2, True)
+    assert not (checkout / "include/models").exists()
+
+
+def test_a_models_tests_run_where_only_what_is_needed_is_installed() -> None:
+    """In the environment of `make up`: pytest, without the plugins that only developers have."""
+    absent = [part for name in ("timeout", "xdist", "cov") for part in ("-p", f"no:{name}")]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *absent]
+    done = subprocess.run(
+        [*command, "tests/models/test_employment.py"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_policy_check_says_what_is_wrong_with_a_target_and_goes_on(
+    checkout: Path, tmp_path: Path
+) -> None:
+    source = checkout / "flights.parquet"
+    table = pandas.DataFrame({"x": range(100), "y": [0, 1] * 50})
+    table.to_parquet(source, index=False)
+    for name in ("first-flights", "second-flights"):
+        drafted = run_cli("pipeline", "init", name, "--data", str(source), "--target", "y")
+        assert drafted.code == 0, drafted.err
+    for values, words in ((["late", "early"] * 50, "text"), ([True, False] * 50, "boolean")):
+        table.assign(y=values).to_parquet(source, index=False)
+        checked = run_cli("policy", "check")
+        assert "Traceback" not in checked.out + checked.err
+        for name in ("first-flights", "second-flights"):
+            assert f"{name}: roc_auc" in checked.out
+        assert f"the target 'y' holds {words}" in checked.out, checked.out
 
 
 def assert_passes(checkout: Path, test: str) -> None:

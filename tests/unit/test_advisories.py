@@ -74,7 +74,8 @@ def test_the_order_events_are_written_in_means_nothing(
         ("0.0.dev1", [{"introduced": "0"}, {"fixed": "0.0"}], True),
         ("2.0rc1", [{"introduced": "0"}, {"fixed": "2.0"}], True),
         ("2.0.post1", [{"introduced": "0"}, {"fixed": "2.0"}], False),
-        ("2.0+cpu", [{"introduced": "0"}, {"last_affected": "2.0"}], False),
+        ("2.0+cpu", [{"introduced": "0"}, {"last_affected": "2.0"}], True),
+        ("2.0+cpu", [{"introduced": "0"}, {"fixed": "2.0"}], False),
         ("1.5", [{"introduced": "0"}, {"fixed": "1.0"}, {"introduced": "1.4"}], True),
         ("1.2", [{"introduced": "0"}, {"fixed": "1.0"}, {"introduced": "1.4"}], False),
         ("1.5", [{"introduced": "0"}, {"limit": "1.4"}], False),
@@ -154,11 +155,67 @@ def test_no_database_is_refused(tmp_path: Path) -> None:
         record(ranges=[{"type": "ECOSYSTEM"}]),
     ],
 )
-def test_a_broken_record_of_a_package_in_use_is_not_skipped(tmp_path: Path, broken: Any) -> None:
+def test_a_broken_record_of_a_package_in_use_is_named(tmp_path: Path, broken: Any) -> None:
     database = advisories.load(written(tmp_path, broken))
-    assert database.affecting("another", "1.0") == []
-    with pytest.raises(Invalid, match="OSV-1 on some-package is malformed"):
-        database.affecting("some-package", "1.0")
+    assert (database.affecting("another", "1.0"), database.unknown("another", "1.0")) == ([], [])
+    assert database.affecting("some-package", "1.0") == []
+    (unknown,) = database.unknown("some-package", "1.0")
+    assert (unknown.id, unknown.why != "") == ("OSV-1", True)
+
+
+@pytest.mark.parametrize(
+    ("odd", "called", "packages"),
+    [
+        (None, "db.json[1]", ()),
+        ({"id": 7}, "db.json[1]", ()),
+        ({"id": "OSV-2"}, "OSV-2", ()),
+        ({"id": "OSV-2", "modified": "yesterday"}, "OSV-2", ()),
+        (
+            {"id": "OSV-2", "affected": [{"package": {"ecosystem": 3, "name": "Some_Package"}}]},
+            "OSV-2",
+            ("some-package",),
+        ),
+    ],
+)
+def test_an_odd_record_costs_itself(
+    tmp_path: Path, odd: Any, called: str, packages: tuple[str, ...]
+) -> None:
+    path = tmp_path / "db.json"
+    path.write_text(json.dumps([record(), odd]))
+    database = advisories.load(path)
+    assert database.records == 1
+    assert [(one.id, one.packages) for one in database.unreadable] == [(called, packages)]
+    assert bool(database.unknown("some-package", "1.0")) == bool(packages)
+
+
+def test_an_odd_file_of_a_folder_costs_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("no JSON")
+    (tmp_path / "b.json").write_text(json.dumps(record()))
+    database = advisories.load(tmp_path)
+    assert (database.records, [one.id for one in database.unreadable]) == (1, ["a.json"])
+
+
+@pytest.mark.parametrize("version", ["2.5.1", "2.5.1+cpu", "2.5.1+cu118"])
+@pytest.mark.parametrize(
+    "affected",
+    [
+        {"versions": ["2.5.0", "2.5.1"], "ranges": []},
+        {"events": [{"introduced": "0"}, {"last_affected": "2.5.1"}]},
+        {"events": [{"introduced": "2.5.1"}, {"fixed": "2.6.0"}]},
+    ],
+)
+def test_a_local_label_is_no_other_release(
+    tmp_path: Path, version: str, affected: dict[str, Any]
+) -> None:
+    database = advisories.load(written(tmp_path, record(**affected)))
+    assert [one["id"] for one in database.affecting("some-package", version)] == ["OSV-1"]
+    assert database.affecting("some-package", "2.6.0+cpu") == []
+
+
+def test_a_list_may_name_one_build_alone(tmp_path: Path) -> None:
+    database = advisories.load(written(tmp_path, record(versions=["1.0+evil"], ranges=[])))
+    assert database.affecting("some-package", "1.0+evil") != []
+    assert database.affecting("some-package", "1.0") == []
 
 
 def test_the_shipped_advisories_hold_what_is_known_of_mlflow_and_say_they_are_not_complete() -> (

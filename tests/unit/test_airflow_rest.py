@@ -185,3 +185,25 @@ def test_a_run_that_is_there_already_is_the_one_wanted(connect: Callable[..., Ai
 def test_a_dag_airflow_has_not_read_yet_is_tried_again(connect: Callable[..., AirflowRest]) -> None:
     with pytest.raises(Unreachable, match="airlock_mail"):
         connect(Airflow(post=(404, {}))).start("airlock_mail", "mail.a", {})
+
+
+ASSET = (200, {"assets": [{"id": 7, "name": "airlock/commit/ab"}, {"id": 8, "name": "other"}]})
+
+
+def test_an_event_is_posted_on_the_asset_of_exactly_that_name(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    airflow = Airflow(get=ASSET, post=(200, {}))
+    connect(airflow).post("airlock/commit/ab", {"commit": "c"})
+    assert airflow.asked[-1] == (
+        "POST",
+        "/api/v2/assets/events",
+        {"asset_id": 7, "extra": {"commit": "c"}},
+    )
+
+
+def test_an_asset_airflow_does_not_know_yet_is_waited_for(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    with pytest.raises(Unreachable, match="has no asset airlock/commit/a yet"):
+        connect(Airflow(get=ASSET)).post("airlock/commit/a", {})

@@ -16,6 +16,7 @@ from airlock.adapters.embedded.components import Component, Probe
 from airlock.adapters.embedded.probe import ask
 from airlock.adapters.embedded.supervisor import Supervisor
 from airlock.domain.errors import Invalid, Refused
+from tests.support import ROOT
 
 
 def part(port: int) -> Component:
@@ -28,7 +29,7 @@ def test_a_port_in_use_names_who_uses_it_and_what_to_set() -> None:
         port = server.getsockname()[1]
         with pytest.raises(Refused) as caught:
             preflight.check_ports([part(port)])
-    assert f"Port {port}, which MLflow needs, is used by `" in caught.value.message
+    assert f"Port {port}, which MLflow needs, is used by " in caught.value.message
     assert f"(process {os.getpid()})" in caught.value.message
     assert "AIRLOCK_MLFLOW_PORT" in caught.value.next_step
 
@@ -121,3 +122,55 @@ def test_programs_start_from_an_empty_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "x")
     found = base_environment(Path("/v/bin"))
     assert set(found) == {"PATH", "HOME", "LANG", "TZ", "PYTHONUNBUFFERED"}
+
+
+def open_to_others(home: Path) -> list[str]:
+    """Return what below *home* another user of the machine could enter, read or write."""
+    found, todo = [], [home]
+    while todo:
+        for path in todo.pop().iterdir():
+            mode = path.lstat().st_mode
+            if path.is_dir() and not path.is_symlink():
+                todo += [path] if mode & 0o011 else []
+                found += [path.name] if mode & 0o066 else []
+            elif mode & 0o077 and not path.is_symlink():
+                found.append(path.name)
+    return sorted(found)
+
+
+def test_what_an_earlier_version_left_open_is_closed(tmp_path: Path) -> None:
+    cluster = tmp_path / "postgres"
+    for folder in ("logs/dag", "mlflow/artifacts/1", "data/pins", "evidence", "work", "postgres"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder).chmod(0o777)
+        (tmp_path / folder / "file").write_text("x")
+    for path in tmp_path.iterdir():
+        path.chmod(0o755)
+    (tmp_path / "service.json").write_text("{}")
+    (tmp_path / "service.json").chmod(0o644)
+    cluster.chmod(0o700)
+    assert open_to_others(tmp_path)
+    before = cluster.stat()
+    preflight.prepare_home(tmp_path)
+    preflight.close_home(tmp_path, cluster)
+    assert open_to_others(tmp_path) == []
+    assert cluster.stat() == before
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        **dict.fromkeys(("airflow", "data", "evidence", "keys", "logs", "mlflow", "work"), 0o700),
+        "postgres": 0o700,
+        "service.json": 0o600,
+    }
+
+
+def test_a_cluster_further_down_can_still_be_reached(tmp_path: Path) -> None:
+    cluster = tmp_path / "databases" / "postgres"
+    cluster.mkdir(parents=True)
+    preflight.close_home(tmp_path, cluster)
+    wanted = 0o711 if os.geteuid() == 0 else 0o700
+    assert (tmp_path / "databases").stat().st_mode & 0o777 == wanted
+
+
+def test_logs_of_airflow_are_not_opened_again() -> None:
+    source = (ROOT / "include/airlock/adapters/embedded/components.py").read_text()
+    assert 'NEW_FOLDER_PERMISSIONS": "0o700"' in source
+    assert 'NEW_FILE_PERMISSIONS": "0o600"' in source

@@ -144,3 +144,12 @@ def test_a_recorded_process_is_not_confused_with_a_later_namesake(tmp_path: Path
     entry = json.loads(file.read_text())["child"]
     assert entry["started"] == session.started(os.getpid()) > 0
     assert session.started(2**22 + 1) == 0
+
+
+def test_what_a_process_writes_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    text = "import os; os.mkdir('work'); open('work/file', 'w').close(); open('log', 'w').close()"
+    assert Wrapped(tmp_path, [sys.executable, "-c", text]).process.wait(20) == 0
+    modes = {
+        name: (tmp_path / name).stat().st_mode & 0o777 for name in ("work", "log", "work/file")
+    }
+    assert modes == {"work": 0o700, "log": 0o600, "work/file": 0o600}

@@ -1,4 +1,4 @@
-"""Airflow's REST API as `airlock-service`: wake a task, note on or start a run, who may log in.
+"""Airflow's REST API as `airlock-service`: wake a task, note on or start a run, events, log-ins.
 
 Rules:
 * A task is woken only when Airflow says it is parked (`awaiting_input`). One that has gone on,
@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from urllib.parse import quote
 
 import httpx
 
+from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Refused, Unreachable
-from airlock.ports import Account, Parked
+from airlock.ports import Account, Parked, RunRecord
 
 USER = "airlock-service"
 #: What the only option of a Required Action is called; the operator writes the same.
@@ -30,6 +32,7 @@ _ON_THE_WAY = frozenset({"running", "queued", "scheduled", "up_for_retry", "rest
 _PARKED = "awaiting_input"
 _NOTE_LIMIT = 1000
 _USERS, _PAGE = "/auth/fab/v1/users", 100
+_ACCOUNTS = "/airlock/api/v1/accounts"
 
 
 class AirflowRest:
@@ -51,9 +54,7 @@ class AirflowRest:
             Unreachable: if Airflow did not answer.
             Refused: if Airflow does not let the service account do this.
         """
-        task = (
-            f"{_run(parked.dag_id, parked.run_id)}/taskInstances/{quote(parked.task_id, safe='')}"
-        )
+        task = _task(parked.dag_id, parked.run_id, parked.task_id)
         found = self._ask("GET", task)
         if found.status_code == HTTPStatus.NOT_FOUND:
             return True
@@ -79,8 +80,68 @@ class AirflowRest:
                 f"Airflow has no DAG {dag_id} yet", next_step="See its import errors in Airflow."
             )
 
+    def run(self, origin: str) -> RunRecord | None:
+        """Return a run as Airflow knows it; None if it has none of that name."""
+        dag_id, _, run_id = origin.partition("/")
+        if not dag_id or not run_id:
+            return None
+        found = self._ask("GET", _run(dag_id, run_id))
+        if found.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        document = _json(found)
+        try:
+            began = document["start_date"]
+            record = RunRecord(
+                dag_id=str(document["dag_id"]),
+                run_id=str(document["dag_run_id"]),
+                state=str(document["state"]),
+                triggered_by=str(document.get("triggering_user_name") or ""),
+                started_at=datetime.fromisoformat(began) if began else None,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreachable(f"Airflow's answer about {origin} is no run: {error!r}") from error
+        # Names are compared as texts: an address that only leads there is not the run.
+        return record if (record.dag_id, record.run_id) == (dag_id, run_id) else None
+
+    def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Say whether a run has such a task instance."""
+        found = self._ask("GET", _task(dag_id, run_id, task_id))
+        return found.status_code != HTTPStatus.NOT_FOUND
+
+    def last(self, asset: str) -> Mapping[str, Any] | None:
+        """Return what came with the newest event of an asset, None if it had none."""
+        asked = {"asset_id": self._asset(asset), "order_by": "-timestamp", "limit": 1}
+        events = _json(self._ask("GET", "/api/v2/assets/events", params=asked))["asset_events"]
+        return dict(events[0]["extra"] or {}) if events else None
+
+    def post(self, asset: str, extra: Mapping[str, Any]) -> None:
+        """Post an event on an asset; DAGs that wait for it start."""
+        body = {"asset_id": self._asset(asset), "extra": dict(extra)}
+        self._ask("POST", "/api/v2/assets/events", json=body)
+
+    def _asset(self, name: str) -> int:
+        found = _json(self._ask("GET", "/api/v2/assets", params={"name_pattern": name}))
+        numbers = [int(one["id"]) for one in found.get("assets", ()) if one["name"] == name]
+        if not numbers:
+            raise Unreachable(
+                f"Airflow has no asset {name} yet",
+                next_step="It is there once Airflow has read the pipeline's DAG.",
+            )
+        return numbers[0]
+
     def accounts(self) -> tuple[Account, ...] | None:
-        """Return everybody but ourselves; None if Airflow's login keeps no list."""
+        """Return everybody but ourselves; None if Airflow's login keeps no list.
+
+        Airlock's app in the API server knows most: what enrolments are made for, too. Where it is
+        not mounted, Airflow's own list has to do.
+        """
+        answer = self._ask("GET", _ACCOUNTS)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return self._listed()
+        found = _json(answer)["accounts"]
+        return None if found is None else tuple(_seen_account(one) for one in found)
+
+    def _listed(self) -> tuple[Account, ...] | None:
         found: list[Account] = []
         seen, total = 0, 1
         while seen < total:
@@ -143,6 +204,21 @@ class AirflowRest:
 
 def _run(dag_id: str, run_id: str) -> str:
     return f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _task(dag_id: str, run_id: str, task_id: str) -> str:
+    return f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
+
+
+def _seen_account(one: dict[str, Any]) -> Account:
+    seen = one["seen"]
+    return Account(
+        user=one["user"],
+        name=one["name"],
+        roles=frozenset(one["roles"]),
+        active=one["active"] is True,
+        seen=SeenAccount(seen["issuer"], seen["subject"], seen["marks"]) if seen else None,
+    )
 
 
 def _account(user: dict[str, Any]) -> Account:

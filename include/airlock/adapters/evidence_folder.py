@@ -39,7 +39,7 @@ class EvidenceFolder:
                 shutil.copyfileobj(source, copy)
                 copy.flush()
                 os.fsync(copy.fileno())
-            Path(name).chmod(0o440)
+            Path(name).chmod(0o400)
             Path(name).replace(place)
         except OSError as error:
             raise Unreachable(

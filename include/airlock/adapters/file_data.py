@@ -5,8 +5,9 @@ Rules:
 * A file appears complete or not at all, is never changed, and is read back after writing.
 * `path` checks the digest at every use: a pinned file that changed is refused.
 * Rows without a time cannot be placed in a window, so they are refused, not dropped.
+* What cannot be read one way by everybody is refused here, by column (`airlock.tables`).
 
-It does not validate values and does not split: the lab does.
+It does not validate values beyond the target and does not split: the lab does.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.domain.digest import file_digest, is_digest
-from airlock.domain.errors import Invalid, NotFound, Refused
+from airlock.domain.errors import Invalid, NotFound
+from airlock.tables import DataUnusable as DataUnusable
+from airlock.tables import describe, read, target_problem, with_times
+from airlock.tables.errors import refusal
 
 if TYPE_CHECKING:
     import pyarrow
-
-
-class DataUnusable(Refused):
-    """The source has no rows, lacks a column, or cannot be read."""
 
 
 class FileData:
@@ -42,21 +42,21 @@ class FileData:
         since: date | None = None,
         *,
         target: str | None = None,
+        task: str | None = None,
     ) -> dict[str, Any]:
         """Keep the rows of *source* from *since* to *until*, both included.
 
         Returns:
-            The facts of the data-profile evidence.
+            The facts of the data-profile evidence, with the schema every later step reads.
 
         Raises:
             Invalid: for a window without a time column to measure it by.
-            DataUnusable: if no row is left, or a column is missing.
+            DataUnusable: if no row is left, or a column is missing or cannot be carried.
         """
-        name = f"{source.parent.name}/{source.name}"
+        name = name_of(source)
         if time_column is None and (since or until):
             raise Invalid(f"data {name}: a window needs a time column, and the pipeline names none")
-        table = _read(source, name)
-        _require(table, name, [time_column, target])
+        table = table_of(source, time_column, target)
         if time_column:
             table = _window(table, name, time_column, since, until)
         if not table.num_rows:
@@ -64,11 +64,14 @@ class FileData:
                 f"data {name} has no rows{_between(since, until)}",
                 next_step="widen the data window of the run",
             )
+        if target and (problem := target_problem(table[target], target, task)):
+            raise refusal(name, [problem])
         return {
             "source": name,
             "digest": self._keep(table),
             "rows": table.num_rows,
             "columns": list(table.column_names),
+            "schema": describe(table),
             "window": {"since": _day(since), "until": _day(until)},
             "timeColumn": time_column,
             "target": target,
@@ -119,37 +122,36 @@ class FileData:
         return digest
 
 
-def outline(source: Path, target: str) -> tuple[int, float]:
+def name_of(source: Path) -> str:
+    """Return what a source is called in facts and messages."""
+    return f"{source.parent.name}/{source.name}"
+
+
+def table_of(source: Path, time_column: str | None, target: str | None) -> pyarrow.Table:
+    """Return all rows of a source, as they would be pinned.
+
+    Raises:
+        DataUnusable: if it cannot be read, or lacks or cannot carry a column.
+    """
+    name = name_of(source)
+    table = read(source, name)
+    _require(table, name, [time_column, target])
+    return with_times(table, time_column, name) if time_column else table
+
+
+def outline(source: Path, target: str, task: str | None = None) -> tuple[int, float]:
     """Return how many rows a source has and the share of them whose target is 1.
 
     Raises:
-        DataUnusable: if it cannot be read or has no such column.
+        DataUnusable: if it cannot be pinned with this target.
     """
     import pyarrow.compute as compute
 
-    name = f"{source.parent.name}/{source.name}"
-    table = _read(source, name)
-    _require(table, name, [target])
+    table = table_of(source, None, target)
+    if problem := target_problem(table[target], target, task):
+        raise refusal(name_of(source), [problem])
     hits = compute.sum(compute.equal(table[target], 1)).as_py() or 0
     return table.num_rows, hits / max(1, table.num_rows)
-
-
-def _read(source: Path, name: str) -> pyarrow.Table:
-    """Read a Parquet or CSV file."""
-    import pyarrow
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    if not source.is_file():
-        raise DataUnusable(f"data {name}: there is no file {source}")
-    try:
-        if source.suffix == ".csv":
-            return pyarrow.csv.read_csv(source)
-        return pyarrow.parquet.read_table(source)
-    except pyarrow.ArrowException as error:
-        if source.stat().st_size == 0 or "Empty CSV" in str(error):
-            raise DataUnusable(f"data {name} is an empty file") from error
-        raise DataUnusable(f"data {name} cannot be read: {error}") from error
 
 
 def _require(table: pyarrow.Table, name: str, columns: list[str | None]) -> None:
@@ -168,13 +170,7 @@ def _window(
     import pyarrow
     import pyarrow.compute as compute
 
-    days = table[column]
-    try:
-        days = compute.cast(days, pyarrow.date32(), safe=False)
-    except pyarrow.ArrowException as error:
-        raise DataUnusable(
-            f"data {name}: the time column {column!r} holds {table[column].type}, not dates"
-        ) from error
+    days = compute.cast(table[column], pyarrow.date32(), safe=False)  # in the column's own zone
     if days.null_count:
         raise DataUnusable(f"data {name}: {days.null_count} rows have no {column!r}")
     keep = compute.is_valid(days)

@@ -1,8 +1,9 @@
 """MLflow as the detector sees it: the guard's own addresses, and what an ordinary client is told.
 
-It logs in with a token it signs itself, with the one permission to read what auditors read; it
-needs no account and no MLflow library. A server that does not answer, answers something else or
-has no guard is Unreachable: nothing could be compared, which is never the same as "nothing found".
+It logs in with tokens it signs itself: one to read what auditors read, another to revoke grants,
+which no person's token allows. It needs no account and no MLflow library. A server that does not
+answer, answers something else or has no guard is Unreachable: nothing could be compared, which is
+never the same as "nothing found".
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from typing import Any, TypeVar
 
 import httpx
 
-from airlock.domain.access_token import issue
+from airlock.domain.access_token import REVOKE, issue
 from airlock.domain.clock import stamp
 from airlock.domain.drift import Seen, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.domain.grant import Standing
 from airlock.ports import Signer
 
 NAME = "airlock-detector"
-_MAY = frozenset({"audit:read"})
+_READ, _REVOKE = frozenset({"audit:read"}), frozenset({REVOKE})
 _RENEW_S = 3600.0
 _TIMEOUT_S, _HASHING_S = 30.0, 1800.0
 _MODELS = "/api/2.0/mlflow/registered-models"
@@ -35,7 +37,7 @@ class MlflowWatch:
     def __init__(self, uri: str, signer: Signer) -> None:
         self._uri, self._signer = uri.rstrip("/"), signer
         self._client = httpx.Client(base_url=self._uri, timeout=_TIMEOUT_S, trust_env=False)
-        self._token, self._renew_at = "", 0.0
+        self._tokens: dict[frozenset[str], tuple[str, float]] = {}
 
     def seen(self) -> tuple[Seen, ...]:
         """Return every protected alias as it is in the registry's database."""
@@ -89,6 +91,17 @@ class MlflowWatch:
             )
         )
 
+    def standing(self, grant_id: str) -> Standing:
+        """Return what the guard's ledger knows of a grant; UNSPENT if it was never delivered."""
+        told = self._get(f"/airlock/grants/{grant_id}")
+        return self._read(lambda: Standing(told["standing"]))
+
+    def revoke(self, grant_id: str, envelope: str) -> Standing:
+        """Let a grant never be spent; return REVOKED, or SPENT if it was spent before."""
+        path = f"/airlock/grants/{grant_id}/revoke"
+        told = self._ask("POST", path, _REVOKE, json={"envelope": envelope})
+        return self._read(lambda: Standing(told["standing"]))
+
     def set_back(self, model: str, alias: str, version: str) -> None:
         """Set an alias back to what was released last, by the plain call of any client."""
         body = {"name": model, "alias": alias, "version": version}
@@ -99,9 +112,9 @@ class MlflowWatch:
     def _get(self, path: str, timeout: float = _TIMEOUT_S, **params: Any) -> Any:
         return self._ask("GET", path, params=params, timeout=timeout)
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
+    def _ask(self, method: str, path: str, may: frozenset[str] = _READ, **options: Any) -> Any:
         try:
-            answer = self._client.request(method, path, headers=self._login(), **options)
+            answer = self._client.request(method, path, headers=self._login(may), **options)
         except httpx.HTTPError as error:
             raise self._silent(f"{type(error).__name__} {error}".strip()) from error
         if answer.is_success:
@@ -117,12 +130,13 @@ class MlflowWatch:
         kind = NotFound if answer.status_code == 404 else Refused
         raise kind(f"MLflow refused the detector: {said}")
 
-    def _login(self) -> dict[str, str]:
-        if time.monotonic() >= self._renew_at:
+    def _login(self, may: frozenset[str]) -> dict[str, str]:
+        token, renew_at = self._tokens.get(may, ("", 0.0))
+        if time.monotonic() >= renew_at:
             signer = self._signer
-            self._token = issue(NAME, _MAY, datetime.now(UTC), signer.key_id, signer.sign)
-            self._renew_at = time.monotonic() + _RENEW_S
-        return {"Authorization": f"Bearer {self._token}"}
+            token = issue(NAME, may, datetime.now(UTC), signer.key_id, signer.sign)
+            self._tokens[may] = (token, time.monotonic() + _RENEW_S)
+        return {"Authorization": f"Bearer {token}"}
 
     def _read(self, read: Callable[[], T]) -> T:
         try:

@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.domain.errors import Invalid
+from airlock.tables import kind_of
 
 if TYPE_CHECKING:
     import pyarrow
 
 #: A column of at most so many different values is described by them.
 FEW = 30
-_KINDS = {
-    "boolean": ("bool",),
-    "number": ("int", "uint", "float", "double", "halffloat", "decimal"),
-    "text": ("string", "large_string", "dictionary<values=string"),
-    "time": ("date", "timestamp"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,34 +52,9 @@ class Profile:
         raise Invalid(f"the data has no column {name!r}; it has {known}")
 
 
-def profile(path: Path) -> Profile:
-    """Describe a Parquet or CSV file.
-
-    Raises:
-        Invalid: if it is missing, empty or cannot be read.
-    """
-    table = _read(path)
-    if not table.num_rows:
-        raise Invalid(f"{path} has no rows", next_step="give a file with data in it")
+def profile(table: pyarrow.Table) -> Profile:
+    """Describe rows that can be pinned (`airlock.tables`)."""
     return Profile(table.num_rows, tuple(_column(table, name) for name in table.column_names))
-
-
-def _read(path: Path) -> pyarrow.Table:
-    import pyarrow
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    if not path.is_file():
-        raise Invalid(f"there is no file {path}", next_step="give a Parquet or CSV file")
-    try:
-        if path.suffix == ".csv":
-            return pyarrow.csv.read_csv(path)
-        return pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowException as error:
-        text = " ".join(str(error).split())[:300]
-        raise Invalid(
-            f"{path} cannot be read: {text}", next_step="give a Parquet or CSV file"
-        ) from error
 
 
 def _column(table: pyarrow.Table, name: str) -> Column:
@@ -97,19 +65,16 @@ def _column(table: pyarrow.Table, name: str) -> Column:
     array = table[name]
     if pyarrow.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
-    said = str(array.type)
-    kind = next((k for k, starts in _KINDS.items() if said.startswith(starts)), "other")
-    facts: dict[str, Any] = {"name": name, "kind": kind, "rows": table.num_rows}
-    if kind == "other":
-        return Column(**facts, missing=array.null_count, distinct=0)
-    if pyarrow.types.is_floating(array.type):
-        array = compute.if_else(compute.is_nan(array), pyarrow.scalar(None, array.type), array)
-    facts |= {
+    kind = kind_of(array.type)
+    facts: dict[str, Any] = {
+        "name": name,
+        "kind": kind,
+        "rows": table.num_rows,
         "missing": int(array.null_count),
         "distinct": int(compute.count_distinct(array).as_py()),
     }
     if facts["distinct"] <= FEW and kind != "time":
-        found = [_plain(one) for one in array.unique().to_pylist() if one is not None]
+        found = [value for value in array.unique().to_pylist() if value is not None]
         if all(math.isfinite(one) for one in found if not isinstance(one, str)):
             facts["values"] = tuple(sorted(found))
     if kind == "number" and facts["distinct"]:
@@ -123,16 +88,11 @@ def _range(array: Any) -> dict[str, float | None]:
     import pyarrow.compute as compute
 
     found = compute.min_max(array).as_py()
-    numbers = array.cast(pyarrow.float64())
+    numbers = array.cast(pyarrow.float64(), safe=False)
     facts = {
-        "low": _plain(found["min"]),
-        "high": _plain(found["max"]),
+        "low": found["min"],
+        "high": found["max"],
         "mean": compute.mean(numbers).as_py(),
         "spread": compute.stddev(numbers).as_py(),
     }
     return facts if all(math.isfinite(one) for one in facts.values()) else {}
-
-
-def _plain(value: Any) -> Any:
-    """Return a decimal as a number; anything else as it is."""
-    return float(value) if isinstance(value, Decimal) else value

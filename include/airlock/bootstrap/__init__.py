@@ -33,9 +33,10 @@ from airlock.config.settings import Settings, SlackSettings
 from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
-from airlock.ports import Files
+from airlock.ports import Files, Proposals
 from airlock.ports.chat import Chat
 from airlock.services.detecting import Detector
+from airlock.services.promoting import Promoter
 from airlock.services.sequencing import Place
 
 
@@ -97,13 +98,21 @@ class Airlock:
         return GuardDatabase(url) if url else None
 
     @cached_property
-    def detector(self) -> Detector:
-        """What looks for changes in the registry; it signs its own login, so a decider has it."""
-        chosen = self.settings
+    def promotions(self) -> Promoter:
+        """What gives grants and looks whether they were spent; it signs, so a decider has it."""
+        if self.signer is None:
+            raise Invalid("this process has no signing key, so it can give no grant")
+        return Promoter(self.store, self.signer, self.keyring, self._watch(), self.permits)
+
+    def _watch(self) -> MlflowWatch:
         if self.signer is None:
             raise Invalid("this process has no signing key, so it cannot compare the registry")
-        watch = MlflowWatch(chosen.mlflow_tracking_uri, self.signer)
-        return Detector(self.store, watch, revert=chosen.detector_revert == "alias")
+        return MlflowWatch(self.settings.mlflow_tracking_uri, self.signer)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """What looks for changes in the registry; it signs its own login, so a decider has it."""
+        return Detector(self.store, self._watch(), revert=self.settings.detector_revert == "alias")
 
     @cached_property
     def chat(self) -> Chat | None:
@@ -114,6 +123,13 @@ class Airlock:
         from airlock.adapters.slack_notifier.web import SlackWeb  # a task would pay for it
 
         return SlackWeb(slack.bot_token, slack.api_url)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Where a task proposes what it has done."""
+        from airlock.bootstrap.proposals import proposals_of
+
+        return proposals_of(self)
 
     @cached_property
     def lab(self) -> Lab:

@@ -107,7 +107,9 @@ class Workbench:
     def pin(self, recipe: Recipe, since: date | None, until: date | None) -> dict[str, Any]:
         """Keep the rows of a window."""
         source = self._root / recipe.source
-        return self._data.pin(source, recipe.time_column, until, since, target=recipe.target)
+        return self._data.pin(
+            source, recipe.time_column, until, since, target=recipe.target, task=recipe.task
+        )
 
     def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
         """Check pinned rows with the model's suite."""

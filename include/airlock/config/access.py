@@ -4,6 +4,7 @@ Rules:
 * A role has its own permissions and those of the roles it inherits; no circles.
 * `release:vote` and `gate:waive` are never inherited and `admin` never has them: being powerful
   approves nothing and waives nothing.
+* `approver:enrol` is never inherited either, and gives nothing to whom nobody has enrolled for it.
 * `audit:export` and `evidence:export` belong to `security_auditor` alone.
 * Airflow's `Public` role, which is everybody without a login, maps to nothing.
 * The aliases environments move are protected aliases: a list that leaves one out is refused.
@@ -33,6 +34,7 @@ from airlock.config.schemas import (
 )
 
 Permission = Literal[
+    "approver:enrol",
     "audit:export",
     "audit:read",
     "audit:verify",
@@ -53,6 +55,7 @@ Permission = Literal[
 
 VOTE: Permission = "release:vote"
 WAIVE: Permission = "gate:waive"
+ENROL: Permission = "approver:enrol"
 EXPORTS: tuple[Permission, ...] = ("audit:export", "evidence:export")
 AUDITOR = "security_auditor"
 ADMIN = "admin"
@@ -69,7 +72,7 @@ class Role(Strict):
     @property
     def personal(self) -> tuple[Permission, ...]:
         """The permissions that never pass on to another role."""
-        return tuple(one for one in self.permissions if one in (VOTE, WAIVE, *EXPORTS))
+        return tuple(one for one in self.permissions if one in (VOTE, WAIVE, ENROL, *EXPORTS))
 
 
 class AccessSpec(Strict):
@@ -105,7 +108,7 @@ class AccessSpec(Strict):
                     Trouble((author,), "each author once", f"it also as {seen[author.casefold()]}")
                 )
             seen[author.casefold()] = author
-        return table
+        return {author.casefold(): person for author, person in (table or {}).items()} or None
 
     @field_validator("superiors")
     @classmethod
@@ -115,7 +118,7 @@ class AccessSpec(Strict):
             for below, above in (table or {}).items()
             if below == above
         )
-        return table
+        return table or None
 
 
 def chain(roles: Mapping[str, Role], role: str) -> tuple[str, ...]:

@@ -76,11 +76,13 @@ def _each_level_once(levels: tuple[Level, ...]) -> tuple[Level, ...]:
 
 
 class Tier(Strict):
-    """The levels of one tier, in order, and whether an answer in Slack counts there."""
+    """The levels of one tier, in order, whether an answer in Slack counts there, and whether the
+    work of committers nobody knows is refused or recorded."""
 
     levels: Annotated[Some[Level], AfterValidator(_each_level_once)]
     timers: Timers | None = None
     slack_may_answer: bool | None = None
+    unknown_committers: Literal["refuse", "record"] | None = None
 
     @field_validator("levels")
     @classmethod
@@ -182,7 +184,7 @@ class ApprovalSpec(Strict):
         cls, table: dict[str, Weights] | None, info: ValidationInfo
     ) -> dict[str, Weights] | None:
         settle(weight_troubles(table or {}, info.data.get("required_gates", ())))
-        return table
+        return table or None
 
     @field_validator("fallback_role")
     @classmethod
@@ -213,7 +215,7 @@ class ApprovalSpec(Strict):
                 for index, one in enumerate(duties.also)
                 if one.role is not None and one.role not in roles
             )
-        return duties
+        return duties if duties and duties.also else None
 
     @field_validator("environments")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationInfo
 
@@ -25,6 +25,11 @@ class PipelineContext:
 def context_of(info: ValidationInfo) -> PipelineContext | None:
     """Return the context a validator runs in, if there is one."""
     return info.context if isinstance(info.context, PipelineContext) else None
+
+
+def relative(path: str) -> str:
+    """Return a path as it is digested: `./x/` is `x`."""
+    return PurePosixPath(path).as_posix() if path else path
 
 
 def inside(base: Path, value: str, *, folder: bool = False, exists: bool = True) -> None:

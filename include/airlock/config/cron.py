@@ -7,16 +7,26 @@ from datetime import UTC, datetime
 from airlock.config.problems import nearest, show
 from airlock.config.schemas import Trouble, refuse
 
-PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+PRESETS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+}
 
 # Any fixed day does: whether an expression ever fires must not depend on today.
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def check_cron(expression: str) -> str:
-    """Return the expression if it parses and some day fires, else refuse it."""
+    """Return the expression as five fields if it parses and some day fires, else refuse it.
+
+    However it was written, one schedule is spelled one way: single spaces, names in lower case,
+    presets as the fields they stand for.
+    """
     if expression in PRESETS:
-        return expression
+        return PRESETS[expression]
     if expression.startswith("@"):
         expected = f"five fields or one of {', '.join(PRESETS)}"
         refuse(Trouble((), expected, show(expression), nearest(expression, PRESETS)))
@@ -30,4 +40,4 @@ def check_cron(expression: str) -> str:
         croniter(expression, _START, max_years_between_matches=9).get_next(datetime)
     except (CroniterError, ValueError, TypeError, KeyError) as error:
         refuse(Trouble((), "a cron expression that fires", f"{show(expression)} ({error})"))
-    return expression
+    return " ".join(fields).lower()

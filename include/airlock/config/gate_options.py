@@ -19,7 +19,7 @@ from airlock.config.problems import Place, listed, show
 from airlock.config.schemas import Strict, Trouble, complaint, refuse, settle, unknown
 from airlock.domain.gates import Gate
 from airlock.domain.metrics import DIRECTIONS
-from airlock.gates import BY_NAME
+from airlock.gates import BY_NAME, written
 
 #: In `metricsThreshold`: not a metric of the model but the limit of its answers.
 LATENCY = "latencyMs"
@@ -37,14 +37,6 @@ def options_of(gate: type[Gate]) -> type[Strict]:
         default = ... if option.default is dataclasses.MISSING else option.default
         fields[option.name] = (hint, default)
     return create_model(f"{gate.__name__}Options", __base__=Strict, **fields)
-
-
-def document_of(gate: Gate) -> dict[str, Any]:
-    """Return the canonical document of a gate, every option filled in."""
-    given = {option.name: getattr(gate, option.name) for option in _options(type(gate))}
-    options = options_of(type(gate)).model_construct(**given)
-    written = options.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {"gate": gate.name, **written}
 
 
 def parse(raw: Any, place: Place) -> tuple[Gate | None, list[Trouble]]:
@@ -71,10 +63,10 @@ def parse(raw: Any, place: Place) -> tuple[Gate | None, list[Trouble]]:
 def thresholds(given: Mapping[str, float]) -> Iterator[tuple[Gate | None, list[Trouble]]]:
     """Yield the gate each entry of a `metricsThreshold` stands for, or what is wrong with it."""
     for metric, threshold in given.items():
-        written: dict[str, Any] = {"gate": "latency", "p95Ms": threshold}
+        entry: dict[str, Any] = {"gate": "latency", "p95Ms": threshold}
         if metric != LATENCY:
-            written = {"gate": "metrics-threshold", "metric": metric, "threshold": threshold}
-        gate, troubles = parse(written, ())
+            entry = {"gate": "metrics-threshold", "metric": metric, "threshold": threshold}
+        gate, troubles = parse(entry, ())
         if metric != LATENCY and metric not in DIRECTIONS:
             troubles = [unknown((), metric, [*DIRECTIONS, LATENCY])]
         yield gate, [dataclasses.replace(one, place=(metric,)) for one in troubles]
@@ -119,7 +111,7 @@ def _add(
 
 
 def _documents_of(gates: Sequence[Gate]) -> list[dict[str, Any]]:
-    return [document_of(gate) for gate in gates]
+    return [written(gate) for gate in gates]
 
 
 #: The gates of a pipeline: gate objects in Python, canonical documents outside.

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from airlock.config.context import context_of, inside
+from airlock.config.context import context_of, inside, relative
 from airlock.config.cron import check_cron
 from airlock.config.gate_options import Gates, read_gates, thresholds
 from airlock.config.problems import show
@@ -68,7 +68,7 @@ class SourceCode(Strict):
     def _exists(cls, path: str, info: ValidationInfo) -> str:
         if context := context_of(info):
             inside(context.root, path, folder=True)
-        return path
+        return relative(path)
 
 
 class Triggers(Strict):
@@ -77,6 +77,14 @@ class Triggers(Strict):
     cron: Annotated[str, AfterValidator(check_cron)] | None = None
     on_commit: bool = False
     on_drift: bool = False
+
+    @field_validator("on_drift")
+    @classmethod
+    def _not_yet(cls, given: bool) -> bool:
+        if given:
+            expected = "false: nothing looks for drift in production yet, so it would start no run"
+            refuse(Trouble((), expected, "true"))
+        return given
 
 
 class Data(Strict):
@@ -99,14 +107,14 @@ class Data(Strict):
     def _exists(cls, source: str, info: ValidationInfo) -> str:
         if context := context_of(info):
             inside(context.root, source)
-        return source
+        return relative(source)
 
     @field_validator("available_at")
     @classmethod
     def _times(cls, given: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
         if given and info.data.get("time_column") is None:
             refuse(Trouble((), "nothing without timeColumn, to compare with", show(given)))
-        return given
+        return given or None
 
     @field_validator("serving_log")
     @classmethod
@@ -114,7 +122,7 @@ class Data(Strict):
         context = context_of(info)
         if context and log is not None:
             inside(context.root, log, exists=False)
-        return log
+        return relative(log) if log else None
 
     @field_validator("target", "time_column", "entity_column")
     @classmethod
@@ -191,7 +199,7 @@ class PipelineSpec(Strict):
             refuse(Trouble((), "a Python file, ending in .py", show(script)))
         if context and code:
             inside(context.root / code.path, script)
-        return script
+        return relative(script)
 
     @field_validator("risk")
     @classmethod

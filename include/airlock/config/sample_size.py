@@ -81,7 +81,7 @@ def _held(pipeline: PipelineConfig, root: Path) -> tuple[int | None, float, str]
     """Return how many rows are held out, the share of positive ones, or why that is not known."""
     data = pipeline.spec.data
     try:
-        rows, positive = outline(root / data.source, data.target)
+        rows, positive = outline(root / data.source, data.target, data.task)
     except AirlockError as error:
         return None, 0.5, error.message
     except ImportError as error:

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from airlock.config.problems import Place, Problem, listed, nearest, show
 from airlock.config.source import Source
+from airlock.domain.digest import plain
 
 T = TypeVar("T")
 #: The version every document states.
@@ -239,5 +240,10 @@ def _unwrapped(annotation: Any) -> Any:
 
 
 def document(model: Strict) -> dict[str, Any]:
-    """Return the canonical plain document: camelCase, defaults filled in, open ones left out."""
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """Return the canonical plain document: camelCase, defaults filled in, open ones left out.
+
+    Equal values are spelled one way, however they were written: numbers here, paths, times and
+    the like by their own types.
+    """
+    written: dict[str, Any] = plain(model.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return written

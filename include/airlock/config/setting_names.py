@@ -155,6 +155,14 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "AIRLOCK_OWNER_DATABASE_URL",
+        f"{_POSTGRES}, or sqlite:///file",
+        _is_database,
+        "Airlock's own database as its owner: for `airlock person enrol --first`, no process's",
+        "the database of `airlock up`",
+        secret=True,
+    ),
+    Setting(
         "AIRLOCK_POSTGRES_URL",
         _POSTGRES,
         _is_postgres,

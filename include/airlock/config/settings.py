@@ -74,6 +74,7 @@ class Settings:
     service_password_file: Path | None = None
     service_user_id: str | None = None
     database_url: str | None = field(default=None, repr=False)
+    owner_database_url: str | None = field(default=None, repr=False)
     postgres_url: str | None = field(default=None, repr=False)
     mlflow_tracking_uri: str = field(repr=False)
     airflow_url: str = field(repr=False)
@@ -154,6 +155,7 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         service_password_file=file("AIRLOCK_SERVICE_PASSWORD_FILE"),
         service_user_id=given.get("AIRLOCK_SERVICE_USER_ID"),
         database_url=given.get("AIRLOCK_DATABASE_URL"),
+        owner_database_url=given.get("AIRLOCK_OWNER_DATABASE_URL"),
         postgres_url=given.get("AIRLOCK_POSTGRES_URL"),
         mlflow_tracking_uri=given.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mlflow}"),
         airflow_url=given.get("AIRLOCK_AIRFLOW_URL", f"http://127.0.0.1:{airflow}").rstrip("/"),

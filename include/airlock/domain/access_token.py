@@ -22,6 +22,8 @@ from airlock.domain.grant import Verify, pae
 
 TOKEN_TYPE = "application/vnd.airlock.access-token+json"  # noqa: S105 - a media type
 AUDIENCE = "mlflow"
+#: To revoke grants: in tokens the decider signs for itself, never in a person's.
+REVOKE = "grant:revoke"
 #: A working day; a right taken away in Airflow lasts no longer than this in MLflow.
 VALID = timedelta(hours=10)
 #: How far the clocks of two machines may be apart.

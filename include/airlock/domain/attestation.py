@@ -5,7 +5,9 @@ Ed25519 by the place that runs gates. Its subject is the artifact; its predicate
 own (https://in-toto.io/attestation/test-result/v0.1 has no word for "could not tell"), is:
 
     {"gate", "key", "options": digest of the gate as the pipeline writes it,
-     "evidence": [digests], "verdict": PASSED, FAILED or ERRORED}
+     "evidence": [digests], "verdict": PASSED, FAILED or ERRORED, "run": `dag_id/run_id`}
+
+Those of version 1 did not name the run; they are read, and never taken from a task any more.
 
 Rules:
 * The decider judges the evidence itself. An attestation is believed about nothing but who made it:
@@ -26,7 +28,8 @@ from airlock.domain.gates import GateResult
 from airlock.domain.grant import STATEMENT_TYPE, disclose, enclose
 from airlock.domain.policy import Plan
 
-PREDICATE_TYPE = "urn:airlock:gate-result:v1"
+PREDICATE_TYPE = "urn:airlock:gate-result:v2"
+BEFORE = "urn:airlock:gate-result:v1"
 
 
 class Unattested(Refused):
@@ -49,27 +52,50 @@ def attest(
     options: str,
     key_id: str,
     sign: Callable[[bytes], bytes],
+    run: str = "",
 ) -> str:
-    """Return a result as a signed envelope."""
-    return enclose(statement(result, artifact_digest, options), key_id, sign)
+    """Return a result as a signed envelope; *run*: whose result it is, as `dag_id/run_id`."""
+    return enclose(statement(result, artifact_digest, options, run), key_id, sign)
 
 
-def statement(result: GateResult, artifact_digest: str, options: str) -> dict[str, Any]:
-    """Return the in-toto statement of a result."""
+def statement(
+    result: GateResult, artifact_digest: str, options: str, run: str = ""
+) -> dict[str, Any]:
+    """Return the in-toto statement of a result; without a run it is one of version 1."""
     return {
         "_type": STATEMENT_TYPE,
         "subject": [
             {"name": "artifact", "digest": {"sha256": artifact_digest.removeprefix("sha256:")}}
         ],
-        "predicateType": PREDICATE_TYPE,
+        "predicateType": PREDICATE_TYPE if run else BEFORE,
         "predicate": {
             "gate": result.gate,
             "key": result.key,
             "options": options,
             "evidence": sorted(result.evidence),
             "verdict": result.verdict.value,
+            **({"run": run} if run else {}),
         },
     }
+
+
+def check_bound(
+    result: GateResult, envelope: str, artifact_digest: str, options: str, run: str
+) -> None:
+    """Refuse an envelope that is not about exactly this result of this run, whoever signed it.
+
+    Raises:
+        Unattested: naming what it is about instead.
+    """
+    wanted = statement(result, artifact_digest, options, run)
+    try:
+        found, _ = disclose(envelope, lambda _key, _signature, _message: True, "its attestation")
+    except AirlockError as error:
+        why = error.message
+    else:
+        why = "" if found == wanted else _differs(found, wanted)
+    if why:
+        raise Unattested(f"the signed result of {result.key} cannot be kept: {why}")
 
 
 def check_attested(
@@ -79,8 +105,9 @@ def check_attested(
     options: Mapping[str, str],
     plan: Plan,
     keys: GateKeys,
+    run: str,
 ) -> None:
-    """Refuse results, as judged before any waiver, that nobody trusted has signed.
+    """Refuse results, as judged before any waiver, that nobody trusted has signed for this run.
 
     Raises:
         Unattested: naming every gate, and why.
@@ -89,7 +116,7 @@ def check_attested(
     for result in results:
         if plan.enforcement(result.gate) is Enforcement.ADVISORY:
             continue
-        wanted = statement(result, artifact_digest, options[result.key])
+        wanted = statement(result, artifact_digest, options[result.key], run)
         why = _why_not(result, attestations.get(result.key, ""), wanted, keys)
         wrong += [f"{result.key} ({why})"] if why else []
     if wrong:
@@ -111,10 +138,18 @@ def _why_not(result: GateResult, envelope: str, wanted: Mapping[str, Any], keys:
         found, _ = disclose(envelope, verify, "its attestation")
     except AirlockError as error:
         return error.message
-    if found == wanted:
-        return ""
+    return "" if found in (wanted, _before(wanted)) else _differs(found, wanted)
+
+
+def _before(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement as version 1 had it."""
+    predicate = {name: value for name, value in wanted["predicate"].items() if name != "run"}
+    return {**wanted, "predicateType": BEFORE, "predicate": predicate}
+
+
+def _differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     said, mine = found.get("predicate", {}), wanted["predicate"]
-    if not isinstance(said, dict) or found.get("predicateType") != PREDICATE_TYPE:
+    if not isinstance(said, dict) or found.get("predicateType") not in (PREDICATE_TYPE, BEFORE):
         return "what is signed is no result of a gate"
     differs = [name for name in mine if said.get(name) != mine[name]] or ["artifact"]
     shown = ", ".join(f"{name} {_shown(said.get(name))}" for name in differs)

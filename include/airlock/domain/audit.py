@@ -23,6 +23,12 @@ from airlock.domain.digest import canonical_json
 from airlock.domain.people import Actor
 
 GENESIS = bytes(32)
+#: What the body of every entry has.
+_FIELDS = frozenset(
+    ("stream", "seq", "at", "what", "who", "channel", "resource", "old", "new", "why", "data")
+)
+#: The word that stands for an entry whose bytes cannot be read.
+UNREADABLE = "Unreadable"
 EVENT_TAG = b"airlock/event/v1\x00"
 
 
@@ -74,9 +80,18 @@ class Entry:
 
     @property
     def content(self) -> dict[str, Any]:
-        """The body, parsed."""
-        parsed: dict[str, Any] = json.loads(self.body)
-        return parsed
+        """The body, parsed; of one that cannot be read (damage), an entry that says so."""
+        try:
+            parsed = json.loads(self.body)
+        except ValueError:
+            parsed = None
+        if isinstance(parsed, dict) and parsed.keys() >= _FIELDS:
+            return parsed
+        return {
+            **dict.fromkeys(("at", "channel", "resource", "why", "policy"), ""),
+            **{"v": 1, "stream": self.stream, "seq": self.seq, "what": UNREADABLE},
+            **{"who": {"id": "", "roles": []}, "old": None, "new": None, "data": {}},
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,8 +151,11 @@ def delegate(
     holders: Holders,
     voting: frozenset[str],
     barred: frozenset[str],
+    claims: Holders | None = None,
 ) -> Delegation:
     """Return a new delegation. *voting* are the roles that vote, *barred* those that never do.
+
+    *claims*: the roles Airflow gives, whether they count or not; by default those that count.
 
     Raises:
         Forbidden: if the giver has nothing to lend or the taker may not have it.
@@ -167,12 +170,14 @@ def delegate(
         )
     if taker == giver or taker not in holders:
         raise Invalid(
-            f"{giver} cannot delegate to {taker}: expected another active person",
-            next_step="`airlock user roles NAME` shows whom Airlock knows.",
+            f"{giver} cannot delegate to {taker}: expected another active person who is enrolled",
+            next_step="`airlock person list` shows whom Airlock knows, and who is enrolled. "
+            "Whoever answers for somebody else is enrolled too, for whatever role.",
         )
-    if holders[taker] & barred:
+    held = (claims or holders).get(taker, frozenset())
+    if held & barred:
         raise Forbidden(
-            f"{taker} holds {', '.join(sorted(holders[taker] & barred))}, which never votes",
+            f"{taker} holds {', '.join(sorted(held & barred))}, which never votes",
             next_step="Delegate to somebody else.",
         )
     _check_times(start, end, now)

@@ -150,8 +150,16 @@ def compare(facts: Mapping[str, Any], tolerance: Tolerance, ignore: Sequence[str
     """Compare all columns both tables have, with one type, but the ignored ones.
 
     Raises:
-        ValueError: if none is left: nothing compared is no agreement.
+        ValueError: if none is left: nothing compared is no agreement; or if a column's counts are
+            not those of the rows: then some were not looked at.
     """
+    rows = facts["rows"]
+    for one in facts["columns"]:
+        if one["column"] in ignore or one["kind"] == "incomparable":
+            continue
+        for side in ("reference", "current"):
+            if sum(one[side]) != rows[side]:
+                raise ValueError(f"{one['column']}: {sum(one[side])} of {rows[side]} rows counted")
     shifts = [
         shift(one)
         for one in facts["columns"]
@@ -174,11 +182,13 @@ def broken_schema(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> list[
     return gone + other
 
 
-def not_compared(facts: Mapping[str, Any]) -> str:
+def not_compared(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> str:
     """Name the columns of a type nobody can compare, or return nothing."""
     odd = [
         f"{one['column']} ({one['types'][0]})"
         for one in facts["columns"]
-        if one["kind"] == "incomparable" and one["types"][0] == one["types"][1]
+        if one["kind"] == "incomparable"
+        and one["types"][0] == one["types"][1]
+        and one["column"] not in ignore
     ]
     return f"; not compared: {', '.join(odd[:_NAMED])}" if odd else ""

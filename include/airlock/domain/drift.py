@@ -2,7 +2,7 @@
 
 Rules:
 * Airlock is right. What differs from it in the registry is a finding, with old and new value.
-* A promotion under way is none: its grant was spent here before the alias moved there.
+* A promotion under way is none: its grant was given here before the alias moved there.
 * One finding per alias, the gravest: gone or moved, then its files' place, then its backing.
 * A finding is named by what, where, old and new, so the same one has the same name everywhere.
 
@@ -74,7 +74,7 @@ class SpentThere:
 
 
 class Spent(StrEnum):
-    """Whether Airlock itself has spent a grant."""
+    """Whether a grant that moved an alias is Airlock's, and since when it should be finished."""
 
     NEVER = "never"
     JUST_NOW = "just now"
@@ -215,7 +215,7 @@ def _ahead(seen: Seen, spent: Mapping[str, Spent], sequence: int) -> Spent:
 def _unfinished(seen: Seen) -> str:
     return (
         f"grant {seen.grant} has moved {seen.alias} of {seen.model} to version {seen.version}, but "
-        "the promotion was never finished: run its task again"
+        "the promotion is not finished yet: the delivery process does it when it can"
     )
 
 

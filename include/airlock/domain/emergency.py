@@ -68,6 +68,7 @@ def break_glass(
         Refused: (one of its kinds) naming the rule broken.
     """
     allowed = _check(release, plan, glass, actor, holders)
+    plan.check_authors()
     check_reason(reason)
     _check_incident(incident)
     if any(one.reviewed_at is None for one in before):
@@ -111,7 +112,7 @@ def _check(
     if why:
         raise Forbidden(f"{actor.id} {why} (release {release.id}): nobody judges own work")
     if not glass.roles & holders.get(actor.id, frozenset()):
-        held = ", ".join(sorted(holders.get(actor.id, frozenset()))) or "no role"
+        held = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
         raise Forbidden(
             f"breaking the glass needs {' or '.join(sorted(glass.roles))}; {actor.id} holds {held}"
         )

@@ -74,3 +74,7 @@ class Unreachable(AirlockError):
 
     exit_code = 3
     http_status = 503
+
+
+class OddFolder(Invalid, ValueError):
+    """A folder holds something that no digest could cover, or more than anybody hashes."""

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from airlock.domain.digest import canonical_json, digest_bytes, digest_json
+from airlock.domain.digest import canonical_json, digest_bytes, digest_json, plain
 
 #: In the facts of evidence that could not be collected: why.
 UNCOLLECTED = "uncollected"
@@ -122,7 +122,7 @@ class Gate(Protocol):
 def options_digest(gate: Gate) -> str:
     """Return the digest of a gate with every option, however it was written."""
     options = asdict(gate)  # type: ignore[call-overload]  # Gate is a Protocol of dataclasses
-    return digest_json({"gate": gate.name, "options": options})
+    return digest_json(plain({"gate": gate.name, "options": options}))
 
 
 def run_gate(gate: Gate, evidence: Mapping[str, Evidence]) -> GateResult:
@@ -131,6 +131,10 @@ def run_gate(gate: Gate, evidence: Mapping[str, Evidence]) -> GateResult:
     if missing or not gate.needs:
         return _errored(gate, evidence, f"no evidence of kind {', '.join(missing) or 'any'}")
     for kind in gate.needs:
+        try:
+            _ = evidence[kind].digest
+        except (ValueError, TypeError) as error:  # NaN, or what is no JSON
+            return _errored(gate, {}, f"the evidence {kind} is malformed: {error!r}")
         if why := evidence[kind].facts.get(UNCOLLECTED):
             return _errored(gate, evidence, str(why))
     try:

@@ -1,5 +1,8 @@
 """The grant: signed, single-use permission to promote one subject into one environment.
 
+It is made at the moment of use, lives two minutes at most, and ends as spent or as revoked at the
+guard of the model registry, whichever comes first there.
+
 An in-toto Statement v1 (https://in-toto.io/Statement/v1) in a DSSE envelope
 (https://github.com/secure-systems-lab/dsse, protocol v1.0.2), signed with Ed25519 (RFC 8032).
 The subject of the statement is the model version by its artifact digest; the predicate is what
@@ -13,7 +16,8 @@ import binascii
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 
 from airlock.domain.digest import canonical_json
@@ -22,6 +26,8 @@ from airlock.domain.errors import Refused
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:airlock:grant:v1"
+#: No grant lives longer; the guard refuses one that would.
+LONGEST = timedelta(minutes=2)
 #: Aliases of models that move by a grant alone, unless the policy names others.
 PROTECTED = frozenset({"champion", "production", "prod"})
 
@@ -37,6 +43,14 @@ class Keys(Protocol):
 
     def valid_at(self, key_id: str, at: datetime) -> bool:
         """Say whether a key was in use at a time."""
+
+
+class Standing(StrEnum):
+    """What the guard of the registry knows of a grant. Spent and revoked exclude each other."""
+
+    UNSPENT = "unspent"  #: delivered or not: it could still be spent
+    SPENT = "spent"
+    REVOKED = "revoked"
 
 
 class GrantInvalid(Refused):

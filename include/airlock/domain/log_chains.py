@@ -1,21 +1,24 @@
 """All chains of the log at once, checked entry by entry in whatever order the tree has them.
 
 Entries of one stream may come out of their order for a moment (ADR 0010); they wait for their turn.
-Of each stream the first bad entry is named, and nothing after it.
+Every bad entry is named, and the stream goes on behind it: with the entry as it is stored where
+one was changed, and with the next one that is there where some are missing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from airlock.domain.audit import EVENT_TAG, GENESIS, Head
+from airlock.domain.audit import EVENT_TAG, Head
 from airlock.domain.log_tree import Stored
 
 #: The word of an entry about a new key; these are handed out for a closer look.
 ROTATED = "KeyRotated"
+#: So many entries of a stream wait for one that is not there; then it is missing.
+PATIENCE = 1_000
 _sha = hashlib.sha256
 
 
@@ -37,13 +40,18 @@ class Finding:
 
 @dataclass(slots=True)
 class Chain:
-    """One stream on its way: the last entry, and those that came before their turn."""
+    """One stream on its way: the last entry, and those that came before their turn.
+
+    `made` is what the hash of entry `made_at` had to be, where another one is stored: the entry
+    behind it may follow either.
+    """
 
     seq: int
     hash: bytes
     name: bytes
     early: dict[int, Stored] | None = None
-    broken: bool = False
+    made: bytes = b""
+    made_at: int = 0
 
 
 class Chains:
@@ -55,66 +63,93 @@ class Chains:
         self.count = 0
         #: The bodies of all entries that tell of a new key.
         self.rotations: list[bytes] = []
+        #: The nodes of the tree over them that are stored: (level, index, hash).
+        self.nodes: list[tuple[int, int, bytes]] = []
 
     @property
     def streams(self) -> frozenset[str]:
         """Every stream seen."""
         return frozenset(self.known)
 
-    def add(self, entry: Stored) -> Finding | None:
-        """Take the next entry; return what is wrong with its stream, once."""
+    def add(self, entry: Stored) -> Sequence[Finding]:
+        """Take the next entry; return what is wrong with it, or with those it lets in."""
         self.count += 1
-        stream, seq, what, body, prev, digest = entry
+        stream, seq = entry[0], entry[1]
         chain = self.known.get(stream)
         if chain is None:
             chain = self.known[stream] = chain_at(stream, self._before(entry))
-        if chain.broken:
-            return None
         if seq != chain.seq + 1:
             return self._early(chain, entry)
-        if prev == chain.hash and _is_sound(chain, seq, what, body, prev, digest):
-            chain.seq, chain.hash = seq, digest
-            if what == ROTATED:
-                self.rotations.append(body)
-            return self._next(chain) if chain.early else None
-        chain.broken = True
-        return Finding(_what_is_wrong(chain, entry), stream, seq)
+        found = self._take(chain, entry)
+        return [*found, *self._waiting(chain)] if chain.early else found
 
     def _before(self, _entry: Stored) -> Head:
         """Return what stands before the first entry of a stream."""
         return Head()
 
-    def _early(self, chain: Chain, entry: Stored) -> Finding | None:
-        early = chain.early = chain.early or {}
-        if entry[1] <= chain.seq or entry[1] in early:
-            chain.broken = True
-            return Finding("is there twice: added or reordered", entry[0], entry[1])
-        early[entry[1]] = entry
-        return None
+    def _take(self, chain: Chain, entry: Stored) -> Sequence[Finding]:
+        """Let the stream go on with an entry in its place, whatever is wrong with it."""
+        stream, seq, what, body, prev, digest = entry
+        made = _sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + body).digest()
+        follows = prev == chain.hash or (prev == chain.made and seq == chain.made_at + 1)
+        found = [] if follows else [_not_behind(chain, entry)]
+        if made != digest:
+            chain.made, chain.made_at = made, seq
+            reason = f"the bytes do not match their hash: edited; expected {_hex(digest)}, "
+            found.append(Finding(f"{reason}found {_hex(made)}", stream, seq))
+        found += _elsewhere(entry)
+        if what == ROTATED and not found:
+            self.rotations.append(body)
+        chain.seq, chain.hash = seq, digest
+        return found
 
-    def _next(self, chain: Chain) -> Finding | None:
-        entry = (chain.early or {}).pop(chain.seq + 1, None)
-        if entry is None:
-            return None
-        self.count -= 1  # it has been counted when it came
-        return self.add(entry)
+    def _early(self, chain: Chain, entry: Stored) -> Sequence[Finding]:
+        stream, seq = entry[0], entry[1]
+        early = chain.early = chain.early if chain.early is not None else {}
+        if not isinstance(seq, int) or seq <= chain.seq or seq in early:
+            reason = f"is there twice: added or reordered; expected entry {chain.seq + 1}"
+            return [Finding(reason, stream, seq)]
+        early[seq] = entry
+        return self._skip(stream, chain) if len(early) > PATIENCE else ()
+
+    def _waiting(self, chain: Chain) -> Iterator[Finding]:
+        """Take those whose turn it is now."""
+        while chain.early and (entry := chain.early.pop(chain.seq + 1, None)) is not None:
+            yield from self._take(chain, entry)
+
+    def _skip(self, stream: str, chain: Chain) -> Sequence[Finding]:
+        """Say what is missing before the first of those that wait, and go on with it."""
+        place, early = chain.seq + 1, chain.early or {}
+        first = min(early)
+        reason = f"expected entry {place}, found entry {first}: deleted, reordered or added"
+        chain.seq, chain.hash = first - 1, early[first][4]
+        return [Finding(reason, stream, place), *self._waiting(chain)]
 
     def close(self, heads: Mapping[str, Head] | None) -> Iterator[Finding]:
         """Compare the ends with what the application believes in; None leaves them unchecked."""
         for stream, chain in self.known.items():
-            if chain.early and not chain.broken:
-                place, found = chain.seq + 1, min(chain.early)
-                reason = f"found entry {found}: deleted, reordered or added"
-                yield Finding(reason, stream, place)
-                chain.broken = True
+            while chain.early:
+                yield from self._skip(stream, chain)
         for stream, head in (heads or {}).items():
             known = self.known.get(stream)
-            seq, last = (known.seq, known.hash) if known else (0, GENESIS)
-            if (seq, last) != (head.seq, head.hash) and not (known and known.broken):
-                reason = f"the stream ends at entry {seq}: entries missing"
-                yield Finding(reason, stream, head.seq)
+            last = Head(known.seq, known.hash) if known else Head()
+            if last != head and not (known and (head.seq, head.hash) == (known.seq, known.made)):
+                yield Finding(_other_end(stream, head, last), stream, head.seq)
         for stream in self.known.keys() - heads.keys() if heads is not None else ():
             yield Finding("the application knows no such stream", stream, 1)
+
+
+def _other_end(stream: str, head: Head, last: Head) -> str:
+    table = "release" if stream.startswith("rel-") else "audit_stream"
+    told = f"table {table} says that the stream ends with entry {head.seq}"
+    if head.seq == last.seq:
+        return f"{told} and hash {_hex(head.hash)}, found {_hex(last.hash)}"
+    why = "entries missing" if isinstance(head.seq, int) and head.seq > last.seq else "changed"
+    return f"{told}, the stream ends at entry {last.seq}: {why}"
+
+
+def _hex(digest: bytes) -> str:
+    return digest[:6].hex() if isinstance(digest, bytes) else repr(digest)
 
 
 def chain_at(stream: str, head: Head) -> Chain:
@@ -123,31 +158,24 @@ def chain_at(stream: str, head: Head) -> Chain:
     return Chain(head.seq, head.hash, b',"stream":' + text + b',"v":1,"what":"')
 
 
-def _is_sound(chain: Chain, seq: int, what: str, body: bytes, prev: bytes, digest: bytes) -> bool:
-    made = _sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + body).digest()
-    if made != digest:
-        return False
-    # Keys are sorted, so these stand side by side; anything else is looked at closely.
-    if b'"seq":%d%s%s","who":' % (seq, chain.name, what.encode()) in body:
-        return True
-    return _names_its_place(body, chain.name, seq, what)
+def _not_behind(chain: Chain, entry: Stored) -> Finding:
+    reason = "does not follow the entry before it: "
+    reason += f"expected hash {_hex(chain.hash)}, found {_hex(entry[4])}"
+    return Finding(reason, entry[0], entry[1])
 
 
-def _names_its_place(body: bytes, name: bytes, seq: int, what: str) -> bool:
+def _elsewhere(entry: Stored) -> Iterator[Finding]:
+    """Say in which columns an entry is not what its own bytes say."""
+    stream, seq, what, body = entry[:4]
     try:
         content = json.loads(body)
-        found = (content["stream"], content["seq"], content["what"])
-    except (KeyError, TypeError, ValueError):
-        return False
-    stream = json.loads(name[len(b',"stream":') : -len(b',"v":1,"what":"')])
-    return found == (stream, seq, what)
-
-
-def _what_is_wrong(chain: Chain, entry: Stored) -> str:
-    _, seq, what, body, prev, digest = entry
-    if prev != chain.hash:
-        return "does not follow the entry before it"
-    made = _sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + body).digest()
-    if made != digest:
-        return "the bytes do not match their hash: edited"
-    return "names another place: moved here from elsewhere" if what else "has no word"
+        told = {name: content.get(name) for name in ("stream", "seq", "what")}
+    except (AttributeError, ValueError):
+        yield Finding("its bytes are no entry: expected a JSON object", stream, seq)
+        return
+    for (name, inside), column in zip(told.items(), (stream, seq, what), strict=True):
+        if inside != column:
+            reason = f"column {name} is {column!r}, its bytes say {inside!r}: "
+            yield Finding(
+                f"{reason}moved here from elsewhere, or the column was changed", stream, seq
+            )

@@ -9,8 +9,9 @@ Rules:
 * An entry without a leaf is younger than the merge delay.
 * Where copies of leaves were kept outside, they name the first entry that is another one now.
 
-One entry of each stream, and one place of the tree, is named: the first bad one. Entries come in
-the order of the tree, in which those of one stream may be out of order for a moment; they wait.
+Every bad entry is named. Where the tree has left the one that was signed, later checkpoints say
+nothing more; copies of the leaves do, one by one. Entries come in the order of the tree, in which
+those of one stream may be out of order for a moment; they wait.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from airlock.domain.audit import EVENT_TAG
@@ -30,10 +31,14 @@ _sha = hashlib.sha256
 #: How the body of an entry begins: with this, and the time.
 _KEY = b'{"at":"'
 _AT = slice(7, 37)
+#: How it ends.
+_END = ord("}")
 #: Words of events remembered; there are a few dozen.
 _WORDS = 1_000
 #: Leaves that join the tree at a time.
 _FOLD = 4_096
+#: Stretches of leaves that are said to be others than those kept outside, between checkpoints.
+_STRETCHES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,9 @@ class Walk:
         self._new: list[bytes] = []  # leaves that are not in the frontier yet
         self._tails: dict[str, bytes] = {}  # word -> what follows the stream's name in a body
         self._next = marks_within(marks, self._place) if self._place else 0
-        self._other: int | None = None  # the first leaf that is not the one kept outside
+        self._others: list[tuple[int, int]] = []  # leaves that are not those kept outside
+        self._made: dict[int, bytes] = {}  # what leaves had to be that are those of other entries
+        self._fork: Frontier | None = None  # the tree over what leaves had to be
         self._lost = False  # the tree has left the signed one; later roots say nothing new
         self._window()
 
@@ -117,12 +124,14 @@ class Walk:
                 and (seq := entry[1]) == chain.seq + 1
                 and entry[4] == (prev := chain.hash)
                 and not chain.early
-                and not chain.broken
                 and sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + (body := entry[3])).digest()
                 == (digest := entry[5])
                 and sha(b"\x00" + digest).digest() == leaf
                 and since <= body <= until
-                and body.rfind(b'"seq":%d%b%b' % (seq, chain.name, tail)) > 0
+                and (at := body.rfind(b'"seq":%d%b%b' % (seq, chain.name, tail))) > 0
+                and body.count(b"{", at) == 1  # so it stands in the entry itself, not inside
+                and body.count(b"}", at) == 2
+                and body[-1] == _END
             ):
                 chain.seq, chain.hash = seq, digest
                 fine += 1
@@ -144,18 +153,25 @@ class Walk:
         """Let the leaves taken join the tree, and compare it with the checkpoints of this size."""
         new = self._new
         self._compare(new, self._place)
+        if self._made or self._fork is not None:
+            fork = self._fork or Frontier(self._frontier.size, self._frontier.subtrees)
+            fork.extend(self._made.get(at, leaf) for at, leaf in enumerate(new, self._place))
+            self._fork, self._made = fork, {}
         self._place = place
-        self._frontier.extend(new)
+        self._chains.nodes += self._frontier.extend(new)
         new.clear()
         while place == self._size:
             yield from self._mark()
 
     def _compare(self, new: Sequence[bytes], first: int) -> None:
         """Compare leaves, of which the first is *first*, with the copies kept outside."""
-        if self._other is None:
-            kept = islice(self._kept, len(new))
-            pairs = enumerate(zip(new, kept, strict=False), first)
-            self._other = next((at for at, (one, other) in pairs if one != other), None)
+        others = self._others
+        pairs = enumerate(zip(new, islice(self._kept, len(new)), strict=False), first)
+        for at in (at for at, (one, other) in pairs if one != other):
+            if others and others[-1][1] == at - 1:
+                others[-1] = (others[-1][0], at)
+            elif len(others) < _STRETCHES:
+                others.append((at, at))
 
     def _closely(
         self, place: int, index: int, leaf: bytes, entry: Stored | None
@@ -167,17 +183,21 @@ class Walk:
         if entry is None:
             yield Finding("the entry is gone, its leaf is still there", index=index)
             return
-        found = self._entry(index, leaf, entry)
+        found = self._entry(place, index, leaf, entry)
         what = entry[2]
         if not found and isinstance(what, str) and what != ROTATED and len(self._tails) < _WORDS:
-            self._tails[what] = what.encode() + b'","who":'
+            self._tails[what] = what.encode() + b'","who":{"id":"'
         yield from found
 
-    def _entry(self, index: int, leaf: bytes, entry: Stored) -> list[Finding]:
-        wrong = self._chains.add(entry)
-        found = [Finding(wrong.reason, wrong.stream, wrong.seq, index)] if wrong else []
+    def _entry(self, place: int, index: int, leaf: bytes, entry: Stored) -> list[Finding]:
         stream, seq, _, body, _, digest = entry
-        if _sha(b"\x00" + digest).digest() != leaf:
+        found = [
+            replace(wrong, index=index) if (wrong.stream, wrong.seq) == (stream, seq) else wrong
+            for wrong in self._chains.add(entry)
+        ]
+        made = _sha(b"\x00" + digest).digest()
+        if made != leaf:
+            self._made[place] = made
             found.append(Finding("the leaf is that of another entry", stream, seq, index))
         if not self._from <= body <= self._until:
             why = f"says it was written at {body[_AT].decode(errors='replace')}, but the "
@@ -189,17 +209,19 @@ class Walk:
         """Compare the tree with a checkpoint of this size."""
         mark, found = self._marks[self._next], list[Finding]()
         before = self._marks[self._next - 1].size if self._next else 0
+        if self._fork is not None and self._fork.root() == mark.root:
+            self._frontier = self._fork  # leaves were changed, not the entries
         if self._frontier.root() == mark.root:
             found += self._copy()
+            self._fork = None
+        elif self._others:
+            reason = f"is not the entry that the checkpoint of {mark.size} covers"
+            found += self._apart(f"{reason}, kept in {mark.place}")
         elif not self._lost:
-            self._lost = True
-            if self._other is not None:
-                reason = f"is not the entry that the checkpoint of {mark.size} covers"
-                found.append(Finding(f"{reason}, kept in {mark.place}", index=self._other))
-            else:
-                reason = f"the tree of {mark.size} entries is not the one signed in the checkpoint "
-                reason += f"kept in {mark.place}: an entry from {before} to {mark.size - 1} is "
-                found.append(Finding(f"{reason}another one", index=before))
+            reason = f"the tree of {mark.size} entries is not the one signed in the checkpoint "
+            reason += f"kept in {mark.place}: an entry from {before} to {mark.size - 1} is "
+            found.append(Finding(f"{reason}another one", index=before))
+        self._lost = self._lost or bool(found and self._frontier.root() != mark.root)
         self._next += 1
         self._window()
         return found
@@ -211,11 +233,15 @@ class Walk:
             last = self._marks[-1]
             reason = f"the tree has {size} entries, but a checkpoint of {last.size} was signed and "
             yield Finding(f"{reason}kept in {last.place}: entries are gone", index=size)
-        if not self._lost:
-            yield from self._copy()
+        yield from self._apart("is not the entry kept outside") if self._lost else self._copy()
+
+    def _apart(self, reason: str) -> Iterator[Finding]:
+        """Say of which leaves others were kept outside."""
+        for first, last in self._others:
+            also = f"; so are all up to {last}" if last > first else ""
+            yield Finding(f"{reason}{also}", index=first)
+        self._others = []
 
     def _copy(self) -> Iterator[Finding]:
         """Say that the copy of the leaves is wrong where the tree is the signed one."""
-        if self._other is not None:
-            yield Finding("the copy of the leaf kept outside is another one", index=self._other)
-            self._other, self._kept = None, iter(())
+        yield from self._apart("the copy of the leaf kept outside is another one")

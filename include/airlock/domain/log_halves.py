@@ -40,6 +40,7 @@ class Half:
     marks: int  # checkpoints passed, those before it included
     streams: Mapping[str, tuple[Head, Head]]  # what stands before its first entry, and its last
     rotations: tuple[bytes, ...]
+    nodes: tuple[tuple[int, int, bytes], ...]  # those that are stored
     leaves: bytes  # digest of its leaf hashes, as far as there are copies
     gone: tuple[tuple[str, str, int], ...]  # texts that are not there
     erased: frozenset[str]
@@ -97,7 +98,7 @@ def walk_half(
         told = texts.told()
     except (AttributeError, OverflowError, TypeError, ValueError):  # values of types no entry has
         return None
-    if told is None or any(chain.early or chain.broken for chain in chains.known.values()):
+    if told is None or any(chain.early for chain in chains.known.values()):
         return None
     streams = {
         name: (chains.openings[name], Head(chain.seq, chain.hash))
@@ -111,6 +112,7 @@ def walk_half(
         marks=walk.passed,
         streams=streams,
         rotations=tuple(chains.rotations),
+        nodes=tuple(chains.nodes),
         leaves=walk.digest.digest(),
         gone=tuple(told[0]),
         erased=frozenset(told[1]),
@@ -139,6 +141,7 @@ def joined(first: Half, second: Half) -> Chains | None:
                 return None
             chains.known[stream] = chain_at(stream, last)
         chains.rotations += half.rotations
+        chains.nodes += half.nodes
     chains.count = second.end
     return chains
 
@@ -170,6 +173,7 @@ def half_to_document(half: Half) -> dict[str, Any]:
             for name, (before, last) in half.streams.items()
         ],
         "rotations": [one.hex() for one in half.rotations],
+        "nodes": [(level, index, digest.hex()) for level, index, digest in half.nodes],
         "leaves": half.leaves.hex(),
         "gone": half.gone,
         "erased": sorted(half.erased),
@@ -194,6 +198,7 @@ def half_from_document(document: Mapping[str, Any]) -> Half:
             for name, seq, digest, last, end in document["streams"]
         },
         rotations=tuple(map(read, document["rotations"])),
+        nodes=tuple((level, index, read(digest)) for level, index, digest in document["nodes"]),
         leaves=read(document["leaves"]),
         gone=tuple((one, stream, seq) for one, stream, seq in document["gone"]),
         erased=frozenset(document["erased"]),

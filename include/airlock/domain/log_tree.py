@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 #: The merge delay: so long an event may be without its leaf, in seconds. Longer is an alarm, and
@@ -13,6 +14,16 @@ MERGE_DELAY_S = 60
 Stored: TypeAlias = tuple[str, int, str, bytes, bytes, bytes]
 #: index, leaf hash, and the entry; None where the entry has gone.
 Leaf: TypeAlias = tuple[int, bytes, Stored | None]
+
+
+class Turn(StrEnum):
+    """Why an entry has no leaf."""
+
+    NEXT = "next"  #: it joins the tree the next time the tree grows
+    OPEN = "open"  #: a transaction that may have written before it is still at work
+    PAST = "past"  #: its number lies behind the place the tree has reached: it can never join
+    FUTURE = "future"  #: its number was not given to any transaction yet
+    UNKNOWN = "unknown"  #: nobody can tell from a copy of the log
 
 
 @dataclass(frozen=True, slots=True)

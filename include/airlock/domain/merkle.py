@@ -77,12 +77,14 @@ class Frontier:
         """The complete subtrees it is made of, the largest first."""
         return tuple(self._subtrees)
 
-    def extend(self, leaves: Iterable[bytes]) -> None:
-        """Append leaf hashes, level by level, when nobody wants the nodes."""
+    def extend(self, leaves: Iterable[bytes]) -> list[tuple[int, int, bytes]]:
+        """Append leaf hashes, level by level; return the nodes to store: (level, index, hash)."""
         sha, subtrees, place, single = hashlib.sha256, self._subtrees, self.size, list[bytes]()
-        row = list(leaves)
+        row, level, new = list(leaves), 0, list[tuple[int, int, bytes]]()
         self.size += len(row)
         while row:
+            if level and not level % STRIDE:
+                new += [(level, index, found) for index, found in enumerate(row, place)]
             if place & 1:
                 row.insert(0, subtrees.pop())
             if len(row) & 1:
@@ -90,7 +92,9 @@ class Frontier:
             pairs = zip(row[::2], row[1::2], strict=True)
             row = [sha(b"\x01" + one + other).digest() for one, other in pairs]
             place >>= 1
+            level += 1
         subtrees.extend(reversed(single))
+        return new
 
     def root(self) -> bytes:
         """Return the root hash."""

@@ -21,14 +21,18 @@ from typing import Any
 from airlock.domain.calendar import Timing, timing
 from airlock.domain.delegation import NO_POWERS, ROLE, Powers
 from airlock.domain.digest import digest_json
-from airlock.domain.duties import Separation
+from airlock.domain.duties import Separation, check_all_known
 from airlock.domain.enforcement import Enforcement
+from airlock.domain.enrolment import ENROL
 from airlock.domain.errors import Invalid
-from airlock.domain.rules import Rule, rule_from_document
+from airlock.domain.people import Actor
+from airlock.domain.rules import Quorum, Rule, rule_from_document
 
 #: Rights somebody has to be given by name: a role that inherits from another does not get them.
 VOTE, EXPORT, WAIVE = "release:vote", "audit:export", "gate:waive"
-NEVER_INHERITED = frozenset({VOTE, EXPORT, WAIVE, "evidence:export"})
+NEVER_INHERITED = frozenset({VOTE, EXPORT, WAIVE, ENROL, "evidence:export"})
+#: Rights that decide: a role gives them to nobody whom no enrolment confirms in that role.
+DECIDING = NEVER_INHERITED | {"release:promote"}
 
 
 class Tier(StrEnum):
@@ -91,7 +95,8 @@ class Plan:
     *excluded*: who may not judge it, and why; *unknown*: authors nobody is known for;
     *powers*: who may answer for somebody else now; *escalated*: whether superiors may stand in;
     *weights*: what gates weigh that are not hard; *waiving*: roles whose holders may waive;
-    *slack_may_answer*: whether an answer given in Slack counts.
+    *slack_may_answer*: whether an answer given in Slack counts; *refuses_unknown*: whether the
+    work of unknown authors is refused.
     """
 
     tier: Tier
@@ -105,6 +110,16 @@ class Plan:
     weights: Mapping[str, Enforcement] = field(default_factory=dict)
     waiving: frozenset[str] = frozenset()
     slack_may_answer: bool = False
+    refuses_unknown: bool = False
+
+    def check_authors(self) -> None:
+        """Refuse the work of unknown authors, where the tier does.
+
+        Raises:
+            Refused: naming them, and the line of the policy that makes them known.
+        """
+        if self.refuses_unknown and self.environment.people:
+            check_all_known(self.unknown, self.tier.value)
 
     def enforcement(self, gate: str) -> Enforcement:
         """Return what a gate weighs, by its name."""
@@ -112,9 +127,9 @@ class Plan:
 
 
 def asks_less(before: Plan, after: Plan) -> bool:
-    """Say whether a level of *before* is gone from *after*, comes in another order, or a gate
-    weighs less."""
-    lighter = any(
+    """Say whether a level of *before* is gone from *after*, comes in another order, a gate weighs
+    less, or unknown committers are refused no more."""
+    lighter = (before.refuses_unknown and not after.refuses_unknown) or any(
         weight.rank < before.enforcement(gate).rank for gate, weight in after.weights.items()
     )
     rest = iter(level.rules for level in after.levels)
@@ -208,6 +223,7 @@ class Rulebook:
             weights=weights,
             waiving=self._roles_with(WAIVE),
             slack_may_answer=self.slack_may_answer(tier),
+            refuses_unknown=self.refuses_unknown(tier),
         )
         return self._plans.setdefault((environment, tier), made)
 
@@ -215,6 +231,12 @@ class Rulebook:
         """Say whether an answer given in Slack counts at a tier."""
         spec = self._approval["tiers"][tier.value]
         return bool(spec.get("slackMayAnswer", tier is not Tier.HIGH))
+
+    def refuses_unknown(self, tier: Tier) -> bool:
+        """Say whether the work of authors nobody knows is refused at a tier."""
+        usual = "refuse" if tier is Tier.HIGH else "record"
+        spec = self._approval["tiers"][tier.value]
+        return bool(spec.get("unknownCommitters", usual) == "refuse")
 
     @cached_property
     def _plans(self) -> dict[tuple[str, Tier], Plan]:
@@ -267,8 +289,44 @@ class Rulebook:
             reviewers=frozenset(spec.get("reviewers", ("security_auditor",))),
         )
 
-    def permissions(self, roles: frozenset[str]) -> frozenset[str]:
-        """Return every `resource:action` these roles have; some are never inherited."""
+    @cached_property
+    def enrolling_roles(self) -> frozenset[str]:
+        """The roles that may enrol approvers."""
+        return self._roles_with(ENROL)
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """Every role there is."""
+        return frozenset(self._spec("access")["roles"])
+
+    @cached_property
+    def deciding_roles(self) -> frozenset[str]:
+        """The roles somebody has to be enrolled for: those a rule asks for, and those with a
+        right that decides, inherited or not."""
+        glass = self.break_glass
+        asked = {self.fallback} | (glass.roles | glass.reviewers if glass else frozenset())
+        for tier in Tier:
+            if tier.value in self._approval["tiers"]:
+                rules = (rule for level in self.levels(tier) for rule in level.rules)
+                ways = (simple for rule in rules for way in rule.ways() for simple in way)
+                asked |= {simple.role for simple in ways if isinstance(simple, Quorum)}
+        mighty = {one for one in self.roles if self._permissions(frozenset({one})) & DECIDING}
+        return frozenset((asked | mighty) - {""})
+
+    def permissions(
+        self, roles: frozenset[str], unconfirmed: frozenset[str] = frozenset()
+    ) -> frozenset[str]:
+        """Return every `resource:action` these roles have; some are never inherited.
+
+        *unconfirmed* roles give what decides nothing.
+        """
+        return self._permissions(roles) | (self._permissions(unconfirmed) - DECIDING)
+
+    def allows(self, actor: Actor, permission: str) -> bool:
+        """Say whether somebody has a right now."""
+        return permission in self.permissions(actor.roles, actor.unconfirmed)
+
+    def _permissions(self, roles: frozenset[str]) -> frozenset[str]:
         table = self._spec("access")["roles"]
         direct = {p for role in roles & table.keys() for p in table[role]["permissions"]}
         inherited: set[str] = set()

@@ -1,63 +1,110 @@
-"""From an approved release to a moved alias.
+"""From an approved release to a moved alias, and back from it: what both have in common.
 
 Rules:
-* A grant is made once, by the decider, when the release becomes APPROVED.
-* Before it is spent every vote is counted again with the rights people have now.
-* Spending and `PromotionStarted` come before the alias moves, `ReleasePromoted` after it was
-  read back. A promotion killed in between is resumed by the attempt that spent the grant.
-* Taking a release back is the requester's right until it is promoted.
+* Approval is a state. The grant is made when an attempt begins, after every vote was counted again
+  with the rights people have now; it lives two minutes at most.
+* The attempt has the release to itself until its grant ends (`Lease`), and nothing ends the release
+  meanwhile. Afterwards the guard of the registry says whether the grant was spent: then the
+  promotion is finished, else the grant is revoked there and the release is APPROVED again.
+* `PromotionStarted` comes before the alias moves, `ReleasePromoted` after it was read back.
+* Taking a release back is the requester's right until it is being promoted.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from airlock.domain.clock import moment
+from airlock.domain.clock import moment, stamp
 from airlock.domain.conditions import Conditions
 from airlock.domain.errors import Conflict, Forbidden, Refused, Unreachable
-from airlock.domain.grant import Grant
+from airlock.domain.grant import LONGEST, Grant
 from airlock.domain.matching import missing
 from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
 from airlock.domain.release import Decision, Release, State, Story
 from airlock.domain.rules import Holders
+from airlock.domain.timers import Late
 from airlock.domain.voting import check_reason, counted
-
-#: So long a promotion that was begun belongs to the attempt that began it; then another may
-#: take over, as after the death of the first.
-LEASE = timedelta(minutes=10)
 
 
 class NotApproved(Refused):
     """There is nothing that would allow this promotion."""
 
 
-def make_grant(
-    release: Release,
-    plan: Plan,
-    *,
-    grant_id: str,
-    expected_current: str | None,
-    sequence: int,
-    now: datetime,
-    hours: int,
-) -> Grant:
-    """Return the grant an approved release earns."""
-    if release.state is not State.APPROVED:
-        raise NotApproved(f"release {release.id} is {release.state}, not APPROVED: no grant")
-    expires = now + timedelta(hours=hours)
-    if release.emergency is not None:
-        expires = min(expires, moment(release.emergency.until))
-    return grant_for(
-        release,
-        plan,
-        grant_id=grant_id,
-        expected_current=expected_current,
-        sequence=sequence,
-        issued_at=now,
-        expires_at=expires,
+class Underway(Conflict):
+    """An attempt has the release to itself; what it asks for can be asked for again afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One way an alias moves: the purpose of its grants, and the words of its events."""
+
+    purpose: str
+    started: str
+    refused: str
+    ended: str
+    done: str
+    state: State
+    doing: str
+
+
+PROMOTION = Move(
+    "promotion",
+    "PromotionStarted",
+    "PromotionRefused",
+    "PromotionEnded",
+    "ReleasePromoted",
+    State.PROMOTED,
+    "promoted",
+)
+ROLLBACK = Move(
+    "rollback",
+    "RollbackStarted",
+    "RollbackRefused",
+    "RollbackEnded",
+    "ReleaseRolledBack",
+    State.ROLLED_BACK,
+    "rolled back",
+)
+
+
+def move_of(release: Release) -> Move:
+    """Return what would be done with a release now: promoting it, or going back from it."""
+    leaving = release.rollback is not None or release.state is State.ROLLED_BACK
+    return ROLLBACK if leaving else PROMOTION
+
+
+def check_idle(release: Release, now: str) -> None:
+    """Refuse to touch a release that an attempt has to itself.
+
+    Raises:
+        Underway: naming the attempt and until when.
+    """
+    lease = release.lease
+    if lease is None:
+        return
+    doing = move_of(release).doing
+    if now < lease.until:
+        raise Underway(
+            f"release {release.id} is being {doing} by {lease.attempt} until {lease.until}",
+            next_step="Ask again then; if the alias has not moved by then, the release is as "
+            "it was before.",
+        )
+    raise Underway(
+        f"release {release.id} was being {doing} by {lease.attempt} until {lease.until}, and "
+        "whether its grant was spent is not known yet",
+        next_step="Ask again in some seconds: the delivery process asks the guard of MLflow. "
+        "`airlock status` shows whether both run.",
     )
+
+
+def ends_at(now: datetime, limits: Iterable[str | None]) -> datetime:
+    """Return when a grant given now ends: in two minutes, or at the first of *limits*."""
+    known = (moment(one) for one in limits if one)
+    return min([now + LONGEST, *known])
 
 
 def grant_for(release: Release, plan: Plan, *, grant_id: str, **claims: Any) -> Grant:
@@ -130,27 +177,73 @@ def approvals(release: Release) -> list[tuple[str, Conditions]]:
     ]
 
 
-def start(release: Release, grant: Grant, actor: Actor, attempt: str, at: str) -> Story:
-    """Return the event recorded before the alias moves."""
-    story = Story(release, actor, at, release.subject.policy_digest)
-    data = {"grant": grant.id, "attempt": attempt, "before": grant.expected_current}
-    story.tell("PromotionStarted", data)
+def check_unexpired(release: Release, plan: Plan, approved_at: str, now: str) -> None:
+    """Refuse an approval nobody used in time, whether or not a sweep has run.
+
+    Raises:
+        Late: naming the end.
+    """
+    over = stamp(moment(approved_at) + plan.timing.unused)
+    if now >= over:
+        raise Late(
+            f"release {release.id} was approved at {approved_at} and was to be promoted before "
+            f"{over}; it is {now}",
+            next_step="Open a new release; an approval is not valid for ever.",
+        )
+
+
+def start(release: Release, grant: Grant, attempt: str, signed: tuple[str, str], at: str) -> Story:
+    """Return the events of an attempt that gets its grant.
+
+    *signed*: the key that signed the grant, and the digest of its envelope.
+    """
+    move = ROLLBACK if grant.rolls_back else PROMOTION
+    story = Story(release, decider(), at, release.subject.policy_digest)
+    until = {"until": stamp(grant.expires_at)}
+    story.tell(move.started, {**_data(grant, attempt), **until}, resource=_alias(grant))
+    key, digest = signed
+    issued = {"grant": grant.id, "key": key, "sequence": grant.sequence, "purpose": move.purpose}
+    story.tell("GrantIssued", {**issued, "envelopeDigest": digest})
     return story
 
 
-def finish(release: Release, grant: Grant, actor: Actor, attempt: str, at: str) -> Story:
+def end(release: Release, grant: Grant, attempt: str, why: str, at: str) -> Story:
+    """Return the event of an attempt that is over and whose grant was revoked unspent."""
+    move = ROLLBACK if grant.rolls_back else PROMOTION
+    story = Story(release, decider(), at, release.subject.policy_digest)
+    story.tell(move.ended, {"grant": grant.id, "attempt": attempt}, why=why)
+    return story
+
+
+def finish(release: Release, grant: Grant, attempt: str, at: str) -> Story:
     """Return the event recorded after the alias was moved and read back."""
-    story = Story(release, actor, at, release.subject.policy_digest)
-    data = {
+    move = ROLLBACK if grant.rolls_back else PROMOTION
+    story = Story(release, decider(), at, release.subject.policy_digest)
+    why = f"rolled back to version {grant.version}" if grant.rolls_back else ""
+    story.tell(move.done, _data(grant, attempt), why=why, resource=_alias(grant))
+    return story
+
+
+def _data(grant: Grant, attempt: str) -> dict[str, Any]:
+    back = {"to": grant.release} if grant.rolls_back else {}
+    return {
         "grant": grant.id,
         "attempt": attempt,
         "alias": grant.alias,
+        **back,
         "before": grant.expected_current,
         "after": grant.version,
         "sequence": grant.sequence,
     }
-    story.tell("ReleasePromoted", data, resource=f"model/{grant.model}@{grant.alias}")
-    return story
+
+
+def _alias(grant: Grant) -> str:
+    return f"model/{grant.model}@{grant.alias}"
+
+
+def decider() -> Actor:
+    """Return who gives grants and looks at the registry: never a person."""
+    return Actor.system("decider")
 
 
 def withdraw(release: Release, actor: Actor, reason: str, at: str) -> Story:
@@ -162,6 +255,7 @@ def withdraw(release: Release, actor: Actor, reason: str, at: str) -> Story:
             next_step="An approver who disagrees rejects it at an open level.",
         )
     check_reason(reason)
+    check_idle(release, at)
     _check_open(release)
     story = Story(release, actor, at, release.subject.policy_digest)
     story.tell("ReleaseWithdrawn", {}, why=f"withdrawn by {actor.id}: {reason}")
@@ -170,6 +264,7 @@ def withdraw(release: Release, actor: Actor, reason: str, at: str) -> Story:
 
 def supersede(release: Release, actor: Actor, by: str, at: str) -> Story:
     """Return the events of a newer candidate taking this release's place."""
+    check_idle(release, at)
     _check_open(release)
     story = Story(release, actor, at, release.subject.policy_digest)
     story.tell("ReleaseSuperseded", {"by": by}, why=f"superseded by the candidate of {by}")

@@ -87,6 +87,24 @@ class Emergency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The attempt that has a release for itself, and its grant; *until*: when both end."""
+
+    attempt: str
+    grant: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackPermission:
+    """That somebody entitled allowed to go back to an older release, until a time."""
+
+    target: str
+    version: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """The request to move a subject into an environment. Levels count from 1; 0 is none open."""
 
@@ -107,6 +125,10 @@ class Release:
     #: The rejected release whose bytes this one asks about again.
     attempt_of: str = ""
     waivers: tuple[Waiver, ...] = ()
+    #: Who moves the alias right now: to this release, or back from it.
+    lease: Lease | None = None
+    #: Where to go back to, if that was allowed and is not done.
+    rollback: RollbackPermission | None = None
 
     @property
     def voters(self) -> frozenset[str]:
@@ -146,8 +168,6 @@ _FINAL = {
     "ReleaseRejected": State.REJECTED,
     "ReleaseWithdrawn": State.WITHDRAWN,
     "ReleaseSuperseded": State.SUPERSEDED,
-    "ReleasePromoted": State.PROMOTED,
-    "ReleaseRolledBack": State.ROLLED_BACK,
     "ReleaseExpired": State.EXPIRED,
 }
 
@@ -242,6 +262,40 @@ def _glass(release: Release, content: Mapping[str, Any]) -> Release:
     return replace(release, emergency=_emergency(release, content))
 
 
+def _started(release: Release, content: Mapping[str, Any]) -> Release:
+    """An attempt takes the release; what was begun before ADR 0040 had no lease and no end."""
+    data = content["data"]
+    if "until" not in data:
+        return release
+    lease = Lease(attempt=data["attempt"], grant=data["grant"], until=data["until"])
+    if content["what"] == "PromotionStarted":
+        release = _moved(release, State.PROMOTING)
+    return replace(release, lease=lease)
+
+
+def _attempt_ended(release: Release, content: Mapping[str, Any]) -> Release:
+    if content["what"] == "PromotionEnded":
+        release = _moved(release, State.APPROVED)
+    return replace(release, lease=None)
+
+
+def _promoted(release: Release, content: Mapping[str, Any]) -> Release:
+    if release.state is State.APPROVED:  # before ADR 0040 the state in between had no name
+        release = replace(release, state=State.PROMOTING)
+    return replace(_moved(release, State.PROMOTED), lease=None, why=content["why"])
+
+
+def _rollback_allowed(release: Release, content: Mapping[str, Any]) -> Release:
+    data = content["data"]
+    allowed = RollbackPermission(target=data["to"], version=data["version"], until=data["until"])
+    return replace(release, rollback=allowed)
+
+
+def _rolled_back(release: Release, content: Mapping[str, Any]) -> Release:
+    left = replace(release, lease=None, rollback=None, why=content["why"])
+    return _moved(left, State.ROLLED_BACK)
+
+
 _APPLY: Mapping[str, Callable[[Release, Mapping[str, Any]], Release]] = {
     "VoteCast": _vote_cast,
     "LevelOpened": _level_opened,
@@ -249,6 +303,13 @@ _APPLY: Mapping[str, Callable[[Release, Mapping[str, Any]], Release]] = {
     "GlassBroken": _glass,
     "GlassConfirmed": _glass,
     "WaiverGranted": _waiver,
+    "PromotionStarted": _started,
+    "PromotionEnded": _attempt_ended,
+    "ReleasePromoted": _promoted,
+    "RollbackAllowed": _rollback_allowed,
+    "RollbackStarted": _started,
+    "RollbackEnded": _attempt_ended,
+    "ReleaseRolledBack": _rolled_back,
 }
 
 

@@ -6,7 +6,8 @@ Rules:
 * The target's approval still stands: its votes count with the rights of today, its conditions
   hold, its gates still open. Then nobody has to approve again. What was released by breaking the
   glass was never approved, so nothing goes back to it.
-* It takes a grant all the same, with a new sequence number: the line only ever moves on.
+* It takes a grant all the same, made when it is done, with a new sequence number: the line only
+  ever moves on.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from datetime import datetime, timedelta
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import EVERYBODY, enforce
 from airlock.domain.errors import Conflict, Refused
-from airlock.domain.grant import Grant
 from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
-from airlock.domain.promoting import approvals, check_votes, grant_for
-from airlock.domain.release import Release, State, Story
+from airlock.domain.promoting import approvals, check_idle, check_votes
+from airlock.domain.release import Release, RollbackPermission, State, Story
 from airlock.domain.rules import Holders
 
 #: How long a rollback may wait for being done.
@@ -58,50 +58,31 @@ def check_target(target: Release, leaving: Release, plan: Plan, holders: Holders
     enforce(approvals(target), EVERYBODY, now)
 
 
-def make_rollback(
-    leaving: Release, target: Release, plan: Plan, grant_id: str, sequence: int, now: datetime
-) -> Grant:
-    """Return the grant that moves the alias back to *target*."""
-    return grant_for(
-        target,
-        plan,
-        grant_id=grant_id,
-        expected_current=leaving.subject.version,
-        sequence=sequence,
-        issued_at=now,
-        expires_at=now + VALID,
-        rolls_back=leaving.id,
-    )
-
-
-def allowed(
-    leaving: Release, grant: Grant, actor: Actor, reason: str, envelope_digest: str, now: datetime
-) -> Story:
-    """Return the event of a rollback being allowed."""
+def allow(leaving: Release, target: Release, actor: Actor, reason: str, now: datetime) -> Story:
+    """Return the event of a rollback being allowed; its grant is made when it is done."""
+    check_idle(leaving, stamp(now))
     story = Story(leaving, actor, stamp(now), leaving.subject.policy_digest)
-    data = {
-        "grant": grant.id,
-        "to": grant.release,
-        "version": grant.version,
-        "sequence": grant.sequence,
-        "envelopeDigest": envelope_digest,
-    }
-    story.tell("RollbackGranted", data, why=reason)
+    data = {"to": target.id, "version": target.subject.version, "until": stamp(now + VALID)}
+    story.tell("RollbackAllowed", data, why=reason)
     return story
 
 
-def told(what: str, leaving: Release, grant: Grant, actor: Actor, attempt: str, at: str) -> Story:
-    """Return the event of a rollback being started or done."""
-    story = Story(leaving, actor, at, leaving.subject.policy_digest)
-    data = {
-        "grant": grant.id,
-        "attempt": attempt,
-        "alias": grant.alias,
-        "to": grant.release,
-        "before": grant.expected_current,
-        "after": grant.version,
-        "sequence": grant.sequence,
-    }
-    why = f"rolled back to version {grant.version}" if what == "ReleaseRolledBack" else ""
-    story.tell(what, data, why=why, resource=f"model/{grant.model}@{grant.alias}")
-    return story
+def check_allowed(leaving: Release, now: str) -> RollbackPermission:
+    """Return the permission to go back.
+
+    Raises:
+        Refused: if there is none, or it is over.
+    """
+    allowed = leaving.rollback
+    if allowed is None:
+        raise Refused(
+            f"nobody has allowed release {leaving.id} to be rolled back",
+            next_step="An operator asks for it: `airlock release rollback`.",
+        )
+    if now >= allowed.until:
+        raise Refused(
+            f"release {leaving.id} was allowed to be rolled back until {allowed.until}, it is "
+            f"{now}",
+            next_step="An operator allows it again: `airlock release rollback`.",
+        )
+    return allowed

@@ -11,7 +11,9 @@ AWAITING_APPROVAL | APPROVED -> VOIDED -> AWAITING_APPROVAL   the subject change
 AWAITING_APPROVAL | APPROVED -> WITHDRAWN (requester)
 AWAITING_APPROVAL | APPROVED -> SUPERSEDED (a newer candidate of the same line)
 AWAITING_APPROVAL | APPROVED -> EXPIRED  nobody answered, or nobody promoted, in time
-APPROVED -> PROMOTED                     the grant is spent and the alias moved
+APPROVED -> PROMOTING                    an attempt has it, with a lease and a grant of two minutes
+PROMOTING -> PROMOTED                    the grant is spent and the alias moved
+PROMOTING -> APPROVED                    the attempt ended without a move; its grant is revoked
 PROMOTED -> ROLLED_BACK                  the alias went back to a version still approved
 """
 
@@ -27,7 +29,8 @@ class State(StrEnum):
     REQUESTED = "REQUESTED"  #: asked for, gates not yet counted
     BLOCKED = "BLOCKED"  #: a gate did not open; final, unless it is waived
     AWAITING_APPROVAL = "AWAITING_APPROVAL"  #: a level is open
-    APPROVED = "APPROVED"  #: everything needed is there; a grant allows the promotion
+    APPROVED = "APPROVED"  #: everything needed is there; a grant is given when it is used
+    PROMOTING = "PROMOTING"  #: one attempt has it until its lease is over; nothing else ends it
     PROMOTED = "PROMOTED"  #: the alias points at it, or did until a later release
     REJECTED = "REJECTED"  #: somebody said no; final
     WITHDRAWN = "WITHDRAWN"  #: the requester took it back; final
@@ -39,7 +42,12 @@ class State(StrEnum):
     @property
     def is_open(self) -> bool:
         """Say whether the release still occupies its line (model and environment)."""
-        return self in (State.REQUESTED, State.AWAITING_APPROVAL, State.APPROVED)
+        return self in (
+            State.REQUESTED,
+            State.AWAITING_APPROVAL,
+            State.APPROVED,
+            State.PROMOTING,
+        )
 
 
 MOVES: Mapping[State, frozenset[State]] = {
@@ -56,8 +64,9 @@ MOVES: Mapping[State, frozenset[State]] = {
         }
     ),
     State.APPROVED: frozenset(
-        {State.PROMOTED, State.WITHDRAWN, State.SUPERSEDED, State.EXPIRED, State.VOIDED}
+        {State.PROMOTING, State.WITHDRAWN, State.SUPERSEDED, State.EXPIRED, State.VOIDED}
     ),
+    State.PROMOTING: frozenset({State.APPROVED, State.PROMOTED}),
     State.VOIDED: frozenset({State.AWAITING_APPROVAL}),
     State.BLOCKED: frozenset({State.AWAITING_APPROVAL, State.APPROVED}),
     State.PROMOTED: frozenset({State.ROLLED_BACK}),

@@ -18,11 +18,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from airlock.domain.log_chains import Finding
 from airlock.domain.log_tree import Leaf, Stored
 
+T = TypeVar("T")
 PREFIX = "commitment:sha256:"
 SALT_BYTES = 32
 #: How a text looks that is not there any more, and one that is not what was committed to.
@@ -38,6 +39,8 @@ _LAST_BYTES = len(b',"why":""}') + len(_MARK) + 64
 
 #: commitment -> (salt, text); an erased one is not in it.
 Texts = Mapping[str, tuple[bytes, str]]
+#: commitments -> commitment -> (stream, person)
+Owners = Callable[[Iterable[str]], Mapping[str, tuple[str, str]]]
 
 
 class Commitment(str):
@@ -109,16 +112,19 @@ class TextCheck:
     """Checks, while the log is read, that every text is there and is the one committed to.
 
     *look* returns the texts of some commitments, as far as they are there. A text that is not
-    must have been erased, which an entry says.
+    must have been erased, which an entry says. *owners* returns in which stream each of some texts
+    was written, and by whom, erased ones included.
     """
 
     #: Commitments looked up at a time.
     AT_ONCE = 500
 
-    def __init__(self, look: Callable[[Iterable[str]], Texts]) -> None:
+    def __init__(
+        self, look: Callable[[Iterable[str]], Texts], owners: Owners | None = None
+    ) -> None:
         """Begin."""
-        self._look = look
-        self._waiting: list[tuple[str, str, int]] = []
+        self._look, self._owners = look, owners
+        self._waiting: list[tuple[str, str, int, Stored]] = []
         self._gone: list[tuple[str, str, int]] = []
         self._erased: set[str] = set()
         self._wrong: list[Finding] = []
@@ -138,9 +144,16 @@ class TextCheck:
                 self._add(entry)
             yield entry
 
+    def waiting(self, entries: Iterable[tuple[Stored, T]]) -> Iterator[tuple[Stored, T]]:
+        """Return entries, each with something beside it, as they are, and check their texts."""
+        for entry, beside in entries:
+            if _MARK in entry[3]:
+                self._add(entry)
+            yield entry, beside
+
     def _add(self, entry: Stored) -> None:
         stream, seq, what, body = entry[:4]
-        self._waiting += [(one, stream, seq) for one in commitments_in(body)]
+        self._waiting += [(one, stream, seq, entry) for one in commitments_in(body)]
         if what == ERASURE:
             with contextlib.suppress(KeyError, TypeError, ValueError):  # the chain names damage
                 self.look_again([json.loads(body)])
@@ -149,8 +162,12 @@ class TextCheck:
 
     def _settle(self) -> None:
         waiting, self._waiting = self._waiting, []
-        texts = self._look([one for one, _, _ in waiting]) if waiting else {}
-        for commitment, stream, seq in waiting:
+        wanted = [one[0] for one in waiting]
+        texts = self._look(wanted) if waiting else {}
+        owners = self._owners(wanted) if waiting and self._owners is not None else {}
+        for commitment, stream, seq, entry in waiting:
+            if commitment in owners:
+                self._wrong += _other_owner(entry, owners[commitment])
             found = texts.get(commitment)
             if found is None:
                 self._gone.append((commitment, stream, seq))
@@ -183,3 +200,13 @@ class TextCheck:
             if commitment not in self._erased
         ]
         return [*self._wrong, *lost]
+
+
+def _other_owner(entry: Stored, owner: tuple[str, str]) -> Iterator[Finding]:
+    """Say if a text is kept for another stream than its entry's, or as somebody else's."""
+    stream, seq, what, body = entry[:4]
+    if owner[0] != stream:
+        yield Finding(f"its text is kept as one of stream {owner[0]}", stream, seq)
+    # Whoever raised a finding is named in the entry of the vote, which has the same text.
+    if what != "FindingRaised" and json.dumps(owner[1], ensure_ascii=False).encode() not in body:
+        yield Finding(f"its text is kept as that of {owner[1]}, who is not in it", stream, seq)

@@ -71,8 +71,11 @@ class Timer:
         """Say whether the release is still where this timer was made for."""
         if self.kind is Kind.REVIEW:
             return True
-        state = State.APPROVED if self.kind is Kind.UNUSED else State.AWAITING_APPROVAL
-        return (release.state, release.round, release.level) == (state, self.round, self.level)
+        places: tuple[State, ...] = (State.AWAITING_APPROVAL,)
+        if self.kind is Kind.UNUSED:
+            places = (State.APPROVED, State.PROMOTING)  # a promotion may end without a move
+        at = (release.round, release.level)
+        return release.state in places and at == (self.round, self.level)
 
 
 def wanted(release: Release, timing: Timing, approved_at: str = "") -> tuple[Timer, ...]:

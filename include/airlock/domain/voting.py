@@ -19,7 +19,7 @@ Refusals are errors with a `rule` code; the service records them before it raise
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,9 +134,17 @@ def _seated(
 
 
 def cast(
-    release: Release, plan: Plan, ballot: Ballot, actor: Actor, holders: Holders, at: str
+    release: Release,
+    plan: Plan,
+    ballot: Ballot,
+    actor: Actor,
+    holders: Holders,
+    at: str,
+    known: Collection[str] | None = None,
 ) -> Story:
     """Return the events that follow from one answer.
+
+    *known*: everybody active, who may answer or not; by default whoever may.
 
     Raises:
         Refused: (one of its kinds) naming the rule broken and what to do.
@@ -145,7 +153,7 @@ def cast(
     _check_seen(release, ballot)
     check_reason(ballot.reason)
     check_conditions(ballot.conditions, at)
-    _check_tied(ballot, holders)
+    _check_tied(ballot, holders if known is None else known)
     _check_person(release, plan, ballot, actor)
     mandate = _mandate(release, plan, ballot, actor, holders)
     story = Story(release, actor, at, release.subject.policy_digest)
@@ -162,6 +170,7 @@ def cast(
         why = f"rejected at level {release.level} by {actor.id}: {ballot.reason}"
         story.tell("ReleaseRejected", {"level": release.level, "by": actor.id}, why=why)
         return story
+    plan.check_authors()
     _check_not_stranding(release, plan, mandate, holders)
     _advance(story, plan, holders)
     return story
@@ -257,14 +266,14 @@ def _through(release: Release, person: str) -> str:
     return f" through {found[0].person}" if found else ""
 
 
-def _check_tied(ballot: Ballot, holders: Holders) -> None:
+def _check_tied(ballot: Ballot, known: Collection[str]) -> None:
     if ballot.conditions and ballot.decision is Decision.REJECT:
         raise Invalid(
             "a rejection ends the release, so it carries no conditions",
             next_step="Approve under these conditions, or reject without them.",
         )
     for demand in ballot.conditions.findings:
-        if demand.owner not in holders:
+        if demand.owner not in known:
             raise Invalid(
                 f"a finding's owner is somebody active whom Airlock knows, found {demand.owner!r}",
                 next_step="Write the user name in Airflow of whoever mends it.",
@@ -279,7 +288,9 @@ def _mandate(
         if one.person == actor.id and (not ballot.behind or one.behind == ballot.behind):
             return one
     level = plan.levels[release.level - 1]
-    roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or "no role"
+    roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
+    if actor.id not in holders and not actor.unconfirmed:
+        roles += " and is not active and enrolled"
     able = ", ".join(may_answer(release, plan, holders)) or "nobody"
     wished = f" and may not answer for {ballot.behind}" if ballot.behind else ""
     raise Forbidden(

@@ -104,7 +104,7 @@ def _check_person(release: Release, plan: Plan, actor: Actor, holders: Holders) 
         )
     if actor.id in able_to_waive(release, plan, holders):
         return
-    roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or "no role"
+    roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
     able = ", ".join(sorted(able_to_waive(release, plan, holders))) or "nobody"
     raise Forbidden(
         f"waiving a gate needs a role with gate:waive that the requester does not hold; "

@@ -26,6 +26,7 @@ from airlock.domain.voting import Ballot
 from airlock.entrypoints import (
     api_audit,
     api_duties,
+    api_enrolments,
     api_evidence,
     api_gates,
     api_people,
@@ -34,6 +35,7 @@ from airlock.entrypoints import (
     api_token,
     page_kit,
     pages,
+    pages_approvers,
     pages_duties,
     pages_gates,
     pages_review,
@@ -54,7 +56,7 @@ from airlock.entrypoints.callers import (
 )
 from airlock.entrypoints.doorman import MAX_BODY, Doorman, log, route_path
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
-from airlock.entrypoints.identity import UNKNOWN_LOGINS, Identify, Logins
+from airlock.entrypoints.identity import UNKNOWN_LOGINS, Accounts, Identify, Logins
 from airlock.entrypoints.problems import declared, problem_of
 from airlock.entrypoints.slack_desk import Desk
 from airlock.entrypoints.slack_door import Reception
@@ -70,6 +72,8 @@ routes = APIRouter(prefix=V1, responses=declared(401, 403, 404, 409, 413, 422, 5
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
 PolicyReader = Annotated[Actor, Depends(allowed("policy:read"))]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+#: Where the page before ended, as it said in the address of the next one.
+After = Annotated[PlainText, Query(max_length=200)]
 
 
 class _Body(BaseModel):
@@ -123,23 +127,37 @@ def me(airlock: Airlock, actor: Caller) -> dict[str, Any]:
         "id": actor.id,
         "name": actor.name,
         "roles": sorted(actor.roles),
-        "permissions": sorted(airlock.rulebook.permissions(actor.roles)),
+        "unconfirmed": sorted(actor.unconfirmed),
+        "permissions": sorted(airlock.rulebook.permissions(actor.roles, actor.unconfirmed)),
     }
 
 
 @routes.get("/releases", tags=["releases"])
 def releases(
+    request: Request,
+    response: Response,
     airlock: Airlock,
     actor: Reader,
     state: Annotated[list[State], Query()] = [],  # noqa: B006 - FastAPI copies it
     model: Annotated[PlainText, Query(max_length=200)] = "",
     waiting: Annotated[Literal["", "me"], Query()] = "",
+    after: After = "",
     limit: Limit = 200,
 ) -> list[dict[str, Any]]:
-    """List releases, newest first; `waiting=me` gives those the caller can answer now."""
+    """List releases, newest first; `waiting=me`: those the caller can answer, next to expire first.
+
+    Where there are more, the header Link names the next page (RFC 8288, `rel="next"`).
+    """
     if waiting:
-        return reading.inbox(airlock.store, actor)
-    return reading.listing(airlock.store, states=state, model=model or None, limit=limit)
+        page = reading.inbox(airlock.store, actor, after=after, limit=limit)
+    else:
+        page = reading.listing(
+            airlock.store, states=state, model=model or None, after=after, limit=limit
+        )
+    if page.next:
+        onward = request.url.include_query_params(after=page.next)
+        response.headers["Link"] = f'<{onward.path}?{onward.query}>; rel="next"'
+    return page.rows
 
 
 @routes.get(
@@ -222,11 +240,12 @@ def create_app(
     identify: Identify,
     slack: Callable[[], Desk] | None = None,
     logins: Logins = UNKNOWN_LOGINS,
+    accounts: Accounts = lambda: None,
 ) -> FastAPI:
     """Return the app. *identify* says who sent a request, or raises `Unauthenticated`.
 
     *slack* makes the desk that answers Slack, or raises what is missing for it; *logins* says when
-    somebody logged in, and has it done again.
+    somebody logged in, and has it done again; *accounts* says who may log in.
     """
     app = FastAPI(
         title="Airlock",
@@ -238,11 +257,12 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.airlock, app.state.slack = airlock, Reception(slack)
-    app.state.logins = logins
+    app.state.logins, app.state.accounts = logins, accounts
     app.include_router(open_routes)
     app.include_router(routes)
     app.include_router(api_audit.routes)
     app.include_router(api_duties.routes)
+    app.include_router(api_enrolments.routes)
     app.include_router(api_evidence.routes)
     app.include_router(api_evidence.page)
     app.include_router(api_gates.routes)
@@ -251,6 +271,7 @@ def create_app(
     app.include_router(api_slack.routes)
     app.include_router(api_token.routes)
     app.include_router(pages.routes)
+    app.include_router(pages_approvers.routes)
     app.include_router(pages_duties.routes)
     app.include_router(pages_gates.routes)
     app.include_router(pages_review.routes)

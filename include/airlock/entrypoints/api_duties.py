@@ -219,16 +219,13 @@ def review(
 )
 def allow_rollback(
     airlock: Airlock,
-    signer: Signing,
     actor: Reader,
     release_id: ReleaseId,
     request: RollbackRequest,
     key: Key = "",
     if_match: IfMatch = "",
 ) -> dict[str, Any]:
-    """Give a grant to go back to an older version; the promotion run of this release uses it."""
+    """Allow to go back to an older version; the promotion run of this release does it."""
     check_match(airlock, release_id, actor, if_match, Once.of("rollback", actor, key))
-    given = rolling_back.allow(
-        airlock.store, signer, release_id, actor, request.reason, request.to, key
-    )
-    return {"grant": given.id, "to": given.release, "version": given.version}
+    allowed = rolling_back.allow(airlock.store, release_id, actor, request.reason, request.to, key)
+    return {"to": allowed.release, "version": allowed.version, "until": allowed.until}

@@ -124,7 +124,13 @@ def allowed(permission: str) -> Callable[..., Actor]:
 def _recognised(request: Request, airlock: Platform, rulebook: Rulebook) -> Actor:
     who = identity_of(request)
     return people.recognise(
-        airlock.store, rulebook, who.user_id, who.name, who.airflow_roles, _channel(request)
+        airlock.store,
+        rulebook,
+        who.user_id,
+        who.name,
+        who.airflow_roles,
+        _channel(request),
+        who.seen,
     )
 
 

@@ -8,6 +8,9 @@ its traceback.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -22,6 +25,7 @@ from airlock.entrypoints import (
     cli_gate,
     cli_keys,
     cli_mlflow,
+    cli_person,
     cli_pipeline,
     cli_platform,
     cli_policy,
@@ -31,6 +35,7 @@ from airlock.entrypoints import (
     cli_slack,
     cli_timers,
     cli_user,
+    here,
     witness,
 )
 from airlock.entrypoints.terminal import printable
@@ -42,6 +47,31 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airlock {installed('airlock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="The platform whose state is in this folder (.airlock)."),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_say_version, help="Say the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Release machine-learning models under control."""
+    here.choose(home)
+
+
 for part in (
     cli_platform,
     cli_session,
@@ -59,6 +89,7 @@ for part in (
     cli_slack,
     cli_detect,
     cli_user,
+    cli_person,
     cli_mlflow,
     witness,
     cli_demo,

@@ -106,18 +106,21 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
     from airlock.adapters.checkpoint_folder import CheckpointFolder
     from airlock.adapters.ed25519_keys import FileKeyring
     from airlock.domain.log_export import Export
+    from airlock.domain.log_tree import Turn
     from airlock.domain.texts import TextCheck
     from airlock.services.verifying import Log, check
 
     kept = CheckpointFolder(checkpoints).kept() if checkpoints else ()
     try:
+        if not file.is_file():
+            raise OSError("it is no plain file")
         with file.open(encoding="utf-8") as stream:
             export = Export(stream)
             header = export.header
             now = datetime.fromisoformat(header.exported_at[:26]).replace(tzinfo=UTC)
             texts = TextCheck(export.texts_of)
-            leaves, leafless = texts.leaves(export.leaves()), texts.entries(export.leafless())
-            log = Log(header.origin, leaves, leafless, header.heads, now)
+            waiting = ((entry, Turn.UNKNOWN) for entry in texts.entries(export.leafless()))
+            log = Log(header.origin, texts.leaves(export.leaves()), waiting, header.heads, now)
             report, _ = check(log, FileKeyring(keys), [*header.checkpoints, *kept])
             report = report.and_also(texts.findings())
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:

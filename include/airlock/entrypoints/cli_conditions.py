@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from airlock.domain.errors import Invalid
-from airlock.entrypoints.cli_delegate import moment_of
+from airlock.entrypoints.cli_delegate import end_of, local
 
 Share = Annotated[
     float | None, typer.Option(help="At most this share of the traffic, such as 0.25.")
 ]
 Segments = Annotated[list[str] | None, typer.Option(help="Only this segment; may be repeated.")]
-Until = Annotated[str, typer.Option(help="The approval is good until then: 2026-12-01T09:00.")]
+Until = Annotated[str, typer.Option(help="Good until then; 2026-12-01 is to the end of that day.")]
 Findings = Annotated[
     list[str] | None,
     typer.Option(
@@ -38,10 +38,21 @@ def conditions(
     given = {
         "maxTrafficShare": share,
         "segments": segments,
-        "expiresAt": moment_of(until).isoformat() if until else None,
+        "expiresAt": end_of(until).isoformat() if until else None,
         "findings": [_finding(one) for one in findings],
     }
     return {name: value for name, value in given.items() if value not in (None, [])}
+
+
+def sentences(given: dict[str, Any]) -> list[str]:
+    """Say until when, on the reader's own clock: what was typed may have been a day."""
+    said = []
+    if "expiresAt" in given:
+        said.append(f"The approval is good until {local(given['expiresAt'])}.")
+    for finding in given.get("findings", ()):
+        due = local(finding["due"])
+        said.append(f"To be mended by {finding['owner']} until {due}: {finding['text']}")
+    return said
 
 
 def _finding(text: str) -> dict[str, str]:
@@ -52,5 +63,5 @@ def _finding(text: str) -> dict[str, str]:
             f"{text!r} is not a finding: who mends it, by what day, and what",
             next_step="Write it as ana:2026-12-01:explain the age effect.",
         )
-    due = moment_of(f"{day.strip()[:10]}T23:59:59")
+    due = end_of(day)
     return {"owner": owner.strip(), "due": due.isoformat(), "text": what.strip()}

@@ -6,6 +6,7 @@ Clients of the REST API, as every command that changes something.
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -66,7 +67,9 @@ def to_command(
     }
     with connect(as_user, session) as client:
         made = client.post(f"{AIRLOCK}/delegations", body, key=uuid.uuid4().hex)
-    say(f"{made['taker']} may answer for {made['giver']} until {made['end']} ({made['id']}).")
+    say(
+        f"{made['taker']} may answer for {made['giver']} until {local(made['end'])} ({made['id']})."
+    )
 
 
 def moment_of(text: str) -> datetime:
@@ -85,6 +88,22 @@ def moment_of(text: str) -> datetime:
     if not 2000 <= found.year < 3000:
         raise Invalid(f"{text!r} is not a time", next_step="Such as 2026-11-21T09:00.")
     return found
+
+
+def end_of(text: str) -> datetime:
+    """Return until when something holds; a day without a time means its end, in the same zone.
+
+    Raises:
+        Invalid: if it is no time.
+    """
+    bare = re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip())
+    return moment_of(f"{text.strip()}T23:59:59" if bare else text or "none")
+
+
+def local(at: str | datetime) -> str:
+    """Write a time for the reader: on the clock of this machine, with its zone."""
+    found = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def list_command(

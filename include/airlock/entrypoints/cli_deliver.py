@@ -3,17 +3,21 @@
 It registers the policies and pipelines that are valid on disk, at the start and whenever a file
 changes; it keeps the list of people in step with Airflow's log-ins; and it empties the outbox:
 waking parked tasks, writing notes. It fires the timers that are due, grows the log's tree and
-carries checkpoints out of the database. Beside all that it compares MLflow with what was released.
+carries checkpoints out of the database. Where a pipeline says `onCommit`, a commit of its code
+starts a run. Beside all that it compares MLflow with what was released, and answers what tasks
+propose.
 It runs as a decider.
 
 Rules:
-* Whatever does not answer is tried again, for ever, with growing pauses, and said once.
+* Each step of a round is its own: whatever does not answer, or breaks, is tried again, for ever,
+  with growing pauses, is said once, and keeps no other step from its work.
 * A refused policy changes nothing: what was registered before stays in force for open releases.
 * SIGTERM ends it between two messages.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -21,22 +25,25 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airlock.domain.errors import AirlockError, Invalid
+from airlock.domain.errors import Invalid, Unreachable
 from airlock.domain.policy import Rulebook
+from airlock.domain.recipe import Recipe
+from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.entrypoints.watchman import Watchman
+from airlock.entrypoints.work_steps import LONGEST_PAUSE_S, Round, Step
+from airlock.services.committing import CommitTrigger
 from airlock.services.sequencing import Sequencer
 from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
-    from airlock.config.settings import Settings
+    from airlock.ports import Signer
 
 PERIOD_S = 0.5
-LONGEST_PAUSE_S = 15.0
 #: How long a right taken away in Airflow may still count here, if its holder does not click.
 PEOPLE_S = 10.0
 _FOLDERS = ("pipelines", "policies")
@@ -62,6 +69,9 @@ def deliver(
     courier = Courier(airlock, watchman.answer)
     if once:
         courier.round()
+        answering = _proposals(airlock)
+        if answering:
+            answering.drain()
         return
     stop = threading.Event()
 
@@ -71,26 +81,44 @@ def deliver(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     watchman.start(stop)
+    proposals = threading.Thread(target=_answer, args=(airlock, stop), name="proposals")
+    proposals.start()
     run(courier, stop)
+    proposals.join(LONGEST_PAUSE_S)
+
+
+def _answer(airlock: Airlock, stop: threading.Event) -> None:
+    """Answer tasks until *stop* is set; what it needs and is not there yet is waited for."""
+    made: list[ProposalLoop | None] = []
+    making = Step("answer what tasks propose", lambda: made.append(_proposals(airlock)))
+    while not made and not stop.wait(PERIOD_S):
+        making.run()
+    if made and made[0] is not None:
+        made[0].run(stop)
+
+
+def _proposals(airlock: Airlock) -> ProposalLoop | None:
+    """Return what answers tasks; on SQLite they have answered themselves."""
+    from airlock.adapters.sql_store.listening import Listener
+    from airlock.bootstrap.proposals import handling_of
+
+    url = airlock.settings.database_url or ""
+    return None if url.startswith("sqlite") else ProposalLoop(handling_of(airlock), Listener(url))
 
 
 def run(courier: Courier, stop: threading.Event) -> None:
     """Work until *stop* is set, whatever happens outside."""
     log.info("delivering every %s s", PERIOD_S)
-    said, pause = "", PERIOD_S
-    while not stop.wait(pause):
-        try:
-            courier.round()
-        except AirlockError as error:
-            pause = min(pause * 2, LONGEST_PAUSE_S)
-            if error.message != said:
-                log.warning("%s %s", error.message, error.next_step)
-            said = error.message
-            continue
-        if said:
-            log.info("it works again")
-        said, pause = "", PERIOD_S
+    asking = threading.Thread(target=_repeat, args=(courier.asking(), stop), name="asking")
+    asking.start()
+    _repeat(courier.deciding(), stop)
+    asking.join(LONGEST_PAUSE_S)
     log.info("ended as asked")
+
+
+def _repeat(work: Round, stop: threading.Event) -> None:
+    while not stop.wait(PERIOD_S):
+        work.run()
 
 
 class Courier:
@@ -98,51 +126,84 @@ class Courier:
 
     def __init__(self, airlock: Airlock, looked: Callable[[], None] | None = None) -> None:
         from airlock.adapters.airflow_rest import AirflowRest
+        from airlock.bootstrap.proposals import password_file
 
         self._airlock, self._looked = airlock, looked
-        self._airflow = AirflowRest(airlock.settings.airflow_url, _password_file(airlock.settings))
+        self._airflow = AirflowRest(airlock.settings.airflow_url, password_file(airlock.settings))
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
+        self._changer, self._changer_at = "", 0.0
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
+        self._ownerless: frozenset[tuple[str, str]] = frozenset()
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
+        self._commits = CommitTrigger(self._newest_commit, self._airflow)
+        self._folders: dict[str, str] = {}
+        self._trouble: dict[str, str] = {}
 
-    def round(self) -> int:
-        """Do what is due; return how many messages were settled.
+    def round(self) -> None:
+        """Do every step once."""
+        self.asking().run()
+        self.deciding().run()
 
-        Raises:
-            Unreachable: if Airlock's own database did not answer.
-        """
+    def deciding(self) -> Round:
+        """Return the steps that nobody outside the database can make wait."""
+        return self._steps(
+            "deciding",
+            ("fire timers", self._keeper.round),
+            ("grow the log's tree", self._sequence),
+        )
+
+    def asking(self) -> Round:
+        """Return the steps that wait for Airflow or MLflow; one that hangs delays no timer."""
+        return self._steps(
+            "asking",
+            ("register policies and pipelines", self._register),
+            ("end promotions that are over", self._settle_promotions),
+            ("deliver messages", self._deliver),
+            ("look at commits", self._look_at_commits),
+            ("keep people in step", self._sync_people),
+        )
+
+    def _steps(self, name: str, *steps: tuple[str, Callable[[], object]]) -> Round:
+        file = self._airlock.settings.home / "run" / f"work-{name}.json"
+        return Round([Step(what, act) for what, act in steps], file)
+
+    def _settle_promotions(self) -> None:
+        """Ask the guard of MLflow about attempts whose time is over."""
+        self._airlock.promotions.settle_all()
+
+    def _sequence(self) -> None:
+        if self._sequencer is None:
+            places = self._airlock.places
+            self._sequencer = Sequencer(self._airlock.store, self._signer(), places)
+        self._sequencer.round()
+
+    def _signer(self) -> Signer:
+        if self._airlock.signer is None:
+            raise Invalid("the delivery process has no signing key")
+        return self._airlock.signer
+
+    def _deliver(self) -> int:
         from airlock.services import delivering
 
-        self._register()
-        self._keeper.round()  # first: time passes whether or not Airflow answers
-        signer = self._airlock.signer
-        if signer is None:
-            raise Invalid("the delivery process has no signing key")
-        settled = delivering.Delivery(
+        return delivering.Delivery(
             self._airlock.store,
-            signer,
+            self._signer(),
             self._airflow,
-            permits=self._airlock.permits,
             looked=self._looked,
             chat=self._airlock.settings.slack is not None,
             alert_mail=self._airlock.settings.alert_mail or "",
         ).run()
-        if self._sequencer is None:
-            self._sequencer = Sequencer(self._airlock.store, signer, self._airlock.places)
-        self._sequencer.round()
-        self._sync_people()
-        return settled
 
     def _register(self) -> None:
-        from airlock.adapters.git_code import last_author
         from airlock.config.load import load_pipelines, load_rulebook
+        from airlock.domain.duties import is_unknown
         from airlock.services import configuring
 
         settings = self._airlock.settings
         files = _fingerprint(settings.config_dir)
-        if files == self._seen:
+        if files == self._seen and not (is_unknown(self._changer) and self._names_changer()):
             return
         try:
             document = load_rulebook(settings.config_dir).document
@@ -151,15 +212,67 @@ class Courier:
             self._seen = files
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
-        documents = [one.document for one in pipelines.valid]
-        changer = last_author(settings.root, str(settings.config_dir / "policies"))
-        for digest in configuring.register(self._airlock.store, document, documents, changer):
+        self._rulebook, self._people_at = Rulebook.from_document(document), 0.0
+        with contextlib.suppress(Unreachable):  # said by the step that keeps people in step
+            self._sync_people()  # before it is asked who owns what
+        documents = self._owned([one.document for one in pipelines.valid])
+        if files != self._seen:
+            self._changer_at = 0.0
+            self._names_changer()
+        for digest in configuring.register(self._airlock.store, document, documents, self._changer):
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)
-        self._seen = files
-        self._rulebook = Rulebook.from_document(document)
-        self._people_at = 0.0
+        self._folders = {
+            one.name: Recipe(one.document).folder
+            for one in pipelines.valid
+            if one.spec.triggers.on_commit
+        }
+        with self._airlock.store.begin() as unit:
+            underway = unit.leased()
+        if not underway:  # what is being promoted now may have to be voided when that has ended
+            self._seen = files
+
+    def _owned(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the pipelines whose owner is known; the others are tried again as people come."""
+        from airlock.services import configuring
+
+        missing = configuring.without_owner(self._airlock.store, documents)
+        for name, owner in missing.items():
+            if (name, owner) not in self._ownerless:
+                log.warning(
+                    "the pipeline %s is not registered: its owner %r is nobody Airlock knows. Make "
+                    "the account %s in Airflow, or name somebody else in metadata.owner; `airlock "
+                    "person list` shows who is known.",
+                    *(name, owner, owner),
+                )
+        self._ownerless = frozenset(missing.items())
+        return [one for one in documents if one["metadata"]["name"] not in missing]
+
+    def _names_changer(self) -> bool:
+        """Ask git, now and then, who changed the policies; say whether it knows."""
+        from airlock.adapters.git_code import last_author
+        from airlock.domain.duties import is_unknown
+
+        if time.monotonic() < self._changer_at:
+            return False
+        self._changer_at = time.monotonic() + PEOPLE_S
+        settings = self._airlock.settings
+        self._changer = last_author(settings.root, str(settings.config_dir / "policies"))
+        return not is_unknown(self._changer)
+
+    def _look_at_commits(self) -> None:
+        troubles = self._commits.round(self._folders)
+        for pipeline, why in troubles.items():
+            if self._trouble.get(pipeline) != why:
+                log.warning("onCommit of %s: %s", pipeline, why)
+        self._trouble |= troubles
+
+    def _newest_commit(self, folder: str) -> str:
+        from airlock.adapters.git_code import last_commit
+
+        settings = self._airlock.settings
+        return settings.code_commit or last_commit(settings.root, folder)
 
     def _sync_people(self) -> None:
         from airlock.services import directory
@@ -169,8 +282,11 @@ class Courier:
         accounts = self._airflow.accounts()
         self._people_at = time.monotonic() + PEOPLE_S
         if accounts is not None:
-            for person in directory.sync(self._airlock.store, self._rulebook, accounts):
-                log.info("roles of %s are in step", person)
+            changed = directory.sync(self._airlock.store, self._rulebook, accounts)
+            for person in changed:
+                log.info("%s is in step with Airflow", person)
+            if self._ownerless and changed:
+                self._seen = frozenset()  # the owner may have come: register in the next round
 
 
 def _fingerprint(config_dir: Path) -> frozenset[tuple[str, int, int]]:
@@ -184,12 +300,3 @@ def _fingerprint(config_dir: Path) -> frozenset[tuple[str, int, int]]:
                 continue
             found.add((str(path), stat.st_mtime_ns, stat.st_size))
     return frozenset(found)
-
-
-def _password_file(settings: Settings) -> Path:
-    if settings.service_password_file is None:
-        raise Invalid(
-            "AIRLOCK_SERVICE_PASSWORD_FILE is not set, so Airflow could not be told anything",
-            next_step="`airlock up` sets it for the delivery process.",
-        )
-    return settings.service_password_file

@@ -1,8 +1,8 @@
 """`airlock demo`: two real releases, from training to promotion, step by step.
 
 It is an ordinary user of the platform: it logs in as the demo people, uses the same REST APIs as
-everybody, and has no way round any rule. A release that is already open is gone on with, so the
-demo may be stopped and started at any point.
+everybody, and has no way round any rule. A release that is already open is gone on with, whoever
+started its run, so the demo may be stopped and started at any point and on any day.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from typing import Annotated, Any
 import typer
 from rich.rule import Rule
 
+from airlock.adapters.embedded.people import PEOPLE
 from airlock.adapters.mlflow_registry import MlflowRegistry
-from airlock.domain.errors import Refused, Unreachable
-from airlock.entrypoints.cli_platform import current_platform, print_addresses, up_command
-from airlock.entrypoints.cli_runs import run_path, tasks, trigger
+from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.entrypoints.cli_platform import current_platform, print_addresses
+from airlock.entrypoints.cli_platform import start as start_platform
+from airlock.entrypoints.cli_release import run_promotion
+from airlock.entrypoints.cli_runs import Run, no_release, run_path, tasks, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
+from airlock.entrypoints.demo_people import enrol_everybody
 from airlock.entrypoints.demo_show import RunView, program, show_level, show_opened, show_promoted
 from airlock.entrypoints.progress import console
 from airlock.entrypoints.terminal import connect, say, settings
@@ -34,6 +38,8 @@ CHAPTERS = {
 #: has new data and a champion to compare with.
 FIRST_UNTIL = {"employment": "2017-12-31"}
 _POLL_SECONDS = 1.0
+#: States in which a release waits for nothing more.
+_ENDED = ("BLOCKED", "PROMOTED", "REJECTED", "WITHDRAWN", "ROLLED_BACK", "SUPERSEDED", "EXPIRED")
 #: Longest time between two changes before the demo says that something is stuck.
 _PATIENCE_SECONDS = 1800.0
 
@@ -50,7 +56,9 @@ def demo_command(auto: Auto = False, start: Start = True) -> None:
     """Start everything and walk two real releases from training to promotion."""
     if start:
         console.print(Rule("starting", align="left"))
-        up_command()
+        start_platform(PEOPLE)
+    console.print(Rule("who may approve", align="left"))
+    enrol_everybody()
     for name, about in CHAPTERS.items():
         console.print(Rule(f"{name}: {about}", align="left"))
         _chapter(name, auto)
@@ -64,9 +72,7 @@ def demo_command(auto: Auto = False, start: Start = True) -> None:
 
 def _chapter(name: str, auto: bool) -> None:
     with connect(REQUESTER) as client:
-        run_id = _open_run(client, name) or _new_run(client, name)
-        _follow(client, name, run_id, auto)
-        view = _released(client, name, run_id)
+        view = _walk(client, name, auto)
         login = client.post(f"{AIRLOCK}/mlflow-token", {})
     os.environ["MLFLOW_TRACKING_USERNAME"] = login["user"]
     os.environ["MLFLOW_TRACKING_PASSWORD"] = login["token"]
@@ -80,16 +86,40 @@ def _chapter(name: str, auto: bool) -> None:
     show_promoted(view, serving)
 
 
-def _open_run(client: Client, name: str) -> str:
-    for state in ("AWAITING_APPROVAL", "APPROVED"):
-        for release in client.get(f"{AIRLOCK}/releases", model=name, state=state):
-            run_id = str(release["origin"]["runId"])
-            say(f"  {release['id']} is still open: going on with run {run_id}")
-            return run_id
-    return ""
+def _walk(client: Client, name: str, auto: bool) -> dict[str, Any]:
+    """Return the promoted release of a pipeline.
+
+    A scheduled run may open its release first, and then the demo's own run ends without one, or
+    take the place of the demo's: whichever is open is gone on with.
+    """
+    followed: set[Run] = set()
+    run = _open_run(client, name) or _new_run(client, name)
+    while True:
+        followed.add(run)
+        _follow(client, run, auto)
+        view = _of_run(client, name, run.run_id)
+        if view is not None and view["state"] == "APPROVED":
+            view = run_promotion(client, view["id"], int(_PATIENCE_SECONDS))
+        if view is not None and view["state"] != "SUPERSEDED":
+            return _promoted(view)
+        ending = no_release(client, name, run) if view is None else _not_promoted(view)
+        other = _open_run(client, name)
+        if other is None or other in followed:
+            raise ending
+        say(f"  {ending}")
+        run = other
 
 
-def _new_run(client: Client, name: str) -> str:
+def _open_run(client: Client, name: str) -> Run | None:
+    for release in client.get(f"{AIRLOCK}/releases", model=name):
+        if release["state"] not in _ENDED:
+            run = Run(str(release["origin"]["dagId"]), str(release["origin"]["runId"]))
+            say(f"  {release['id']} is still open: going on with run {run.run_id}")
+            return run
+    return None
+
+
+def _new_run(client: Client, name: str) -> Run:
     conf = {"reason": "airlock demo"}
     first = not client.get(f"{AIRLOCK}/releases", model=name, state="PROMOTED")
     if first and name in FIRST_UNTIL:
@@ -97,28 +127,40 @@ def _new_run(client: Client, name: str) -> str:
     run_id = trigger(client, name, conf)
     window = f" on data until {conf['until']}" if "until" in conf else ""
     say(f"  {REQUESTER} started run {run_id}{window}")
-    return run_id
+    return Run(name, run_id)
 
 
-def _follow(client: Client, name: str, run_id: str, auto: bool) -> None:
+def _follow(client: Client, run: Run, auto: bool) -> None:
+    """Show a run, and what its release waits for, until both wait for nothing more."""
     answer = _Answers(client, auto)
     last = time.monotonic()
     with RunView() as shown:
         while True:
-            state = str(client.get(run_path(name, run_id))["state"])
-            rows = tasks(client, name, run_id)
+            state, rows = _progress(client, run)
+            over = state in ("success", "failed")
             if shown.update(rows):
                 last = time.monotonic()
-            if any(row["state"] == "awaiting_input" for row in rows) and answer(name, run_id):
+            asked = over or any(row["state"] == "awaiting_input" for row in rows)
+            if asked and answer(run.dag_id, run.run_id):
                 last = time.monotonic()
-            if state in ("success", "failed"):
+            if over and not answer.waiting:
                 return
             if auto and time.monotonic() - last > _PATIENCE_SECONDS:
                 raise Unreachable(
-                    f"run {run_id} of {name} has not changed for {_PATIENCE_SECONDS:.0f} s",
+                    f"run {run.run_id} of {run.dag_id} has not changed for "
+                    f"{_PATIENCE_SECONDS:.0f} s",
                     next_step="Look at it in Airflow, and at `airlock status`.",
                 )
             time.sleep(_POLL_SECONDS)
+
+
+def _progress(client: Client, run: Run) -> tuple[str, list[dict[str, Any]]]:
+    """Return the state of a run and its tasks; one deleted in Airflow is over."""
+    try:
+        state = str(client.get(run_path(run.dag_id, run.run_id))["state"])
+        return state, tasks(client, run.dag_id, run.run_id)
+    except NotFound:
+        return "failed", []
 
 
 class _Answers:
@@ -129,10 +171,12 @@ class _Answers:
         self._client, self._auto = client, auto
         self._opened = False
         self._seen: tuple[int, int] = (0, 0)
+        self.waiting = False  #: whether a level was open when last looked at
 
     def __call__(self, name: str, run_id: str) -> bool:
         """Show or answer the open level of a run's release; say whether anything changed."""
         view = _of_run(self._client, name, run_id)
+        self.waiting = view is not None and bool(view["level"])
         if view is None or not view["level"]:
             return False
         if not self._opened:
@@ -144,12 +188,20 @@ class _Answers:
         self._seen = place
         show_level(view, current_platform().site().public_url)
         if self._auto:
-            _answer(view, view["mayAnswer"][0])
+            _answer(view)
         return True
 
 
-def _answer(view: dict[str, Any], who: str) -> None:
+def _answer(view: dict[str, Any]) -> None:
     level = view["levels"][view["level"] - 1]
+    if not view["mayAnswer"]:
+        raise Refused(
+            f"release {view['id']} waits at level {level['number']} ({level['name']}), "
+            "and nobody may answer it",
+            next_step=f"`{program()} release show {view['id']} --as {REQUESTER}` says who was "
+            "excluded and why.",
+        )
+    who = view["mayAnswer"][0]
     body = {
         "decision": "approve",
         "reason": f"demo: {level['name']} looked at the gates and agrees",
@@ -170,19 +222,18 @@ def _of_run(client: Client, name: str, run_id: str) -> dict[str, Any] | None:
     return None
 
 
-def _released(client: Client, name: str, run_id: str) -> dict[str, Any]:
-    view = _of_run(client, name, run_id)
-    if view is None:
-        raise Refused(
-            f"run {run_id} of {name} ended without a release",
-            next_step="Look at the red task's log in Airflow; its last line says why.",
-        )
+def _promoted(view: dict[str, Any]) -> dict[str, Any]:
     if view["state"] != "PROMOTED":
-        raise Refused(
-            f"release {view['id']} of {name} is {view['state']}: {view['why'] or 'not promoted'}",
-            next_step=f"See `{program()} release show {view['id']} --as {REQUESTER}`.",
-        )
+        raise _not_promoted(view)
     return view
+
+
+def _not_promoted(view: dict[str, Any]) -> Refused:
+    return Refused(
+        f"release {view['id']} of {view['model']} is {view['state']}: "
+        f"{view['why'] or 'not promoted'}",
+        next_step=f"See `{program()} release show {view['id']} --as {REQUESTER}`.",
+    )
 
 
 def _verify_log() -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from airlock.entrypoints.client import AIRLOCK
+from airlock.entrypoints.here import RoleName, take_role
 from airlock.entrypoints.terminal import (
     AsJson,
     AsUser,
@@ -36,10 +37,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(detect, name="detect")
 
 
-def run_command(as_json: AsJson = False) -> None:
+def run_command(role: RoleName = "", as_json: AsJson = False) -> None:
     """Compare aliases, grants and all files that serve, once. Exit code 1: something is wrong."""
     from airlock import bootstrap  # every other command would pay for importing it up there
 
+    take_role(role, ("operator",))
     detector = bootstrap.decider().detector
     looked, hashed = detector.look(), detector.weigh()
     found = [one.told() for one in (*looked.found, *hashed.found)]

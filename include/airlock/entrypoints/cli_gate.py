@@ -14,10 +14,11 @@ from urllib.parse import quote
 import typer
 
 from airlock.domain.gates import Verdict
-from airlock.entrypoints.cli_delegate import moment_of
+from airlock.entrypoints.cli_delegate import end_of, local
 from airlock.entrypoints.client import AIRLOCK
 from airlock.entrypoints.gate_numbers import of_release
 from airlock.entrypoints.gate_runs import described, try_gate
+from airlock.entrypoints.here import RoleName, take_role
 from airlock.entrypoints.release_text import print_subject, print_waivers
 from airlock.entrypoints.terminal import (
     AsJson,
@@ -70,11 +71,13 @@ def run_command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep evidence and result, as the run's task does.")
     ] = False,
+    role: RoleName = "",
     as_json: AsJson = False,
 ) -> None:
     """Collect what one gate needs about a registered version, and judge it, here."""
     from airlock import bootstrap  # every other command would pay for importing it up there
 
+    take_role(role, ("worker",))
     results = try_gate(bootstrap.worker(), name, model, version, option or [], keep=keep)
     if as_json:
         print_json([one.to_document() for one in results])
@@ -94,6 +97,7 @@ def recompute_command(
     numbers: Annotated[
         bool, typer.Option("--numbers", help="Also compute the metrics from the predictions kept.")
     ] = False,
+    role: RoleName = "",
     as_user: AsUser = "",
     session: SessionFile = None,
     as_json: AsJson = False,
@@ -103,6 +107,7 @@ def recompute_command(
     with connect(as_user, session) as client:
         found = client.get(path)
     if numbers:
+        take_role(role, ("worker",))
         found["numbers"] = _numbers(release_id)
         found["same"] = found["same"] and found["numbers"]["same"]
     if as_json:
@@ -138,8 +143,7 @@ def waive_command(
     session: SessionFile = None,
 ) -> None:
     """Accept, by name and until a day, that a soft GATE did not pass for a RELEASE."""
-    day = f"{until}T23:59:59" if len(until) == len("2026-11-24") else until
-    end = moment_of(day or "none")
+    end = end_of(until)
     path = f"{AIRLOCK}/releases/{quote(release_id, safe='')}"
     with connect(as_user, session) as client:
         seen = client.get(path)
@@ -152,4 +156,5 @@ def waive_command(
         }
         view = client.post(f"{path}/waivers", body, key=uuid.uuid4().hex)
     print_waivers(view)
+    say(f"The waiver holds until {local(end)}.")
     say(f"Release {release_id} is {view['state']}.")

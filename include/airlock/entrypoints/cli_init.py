@@ -1,30 +1,38 @@
 """`airlock pipeline init`: the first draft of a model's files, from its data. Works offline.
 
-Nothing that exists is overwritten: either all files are written or none.
+Nothing that exists is overwritten: either all files are written or none. Before that the data is
+pinned once, in a folder of its own: what the first run would refuse is refused here, in its words.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import getpass
+import keyword
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from airlock.adapters.table_profile import Column, profile
+from airlock.adapters.file_data import FileData
+from airlock.adapters.table_profile import Column, Profile, profile
 from airlock.config.load import RulebookConfig, load_rulebook
 from airlock.domain.errors import Conflict, Invalid
 from airlock.entrypoints.drafts import Draft, files
 from airlock.entrypoints.terminal import say, settings
 from airlock.gates import BY_NAME
+from airlock.tables import DataUnusable, open_rows
 
 #: Gates that need nothing but the data and the model, besides those the policy requires.
 _ALWAYS = ("data-validation", "leakage", "label-balance", "drift", "model-card", "artifact-format")
 #: Written as `metricsThreshold` of the stage evaluate.
 _THRESHOLDS = ("metrics-threshold", "latency")
+_TASKS = ("classification", "regression")
+#: So few different whole numbers may be classes as well as amounts: a person has to say.
+_FEW_CLASSES = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -38,21 +46,28 @@ def init_command(
     target: Annotated[str, typer.Option(help="The column to predict.")],
     time_column: Annotated[str, typer.Option(help="The column that orders the rows.")] = "",
     owner: Annotated[str, typer.Option(help="The Airflow user who answers for it.")] = "",
+    task: Annotated[
+        str, typer.Option(help="classification or regression, where the data does not say.")
+    ] = "",
 ) -> None:
     """Write a first draft of a model: code, suite, card, tests and pipeline, from its data."""
     here = settings()
     rulebook = load_rulebook(here.config_dir)
-    found = profile(data)
+    package = _slug(name)
+    pinned = _pinned(data, target, time_column, task)
+    column = pinned.column(target)
+    kind = task or _task(column)
     source, copied = _source(data, here.root, name)
     draft = Draft(
-        name=_slug(name),
+        name=package,
         owner=owner or getpass.getuser(),
         source=source,
-        target=found.column(target).name,
-        time_column=found.column(time_column).name if time_column else None,
-        profile=found,
+        target=target,
+        task=kind,
+        time_column=time_column or None,
+        profile=pinned,
         risk=_cautious(rulebook),
-        gates=_gates(rulebook, _checked(found.column(target))),
+        gates=_gates(rulebook, column, kind),
         environment=_environment(rulebook),
     )
     if not draft.features:
@@ -83,6 +98,11 @@ def _slug(name: str) -> str:
             f"{name!r} is no name for a pipeline",
             next_step="Use lower-case letters, digits and single hyphens, such as churn-risk.",
         )
+    if keyword.iskeyword(name):
+        raise Invalid(
+            f"Python cannot import a package called {name!r}: it is a word of the language",
+            next_step=f"Choose a name of two words, such as {name}-model.",
+        )
     return name
 
 
@@ -97,19 +117,48 @@ def _source(data: Path, root: Path, name: str) -> tuple[str, bool]:
     return f"include/models/{name.replace('-', '_')}/data{suffix}", True
 
 
-def _checked(target: Column) -> Column:
-    """Refuse a target nothing can be learned from."""
-    if target.kind != "number":
+def _pinned(data: Path, target: str, time_column: str, task: str) -> Profile:
+    """Describe the rows as the first run would pin them.
+
+    Raises:
+        Invalid: in the words of the run, if it would refuse them.
+    """
+    if task not in ("", *_TASKS):
         raise Invalid(
-            f"the target {target.name!r} holds {target.kind}; expected numbers",
-            next_step="Encode it in the data; a classification has 0 and 1.",
+            f"there is no task {task!r}", next_step=f"Give --task {' or --task '.join(_TASKS)}."
         )
-    if target.missing or target.distinct < 2:
+    with tempfile.TemporaryDirectory(prefix="airlock-init-") as scratch:
+        pins = FileData(Path(scratch))
+        try:
+            facts = pins.pin(data, time_column or None, target=target, task=task or None)
+        except DataUnusable as error:
+            raise Invalid(error.message, next_step=error.next_step) from error
+        return profile(open_rows(pins.path(facts["digest"])))
+
+
+def _task(target: Column) -> str:
+    """Return what the target is: 0 and 1 are classes, few other whole numbers are a question.
+
+    Raises:
+        Invalid: if nobody can tell classes from amounts, or there is one value alone.
+    """
+    if set(target.values) == {0, 1}:
+        return "classification"
+    shown = ", ".join(f"{value:g}" for value in target.values[:5])
+    more = f" and {len(target.values) - 5} more" if len(target.values) > 5 else ""
+    if target.distinct < 2:
         raise Invalid(
-            f"the target {target.name!r} has {target.distinct} different values and "
-            f"{target.missing} missing ones; expected at least two and none missing"
+            f"the target {target.name!r} has one value only ({shown}): there is nothing to learn",
+            next_step="Give data with different answers.",
         )
-    return target
+    if target.distinct <= _FEW_CLASSES and all(value == int(value) for value in target.values):
+        raise Invalid(
+            f"the target {target.name!r} holds {target.distinct} whole numbers ({shown}{more}): "
+            "are they classes, or amounts?",
+            next_step="Classes: two can be trained so far, written 0 and 1; encode them so in the "
+            "data. Amounts: say --task regression.",
+        )
+    return "regression"
 
 
 def _cautious(rulebook: RulebookConfig) -> Mapping[str, Any]:
@@ -123,9 +172,9 @@ def _environment(rulebook: RulebookConfig) -> str:
     return "production" if "production" in known else known[-1]
 
 
-def _gates(rulebook: RulebookConfig, target: Column) -> list[Mapping[str, Any]]:
+def _gates(rulebook: RulebookConfig, target: Column, task: str) -> list[Mapping[str, Any]]:
     """Return the gates the policy requires, and those that need nothing more."""
-    classes = set(target.values) == {0, 1}
+    classes = task == "classification"
     margin = 0.01 if classes else float(f"{0.05 * float(target.spread or 1):.2g}")
     given = {"metric": "roc_auc" if classes else "mae", "margin": margin}
     gates: list[Mapping[str, Any]] = []

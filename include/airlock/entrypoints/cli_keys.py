@@ -13,6 +13,7 @@ import typer
 
 from airlock.domain.checkpoint import NOTE, vkey
 from airlock.domain.errors import Invalid, NotFound
+from airlock.entrypoints.here import RoleName, take_role
 from airlock.entrypoints.terminal import AsJson, print_json, say
 from airlock.services.rotating import rotate
 
@@ -26,10 +27,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
 
 
-def show_command(as_json: AsJson = False) -> None:
+def show_command(role: RoleName = "", as_json: AsJson = False) -> None:
     """Show the trusted keys, and the log's key as a witness wants it."""
     from airlock import bootstrap
 
+    take_role(role, ("operator", "worker"))
     airlock = bootstrap.worker()
     with airlock.store.begin() as unit:
         tree = unit.tree()
@@ -49,11 +51,12 @@ def show_command(as_json: AsJson = False) -> None:
         say(f"{one['id']}  {one['vkey']}")
 
 
-def rotate_command() -> None:
+def rotate_command(role: RoleName = "") -> None:
     """Replace the signing key by a new one, which the old one signs."""
     from airlock import bootstrap
     from airlock.adapters.ed25519_keys import FileShelf
 
+    take_role(role, ("operator",))
     airlock = bootstrap.decider()
     signer, file = airlock.signer, airlock.settings.signing_key
     if signer is None or file is None:

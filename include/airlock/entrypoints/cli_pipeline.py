@@ -1,12 +1,15 @@
-"""`airlock pipeline list|run|init`; the first two through Airflow's public REST API."""
+"""`airlock pipeline list|show|run|init`; `list` and `run` through Airflow's public REST API."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import typer
+import yaml
 
-from airlock.domain.errors import Refused, Unreachable
+from airlock.config.load import load_pipelines
+from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.domain.recipe import Recipe
 from airlock.entrypoints import cli_init
 from airlock.entrypoints.cli_runs import follow, returned, trigger
 from airlock.entrypoints.client import AIRFLOW, AIRLOCK, Client
@@ -17,6 +20,7 @@ from airlock.entrypoints.terminal import (
     connect,
     print_json,
     say,
+    settings,
     table,
 )
 
@@ -30,6 +34,7 @@ _ENDED_WELL = ("promoted", "measured", "kept")
 def register(app: typer.Typer) -> None:
     """Add the commands to the main program."""
     pipelines.command("list")(list_command)
+    pipelines.command("show")(show_command)
     pipelines.command("run")(run_command)
     cli_init.register(pipelines)
     app.add_typer(pipelines, name="pipeline")
@@ -50,6 +55,29 @@ def list_command(
     table(columns, [[row[column] for column in columns] for row in rows])
     for one in refused:
         say(f"\nAirflow could not use {one['filename']}:\n{one['stack_trace'].strip()}")
+
+
+def show_command(
+    name: Annotated[str, typer.Argument(help="The pipeline, as its file names it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a pipeline of this checkout as it counts: every default said, and its digest."""
+    here = settings()
+    loaded = load_pipelines(here.config_dir, here.root)
+    found = loaded.get(name)
+    if found is None:
+        names = ", ".join(one.name for one in loaded.valid) or "none"
+        raise NotFound(
+            f"there is no valid pipeline {name!r} in {here.config_dir}/pipelines; valid: {names}",
+            next_step="`airlock policy check` says what is wrong with the files.",
+        )
+    recipe = Recipe(found.document)
+    if as_json:
+        print_json({"digest": recipe.digest, "document": found.document})
+        return
+    say(f"{name}, owner {recipe.owner}, for {recipe.environment}")
+    say(f"digest {recipe.digest}")
+    say(yaml.safe_dump(found.document["spec"], sort_keys=False, allow_unicode=True).rstrip())
 
 
 def _pipeline(dag: dict[str, Any]) -> dict[str, Any]:

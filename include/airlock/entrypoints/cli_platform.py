@@ -6,11 +6,12 @@ the platform and renders the answer; what the steps are is written in adapters/e
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +20,16 @@ from rich.table import Table
 
 from airlock.adapters.embedded.components import SLACK
 from airlock.adapters.embedded.launch import Launch, down
+from airlock.adapters.embedded.people import OPERATOR, Entry
 from airlock.adapters.embedded.platform import Health, Options, Platform
 from airlock.config.load import protected_aliases
 from airlock.config.settings import Settings
+from airlock.domain.errors import NotFound
+from airlock.entrypoints.here import check_ports, environment
 from airlock.entrypoints.progress import Steps, console
+from airlock.entrypoints.terminal import printable
+
+_POLL_SECONDS = 0.5
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -32,14 +39,35 @@ def register(app: typer.Typer) -> None:
     app.command("up")(up_command)
     app.command("down")(down_command)
     app.command("status")(status_command)
+    app.command("logs")(logs_command)
 
 
-def up_command() -> None:
-    """Start everything on this machine; harmless when it runs already."""
+def up_command(
+    move: Annotated[
+        bool, typer.Option("--move", help="Move a platform to the ports that are set now.")
+    ] = False,
+) -> None:
+    """Start everything on this machine; restart what is old; harmless when it runs already."""
+    start(move=move)
+    say_what_is_next()
+
+
+def start(people: Iterable[Entry] = (), *, move: bool = False) -> None:
+    """Start everything, with accounts for *people* beside the operator's; exit 1 if it fails."""
     begun = time.monotonic()
-    platform = current_platform(protected=True)
-    with Steps() as steps:
-        Launch(platform, steps, migrations()).up()
+    given = environment(anywhere=True, moving=True)
+    if not move:
+        check_ports(given)
+    platform = current_platform(given, protected=True)
+    try:
+        with Steps() as steps:
+            Launch(platform, steps, migrations(), given).up(people)
+    except KeyboardInterrupt:
+        console.print(
+            "\nInterrupted. What was started goes on: `airlock up` starts the rest, "
+            "`airlock down` stops all."
+        )
+        raise typer.Exit(130) from None
     rows = platform.health()
     _print_health(rows)
     memory = sum(row.memory_mb for row in rows)
@@ -49,6 +77,30 @@ def up_command() -> None:
         _print_users(platform)
     if not all(row.healthy for row in rows):
         raise typer.Exit(1)
+
+
+def say_what_is_next() -> None:
+    """Say how people come in, as long as nobody may approve anything."""
+    from airlock.config.load import load_rulebook
+    from airlock.domain.errors import AirlockError
+    from airlock.domain.policy import Rulebook
+    from airlock.entrypoints.cli_person import owner_store
+    from airlock.services import enrolment
+
+    with contextlib.suppress(AirlockError):
+        config_dir = Settings.from_environment(environment(), Path.cwd()).config_dir
+        rulebook = Rulebook.from_document(load_rulebook(config_dir).document)
+        known = enrolment.people(owner_store(), rulebook)
+        if not any(one["mayEnrol"] for one in known):
+            console.print(_NEXT, soft_wrap=True, markup=False, highlight=False)
+
+
+_NEXT = f"""
+Nobody may approve anything yet, because nobody is enrolled. Two ways on:
+  look around with demo people   make demo
+  bring your own people          docs/howto/people.md, which begins with
+    airlock person enrol {OPERATOR[0]} --role admin --first --reason "..."
+Pipelines are registered once Airflow has the account of their owner (metadata.owner)."""
 
 
 def down_command() -> None:
@@ -74,9 +126,52 @@ def status_command(as_json: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
-def current_platform(*, protected: bool = False) -> Platform:
-    """Return the platform the settings describe, with the policy's protected aliases if asked."""
-    settings = Settings.from_environment(os.environ, Path.cwd())
+def logs_command(
+    process: Annotated[
+        str, typer.Argument(help="A process as `airlock status` names it.", metavar="PROCESS")
+    ],
+    lines: Annotated[int, typer.Option(help="How many lines from its end.", min=1)] = 100,
+    follow: Annotated[bool, typer.Option("--follow", help="Stay, and print what comes.")] = False,
+) -> None:
+    """Show the end of a process's log."""
+    supervisor = current_platform().supervisor
+    known = sorted(file.stem for file in supervisor.logs.glob("*.log"))
+    if process not in known:
+        raise NotFound(
+            f"there is no log of {process!r}",
+            next_step=f"There are: {', '.join(known)}."
+            if known
+            else "Nothing was started here yet: `make up`.",
+        )
+    file = supervisor.log_file(process)
+    typer.echo("\n".join(_last(file, lines)))
+    with contextlib.suppress(KeyboardInterrupt):
+        for text in _grown(file) if follow else ():
+            typer.echo(text, nl=False)
+
+
+def _last(file: Path, lines: int) -> list[str]:
+    with file.open(errors="replace") as stream:
+        return [printable(line.rstrip("\n")) for line in deque(stream, lines)]
+
+
+def _grown(file: Path) -> Iterator[str]:
+    with file.open(errors="replace") as stream:
+        stream.seek(0, 2)
+        while True:
+            yield printable(stream.read())
+            time.sleep(_POLL_SECONDS)
+
+
+def current_platform(
+    given: Mapping[str, str] | None = None, *, protected: bool = False
+) -> Platform:
+    """Return the platform the settings describe, with the policy's protected aliases if asked.
+
+    *given*: the environment; by default this command's, with what was written down.
+    """
+    environ = environment(anywhere=True) if given is None else given
+    settings = Settings.from_environment(environ, Path.cwd())
     aliases = settings.protected_aliases or ""
     if protected:
         aliases = protected_aliases(settings.config_dir, aliases)
@@ -94,7 +189,7 @@ def current_platform(*, protected: bool = False) -> Platform:
             protected_aliases=aliases,
             detector_revert=settings.detector_revert,
             public_url="" if settings.public_url == settings.airflow_url else settings.public_url,
-            slack={name: value for name, value in os.environ.items() if _is_slack(name, value)},
+            slack={name: value for name, value in environ.items() if _is_slack(name, value)},
             alert_mail=settings.alert_mail or "",
         )
     )
@@ -108,7 +203,7 @@ def slack_state(platform: Platform) -> str:
     """Say how Slack is, as far as this machine knows."""
     told, runs = platform.options.slack, bool(platform.supervisor.processes("slack"))
     if not told:
-        unset = f"running, but {SLACK}* is not set here: `airlock up` from this shell would stop it"
+        unset = f"running, but {SLACK}* is set nowhere any more: `airlock up` would stop it"
         return unset if runs else "not configured"
     channel = told.get(f"{SLACK}CHANNEL", "none")
     return f"running, channel {channel}" if runs else "not running; see the log of slack"
@@ -133,6 +228,7 @@ def _status_document(platform: Platform, rows: list[Health]) -> dict[str, object
             "memoryMb": round(row.memory_mb, 1),
             "address": row.address,
             "log": row.log,
+            "oldCode": row.old_code,
         }
         for row in rows
     ]
@@ -161,6 +257,12 @@ def _print_health(rows: list[Health]) -> None:
     for row in rows:
         if not row.healthy:
             console.print(f"{row.title}: {row.problem}. Its log: {row.log}", soft_wrap=True)
+    if old := [row.name for row in rows if row.old_code]:
+        console.print(
+            f"Running code from before the last change: {', '.join(old)}. `airlock up` restarts "
+            f"{'it' if len(old) == 1 else 'them'}.",
+            soft_wrap=True,
+        )
 
 
 def _duration(seconds: float) -> str:
@@ -180,7 +282,7 @@ def print_addresses(platform: Platform) -> None:
 
 
 def _print_users(platform: Platform) -> None:
-    table = Table(title="Demo log-ins, shown this once", box=None, header_style="bold")
+    table = Table(title="Log-ins, shown this once", box=None, header_style="bold")
     for name in ("user", "password", "role"):
         table.add_column(name, no_wrap=True)
     for entry in platform.secrets.users():

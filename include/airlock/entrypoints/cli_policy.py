@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airlock.entrypoints.terminal import AsJson, print_json, say, settings
+
+if TYPE_CHECKING:
+    from airlock.config.load import PipelineConfig
 
 policies = typer.Typer(help="Check policies and pipelines.", no_args_is_help=True)
 
@@ -53,8 +57,27 @@ def _advice(folder: Path, root: Path) -> list[str]:
     from airlock.config.sample_size import plans
 
     valid = load_pipelines(folder, root).valid
-    rows = [str(plan) for one in valid for plan in plans(one, root)]
-    return rows + [line for one in valid for line in gaps(one, root)]
+    rows = [line for pipeline in valid for line in _lines(plans, pipeline, root)]
+    rows += [line for pipeline in valid for line in _lines(gaps, pipeline, root)]
+    return rows + [_owned(pipeline) for pipeline in valid]
+
+
+def _owned(pipeline: PipelineConfig) -> str:
+    return (
+        f"{pipeline.file}: owned by {pipeline.owner}. It is registered once Airflow has an account "
+        "of that name, which is not looked up here."
+    )
+
+
+def _lines(
+    advice: Callable[[PipelineConfig, Path], Iterable[object]], pipeline: PipelineConfig, root: Path
+) -> list[str]:
+    """Return the lines of one pipeline; what breaks there hides no other one."""
+    try:
+        return [str(line) for line in advice(pipeline, root)]
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        return [f"{pipeline.name}: no advice, {type(error).__name__}: {text}"]
 
 
 def _summary(count: int, folder: Path) -> str:

@@ -15,7 +15,14 @@ import typer
 
 from airlock.domain.errors import Refused, Unreachable
 from airlock.entrypoints.cli_again import request_command
-from airlock.entrypoints.cli_conditions import Findings, Segments, Share, Until, conditions
+from airlock.entrypoints.cli_conditions import (
+    Findings,
+    Segments,
+    Share,
+    Until,
+    conditions,
+    sentences,
+)
 from airlock.entrypoints.cli_delegate import break_glass_command, review_command
 from airlock.entrypoints.cli_runs import follow, trigger
 from airlock.entrypoints.client import AIRLOCK, Client
@@ -62,14 +69,16 @@ def list_command(
     state: Annotated[str, typer.Option(help="Only this state, such as APPROVED.")] = "",
     model: Annotated[str, typer.Option(help="Only this model.")] = "",
     waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits for me.")] = False,
+    most: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 200,
     as_user: AsUser = "",
     session: SessionFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List releases, newest first."""
+    """List releases, newest first; with --waiting the next to expire first."""
     with connect(as_user, session) as client:
-        found = client.get(
+        found = client.rows(
             f"{AIRLOCK}/releases",
+            most,
             state=state.upper().replace("-", "_"),
             model=model,
             waiting="me" if waiting else "",
@@ -143,6 +152,8 @@ def _answer(
     after = client.post(f"{_path(release_id)}/votes", body, key=uuid.uuid4().hex)
     did = "approved" if decision == "approve" else "rejected"
     say(f"{client.session.user} {did} level {view['level']} of release {release_id}.")
+    for sentence in sentences(dict(tied or {})):
+        say(sentence)
     _say_state(after)
 
 
@@ -178,7 +189,7 @@ def promote_command(
         if before["state"] == "PROMOTED":
             say(f"Release {release_id} is promoted already; {_serving(before)}.")
             return
-        view = _run_promotion(client, release_id, timeout)
+        view = run_promotion(client, release_id, timeout)
     say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
 
 
@@ -195,11 +206,17 @@ def rollback_command(
         body = {"reason": reason, "to": to}
         grant = client.post(f"{_path(release_id)}/rollback", body, key=uuid.uuid4().hex)
         say(f"Going back to version {grant['version']} ({grant['to']}).")
-        view = _run_promotion(client, release_id, timeout)
+        view = run_promotion(client, release_id, timeout)
     say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
 
 
-def _run_promotion(client: Client, release_id: str, timeout: int) -> dict[str, Any]:
+def run_promotion(client: Client, release_id: str, timeout: int) -> dict[str, Any]:
+    """Have the promotion DAG promote a release; return the release as it is then.
+
+    Raises:
+        Refused: if Airlock said no.
+        Unreachable: if the run failed before it could be asked, or takes longer than *timeout* s.
+    """
     run_id = trigger(client, PROMOTION_DAG, {"release": release_id})
     say(f"Started run {run_id} of {PROMOTION_DAG}.")
     state = follow(client, PROMOTION_DAG, run_id, _changed, timeout)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,14 @@ _POLL_SECONDS = 1.0
 
 #: (task id, state) whenever a task changed
 OnChange = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One DAG run."""
+
+    dag_id: str
+    run_id: str
 
 
 def trigger(client: Client, dag_id: str, conf: Mapping[str, Any]) -> str:
@@ -73,6 +82,35 @@ def returned(client: Client, dag_id: str, run_id: str, task_id: str) -> Any:
         return client.get(f"{path}/xcomEntries/return_value", deserialize=True)["value"]
     except NotFound:
         return None
+
+
+def no_release(client: Client, name: str, run: Run) -> Refused:
+    """Return how a run ended that opened no release: the run's own sentence.
+
+    A task is pointed at only if there is one that failed for itself.
+    """
+    outcome = returned(client, run.dag_id, run.run_id, "outcome")
+    told = outcome if isinstance(outcome, dict) else {}
+    why = str(told.get("why") or "it left no sentence")
+    failed = _first_failure(tasks(client, run.dag_id, run.run_id))
+    page = run_page(client.session.url, run, failed)
+    return Refused(
+        f"run {run.run_id} of {name} ended without a release: {why}",
+        next_step=f"The log of task {failed} says why: {page}" if failed else f"See it at {page}",
+    )
+
+
+def _first_failure(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the task that failed first; those that only report it are left out."""
+    failed = [row for row in rows if row["state"] == "failed" and row["task_id"] != "outcome"]
+    failed.sort(key=lambda row: str(row.get("end_date") or "~"))
+    return str(failed[0]["task_id"]) if failed else ""
+
+
+def run_page(url: str, run: Run, task: str = "") -> str:
+    """Return where Airflow shows a run, or a task of it."""
+    page = f"{url}/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}"
+    return f"{page}/tasks/{quote(task, safe='')}" if task else page
 
 
 def run_path(dag_id: str, run_id: str) -> str:

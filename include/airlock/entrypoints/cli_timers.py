@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from airlock.domain.errors import Unreachable
+from airlock.entrypoints.here import RoleName, take_role
 from airlock.entrypoints.terminal import say
 from airlock.services import ringing, timing
 
@@ -34,10 +35,12 @@ def register(app: typer.Typer) -> None:
 def run_command(
     once: Annotated[bool, typer.Option("--once", help="Fire what is due, then end.")] = False,
     every: Annotated[float, typer.Option(help="Seconds between two sweeps.", min=0.5)] = 60.0,
+    role: RoleName = "",
 ) -> None:
     """Fire the timers that are due: remind, and end what nobody answered. Never approves."""
     from airlock import bootstrap  # every other command would pay for importing it up there
 
+    take_role(role, ("operator",))
     store = bootstrap.decider().store
     timing.arm_missing(store)
     ringing.arm_missing(store)

@@ -154,6 +154,17 @@ class Client:
         given = {key: value for key, value in params.items() if value not in (None, "", [])}
         return self._call("GET", path, params=given)
 
+    def rows(self, path: str, most: int, **params: Any) -> list[Any]:
+        """Read a list page by page, as far as *most* rows."""
+        rows: list[Any] = []
+        given = {key: value for key, value in params.items() if value not in (None, "", [])}
+        onward: str | None = path
+        while onward and len(rows) < most:
+            answer = self._answer("GET", onward, **({"params": given} if given else {}))
+            rows += _json(answer) or []
+            onward, given = answer.links.get("next", {}).get("url"), {}
+        return rows[:most]
+
     def post(self, path: str, body: Mapping[str, Any], *, key: str = "") -> Any:
         """Change something. With an idempotency *key* an unanswered request is sent again."""
         headers = {"Idempotency-Key": key} if key else {}

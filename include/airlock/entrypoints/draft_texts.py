@@ -152,6 +152,7 @@ import skops.io
 from sklearn.metrics import $metric
 
 from airlock.adapters.lab.trust import TRUSTED_TYPES
+from airlock.tables import frame, read
 from models.$package.suite import COLUMNS, PRESENT
 from models.$package.train import NUMBERS, TEXTS, train
 

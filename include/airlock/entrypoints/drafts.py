@@ -30,6 +30,7 @@ class Draft:
     owner: str
     source: str
     target: str
+    task: str
     time_column: str | None
     profile: Profile
     risk: Mapping[str, Any]
@@ -40,12 +41,6 @@ class Draft:
     def package(self) -> str:
         """The model's Python package."""
         return self.name.replace("-", "_")
-
-    @property
-    def task(self) -> str:
-        """Two answers, 0 and 1, are classes; anything else is a number."""
-        values = set(self.profile.column(self.target).values)
-        return "classification" if values == {0, 1} else "regression"
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -71,7 +66,6 @@ def files(draft: Draft) -> dict[str, str]:
     code, regression = f"include/models/{draft.package}", draft.task == "regression"
     texts = [one.name for one in draft.features if one.kind == "text"]
     plain = [one.name for one in draft.features if one.kind != "text"]
-    loader = "read_csv" if draft.source.endswith(".csv") else "read_parquet"
     words = {
         "name": draft.name,
         "package": draft.package,
@@ -82,7 +76,7 @@ def files(draft: Draft) -> dict[str, str]:
         "left_out": _left_out(draft.left_out),
         "estimator": "HistGradientBoosting" + ("Regressor" if regression else "Classifier"),
         "first": _literal((plain or texts)[0]),
-        "load": f"pandas.{loader}(DATA)" + _dropped(draft.time_column),
+        "load": "frame(read(DATA, DATA.name))" + _dropped(draft.time_column),
         "source": draft.source,
     }
     measure = draft_texts.TEST_NUMBERS if regression else draft_texts.TEST_CLASSES

@@ -64,7 +64,8 @@ def try_gate(
         return [trying.attempt(airlock.store, bench, origin, gate) for gate in gates]
     _check_unfrozen(airlock, origin)
     signer = airlock.gate_signer
-    return [evidence.examine(airlock.store, bench, origin, gate, signer) for gate in gates]
+    store, proposals = airlock.store, airlock.proposals
+    return [evidence.examine(store, proposals, bench, origin, gate, signer) for gate in gates]
 
 
 def _origin(airlock: Airlock, model: str, version: str) -> str:

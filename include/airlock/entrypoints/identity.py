@@ -10,7 +10,7 @@ An identity is not yet an `Actor`: what Airflow calls a role is translated by th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -18,22 +18,32 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
+from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Unauthenticated
+from airlock.ports import Account
 
+#: Airlock's own account in Airflow: it is nobody, and may only ask who may log in.
+SERVICE = "airlock-service"
 #: Where the identity waits inside a request. Set by `airlock.entrypoints.doorman` alone.
 STATE = "airlock_identity"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody who logged in to Airflow: the user name, the name shown, Airflow's role names."""
+    """Somebody who logged in to Airflow: the user name, the name shown, Airflow's role names.
+
+    *seen*: what an enrolment is made for; None where the login does not say.
+    """
 
     user_id: str
     name: str
     airflow_roles: frozenset[str]
+    seen: SeenAccount | None = None
 
 
 Identify = Callable[[Request], Identity]
+#: Everybody who may log in; None where the login keeps no list.
+Accounts = Callable[[], Sequence[Account] | None]
 
 
 class Logins(Protocol):

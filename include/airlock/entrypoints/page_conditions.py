@@ -4,7 +4,6 @@ FastAPI reads these signatures, so there is no `from __future__ import annotatio
 """
 
 import math
-from datetime import timedelta
 from itertools import zip_longest
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.callers import FormText
-from airlock.entrypoints.page_kit import Fields, Line, utc
+from airlock.entrypoints.page_kit import Fields, Line, utc_end
 
 _Many = Annotated[list[Annotated[FormText, Field(max_length=2000)]], Field(max_length=20)]
 
@@ -50,7 +49,7 @@ class ConditionFields(Fields):
         return Conditions(
             max_traffic_share=_share(self.share.strip()),
             segments=tuple(name for name in names if name),
-            expires_at=stamp(utc(until, "the end of an approval")) if until else None,
+            expires_at=stamp(utc_end(until, "the end of an approval")) if until else None,
             findings=tuple(_demand(row) for row in self.rows()),
         )
 
@@ -77,7 +76,5 @@ def _demand(row: dict[str, str]) -> Demand:
             "a finding needs what is to be mended, who mends it and by when",
             next_step="Fill in the whole row, or empty it.",
         )
-    due = utc(row["due"], "the day by which a finding is mended")
-    if len(row["due"]) == len("2026-11-24"):
-        due += timedelta(hours=23, minutes=59, seconds=59)
+    due = utc_end(row["due"], "the day by which a finding is mended")
     return Demand(text=row["text"], owner=row["owner"], due=stamp(due))

@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -87,6 +87,13 @@ def utc(text: str, what: str) -> datetime:
             next_step="Write it as 2026-11-24T12:00.",
         )
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def utc_end(text: str, what: str) -> datetime:
+    """Return until when something holds, in UTC; a day without a time means its end."""
+    found = utc(text, what)
+    bare = len(text.strip()) == len("2026-11-24")
+    return found + timedelta(hours=23, minutes=59, seconds=59) if bare else found
 
 
 def again(typed: Mapping[str, Any]) -> Mapping[str, Any]:

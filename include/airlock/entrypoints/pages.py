@@ -95,24 +95,26 @@ def releases(
     model: Annotated[PlainText, Query(max_length=200)] = "",
     dag: Annotated[PlainText, Query(max_length=250)] = "",
     run: Annotated[PlainText, Query(max_length=250)] = "",
+    after: Annotated[PlainText, Query(max_length=200)] = "",
+    waiting: Annotated[PlainText, Query(max_length=200)] = "",
 ) -> Response:
     """Show what waits for the reader first, then every release; or go to the one of a run."""
     found = _of_run(airlock, f"{dag}/{run}") if dag and run else None
     if found:
         return RedirectResponse(f"{mount(request)}/releases/{found.id}", 303)
-    everything = reading.listing(airlock.store)
-    chosen = {"state": str(state), "model": model}
-    rows = [row for row in everything if _matches(row, chosen)]
+    states = [State(state)] if state else []
+    page = reading.listing(airlock.store, states=states, model=model or None, after=after)
     return render(
         request,
         "releases.html",
         me=actor,
-        inbox=reading.inbox(airlock.store, actor),
-        rows=rows,
-        total=len(everything),
-        chosen=chosen,
+        inbox=reading.inbox(airlock.store, actor, after=waiting),
+        page=page,
+        chosen={"state": str(state), "model": model},
+        after=after,
+        waiting=waiting,
         states=[one.value for one in State],
-        models=sorted({row["model"] for row in everything}),
+        models=reading.models(airlock.store),
         without=run,
     )
 
@@ -120,10 +122,6 @@ def releases(
 def _of_run(airlock: Platform, origin: str) -> Release | None:
     with airlock.store.begin() as work:
         return work.by_origin(origin)
-
-
-def _matches(row: dict[str, Any], chosen: dict[str, str]) -> bool:
-    return all(not wanted or row[field] == wanted for field, wanted in chosen.items())
 
 
 @routes.get("/releases/{release_id}")
@@ -212,7 +210,7 @@ def release_page(
         release=view,
         events=events,
         key=uuid.uuid4().hex,
-        evidence="evidence:read" in airlock.rulebook.permissions(actor.roles),
+        evidence=airlock.rulebook.allows(actor, "evidence:read"),
         limits=(REASON_MIN, REASON_MAX),
         people=people,
         **context,

@@ -30,6 +30,7 @@ from airlock.entrypoints.page_kit import (
     problem,
     render,
     utc,
+    utc_end,
 )
 from airlock.entrypoints.pages import refusal
 from airlock.entrypoints.problems import Problem, problem_of
@@ -92,7 +93,7 @@ def delegate(
             actor,
             form.to.strip(),
             utc(form.start, "the start of a delegation"),
-            utc(form.end, "the end of a delegation"),
+            utc_end(form.end, "the end of a delegation"),
             form.reason,
             form.key,
         )
@@ -184,7 +185,7 @@ def _findings(request: Request, airlock: Platform, actor: Actor, **shown: Any) -
         me=actor,
         waiting=[one for one in everything if one["closed_at"] is None],
         closed=[one for one in everything if one["closed_at"] is not None],
-        votes="release:vote" in airlock.rulebook.permissions(actor.roles),
+        votes=airlock.rulebook.allows(actor, "release:vote"),
         key=uuid.uuid4().hex,
         limits=LIMITS,
         **context,

@@ -3,7 +3,6 @@
 FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
 """
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -12,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from airlock.domain.errors import AirlockError
 from airlock.entrypoints.callers import Airlock, FormText, ReleaseId, Signing
-from airlock.entrypoints.page_kit import Fields, FormKey, Line, Reader, Reason, back, utc
+from airlock.entrypoints.page_kit import Fields, FormKey, Line, Reader, Reason, back, utc_end
 from airlock.entrypoints.pages import refusal
 from airlock.services import waiving
 
@@ -40,9 +39,7 @@ def waive(
 ) -> Response:
     """Waive a gate; a day without a time is over when the day is."""
     try:
-        until = utc(form.until, "the end of a waiver")
-        if len(form.until.strip()) == len("2026-11-24"):
-            until += timedelta(hours=23, minutes=59, seconds=59)
+        until = utc_end(form.until, "the end of a waiver")
         waiving.waive(
             airlock.store,
             signer,

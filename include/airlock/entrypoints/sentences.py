@@ -207,6 +207,22 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     ),
     "AliasNotSetBack": lambda _, content: f"could not set an alias back: {content['why']}",
     "DelegationEnded": lambda data, _: f"{data['taker']} no longer answers for {data['giver']}",
+    "AccountSeen": lambda data, _: f"the account of {data['person']} was seen for the first time",
+    "AccountChanged": lambda _, content: f"alarm: {content['why']}",
+    "LookAlikeRefused": lambda _, content: f"alarm: {content['why']}",
+    "ApproverProposed": lambda data, content: (
+        f"proposed {data['person']} as {data['role']} ({data['enrolment']}): {content['why']}"
+    ),
+    "ApproverConfirmed": lambda data, content: (
+        f"confirmed {data['person']} as {data['role']}, whom {data['proposedBy']} had proposed: "
+        f"{content['why']}"
+    ),
+    "ApproverSuspended": lambda data, content: (
+        f"suspended {data['person']} as {data['role']}: {content['why']}"
+    ),
+    "ApproverEnded": lambda data, content: (
+        f"ended that {data['person']} is {data['role']}: {content['why']}"
+    ),
     "SlackLinked": lambda data, _: (
         f"{data['person']} is {data['account']} in Slack ({data['team']}) from now on"
     ),

@@ -102,7 +102,7 @@ class Backroom:
                 f"{link.person} may not use Airflow any more",
                 next_step="Ask an administrator of Airflow.",
             )
-        return Actor(person.id, person.name, person.roles, Channel.SLACK)
+        return person.acting(Channel.SLACK)
 
     def person_of(self, account: str) -> str | None:
         """Return the person of another account of ours, if it is linked."""

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from airlock.config.settings import Settings
+from airlock.entrypoints import here
 from airlock.entrypoints.client import (
     Client,
     demo_password,
@@ -52,15 +53,15 @@ _STYLES = {
 
 
 def settings() -> Settings:
-    """Return the settings of this command."""
-    return Settings.from_environment(os.environ, Path.cwd())
+    """Return the settings of this command, from whatever folder of the checkout."""
+    return here.settings()
 
 
 def connect(as_user: str = "", kept: Path | None = None) -> Client:
     """Return a client for a demo user, a session file, or the login of this user."""
     if as_user:
-        here = settings()
-        return Client(log_in(here.airflow_url, as_user, demo_password(here.home, as_user)))
+        local = here.settings(anywhere=True)
+        return Client(log_in(local.airflow_url, as_user, demo_password(local.home, as_user)))
     return Client(load_session(kept or session_file(os.environ)))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from airlock.domain.digest import plain
 from airlock.domain.gates import Gate
 from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.artifact_scan import ArtifactScan
@@ -67,12 +68,13 @@ def build(document: Mapping[str, Any]) -> Gate:
 
 
 def written(gate: Gate) -> dict[str, Any]:
-    """Return a gate as a canonical pipeline document writes it, the reverse of `build`."""
+    """Return a gate as a canonical pipeline document writes it, the reverse of `build`.
+
+    The only writer: documents and digests of two gates that are equal are the same.
+    """
     options = asdict(gate)  # type: ignore[call-overload]  # Gate is a Protocol of dataclasses
     return {"gate": gate.name} | {
-        re.sub(r"_([a-z])", lambda found: found[1].upper(), name): list(value)
-        if isinstance(value, tuple)
-        else value
+        re.sub(r"_([a-z])", lambda found: found[1].upper(), name): plain(value)
         for name, value in options.items()
         if value is not None
     }

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.formats import MODEL_FORMATS, SIDE_FORMATS
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import names
 
 #: What a model may be made of, by content. Pickle and whatever contains it is not here.
 SAFE_MODEL_FORMATS = MODEL_FORMATS
@@ -49,6 +50,7 @@ class ArtifactFormat:
         files = source.facts["files"]
         if not files or source.facts["manifestDigest"] != source.artifact_digest:
             raise ValueError("the files listed are not those of the artifact")
+        names(files, "path", "the path of a file")
         bad = self._not_allowed(source.facts)
         good = len(files) - sum(file["format"] not in self._formats for file in files)
         return GateResult(

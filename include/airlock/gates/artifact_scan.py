@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.gates.artifact_format import ArtifactFormat
+from airlock.gates.inputs import count, text
 
 #: Every scanner there is a runner for.
 SCANNERS = ("fickling", "modelscan", "picklescan")
@@ -78,7 +79,8 @@ def _said(one: Mapping[str, Any] | None, known: bool) -> tuple[Verdict, str]:
         return Verdict.FAILED, f"{who} found {first['what']} in {first['file']}"
     if one["control"] != "found" or one["status"] not in ("clean", "nothing"):
         return Verdict.ERRORED, f"{who} could not tell: {one['why'] or 'it missed the control'}"
-    if one["status"] == "clean" and one["read"] > 0:
+    text(one["version"], "the version of a scanner")
+    if count(one["read"], "the files read") and one["status"] == "clean":
         return Verdict.PASSED, f"{who} read {one['read']} files and found nothing"
     if known:
         return Verdict.PASSED, f"{who} reads none of these formats"

@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class DataValidation:
@@ -22,7 +24,8 @@ class DataValidation:
 
     If asked for: the newest row is at most *max_age_days* older than the end of the run's window
     (or its start, where the window is open), there are at least *min_rows*, and their number is
-    within a factor of *max_change* of the champion's.
+    within a factor of *max_change* of the champion's. An expectation that raised says nothing of
+    the data, and one that looked at no value holds nothing: at most *max_unseen* may.
     """
 
     name: ClassVar[str] = "data-validation"
@@ -31,6 +34,7 @@ class DataValidation:
     max_age_days: float | None = None
     min_rows: int = 1
     max_change: float | None = None
+    max_unseen: int = 0
 
     def __post_init__(self) -> None:
         if self.max_age_days is not None and not 0 <= self.max_age_days < math.inf:
@@ -39,6 +43,8 @@ class DataValidation:
             raise ValueError(f"min_rows must be at least 1, found {self.min_rows}")
         if self.max_change is not None and not 1 < self.max_change < math.inf:
             raise ValueError(f"max_change is a factor above 1, found {self.max_change}")
+        if self.max_unseen < 0:
+            raise ValueError(f"max_unseen must not be negative, found {self.max_unseen}")
 
     @property
     def key(self) -> str:
@@ -51,27 +57,33 @@ class DataValidation:
         evaluated, good, rows = facts["evaluated"], facts["successful"], facts["rows"]
         if evaluated < 1 or rows < 1:
             raise ValueError(f"{evaluated} expectations on {rows} rows")
-        holds = facts["success"] is True and good == evaluated and not facts["failed"]
-        broken = ", ".join(
-            f"{item['expectation']}({item['column']})" for item in facts["failed"][:5]
-        )
+        raised, unseen = list(facts["raised"]), list(facts["unseen"])
+        failed = evaluated - good - len(raised) - len(unseen)
+        if failed < len(facts["failed"]) or bool(failed) is not bool(facts["failed"]):
+            raise ValueError(f"{good} of {evaluated} hold, and {len(facts['failed'])} are broken")
+        if facts["success"] is not (good + len(unseen) == evaluated):
+            raise ValueError(f"{good} of {evaluated} hold, and the suite says {facts['success']}")
         checks = [
-            (holds, f"{good} of {evaluated} expectations hold on {rows:,} rows"),
-            *([(False, f"broken: {broken}")] if broken else []),
+            (not failed, f"{good} of {evaluated} expectations hold on {rows:,} rows"),
+            *([(False, f"broken: {_named(facts['failed'])}")] if failed else []),
             *self._freshness(facts),
             *self._volume(facts),
         ]
+        unclear = _unclear(raised, unseen)
+        verdict = Verdict.PASSED if all(fine for fine, _ in checks) else Verdict.FAILED
+        if verdict is Verdict.PASSED and (raised or len(unseen) > self.max_unseen):
+            verdict = Verdict.ERRORED
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.PASSED if all(fine for fine, _ in checks) else Verdict.FAILED,
+            verdict=verdict,
             measured=float(good),
             threshold=float(evaluated),
             n=rows,
             unit="expectations",
             evidence=(evidence["data-validation"].digest,),
-            message="; ".join(said for _, said in checks),
-            details={"failed": list(facts["failed"])},
+            message="; ".join([*(said for _, said in checks), *unclear]),
+            details={"failed": list(facts["failed"]), "raised": raised, "unseen": unseen},
         )
 
     def _freshness(self, facts: Mapping[str, Any]) -> list[tuple[bool, str]]:
@@ -102,3 +114,19 @@ class DataValidation:
         fine = 1 / self.max_change <= factor <= self.max_change
         said = f"{factor:.2f} times the champion's {champion['rows']:,} rows"
         return [*found, (fine, said if fine else f"{said}, limit a factor of {self.max_change:g}")]
+
+
+def _named(items: Any) -> str:
+    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
+    return ", ".join(f"{item['expectation']}({item['column']})" for item in items[:_NAMED]) + more
+
+
+def _unclear(raised: list[Any], unseen: list[Any]) -> list[str]:
+    """Say which expectations told nothing, and why."""
+    words = [
+        f"could not be checked: {item['expectation']}({item['column']}): {item['why']}"
+        for item in raised[:_NAMED]
+    ]
+    if unseen:
+        words.append(f"looked at no value, so hold nothing: {_named(unseen)}")
+    return words

@@ -2,6 +2,8 @@
 
 Rules:
 * No package looked at, no advisory to hold it against, or a list that is too old: ERRORED.
+* An advisory that cannot be read costs itself: at most the share `max_unreadable` of the list, each
+  counted and named. One that names a package of the environment leaves the gate ERRORED.
 * Every advisory that applies is FAILED, unless it is named in `ignore`; those are shown as well.
 * Every installed distribution has a licence all of whose parts are on the allow-list, in one of
   the alternatives it offers. One nobody can read is not allowed; a person may name the exception.
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import count, flag, text
 
 #: Permissive licences, and those that ask something only of changes to the library itself.
 LICENSES = (
@@ -46,12 +49,15 @@ class DependencyAudit:
     ignore: tuple[str, ...] = ()
     allowed_licenses: tuple[str, ...] = LICENSES
     license_exceptions: tuple[str, ...] = ()
+    max_unreadable: float = 0.01
 
     def __post_init__(self) -> None:
         if self.max_age_days < 1:
             raise ValueError(f"max_age_days must be 1 or more, found {self.max_age_days}")
         if not self.database.strip():
             raise ValueError("database must name a file or a folder, found nothing")
+        if not 0 <= self.max_unreadable <= 1:
+            raise ValueError(f"max_unreadable must be from 0 to 1, found {self.max_unreadable}")
         if not self.allowed_licenses:
             raise ValueError("allowed_licenses must name at least one licence, found nothing")
 
@@ -73,11 +79,13 @@ class DependencyAudit:
         good = f"{audited} packages against {known}: none known to be vulnerable, licences allowed"
         notes = [f"ignored: {', '.join(sorted({one['id'] for one in ignored}))}"] if ignored else []
         notes += [f"licences excepted: {', '.join(excepted)}"] if excepted else []
+        unclear = self._unclear(facts)
+        notes += [] if unclear else _set_aside(facts["database"])
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.FAILED if wrong else Verdict.PASSED,
-            message="; ".join([*(wrong or [good]), *notes]),
+            verdict=Verdict.FAILED if wrong else Verdict.ERRORED if unclear else Verdict.PASSED,
+            message="; ".join([*(wrong or ([] if unclear else [good])), *unclear, *notes]),
             measured=float(len({one["package"] for one in open_}) + len(foreign)),
             threshold=0.0,
             n=audited,
@@ -90,6 +98,7 @@ class DependencyAudit:
                 "licences": foreign,
                 "excepted": excepted,
                 "database": facts["database"],
+                "unreadable": list(facts["unreadable"]),
                 "differs": _differs(facts["packages"]),
                 "lockDigest": facts["lockDigest"],
                 "sbomDigest": facts["sbomDigest"],
@@ -104,8 +113,14 @@ class DependencyAudit:
         for place in ("locked", "installed"):
             if facts[place] < 1 or where.count(place) != facts[place]:
                 raise ValueError(f"{where.count(place)} of {facts[place]} {place} packages audited")
+        for one in facts["packages"]:
+            text(one["name"], "the name of a package")
+            text(one["version"], f"the version of {one['name']}")
         database = facts["database"]
-        day, age = database["asOf"][:10], database["ageDays"]
+        for what in (facts["sbomDigest"], database["digest"]):
+            text(what, "a digest")
+        flag(database["complete"], "whether the list is complete")
+        day, age = text(database["asOf"], "asOf")[:10], count(database["ageDays"], "ageDays")
         if database["records"] < 1:
             raise ValueError("the advisory database has no records")
         if age > self.max_age_days:
@@ -115,6 +130,23 @@ class DependencyAudit:
             )
         part = "" if database["complete"] else ", not complete"
         return f"{database['records']:,} advisories of {day} ({age} days old{part})"
+
+    def _unclear(self, facts: Mapping[str, Any]) -> list[str]:
+        """Return why nobody can tell whether everything known was looked at."""
+        database, odd = facts["database"], facts["unreadable"]
+        words = [
+            f"the advisory {one['id']} on {one['package']} cannot be read: {one['why']}"
+            for one in odd[:_NAMED]
+        ]
+        count = int(database["unreadable"])
+        if not count >= 0 or (count and not database["unreadableIds"]):
+            raise ValueError(f"{count} advisories cannot be read, and nobody says which")
+        if count > self.max_unreadable * (count + database["records"]):
+            words.append(
+                f"{count:,} advisories cannot be read, more than {self.max_unreadable:.1%}: "
+                f"{', '.join(database['unreadableIds'][:_NAMED])}"
+            )
+        return words
 
     def _split(self, found: list[Any]) -> tuple[list[Any], list[Any]]:
         """Return what is open, and what is ignored by one of its names."""
@@ -140,6 +172,12 @@ class DependencyAudit:
             and all(one in allowed or one.partition(" WITH ")[0] in allowed for one in together)
             for together in alternatives
         )
+
+
+def _set_aside(database: Mapping[str, Any]) -> list[str]:
+    if not (count := database["unreadable"]):
+        return []
+    return [f"{count:,} advisories set aside: {', '.join(database['unreadableIds'][:_NAMED])}"]
 
 
 def _names(found: list[Any]) -> set[str]:

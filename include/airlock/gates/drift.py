@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.distributions import Tolerance, broken_schema, compare, not_compared
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import first_release, names
 
 #: Below this, chance alone moves the index of ten bins by a tenth and more.
 MINIMUM_ROWS = 500
@@ -23,7 +24,10 @@ _FIRST = "first release of this model: no champion whose rows these could differ
 
 @dataclass(frozen=True)
 class DataDrift:
-    """No column but those in *ignore* lies further from the champion's than the limits."""
+    """No column but those in *ignore* lies further from the champion's than the limits.
+
+    A column nobody can compare leaves it ERRORED, unless it is ignored.
+    """
 
     name: ClassVar[str] = "drift"
     needs: ClassVar[tuple[str, ...]] = ("drift",)
@@ -48,7 +52,8 @@ class DataDrift:
         """Compare every column with its limits."""
         source = evidence[self.needs[0]]
         facts = source.facts
-        if facts["champion"] is None:
+        names(facts["columns"], "column", "a column")
+        if first_release(facts, facts["rows"]["reference"]):
             return self._result(source, Verdict.PASSED, _FIRST)
         rows = facts["rows"]
         if min(rows["reference"], rows["current"]) < self.min_rows:
@@ -61,12 +66,13 @@ class DataDrift:
         tolerance = Tolerance(self.psi, self.ks, self.cramers_v)
         found = compare(facts, tolerance, self.ignore)
         moved = bool(found.beyond)
+        left_out = not_compared(facts, self.ignore)
         said = [*broken, *([found.sentence()] if moved or not broken else [])]
         return self._result(
             source,
-            Verdict.FAILED if moved or broken else Verdict.PASSED,
+            Verdict.FAILED if moved or broken else Verdict.ERRORED if left_out else Verdict.PASSED,
             f"{'; '.join(said)}; {tolerance.sentence()}; {rows['current']:,} rows against the "
-            f"champion's {rows['reference']:,}{not_compared(facts)}"
+            f"champion's {rows['reference']:,}{left_out}"
             + ("; see whether the model is still meant for these rows" if moved else ""),
             found.worst.psi,
             {"columns": found.table(), "ignored": list(self.ignore), "extra": facts["extra"]},

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.inference import CONFIDENCE, FEWEST_OF_A_CLASS, FEWEST_ROWS
 from airlock.domain.pairs import together
-from airlock.gates.slicing import not_assessable
+from airlock.gates.inputs import names
+from airlock.gates.slicing import MAX_UNASSESSED, check_share, not_assessable
 
 Facts = Mapping[str, Any]
 
@@ -27,7 +28,9 @@ class Fairness:
     """No two groups differ by more than *demographic_parity*, or *equalized_odds*, allow.
 
     PASSED if the bound with *confidence* is within every limit, FAILED if some difference is
-    certainly beyond one, otherwise ERRORED. Groups under *minimum_rows* are not assessable.
+    certainly beyond one, otherwise ERRORED. Groups under *minimum_rows*, and for equalized odds
+    groups with too few rows of one answer, are not assessable: they are named, and with more than
+    the share *max_unassessed* of the rows in them nothing passes.
     """
 
     name: ClassVar[str] = "fairness"
@@ -37,6 +40,7 @@ class Fairness:
     equalized_odds: float | None = None
     confidence: float = CONFIDENCE
     minimum_rows: int = 100
+    max_unassessed: float = MAX_UNASSESSED
 
     def __post_init__(self) -> None:
         if not self._limits:
@@ -50,6 +54,7 @@ class Fairness:
             raise ValueError(
                 f"minimumRows must be at least {FEWEST_ROWS}, found {self.minimum_rows}"
             )
+        check_share(self.max_unassessed)
 
     @property
     def _limits(self) -> dict[str, float]:
@@ -72,23 +77,22 @@ class Fairness:
             raise ValueError("the groups were measured with another confidence or minimum")
         if not facts["attributes"]:
             raise ValueError("no protected attribute was measured")
-        table = [row for attribute in facts["attributes"] for row in self._differences(attribute)]
-        worst = max(table, key=_urgency)
-        small = [
-            f"{group['group']} ({group['n']})"
-            for attribute in facts["attributes"]
-            for group in attribute["groups"]
-            if not _is_enough(group, self.minimum_rows)
+        rows = int(facts["rows"])
+        names(facts["attributes"], "attribute", "a protected attribute")
+        table = [
+            row for attribute in facts["attributes"] for row in self._differences(attribute, rows)
         ]
+        worst = max(table, key=_urgency)
+        small = list(dict.fromkeys(name for row in table for name in row["notAssessable"]))
         return GateResult(
             gate=self.name,
             key=self.key,
             verdict=worst["verdict"],
             measured=worst["high"],
             threshold=worst["limit"],
-            n=int(facts["rows"]),
+            n=rows,
             evidence=(source.digest,),
-            message=_sentence(worst, int(facts["rows"]), self.confidence) + not_assessable(small),
+            message=_sentence(worst, rows, self.confidence) + not_assessable(small),
             details={
                 "differences": [{**row, "verdict": row["verdict"].value} for row in table],
                 "attributes": facts["attributes"],
@@ -96,24 +100,37 @@ class Fairness:
             },
         )
 
-    def _differences(self, attribute: Facts) -> list[dict[str, Any]]:
+    def _differences(self, attribute: Facts, rows: int) -> list[dict[str, Any]]:
         """Return one line per limit: the difference, its bounds and what they amount to."""
-        groups = [one for one in attribute["groups"] if _is_enough(one, self.minimum_rows)]
-        found = []
+        every = attribute["groups"]
+        names(every, "group", f"a group of {attribute['attribute']}")
+        if sum(group["n"] for group in every) != rows or rows < 1:
+            raise ValueError(f"the groups of {attribute['attribute']} are not the {rows} rows")
+        lines = []
         for option, limit in self._limits.items():
+            groups = [one for one in every if _is_enough(one, self.minimum_rows, option)]
+            small = [one for one in every if one not in groups]
             line: dict[str, Any] = {"attribute": attribute["attribute"], "difference": option}
             line |= {"limit": limit, "groups": len(groups), "verdict": Verdict.ERRORED}
-            line |= dict.fromkeys(("value", "low", "high"))
+            line |= {"notAssessable": [f"{one['group']} ({one['n']})" for one in small]}
+            line |= dict.fromkeys(("value", "low", "high", "unassessed"))
             if len(groups) > 1:
                 line |= _checked(attribute["differences"][option], groups, option)
                 line["verdict"] = _verdict(line["low"], line["high"], limit)
-            found.append(line)
-        return found
+            left_out = sum(one["n"] for one in small) / rows
+            if line["verdict"] is Verdict.PASSED and left_out > self.max_unassessed:
+                line |= {"verdict": Verdict.ERRORED, "unassessed": left_out}
+            lines.append(line)
+        return lines
 
 
-def _is_enough(group: Facts, minimum: int) -> bool:
+def _is_enough(group: Facts, minimum: int, option: str) -> bool:
+    if not 0 <= group["positives"] <= group["n"] or not 0 <= group["selected"] <= group["n"]:
+        raise ValueError(f"the counts of {group['group']} are not those of a group")
+    if group["n"] < minimum:
+        return False
     other = min(group["positives"], group["n"] - group["positives"])
-    return bool(group["n"] >= minimum and other >= FEWEST_OF_A_CLASS)
+    return bool(option == "demographicParity" or other >= FEWEST_OF_A_CLASS)
 
 
 def _checked(said: Facts, groups: Sequence[Facts], option: str) -> dict[str, float]:
@@ -130,7 +147,10 @@ def _checked(said: Facts, groups: Sequence[Facts], option: str) -> dict[str, flo
         ]
     value = max(max(share) - min(share) for share in shares)
     found = {key: float(said[key]) for key in ("value", "low", "high")}
-    if not (math.isclose(value, found["value"], abs_tol=1e-9) and found["low"] <= found["high"]):
+    if not (
+        math.isclose(value, found["value"], abs_tol=1e-9)
+        and 0 <= found["low"] <= found["high"] <= 1
+    ):
         raise ValueError(f"the counts give a {option} difference of {value}, the facts say {said}")
     return found
 
@@ -154,6 +174,11 @@ def _sentence(line: Facts, rows: int, confidence: float) -> str:
     what = f"{line['difference']} of {line['attribute']}"
     if line["value"] is None:
         return f"{what}: fewer than two groups are large enough, so nothing can be compared"
+    if line["unassessed"] is not None:
+        return (
+            f"{what} {line['value']:.4f} would be within {line['limit']:g}, but "
+            f"{line['unassessed']:.1%} of {rows:,} held-out rows are in groups nobody can assess"
+        )
     words = {
         Verdict.PASSED: "within the limit",
         Verdict.FAILED: "beyond the limit",

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.pairs import together
+from airlock.gates.inputs import text
 
 RUNS = 5
 #: Fewer rounds have no one-sided bound of a median at CONFIDENCE.
@@ -83,6 +84,9 @@ class Footprint:
         ours, theirs = source.facts["candidate"], source.facts["champion"]
         if ours["artifactDigest"] != source.artifact_digest:
             raise ValueError("the model measured is not the candidate")
+        if theirs is not None:
+            text(theirs["artifactDigest"], "the champion's digest")
+            text(source.facts["serves"], "the version that serves")
         answers = [*self._limits(ours), *self._ratios(ours, theirs, source.facts)]
         verdicts = {answer.verdict for answer in answers}
         worst = [v for v in (Verdict.FAILED, Verdict.ERRORED) if v in verdicts]

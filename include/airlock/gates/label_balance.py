@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.pairs import together
+from airlock.gates.inputs import count, first_release, text
 
 _NO_CLASS = ("(missing)", "(other)", "(new)")
 
@@ -45,6 +46,12 @@ class LabelBalance:
         source = evidence[self.needs[0]]
         facts = source.facts
         (column,) = facts["columns"]
+        if facts["task"] not in ("classification", "regression"):
+            raise ValueError(f"the task is {facts['task']!r}")
+        if text(column["column"], "the column") != text(facts["target"], "the target"):
+            raise ValueError(f"{column['column']} was counted, and the target is {facts['target']}")
+        for label in column["labels"]:
+            text(label, "a label")
         n = sum(column["current"])
         if n < 1 or n != facts["rows"]["current"]:
             raise ValueError(f"{n} answers of {facts['rows']['current']} rows")
@@ -89,10 +96,11 @@ class LabelBalance:
         self, facts: Mapping[str, Any], column: Mapping[str, Any]
     ) -> tuple[float | None, str]:
         """Return how far the answers lie from the champion's."""
-        if facts["champion"] is None:
+        if first_release(facts, column["reference"]):
             return None, "first release of this model: no champion's answers to differ from"
         before, now = column["reference"], column["current"]
-        if not sum(before):
+        rows = sum(count(one, "a count") for one in before)
+        if not rows or rows != facts["rows"]["reference"]:
             raise ValueError("the champion's answers were not counted")
         distance = _distance(column["labels"], before, now)
         if column["kind"] == "numbers":

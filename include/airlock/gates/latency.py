@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import text
 
 #: Fewer calls than this do not give a 95th percentile worth the name.
 MINIMUM_CALLS = 200
@@ -114,14 +115,15 @@ class Latency:
         if self.max_ratio is None:
             return Verdict.PASSED, ""
         if facts["champion"] is None:
-            if facts["serves"] is not None:
+            if facts["serves"] is not None or facts.get("ratio"):
                 raise ValueError(f"version {facts['serves']} serves and was not timed beside it")
             return Verdict.PASSED, "first release of this model: no champion to be slower than"
+        _check_champion(facts)
         row = facts["ratio"]
         low, ratio, high = (float(row[name]) for name in ("low", "ratio", "high"))
         if row["n"] < (self.n or COMPARED_CALLS) or row["confidence"] != CONFIDENCE:
             raise ValueError(f"compared on {row['n']} calls at confidence {row['confidence']}")
-        if not (math.isfinite(high) and 0 < low <= high):
+        if not (math.isfinite(high) and 0 < low <= high and 0 < ratio < math.inf):
             raise ValueError(f"the ratio's bounds are {low} to {high}")
         numbers = (
             f"p95 is {ratio:.2f} times the champion's ({low:.2f} to {high:.2f}, limit "
@@ -132,6 +134,12 @@ class Latency:
         if low > self.max_ratio:
             return Verdict.FAILED, f"{numbers}: slower than allowed"
         return Verdict.ERRORED, f"{numbers}: inconclusive, time more calls or on a quieter machine"
+
+
+def _check_champion(facts: Mapping[str, Any]) -> None:
+    serves, timed = facts["serves"], facts["champion"]["version"]
+    if text(serves, "what serves") != text(timed, "the version that was timed"):
+        raise ValueError(f"version {timed} was timed, and {serves} serves")
 
 
 def _written(option: str) -> str:

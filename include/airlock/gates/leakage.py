@@ -9,16 +9,21 @@ Four ways a measured metric becomes too good to be true:
   explains in a table as coarse as this one (`airlock.domain.coincidence`);
 * held-out rows are about somebody training has seen (`data.entityColumn`): more than the share
   *max_entities*.
+
+A feature nobody could score, and a column of times without the row's own to hold it against, were
+not looked at: more than *max_unjudged* of them leave the gate ERRORED.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.coincidence import copied_across, repeated
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import count, names, text
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Leakage:
     max_r2: float = 0.9
     max_duplicates: float = 0.01
     max_entities: float = 0.0
+    max_unjudged: int = 0
 
     def __post_init__(self) -> None:
         if not 0.5 < self.max_auc < 1:
@@ -43,6 +49,8 @@ class Leakage:
                 raise ValueError(
                     f"{name} must be at least 0 and below 1, found {getattr(self, name)}"
                 )
+        if self.max_unjudged < 0:
+            raise ValueError(f"max_unjudged must not be negative, found {self.max_unjudged}")
 
     @property
     def key(self) -> str:
@@ -53,11 +61,15 @@ class Leakage:
         """Judge all four ways, and name every one that is open."""
         source = evidence[self.needs[0]]
         facts = source.facts
+        _check(facts)
         scored = [one for one in facts["features"] if one["score"] is not None]
         if not scored or facts["heldOut"] < 1:
             raise ValueError("no feature was scored on held-out rows")
         best = max(scored, key=lambda one: (one["score"], one["column"]))
         limit = self.max_auc if facts["scoreName"] == "roc_auc" else self.max_r2
+        if not all(-math.inf < one["score"] < math.inf and one["equal"] >= 0 for one in scored):
+            raise ValueError("a feature was scored with no number")
+        unjudged = _unjudged(facts)
         across, twice = self._copies(facts)
         leaks = [
             *self._answers(facts, scored, limit),
@@ -68,12 +80,16 @@ class Leakage:
         held = f"on {facts['heldOut']:,} held-out rows"
         clean = (
             f"best single feature {best['column']} {facts['scoreName']} {best['score']:.3f}, limit "
-            f"{limit:g}; no copies beyond chance {held}{_unjudged(facts)}"
+            f"{limit:g}; no copies beyond chance {held}{_not_judged(unjudged)}"
         )
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.FAILED if leaks else Verdict.PASSED,
+            verdict=Verdict.FAILED
+            if leaks
+            else Verdict.ERRORED
+            if len(unjudged) > self.max_unjudged
+            else Verdict.PASSED,
             measured=float(best["score"]),
             threshold=limit,
             n=int(facts["heldOut"]),
@@ -137,8 +153,46 @@ def _future(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _unjudged(facts: Mapping[str, Any]) -> str:
-    columns = [one["column"] for one in facts["times"] if one["later"] is None]
-    if not columns:
-        return ""
-    return f"; not judged without a timeColumn: whether {', '.join(columns)} is from the future"
+_SCORES = {"classification": "roc_auc", "regression": "r2"}
+
+
+def _check(facts: Mapping[str, Any]) -> None:
+    """Refuse evidence that contradicts itself.
+
+    Raises:
+        ValueError: saying where.
+    """
+    text(facts["target"], "the target")
+    names(facts["features"], "column", "a feature")
+    for one in facts["features"]:
+        text(one["type"], f"the type of {one['column']}")
+    names(facts["times"], "column", "a column of times")
+    if facts["scoreName"] != _SCORES[facts["task"]]:
+        raise ValueError(f"{facts['task']} was scored by {facts['scoreName']}")
+    twins = facts["duplicates"]
+    if twins["training"] + twins["heldOut"] != facts["rows"] or len(twins["spectrum"]) != 6:
+        raise ValueError(f"copies were counted in other rows than the {facts['rows']}")
+    if twins["heldOut"] != facts["heldOut"]:
+        raise ValueError(f"copies were counted in {twins['heldOut']} held-out rows")
+    if facts["timeColumn"] is None and any(one["later"] is not None for one in facts["times"]):
+        raise ValueError("times were held against the row's own, and the rows have none")
+    if facts["timeColumn"] is not None:
+        text(facts["timeColumn"], "the time column")
+    if facts["entity"] is not None:
+        text(facts["entity"]["column"], "the column of entities")
+        count(facts["entity"]["rows"], "the rows of known entities")
+
+
+def _unjudged(facts: Mapping[str, Any]) -> list[str]:
+    """Return what was not looked at: features without a score, times without the row's own."""
+    unscored = [
+        f"{one['column']} ({one['type']})" for one in facts["features"] if one["score"] is None
+    ]
+    times = [one["column"] for one in facts["times"] if one["later"] is None]
+    if times and facts["timeColumn"] is not None:
+        raise ValueError(f"the times of {', '.join(times)} were not held against the row's own")
+    return unscored + [f"whether {name} is from the future (no timeColumn)" for name in times]
+
+
+def _not_judged(unjudged: list[str]) -> str:
+    return f"; not judged: {', '.join(unjudged[:5])}" if unjudged else ""

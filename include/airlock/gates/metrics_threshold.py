@@ -16,7 +16,15 @@ from typing import Any, ClassVar
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.inference import CONFIDENCE, FEWEST_ROWS
 from airlock.domain.metrics import direction
-from airlock.gates.slicing import assessable, not_assessable
+from airlock.gates.inputs import names
+from airlock.gates.slicing import (
+    MAX_UNASSESSED,
+    assessable,
+    check_share,
+    not_assessable,
+    too_much,
+    unassessed,
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,8 @@ class MetricsThreshold:
     """The candidate's *metric* on the held-out rows reaches *threshold*.
 
     "Reaches" follows the metric: at least for roc_auc, at most for rmse. With *slice_threshold*
-    every slice of at least *minimum_rows* has to reach that.
+    every slice of at least *minimum_rows* has to reach that; with more than the share
+    *max_unassessed* of the rows in smaller ones nothing passes.
     """
 
     name: ClassVar[str] = "metrics-threshold"
@@ -35,8 +44,10 @@ class MetricsThreshold:
     confidence: float | None = None
     slice_threshold: float | None = None
     minimum_rows: int = 100
+    max_unassessed: float = MAX_UNASSESSED
 
     def __post_init__(self) -> None:
+        check_share(self.max_unassessed)
         self._check("threshold", self.threshold)
         if self.slice_threshold is not None:
             self._check("sliceThreshold", self.slice_threshold)
@@ -68,15 +79,18 @@ class MetricsThreshold:
         if not math.isfinite(measured) or n < 1:
             raise ValueError(f"{self.metric} is {measured} on {n} rows")
         line = self._line(facts) if self.confidence or self.slice_threshold is not None else None
+        if line and (line["n"] != n or not math.isclose(line["value"], measured)):
+            raise ValueError(f"the bounds are of {line['value']} on {line['n']} rows")
         if line and self.confidence and n < self.minimum_rows:
             raise ValueError(f"{n} rows; {self.minimum_rows} are needed for a bound")
         counted = self._counted(line) if line and self.confidence else measured
-        slices, said = self._slices(line) if line else ({}, "")
+        slices, said = self._slices(line, n) if line else ({}, "")
         good = self._reaches(counted, self.threshold) and not slices.get("below")
+        unclear = slices.get("unassessed", 0.0) > self.max_unassessed
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.PASSED if good else Verdict.FAILED,
+            verdict=Verdict.FAILED if not good else Verdict.ERRORED if unclear else Verdict.PASSED,
             measured=counted,
             threshold=self.threshold,
             n=n,
@@ -115,10 +129,11 @@ class MetricsThreshold:
             raise ValueError(f"{self.metric} is {found} on {row['n']} rows")
         return found
 
-    def _slices(self, line: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    def _slices(self, line: Mapping[str, Any], n: int) -> tuple[dict[str, Any], str]:
         """Return the table of slices and what the message says of them."""
         if self.slice_threshold is None:
             return {}, ""
+        names(line["slices"], "slice", "a slice")
         good, small = assessable(line["slices"], self.metric, self.minimum_rows, "value")
         table = [
             {"slice": row["slice"], "n": row["n"], "measured": self._counted(row)} for row in good
@@ -131,9 +146,16 @@ class MetricsThreshold:
             for row in table
             if not self._reaches(row["measured"], self.slice_threshold)
         ]
+        left_out = unassessed(line["slices"], small, n)
         return (
-            {"slices": table, "below": below, "notAssessable": small},
+            {
+                "slices": table,
+                "below": below,
+                "notAssessable": small,
+                "unassessed": round(left_out, 4),
+            },
             f"; {len(below)} of {len(table)} slices miss {self.slice_threshold:g}, the worst is "
             f"{worst['slice']} with {worst['measured']:.4f} on {worst['n']:,} rows"
-            + not_assessable(small),
+            + not_assessable(small)
+            + (too_much(left_out, self.max_unassessed) if left_out > self.max_unassessed else ""),
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import text
 
 #: The owner's file, in the folder of the model's code.
 CARD = "model_card.yaml"
@@ -67,6 +68,7 @@ class ModelCard:
         """Name every field that is missing, empty or a placeholder."""
         source = evidence[self.needs[0]]
         facts = source.facts
+        text(facts["path"], "the card's path")
         wrong = self.wrong(facts)
         if facts["card"] is None and not wrong:
             raise ValueError("there is neither a card nor a reason why not")
@@ -74,8 +76,11 @@ class ModelCard:
         if facts["card"] is not None:
             spec = facts["card"]["spec"]
             answered = [field for field in REQUIRED if not self._fault(spec, field)]
-            if not wrong and not (facts["files"] and facts["generated"]["metrics"]):
-                raise ValueError("the card was not rendered with its measured part")
+            if not wrong:
+                rendered = [text(digest, "the page's digest") for digest in facts["files"].values()]
+                metrics = [text(one, "a metric") for one in facts["generated"]["metrics"]]
+                if not (rendered and metrics):
+                    raise ValueError("the card was not rendered with its measured part")
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         return GateResult(
             gate=self.name,

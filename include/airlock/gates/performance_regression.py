@@ -33,7 +33,15 @@ from airlock.domain.inference import (
 )
 from airlock.domain.metrics import direction
 from airlock.domain.pairs import together
-from airlock.gates.slicing import assessable, not_assessable
+from airlock.gates.inputs import count, first_release, names
+from airlock.gates.slicing import (
+    MAX_UNASSESSED,
+    assessable,
+    check_share,
+    not_assessable,
+    too_much,
+    unassessed,
+)
 
 #: Above so many differing rows the sign test and the normal test are the same.
 _EXACT = 2000
@@ -45,7 +53,8 @@ class PerformanceRegression:
 
     With *confidence* (one-sided) over all *attempts* together, on the same rows. PASSED if the
     bound clears the margin and no slice fell, FAILED if the whole interval is beyond it or a slice
-    fell by more than *material* (the margin unless told), otherwise ERRORED.
+    fell by more than *material* (the margin unless told), otherwise ERRORED; so it is with more
+    than the share *max_unassessed* of the rows in slices too small to judge.
     """
 
     name: ClassVar[str] = "performance-regression"
@@ -57,8 +66,10 @@ class PerformanceRegression:
     attempts: int = ATTEMPTS
     material: float | None = None
     minimum_rows: int = 100
+    max_unassessed: float = MAX_UNASSESSED
 
     def __post_init__(self) -> None:
+        check_share(self.max_unassessed)
         direction(self.metric)
         if not (math.isfinite(self.margin) and self.margin > 0):
             raise ValueError(f"margin must be above 0, found {self.margin}")
@@ -86,19 +97,25 @@ class PerformanceRegression:
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
         """Judge the bounds of the paired difference, then the slices."""
         source = evidence["comparison"]
-        if source.facts["champion"] is None:
+        if first_release(source.facts, source.facts["comparisons"]):
             return self._result(
                 source, Verdict.PASSED, "first release of this model: no champion to fall behind"
             )
-        row, attempt = self._row(source.facts), int(source.facts["attempt"])
+        row, attempt = self._row(source.facts), count(source.facts["attempt"], "the attempt")
+        if attempt < 1:
+            raise ValueError(f"this is attempt {attempt}")
         low, high = self._improvement(row)
-        slices, said = self._slices(row["slices"]) if row["slices"] else ({}, "")
+        slices, said = (
+            self._slices(list(row["slices"]), row["n"]) if row["slices"] != [] else ({}, "")
+        )
         if slices.get("regressed"):
             verdict, word = Verdict.FAILED, f"a slice is worse: {', '.join(slices['regressed'])}"
         elif high < -self.margin:
             verdict, word = Verdict.FAILED, "worse than the champion beyond the margin"
         elif attempt > self.attempts:
             verdict, word = Verdict.ERRORED, self._used_up(attempt)
+        elif slices.get("unassessed", 0.0) > self.max_unassessed:
+            verdict, word = Verdict.ERRORED, "too many rows are in slices too small to judge"
         elif low > -self.margin:
             verdict, word = Verdict.PASSED, "not worse beyond the margin"
         else:
@@ -117,6 +134,7 @@ class PerformanceRegression:
             if row["metric"] == self.metric and row["confidence"] == self.each:
                 if row["n"] < self.minimum_rows:
                     raise ValueError(f"{row['n']} rows; at least {self.minimum_rows} are needed")
+                _check_difference(row)
                 found: Mapping[str, Any] = row
                 return found
         raise ValueError(f"no comparison of {self.metric} at confidence {self.each:g}")
@@ -140,8 +158,11 @@ class PerformanceRegression:
         deviation = row["se"] * math.sqrt(row["n"])
         return f", about {rows_needed(deviation, self.margin, self.each):,} are needed"
 
-    def _slices(self, slices: Any) -> tuple[dict[str, Any], str]:
+    def _slices(self, slices: Any, n: int) -> tuple[dict[str, Any], str]:
         """Return the table of slices and what the message says of them."""
+        names(slices, "slice", "a slice")
+        for row in slices:
+            _check_difference(row)
         good, small = assessable(slices, self.metric, self.minimum_rows, "difference")
         chances = [self._chance(row) for row in good]
         floor = self.margin if self.material is None else self.material
@@ -161,8 +182,11 @@ class PerformanceRegression:
             "warned": [str(good[i]["slice"]) for i in sorted(warned)],
         }
         warning = f"; look at {', '.join(named['warned'])}" if warned else ""
+        left_out = unassessed(slices, small, n)
         said = f"; {len(good)} slices{warning}{not_assessable(small)}"
-        return {"slices": table, **named, "notAssessable": small}, said
+        said += too_much(left_out, self.max_unassessed) if left_out > self.max_unassessed else ""
+        more = {"notAssessable": small, "unassessed": round(left_out, 4)}
+        return {"slices": table, **named, **more}, said
 
     @property
     def _sign(self) -> int:
@@ -192,3 +216,17 @@ class PerformanceRegression:
             message=message,
             details=dict(row) if row else {"champion": None},
         )
+
+
+def _check_difference(row: Mapping[str, Any]) -> None:
+    """Refuse a difference that is not that of the two values beside it.
+
+    Raises:
+        ValueError: saying so.
+    """
+    values = row["candidate"], row["champion"], row["difference"]
+    if values == (None, None, None) and "slice" in row:
+        return  # too small to be measured
+    candidate, champion, difference = map(float, values)
+    if not math.isclose(candidate - champion, difference, abs_tol=1e-9):
+        raise ValueError(f"{candidate} less {champion} is not {difference}")

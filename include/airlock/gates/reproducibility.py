@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from airlock.domain.digest import short
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import count, flag
 
 _NAMED = {"codeCommit": "code", "lockDigest": "lock"}
 
@@ -48,6 +49,9 @@ class Reproducibility:
         _same_origin(facts)
         if facts["artifactDigest"] != source.artifact_digest or not facts["rows"] > 0:
             raise ValueError("the model compared with is not the candidate, or on no rows")
+        for name in ("bytesEqual", "digestEqual"):
+            flag(facts[name], name)
+        count(facts["predictions"]["differing"], "the predictions that differ")
         apart = _differences(facts["metrics"])
         worst = max(apart, key=lambda metric: apart[metric])
         found = self._differs(facts, apart[worst], worst)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import count, text
 
 REQUESTS = 100
 #: Of the largest prediction (or of 1): far above rounding (2e-15 was seen), far below any meaning.
@@ -55,7 +56,7 @@ class ServingCheck:
         if facts["artifactDigest"] != source.artifact_digest:
             raise ValueError("the model that was loaded is not the candidate")
         sent = int(facts["requests"])
-        if sent < 1 or sent < min(self.requests, facts["heldOut"]):
+        if sent < 1 or sent < min(self.requests, count(facts["heldOut"], "the held-out rows")):
             raise ValueError(f"{sent} requests were sent; {self.requests} are needed")
         if facts["loaded"] is not True:
             return self._result(source, [f"it cannot be served: {facts['why']}"])
@@ -69,6 +70,8 @@ class ServingCheck:
             found.append(f"{sent - answered} of {sent} requests were not answered ({first})")
         if answered and not (math.isfinite(apart) and apart >= 0):
             raise ValueError(f"the answers are {apart} away from the evaluation's")
+        if not 1.0 <= facts["scale"] < math.inf:
+            raise ValueError(f"the scale of the answers is {facts['scale']}")
         if answered and apart > max(self.tolerance, ROUNDING * max(1.0, facts["scale"])):
             found.append(
                 f"{facts['differing']} of {sent} answers differ from the evaluation's, by up to "
@@ -100,7 +103,11 @@ class ServingCheck:
 
 def _schema(facts: Mapping[str, Any]) -> list[str]:
     schema = facts["schema"]
-    if schema["equal"] is True and schema["declared"] and not schema["differences"]:
+    for column in schema["declared"]:
+        for key in ("name", "type"):
+            text(column[key], f"the {key} of a declared column")
+    differences = list(schema["differences"])
+    if schema["equal"] is True and schema["declared"] and not differences:
         return []
     return [f"the signature is not that of the data: {'; '.join(schema['differences'][:5])}"]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import text
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,15 @@ class Signature:
         facts = source.facts
         if facts["manifestDigest"] != source.artifact_digest or not facts["files"] > 0:
             raise ValueError("the files verified are not those of the artifact")
-        if facts["ignoredPaths"]:
-            raise ValueError(f"the signature leaves out {', '.join(facts['ignoredPaths'])}")
+        if ignored := list(facts["ignoredPaths"]):
+            raise ValueError(f"the signature leaves out {', '.join(ignored)}")
         status = facts["status"]
         if status not in ("verified", "unsigned", "refused"):
             raise ValueError(f"verification ended as {status}: {facts['why']}")
-        good = status == "verified" and bool(facts["keyId"])
+        good = status == "verified" and facts["keyId"] != ""
+        if good:
+            text(facts["keyId"], "the key")
+            text(facts["signatureDigest"], "the signature's digest")
         return GateResult(
             gate=self.name,
             key=self.key,

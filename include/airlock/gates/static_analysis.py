@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import count, names, text
 
 TOOLS = ("ruff", "bandit")
 SEVERITIES = ("undefined", "low", "medium", "high")
@@ -54,7 +55,7 @@ class StaticAnalysis:
         facts = source.facts
         ran = _complete(facts)
         bad = sum(self._blocking(ran[name]) for name in TOOLS)
-        quiet = facts["suppressed"]
+        quiet = count(facts["suppressed"], "the comments that switch a tool off")
         wrong = [f"{bad} findings, expected at most {self.max_findings}: {self._first(ran)}"]
         wrong = wrong if bad > self.max_findings else []
         if self.max_suppressions is not None and quiet > self.max_suppressions:
@@ -98,9 +99,10 @@ def _complete(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     registered, commit = facts["candidateCommit"], facts["commit"]
     if len(registered) < 7 or not commit.startswith(registered):
         raise ValueError(f"read {commit}, but the candidate was made from {registered}")
-    files = set(facts["sources"])
+    files = {text(path, "the path of a source") for path in facts["sources"]}
     if not files:
         raise ValueError(f"{facts['package']} has no Python file")
+    names(facts["tools"], "name", "a tool")
     ran = {one["name"]: one for one in facts["tools"]}
     for name in TOOLS:
         if name not in ran:

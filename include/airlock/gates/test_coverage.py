@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.gates.inputs import names, text
 
 _NAMED = 5
 
@@ -77,6 +78,7 @@ class TestCoverage:
     def _total(self, facts: Mapping[str, Any]) -> tuple[float, int]:
         """Return the share of the package that ran, and how many lines and branches it has."""
         files = facts["sources"]
+        names(files, "path", "the path of a source")
         for one in files:
             if not (0 <= one["covered"] <= one["statements"]) or not (
                 0 <= one["coveredBranches"] <= one["branches"]
@@ -99,6 +101,7 @@ class TestCoverage:
         bad = changed["uncovered"] + (changed["partial"] if self.branches else 0)
         if n != sum(one["statements"] for one in changed["files"]) or not 0 <= bad <= n:
             raise ValueError(f"{bad} of {n} new statements did not run")
+        text(facts["everyLineIsNew" if facts["base"] is None else "base"], "what is new")
         if facts["base"] is None and n != sum(measured.values()):
             raise ValueError("nothing to compare with, but not every line counts as new")
         return (100 * (n - bad) / n if n else 100.0), n

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from airlock.domain.distributions import Compared, Tolerance, broken_schema, compare, not_compared
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.gates.drift import MINIMUM_ROWS
+from airlock.gates.inputs import count, first_release, names
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class TrainServingSkew:
         """Compare the schema first, then every column."""
         source = evidence[self.needs[0]]
         facts = source.facts
-        if facts["champion"] is None:
+        if first_release(facts, facts.get("columns"), facts.get("rows")):
             first = "first release of this model: nobody has asked it anything yet"
             return self._result(source, Verdict.PASSED, first, 0)
+        names(facts["columns"], "column", "a column")
         requests, rows = int(facts["rows"]["current"]), int(facts["rows"]["reference"])
         against = f"{requests:,} requests against {rows:,} training rows"
         wrong = self._wrong(facts, requests)
@@ -64,11 +66,12 @@ class TrainServingSkew:
         tolerance = Tolerance(self.psi, self.ks, self.cramers_v)
         found = compare(facts, tolerance, self.ignore)
         moved = bool(found.beyond)
+        left_out = not_compared(facts, self.ignore)
         said = [*wrong, *([found.sentence()] if moved or not wrong else [])]
         return self._result(
             source,
-            Verdict.FAILED if moved or wrong else Verdict.PASSED,
-            f"{'; '.join(said)}; {tolerance.sentence()}; {against}{not_compared(facts)}",
+            Verdict.FAILED if moved or wrong else Verdict.ERRORED if left_out else Verdict.PASSED,
+            f"{'; '.join(said)}; {tolerance.sentence()}; {against}{left_out}",
             requests,
             found,
         )
@@ -82,7 +85,7 @@ class TrainServingSkew:
             for one in facts["columns"]
             if one["column"] not in self.ignore
             and one["kind"] != "incomparable"
-            and one["unseen"]["rows"] > self.unseen * requests
+            and count(one["unseen"]["rows"], "rows never seen") > self.unseen * requests
         ]
         return [*broken_schema(facts, self.ignore), *extra, *news]
 

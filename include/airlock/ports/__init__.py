@@ -1,6 +1,26 @@
 """What Airlock needs from the outside, as small protocols. Adapters implement them."""
 
-from airlock.ports.outside import Airflow, Files, Keyring, Permits, Registry, Signer, Watch
+from airlock.ports.outside import (
+    Airflow,
+    AssetEvents,
+    Files,
+    Keyring,
+    Permits,
+    Registry,
+    Signer,
+    Watch,
+)
+from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
+from airlock.ports.proposals import (
+    ArtifactSource,
+    CodeSource,
+    PendingProposal,
+    Proposals,
+    RulesInForce,
+    Run,
+    RunRecord,
+    RunSource,
+)
 from airlock.ports.records import (
     CHAT,
     MAIL,
@@ -13,6 +33,7 @@ from airlock.ports.records import (
     Message,
     Parked,
     Posted,
+    ReleasePage,
     Spot,
     StoredGrant,
 )
@@ -23,7 +44,10 @@ __all__ = [
     "MAIL",
     "Account",
     "Airflow",
+    "ArtifactSource",
+    "AssetEvents",
     "Candidate",
+    "CodeSource",
     "Due",
     "Facts",
     "Files",
@@ -32,9 +56,20 @@ __all__ = [
     "Link",
     "Message",
     "Parked",
+    "PendingProposal",
     "Permits",
     "Posted",
+    "Promotion",
+    "PromotionPermit",
+    "PromotionRequest",
+    "Promotions",
+    "Proposals",
     "Registry",
+    "ReleasePage",
+    "RulesInForce",
+    "Run",
+    "RunRecord",
+    "RunSource",
     "Signer",
     "Spot",
     "Store",

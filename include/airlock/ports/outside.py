@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airlock.domain.drift import Seen, SpentThere
-from airlock.domain.grant import Grant
+from airlock.domain.grant import Grant, Standing
 from airlock.ports.records import Parked
 
 
@@ -81,6 +81,15 @@ class Watch(Protocol):
     def attempts(self, model: str) -> tuple[Mapping[str, Any], ...]:
         """Return what was refused last about a model: who, what, from where, when."""
 
+    def standing(self, grant_id: str) -> Standing:
+        """Return what the guard's ledger knows of a grant; UNSPENT if it was never delivered."""
+
+    def revoke(self, grant_id: str, envelope: str) -> Standing:
+        """Let a grant never be spent; return REVOKED, or SPENT if it was spent before.
+
+        Atomic against spending, delivered or not; revoking again changes nothing.
+        """
+
     def set_back(self, model: str, alias: str, version: str) -> None:
         """Set an alias back to what was released last. Raises Refused if that is another one."""
 
@@ -100,6 +109,23 @@ class Permits(Protocol):
 
     def write(self, grant: Grant) -> None:
         """Write the permit of a grant; writing it again changes nothing. Raises Unreachable."""
+
+    def revoke(self, grant: Grant) -> Standing:
+        """Let a permit, written or not, never be spent; SPENT if it was. Raises Unreachable."""
+
+
+class AssetEvents(Protocol):
+    """Events on Airflow's assets, which start the DAGs that wait for them."""
+
+    def last(self, asset: str) -> Mapping[str, Any] | None:
+        """Return what came with the newest event of an asset, None if it had none.
+
+        Raises:
+            Unreachable: if Airflow did not answer, or does not know the asset yet.
+        """
+
+    def post(self, asset: str, extra: Mapping[str, Any]) -> None:
+        """Post an event. Raises Unreachable, as `last` does."""
 
 
 class Airflow(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from airlock.domain.enrolment import SeenAccount
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Person
 from airlock.domain.release import Release
@@ -76,12 +77,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class StoredGrant:
-    """A grant as kept: the signed envelope, and who has spent it."""
+    """A grant as kept: the signed envelope, who has spent it, or when it was revoked unspent."""
 
     grant_id: str
     envelope: str
     spent_by: str | None
     spent_at: datetime | None
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleasePage:
+    """A page of a list of releases.
+
+    *places*: where the rest of the list begins after each; *next*: where the next page does, empty
+    on the last one.
+    """
+
+    releases: tuple[Release, ...]
+    places: tuple[str, ...] = ()
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A locked release and its timers that are due."""
 
@@ -124,6 +139,8 @@ class Account:
     name: str
     roles: frozenset[str]
     active: bool
+    #: What an enrolment is made for; None where Airflow's login does not say.
+    seen: SeenAccount | None = None
 
 
 @dataclass(frozen=True, slots=True)

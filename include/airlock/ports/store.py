@@ -7,7 +7,7 @@ writes the state and its events together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -16,6 +16,7 @@ from airlock.domain.audit import Entry, Event, Head
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
 from airlock.domain.emergency import Broken
+from airlock.domain.enrolment import Enrolment, SeenAccount
 from airlock.domain.gates import Evidence, GateResult
 from airlock.domain.grant import Grant
 from airlock.domain.people import Person
@@ -24,6 +25,7 @@ from airlock.domain.rejections import Rejections
 from airlock.domain.release import Release, State, Story, Vote
 from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
+from airlock.ports.proposals import PendingProposal, Run
 from airlock.ports.records import (
     Candidate,
     Due,
@@ -33,6 +35,7 @@ from airlock.ports.records import (
     Message,
     Parked,
     Posted,
+    ReleasePage,
     Spot,
     StoredGrant,
 )
@@ -73,6 +76,9 @@ class UnitOfWork(Protocol):
     def occupying(self, model: str, environment: str) -> Release | None:
         """Return the open release of a line, if any."""
 
+    def leased(self) -> tuple[Release, ...]:
+        """Return the releases that an attempt has to itself, or had when it died."""
+
     def rejections(self, model: str, environment: str) -> Rejections:
         """Return every rejected release of a line with its artifact digest, the newest first."""
 
@@ -81,11 +87,55 @@ class UnitOfWork(Protocol):
     ) -> tuple[Release, ...]:
         """Return releases, newest first."""
 
+    def page(
+        self,
+        *,
+        states: Sequence[State] = (),
+        model: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> ReleasePage:
+        """Return a page of releases, newest first; *after*: where the page before it ended.
+
+        Raises Invalid if *after* is no such place.
+        """
+
+    def awaiting(self, *, after: str = "", limit: int = 200) -> ReleasePage:
+        """Return a page of the releases that await approval, the next to expire first.
+
+        Raises Invalid if *after* is no place a page ended.
+        """
+
+    def models(self) -> tuple[str, ...]:
+        """Return every model there is a release of, by name."""
+
+    def voted_by(self, person: str, limit: int = 20) -> tuple[Release, ...]:
+        """Return the releases a person has voted on, the latest vote first."""
+
     def record(self, story: Story) -> Release:
         """Write the events and the release they lead to, together. Raises Conflict on a race."""
 
     def insert_vote(self, release_id: str, vote: Vote) -> None:
         """Insert a vote (decider only). Raises Conflict if the person has already voted."""
+
+    # what tasks propose, and the runs they are tasks of (decider only)
+    def claim_proposal(self, seconds: float) -> PendingProposal | None:
+        """Take the oldest proposal nobody works on; nobody else gets it for some seconds."""
+
+    def answer_proposal(self, proposal_id: int, answer: str) -> None:
+        """Answer a proposal, once."""
+
+    def wake_proposer(self, proposal_id: int) -> None:
+        """Wake whoever waits for the answer to a proposal, when this commits."""
+
+    def forget_proposals(self, answered_before: str) -> int:
+        """Forget what was answered before a time; return how many that were."""
+
+    def put_run(self, new: Run) -> None:
+        """Keep a run, or what is newer of it."""
+
+    def run(self, origin: str) -> Run | None:
+        """Return a run, if a proposal has ever begun it."""
 
     # what a run produced
     def put_candidate(self, candidate: Candidate) -> None:
@@ -120,15 +170,18 @@ class UnitOfWork(Protocol):
 
     # people, policies
     def people(self) -> tuple[Person, ...]:
-        """Return everybody Airlock knows, with the roles held now."""
+        """Return everybody Airlock knows, with the roles that count now."""
 
-    def put_person(self, person: Person) -> bool:
+    def put_person(self, person: Person) -> str:
         """Insert or update a person and the role grants; say whether anything changed."""
 
     def register(
         self, kind: str, digest: str, document: Mapping[str, Any], changed_by: str = ...
     ) -> bool:
         """Register a policy or pipeline (decider only); say whether it was new."""
+
+    def is_registered(self, kind: str, digest: str) -> bool:
+        """Say whether a policy or pipeline is registered."""
 
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
@@ -148,6 +201,36 @@ class UnitOfWork(Protocol):
     def active_at(self, person_id: str, at: str) -> bool | None:
         """Return whether a person was active at a moment; None if not known yet then."""
 
+    # the register of approvers (decider only)
+    def put_enrolment(self, new: Enrolment) -> Enrolment:
+        """Keep a new enrolment; return it as it is kept. Raises Conflict if one stands already."""
+
+    def change_enrolment(self, changed: Enrolment) -> None:
+        """Write the state of an enrolment, and who confirmed or ended it, when and why."""
+
+    def enrolment(self, enrolment_id: str) -> Enrolment:
+        """Return one enrolment, locked. Raises NotFound."""
+
+    def enrolments(
+        self, *, person: str = ..., state: str = ..., batch: str = ...
+    ) -> tuple[Enrolment, ...]:
+        """Return enrolments in order of person, role and time; those asked for."""
+
+    def account(self, person_id: str, *, lock: bool = ...) -> SeenAccount | None:
+        """Return the account of a person as it was seen last; locked if asked."""
+
+    def accounts(self) -> Mapping[str, SeenAccount]:
+        """Return person -> account as it was seen last."""
+
+    def put_account(self, person_id: str, seen: SeenAccount, at: str) -> None:
+        """Keep the account of a person as it is seen now."""
+
+    def put_look_alike(self, name: str, why: str, at: str) -> bool:
+        """Note that a user name was refused as a person; say whether that is new."""
+
+    def look_alikes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (user name, why, when) of everybody refused, the newest first."""
+
     # grants and lines
     def put_grant(self, grant: Grant, envelope: str) -> None:
         """Keep a new grant (decider only)."""
@@ -155,11 +238,11 @@ class UnitOfWork(Protocol):
     def grant_of(self, release_id: str, purpose: str = ...) -> StoredGrant | None:
         """Return the newest grant of a release, to promote it or to roll it back."""
 
-    def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
-        """Mark a grant as spent by *attempt*.
+    def spend(self, grant_id: str, attempt: str) -> None:
+        """Note that the guard has seen a grant spent. Raises Conflict if it was revoked."""
 
-        Raises Conflict if another attempt has, less than *lease* ago.
-        """
+    def revoke(self, grant_id: str) -> None:
+        """Note that a grant was revoked at the guard, unspent. Raises Conflict if it was before."""
 
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
         """Return the line, locked if asked; one that never had a release has epoch 0."""
@@ -246,8 +329,8 @@ class UnitOfWork(Protocol):
     def cancel_timers(self, of: Release) -> None:
         """Cancel the timers of every place the release is no longer at."""
 
-    def take_due(self, limit: int) -> tuple[Due, ...]:
-        """Lock releases with timers that are due, at most for *limit* timers.
+    def take_due(self, limit: int, without: Collection[str] = ()) -> tuple[Due, ...]:
+        """Lock releases with timers that are due, at most for *limit* timers; not those *without*.
 
         What somebody else has locked is left out and stays due.
         """
@@ -335,6 +418,9 @@ class UnitOfWork(Protocol):
 
     def log(self, stream: str, event: Event) -> Entry:
         """Append an event to a stream that belongs to no release."""
+
+    def log_all(self, stream: str, events: Sequence[Event]) -> None:
+        """Append events to a stream that belongs to no release."""
 
     def streams(self) -> tuple[tuple[str, Head], ...]:
         """Return every stream with the head the application believes in."""

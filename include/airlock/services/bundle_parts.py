@@ -7,12 +7,15 @@ The release is folded from its own log; the tables are asked only for what the l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 from airlock.domain.checkpoint import Cosigner
+from airlock.domain.clock import stamp
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.log_tree import KeptCheckpoint, Stored
+from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Stored
 from airlock.domain.merkle import at_once, consistency, inclusion
 from airlock.domain.release import Release, apply
 from airlock.ports import Keyring
@@ -119,18 +122,37 @@ def _grants(
 def _context(unit: LogWork, release: Release, noted: int) -> Iterator[Stored]:
     """Yield single entries of other streams: registrations, rights, keys, this export."""
     wanted = {release.subject.policy_digest, release.subject.pipeline_digest}
-    for entry in unit.told_of("configuration", {"Registered"}):
-        if json.loads(entry[3])["new"]["digest"] in wanted:
+    for entry, content in _sound(unit, "configuration", {"Registered"}):
+        if content["new"]["digest"] in wanted:
             yield entry
-    yield from unit.told_of("keys", {"KeyRotated"})
+    yield from (entry for entry, _ in _sound(unit, "keys", {"KeyRotated"}))
     yield from _rights(unit, release)
     if noted:
         yield from (one for one in unit.told_of(ACCESS, {EXPORTED}) if one[1] == noted)
 
 
+def _sound(
+    unit: LogWork, stream: str, words: Collection[str]
+) -> Iterator[tuple[Stored, Mapping[str, Any]]]:
+    """Return entries of a stream that all releases share, with their content.
+
+    One that cannot be read, or tells of another place than it stands in, is damage that `audit
+    verify` names; it must not keep the evidence of every release from being exported.
+    """
+    for entry in unit.told_of(stream, words):
+        try:
+            content = json.loads(entry[3])
+            place = (content["stream"], content["seq"], content["what"])
+            told = isinstance(content["data"], dict) and str(content["at"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if told and place == entry[:3]:
+            yield entry, content
+
+
 def _rights(unit: LogWork, release: Release) -> Iterator[Stored]:
     """Yield what says which roles everybody behind a vote held then, and who had lent a vote."""
-    known = [(one, json.loads(one[3])) for one in unit.told_of(ACCESS, RIGHTS)]
+    known = list(_sound(unit, ACCESS, RIGHTS))
     found: dict[int, Stored] = {}
     for vote in release.votes:
         wanted = (vote.behind, vote.person)
@@ -147,7 +169,7 @@ def _rights(unit: LogWork, release: Release) -> Iterator[Stored]:
                 for entry, content in known
                 if content["resource"] == f"user/{person}" and content["at"] <= vote.at
             ]
-            found |= {entry[1]: entry for entry in held[-1:]}
+            found |= {entry[1]: entry for entry in _newest_covered(unit, held)}
         found |= {entry[1]: entry for entry, content in known if content["resource"] in lent}
     for waiver in release.waivers:
         held = [
@@ -155,15 +177,25 @@ def _rights(unit: LogWork, release: Release) -> Iterator[Stored]:
             for entry, content in known
             if content["resource"] == f"user/{waiver.person}" and content["at"] <= waiver.at
         ]
-        found |= {entry[1]: entry for entry in held[-1:]}
+        found |= {entry[1]: entry for entry in _newest_covered(unit, held)}
     yield from found.values()
+
+
+def _newest_covered(unit: LogWork, held: Sequence[Stored]) -> list[Stored]:
+    """Return the newest of some entries, leaving out those that will never join the tree."""
+    late = stamp(unit.now() - timedelta(seconds=MERGE_DELAY_S))
+    for entry in reversed(held):
+        young = json.loads(entry[3])["at"] >= late
+        if young or unit.place_of(entry[0], entry[1]) is not None:
+            return [entry]
+    return list(held[-1:])
 
 
 def _texts(
     unit: LogWork, told: Sequence[Stored]
 ) -> tuple[dict[str, tuple[bytes, str]], list[Stored]]:
     """Return the texts of some entries, and the entries that say which of them were erased."""
-    known = list(unit.told_of(ACCESS, {texts.ERASURE}))
+    known = [entry for entry, _ in _sound(unit, ACCESS, {texts.ERASURE})]
     erasures: list[Stored] = []
     while True:  # the reason of an erasure may have been erased itself
         wanted = _commitments([*told, *erasures])

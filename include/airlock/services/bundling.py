@@ -27,7 +27,7 @@ from airlock.services.bundle_parts import gather
 from airlock.services.log_store import LogStore
 from airlock_evidence.archive import Failed, pack
 from airlock_evidence.checking import check
-from airlock_evidence.documents import complete
+from airlock_evidence.documents import code, complete, program_digest
 from airlock_evidence.dossier import EXPORTED, read_dossier
 from airlock_evidence.report import report as render
 from airlock_evidence.trust import Trust
@@ -105,6 +105,7 @@ def _note(store: LogStore, actor: Actor, release_id: str, reason: str) -> tuple[
         for entry in unit.entries(release_id):
             end = Head(entry.seq, entry.hash)
         data = {"release": release_id, "entries": end.seq, "head": end.hash.hex()}
+        data["program"] = program_digest(code())
         event = Event.by(actor, EXPORTED, f"release/{release_id}", data, reason)
         noted = unit.log(ACCESS, event)
         unit.commit()

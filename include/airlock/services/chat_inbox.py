@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from airlock.domain.clock import stamp
-from airlock.domain.people import holders
-from airlock.domain.release import Release, State
+from airlock.domain.release import Release
 from airlock.domain.timers import deadline
-from airlock.domain.voting import may_answer
 from airlock.ports import Store, UnitOfWork
 from airlock.services.chat_views import page
-from airlock.services.planning import plan_of
+from airlock.services.inbox import waiting_for
 
 #: As many of each as an inbox shows.
 MOST = 20
@@ -32,20 +30,17 @@ def inbox(store: Store, person: str, public_url: str) -> dict[str, Any]:
 
 
 def waiting(store: Store, person: str, public_url: str) -> list[dict[str, Any]]:
-    """Return what waits for a person, the oldest first."""
+    """Return what waits for a person, the next to expire first."""
     with store.begin() as unit:
         return _waiting(unit, person, public_url)
 
 
 def _waiting(unit: UnitOfWork, person: str, public_url: str) -> list[dict[str, Any]]:
-    able = holders(unit.people())
-    found = []
-    for release in reversed(unit.find(states=[State.AWAITING_APPROVAL])):
-        plan = plan_of(unit, release)
-        if person in may_answer(release, plan, able):
-            due = deadline(release, plan.timing)
-            found.append({**_item(release, public_url), "deadline": due})
-    return found[:MOST]
+    page = waiting_for(unit, person, limit=MOST)
+    return [
+        {**_item(release, public_url), "deadline": deadline(release, plan.timing)}
+        for release, plan in page.items
+    ]
 
 
 def _item(release: Release, public_url: str) -> dict[str, Any]:
@@ -63,7 +58,7 @@ def _item(release: Release, public_url: str) -> dict[str, Any]:
 def _decided(unit: UnitOfWork, person: str, public_url: str) -> list[dict[str, Any]]:
     mine = [
         {**_item(release, public_url), "decision": vote.decision.value, "at": vote.at}
-        for release in unit.find()
+        for release in unit.voted_by(person, MOST)
         for vote in release.votes
         if vote.person == person
     ]

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airlock.domain.audit import Event
+from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
-from airlock.domain.duties import UNKNOWN
+from airlock.domain.duties import CHANGER, UNKNOWN, is_unknown
 from airlock.domain.policy import Rulebook
-from airlock.ports import Store
+from airlock.ports import Store, UnitOfWork
 from airlock.services.voiding import void_stale
 
 #: The stream of everything that concerns policies and pipelines.
@@ -29,7 +30,8 @@ def register(
     """Register the documents in force; return the digests that were new.
 
     *changed_by*: who last changed the policy, as git names that person. Releases that are open
-    under other documents are voided: nobody has approved them under these.
+    under other documents are voided: nobody has approved them under these. A policy that was read
+    before it was committed gets its author's name when there is one, with an event of its own.
     """
     new: list[str] = []
     pipelines = list(pipelines)
@@ -39,11 +41,32 @@ def register(
             digest = digest_json(document)
             changer = changed_by if kind == "policy" else UNKNOWN
             if unit.register(kind, digest, document, changer):
-                unit.log(STREAM, _event(kind, digest, document, changer))
+                at = stamp(unit.registered(kind, digest)[1])
+                unit.log(STREAM, _event(kind, digest, document, changer, at))
                 new.append(digest)
+            elif kind == "policy" and not is_unknown(changer):
+                _name_later(unit, digest, changer)
         unit.commit()
     void_stale(store, rulebook, pipelines)
     return new
+
+
+def _name_later(unit: UnitOfWork, policy: str, changer: str) -> None:
+    """Note who changed a policy that was read before it was committed."""
+    if is_unknown(unit.changed_by("policy", policy)):
+        named = {"metadata": {"name": "rulebook"}, "policy": policy, "changedBy": changer}
+        digest = digest_json(named)
+        unit.register(CHANGER, digest, named, changer)
+        at = stamp(unit.registered(CHANGER, digest)[1])
+        unit.log(STREAM, _event(CHANGER, digest, named, changer, at))
+
+
+def without_owner(store: Store, pipelines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return pipeline -> owner, for each whose owner is no active person Airlock knows."""
+    with store.begin() as unit:
+        known = {person.id for person in unit.people() if person.active}
+    owners = {one["metadata"]["name"]: str(one["metadata"].get("owner", "")) for one in pipelines}
+    return {name: owner for name, owner in owners.items() if owner not in known}
 
 
 def rulebook(store: Store, digest: str) -> Rulebook:
@@ -52,7 +75,7 @@ def rulebook(store: Store, digest: str) -> Rulebook:
         return unit.rulebook(digest)
 
 
-def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str) -> Event:
+def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str, at: str) -> Event:
     name = document["metadata"]["name"] if kind == "pipeline" else "rulebook"
     return Event(
         what="Registered",
@@ -64,5 +87,5 @@ def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str)
         new={"digest": digest},
         why="",
         policy=digest if kind == "policy" else "",
-        data={"kind": kind, "changedBy": changed_by},
+        data={"kind": kind, "changedBy": changed_by, "registeredAt": at},
     )

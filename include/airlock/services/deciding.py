@@ -1,7 +1,7 @@
 """The deciding transaction: everywhere the same, and here alone (the decider does this).
 
 lock the release -> answer already given? -> deadline, state, digest, round, rights -> vote ->
-match rules -> state and events -> grant if approved -> timers, outbox -> commit.
+match rules -> state and events -> timers, outbox -> commit.
 
 A refused answer is recorded before it is raised: who tried what, and which rule said no.
 Before any vote counts the gates are judged again from the stored evidence and the tier is
@@ -14,22 +14,19 @@ import secrets
 from dataclasses import asdict, dataclass, replace
 
 from airlock.domain.audit import Event
-from airlock.domain.clock import moment, stamp
+from airlock.domain.clock import stamp
 from airlock.domain.conditions import Finding
-from airlock.domain.digest import digest_json
 from airlock.domain.errors import AirlockError, Conflict
-from airlock.domain.grant import seal
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, claims, holders
 from airlock.domain.policy import Plan
-from airlock.domain.promoting import make_grant
 from airlock.domain.promoting import withdraw as withdraw_story
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import check_in_time
 from airlock.domain.voting import Ballot, cast
-from airlock.ports import Facts, Line, Signer, Store, UnitOfWork
+from airlock.ports import Facts, Signer, Store, UnitOfWork
 from airlock.services import telling, timing
 from airlock.services.once import Once
-from airlock.services.planning import check_not_rejected, rulebook_of
+from airlock.services.planning import check_not_rejected
 from airlock.services.planning import checked_plan as checked_plan
 from airlock.services.voiding import void as void
 
@@ -80,7 +77,9 @@ def answer(
             facts = unit.facts(release)  # read after the lock, the clock and the rights too
             plan, now = checked_plan(unit, release, facts), stamp(facts.now)
             check_in_time(release, plan.timing, now)
-            story = cast(release, plan, ballot, actor, holders(facts.people), now)
+            story = cast(
+                release, plan, ballot, actor, holders(facts.people), now, claims(facts.people)
+            )
             if story.release and story.release.state is State.APPROVED and facts.rejected:
                 check_not_rejected(unit, release)
         except AirlockError as refusal:
@@ -89,7 +88,7 @@ def answer(
         if story.release is None:
             raise Conflict(f"release {release_id} has gone")
         unit.insert_vote(release_id, story.release.votes[-1])
-        decided = record(unit, signer, story, plan, facts.line)
+        decided = record(unit, story, plan)
         once.keep(unit, decided.state.value)
         if beside is not None:
             unit.log("access", beside)
@@ -118,7 +117,7 @@ def settle(store: Store, signer: Signer, release_id: str) -> Release:
         check_not_rejected(unit, release)
         story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
         story.tell("ReleaseApproved", {}, why=f"{plan.environment.name} needs no approval")
-        decided = record(unit, signer, story, plan)
+        decided = record(unit, story, plan)
         unit.commit()
         return decided
 
@@ -143,13 +142,10 @@ def withdraw(store: Store, release_id: str, actor: Actor, reason: str, key: str 
         return taken_back
 
 
-def record(
-    unit: UnitOfWork, signer: Signer, story: Story, plan: Plan, line: Line | None = None
-) -> Release:
-    """Write what was decided, with its grant, its timers and its messages."""
+def record(unit: UnitOfWork, story: Story, plan: Plan) -> Release:
+    """Write what was decided, with its timers and its messages."""
     if story.release is not None and story.release.state is State.APPROVED:
         _raise_findings(unit, story, story.release)
-        issue(unit, signer, story, plan, line)
     release = unit.record(story)
     if any(event.what != "VoteCast" for event in story.events):
         timing.arm(unit, release, plan, story.at)
@@ -175,37 +171,6 @@ def _raise_findings(unit: UnitOfWork, story: Story, release: Release) -> None:
             unit.put_finding(found)
             data = {"finding": found.id, "owner": found.owner, "due": found.due}
             story.tell("FindingRaised", data, why=found.text)
-
-
-def issue(
-    unit: UnitOfWork, signer: Signer, story: Story, plan: Plan, line: Line | None = None
-) -> None:
-    """Give an approved release its grant. *line*: as read in this transaction, if it was."""
-    release = story.release
-    if release is None:
-        return
-    subject = release.subject
-    line = line or unit.line(subject.model, subject.environment)
-    grant = make_grant(
-        release,
-        plan,
-        grant_id=f"grant-{secrets.token_hex(8)}",
-        expected_current=line.version,
-        sequence=line.epoch + 1,
-        now=moment(story.at),
-        hours=rulebook_of(unit, release).grant_hours,
-    )
-    envelope = seal(grant, signer.key_id, signer.sign)
-    unit.put_grant(grant, envelope)
-    announce(unit, release.id, grant.id, "promotion")
-    data = {"grant": grant.id, "key": signer.key_id, "sequence": grant.sequence}
-    story.tell("GrantIssued", {**data, "envelopeDigest": digest_json(envelope)})
-
-
-def announce(unit: UnitOfWork, release_id: str, grant_id: str, purpose: str) -> None:
-    """Let the delivery process tell MLflow's database of a grant."""
-    payload = {"release": release_id, "purpose": purpose}
-    unit.post("permit", f"{release_id}/permit/{grant_id}", payload)
 
 
 def record_refusal(

@@ -17,7 +17,7 @@ from airlock.domain.conditions import Finding, check_closing
 from airlock.domain.delegation import Delegation
 from airlock.domain.delegation import delegate as new_delegation
 from airlock.domain.errors import AirlockError, Conflict, Forbidden
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, claims, current, holders
 from airlock.domain.policy import VOTE, Rulebook
 from airlock.domain.release import Story
 from airlock.domain.voting import check_reason
@@ -73,6 +73,7 @@ def _made(
     end: datetime,
     reason: str,
 ) -> Delegation:
+    people = unit.people()
     return new_delegation(
         id=f"del-{secrets.token_hex(5)}",
         giver=giver,
@@ -81,9 +82,10 @@ def _made(
         end=end,
         reason=reason,
         now=unit.now(),
-        holders=holders(unit.people()),
+        holders=holders(people),
         voting=rulebook.voting_roles,
         barred=BARRED,
+        claims=claims(people),
     )
 
 
@@ -105,8 +107,9 @@ def revoke(store: Store, actor: Actor, delegation_id: str, key: str = "") -> Del
             unit.log("access", refusal_event(actor, "delegate", refusal.message))
             unit.commit()
             raise
-        unit.revoke_delegation(known.id, stamp(unit.now()))
-        unit.log("access", _event("DelegationEnded", actor, known, ""))
+        at = stamp(unit.now())
+        unit.revoke_delegation(known.id, at)
+        unit.log("access", _event("DelegationEnded", actor, replace(known, revoked_at=at), ""))
         ended = _said(unit, unit.delegation(known.id))
         once.keep(unit, ended.id)
         unit.commit()
@@ -169,7 +172,8 @@ def close_finding(
         if once.answered(unit) is not None:
             return _worded(unit, known)
         try:
-            check_closing(known, actor.id, VOTE in rulebook.permissions(actor.roles))
+            now = current(actor, unit.people())
+            check_closing(known, actor.id, rulebook.allows(now, VOTE))
             check_reason(note)
         except AirlockError as refusal:
             unit.log("access", refusal_event(actor, f"finding/{known.id}", refusal.message))
@@ -191,5 +195,6 @@ def _worded(unit: UnitOfWork, one: Finding) -> Finding:
 
 
 def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:
-    data = {"giver": one.giver, "taker": one.taker, "start": one.start, "end": one.end}
+    times = {"start": one.start, "end": one.end, "madeAt": one.made_at, "revokedAt": one.revoked_at}
+    data = {"giver": one.giver, "taker": one.taker, **times}
     return Event.by(actor, what, f"delegation/{one.id}", data, why)

@@ -2,8 +2,9 @@
 
 A message is claimed for a while, delivered outside any transaction, then settled; a process that
 dies in between leaves it to be claimed again. Nothing here can undo a decision: a message that
-stays undeliverable is given up with its error, which is in the release's log then, and the park
-timeout of the waiting task still brings the decision home.
+stays undeliverable, or cannot be read at all, is given up with its error, which is in the release's
+log then, and the park timeout of the waiting task still brings the decision home. No message keeps
+another from its way.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from datetime import timedelta
 from airlock.domain.clock import stamp
 from airlock.domain.digest import is_digest
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.grant import read_own
 from airlock.domain.people import Actor
+from airlock.domain.promoting import Underway
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind
-from airlock.ports import MAIL, Airflow, Message, Permits, Signer, Store, UnitOfWork
+from airlock.ports import MAIL, Airflow, Message, Parked, Signer, Store, UnitOfWork
 from airlock.services import handing_over, noticing, timing
+from airlock.services.accounts import NOTICE
 from airlock.services.deciding import settle
 from airlock.services.voiding import void
 
@@ -42,7 +44,6 @@ class Delivery:
 
     *guard_seconds*: a task is not woken sooner than this after it parked, because Airflow 3.3
     fails a task that is resumed while its parking process is still being reaped.
-    *permits*: MLflow's database, where that asks for a permit before a protected alias moves.
     *looked*: says no more than whether the model registry was compared a moment ago; raises if not.
     *chat*: whether there is a chat; its messages are its own process's (`airlock slack`).
     *alert_mail*: who hears by e-mail that nobody could be told of an open level.
@@ -52,7 +53,6 @@ class Delivery:
     signer: Signer
     airflow: Airflow
     guard_seconds: float = 4.0
-    permits: Permits | None = None
     looked: Callable[[], None] | None = None
     chat: bool = False
     alert_mail: str = ""
@@ -84,6 +84,8 @@ class Delivery:
                 retry_in = min(0.5 * 2 ** min(message.attempts, 10), LONGEST_PAUSE)
         except Refused as problem:
             error = problem.message
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            error = f"set aside: its content cannot be handled: {problem!r}"
         with self.store.begin() as unit:
             if error and retry_in is None:
                 report(unit, message, error)
@@ -98,13 +100,16 @@ class Delivery:
         if message.kind == "duties":
             handing_over.notify(self.store)
             return True
+        if message.kind == NOTICE:
+            self._mail_notice(message)
+            return True
         if message.kind in (MAIL, "detect"):
             return self._mail(message) if message.kind == MAIL else self._detect()
         return self._about(message.payload["release"], message)
 
     def _about(self, release_id: str, message: Message) -> bool:
         if message.kind == "permit":
-            return self._permit(release_id, str(message.payload["purpose"]))
+            return True  # from before ADR 0040: a permit is written when its grant is made
         if message.kind == "settle":
             settle(self.store, self.signer, release_id)
             return True
@@ -113,17 +118,6 @@ class Delivery:
         if message.kind == "wake":
             return self._wake(release_id)
         return self._note(release_id, message)
-
-    def _permit(self, release_id: str, purpose: str) -> bool:
-        """Let MLflow's database know of a grant, where it asks for permits at all.
-
-        The grant is the one in the table that deciders alone can write: anybody can post.
-        """
-        with self.store.begin() as unit:
-            stored = unit.grant_of(release_id, purpose)
-        if self.permits is not None and stored is not None:
-            self.permits.write(read_own(stored.envelope))
-        return True
 
     def _detect(self) -> bool:
         """Answer who asks whether anybody looks; without an answer the question stays open."""
@@ -141,7 +135,10 @@ class Delivery:
         if not is_digest(found):
             raise Refused(f"{found!r} is no digest")
         actor = Actor.system("decider")
-        void(self.store, release_id, actor, why, artifact_digest=found)
+        try:
+            void(self.store, release_id, actor, why, artifact_digest=found)
+        except Underway:
+            return False  # its promotion comes first, and lasts two minutes at most
         return True
 
     def _wake(self, release_id: str) -> bool:
@@ -152,8 +149,18 @@ class Delivery:
             if release.state is State.AWAITING_APPROVAL and task.level >= release.level:
                 continue
             young = now - task.parked_at < timedelta(seconds=self.guard_seconds)
-            done = not young and self.airflow.wake(task, sentence(release)) and done
+            awake = not young and self.airflow.wake(task, sentence(release))
+            if awake:
+                self._forget(task)
+            done = awake and done
         return done
+
+    def _forget(self, task: Parked) -> None:
+        """Forget a task that waits no more, unless it has parked again meanwhile."""
+        with self.store.begin() as unit:
+            if task in unit.parked(task.release):
+                unit.unpark(task.dag_id, task.run_id, task.task_id)
+                unit.commit()
 
     def _mail(self, message: Message) -> bool:
         """Have Airflow send an e-mail; its task reads what the e-mail says from the outbox."""
@@ -170,6 +177,16 @@ class Delivery:
         dag_id, run_id = release.origin.split("/", 1)
         self.airflow.note(dag_id, run_id, text)
         return True
+
+    def _mail_notice(self, message: Message) -> None:
+        """Tell whoever answers for the platform of a change among people, if there is such."""
+        if not self.alert_mail:
+            return
+        subject = "Airlock: an account of an approver has changed"
+        said = {"to": self.alert_mail, "subject": subject, "text": str(message.payload["text"])}
+        with self.store.begin() as unit:
+            unit.post(MAIL, f"mail/{message.key}", said)
+            unit.commit()
 
     def _mail_too(self, unit: UnitOfWork, message: Message, text: str) -> None:
         if message.payload.get("about") == Kind.DELIVERY and self.alert_mail:

@@ -17,9 +17,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
+from airlock.domain.clock import stamp
 from airlock.domain.drift import (
     Drift,
     Kind,
@@ -34,8 +34,8 @@ from airlock.domain.drift import (
 from airlock.domain.drift import weigh as weighed
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.grant import read_own
-from airlock.domain.promoting import LEASE
-from airlock.ports import Store, UnitOfWork, Watch
+from airlock.domain.proposals import Kind as Proposed
+from airlock.ports import Proposals, Store, UnitOfWork, Watch
 from airlock.services import drift_log
 
 #: So many rounds in a row without an answer raise the alarm.
@@ -232,22 +232,21 @@ def served(unit: UnitOfWork) -> tuple[Served, ...]:
     return tuple(found)
 
 
-def ask(store: Store, seconds: float = 30.0, pause: float = 0.5) -> None:
+def ask(
+    store: Store, proposals: Proposals, origin: str, seconds: float = 30.0, pause: float = 0.5
+) -> None:
     """Ask the deciding process whether it looks, as somebody who may not; wait for the answer.
 
     Raises:
         Unreachable: if nobody has answered in time, or nobody could look.
         Refused: naming what is open.
     """
-    with store.begin() as unit:
-        key = f"detect/{unit.now().isoformat()}"
-        unit.post("detect", key, {})
-        unit.commit()
+    asked = proposals.submit(Proposed.DETECT, origin, {})
+    key = str(asked["key"])
     until = time.monotonic() + seconds
     while True:
         with store.begin() as unit:
             if unit.delivered([key]):
-                found = drift_log.opened(unit)
                 break
         if time.monotonic() >= until:
             raise Unreachable(
@@ -255,8 +254,9 @@ def ask(store: Store, seconds: float = 30.0, pause: float = 0.5) -> None:
                 next_step="See `airlock status` whether the delivery process and MLflow run.",
             )
         time.sleep(pause)
+    found = proposals.submit(Proposed.DETECT, origin, {"key": key})["open"]
     if found:
-        told = "; ".join(str(one["why"]) for one in found.values())
+        told = "; ".join(map(str, found))
         raise Refused(
             f"{len(found)} in the model registry are not as released: {told}",
             next_step="`airlock detect list` shows them; find out who did it.",
@@ -264,13 +264,14 @@ def ask(store: Store, seconds: float = 30.0, pause: float = 0.5) -> None:
 
 
 def _ours(unit: UnitOfWork, names: Iterable[str]) -> dict[str, Spent]:
-    """Return which of these grants Airlock has spent."""
-    known, now = unit.grants_named(set(names)), unit.now()
-    return {name: _when(stored.spent_at, now) for name, stored in known.items() if stored.spent_at}
-
-
-def _when(spent_at: datetime, now: datetime) -> Spent:
-    return Spent.JUST_NOW if now - spent_at < LEASE else Spent.BEFORE
+    """Return which of these grants are Airlock's: being spent, spent, or spent and not finished."""
+    known, now = unit.grants_named(set(names)), stamp(unit.now())
+    leased = {one.lease.grant: one.lease.until for one in unit.leased() if one.lease}
+    found = {}
+    for name, stored in known.items():
+        if stored.revoked_at is None:
+            found[name] = Spent.JUST_NOW if leased.get(name, "") > now else Spent.BEFORE
+    return found
 
 
 def _is_over(finding: Mapping[str, Any], done: set[str], serving: set[str]) -> bool:

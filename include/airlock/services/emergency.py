@@ -1,6 +1,6 @@
 """Breaking the glass and reviewing it afterwards (the decider does this).
 
-The transaction is that of a vote: lock, rights, event, grant, messages, together or not at all.
+The transaction is that of a vote: lock, rights, event, messages, together or not at all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from airlock.domain.clock import moment, stamp
 from airlock.domain.digest import short
 from airlock.domain.emergency import REVIEW, Broken
 from airlock.domain.errors import AirlockError, Conflict, NotFound
-from airlock.domain.people import Actor, holders
+from airlock.domain.people import Actor, current, holders
 from airlock.domain.policy import Plan
 from airlock.domain.release import Release, State, Story
 from airlock.ports import Signer, Store, UnitOfWork
@@ -51,7 +51,7 @@ def break_glass(
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "BreakGlassRefused")
             raise
-        decided = record(unit, signer, story, plan)
+        decided = record(unit, story, plan)
         _tell_skipped(unit, decided, plan)
         once.keep(unit, decided.state.value)
         unit.commit()
@@ -133,9 +133,9 @@ def review(store: Store, release_id: str, actor: Actor, note: str, key: str = ""
         if once.answered(unit) is not None:
             return broken[-1]
         plan, glass = plan_of(unit, release), rulebook_of(unit, release).break_glass
-        at = stamp(unit.now())
+        at, now = stamp(unit.now()), current(actor, unit.people())
         try:
-            story = rules.review(release, plan, glass, broken[-1], actor, note, at)
+            story = rules.review(release, plan, glass, broken[-1], now, note, at)
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "ReviewRefused")
             raise

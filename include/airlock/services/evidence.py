@@ -13,13 +13,13 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from airlock.domain.attestation import attest
 from airlock.domain.enforcement import Enforcement
-from airlock.domain.errors import AirlockError, Conflict, Refused, Unreachable
+from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.gates import (
     UNCOLLECTED,
     Evidence,
@@ -29,39 +29,46 @@ from airlock.domain.gates import (
     run_gate,
 )
 from airlock.domain.policy import Rulebook, Tier
+from airlock.domain.proposals import Kind
 from airlock.domain.recipe import Recipe
 from airlock.gates import build, written
-from airlock.ports import Signer, Store, UnitOfWork
+from airlock.ports import Proposals, Signer, Store, UnitOfWork
 from airlock.services.bench import Bench, Case
 
 
 def submit(
-    store: Store, origin: str, kind: str, artifact_digest: str, facts: Mapping[str, Any]
+    proposals: Proposals, origin: str, kind: str, artifact_digest: str, facts: Mapping[str, Any]
 ) -> str:
-    """Keep facts as evidence of a run and return their digest.
+    """Have facts kept as evidence of a run and return their digest.
 
     Raises:
         Conflict: if a release was opened for this run, and this is not what it was measured with.
     """
     evidence = Evidence(kind, artifact_digest, facts)
-    with store.begin() as unit:
-        release = unit.by_origin(origin)
-        if release is not None:
-            known = unit.evidence_of(origin).get(kind)
-            if known is None or known.digest != evidence.digest:
-                raise Conflict(
-                    f"release {release.id} was opened for run {origin}, so its evidence is "
-                    f"frozen: no other {kind} can be kept",
-                    next_step="Start a new run; its candidate can take the place of this one.",
-                )
-            return evidence.digest
-        unit.put_evidence(origin, evidence)
-        unit.commit()
+    submit_all(proposals, origin, [evidence])
     return evidence.digest
 
 
+def submit_all(proposals: Proposals, origin: str, items: Sequence[Evidence]) -> None:
+    """Have evidence of a run kept, in one proposal."""
+    proposals.submit(Kind.EVIDENCE, origin, {"evidence": documents(items)})
+
+
+def documents(items: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """Return evidence as a proposal carries it."""
+    return [
+        {"kind": one.kind, "artifactDigest": one.artifact_digest, "facts": dict(one.facts)}
+        for one in items
+    ]
+
+
 def examine(
-    store: Store, bench: Bench, origin: str, gate: Gate, signer: Signer | None = None
+    store: Store,
+    proposals: Proposals,
+    bench: Bench,
+    origin: str,
+    gate: Gate,
+    signer: Signer | None = None,
 ) -> GateResult:
     """Collect what *gate* needs about a run's candidate, then judge it and sign the result.
 
@@ -70,6 +77,7 @@ def examine(
         Unreachable: if something needed was away.
     """
     case = _case(store, origin, gate)
+    collected = []
     for kind in gate.needs:
         if case is not None and kind in bench.collects:
             try:
@@ -78,8 +86,8 @@ def examine(
                 raise
             except AirlockError as error:
                 facts = {UNCOLLECTED: " ".join(f"{error.message}. {error.next_step}".split())}
-            submit(store, origin, kind, case.candidate.artifact_digest, facts)
-    return judge(store, origin, gate, signer)
+            collected.append(Evidence(kind, case.candidate.artifact_digest, facts))
+    return judge(store, proposals, origin, gate, signer, collected)
 
 
 def _case(store: Store, origin: str, gate: Gate) -> Case | None:
@@ -88,11 +96,11 @@ def _case(store: Store, origin: str, gate: Gate) -> Case | None:
         if unit.by_origin(origin) is not None:
             return None
         case = case_of(unit, origin)
-    _check_same(case.recipe, gate)
+    check_same(case.recipe, gate)
     return replace(case, asked=written(gate))
 
 
-def _check_same(recipe: Recipe, gate: Gate) -> None:
+def check_same(recipe: Recipe, gate: Gate) -> None:
     """Refuse a gate the pipeline has with other options."""
     asked = written(gate)
     for one in recipe.gates:
@@ -152,27 +160,40 @@ def weight(store: Store, rulebook: Rulebook, origin: str, gate: Gate) -> Enforce
     return rulebook.plan(candidate.environment, tier).enforcement(gate.name)
 
 
-def judge(store: Store, origin: str, gate: Gate, signer: Signer | None = None) -> GateResult:
-    """Judge a run's evidence with *gate*; keep the result unless a release was opened for it.
+def judge(
+    store: Store,
+    proposals: Proposals,
+    origin: str,
+    gate: Gate,
+    signer: Signer | None = None,
+    collected: Sequence[Evidence] = (),
+) -> GateResult:
+    """Judge a run's evidence with *gate*; have the result kept unless there is a release.
 
     *signer*: the place that runs gates; a result nobody has signed opens no release.
-    Evidence about another artifact than the run's candidate does not count.
+    *collected*: what is new; it is kept with the result, and judged with what there is.
+    Evidence about another artifact than the run's candidate does not count. The decider judges it
+    again and keeps its own result.
     """
     with store.begin() as unit:
         candidate = unit.candidate(origin)
         about = candidate.artifact_digest if candidate else ""
-        evidence = {
-            kind: item
-            for kind, item in unit.evidence_of(origin).items()
-            if about and item.artifact_digest == about
+        there = unit.evidence_of(origin) | {item.kind: item for item in collected}
+        frozen = unit.by_origin(origin) is not None
+    evidence = {
+        kind: item for kind, item in there.items() if about and item.artifact_digest == about
+    }
+    result = run_gate(gate, evidence)
+    if not frozen:
+        body = {
+            "evidence": documents(collected),
+            "gate": written(gate),
+            "verdict": result.verdict.value,
+            "attestation": _signed(result, about, gate, signer, origin) if signer and about else "",
         }
-        result = run_gate(gate, evidence)
-        if unit.by_origin(origin) is None:
-            signed = _signed(result, about, gate, signer) if signer and about else ""
-            unit.put_result(origin, result, signed)
-            unit.commit()
-        return result
+        proposals.submit(Kind.RESULT, origin, body)
+    return result
 
 
-def _signed(result: GateResult, about: str, gate: Gate, signer: Signer) -> str:
-    return attest(result, about, options_digest(gate), signer.key_id, signer.sign)
+def _signed(result: GateResult, about: str, gate: Gate, signer: Signer, origin: str) -> str:
+    return attest(result, about, options_digest(gate), signer.key_id, signer.sign, origin)

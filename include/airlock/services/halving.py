@@ -69,7 +69,8 @@ class Halving:
         """Walk through the first half; return the chains of both, or None to walk as ever."""
         if self._helper.failed():
             return None
-        mine, copied = TextCheck(self._unit.texts_of), copied_leaves(self._copies) or 0
+        mine = TextCheck(self._unit.texts_of, self._unit.owners_of)
+        copied = copied_leaves(self._copies) or 0
         leaves = self._unit.leaves(last=self._place)
         first = walk_half(leaves, Frontier(), self._marks, mine, copied)
         second = self._second() if first else None
@@ -113,7 +114,7 @@ def job_of(place: int, marks: Sequence[Mark], copied: int) -> dict[str, Any]:
 def work(unit: LogWork, job: dict[str, Any]) -> Half | None:
     """Do the job of a helper."""
     marks = [Mark(**{**one, "root": bytes.fromhex(one["root"])}) for one in job["marks"]]
-    place, texts = job["place"], TextCheck(unit.texts_of)
+    place, texts = job["place"], TextCheck(unit.texts_of, unit.owners_of)
     frontier = Frontier.load(place, unit.nodes)
     return walk_half(unit.leaves(first=place), frontier, marks, texts, job["copied"])
 

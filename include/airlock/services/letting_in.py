@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.domain.access_token import VALID, issue
+from airlock.domain.access_token import REVOKE, VALID, issue
 from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
 from airlock.domain.people import Actor
@@ -14,7 +14,7 @@ from airlock.ports import Signer, Store
 
 def mlflow_token(store: Store, signer: Signer, rulebook: Rulebook, actor: Actor) -> dict[str, Any]:
     """Return a token that says who the caller is; that it was issued is in the log."""
-    able = frozenset(rulebook.permissions(actor.roles))
+    able = frozenset(rulebook.permissions(actor.roles, actor.unconfirmed)) - {REVOKE}
     with store.begin() as unit:
         now = unit.now()
         token = issue(actor.id, able, now, signer.key_id, signer.sign)

@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
@@ -98,9 +98,10 @@ def _counted(unit: UnitOfWork, team: str, account: str, refusal: Refused) -> Ref
     """Count a refused try and write it down, unless there were too many; return the refusal."""
     unit.hold(STREAM)
     _check_tries(unit, team, account)
-    data = {"team": team, "account": account, "rule": type(refusal).__name__}
+    at = stamp(unit.now())
+    data = {"team": team, "account": account, "rule": type(refusal).__name__, "triedAt": at}
     by, resource = Actor.system("slack", Channel.SLACK), f"slack/{team}/{account}"
-    unit.put_try(team, account, stamp(unit.now()))
+    unit.put_try(team, account, at)
     unit.log(STREAM, Event.by(by, "SlackLinkRefused", resource, data, refusal.message))
     unit.commit()
     return refusal
@@ -123,7 +124,7 @@ def _linked(unit: UnitOfWork, team: str, account: str, digest: str) -> Link:
     _owner(unit, digest, now)
     person = _active(unit, person_id)
     unit.end_code(person_id)
-    by = Actor(person.id, person.name, person.roles, Channel.SLACK)
+    by = person.acting(Channel.SLACK)
     unit.log(STREAM, _event("SlackLinked", link, by))
     unit.commit()
     return link
@@ -174,12 +175,14 @@ def lapse(unit: UnitOfWork, person: str) -> None:
 def _ended(unit: UnitOfWork, person: str, by: Actor, why: str) -> bool:
     link = unit.link_of(person)
     unit.end_code(person)
-    if link is None or not unit.end_link(person, stamp(unit.now())):
+    at = stamp(unit.now())
+    if link is None or not unit.end_link(person, at):
         return False
-    unit.log(STREAM, _event("SlackUnlinked", link, by, why))
+    unit.log(STREAM, _event("SlackUnlinked", replace(link, ended_at=at), by, why))
     return True
 
 
 def _event(what: str, link: Link, by: Actor, why: str = "") -> Event:
     data = {"person": link.person, "team": link.team, "account": link.account}
+    data |= {"linkedAt": link.linked_at, "endedAt": link.ended_at or ""}
     return Event.by(by, what, f"user/{link.person}", data, why)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from airlock.domain.audit import Head
-from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Unsequenced
+from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Turn, Unsequenced
 from airlock.domain.merkle import Stretch
-from airlock.domain.release import Release
-from airlock.ports import StoredGrant, UnitOfWork
+from airlock.ports import UnitOfWork
 
 
 class Helper(Protocol):
@@ -99,8 +98,35 @@ class LogWork(UnitOfWork, Protocol):
     def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
         """Return the entries of some streams in order, leaving out some words."""
 
-    def release_pages(self) -> Iterator[tuple[Release, ...]]:
-        """Return every release, some hundreds at a time."""
+    def owners_of(self, commitments: Iterable[str]) -> Mapping[str, tuple[str, str]]:
+        """Return commitment -> (stream, person), for texts that were erased as well."""
+
+    def told_with(self, words: Collection[str]) -> Iterator[Stored]:
+        """Return the entries of all streams with some words, stream by stream in order."""
+
+    def waiting(self, tree: Tree | None) -> Iterator[tuple[Stored, Turn]]:
+        """Return the entries without a leaf, stream by stream in order, and why they have none."""
+
+    def last_leaf(self) -> tuple[int, int] | None:
+        """Return the event of the last leaf, and the transaction that wrote it."""
+
+    def ahead(self) -> Iterator[tuple[str, int, int]]:
+        """Return stream, place and id of the entries with an id that was never given out."""
+
+    def every(self, table: str) -> Iterator[Mapping[str, Any]]:
+        """Return every row of a table in order of its key."""
+
+    def pages(self, table: str) -> Iterator[tuple[Mapping[str, Any], ...]]:
+        """Return every row of a table whose key is one column, some hundreds at a time."""
+
+    def rows(self, table: str, column: str, values: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Return the rows of a table with some values in a column, in order of its key."""
+
+    def strays(self, table: str, column: str) -> Iterator[Mapping[str, Any]]:
+        """Return the rows of a table whose *column* names a release that is not there."""
+
+    def measured(self) -> Iterator[tuple[str, bytes, str | None, str | None]]:
+        """Return all evidence: digest and bytes, with each run and kind it was kept for."""
 
     def told_of(self, stream: str, words: Collection[str]) -> Iterator[Stored]:
         """Return the entries of one stream with some words, in order."""
@@ -110,9 +136,6 @@ class LogWork(UnitOfWork, Protocol):
 
     def evidence_bodies(self, digests: Collection[str]) -> dict[str, bytes]:
         """Return the exact bytes of evidence by digest, as far as it is there."""
-
-    def grants_of(self, releases: Sequence[str]) -> dict[str, tuple[StoredGrant, ...]]:
-        """Return every grant of some releases, those to roll them back among them."""
 
 
 class LogStore(Protocol):

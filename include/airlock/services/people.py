@@ -2,7 +2,8 @@
 
 Airflow's login is the identity. Roles are read from Airflow at the moment of the request and
 recorded with their history, so a right taken away there is gone here with the next click; an
-account that is not active any more loses its link to Slack in the same transaction.
+account that is not active any more loses its link to Slack in the same transaction. What Airflow
+says of a role that decides counts with an active enrolment alone (`airlock.domain.enrolment`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Any
 
 from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
+from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Forbidden, NotFound
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Store, UnitOfWork
-from airlock.services import linking
+from airlock.services import accounts, linking
 from airlock.services.deciding import refusal_event
 
 
@@ -27,23 +29,39 @@ def recognise(
     name: str,
     airflow_roles: frozenset[str],
     channel: Channel,
+    seen: SeenAccount | None = None,
 ) -> Actor:
-    """Return the actor behind a signed-in Airflow user, and keep roles that changed."""
+    """Return the actor behind a signed-in Airflow user, and keep roles and accounts that changed.
+
+    Raises:
+        LookAlike: if the user name looks like that of somebody known.
+    """
     roles = rulebook.roles_of_airflow(airflow_roles)
     with store.begin() as unit:
-        known = {person.id: person for person in unit.people()}.get(user_id)
-        person = Person(user_id, known.name if known else name or user_id, roles)
-        if person != known:
-            keep(unit, person, known)
+        everybody = {person.id: person for person in unit.people()}
+        known = everybody.get(user_id)
+        if known is None and (refusal := accounts.admit(unit, user_id, everybody.values())):
             unit.commit()
-    return Actor(user_id, person.name, roles, channel)
+            raise refusal
+        person = Person(user_id, known.name if known else name or user_id, roles)
+        changed = not person.same_account(known) and keep(unit, person, known)
+        changed = accounts.observe(unit, user_id, seen) or changed
+        if changed or known is None:
+            known = _named(unit, user_id)
+            unit.commit()
+    return known.acting(channel)
+
+
+def _named(unit: UnitOfWork, person_id: str) -> Person:
+    """Return a person as known now, after what this transaction has written."""
+    return {person.id: person for person in unit.people()}[person_id]
 
 
 def keep_person(store: Store, person: Person) -> bool:
     """Record a person and the roles held now; say whether anything changed."""
     with store.begin() as unit:
         known = {one.id: one for one in unit.people()}.get(person.id)
-        changed = person != known and keep(unit, person, known)
+        changed = not person.same_account(known) and keep(unit, person, known)
         unit.commit()
         return changed
 
@@ -52,7 +70,7 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
     """Write a person, and the event if rights changed; say whether anything did."""
     changed = unit.put_person(person)
     old, new = _rights(known), _rights(person)
-    if changed and known and (known.roles - person.roles or not person.active):
+    if changed and known and (known.claimed - person.claimed or not person.active):
         unit.post("duties", f"duties/{person.id}/{stamp(unit.now())}", {"person": person.id})
     if changed and old != new:
         unit.log(
@@ -67,12 +85,12 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
                 new=new,
                 why="",
                 policy="",
-                data={},
+                data={"changedAt": changed},
             ),
         )
     if changed and not person.active:
         linking.lapse(unit, person.id)
-    return changed
+    return bool(changed)
 
 
 def rights_at(store: Store, person_id: str, at: datetime | None = None) -> dict[str, Any]:
@@ -89,22 +107,27 @@ def rights_at(store: Store, person_id: str, at: datetime | None = None) -> dict[
                 f"Airlock did not know {person_id!r} at {moment}",
                 next_step="People are known from their first login to Airflow on.",
             )
-        roles = unit.roles_at(person_id, moment) if active else frozenset[str]()
+        held = unit.roles_at(person_id, moment) if active else frozenset[str]()
         policy = unit.policy_at(moment)
+        sure = {o.role for o in unit.enrolments(person=person_id) if o.active_at(moment)}
         lent = [one.giver for one in unit.delegations(at=moment) if one.taker == person_id]
-    able = Rulebook.from_document(policy).permissions(roles) if policy else frozenset[str]()
+    book = Rulebook.from_document(policy) if policy else None
+    unconfirmed = held & book.deciding_roles - sure if book else held
+    roles = held - unconfirmed
+    able = book.permissions(roles, unconfirmed) if book else frozenset[str]()
     return {
         "person": person_id,
         "at": moment,
         "active": active,
         "roles": sorted(roles),
+        "unconfirmed": sorted(unconfirmed),
         "permissions": sorted(able),
         "answersFor": sorted(lent) if active else [],
     }
 
 
 def _rights(person: Person | None) -> dict[str, Any] | None:
-    return {"roles": sorted(person.roles), "active": person.active} if person else None
+    return {"roles": sorted(person.claimed), "active": person.active} if person else None
 
 
 def require(store: Store, rulebook: Rulebook, actor: Actor, permission: str) -> None:
@@ -113,11 +136,13 @@ def require(store: Store, rulebook: Rulebook, actor: Actor, permission: str) -> 
     Raises:
         Forbidden: naming the permission and the roles held.
     """
-    if permission in rulebook.permissions(actor.roles):
+    if rulebook.allows(actor, permission):
         return
-    roles = ", ".join(sorted(actor.roles)) or "no role"
-    why = f"{actor.id} holds {roles}, which does not include {permission}"
+    why = f"{actor.id} holds {actor.holds}, which does not include {permission}"
     with store.begin() as unit:
         unit.log("access", refusal_event(actor, permission, why))
         unit.commit()
-    raise Forbidden(why, next_step="Ask an administrator for a role that has this permission.")
+    step = "Ask an administrator for a role that has this permission."
+    if permission in rulebook.permissions(actor.unconfirmed | actor.roles):
+        step = "Two people have to enrol you for that role: the page Approvers shows who may."
+    raise Forbidden(why, next_step=step)

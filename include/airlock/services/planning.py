@@ -16,11 +16,12 @@ from airlock.domain.attestation import check_attested
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import check_no_overdue
 from airlock.domain.delegation import Powers
+from airlock.domain.digest import short
 from airlock.domain.duties import Work
 from airlock.domain.errors import Refused
 from airlock.domain.gates import GateResult, options_digest, run_gate
 from airlock.domain.opening import blocking
-from airlock.domain.people import holders
+from airlock.domain.people import claims, holders
 from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
 from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, Subject
@@ -46,6 +47,7 @@ def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None)
     tier = rulebook.tier(document["spec"]["risk"])
     if release.tier.rank < tier.rank:
         raise Refused(f"release {release.id} says {release.tier}, its declared facts say {tier}")
+    check_of_pipeline(subject, document)
     facts = facts or unit.facts(release)
     plan = plan_of(unit, release, facts)
     if plan.environment.gates:
@@ -55,6 +57,23 @@ def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None)
         findings = unit.findings(subject.model) if facts.demanded else ()
         check_no_overdue(findings, subject.model, release.opened_at)
     return plan
+
+
+def check_of_pipeline(subject: Subject, pipeline: Mapping[str, Any]) -> None:
+    """Refuse a subject that names a pipeline of another model or environment.
+
+    The pipeline says how much risk there is and which gates judge, so another one would lower both.
+
+    Raises:
+        Refused: naming both.
+    """
+    name, environment = pipeline["metadata"]["name"], pipeline["spec"]["environment"]
+    if (subject.model, subject.environment) != (name, environment):
+        raise Refused(
+            f"the pipeline {short(subject.pipeline_digest)} is that of {name} for {environment}, "
+            f"not of {subject.model} for {subject.environment}",
+            next_step="Withdraw it, run the pipeline of that model, and find out who mixed them.",
+        )
 
 
 def check_not_rejected(unit: UnitOfWork, release: Release, subject: Subject | None = None) -> None:
@@ -83,6 +102,7 @@ def plan_of(unit: UnitOfWork, release: Release, facts: Facts | None = None) -> P
     return replace(
         plan,
         excluded=excluded(unit, rulebook, work, facts),
+        unknown=rulebook.separation.unknown(work),
         powers=Powers(lent, rulebook.superiors, rulebook.fallback, rulebook.voting_roles),
         escalated=is_escalated(release, plan.timing, now),
     )
@@ -116,7 +136,7 @@ def excluded(
     separation = rulebook.separation
     if not separation.roles:
         return separation.excluded(work, {})
-    return separation.excluded(work, holders(facts.people if facts else unit.people()))
+    return separation.excluded(work, claims(facts.people if facts else unit.people()))
 
 
 def check_foreseen(
@@ -216,4 +236,5 @@ def _judge_again(
         )
     if unit.gate_keys is not None:
         artifact, options = release.subject.artifact_digest, _options(document)
-        check_attested(plain, facts.attestations, artifact, options, plan, unit.gate_keys)
+        keys, run = unit.gate_keys, release.origin
+        check_attested(plain, facts.attestations, artifact, options, plan, keys, run)

@@ -1,207 +1,422 @@
-"""Spending a grant and moving the alias (the worker does this).
+"""Promoting and rolling back: the task's side, and the decider's.
 
-1. Download the artifact and compute its digest, outside any transaction.
-2. Lock; check state, votes, signature, digest, location, current target; spend; `PromotionStarted`.
-3. Move the alias in the registry and read it back.
-4. Lock again; write the line and `ReleasePromoted`.
+    task                      decider                                  guard of the registry
+    promotions.begin ------>  lock; check everything again; take the
+                              release with a lease; grant; commit
+                              permit ------------------------------->  (where its database asks)
+                 <----------  envelope
+    set the alias with the envelope --------------------------------->  spends it, moves the alias
+    promotions.finish ----->  look: spent? alias there? ------------->  ledger, alias
+                              line, PROMOTED; commit
 
-Killed anywhere and tried again, it ends in exactly one promotion: a spent grant may be resumed by
-the attempt that spent it (by another after `LEASE`), the alias write is idempotent, and only one
-transaction finds the release still APPROVED. At least once, fenced by the line's epoch.
+Killed anywhere and tried again, it ends in exactly one promotion. The same attempt gets the same
+grant while that lives. An attempt that ended, or whose time is over, is settled by asking the guard
+to revoke its grant: either that answers that the grant was spent, and the promotion is finished, or
+it can never be spent any more, and the release is as it was before. Without the guard's answer
+nothing goes on. At least once, fenced by the line's epoch.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import EVERYBODY, Reach, enforce
-from airlock.domain.digest import short
+from airlock.domain.digest import digest_json, short
 from airlock.domain.emergency import check_emergency
-from airlock.domain.errors import AirlockError, Conflict, Refused
-from airlock.domain.grant import Grant, check, opened
-from airlock.domain.people import Actor, holders
-from airlock.domain.promoting import LEASE, approvals, check_promotable, finish, start
-from airlock.domain.release import Release, State, Story
-from airlock.ports import Keyring, Line, Registry, Store, StoredGrant, UnitOfWork
+from airlock.domain.errors import AirlockError, Conflict, Invalid, Refused, Unreachable
+from airlock.domain.grant import Grant, Standing, opened, read_own, seal
+from airlock.domain.people import holders
+from airlock.domain.policy import Plan
+from airlock.domain.promoting import (
+    PROMOTION,
+    ROLLBACK,
+    Move,
+    approvals,
+    check_idle,
+    check_promotable,
+    check_unexpired,
+    decider,
+    end,
+    ends_at,
+    finish,
+    grant_for,
+    move_of,
+    start,
+)
+from airlock.domain.release import Lease, Release, State, Story
+from airlock.ports import (
+    Keyring,
+    Line,
+    Permits,
+    Promotion,
+    PromotionPermit,
+    PromotionRequest,
+    Promotions,
+    Registry,
+    Signer,
+    Store,
+    UnitOfWork,
+    Watch,
+)
 from airlock.services import rolling_back, telling
-from airlock.services.planning import checked_plan, rulebook_of
+from airlock.services.planning import check_not_rejected, checked_plan, rulebook_of
+from airlock.services.timing import approved_at
 
-
-class Changed(Refused):
-    """The files are not those that were approved."""
-
-    def __init__(self, message: str, found: str, *, next_step: str = "") -> None:
-        super().__init__(message, next_step=next_step)
-        self.found = found
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """What a promotion did. `replayed` says that this attempt had already done it."""
-
-    release_id: str
-    model: str
-    alias: str
-    before: str | None
-    after: str
-    grant_id: str
-    sequence: int
-    replayed: bool = False
+_LONGEST_ATTEMPT = 600
 
 
 def promote(
-    store: Store,
-    keyring: Keyring,
+    promotions: Promotions,
     registry: Registry,
     release_id: str,
     attempt: str,
-    actor: Actor,
     reach: Reach = EVERYBODY,
 ) -> Promotion:
-    """Promote an approved release; the same *attempt* may be repeated.
+    """Promote an approved release, or go back from one, as a task; *attempt* may be repeated.
 
-    Where a rollback of a promoted release was allowed, that is what is done.
     *reach*: the share of the traffic and the segments that will be served; an approval with a
     condition allows no more than it says.
 
     Raises:
         Refused: with the rule that said no; the attempt is in the log.
-        Unreachable: if the registry did not answer; nothing is lost, try again.
+        Unreachable: if decider or registry did not answer; nothing is lost, try again.
     """
-    with store.begin() as unit:
-        release = unit.get(release_id)
-        going_back = unit.grant_of(release_id, "rollback") is not None
-    if going_back:
-        return rollback(store, keyring, registry, release_id, attempt, actor)
-    subject = release.subject
-    location, digest = "", ""
-    if release.state is State.APPROVED:
-        location = registry.location(subject.model, subject.version)
-        digest = registry.artifact_digest(subject.model, subject.version)
-    spent = _spend(store, keyring, release_id, attempt, actor, (location, digest), reach)
-    if isinstance(spent, Promotion):
-        return spent
-    grant, envelope = spent
-    registry.set_alias(grant.model, grant.alias, grant.version, envelope)
-    return _finish(store, registry, grant, attempt, actor)
+    begun = promotions.begin(PromotionRequest(release=release_id, attempt=attempt, reach=reach))
+    if isinstance(begun, Promotion):
+        return begun
+    refusal: Refused | None = None
+    try:
+        registry.set_alias(begun.model, begun.alias, begun.version, begun.envelope)
+    except Refused as error:
+        refusal = error  # perhaps the answer to a move that was made: the decider looks
+    try:
+        return promotions.finish(release_id, attempt)
+    except Refused as ended:
+        raise refusal or ended from ended
 
 
-def rollback(
-    store: Store,
-    keyring: Keyring,
-    registry: Registry,
-    release_id: str,
-    attempt: str,
-    actor: Actor,
-) -> Promotion:
-    """Go back from a release to the older version its rollback grant names.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What an attempt may do: the release to serve, its plan, and until when at the latest."""
 
-    Raises:
-        Refused: with the rule that said no; the attempt is in the log.
-        Unreachable: if the registry did not answer; nothing is lost, try again.
+    release: Release
+    plan: Plan
+    limits: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promoter:
+    """The decider, as tasks ask it (`airlock.ports.Promotions`).
+
+    *watch*: the registry and its guard; *permits*: its database, where that asks for permits.
     """
-    grant, replayed = rolling_back.rollback(store, keyring, registry, release_id, attempt, actor)
-    return _promotion(grant, replayed=replayed)
 
+    store: Store
+    signer: Signer
+    keyring: Keyring
+    watch: Watch
+    permits: Permits | None = None
 
-def _spend(
-    store: Store,
-    keyring: Keyring,
-    release_id: str,
-    attempt: str,
-    actor: Actor,
-    found: tuple[str, str],
-    reach: Reach,
-) -> tuple[Grant, str] | Promotion:
-    with store.begin() as unit:
-        release = unit.lock(release_id)
+    def begin(self, request: PromotionRequest) -> PromotionPermit | Promotion:
+        """Take the release for an attempt; see `airlock.ports.Promotions`."""
+        if not 0 < len(request.attempt) <= _LONGEST_ATTEMPT:
+            raise Invalid(f"an attempt has a name of 1 to {_LONGEST_ATTEMPT} characters")
+        begun = self._begin(request)
+        if begun is None:  # an earlier attempt was not settled
+            self.settle(request.release)
+            begun = self._begin(request)
+        if begun is None:
+            raise Unreachable(f"release {request.release} was taken by somebody else just now")
+        if isinstance(begun, Promotion):
+            return begun
+        grant, envelope = begun
+        if self.permits is not None:
+            self.permits.write(grant)
+        return PromotionPermit(
+            release=request.release,
+            attempt=request.attempt,
+            grant=grant.id,
+            envelope=envelope,
+            model=grant.model,
+            alias=grant.alias,
+            version=grant.version,
+            until=stamp(grant.expires_at),
+        )
+
+    def finish(self, release_id: str, attempt: str) -> Promotion:
+        """Record what an attempt has done; see `airlock.ports.Promotions`."""
+        with self.store.begin() as unit:
+            release = unit.get(release_id)
+            lease = release.lease
+            if lease is None or lease.attempt != attempt:
+                return _done(unit, self.keyring, release, attempt)
+        return self._settle(release, lease, "the attempt ended, and the alias had not moved")
+
+    def settle(self, release_id: str) -> Promotion | None:
+        """Settle an attempt whose time is over; None if there was none, or it moved nothing.
+
+        Raises:
+            Unreachable: if the guard did not say whether its grant was spent; nothing has changed.
+            Conflict: if its grant was spent, but the alias points at something else.
+        """
+        with self.store.begin() as unit:
+            release, now = unit.get(release_id), stamp(unit.now())
+            lease = release.lease or _left_over(unit, release)
+        if lease is None or now < lease.until:
+            return None
         try:
-            if release.state is State.PROMOTED:
-                return _already_promoted(unit, keyring, release, attempt)
-            grant, stored = _valid_grant(unit, keyring, release, found, reach)
-            resumed = stored.spent_by == attempt
-            unit.spend(grant.id, attempt, LEASE)
-        except AirlockError as refusal:
-            _record_refusal(unit, release, actor, attempt, refusal)
-            raise
-        if not resumed:
-            unit.record(start(release, grant, actor, attempt, stamp(unit.now())))
+            return self._settle(release, lease, f"its time was over at {lease.until}")
+        except Ended:
+            return None
+
+    def settle_all(self) -> int:
+        """Settle every attempt whose time is over; return how many there were.
+
+        Raises:
+            Unreachable, Conflict: of the last one that could not be settled, after all others.
+        """
+        with self.store.begin() as unit:
+            now = stamp(unit.now())
+            over = [one.id for one in unit.leased() if one.lease and one.lease.until <= now]
+        failed: AirlockError | None = None
+        for release_id in over:
+            try:
+                self.settle(release_id)
+            except AirlockError as error:
+                failed = error
+        if failed is not None:
+            raise failed
+        return len(over)
+
+    # -- beginning ---------------------------------------------------------------------------
+
+    def _begin(self, request: PromotionRequest) -> tuple[Grant, str] | Promotion | None:
+        """Return a grant and its envelope, what was done before, or None if it is to be settled."""
+        with self.store.begin() as unit:
+            release = unit.lock(request.release)
+            move, now = move_of(release), stamp(unit.now())
+            lease = release.lease or _left_over(unit, release)
+            if lease is not None and lease.until <= now:
+                return None
+            try:
+                if lease is not None and lease.attempt == request.attempt:
+                    return _kept(unit, self.keyring, move, release.id, lease.grant)
+                check_idle(release, now)
+                if release.state is move.state:
+                    return _done(unit, self.keyring, release, request.attempt)
+                return self._grant(unit, release, request)
+            except AirlockError as refusal:
+                _record_refusal(unit, release, request.attempt, refusal)
+                raise
+
+    def _grant(
+        self, unit: UnitOfWork, release: Release, request: PromotionRequest
+    ) -> tuple[Grant, str]:
+        """Check everything again, and take the release."""
+        subject = release.subject
+        line = unit.line(subject.model, subject.environment, lock=True)
+        checked = _CHECKS[move_of(release).purpose](unit, release, request.reach, line)
+        _check_line(unit, release, line)
+        now = unit.now()
+        grant = grant_for(
+            checked.release,
+            checked.plan,
+            grant_id=f"grant-{secrets.token_hex(8)}",
+            expected_current=line.version,
+            sequence=line.epoch + 1,
+            issued_at=now,
+            expires_at=ends_at(now, checked.limits),
+            rolls_back="" if checked.release.id == release.id else release.id,
+        )
+        envelope = seal(grant, self.signer.key_id, self.signer.sign)
+        unit.put_grant(grant, envelope)
+        signed = (self.signer.key_id, digest_json(envelope))
+        unit.record(start(release, grant, request.attempt, signed, stamp(now)))
         unit.commit()
-        return grant, stored.envelope
+        return grant, envelope
+
+    # -- settling ----------------------------------------------------------------------------
+
+    def _settle(self, release: Release, lease: Lease, why: str) -> Promotion:
+        """Finish an attempt if its grant was spent; else revoke the grant and end the attempt.
+
+        Raises:
+            Ended: if the attempt moved nothing.
+        """
+        with self.store.begin() as unit:
+            move = move_of(release)
+            grant, envelope = _kept(unit, self.keyring, move, release.id, lease.grant)
+        if self._spent(grant, envelope):
+            there = self.watch.told(grant.model, grant.alias)
+            if there != grant.version:
+                raise Conflict(
+                    f"alias {grant.alias} of {grant.model} was set to {grant.version} but reads "
+                    f"back as {there or 'nothing'}: somebody else moved it",
+                    next_step="Find out who else writes this alias, and set it back; then the "
+                    "promotion is finished by itself.",
+                )
+            return self._finish(release.id, lease, grant)
+        found = "" if grant.rolls_back else self._changed(grant)
+        self._end(release.id, lease, grant, why, found)
+        raise Ended(
+            f"{lease.attempt} did not move {grant.alias} of {grant.model} to version "
+            f"{grant.version}: {why}",
+            next_step="Its grant is revoked. Try again: a new attempt gets a new one.",
+        )
+
+    def _spent(self, grant: Grant, envelope: str) -> bool:
+        """Say whether a grant was spent; if it was not, it never will be.
+
+        The permit goes first: from then on the registry's database itself moves nothing by it.
+        """
+        if self.watch.standing(grant.id) is Standing.SPENT:
+            return True
+        if self.permits is not None and self.permits.revoke(grant) is Standing.SPENT:
+            return True
+        return self.watch.revoke(grant.id, envelope) is Standing.SPENT
+
+    def _changed(self, grant: Grant) -> str:
+        """Return the digest of the files if they are not those that were approved."""
+        try:
+            found = self.watch.digest(grant.model, grant.version)
+        except AirlockError:
+            return ""  # a hint is missing; the guard refuses changed files by itself
+        return found if found is not None and found != grant.artifact_digest else ""
+
+    def _finish(self, release_id: str, lease: Lease, grant: Grant) -> Promotion:
+        with self.store.begin() as unit:
+            release = unit.lock(release_id)
+            move = move_of(release)
+            if _lease_of(unit, release) == lease:
+                subject = release.subject
+                unit.line(subject.model, subject.environment, lock=True)
+                place = (grant.model, grant.environment, grant.sequence, grant.version)
+                unit.put_line(Line(*place, grant.release))
+                _spend(unit, grant.id, lease.attempt)
+                moved = unit.record(finish(release, grant, lease.attempt, stamp(unit.now())))
+                unit.post_all(telling.noted(release.id, move.state.value))
+                unit.cancel_timers(moved)
+                unit.commit()
+                return _promotion(grant, replayed=False)
+            return _done(unit, self.keyring, release, lease.attempt)
+
+    def _end(self, release_id: str, lease: Lease, grant: Grant, why: str, found: str) -> None:
+        with self.store.begin() as unit:
+            release = unit.lock(release_id)
+            if _lease_of(unit, release) != lease:
+                return
+            unit.revoke(grant.id)
+            if release.lease is not None:
+                unit.record(end(release, grant, lease.attempt, why, stamp(unit.now())))
+            if found:
+                said = (
+                    f"the files of {grant.model} version {grant.version} are {short(found)} now, "
+                    f"but {short(grant.artifact_digest)} was approved: somebody changed them"
+                )
+                payload = {"release": release.id, "artifact": found, "why": said}
+                unit.post("void", f"{release.id}/void/{release.round}-{found}", payload)
+            unit.commit()
 
 
-def _valid_grant(
-    unit: UnitOfWork, keyring: Keyring, release: Release, found: tuple[str, str], reach: Reach
-) -> tuple[Grant, StoredGrant]:
+class Ended(Refused):
+    """An attempt is over and has moved nothing."""
+
+
+def _promotable(unit: UnitOfWork, release: Release, reach: Reach, line: Line) -> Checked:
+    """Check what a promotion needs: approval, votes of today, gates, emergency, conditions."""
     plan = checked_plan(unit, release)
     able, now = holders(unit.people()), stamp(unit.now())
     check_promotable(release, plan, able)
     check_emergency(release, rulebook_of(unit, release).break_glass, able, now)
+    if release.emergency is None:
+        check_unexpired(release, plan, approved_at(unit, release), now)
     enforce(approvals(release), reach, now)
-    stored = unit.grant_of(release.id)
-    if stored is None:
-        raise Refused(f"release {release.id} is APPROVED but has no grant")
-    grant = opened(stored.envelope, keyring)
-    subject = release.subject
-    location, digest = found
-    if digest != subject.artifact_digest:
-        raise Changed(
-            f"the files of {subject.model} version {subject.version} are {short(digest)} now, but "
-            f"{short(subject.artifact_digest)} was approved: somebody changed them",
-            digest,
-            next_step="Find out who changed the artifact, then run the pipeline again.",
-        )
-    line = unit.line(subject.model, subject.environment, lock=True)
-    expected = {
-        "release": release.id,
-        "model": subject.model,
-        "version": subject.version,
-        "alias": plan.environment.alias,
-        "environment": subject.environment,
-        "artifact_digest": digest,
-        "location": location,
-        "subject_digest": subject.digest,
-        "expected_current": line.version,
-        "sequence": line.epoch + 1,
-        "round": release.round,
-        "rolls_back": "",
-    }
-    check(grant, expected, unit.now())
-    return grant, stored
+    check_not_rejected(unit, release)
+    until = release.emergency.until if release.emergency else None
+    return Checked(release, plan, (until, *_ends(release)))
 
 
-def _finish(
-    store: Store, registry: Registry, grant: Grant, attempt: str, actor: Actor
-) -> Promotion:
-    now_at = registry.alias(grant.model, grant.alias)
-    if now_at != grant.version:
+def _leavable(unit: UnitOfWork, release: Release, _reach: Reach, line: Line) -> Checked:
+    """Check what a rollback needs: a permission, and a target whose approval stands."""
+    target, plan, until = rolling_back.check(unit, release, line)
+    return Checked(target, plan, (until, *_ends(target)))
+
+
+#: What is checked before a grant is made, by its purpose.
+_CHECKS: Mapping[str, Callable[[UnitOfWork, Release, Reach, Line], Checked]] = {
+    PROMOTION.purpose: _promotable,
+    ROLLBACK.purpose: _leavable,
+}
+
+
+def _ends(release: Release) -> tuple[str | None, ...]:
+    return tuple(conditions.expires_at for _, conditions in approvals(release))
+
+
+def _check_line(unit: UnitOfWork, release: Release, line: Line) -> None:
+    """Refuse while another release of the line is moved: what serves, or the one that is open."""
+    others = [unit.occupying(line.model, line.environment)]
+    if line.release is not None and line.release != release.id:
+        others.append(unit.get(line.release))
+    for one in others:
+        if one is not None and one.id != release.id:
+            check_idle(one, stamp(unit.now()))
+
+
+def _left_over(unit: UnitOfWork, release: Release) -> Lease | None:
+    """Return the attempt that was begun before ADR 0040 and never finished, as one that is over."""
+    move = move_of(release)
+    if release.state not in (State.APPROVED, State.PROMOTED) or release.state is move.state:
+        return None
+    stored = unit.grant_of(release.id, move.purpose)
+    if stored is None or stored.spent_at is None or stored.spent_by is None:
+        return None
+    if move is PROMOTION and read_own(stored.envelope).round != release.round:
+        return None
+    return Lease(attempt=stored.spent_by, grant=stored.grant_id, until=stamp(stored.spent_at))
+
+
+def _lease_of(unit: UnitOfWork, release: Release) -> Lease | None:
+    return release.lease or _left_over(unit, release)
+
+
+def _spend(unit: UnitOfWork, grant_id: str, attempt: str) -> None:
+    stored = unit.grants_named({grant_id})[grant_id]
+    if stored.spent_at is None:  # before ADR 0040 it was noted when the attempt began
+        unit.spend(grant_id, attempt)
+
+
+def _kept(
+    unit: UnitOfWork, keyring: Keyring, move: Move, release_id: str, grant_id: str
+) -> tuple[Grant, str]:
+    stored = unit.grant_of(release_id, move.purpose)
+    if stored is None or stored.grant_id != grant_id:
         raise Conflict(
-            f"alias {grant.alias} of {grant.model} was set to {grant.version} but reads back as "
-            f"{now_at}: somebody else moved it",
-            next_step="Try again; if it repeats, find out who else writes this alias.",
+            f"release {release_id} has the grant {grant_id}, but it is not kept",
+            next_step="`airlock audit verify` says what is wrong with the tables.",
         )
-    with store.begin() as unit:
-        release = unit.lock(grant.release)
-        if release.state is State.APPROVED:
-            unit.line(grant.model, grant.environment, lock=True)
-            line = Line(
-                grant.model, grant.environment, grant.sequence, grant.version, grant.release
-            )
-            unit.put_line(line)
-            unit.record(finish(release, grant, actor, attempt, stamp(unit.now())))
-            unit.post_all(telling.noted(release.id, "PROMOTED"))
-            unit.commit()
-    return _promotion(grant, replayed=release.state is State.PROMOTED)
+    return opened(stored.envelope, keyring), stored.envelope
 
 
-def _already_promoted(
-    unit: UnitOfWork, keyring: Keyring, release: Release, attempt: str
-) -> Promotion:
-    stored = unit.grant_of(release.id)
-    if stored is None or stored.spent_by != attempt:
+def _done(unit: UnitOfWork, keyring: Keyring, release: Release, attempt: str) -> Promotion:
+    """Return what an attempt has done before.
+
+    Raises:
+        Conflict: if another one has done it, or nothing was done.
+    """
+    move = ROLLBACK if release.state is State.ROLLED_BACK else PROMOTION
+    stored = unit.grant_of(release.id, move.purpose)
+    if release.state is not move.state or stored is None or stored.spent_at is None:
         raise Conflict(
-            f"release {release.id} is already promoted: a grant is spent once",
+            f"{attempt} does not have release {release.id}, which is {release.state}",
+            next_step="Begin again.",
+        )
+    if stored.spent_by != attempt:
+        raise Conflict(
+            f"release {release.id} is already {move.doing}: a grant is spent once",
             next_step="Nothing is left to do; to serve another version open another release.",
         )
     return _promotion(opened(stored.envelope, keyring), replayed=True)
@@ -209,25 +424,22 @@ def _already_promoted(
 
 def _promotion(grant: Grant, *, replayed: bool) -> Promotion:
     return Promotion(
-        grant.release,
-        grant.model,
-        grant.alias,
-        grant.expected_current,
-        grant.version,
-        grant.id,
-        grant.sequence,
-        replayed,
+        release_id=grant.release,
+        model=grant.model,
+        alias=grant.alias,
+        before=grant.expected_current,
+        after=grant.version,
+        grant_id=grant.id,
+        sequence=grant.sequence,
+        replayed=replayed,
     )
 
 
 def _record_refusal(
-    unit: UnitOfWork, release: Release, actor: Actor, attempt: str, refusal: AirlockError
+    unit: UnitOfWork, release: Release, attempt: str, refusal: AirlockError
 ) -> None:
-    story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
+    story = Story(release, decider(), stamp(unit.now()), release.subject.policy_digest)
     data = {"rule": type(refusal).__name__, "attempt": attempt}
-    story.tell("PromotionRefused", data, why=refusal.message)
+    story.tell(move_of(release).refused, data, why=refusal.message)
     unit.record(story)
-    if isinstance(refusal, Changed) and refusal.found:  # voiding is the decider's
-        payload = {"release": release.id, "artifact": refusal.found, "why": refusal.message}
-        unit.post("void", f"{release.id}/void/{release.round}-{refusal.found}", payload)
     unit.commit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from airlock.domain.clock import stamp
@@ -18,6 +18,7 @@ from airlock.domain.voting import lacking, may_answer, why_excluded
 from airlock.ports import Facts, Keyring, Store, UnitOfWork
 from airlock.services import lowering, reading_duties, waiving
 from airlock.services.deciding import Answer
+from airlock.services.inbox import waiting_for
 from airlock.services.planning import plan_of
 
 
@@ -27,21 +28,47 @@ def outcome(store: Store, release_id: str) -> Release:
         return unit.get(release_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A page of releases in short form; *next* leads to the page after it, empty at the end."""
+
+    rows: list[dict[str, Any]]
+    next: str = ""
+
+
 def listing(
-    store: Store, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
-) -> list[dict[str, Any]]:
-    """Return releases in short form, newest first."""
+    store: Store,
+    *,
+    states: Sequence[State] = (),
+    model: str | None = None,
+    after: str = "",
+    limit: int = 200,
+) -> Rows:
+    """Return a page of releases, newest first; *after*: where the page before it ended.
+
+    Raises:
+        Invalid: if *after* is no such place.
+    """
     with store.begin() as unit:
-        return [_short(release) for release in unit.find(states=states, model=model, limit=limit)]
+        page = unit.page(states=states, model=model, after=after, limit=limit)
+        return Rows([_short(release) for release in page.releases], page.next)
 
 
-def inbox(store: Store, actor: Actor) -> list[dict[str, Any]]:
-    """Return what waits for this actor, the oldest first."""
+def models(store: Store) -> tuple[str, ...]:
+    """Return every model there is a release of, by name."""
     with store.begin() as unit:
-        able = holders(unit.people())
-        waiting = unit.find(states=[State.AWAITING_APPROVAL])
-        mine = [r for r in waiting if actor.id in may_answer(r, plan_of(unit, r), able)]
-        return [_short(release) for release in reversed(mine)]
+        return unit.models()
+
+
+def inbox(store: Store, actor: Actor, *, after: str = "", limit: int = 50) -> Rows:
+    """Return a page of what waits for this actor, the next to expire first.
+
+    Raises:
+        Invalid: if *after* is no place where a page ended.
+    """
+    with store.begin() as unit:
+        page = waiting_for(unit, actor.id, after=after, limit=limit)
+        return Rows([_short(release) for release, _ in page.items], page.next)
 
 
 def show(
@@ -181,8 +208,7 @@ def _why_not(release: Release, plan: Plan, actor: Actor | None, answering: tuple
     if actor.id in release.voters:
         return "you have already answered this release: one person, one vote"
     level = plan.levels[release.level - 1]
-    roles = ", ".join(sorted(actor.roles)) or "no role"
-    return f"level {release.level} ({level.name}) needs {level.sentence()}; you hold {roles}"
+    return f"level {release.level} ({level.name}) needs {level.sentence()}; you hold {actor.holds}"
 
 
 def _metrics(facts: dict[str, Any] | Any) -> list[dict[str, Any]]:

@@ -1,8 +1,7 @@
-"""Opening a release from what a run produced (the worker does this).
+"""Opening a release from what a run produced: its task proposes it, the decider does it.
 
-The worker may be wrong or hostile, so it settles nothing: the policy and the pipeline are read
-from what the deciding process registered, and the decider judges the evidence again before it
-lets any vote count (`airlock.services.deciding`).
+Policy and pipeline are those the deciding process has registered, and the evidence is judged again
+before any vote counts (`airlock.services.deciding`).
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from airlock.domain.opening import Draft, open_release
 from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan, Rulebook, Tier
 from airlock.domain.promoting import supersede
+from airlock.domain.proposals import Kind
 from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, State, Subject
 from airlock.domain.voting import check_reason
 from airlock.gates import build
-from airlock.ports import Candidate, Store, UnitOfWork
+from airlock.ports import Candidate, Proposals, Store, UnitOfWork
 from airlock.services import telling
-from airlock.services.planning import excluded, work_of
+from airlock.services.planning import check_of_pipeline, excluded, work_of
 
 Outcome = Literal["opened", "approved", "blocked", "kept"]
 
@@ -68,20 +68,49 @@ def request_release(
         Invalid: if *again* gives no reason.
     """
     with store.begin() as unit:
-        known = unit.by_origin(origin)
-        if known is not None:
-            return _answer(known)
-        candidate = _candidate(unit, origin)
-        _check_again(unit, _subject(candidate, policy_digest), again)
-        plan, document = _plan(unit, candidate, policy_digest)
-        occupying = unit.occupying(candidate.model, candidate.environment)
-        if occupying is not None and when_open != "supersede":
-            return Opened("kept", None, _kept(candidate, occupying))
-        if occupying is not None:
-            _supersede(unit, occupying.id, origin, actor)
-        release = _open(unit, candidate, plan, document, policy_digest, actor, again)
+        opened = open_in(unit, policy_digest, origin, when_open, actor, again)
         unit.commit()
-        return _answer(release)
+        return opened
+
+
+def open_in(
+    unit: UnitOfWork,
+    policy_digest: str,
+    origin: str,
+    when_open: str,
+    actor: Actor,
+    again: Again = FIRST,
+) -> Opened:
+    """Do it in a transaction that somebody else commits."""
+    known = unit.by_origin(origin)
+    if known is not None:
+        return _answer(known)
+    candidate = _candidate(unit, origin)
+    _check_again(unit, _subject(candidate, policy_digest), again)
+    plan, document = _plan(unit, candidate, policy_digest)
+    occupying = unit.occupying(candidate.model, candidate.environment)
+    if occupying is not None and when_open != "supersede":
+        return Opened("kept", None, _kept(candidate, occupying))
+    if occupying is not None:
+        _supersede(unit, occupying.id, origin, actor)
+    return _answer(_open(unit, candidate, plan, document, policy_digest, actor, again))
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What the decider answered a task: the release's id, or none and why."""
+
+    outcome: Outcome
+    release: str | None
+    message: str
+
+
+def propose(
+    proposals: Proposals, origin: str, policy_digest: str, again: Again = FIRST
+) -> Requested:
+    """Ask for the release of a run, as its task; see `request_release`."""
+    body = {"policy": policy_digest, "afterRejection": again.rejection, "reason": again.why}
+    return Requested(**proposals.submit(Kind.RELEASE, origin, body))
 
 
 def _open(
@@ -137,6 +166,7 @@ def _plan(
     unit: UnitOfWork, candidate: Candidate, policy_digest: str
 ) -> tuple[Plan, Mapping[str, Any]]:
     document, _ = unit.registered("pipeline", candidate.pipeline_digest)
+    check_of_pipeline(_subject(candidate, policy_digest), document)
     policy, registered_at = unit.registered("policy", policy_digest)
     if stamp(registered_at) > candidate.started_at:
         raise Refused(
@@ -152,7 +182,9 @@ def _plan(
         check_no_overdue(unit.findings(candidate.model), candidate.model, stamp(unit.now()))
     work = work_of(unit, candidate.requester, candidate, policy_digest, document)
     unknown = rulebook.separation.unknown(work)
-    return replace(plan, excluded=excluded(unit, rulebook, work), unknown=unknown), document
+    plan = replace(plan, excluded=excluded(unit, rulebook, work), unknown=unknown)
+    plan.check_authors()
+    return plan, document
 
 
 def _subject(candidate: Candidate, policy_digest: str) -> Subject:

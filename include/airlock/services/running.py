@@ -16,16 +16,17 @@ It judges nothing: the gates do, on this evidence and what they collect (`servic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from airlock.domain.clock import stamp
 from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Conflict, Refused, Unreachable
+from airlock.domain.gates import Evidence
+from airlock.domain.proposals import Kind
 from airlock.domain.recipe import Recipe
-from airlock.ports import Candidate, Store
+from airlock.ports import Candidate, Proposals, Store
 from airlock.services import attempts, evidence
 from airlock.services.bench import Bench, Trained
 
@@ -52,8 +53,8 @@ class Origin:
     committers: tuple[str, ...] = ()
 
 
-def pin(store: Store, bench: Bench, job: Job, policy: str) -> dict[str, Any]:
-    """Pin the rows of the run's window and note the pipeline and the time.
+def pin(store: Store, proposals: Proposals, bench: Bench, job: Job, policy: str) -> dict[str, Any]:
+    """Pin the rows of the run's window and have the run begin, with pipeline, policy and time.
 
     Raises:
         Unreachable: while the policy or the pipeline on disk is not registered yet.
@@ -61,16 +62,17 @@ def pin(store: Store, bench: Bench, job: Job, policy: str) -> dict[str, Any]:
     with store.begin() as work:
         for kind, digest in (("policy", policy), ("pipeline", job.recipe.digest)):
             _registered(work, kind, digest)
-        started = stamp(work.now())
     profile = bench.pin(job.recipe, job.since, job.until)
-    evidence.submit(store, job.origin, "data-profile", profile["digest"], profile)
+    first = [Evidence("data-profile", profile["digest"], profile)]
+    body = {"pipeline": job.recipe.digest, "policy": policy, "evidence": evidence.documents(first)}
+    begun = proposals.submit(Kind.RUN, job.origin, body)
     return {
         "data": profile["digest"],
         "rows": profile["rows"],
         "window": profile["window"],
         "pipeline": job.recipe.digest,
         "policy": policy,
-        "startedAt": started,
+        "startedAt": begun["startedAt"],
     }
 
 
@@ -84,7 +86,9 @@ def _registered(work: Any, kind: str, digest: str) -> None:
         ) from error
 
 
-def validate(store: Store, bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
+def validate(
+    store: Store, proposals: Proposals, bench: Bench, job: Job, pinned: Mapping[str, Any]
+) -> dict[str, Any]:
     """Check the pinned rows against the model's own suite. A failed check is no error here."""
     _same_pipeline(job, pinned)
     facts, docs = bench.validate(job.recipe, pinned["data"])
@@ -92,7 +96,7 @@ def validate(store: Store, bench: Bench, job: Job, pinned: Mapping[str, Any]) ->
         "asOf": pinned["window"]["until"] or str(pinned["startedAt"])[:10],
         "champion": _champion_window(store, job.recipe),
     }
-    evidence.submit(store, job.origin, "data-validation", pinned["data"], facts)
+    evidence.submit(proposals, job.origin, "data-validation", pinned["data"], facts)
     found = {key: facts[key] for key in ("success", "evaluated", "successful", "rows")}
     return {**found, "docs": str(docs)}
 
@@ -124,17 +128,23 @@ def train(bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(
-    store: Store, bench: Bench, job: Job, pinned: Mapping[str, Any], trained: Mapping[str, Any]
+    store: Store,
+    proposals: Proposals,
+    bench: Bench,
+    job: Job,
+    pinned: Mapping[str, Any],
+    trained: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Measure candidate and champion on the same held-out rows."""
     _same_pipeline(job, pinned)
     candidate = _candidate_folder(bench, trained)
     champion = _champion(store, bench, job.recipe)
     facts, comparison, predictions = bench.evaluate(job.recipe, pinned["data"], candidate, champion)
-    evidence.submit(store, job.origin, "evaluation", trained["artifact"], facts)
     artifact = str(trained["artifact"])
     comparison = attempts.numbered(store, job.recipe, job.origin, artifact, comparison)
-    evidence.submit(store, job.origin, "comparison", artifact, comparison)
+    measured = {"evaluation": facts, "comparison": comparison}
+    items = [Evidence(kind, artifact, found) for kind, found in measured.items()]
+    evidence.submit_all(proposals, job.origin, items)
     return {
         "rows": facts["rows"],
         "candidate": facts["candidate"]["metrics"],
@@ -146,6 +156,7 @@ def evaluate(
 
 def register(
     store: Store,
+    proposals: Proposals,
     bench: Bench,
     job: Job,
     origin: Origin,
@@ -196,9 +207,9 @@ def register(
         committers=origin.committers,
         lock_digest=origin.lock_digest,
     )
-    with store.begin() as work:
-        work.put_candidate(candidate)
-        work.commit()
+    about = [Evidence(kind, artifact, facts) for kind, facts in collected.items()]
+    body = {"candidate": asdict(candidate), "evidence": evidence.documents(about)}
+    proposals.submit(Kind.CANDIDATE, job.origin, body)
     return {
         "model": candidate.model,
         "version": candidate.version,
@@ -209,13 +220,11 @@ def register(
 
 
 def _about(store: Store, origin: str, data: str, artifact: str) -> dict[str, Mapping[str, Any]]:
-    """Tie what was found about the data to the model trained on it; return all facts by kind."""
+    """Return all facts by kind: what was found about the data is about the model trained on it."""
     with store.begin() as work:
         found = work.evidence_of(origin)
     for kind, one in found.items():
-        if one.artifact_digest == data:
-            evidence.submit(store, origin, kind, artifact, one.facts)
-        elif one.artifact_digest != artifact:
+        if one.artifact_digest not in (data, artifact):
             raise Conflict(
                 f"the evidence {kind} of {origin} is about {short(one.artifact_digest)}, "
                 f"but this run trained {short(artifact)} on {short(data)}",

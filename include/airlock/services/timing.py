@@ -4,24 +4,30 @@ A sweep takes timers in batches, each one transaction: due timers nobody else ha
 their releases -> the same state check a human gets -> events, states and messages -> commit. It
 says aloud and it expires; it has no way to approve. Whatever it could not lock stays due.
 
+A release that cannot be judged (its row is damaged, its policy gone) is set aside with the reason
+and costs no other release its time.
+
 Nothing depends on how often it runs: an answer after the deadline is late without it, and after
 an outage everything that was due is fired once, in order.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airlock.domain.clock import moment, stamp
-from airlock.domain.errors import Unreachable
+from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.policy import Plan
-from airlock.domain.promoting import LEASE
+from airlock.domain.proposals import Kind as Proposed
 from airlock.domain.release import Release, State, Story
 from airlock.domain.timers import Kind, Timer, fire, system, wanted
-from airlock.ports import Due, Store, UnitOfWork
+from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import ringing, telling
+
+log = logging.getLogger("airlock.deliver")
 
 #: Timers taken in one transaction, at most and at least.
 BATCH, SMALLEST = 500, 25
@@ -31,6 +37,10 @@ ROUND_S = 2.0
 ARM_EVERY_S = 60.0
 #: Timers that have waited so long for a sweep mean that none is running.
 OVERDUE = timedelta(minutes=5)
+#: So long a timer waits for a promotion whose time is over to be settled.
+UNSETTLED = timedelta(seconds=10)
+#: Seconds for which the timers of a release that cannot be judged wait for another try.
+SET_ASIDE_S = 600.0
 #: A transaction that took longer makes the next batch smaller.
 LONGEST_S = 0.15
 
@@ -50,6 +60,7 @@ class Keeper:
 
     def __init__(self, store: Store) -> None:
         self._store, self._arm_at = store, 0.0
+        self._aside: dict[str, float] = {}
 
     def round(self) -> Swept:
         """Do what is due."""
@@ -57,10 +68,10 @@ class Keeper:
             arm_missing(self._store)
             ringing.arm_missing(self._store)
             self._arm_at = time.monotonic() + ARM_EVERY_S
-        return sweep(self._store, seconds=ROUND_S)
+        return sweep(self._store, seconds=ROUND_S, aside=self._aside)
 
 
-def ask(store: Store) -> int:
+def ask(store: Store, proposals: Proposals, origin: str) -> int:
     """Ask the deciding process for a sweep, as somebody who may not decide; say what is due.
 
     Raises:
@@ -69,9 +80,8 @@ def ask(store: Store) -> int:
     with store.begin() as unit:
         now = unit.now()
         due, late = unit.count_due(stamp(now)), unit.count_due(stamp(now - OVERDUE))
-        if due:
-            unit.post("sweep", f"timers/sweep/{stamp(now)[:16]}", {})
-            unit.commit()
+    if due:
+        proposals.submit(Proposed.SWEEP, origin, {})
     if late:
         raise Unreachable(
             f"{late} timers have been due for {OVERDUE // timedelta(minutes=1)} minutes: the "
@@ -91,13 +101,22 @@ def arm_missing(store: Store) -> int:
     """Arm releases that have no timer, such as those opened before there were any."""
     with store.begin() as unit:
         untimed = [release.id for release in unit.untimed()]
-    for release_id in untimed:
+    return sum(_armed(store, release_id) for release_id in untimed)
+
+
+def _armed(store: Store, release_id: str) -> bool:
+    try:
         with store.begin() as unit:
             release = unit.lock(release_id)
-            since = _approved_at(unit, release) if release.state is State.APPROVED else ""
+            since = approved_at(unit, release) if release.state is State.APPROVED else ""
             arm(unit, release, plan_of(unit, release), since)
             unit.commit()
-    return len(untimed)
+    except Unreachable:
+        raise
+    except (AirlockError, KeyError, TypeError, ValueError) as error:
+        log.error("%s gets no timers: %s", release_id, error)
+        return False
+    return True
 
 
 def plan_of(unit: UnitOfWork, release: Release) -> Plan:
@@ -106,15 +125,22 @@ def plan_of(unit: UnitOfWork, release: Release) -> Plan:
     return rulebook.plan(release.subject.environment, release.tier)
 
 
-def sweep(store: Store, *, seconds: float | None = None) -> Swept:
-    """Fire every timer that is due, for at most about *seconds*."""
+def sweep(
+    store: Store, *, seconds: float | None = None, aside: dict[str, float] | None = None
+) -> Swept:
+    """Fire every timer that is due, for at most about *seconds*.
+
+    *aside*: releases that cannot be judged, and until when on the monotonic clock they are left
+    out; what is found is added.
+    """
+    aside = {} if aside is None else aside
     begun, size, total = time.monotonic(), BATCH, Swept()
     plans: dict[tuple[str, str, str], Plan] = {}
     while seconds is None or time.monotonic() - begun < seconds:
         before = time.monotonic()
-        ended = _batch(store, size, plans)
+        ended, missed = _batch(store, size, plans, aside)
         took = time.monotonic() - before
-        if not ended:
+        if not ended and not missed:
             break
         fired = sum(acted for _, acted in ended)
         total = Swept(
@@ -128,28 +154,43 @@ def sweep(store: Store, *, seconds: float | None = None) -> Swept:
 
 
 def _batch(
-    store: Store, size: int, plans: dict[tuple[str, str, str], Plan]
-) -> list[tuple[Timer, bool]]:
+    store: Store, size: int, plans: dict[tuple[str, str, str], Plan], aside: dict[str, float]
+) -> tuple[list[tuple[Timer, bool]], int]:
+    """Return the timers of one transaction, and how many releases were set aside in it."""
     with store.begin() as unit:
-        taken = unit.take_due(size)
+        before, here = len(aside), time.monotonic()
+        taken = unit.take_due(size, [name for name, until in aside.items() if until > here])
         if not taken:
-            return []
+            return [], 0
         told = _told(unit, taken)
         now = unit.now()  # read after the locks
         stories: list[Story] = []
         letters: list[telling.Letter] = []
         ended: list[tuple[Timer, bool]] = []
         for due in taken:
-            story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+            try:
+                story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+                notices = _letters(due.release, story, timers)
+                notices += ringing.rung(unit, due.release, timers, story.at)
+            except (AirlockError, KeyError, TypeError, ValueError) as error:
+                _set_aside(due, error, aside)
+                continue
             stories.append(story)
             ended += timers
-            letters += _letters(due.release, story, timers)
-            letters += ringing.rung(unit, due.release, timers, story.at)
+            letters += notices
         unit.record_all(stories)
         unit.post_all(letters)
         unit.end_timers(ended)
         unit.commit()
-        return ended
+        return ended, len(aside) - before
+
+
+def _set_aside(due: Due, error: Exception, aside: dict[str, float]) -> None:
+    """Leave the timers of a release that cannot be judged for later, and say why."""
+    if isinstance(error, Unreachable):
+        raise error
+    log.error("the timers of %s are set aside for a while: %s", due.release.id, error)
+    aside[due.release.id] = time.monotonic() + SET_ASIDE_S
 
 
 def _fire(
@@ -174,12 +215,10 @@ def _fire(
 
 def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) -> bool:
     """Say whether a promotion is under way right now; then its timer waits for the outcome."""
-    if timer.kind is not Kind.UNUSED or release.state is not State.APPROVED:
+    lease = release.lease
+    if timer.kind is not Kind.UNUSED or release.state is not State.PROMOTING or lease is None:
         return False
-    stored = unit.grant_of(release.id)
-    if stored is None or stored.spent_at is None or now - stored.spent_at >= LEASE:
-        return False
-    unit.postpone(timer, stamp(stored.spent_at + LEASE))
+    unit.postpone(timer, max(lease.until, stamp(now + UNSETTLED)))
     return True
 
 
@@ -208,7 +247,8 @@ def _letters(
     ]
 
 
-def _approved_at(unit: UnitOfWork, release: Release) -> str:
+def approved_at(unit: UnitOfWork, release: Release) -> str:
+    """Return when a release was approved in its round, as the log has it."""
     times = [
         str(entry.content["at"])
         for entry in unit.entries(release.id)

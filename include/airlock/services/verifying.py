@@ -26,18 +26,22 @@ from airlock.domain.clock import stamp
 from airlock.domain.errors import Unreachable
 from airlock.domain.log_chains import Chains, Finding
 from airlock.domain.log_check import Mark, check_tree
-from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Leaf, Stored
-from airlock.domain.texts import TextCheck
+from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Leaf, Stored, Turn
+from airlock.domain.texts import ERASURE, TextCheck
 from airlock.ports import Keyring
 from airlock.services.halving import Split, halved
 from airlock.services.log_store import LogStore
-from airlock.services.replaying import compare_tables, without_release
+from airlock.services.replays import compare_tables, without_release
+from airlock.services.replays.comparing import contents
+from airlock.services.replays.tree import check_tree_tables
 from airlock.services.sequencing import Place
 
 #: What a new key's entry has the old key sign, before the new public key.
 ROTATION = b"airlock/key/v1\n"
 #: The stream with the entries about erased texts.
 ACCESS = "access"
+#: So many damages are said in words.
+MOST = 10_000
 #: The witnesses that are trusted, by name.
 Witnesses = Mapping[str, Cosigner]
 
@@ -78,7 +82,7 @@ class Log:
 
     origin: str | None
     leaves: Iterable[Leaf]
-    leafless: Iterable[Stored]
+    leafless: Iterable[tuple[Stored, Turn]]
     heads: Mapping[str, Head] | None
     now: datetime
 
@@ -97,22 +101,24 @@ def verify(
         own = unit.checkpoints()
         signed = [replace(one, note=one.note + "".join(unit.receipts(one.size))) for one in own]
         origin = tree.origin if tree else None
-        texts = TextCheck(unit.texts_of)
-        leaves, leafless = texts.leaves(unit.leaves()), texts.entries(unit.leafless())
-        copy = Log(origin, leaves, leafless, unit.heads(), unit.now())
+        texts = TextCheck(unit.texts_of, unit.owners_of)
+        leaves, waiting = texts.leaves(unit.leaves()), texts.waiting(unit.waiting(tree))
+        copy = Log(origin, leaves, waiting, unit.heads(), unit.now())
         opened = _opened(copy, keyring, [*signed, *kept], witnesses)
         with halved(unit, tree, opened.marks, opened.copies, split) as halving:
-            findings, releases = compare_tables(unit, keyring)  # the helper starts meanwhile
+            tables = compare_tables(unit, keyring)  # the helper starts meanwhile
             walked = halving.walk(texts) if halving else None
         report, seen = _check(copy, keyring, opened, walked)
-        findings += without_release(seen, releases)
+        findings = [*tables.findings, *without_release(seen, tables.releases)]
+        findings += check_tree_tables(unit, tree, own, seen, report.tree)
         if texts.findings():  # perhaps erased while all of this was read
-            texts.look_again(entry.content for entry in unit.entries(ACCESS))
+            texts.look_again(contents(unit.told_of(ACCESS, {ERASURE})))
         findings += texts.findings()
     missing = _missing(own, kept)
-    damages = (*report.damages, *missing, *(one.sentence() for one in findings))
-    grants = sum(releases.values())
-    return replace(report, releases=len(releases), grants=grants, damages=damages)
+    damages = _most([*report.damages, *missing, *(one.sentence() for one in findings)])
+    warnings = (*report.warnings, *tables.warnings)
+    counts = {"releases": len(tables.releases), "grants": tables.grants}
+    return replace(report, **counts, damages=damages, warnings=warnings)
 
 
 def verify_against(
@@ -168,7 +174,8 @@ def _check(
     if walked is None:
         findings += check_tree(log.leaves, chains, marks, _leaves(opened.copies))
     tree = chains.count
-    findings += _orphans(log, chains, has_tree=log.origin is not None)
+    late = _Late(log.now, opened.marks)
+    findings += late.look(log.leafless, chains, has_tree=log.origin is not None)
     findings += chains.close(log.heads)
     findings += _rotations(chains.rotations, keyring)
     places = [one.index for one in findings if one.index is not None]
@@ -177,12 +184,12 @@ def _check(
         streams=len(chains.streams),
         releases=sum(name.startswith("rel-") for name in chains.streams),
         grants=0,
-        damages=tuple(one.sentence() for one in findings),
+        damages=_most([one.sentence() for one in findings]),
         tree=tree,
         checkpoints=len(marks),
         cosigned=opened.cosigned,
         first=min(places, default=None),
-        warnings=tuple(_warnings(log, chains.count, opened)),
+        warnings=(*_warnings(log, chains.count, opened), *late.warnings()),
     )
     return report, chains
 
@@ -256,17 +263,60 @@ def _leaves(copies: Sequence[bytes]) -> Iterator[bytes]:
     return (one[at : at + 32] for one in copies for at in range(0, len(one), 32))
 
 
-def _orphans(log: Log, chains: Chains, *, has_tree: bool) -> Iterator[Finding]:
-    oldest = stamp(log.now - timedelta(seconds=MERGE_DELAY_S))
-    newest = stamp(log.now + _SECOND)
-    for entry in log.leafless:
-        wrong = chains.add(entry)
-        if wrong:
-            yield wrong
-        at = entry[3][7:37].decode(errors="replace")
-        if has_tree and not oldest <= at <= newest:
-            why = f"written at {at} and not in the tree: forged, or the sequencer stands still"
-            yield Finding(why, entry[0], entry[1])
+class _Late:
+    """Looks at the entries that have no leaf: some are only late, others can never have one.
+
+    An entry is *behind* while the tree has not grown since it was written; then whatever delays the
+    delivery process delays its leaf. It is *forged* if a checkpoint was signed later that does not
+    cover it, or if its number says that it can never join.
+    """
+
+    def __init__(self, now: datetime, marks: Sequence[Mark]) -> None:
+        self._oldest = stamp(now - timedelta(seconds=MERGE_DELAY_S))
+        self._newest = stamp(now + _SECOND)
+        self._covered = marks[-1].since if marks else ""
+        self._behind = 0
+        self._since = ""
+
+    def look(
+        self, entries: Iterable[tuple[Stored, Turn]], chains: Chains, *, has_tree: bool
+    ) -> Iterator[Finding]:
+        """Say what is wrong with the entries and with their streams."""
+        for entry, turn in entries:
+            yield from chains.add(entry)
+            why = self._why(entry[3][7:37].decode(errors="replace"), turn) if has_tree else ""
+            if why:
+                yield Finding(why, entry[0], entry[1])
+
+    def _why(self, at: str, turn: Turn) -> str:
+        told = f"written at {at} and not in the tree"
+        if turn is Turn.PAST:
+            why = "its number lies behind the place the tree has reached, so it can never join"
+            return f"{told}: forged; {why}"
+        if turn is Turn.FUTURE:
+            return f"{told}: forged; its number was not given to any transaction yet"
+        if at > self._newest:
+            return f"{told}: forged; that is in the future"
+        if at < self._covered and turn is not Turn.OPEN:
+            return f"{told}: forged; a checkpoint signed later does not cover it"
+        if at < self._oldest:
+            self._behind, self._since = self._behind + 1, min(self._since or at, at)
+        return ""
+
+    def warnings(self) -> Iterator[str]:
+        """Say how far the tree is behind."""
+        if self._behind:
+            yield (
+                f"the tree is behind: {self._behind} entries, the first written at {self._since}, "
+                "have not joined it; the delivery process (`airlock deliver`) stands still or is "
+                "held up, or a transaction is held open"
+            )
+
+
+def _most(damages: list[str]) -> tuple[str, ...]:
+    """Return as many sentences as somebody will read; the rest is counted."""
+    rest = len(damages) - MOST
+    return tuple(damages if rest <= 0 else [*damages[:MOST], f"and {rest} more damages"])
 
 
 def _rotations(bodies: Sequence[bytes], keyring: Keyring) -> Iterator[Finding]:

@@ -2,34 +2,34 @@
 
 Rules:
 * Any part of the subject counts: the bytes, the data, the code, the pipeline, the policy.
-* All votes and the grant are void. The next round opens at level 1, with the new digest.
+* All votes are void. The next round opens at level 1, with the new digest.
 * Old and new digest and what differs are in the log; everybody who had voted is told.
 * A candidate that takes a release over brings the results of its gates: they are in the log again,
   and one whose gates have not all been judged takes nothing over.
-* A promotion that is under way with a valid grant is not overtaken.
+* A promotion that is under way is not overtaken: its grant lives two minutes at most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import timedelta
 from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json, short
-from airlock.domain.errors import Conflict, Refused
+from airlock.domain.errors import Refused
 from airlock.domain.gates import GateResult
 from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
-from airlock.domain.promoting import LEASE
+from airlock.domain.promoting import Underway, check_idle
 from airlock.domain.release import Release, State, Story, Subject
 from airlock.gates import build
 from airlock.ports import Store, UnitOfWork
 from airlock.services import telling, timing
 from airlock.services.planning import check_not_rejected, plan_of
 
-VOIDABLE = (State.AWAITING_APPROVAL, State.APPROVED)
+#: A release that is being promoted can be voided when that has ended.
+VOIDABLE = (State.AWAITING_APPROVAL, State.APPROVED, State.PROMOTING)
 
 
 def void(
@@ -41,7 +41,7 @@ def void(
     that are different now, such as `artifact_digest`.
 
     Raises:
-        Conflict: if a promotion is under way.
+        Underway: if a promotion is under way; ask again when it is over.
         Refused: if the bytes that are there now were rejected before, or the candidate has no
             results of its own.
     """
@@ -54,7 +54,7 @@ def void(
             return release
         if changed.subject.artifact_digest != release.subject.artifact_digest:
             check_not_rejected(unit, release, changed.subject)
-        _check_idle(unit, release)
+        check_idle(release, stamp(unit.now()))
         voided = unit.record(_story(unit, release, changed, actor, why))
         timing.arm(unit, voided, plan_of(unit, voided), stamp(unit.now()))
         telling.tell(unit, voided)
@@ -135,15 +135,6 @@ def _results(unit: UnitOfWork, changed: Release, plan: Plan) -> tuple[GateResult
     return results
 
 
-def _check_idle(unit: UnitOfWork, release: Release) -> None:
-    stored = unit.grant_of(release.id) if release.state is State.APPROVED else None
-    if stored is not None and stored.spent_at and unit.now() - stored.spent_at < LEASE:
-        raise Conflict(
-            f"release {release.id} is being promoted right now",
-            next_step=f"Try again in {LEASE // timedelta(minutes=1)} minutes.",
-        )
-
-
 def _tell_voters(unit: UnitOfWork, before: Release, after: Release) -> None:
     people = sorted(before.voters)
     text = (
@@ -178,7 +169,7 @@ def void_stale(
                 policy_digest=policy_digest,
                 pipeline_digest=pipeline,
             )
-        except Conflict:  # its promotion is under way, with a grant given under the old rules
+        except Underway:  # asked again when it has ended
             continue
         voided += [after.id] if after.round > release.round else []
     return voided

@@ -80,18 +80,18 @@ def waive(
         except AirlockError as refusal:
             record_refusal(unit, release, actor, refusal, "WaiverRefused")
             raise
-        decided = _keep(unit, signer, story, plan)
+        decided = _keep(unit, story, plan)
         once.keep(unit, decided.state.value)
         unit.commit()
         return decided
 
 
-def _keep(unit: UnitOfWork, signer: Signer, story: Story, plan: Plan) -> Release:
+def _keep(unit: UnitOfWork, story: Story, plan: Plan) -> Release:
     moved = story.release is not None and story.release.state is not (
         story.before.state if story.before else None
     )
     if moved:
-        return record(unit, signer, story, plan)
+        return record(unit, story, plan)
     release = unit.record(story)
     unit.post_all(telling.redrawn(release.id, story.at))
     return release

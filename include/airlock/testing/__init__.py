@@ -10,16 +10,30 @@ The fakes are real implementations in memory; the contract tests run on them and
 from __future__ import annotations
 
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
-from airlock.testing.fakes import FakeAirflow, FakeClock, FakeKeys, FakeRegistry, FakeWatch
+from airlock.testing.fakes import (
+    FakeAirflow,
+    FakeArtifacts,
+    FakeClock,
+    FakeCode,
+    FakeKeys,
+    FakeRegistry,
+    FakeRules,
+    FakeRuns,
+    FakeWatch,
+)
 from airlock.testing.world import World
 
 __all__ = [
     "PEOPLE",
     "RULEBOOK",
     "FakeAirflow",
+    "FakeArtifacts",
     "FakeClock",
+    "FakeCode",
     "FakeKeys",
     "FakeRegistry",
+    "FakeRules",
+    "FakeRuns",
     "FakeWatch",
     "World",
     "pipeline_document",

@@ -48,9 +48,13 @@ RULEBOOK: Mapping[str, Any] = {
                         "audit:verify",
                         "audit:export",
                         "evidence:export",
+                        "approver:enrol",
                     ],
                 },
-                "admin": {"inherits": ["developer"], "permissions": ["user:read", "people:erase"]},
+                "admin": {
+                    "inherits": ["developer"],
+                    "permissions": ["user:read", "people:erase", "approver:enrol"],
+                },
             },
             "airflowRoles": {
                 name: name
@@ -88,6 +92,8 @@ def pipeline_document(impact: str = "direct", environment: str = "production") -
     return {
         "metadata": {"name": "credit", "owner": "ana"},
         "spec": {
+            "sourceCode": {"path": "include/models/credit"},
+            "whenReleaseOpen": "keep",
             "environment": environment,
             "risk": {"impact": impact},
             "gates": [{"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7}],

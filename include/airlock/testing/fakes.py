@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airlock.domain.digest import digest_bytes, manifest_digest
+from airlock.domain.digest import digest_bytes, manifest_digest, short
 from airlock.domain.drift import Seen, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.grant import Grant, read_own
-from airlock.ports import Parked
+from airlock.domain.grant import Grant, Standing, read_own
+from airlock.ports import Parked, RunRecord
 
 
 @dataclass
 class FakeRegistry:
-    """A model registry in memory. `down` makes it unreachable; `files` can be tampered with."""
+    """A model registry in memory, and its guard: a grant is spent once, or revoked, never both.
+
+    `down` makes it unreachable; `files` can be tampered with. `clock`: the guard's own.
+    """
 
     files: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     down: bool = False
     envelopes: list[str] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)
+    clock: Callable[[], datetime] | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the lock behind: another process has a registry of its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come with a new lock."""
+        self.__dict__.update(state, _lock=threading.RLock())
 
     def add(self, model: str, content: bytes) -> str:
         """Register a version with one file and return its number."""
@@ -37,10 +52,55 @@ class FakeRegistry:
         return self.aliases.get((model, alias))
 
     def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
-        """Point the alias at a version, and remember the grant."""
+        """Point the alias at a version by spending the grant, as the guard does."""
         self._files(model, version)
-        self.envelopes.append(envelope)
-        self.aliases[model, alias] = version
+        with self._lock:
+            if envelope and not self._spendable(read_own(envelope), model, alias, version):
+                return
+            self.envelopes.append(envelope)
+            self.aliases[model, alias] = version
+
+    def _spendable(self, grant: Grant, model: str, alias: str, version: str) -> bool:
+        """Say whether a grant is still to be spent; False if it has moved the alias already."""
+        spent = [read_own(one) for one in self.envelopes if one]
+        last = max((one.sequence for one in spent if one.model == model), default=0)
+        if grant.id in {one.id for one in spent}:
+            if grant.sequence == last:
+                return False
+            raise Refused(f"grant {grant.id} is spent already: a grant is spent once")
+        found = self.artifact_digest(model, version)
+        wrong = {
+            f"grant {grant.id} was revoked": grant.id in self.revoked,
+            f"grant {grant.id} is for something else": (grant.model, grant.alias, grant.version)
+            != (model, alias, version),
+            f"grant {grant.id} is number {grant.sequence}, {last} came later": grant.sequence
+            <= last,
+            f"grant {grant.id} expired": self.clock is not None
+            and self.clock() >= grant.expires_at,
+            f"the files of {model} version {version} are {short(found)} now, but "
+            f"{short(grant.artifact_digest)} was approved: somebody changed them": found
+            != grant.artifact_digest,
+        }
+        for why, holds in wrong.items():
+            if holds:
+                raise Refused(why)
+        return True
+
+    def standing(self, grant_id: str) -> Standing:
+        """Return what the guard knows of a grant."""
+        self._check()
+        with self._lock:
+            if any(read_own(one).id == grant_id for one in self.envelopes if one):
+                return Standing.SPENT
+            return Standing.REVOKED if grant_id in self.revoked else Standing.UNSPENT
+
+    def revoke(self, grant_id: str) -> Standing:
+        """Let a grant never be spent, unless it was."""
+        with self._lock:
+            if self.standing(grant_id) is Standing.SPENT:
+                return Standing.SPENT
+            self.revoked.add(grant_id)
+            return Standing.REVOKED
 
     def download(self, model: str, version: str, into: Path) -> Path:
         """Write the files of a version into a folder."""
@@ -134,6 +194,14 @@ class FakeWatch:
         """Return what was refused."""
         return tuple(self.refused)
 
+    def standing(self, grant_id: str) -> Standing:
+        """Return what the guard knows of a grant."""
+        return self.registry.standing(grant_id)
+
+    def revoke(self, grant_id: str, envelope: str) -> Standing:
+        """Let a grant never be spent, unless it was."""
+        return self.registry.revoke(grant_id)
+
     def set_back(self, model: str, alias: str, version: str) -> None:
         """Set an alias back to what was handed in last, as the guard does."""
         self.registry._check()
@@ -175,6 +243,101 @@ class FakeAirflow:
     def _check(self) -> None:
         if self.down:
             raise Unreachable("Airflow does not answer", next_step="Try again.")
+
+
+@dataclass
+class FakeRuns:
+    """Airflow's record of its runs. Any run is there and goes on, unless it is in `runs`.
+
+    `default`: who has triggered a run that nobody has told of; empty: a schedule has.
+    """
+
+    runs: dict[str, RunRecord | None] = field(default_factory=dict)
+    tasks: set[tuple[str, str, str]] = field(default_factory=set)
+    default: str = ""
+    strict: bool = False
+    down: bool = False
+
+    def add(self, origin: str, triggered_by: str = "", **more: Any) -> RunRecord:
+        """Let there be a run."""
+        dag_id, _, run_id = origin.partition("/")
+        made = RunRecord(
+            **{"dag_id": dag_id, "run_id": run_id, "state": "running", **more},
+            triggered_by=triggered_by,
+        )
+        self.runs[origin] = made
+        return made
+
+    def run(self, origin: str) -> RunRecord | None:
+        """Return a run."""
+        if self.down:
+            raise Unreachable("Airflow does not answer", next_step="Try again.")
+        if origin not in self.runs and not self.strict:
+            return self.add(origin, self.default)
+        return self.runs.get(origin)
+
+    def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Say whether a run has a task."""
+        if self.down:
+            raise Unreachable("Airflow does not answer", next_step="Try again.")
+        return (dag_id, run_id, task_id) in self.tasks
+
+
+@dataclass
+class FakeCode:
+    """A checkout; what it is can be set."""
+
+    head: str = "0123456789abcdef"
+    people: tuple[str, ...] = ()
+    locked: str = ""
+
+    def commit(self, folder: str) -> str:
+        """Return the commit."""
+        return self.head
+
+    def committers(self, folder: str, since: str = "") -> tuple[str, ...]:
+        """Return who has changed it."""
+        return self.people
+
+    def lock(self) -> str:
+        """Return the digest of the lock."""
+        return self.locked
+
+
+@dataclass
+class FakeArtifacts:
+    """The bytes of a `FakeRegistry`; `recorded` and `digests` say otherwise of versions."""
+
+    registry: FakeRegistry
+    recorded: Callable[[str, str], str | None] = lambda _model, _version: None
+    digests: dict[tuple[str, str], str | None] = field(default_factory=dict)
+
+    def digest(self, model: str, version: str) -> str | None:
+        """Hash a version's files."""
+        if (model, version) in self.digests:
+            return self.digests[model, version]
+        if found := self.recorded(model, version):
+            return found
+        self.registry._check()
+        if (model, version) not in self.registry.files:
+            return None
+        return self.registry.artifact_digest(model, version)
+
+
+@dataclass
+class FakeRules:
+    """What is in force, as a test says."""
+
+    in_force: Callable[[], str]
+    pipelines: Callable[[], Mapping[str, str]]
+
+    def policy(self) -> str:
+        """Return the policy's digest."""
+        return self.in_force()
+
+    def pipeline(self, name: str) -> str | None:
+        """Return a pipeline's digest."""
+        return self.pipelines().get(name)
 
 
 @dataclass

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from airlock.domain.clock import stamp
+from airlock.domain.conditions import EVERYBODY, Reach
 from airlock.domain.digest import digest_bytes, digest_json
+from airlock.domain.duties import SHIPPED
 from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
+from airlock.domain.proposals import Kind
 from airlock.domain.release import Decision, Release
 from airlock.domain.voting import Ballot
 from airlock.gates import build
-from airlock.ports import Candidate, Signer, Store
+from airlock.ports import Candidate, Keyring, Promotion, Signer, Store
 from airlock.services import (
     configuring,
     deciding,
@@ -25,8 +27,18 @@ from airlock.services import (
     reading,
     requesting,
 )
+from airlock.services.proposals import DirectProposals, Handling, Sources
+from airlock.testing.approvers import enrol
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
-from airlock.testing.fakes import FakeKeys, FakeRegistry
+from airlock.testing.fakes import (
+    FakeArtifacts,
+    FakeCode,
+    FakeKeys,
+    FakeRegistry,
+    FakeRules,
+    FakeRuns,
+    FakeWatch,
+)
 
 
 class World:
@@ -49,16 +61,43 @@ class World:
         self.registry = FakeRegistry()
         self.rulebook = Rulebook.from_document(rulebook)
         self.pipeline = pipeline or pipeline_document()
-        configuring.register(store, rulebook, [self.pipeline])
-        for name, role in folks.items():
-            people.keep_person(store, Person(name, name.title(), frozenset({role})))
+        self.runs, self.code = FakeRuns(default="ana"), FakeCode()
+        self.artifacts = FakeArtifacts(self.registry)
+        self.proposals = DirectProposals(Handling(store, self.sources()))
+        configuring.register(store, rulebook, [self.pipeline], SHIPPED)
+        known = (Person(name, name.title(), frozenset({role})) for name, role in folks.items())
+        enrol(store, self.rulebook, known)
+
+    def keep(self, person: Person) -> bool:
+        """Have Airflow say this of a person, and enrol the person for it; say if it changed.
+
+        Tests about people nobody has enrolled use `people.keep_person`.
+        """
+        changed = people.keep_person(self.store, person)
+        enrol(self.store, self.rulebook, [person])
+        return changed
+
+    def sources(self) -> Sources:
+        """Return what the decider holds claims against."""
+
+        def pipelines() -> dict[str, str]:
+            return {self.pipeline["metadata"]["name"]: digest_json(self.pipeline)}
+
+        rules = FakeRules(lambda: self.rulebook.digest, pipelines)
+        return Sources(
+            runs=self.runs,
+            code=self.code,
+            artifacts=self.artifacts,
+            rules=rules,
+            promotions=self.promoter,
+        )
 
     def actor(self, name: str, channel: Channel = Channel.PAGE) -> Actor:
         """Return a person as an actor, with the roles held now."""
         with self.store.begin() as unit:
             found = {person.id: person for person in unit.people()}
         person = found.get(name, Person(name, name, frozenset()))
-        return Actor(person.id, person.name, person.roles, channel)
+        return person.acting(channel)
 
     def measure(
         self,
@@ -76,38 +115,48 @@ class World:
         model = self.pipeline["metadata"]["name"]
         version = self.registry.add(model, (content or f"{run} {auc}").encode())
         digest = self.registry.artifact_digest(model, version)
-        with self.worker.begin() as unit:
-            unit.put_candidate(
-                Candidate(
-                    origin=origin,
-                    model=model,
-                    version=version,
-                    run_id=f"mlflow-{run}",
-                    location=self.registry.location(model, version),
-                    artifact_digest=digest,
-                    data_digest=digest_bytes(b"data"),
-                    code_commit="0123456789abcdef",
-                    pipeline_digest=digest_json(self.pipeline),
-                    requester=requester,
-                    committers=committers,
-                    environment=self.pipeline["spec"]["environment"],
-                    raised_to=None,
-                    started_at=stamp(unit.now()),
-                )
-            )
-            facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": None}
-            unit.put_evidence(origin, Evidence("evaluation", digest, facts))
-            unit.commit()
+        pipeline = digest_json(self.pipeline)
+        self.runs.add(origin, requester)
+        self.code.people = committers
+        begun = self.proposals.submit(
+            Kind.RUN, origin, {"pipeline": pipeline, "policy": self.rulebook.digest}
+        )
+        candidate = Candidate(
+            origin=origin,
+            model=model,
+            version=version,
+            run_id=f"mlflow-{run}",
+            location=self.registry.location(model, version),
+            artifact_digest=digest,
+            data_digest=digest_bytes(b"data"),
+            code_commit=self.code.head,
+            pipeline_digest=pipeline,
+            requester=requester,
+            environment=self.pipeline["spec"]["environment"],
+            raised_to=None,
+            started_at=begun["startedAt"],
+            lock_digest=self.code.locked,
+        )
+        facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": None}
+        measured = evidence.documents([Evidence("evaluation", digest, facts)])
+        body = {"candidate": asdict(candidate), "evidence": measured}
+        self.proposals.submit(Kind.CANDIDATE, origin, body)
         for gate in self.pipeline["spec"]["gates"]:
-            evidence.judge(self.worker, origin, build(gate), self.gate_signer)
+            evidence.judge(self.worker, self.proposals, origin, build(gate), self.gate_signer)
         return origin
 
-    def request(self, origin: str, when_open: str = "keep") -> requesting.Opened:
-        """Ask for the release of a measured run."""
-        actor = Actor.system("run", Channel.DAG)
-        return requesting.request_release(
-            self.worker, self.rulebook.digest, origin, when_open, actor
-        )
+    def request(self, origin: str, when_open: str = "") -> requesting.Opened:
+        """Ask for the release of a measured run, as its task does.
+
+        *when_open*: what happens to another one, in place of what the pipeline says.
+        """
+        policy = self.rulebook.digest
+        if when_open:
+            actor = Actor.system("run", Channel.DAG)
+            return requesting.request_release(self.store, policy, origin, when_open, actor)
+        asked = requesting.propose(self.proposals, origin, policy)
+        release = reading.outcome(self.store, asked.release) if asked.release else None
+        return requesting.Opened(asked.outcome, release, asked.message)
 
     def open(self, run: str = "run-1", **measured: Any) -> str:
         """Measure a candidate and open its release; return the release id."""
@@ -143,10 +192,17 @@ class World:
         ballot = self.ballot(release_id, decision, **overrides)
         return deciding.vote(self.store, self.signer, release_id, ballot, self.actor(name), key)
 
-    def promote(self, release_id: str, attempt: str = "run-1") -> promoting.Promotion:
+    @property
+    def promoter(self) -> promoting.Promoter:
+        """The decider, as a task asks it to promote."""
+        keyring: Keyring = self.keys
+        return promoting.Promoter(self.store, self.signer, keyring, FakeWatch(self.registry))
+
+    def promote(
+        self, release_id: str, attempt: str = "run-1", reach: Reach = EVERYBODY
+    ) -> Promotion:
         """Promote as a task would."""
-        actor = Actor.system("promoter", Channel.DAG)
-        return promoting.promote(self.worker, self.keys, self.registry, release_id, attempt, actor)
+        return promoting.promote(self.promoter, self.registry, release_id, attempt, reach)
 
     def approve_all(self, release_id: str) -> Release:
         """Approve at every level until the release is approved."""

@@ -31,6 +31,10 @@ REFUSALS: dict[str, tuple[str, str, int, str, str]] = {
         'cron: "0 2 * * *"', "onCommit: yes", 9, "spec.triggers.onCommit",
         'expected true or false; found the text "yes"',
     ),
+    "a trigger that nothing fires": (
+        'cron: "0 2 * * *"', "onDrift: true", 9, "spec.triggers.onDrift",
+        "expected false: nothing looks for drift in production yet",
+    ),
     "a boolean for a number": (
         "holdout: 0.25", "holdout: true", 13, "spec.data.holdout", "expected a number; found true",
     ),

@@ -9,10 +9,14 @@ from airlock.domain.duties import (
     COMMITTED,
     OWNED_RUN,
     REQUESTED,
+    SHIPPED,
     UNKNOWN,
     Separation,
     Work,
+    check_all_known,
+    unknown_because,
 )
+from airlock.domain.errors import Refused
 
 AUTHORS = {"lena@x.org": "lena", "pia@x.org": "pia"}
 HOLDERS = {"lena": frozenset({"lead"}), "vera": frozenset({"viewer", "lead"})}
@@ -80,3 +84,36 @@ def test_a_policy_can_only_be_stricter(sentence: str) -> None:
 def test_authors_nobody_is_known_for_are_recorded() -> None:
     work = Work(requester="ana", committers=("lena@x.org", UNKNOWN), policy_changer="z@x.org")
     assert Separation(authors=AUTHORS).unknown(work) == (UNKNOWN, "z@x.org")
+
+
+def test_nobody_is_unknown_where_nobody_changed_anything() -> None:
+    work = Work(requester="ana", policy_changer=SHIPPED)
+    assert Separation(authors=AUTHORS).unknown(work) == ()
+    check_all_known((), "high")
+
+
+def test_a_policy_of_which_nobody_knows_who_changed_it_is_unknown() -> None:
+    why = unknown_because("a  shallow\nclone")
+    assert Separation().unknown(Work(requester="ana")) == (UNKNOWN,)
+    assert Separation().unknown(Work(requester="ana", policy_changer=why)) == (why,)
+    assert why == "unknown: a shallow clone"
+    assert len(unknown_because("x" * 900)) == 320
+
+
+@pytest.mark.parametrize(
+    ("author", "step"),
+    [
+        (
+            "stranger@x.org",
+            "with each person's user name in Airflow: stranger@x.org: NAME.",
+        ),
+        ("we:ird@x.org", '"we:ird@x.org": NAME'),
+        (UNKNOWN, "Train from a full clone"),
+        (unknown_because("a shallow clone"), "Train from a full clone"),
+    ],
+)
+def test_the_refusal_has_the_very_line_to_add(author: str, step: str) -> None:
+    with pytest.raises(Refused, match="nobody may approve") as caught:
+        check_all_known((author,), "high")
+    assert author in caught.value.message
+    assert step in caught.value.next_step

@@ -47,10 +47,10 @@ def test_what_the_caller_has_set_of_slack_is_passed_on(
     assert slack_state(current_platform()) == "running, channel C0001"
 
 
-def test_a_shell_that_has_not_set_slack_is_warned(home: Path) -> None:
+def test_slack_that_runs_but_is_set_nowhere_is_said(home: Path) -> None:
     runs(home)
     said = slack_state(current_platform())
-    assert said.startswith("running, but AIRLOCK_SLACK_* is not set here: `airlock up`")
+    assert said.startswith("running, but AIRLOCK_SLACK_* is set nowhere any more")
 
 
 @pytest.mark.parametrize("url", ["", "https://airflow.example.org"])

@@ -13,8 +13,12 @@ GOOD: dict[str, Any] = {
     "evaluated": 9,
     "successful": 9,
     "failed": [],
+    "raised": [],
+    "unseen": [],
     "rows": 100,
 }
+RAISED = [{"expectation": "expect_y", "column": "day", "why": "Cannot compare tz-naive"}]
+UNSEEN = [{"expectation": "expect_z", "column": "income"}]
 BROKEN = [{"expectation": "expect_x", "column": "age", "detail": ""}]
 
 
@@ -27,9 +31,16 @@ def test_nothing_never_passes() -> None:
     [
         ({}, Verdict.PASSED),
         ({"successful": 8, "success": False, "failed": BROKEN}, Verdict.FAILED),
-        ({"successful": 8}, Verdict.FAILED),
-        ({"failed": BROKEN}, Verdict.FAILED),
-        ({"success": "yes"}, Verdict.FAILED),
+        ({"successful": 8}, Verdict.ERRORED),
+        ({"failed": BROKEN}, Verdict.ERRORED),
+        ({"success": "yes"}, Verdict.ERRORED),
+        ({"successful": 8, "success": False, "raised": RAISED}, Verdict.ERRORED),
+        ({"successful": 8, "unseen": UNSEEN}, Verdict.ERRORED),
+        ({"successful": 0, "evaluated": 1, "unseen": UNSEEN}, Verdict.ERRORED),
+        (
+            {"successful": 7, "success": False, "raised": RAISED, "failed": BROKEN},
+            Verdict.FAILED,
+        ),
         ({"evaluated": 0, "successful": 0}, Verdict.ERRORED),
         ({"rows": 0}, Verdict.ERRORED),
     ],
@@ -39,8 +50,22 @@ def test_every_expectation_has_to_hold(over: dict[str, Any], verdict: Verdict) -
 
 
 def test_what_is_broken_is_named() -> None:
-    result = judge(DataValidation(), data_validation=GOOD | {"failed": BROKEN, "successful": 8})
-    assert "broken: expect_x(age)" in result.message
+    over = {"failed": BROKEN, "successful": 8, "success": False}
+    assert "broken: expect_x(age)" in judge(DataValidation(), data_validation=GOOD | over).message
+
+
+def test_what_raised_and_what_saw_nothing_is_named_with_its_reason() -> None:
+    over = {"successful": 7, "success": False, "raised": RAISED, "unseen": UNSEEN}
+    message = judge(DataValidation(), data_validation=GOOD | over).message
+    assert "could not be checked: expect_y(day): Cannot compare tz-naive" in message
+    assert "looked at no value, so hold nothing: expect_z(income)" in message
+
+
+def test_a_policy_may_let_some_expectations_see_nothing_and_they_are_still_named() -> None:
+    gate = DataValidation(max_unseen=1)
+    result = judge(gate, data_validation=GOOD | {"successful": 8, "unseen": UNSEEN})
+    assert (result.verdict, "8 of 9" in result.message) == (Verdict.PASSED, True)
+    assert "expect_z(income)" in result.message
 
 
 DATED = GOOD | {

@@ -27,7 +27,11 @@ def weakness(**over: Any) -> dict[str, Any]:
 
 def database(**over: Any) -> dict[str, Any]:
     found = {"digest": LOCK, "asOf": "2026-11-20T00:00:00+00:00", "ageDays": 1, "records": 18}
+    found |= {"unreadable": 0, "unreadableIds": []}
     return found | {"source": "by hand", "complete": False} | over
+
+
+ODD = {"package": "skops", "version": "0.16.0", "id": "OSV-9", "why": "no events"}
 
 
 def facts(*packages: dict[str, Any], **over: Any) -> dict[str, Any]:
@@ -40,6 +44,7 @@ def facts(*packages: dict[str, Any], **over: Any) -> dict[str, Any]:
         "database": database(),
         "packages": given,
         "vulnerable": [],
+        "unreadable": [],
         "sbomDigest": LOCK,
     }
     return found | over
@@ -66,6 +71,11 @@ def test_nothing_never_passes() -> None:
         ({"lockDigest": "", "candidateLockDigest": ""}, Verdict.ERRORED),
         ({"database": database(records=0)}, Verdict.ERRORED),
         ({"database": database(ageDays=30)}, Verdict.PASSED),
+        ({"database": database(records=990, unreadable=10, unreadableIds=["a"])}, Verdict.PASSED),
+        ({"database": database(records=989, unreadable=11, unreadableIds=["a"])}, Verdict.ERRORED),
+        ({"database": database(records=999, unreadable=1)}, Verdict.ERRORED),
+        ({"unreadable": [ODD]}, Verdict.ERRORED),
+        ({"unreadable": [ODD], "vulnerable": [weakness()]}, Verdict.FAILED),
         ({"database": database(ageDays=31)}, Verdict.ERRORED),
         ({"database": database(ageDays=31), "vulnerable": [weakness()]}, Verdict.ERRORED),
     ],
@@ -158,3 +168,11 @@ def test_senseless_options_are_refused(options: dict[str, Any], said: str) -> No
 def test_it_is_written_in_yaml_as_the_pipeline_reads_it() -> None:
     written = {"gate": "dependency-audit", "maxAgeDays": 7, "allowedLicenses": ["MIT"]}
     assert build(written) == DependencyAudit(max_age_days=7, allowed_licenses=("MIT",))
+
+
+def test_what_was_set_aside_is_counted_and_named() -> None:
+    odd = database(records=999, unreadable=1, unreadableIds=["OSV-9"])
+    assert "1 advisories set aside: OSV-9" in told(database=odd).message
+    message = told(unreadable=[ODD]).message
+    assert "the advisory OSV-9 on skops cannot be read: no events" in message
+    assert "none known to be vulnerable" not in message

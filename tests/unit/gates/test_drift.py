@@ -35,6 +35,7 @@ def facts(*columns: dict[str, Any], **over: Any) -> dict[str, Any]:
     return found | over
 
 
+FIRST = {"reference": 0, "current": 1000}
 MOVED = column("region", current=[900, 100, 0, 0])
 
 
@@ -43,7 +44,7 @@ def test_nothing_never_passes() -> None:
 
 
 def test_the_first_release_passes_and_says_so() -> None:
-    result = judge(DataDrift(), drift=facts(champion=None))
+    result = judge(DataDrift(), drift=facts(champion=None, rows=FIRST))
     assert result.verdict is Verdict.PASSED
     assert "first release" in result.message
 
@@ -77,7 +78,9 @@ def test_a_column_that_may_move_is_left_out() -> None:
 def test_what_nobody_can_compare_is_named() -> None:
     odd = column("path", types=["list", "list"], kind="incomparable")
     result = judge(DataDrift(), drift=facts(column(), odd))
-    assert (result.verdict, "not compared: path (list)" in result.message) == (Verdict.PASSED, True)
+    assert result.verdict is Verdict.ERRORED
+    assert "not compared: path (list)" in result.message
+    assert judge(DataDrift(ignore=("path",)), drift=facts(column(), odd)).verdict is Verdict.PASSED
 
 
 def test_what_moved_is_named_with_its_numbers() -> None:
@@ -92,7 +95,14 @@ def test_what_moved_is_named_with_its_numbers() -> None:
 def test_rows_alone_never_make_a_drift(n: int) -> None:
     # A difference of one per cent: significant beyond any p-value at a million rows.
     tiny = column(reference=[n, n, 0, 0], current=[n, int(n * 1.01), 0, 0])
-    assert judge(DataDrift(), drift=facts(tiny)).verdict is Verdict.PASSED
+    rows = {side: sum(tiny[side]) for side in ("reference", "current")}
+    assert judge(DataDrift(), drift=facts(tiny, rows=rows)).verdict is Verdict.PASSED
+
+
+def test_rows_that_were_not_counted_err() -> None:
+    some = column(current=[500, 499, 0, 0])
+    result = judge(DataDrift(), drift=facts(some))
+    assert (result.verdict, "999 of 1000 rows counted" in result.message) == (Verdict.ERRORED, True)
 
 
 @pytest.mark.parametrize(

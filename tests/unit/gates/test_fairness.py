@@ -24,7 +24,7 @@ def said(value: float, low: float, high: float) -> dict[str, float]:
 
 def compared(gate: Fairness, *groups: dict[str, Any], **differences: Any) -> GateResult:
     attribute = {"attribute": "SEX", "groups": list(groups), "differences": differences}
-    return measured(gate, [attribute])
+    return measured(gate, [attribute], rows=sum(one["n"] for one in groups))
 
 
 def measured(gate: Fairness, attributes: list[Any], **over: Any) -> GateResult:
@@ -72,7 +72,11 @@ def test_the_worst_attribute_decides() -> None:
     good = {"attribute": "SEX", "groups": list(TWO)}
     good["differences"] = {"demographicParity": said(0.06, 0.01, 0.08)}
     bad = {**good, "attribute": "RACE", "differences": {"demographicParity": said(0.06, 0.2, 0.3)}}
-    alone = {"attribute": "AGE", "groups": [TWO[0]], "differences": {"demographicParity": None}}
+    alone = {
+        "attribute": "AGE",
+        "groups": [group("AGE=1", 900, n=2000)],
+        "differences": {"demographicParity": None},
+    }
     assert measured(PARITY, [good]).verdict is Verdict.PASSED
     result = measured(PARITY, [good, bad, alone])
     assert result.verdict is Verdict.FAILED
@@ -86,9 +90,26 @@ def test_small_groups_are_named_and_do_not_count() -> None:
     few = {**group("SEX=3", 90, n=99)}
     one_class = {**group("SEX=4", 900), "positives": 19}
     known = said(0.06, 0.01, 0.08)
-    result = compared(PARITY, *TWO, few, one_class, demographicParity=known)
+    result = compared(PARITY, *TWO, few, demographicParity=known)
+    assert result.verdict is Verdict.ERRORED
+    assert "4.7% of 2,099 held-out rows are in groups nobody can assess" in result.message
+    assert "not assessable, too few rows: SEX=3 (99)" in result.message
+    lenient = Fairness(demographic_parity=0.1, max_unassessed=0.05)
+    result = compared(lenient, *TWO, few, demographicParity=known)
     assert result.verdict is Verdict.PASSED
-    assert "not assessable, too few rows: SEX=3 (99), SEX=4 (1000)" in result.message
+    assert "not assessable, too few rows: SEX=3 (99)" in result.message
+    # Who is selected needs no answers: a group of one answer counts there, and not in the errors.
+    gap = said(0.46, 0.4, 0.5)
+    assert compared(PARITY, *TWO, one_class, demographicParity=gap).verdict is Verdict.FAILED
+    odds = compared(Fairness(equalized_odds=0.2), *TWO, one_class, equalizedOdds=known)
+    assert odds.verdict is Verdict.ERRORED
+    assert "SEX=4 (1000)" in odds.message
+
+
+def test_groups_that_are_not_all_rows_are_errored() -> None:
+    attribute = {"attribute": "SEX", "groups": list(TWO)}
+    attribute["differences"] = {"demographicParity": said(0.06, 0.0, 0.08)}
+    assert measured(PARITY, [attribute], rows=2001).verdict is Verdict.ERRORED
 
 
 def test_no_attribute_or_other_options_are_errored() -> None:

@@ -81,7 +81,9 @@ def test_the_order_of_the_counts_changes_nothing() -> None:
         reference=[10, 20, 70, 0],
         current=[10, 60, 30, 0],
     )
-    result = judge(LabelBalance(), label_balance=shuffled | {"rows": {"current": 100}})
+    result = judge(
+        LabelBalance(), label_balance=shuffled | {"rows": {"current": 100, "reference": 100}}
+    )
     assert result.details is not None
     assert result.details["change"] == pytest.approx(0.4)
 

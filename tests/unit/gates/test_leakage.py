@@ -53,7 +53,17 @@ def test_nothing_never_passes() -> None:
         (over(heldOut=0), Verdict.ERRORED, "held-out rows"),
         (over(times=[LATE]), Verdict.FAILED, "paid is from the future in 7 rows: paid_on is up to"),
         (over(times=[{**LATE, "later": 0}]), Verdict.PASSED, "best single feature"),
-        (over(times=[{**LATE, "later": None}]), Verdict.PASSED, "not judged without a timeColumn"),
+        (
+            over(times=[{**LATE, "later": None}], timeColumn=None),
+            Verdict.ERRORED,
+            "not judged: whether paid_on is from the future",
+        ),
+        (over(times=[{**LATE, "later": None}]), Verdict.ERRORED, "were not held against"),
+        (
+            over(features=[*CLEAN["features"], {**COPY, "type": "list", "score": None}]),
+            Verdict.ERRORED,
+            "not judged: leak (list)",
+        ),
         (copies(heldOutTwins=500), Verdict.FAILED, "of the held-out rows are copies"),
         (copies(spectrum=[0, 2000, 0, 0, 0, 0]), Verdict.FAILED, "are there several times"),
         (copies(heldOutTwins=1001), Verdict.ERRORED, "rows have an equal one"),
@@ -68,7 +78,7 @@ def test_nothing_never_passes() -> None:
             "no copies beyond chance",
         ),
         (
-            over(scoreName="r2", features=[{**COPY, "score": 0.91}]),
+            over(task="regression", scoreName="r2", features=[{**COPY, "score": 0.91}]),
             Verdict.FAILED,
             "with r2 0.910 (limit 0.9",
         ),
@@ -99,3 +109,9 @@ def test_all_leaks_are_said_at_once() -> None:
 def test_senseless_limits_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Leakage(**wrong)
+
+
+def test_what_was_not_judged_may_be_allowed_and_is_named() -> None:
+    unscored = {**COPY, "type": "list", "score": None}
+    result = judge(Leakage(max_unjudged=1), leakage=over(features=[*CLEAN["features"], unscored]))
+    assert (result.verdict, "not judged: leak (list)" in result.message) == (Verdict.PASSED, True)

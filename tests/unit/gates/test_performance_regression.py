@@ -18,7 +18,7 @@ SHARED = PerformanceRegression("roc_auc", margin=0.01, attempts=5)
 def compared(gate: PerformanceRegression, low: float, high: float, **over: Any) -> GateResult:
     row = {
         "metric": gate.metric,
-        "candidate": 0.8,
+        "candidate": 0.8 + (low + high) / 2,
         "champion": 0.8,
         "difference": (low + high) / 2,
         "low": low,
@@ -160,6 +160,10 @@ def test_what_only_the_false_discovery_rate_finds_is_a_warning() -> None:
 def test_small_slices_are_never_green_and_alone_they_are_errored() -> None:
     small = slice_of("rare", -0.5, n=99)
     result = sliced(AUC, slice_of("SEX=1", 0.0), small)
+    assert result.verdict is Verdict.ERRORED
+    assert "9.9% of the rows are in slices nobody can assess" in result.message
+    lenient = PerformanceRegression("roc_auc", margin=0.01, attempts=1, max_unassessed=0.1)
+    result = sliced(lenient, slice_of("SEX=1", 0.0), small)
     assert result.verdict is Verdict.PASSED
     assert "not assessable, too few rows: rare" in result.message
     assert sliced(AUC, small).verdict is Verdict.ERRORED

@@ -60,6 +60,8 @@ class Component:
     grace: int = 20
     #: Operating system user it runs as; empty means the caller.
     user: str = ""
+    #: Whether code of the checkout runs in it.
+    ours: bool = True
 
 
 def components(site: Site) -> tuple[Component, ...]:
@@ -76,6 +78,9 @@ def airflow_environment(site: Site) -> dict[str, str]:
         "AIRFLOW__CORE__PLUGINS_FOLDER": f"{site.root}/plugins",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
+        # Airflow sets these rights itself, whatever the umask is; the defaults let everybody read.
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         # A release waits for days inside a running DAG run: 16 of them would block retraining.
         "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "1000",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -149,6 +154,35 @@ def decider_environment(site: Site) -> dict[str, str]:
     }
 
 
+def operator_environment(site: Site) -> dict[str, str]:
+    """Return what carries decisions out, and an operator's command, is told."""
+    return {
+        **airlock_environment(site),
+        **decider_environment(site),
+        "AIRLOCK_ALERT_MAIL": site.alert_mail,
+        "AIRLOCK_SERVICE_PASSWORD_FILE": site.service_password_file,
+        "AIRLOCK_GUARD_DATABASE_URL": site.urls["airlock_guard"],
+        "AIRLOCK_DETECTOR_REVERT": site.detector_revert,
+    }
+
+
+def worker_environment(site: Site) -> dict[str, str]:
+    """Return what tasks are told: they hold no key that signs grants."""
+    return {
+        **airlock_environment(site),
+        "AIRLOCK_DATABASE_URL": site.urls["airlock_worker"],
+        "MLFLOW_TRACKING_USERNAME": MLFLOW_WORKER,
+        "MLFLOW_TRACKING_PASSWORD": site.secrets["mlflow_worker"],
+        "AIRLOCK_MODEL_SIGNING_KEY": site.model_signing_key,
+        "AIRLOCK_GATE_SIGNING_KEY": site.gate_signing_key,
+    }
+
+
+def role_environments(site: Site) -> dict[str, dict[str, str]]:
+    """Return what a command is told that runs in a role, by the role's name."""
+    return {"operator": operator_environment(site), "worker": worker_environment(site)}
+
+
 def _mlflow(site: Site) -> Component:
     hosts = dict.fromkeys((site.mlflow_host, *site.mlflow_names))
     allowed = [f"{host}{port}" for host in hosts for port in ("", f":{site.mlflow_port}")]
@@ -206,15 +240,7 @@ def _scheduler(site: Site) -> Component:
         title="Airflow scheduler and its workers",
         # The API server reads the same log folder, so nobody needs the open log port 8793.
         command=("airflow", "scheduler", "--skip-serve-logs"),
-        environment=airflow_environment(site)
-        | airlock_environment(site)
-        | {
-            "AIRLOCK_DATABASE_URL": site.urls["airlock_worker"],
-            "MLFLOW_TRACKING_USERNAME": MLFLOW_WORKER,
-            "MLFLOW_TRACKING_PASSWORD": site.secrets["mlflow_worker"],
-            "AIRLOCK_MODEL_SIGNING_KEY": site.model_signing_key,
-            "AIRLOCK_GATE_SIGNING_KEY": site.gate_signing_key,
-        },
+        environment=airflow_environment(site) | worker_environment(site),
         probe=Probe("http", f"{_here(site.health_port)}/health"),
         address=f"{_here(site.health_port)}/health",
         ports=((site.health_port, "AIRLOCK_AIRFLOW_PORT"),),
@@ -237,16 +263,9 @@ def _deliver(site: Site) -> Component:
         name="deliver",
         title="Airlock delivery: the outbox and the wake-up of Airflow",
         command=("airlock", "deliver"),
-        environment=airlock_environment(site)
-        | decider_environment(site)
+        environment=operator_environment(site)
         | {name: value for name, value in site.slack.items() if name not in SLACK_SECRETS}
-        | {
-            "AIRLOCK_ALERT_MAIL": site.alert_mail,
-            "AIRLOCK_SERVICE_PASSWORD_FILE": site.service_password_file,
-            "AIRLOCK_GUARD_DATABASE_URL": site.urls["airlock_guard"],
-            "AIRLOCK_DETECTOR_REVERT": site.detector_revert,
-            "PYTHONPATH": f"{site.root}/include",
-        },
+        | {"PYTHONPATH": f"{site.root}/include"},
         probe=Probe("process"),
     )
 

@@ -3,6 +3,10 @@
 Each role may connect to its own database only. The owner of a database runs its migrations;
 `airlock_decider` and `airlock_worker` own nothing and cannot create anything: what they may do
 is granted table by table by Airlock's migrations. This module grants no table rights.
+
+Code in a task may be hostile, so the worker's role has limits: how many connections, how long a
+statement, a lock, an idle transaction, how much disk. A session can lengthen its own time-outs; it
+cannot have more connections, and a decider finds reserved ones (ADR 0038).
 """
 
 from __future__ import annotations
@@ -12,6 +16,25 @@ from typing import Any
 from airlock.adapters.embedded.server import OWNERS, ROLE_DATABASE, Server
 from airlock.domain.errors import Refused, Unreachable
 
+#: How many connections all tasks together may have; well below what the server has.
+WORKER_CONNECTIONS = 60
+#: What the worker's sessions begin with.
+_TIMEOUTS = {
+    "statement_timeout": "60s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+    "idle_session_timeout": "1h",
+}
+#: Only a superuser can set it, so no session can change it.
+_DISK = ("temp_file_limit", "256MB")
+#: Functions everybody may call in a fresh database, and a task has no use for: large objects fill
+#: the disk, advisory locks and notifications are other people's signals.
+_NOT_FOR_ALL = """
+select p.oid::regprocedure::text from pg_proc p
+where p.pronamespace = 'pg_catalog'::regnamespace and p.prokind = 'f' and (
+    p.proname ~ '^(be_)?lo_' or p.proname in ('loread', 'lowrite', 'pg_notify')
+    or p.proname ~ '^pg_(try_)?advisory_')
+"""
 #: Only a superuser may even say these; they are what a new role starts with anyway.
 _PLAIN = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
@@ -25,6 +48,8 @@ def prepare(server: Server) -> None:
             admin.autocommit = True
             _create_roles(admin, server)
             _create_databases(admin, server)
+            _limit_the_worker(admin)
+        _close_functions(server)
         for owner in OWNERS:
             _tighten_schema(server, owner)
     except psycopg.Error as error:
@@ -62,6 +87,33 @@ def _refuse_mighty_roles(admin: Any) -> None:
         raise Refused(
             f"The PostgreSQL role {mighty[0]} exists already and has more rights than it may have.",
             next_step=f"Take them away as a superuser: ALTER ROLE {mighty[0]} {_PLAIN};",
+        )
+
+
+def _limit_the_worker(admin: Any) -> None:
+    from psycopg import sql
+
+    superuser = admin.execute("select rolsuper from pg_roles where rolname = user").fetchone()[0]
+    admin.execute(f"ALTER ROLE airlock_worker CONNECTION LIMIT {WORKER_CONNECTIONS}")
+    for name, value in (*_TIMEOUTS.items(), *((_DISK,) if superuser else ())):
+        setting = sql.SQL("ALTER ROLE airlock_worker SET {} = {}")
+        admin.execute(setting.format(sql.Identifier(name), sql.Literal(value)))
+    if superuser:
+        admin.execute("GRANT pg_use_reserved_connections TO airlock_decider")
+
+
+def _close_functions(server: Server) -> None:
+    """Take from the public, in Airlock's database, what PostgreSQL gives it; a superuser can."""
+    import psycopg
+
+    with psycopg.connect(server.dsn(server.admin, "airlock"), autocommit=True) as inside:
+        superuser = inside.execute("select rolsuper from pg_roles where rolname = user").fetchone()
+        if not superuser or not superuser[0]:
+            return
+        for (function,) in inside.execute(_NOT_FOR_ALL).fetchall():
+            inside.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
+        inside.execute(
+            "GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO airlock_owner, airlock_decider"
         )
 
 

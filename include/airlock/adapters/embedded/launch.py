@@ -10,19 +10,24 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Protocol
 
-from airlock.adapters.embedded import guard, postgres, preflight
+from airlock.adapters.embedded import guard, postgres, preflight, session
 from airlock.adapters.embedded.components import Component, airflow_environment
 from airlock.adapters.embedded.databases import prepare
+from airlock.adapters.embedded.people import Entry
 from airlock.adapters.embedded.platform import Platform
+from airlock.adapters.embedded.saved import load, save
 from airlock.adapters.embedded.secrets import provision_document, write_private
 from airlock.adapters.embedded.server import SUPERUSER
 from airlock.adapters.embedded.supervisor import Supervisor, base_environment
@@ -49,9 +54,17 @@ class Launch:
     """One attempt to bring a platform up."""
 
     def __init__(
-        self, platform: Platform, progress: Progress, migrate: Callable[[str], None]
+        self,
+        platform: Platform,
+        progress: Progress,
+        migrate: Callable[[str], None],
+        given: Mapping[str, str] | None = None,
     ) -> None:
-        """Use *migrate* for Airlock's own tables; it gets the owner's URL."""
+        """Use *migrate* for Airlock's own tables; it gets the owner's URL.
+
+        *given*: the environment of the command, of which the settings are written down.
+        """
+        self._given = given or {}
         self._platform = platform
         self._supervisor = platform.supervisor
         self._options = platform.options
@@ -59,16 +72,31 @@ class Launch:
         self._migrate = migrate
         self._abort = threading.Event()
 
-    def up(self) -> None:
-        """Bring everything up that is not up."""
+    def up(self, people: Iterable[Entry] = ()) -> None:
+        """Bring everything up that is not up; make accounts for *people* beside the operator."""
+        os.umask(session.PRIVATE)
         with self._progress.step("Check the machine"):
             preflight.check_machine(self._options.home, self._options.programs)
             preflight.prepare_home(self._options.home)
+            preflight.close_home(self._options.home, self._platform.cluster)
         with self._platform.exclusive():
             with self._progress.step("Secrets and keys"):
                 self._platform.secrets.create()
+                added = self._platform.secrets.add_people(people)
+                self._end_where_it_was()
+                save(self._platform, self._given)
             if not self._all_well():
                 self._start_everything()
+                save(self._platform, self._given)  # the service account has its number now
+            elif added:
+                self._provision()
+
+    def _end_where_it_was(self) -> None:
+        """End what still runs of a platform whose folder was moved: its paths are all wrong."""
+        before = load(self._options.home)
+        if before is not None and before.home != str(self._options.home):
+            self._supervisor.shut_down()
+            session.kill_all(lambda: session.marked(before.home))
 
     def _all_well(self) -> bool:
         """Return whether everything runs as planned and works."""
@@ -88,7 +116,7 @@ class Launch:
                 self._start_postgres()
         with self._progress.step("Databases and roles"):
             prepare(self._platform.server())
-        with ThreadPoolExecutor() as pool:
+        with self._interruptible(), ThreadPoolExecutor() as pool:
             mlflow = pool.submit(self._guard, self._start_mlflow)
             _results(
                 [
@@ -100,6 +128,24 @@ class Launch:
             rest = [name for name in names if name not in ("postgres", "mlflow")]
             jobs = [pool.submit(self._guard, self._start, name) for name in rest]
             _results([mlflow, *jobs])
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C end the waiting for all steps at once."""
+        handler = signal.getsignal(signal.SIGINT)
+
+        def end(number: int, frame: FrameType | None) -> None:
+            self._abort.set()
+            raise KeyboardInterrupt
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signal.signal(signal.SIGINT, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
 
     def _guard(self, job: Callable[..., None], *arguments: str) -> None:
         try:

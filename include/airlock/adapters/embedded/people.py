@@ -1,4 +1,4 @@
-"""The demo people and the rights of each role in Airflow: data only.
+"""The operator, the demo people and the rights of each role in Airflow: data only.
 
 `provision.py` in plugins/ writes this into Airflow's own login. Rules: everybody may look;
 a developer may also start a run; nobody but Airflow's `Admin` may change a task's state;
@@ -36,6 +36,8 @@ WAKE: tuple[tuple[str, str], ...] = (
     ("can_edit", "HITL Detail"),
     ("can_edit", "DAGs"),
     ("can_edit", "DAG Runs"),
+    # An event that starts the runs of a pipeline whose code was committed.
+    ("can_create", "Assets"),
     # Its DAG that sends an e-mail.
     ("can_create", "DAG Runs"),
     # Airlock keeps its list of approvers in step with Airflow's log-ins.
@@ -55,7 +57,11 @@ ROLES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 #: User name, given name, family name, role in Airflow.
-PEOPLE: tuple[tuple[str, str, str, str], ...] = (
+Entry = tuple[str, str, str, str]
+#: The account `airlock up` makes: whoever runs the platform, and nobody else.
+OPERATOR: Entry = ("admin", "Ada", "Admin", "Admin")
+#: Everybody of the demo; they come with `airlock demo` alone.
+PEOPLE: tuple[Entry, ...] = (
     ("ana", "Ana", "Requester", "developer"),
     ("lena", "Lena", "Lead", "algorithm_lead"),
     ("luis", "Luis", "Lead", "algorithm_lead"),
@@ -64,6 +70,6 @@ PEOPLE: tuple[tuple[str, str, str, str], ...] = (
     ("milo", "Milo", "Committee", "risk_committee"),
     ("mina", "Mina", "Committee", "risk_committee"),
     ("sam", "Sam", "Auditor", "security_auditor"),
-    ("admin", "Ada", "Admin", "Admin"),
+    OPERATOR,
     ("vera", "Vera", "Viewer", "viewer"),
 )

@@ -66,6 +66,8 @@ class Health:
     memory_mb: float
     address: str
     log: str
+    #: Whether its code has changed since it was started.
+    old_code: bool = False
 
     @property
     def healthy(self) -> bool:
@@ -161,6 +163,7 @@ class Platform:
             memory_mb=memory_mb(pids.get("wrapper")),
             address=part.address,
             log=str(self.supervisor.log_file(part.name)),
+            old_code=bool(pids) and self.supervisor.runs_old_code(part, self.options.root),
         )
 
     def _service_user_id(self) -> str:

@@ -57,6 +57,7 @@ def component(data: Path, port: int, probe_dsn: str) -> Component:
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "200",
+        "reserved_connections": "20",  # for deciders, whatever tasks hold (databases.py)
         "shared_buffers": "64MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
@@ -74,6 +75,7 @@ def component(data: Path, port: int, probe_dsn: str) -> Component:
         # SIGTERM would wait for every client to leave; SIGINT rolls them back and stops.
         stop_signal="INT",
         user=os_user(),
+        ours=False,
     )
 
 

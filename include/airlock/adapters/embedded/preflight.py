@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from airlock.adapters.embedded import session
 from airlock.adapters.embedded.components import Component
 from airlock.domain.errors import Invalid, Refused
 
@@ -76,6 +77,27 @@ def prepare_home(home: Path) -> None:
         ) from error
 
 
+def close_home(home: Path, cluster: Path) -> None:
+    """Close what lies in the state folder to other users of the machine, older files included.
+
+    A folder nobody else may enter closes all that is in it. PostgreSQL's own folder keeps its owner
+    and its rights, and the folders on the way to it can still be passed through.
+    """
+    for path in home.iterdir():
+        if path.is_symlink() or path == cluster:
+            continue
+        on_the_way = cluster.is_relative_to(path) and os.geteuid() == 0
+        try:
+            wanted = (0o711 if on_the_way else 0o700) if path.is_dir() else 0o600
+            if path.stat().st_mode & 0o077 & ~wanted:
+                path.chmod(wanted)
+        except OSError as error:
+            raise Invalid(
+                f"Cannot close {path} to other users: {error.strerror}.",
+                next_step="Give the folder to the user who runs Airlock, with `chown -R`.",
+            ) from error
+
+
 def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
     """Refuse a port somebody else listens on, and say who."""
     for part in parts:
@@ -89,7 +111,7 @@ def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
             if _taken(host, port):
                 raise Refused(
                     f"Port {port}, which {name} needs, is used by {_holder(port)}.",
-                    next_step=f"Stop that program, or set {variable} to a free port.",
+                    next_step=f"Stop it, or set {variable} to a free port, for this clone once.",
                 )
 
 
@@ -103,6 +125,18 @@ def _taken(host: str, port: int) -> bool:
     return False
 
 
+def _whose(pid: int) -> str:
+    """Return which platform of this machine a process belongs to, if it does."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    prefix = f"{session.MARK}=".encode()
+    marks = [one.removeprefix(prefix).decode() for one in entries if one.startswith(prefix)]
+    home = marks[0].partition("#")[0] if marks else ""
+    return f"the platform of another clone, {home}" if home else ""
+
+
 def _holder(port: int) -> str:
     """Return who listens on *port*, as far as we may see it."""
     import psutil
@@ -111,7 +145,9 @@ def _holder(port: int) -> str:
         for entry in psutil.net_connections(kind="tcp"):
             address: Any = entry.laddr
             if entry.status == psutil.CONN_LISTEN and address.port == port and entry.pid:
-                return f"`{psutil.Process(entry.pid).name()}` (process {entry.pid})"
+                return _whose(entry.pid) or (
+                    f"`{psutil.Process(entry.pid).name()}` (process {entry.pid})"
+                )
     except psutil.Error:
         pass
     return "another program (whose, this user may not see)"

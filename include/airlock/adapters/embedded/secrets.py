@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import secrets as random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.embedded.people import PEOPLE, ROLES, SERVICE
+from airlock.adapters.embedded.people import OPERATOR, ROLES, SERVICE, Entry
 from airlock.domain.errors import Invalid
 
 #: The roles of the three databases, each with a password of its own.
@@ -85,7 +85,7 @@ class Secrets:
         return values
 
     def users(self) -> list[dict[str, Any]]:
-        """Return the demo people with their passwords."""
+        """Return the accounts made here, with their passwords."""
         users: list[dict[str, Any]] = _read(self.users_file)
         return users
 
@@ -104,13 +104,26 @@ class Secrets:
     def _create_people(self) -> None:
         if not self.service_password_file.exists():
             write_private(self.service_password_file, random.token_urlsafe(24))
-        if self.users_file.exists():
-            return
-        people = [
-            {"user": user, "name": f"{first} {last}", "roles": [role], "password": _password()}
-            for user, first, last, role in PEOPLE
-        ]
-        write_private(self.users_file, json.dumps(people, indent=1))
+        if not self.users_file.exists():
+            self._write_users([_login(OPERATOR)])
+
+    def add_people(self, people: Iterable[Entry]) -> bool:
+        """Make log-ins for those of *people* who have none; say whether there was one to make."""
+        known = self.users()
+        names = {one["user"] for one in known}
+        new = [_login(entry) for entry in people if entry[0] not in names]
+        if new:
+            self._write_users([*known, *new])
+            (self.folder / "users.shown").unlink(missing_ok=True)
+        return bool(new)
+
+    def _write_users(self, users: list[dict[str, Any]]) -> None:
+        write_private(self.users_file, json.dumps(users, indent=1))
+
+
+def _login(entry: Entry) -> dict[str, Any]:
+    user, first, last, role = entry
+    return {"user": user, "name": f"{first} {last}", "roles": [role], "password": _password()}
 
 
 def private_folder(folder: Path) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import signal
@@ -31,6 +32,11 @@ from typing import Any
 #: Every process of a platform carries this in its environment: `<home>#<name>`.
 MARK = "EMBEDDED_PLATFORM"
 
+#: What a platform's processes write is nobody else's to read.
+PRIVATE = 0o077
+
+#: Endings of what a process reads once, when it starts.
+_CODE = (".py", ".html", ".css", ".js", ".json", ".txt")
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
 _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
@@ -39,15 +45,31 @@ _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 def main(plan_file: str) -> int:
     """Run the plan until its command ends; return the exit code."""
     plan = json.loads(Path(plan_file).read_text())
+    os.umask(PRIVATE)
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     _prctl(_SET_CHILD_SUBREAPER, 1)
     _prctl(_SET_PDEATHSIG, signal.SIGTERM)
     kill_all(lambda: marked(plan["mark"]))
+    code = code_digest(plan["code"])  # before the start: what changes meanwhile is newer
     child = _start(plan)
     record(Path(plan["record"]), {"wrapper": os.getpid(), "child": child.pid})
-    code = _watch(child.pid, signal.Signals[f"SIG{plan['stop_signal']}"], plan["grace"])
+    Path(plan["record"]).with_suffix(".code").write_text(code)
+    ended = _watch(child.pid, signal.Signals[f"SIG{plan['stop_signal']}"], plan["grace"])
     kill_all(descendants)
-    return code
+    return ended
+
+
+def code_digest(folders: list[str]) -> str:
+    """Return one digest for the code and the data files of some folders; "" for no folder."""
+    found = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.suffix not in _CODE:
+                continue
+            with contextlib.suppress(OSError):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                found.update(f"{path}\0{content}\n".encode())
+    return found.hexdigest() if folders else ""
 
 
 def _start(plan: dict[str, Any]) -> subprocess.Popen[bytes]:

@@ -29,8 +29,12 @@ from airlock.domain.errors import Unreachable
 
 #: The kernel's limit for the path of a Unix socket, without the closing zero.
 _SOCKET_PATH_LIMIT = 100
+#: Where the code of the platform's own processes is, below the root.
+_CODE_FOLDERS = ("include/airlock", "include/airlock_mlflow", "include/airlock_evidence", "plugins")
 #: A program that ends earlier than this many seconds counts as not started.
 START_SECONDS = 10
+#: A program that ends too soon is started again, each time a second later; it is never given up.
+FOR_EVER = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Supervisor:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
+                umask=session.PRIVATE,
             )
         session.record(self.run / "supervisord.json", {"supervisor": process.pid})
         self._await_socket()
@@ -163,14 +168,23 @@ class Supervisor:
         return set(self.states()) == {part.name for part in parts}
 
     def is_current(self, part: Component, programs: Path, root: Path) -> bool:
-        """Return whether *part* was last started with today's command and environment."""
+        """Return whether *part* was last started with today's command, environment and code."""
         file = self.run / "plans" / f"{part.name}.json"
-        return file.exists() and file.read_text() == self._plan(part, programs, root)
+        planned = file.exists() and file.read_text() == self._plan(part, programs, root)
+        return planned and not self.runs_old_code(part, root)
+
+    def runs_old_code(self, part: Component, root: Path) -> bool:
+        """Return whether the code *part* was started with has changed since."""
+        try:
+            started_with = (self.run / "pids" / f"{part.name}.code").read_text()
+        except OSError:
+            return False  # it never ran, or is just being started
+        return started_with != session.code_digest(_code(part, root))
 
     def ensure(self, part: Component, programs: Path, root: Path) -> bool:
         """Start *part* unless it runs as planned; return whether anything was done.
 
-        A program whose command or environment has changed since is restarted.
+        A program whose command, environment or code has changed since is restarted.
         """
         running = self.states()[part.name].running
         if running and self.is_current(part, programs, root):
@@ -180,6 +194,7 @@ class Supervisor:
         with self._rpc() as rpc:
             if running:
                 rpc.stopProcess(part.name, True)
+            (self.run / "pids" / f"{part.name}.code").unlink(missing_ok=True)
             rpc.startProcess(part.name, False)
         return True
 
@@ -217,6 +232,7 @@ class Supervisor:
             "grace": part.grace,
             "mark": f"{self.home}#{part.name}",
             "record": str(self.run / "pids" / f"{part.name}.json"),
+            "code": _code(part, root),
         }
         return json.dumps(plan, indent=1)
 
@@ -226,6 +242,7 @@ class Supervisor:
             *("logfile_maxbytes=10MB", "logfile_backups=3", "nodaemon=true", "silent=true"),
             f"pidfile={self.run / 'supervisord.pid'}",
             f"childlogdir={self.logs}",
+            f"umask={session.PRIVATE:03o}",
             *(["user=root"] if os.geteuid() == 0 else []),
             *("[unix_http_server]", f"file={self.socket}", "chmod=0600"),
             "[rpcinterface:supervisor]",
@@ -239,7 +256,7 @@ class Supervisor:
         return [
             f"[program:{part.name}]",
             f"command={shlex.join(command)}",
-            *("autostart=false", "autorestart=true", "startretries=3"),
+            *("autostart=false", "autorestart=true", f"startretries={FOR_EVER}"),
             f"startsecs={START_SECONDS}",
             "stopsignal=TERM",
             # The wrapper kills its own children after `grace`; it must not be killed before.
@@ -266,6 +283,13 @@ class Supervisor:
             yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
         finally:
             connection.close()
+
+
+def _code(part: Component, root: Path) -> list[str]:
+    """Return the folders a program's own code comes from; models are run in fresh children."""
+    if not part.ours:
+        return []
+    return [str(root / folder) for folder in _CODE_FOLDERS]
 
 
 def base_environment(programs: Path) -> dict[str, str]:

@@ -5,8 +5,12 @@ Rules (https://ossf.github.io/osv-schema):
   are walked in order of version; `introduced` begins, `fixed` ends before, `last_affected` after
   itself; no version at or above every `limit` is looked at.
 * Names are compared as packaging normalises them, versions as it orders them (PEP 440).
+* A local label (2.5.1+cpu) is how a release was built, not another release: the public version is
+  held against ranges and lists, besides a list's own local versions.
 * Withdrawn records do not count. Records of other ecosystems are skipped.
-* A database without records, or with one that cannot be read, is refused: half a list is no list.
+* A record that cannot be read costs itself: it is set aside by name, and the gate decides how many
+  may be. One that names a package which is asked for leaves that package unknown.
+* A database without a record that can be read is refused.
 * Its age is what it says itself (`asOf`), else that of its newest record; never that of the file,
   which git and copying make young.
 """
@@ -30,6 +34,19 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that was set aside; *packages* are those it names, as far as that can be read."""
+
+    id: str
+    why: str
+    packages: tuple[str, ...] = ()
+
+    def to_facts(self) -> dict[str, Any]:
+        """Return it for the evidence."""
+        return {"id": self.id[:100], "why": self.why[:200], "packages": list(self.packages[:10])}
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """Advisories for PyPI by the normalised name of the package."""
 
@@ -39,12 +56,26 @@ class Database:
     complete: bool
     records: int
     by_name: dict[str, tuple[dict[str, Any], ...]]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def unknown(self, name: str, version: str) -> list[Unreadable]:
+        """Return the records about a package that cannot be read, so that nobody can tell."""
+        odd = [one for one in self.unreadable if name in one.packages]
+        for record in self.by_name.get(name, ()):
+            try:
+                _fixes(record, name, version)
+            except _MALFORMED as error:
+                odd.append(Unreadable(str(record["id"]), str(error), (name,)))
+        return odd
 
     def affecting(self, name: str, version: str) -> list[dict[str, Any]]:
         """Return what is known about one version: id, aliases, summary and fixing versions."""
         found = []
         for record in self.by_name.get(name, ()):
-            fixes = _fixes(record, name, version)
+            try:
+                fixes = _fixes(record, name, version)
+            except _MALFORMED:
+                continue  # `unknown` names it
             if fixes is not None:
                 found.append(
                     {
@@ -61,24 +92,26 @@ def load(path: Path) -> Database:
     """Read a database.
 
     Raises:
-        Invalid: if there is none, it is empty, or anything in it cannot be read.
+        Invalid: if there is none, or nothing in it can be read.
     """
     if not path.exists():
         raise Invalid(f"there is no advisory database at {path}", next_step=_STEP)
     about: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
+    unreadable: list[Unreadable] = []
     try:
         for name, text in _documents(path):
-            for one in _opened(json.loads(text), about):
-                records.append(_checked(one, name))
-        newest = max((_moment(one["modified"]) for one in records), default=None)
+            _read_document(name, text, about, records, unreadable)
+        newest = max((_moment(record["modified"]) for record in records), default=None)
         as_of = _moment(about["asOf"]) if "asOf" in about else newest
     except (*_MALFORMED, OSError, zipfile.BadZipFile) as error:
         raise Invalid(
             f"the advisory database {path} is malformed: {error}", next_step=_STEP
         ) from error
     if not records or as_of is None:
-        raise Invalid(f"the advisory database {path} has no records", next_step=_STEP)
+        why = f": {unreadable[0].id}: {unreadable[0].why}" if unreadable else ""
+        said = "is malformed" if unreadable else "has no records"
+        raise Invalid(f"the advisory database {path} {said}{why}", next_step=_STEP)
     return Database(
         digest=file_digest(path) if path.is_file() else manifest_digest(folder_manifest(path)),
         as_of=as_of,
@@ -86,7 +119,44 @@ def load(path: Path) -> Database:
         complete=about.get("complete") is True,
         records=len(records),
         by_name=_by_name(records),
+        unreadable=tuple(unreadable),
     )
+
+
+def _read_document(
+    name: str,
+    text: bytes,
+    about: dict[str, Any],
+    records: list[dict[str, Any]],
+    unreadable: list[Unreadable],
+) -> None:
+    """Read one document; what cannot be read is set aside, by its id or its place."""
+    try:
+        opened = list(_opened(json.loads(text), about))
+    except _MALFORMED as error:
+        unreadable.append(Unreadable(name, str(error)))
+        return
+    for number, record in enumerate(opened):
+        try:
+            records.append(_checked(record, name))
+        except _MALFORMED as error:
+            known = record.get("id") if isinstance(record, dict) else None
+            called = known if isinstance(known, str) else f"{name}[{number}]"
+            unreadable.append(Unreadable(called, repr(error), _packages_in(record)))
+
+
+def _packages_in(record: Any) -> tuple[str, ...]:
+    """Return the packages a record names, however odd the rest of it is."""
+    from packaging.utils import canonicalize_name
+
+    affected = record.get("affected") if isinstance(record, dict) else None
+    names = []
+    for part in affected if isinstance(affected, list) else []:
+        package = part.get("package") if isinstance(part, dict) else None
+        name = package.get("name") if isinstance(package, dict) else None
+        if isinstance(name, str):
+            names.append(canonicalize_name(name))
+    return tuple(dict.fromkeys(names))
 
 
 def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -154,23 +224,22 @@ def _ours(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _fixes(record: dict[str, Any], name: str, version: str) -> list[str] | None:
-    """Return the versions that fix it, oldest first; None if this version is not affected."""
+    """Return the versions that fix it, oldest first; None if this version is not affected.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: if the record is malformed.
+    """
     hit, fixes = False, []
     for who, one in _ours(record):
         if who != name:
             continue
-        try:
-            ranges = [part for part in one.get("ranges", ()) if part["type"] != "GIT"]
-            inside = [part for part in ranges if in_range(version, part["events"])]
-            listed = _listed(version, one.get("versions", ()))
-            if not ranges and not one.get("versions"):
-                raise ValueError("it names neither versions nor a range of them")
-            events = [event for part in inside for event in part["events"]]
-            fixes += [event["fixed"] for event in events if "fixed" in event]
-        except _MALFORMED as error:
-            raise Invalid(
-                f"the advisory {record['id']} on {name} is malformed: {error}", next_step=_STEP
-            ) from error
+        ranges = [part for part in one.get("ranges", ()) if part["type"] != "GIT"]
+        inside = [part for part in ranges if in_range(version, part["events"])]
+        listed = _listed(version, one.get("versions", ()))
+        if not ranges and not one.get("versions"):
+            raise ValueError("it names neither versions nor a range of them")
+        events = [event for part in inside for event in part["events"]]
+        fixes += [event["fixed"] for event in events if "fixed" in event]
         hit = hit or bool(inside) or listed
     return _later(fixes, version) if hit else None
 
@@ -179,7 +248,7 @@ def in_range(version: str, events: list[dict[str, str]]) -> bool:
     """Say whether a version lies in a range, as the OSV schema's evaluation does."""
     from packaging.version import Version
 
-    here = Version(version)
+    here = Version(Version(version).public)
     if not any("introduced" in event for event in events):
         raise ValueError("a range must have an event introduced")
     limits = [event["limit"] for event in events if "limit" in event]
@@ -212,10 +281,10 @@ def _moves(events: list[dict[str, str]]) -> Iterator[tuple[str, Any]]:
 def _listed(version: str, versions: Any) -> bool:
     from packaging.version import InvalidVersion, Version
 
-    here = Version(version)
+    same = {Version(version), Version(Version(version).public)}
     for one in versions:
         try:
-            if one == version or Version(one) == here:
+            if one == version or Version(one) in same:
                 return True
         except InvalidVersion:
             continue  # old spellings PEP 440 does not know; the same text would have been equal

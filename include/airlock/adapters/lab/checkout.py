@@ -12,16 +12,15 @@ Rules:
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
-import subprocess
 import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from airlock.adapters.git_code.runner import run_git
 from airlock.adapters.lab.scene import Scene
 from airlock.domain.digest import file_digest
 from airlock.domain.errors import Refused
@@ -236,29 +235,11 @@ def _equal(one: Path, other: Path) -> bool:
 
 
 def _git(root: Path, *arguments: str, **environment: str) -> str:
-    # The checkout may belong to another user than the worker; reading it is all we do.
-    safe = ("-c", f"safe.directory={root}", "-c", "core.quotePath=false", "-c", "core.fsmonitor=")
-    ours = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            ("git", *safe, "-C", str(root), *arguments),
-            capture_output=True,
-            timeout=_PATIENCE_S,
-            check=True,
-            env=ours | environment,
-        )
-    except FileNotFoundError as error:
-        raise _unknown(root, "git is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise _unknown(root, f"git did not answer within {_PATIENCE_S} s") from error
-    except subprocess.CalledProcessError as error:
-        said = " ".join(error.stderr.decode("utf-8", "replace").split())
-        raise _unknown(root, said or f"git knows no {arguments[-1]}") from error
-    return done.stdout.decode("utf-8", "replace")
-
-
-def _unknown(root: Path, why: str) -> Refused:
-    return Refused(
-        f"nobody can say which code is in {root}: {why[:300]}",
-        next_step="Run this in a git checkout that has the candidate's commit.",
-    )
+        printed = run_git(root, *arguments, patience_s=_PATIENCE_S, more=environment)
+    except Refused as error:
+        raise Refused(
+            error.message,
+            next_step="Run this in a git checkout that has the candidate's commit.",
+        ) from error
+    return printed.decode("utf-8", "replace")

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy import select
 
+from airlock.adapters.sql_store.replayed import Replayed
 from airlock.adapters.sql_store.tables import audit_event, evidence
-from airlock.adapters.sql_store.tree import LogTree
 from airlock.adapters.sql_store.tree_tables import audit_checkpoint, audit_copy
 from airlock.domain.log_tree import KeptCheckpoint, Stored
 
 
-class Bundles(LogTree):
+class Bundles(Replayed):
     """Single entries, cosigned checkpoints, evidence by digest."""
 
     def told_of(self, stream: str, words: Collection[str]) -> Iterator[Stored]:

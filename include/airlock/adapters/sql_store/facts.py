@@ -28,9 +28,8 @@ from sqlalchemy import (
     select,
 )
 
-from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
-from airlock.adapters.sql_store.people import EVERYBODY, people_from
+from airlock.adapters.sql_store.people import EVERYBODY, People
 from airlock.adapters.sql_store.runs import candidate_from, evidence_from
 from airlock.adapters.sql_store.tables import (
     candidate,
@@ -44,7 +43,7 @@ from airlock.domain.release import Release, State
 from airlock.ports import Facts, Line
 
 
-class FactsReader(Base):
+class FactsReader(People):
     """Reading them."""
 
     def facts(self, of: Release) -> Facts:
@@ -57,7 +56,7 @@ class FactsReader(Base):
         lines = [Line(*one) for one in _rows(row.lines)]
         return Facts(
             now=self._see(row.clock),
-            people=people_from(_rows(row.people)),
+            people=self._people_from(_rows(row.people)),
             candidate=candidate_from(row.candidate) if row.candidate is not None else None,
             evidence=evidence_from(bodies),
             attestations=dict(_rows(row.signed)),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import timedelta
 
-from sqlalchemy import RowMapping, bindparam, insert, or_, select, update
+from sqlalchemy import RowMapping, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.base import Base
@@ -31,7 +30,7 @@ _NEWEST = (
 
 
 class Grants(Base):
-    """One grant per release, spent once; one line per model and environment."""
+    """One living grant per release, spent once or revoked; one line per model and environment."""
 
     def put_grant(self, grant: Grant, envelope: str) -> None:
         """Keep a new grant (decider only)."""
@@ -46,7 +45,7 @@ class Grants(Base):
         try:
             self._connection.execute(_INSERT_GRANT, values)
         except IntegrityError as error:
-            raise Conflict(f"release {grant.release} already has a grant") from error
+            raise Conflict(f"release {grant.release} already has a living grant") from error
 
     def grant_of(self, release_id: str, purpose: str = "promotion") -> StoredGrant | None:
         """Return the newest grant of a release."""
@@ -66,21 +65,21 @@ class Grants(Base):
         rows = self._connection.execute(query.order_by(line.c.model, line.c.environment))
         return tuple(Line(**row) for row in rows.mappings())
 
-    def spend(self, grant_id: str, attempt: str, lease: timedelta) -> None:
-        """Mark a grant as spent; the same attempt may repeat itself, another after the lease."""
-        unspent = or_(
-            release_grant.c.spent_by.is_(None),
-            release_grant.c.spent_by == attempt,
-            release_grant.c.spent_at < stamp(self.now() - lease),
-        )
-        spending = update(release_grant).where(release_grant.c.id == grant_id, unspent)
-        done = self._connection.execute(
-            spending.values(spent_by=attempt, spent_at=self._stamp())
-        ).rowcount
-        if not done:
+    def spend(self, grant_id: str, attempt: str) -> None:
+        """Note that the guard has seen a grant spent, by an attempt."""
+        self._end_grant(grant_id, spent_by=attempt, spent_at=self._stamp())
+
+    def revoke(self, grant_id: str) -> None:
+        """Note that a grant was revoked at the guard, which had not seen it spent."""
+        self._end_grant(grant_id, spent_by=None, spent_at=None, revoked_at=self._stamp())
+
+    def _end_grant(self, grant_id: str, **values: str | None) -> None:
+        living = (release_grant.c.id == grant_id, release_grant.c.revoked_at.is_(None))
+        ending = update(release_grant).where(*living).values(**values)
+        if not self._connection.execute(ending).rowcount:
             raise Conflict(
-                f"grant {grant_id} has already been spent by another promotion",
-                next_step="Look at the release; if it is not promoted in a few minutes, try again.",
+                f"grant {grant_id} was revoked before",
+                next_step="Look at the release again; somebody else has ended its promotion.",
             )
 
     def line(self, model: str, environment: str, *, lock: bool = False) -> Line:
@@ -109,5 +108,5 @@ class Grants(Base):
 
 
 def _stored(row: RowMapping) -> StoredGrant:
-    spent = moment(row["spent_at"]) if row["spent_at"] else None
-    return StoredGrant(row["id"], row["envelope"], row["spent_by"], spent)
+    spent, revoked = (moment(row[at]) if row[at] else None for at in ("spent_at", "revoked_at"))
+    return StoredGrant(row["id"], row["envelope"], row["spent_by"], spent, revoked)

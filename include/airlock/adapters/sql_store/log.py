@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.bulk import insert_new
 from airlock.adapters.sql_store.tables import audit_event, audit_stream, release
 from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.audit import Entry, Event, Head, append
+from airlock.domain.errors import Unreachable
 
 #: Entries fetched at a time, so that verifying a long log needs little memory.
 BATCH = 5_000
+
+
+_LAST = select(func.max(audit_event.c.seq)).where(audit_event.c.stream == bindparam("of"))
+#: Read with the lock, so after a wait `last` may be older than the row; then it is smaller.
+_HELD = (
+    select(audit_stream, _LAST.scalar_subquery().label("last"))
+    .where(audit_stream.c.stream == bindparam("of"))
+    .with_for_update(of=audit_stream)
+)
+
+
+@contextmanager
+def _appending(stream: str) -> Iterator[None]:
+    """Say what is wrong where an entry's place, or its id, has been taken.
+
+    Raises:
+        Unreachable: naming the stream.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        raise Unreachable(
+            f"the log of {stream} cannot go on: the place of its next entry is taken already",
+            next_step="Try again. If it repeats, `airlock audit verify` says what is wrong.",
+        ) from error
 
 
 class Log(Texts):
@@ -25,20 +53,44 @@ class Log(Texts):
     def _held(self, stream: str) -> RowMapping:
         first = {"stream": stream, "seq": 0, "head": Head().hash}
         self._insert_once(audit_stream, first, on=("stream",))
-        query = select(audit_stream).where(audit_stream.c.stream == stream).with_for_update()
-        return self._connection.execute(query).mappings().one()
+        return self._connection.execute(_HELD, {"of": stream}).mappings().one()
+
+    def _end(self, row: RowMapping) -> Head:
+        """Return the end of a held stream: its row's, unless entries go on behind that.
+
+        Then somebody has changed the row, which `audit verify` names; the stream goes on all the
+        same, because what is logged here must not be stopped by it.
+        """
+        if row["last"] is None or row["last"] <= row["seq"]:
+            return Head(row["seq"], bytes(row["head"]))
+        place = (audit_event.c.stream == row["stream"], audit_event.c.seq == row["last"])
+        last = self._connection.execute(select(audit_event.c.hash).where(*place)).scalar_one()
+        return Head(row["last"], bytes(last))
 
     def log(self, stream: str, event: Event) -> Entry:
         """Append an event to a stream that belongs to no release."""
         row = self._held(stream)
         sealed = self._sealed(stream, event)
-        entry = self._append(stream, Head(row["seq"], row["head"]), sealed, self._stamp())
+        entry = self._append(stream, self._end(row), sealed, self._stamp())
         self._connection.execute(
             update(audit_stream)
             .where(audit_stream.c.stream == stream)
             .values(seq=entry.seq, head=entry.hash)
         )
         return entry
+
+    def log_all(self, stream: str, events: Sequence[Event]) -> None:
+        """Append events to a stream that belongs to no release."""
+        if not events:
+            return
+        row = self._held(stream)
+        sealed = [self._sealed(stream, event) for event in events]
+        head = self._append_all(stream, Head(row["seq"], row["head"]), sealed, self._stamp())
+        self._connection.execute(
+            update(audit_stream)
+            .where(audit_stream.c.stream == stream)
+            .values(seq=head.seq, head=head.hash)
+        )
 
     def _append_all(self, stream: str, head: Head, events: Sequence[Event], at: str) -> Head:
         """Append events to a stream whose head is locked; return its new head."""
@@ -49,21 +101,22 @@ class Log(Texts):
             place = {"stream": stream, "seq": entry.seq, "what": event.what}
             hashed = {"body": entry.body, "prev": entry.prev, "hash": entry.hash}
             rows.append({**place, **hashed})
-        insert_new(self._connection, audit_event, rows)
+        with _appending(stream):
+            insert_new(self._connection, audit_event, rows)
         return head
 
     def _append(self, stream: str, head: Head, event: Event, at: str) -> Entry:
         entry = append(head, stream, event, at)
-        self._connection.execute(
-            insert(audit_event).values(
-                stream=stream,
-                seq=entry.seq,
-                what=event.what,
-                body=entry.body,
-                prev=entry.prev,
-                hash=entry.hash,
-            )
+        made = insert(audit_event).values(
+            stream=stream,
+            seq=entry.seq,
+            what=event.what,
+            body=entry.body,
+            prev=entry.prev,
+            hash=entry.hash,
         )
+        with _appending(stream):
+            self._connection.execute(made)
         return entry
 
     def streams(self) -> tuple[tuple[str, Head], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -16,6 +17,8 @@ from airlock.adapters.sql_store.tables import answered, outbox, parked
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Conflict
 from airlock.ports import CHAT, Message, Parked
+
+log = logging.getLogger("airlock.store")
 
 _before = outbox.alias()
 _NO_LANE = outbox.c.lane == ""
@@ -92,12 +95,24 @@ class Outbox(Base):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        messages = tuple(_message(row) for row in self._connection.execute(query).mappings())
+        rows = self._connection.execute(query).mappings().all()
+        messages = tuple(message for row in rows if (message := self._readable(row)) is not None)
         taken = outbox.c.id.in_([message.id for message in messages])
         until = stamp(self.now() + timedelta(seconds=seconds))
         if messages:
             self._connection.execute(update(outbox).where(taken).values(due_at=until))
         return messages
+
+    def _readable(self, row: RowMapping) -> Message | None:
+        """Return a message; one that cannot be read is set aside with the reason."""
+        try:
+            return _message(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"set aside: this row cannot be read: {error!r}"[:500]
+            ending = {"due_at": None, "settled_at": self._stamp(), "error": reason}
+            self._connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(ending))
+            log.error("message %s (%s) is %s", row["id"], row["key"], reason)
+            return None
 
     def settle(self, message: Message, *, error: str = "", retry_in: float | None = None) -> None:
         """Mark a message delivered, to be retried in some seconds, or given up with an error."""
@@ -135,11 +150,14 @@ class Outbox(Base):
 
 
 def _message(row: RowMapping) -> Message:
+    payload = json.loads(row["payload"])
+    if not isinstance(payload, dict):
+        raise TypeError(f"its payload is no JSON object: {row['payload'][:60]!r}")
     return Message(
         row["id"],
         row["kind"],
         row["key"],
-        json.loads(row["payload"]),
+        payload,
         row["attempts"],
         moment(row["posted_at"]),
     )

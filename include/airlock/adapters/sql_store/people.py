@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from airlock.adapters.sql_store.base import Base
+from airlock.adapters.sql_store.enrolment_tables import enrolment
 from airlock.adapters.sql_store.tables import configuration, person, role_grant
 from airlock.domain.clock import moment
 from airlock.domain.digest import canonical_json, short
-from airlock.domain.duties import UNKNOWN
+from airlock.domain.duties import CHANGER, UNKNOWN, is_unknown
+from airlock.domain.enrolment import Standing
 from airlock.domain.errors import Refused
 from airlock.domain.people import Person
 from airlock.domain.policy import Rulebook
@@ -36,11 +38,27 @@ class Registered:
 
 
 _HELD = (role_grant.c.person == person.c.id) & role_grant.c.revoked_at.is_(None)
+_CONFIRMED = (
+    (enrolment.c.person == person.c.id)
+    & (enrolment.c.role == role_grant.c.role)
+    & (enrolment.c.state == Standing.ACTIVE.value)
+)
+_POLICIES = select(func.count()).where(configuration.c.kind == "policy").scalar_subquery()
+#: Everybody with each role Airflow gives, what confirms it, and how many policies were registered:
+#: the policies say which roles have to be confirmed.
 EVERYBODY = (
-    select(person.c.id, person.c.name, person.c.active, role_grant.c.role)
-    .select_from(person.outerjoin(role_grant, _HELD))
+    select(
+        person.c.id,
+        person.c.name,
+        person.c.active,
+        role_grant.c.role,
+        enrolment.c.id.label("enrolment"),
+        _POLICIES.label("policies"),
+    )
+    .select_from(person.outerjoin(role_grant, _HELD).outerjoin(enrolment, _CONFIRMED))
     .order_by(person.c.id)
 )
+_ALL_POLICIES = select(configuration.c.document).where(configuration.c.kind == "policy")
 #: Registered documents a process remembers; there are few, and each never changes.
 MOST_DOCUMENTS = 500
 
@@ -49,28 +67,46 @@ class People(Base):
     """Who there is, and under which rules."""
 
     def people(self) -> tuple[Person, ...]:
-        """Return everybody Airlock knows, with the roles held now."""
-        return people_from(self._connection.execute(EVERYBODY))
+        """Return everybody Airlock knows, with the roles that count now."""
+        return self._people_from(self._connection.execute(EVERYBODY))
 
-    def put_person(self, new: Person) -> bool:
-        """Insert or update a person and the role grants; say whether anything changed."""
+    def _people_from(self, rows: Iterable[Sequence[Any]]) -> tuple[Person, ...]:
+        """Return people from rows of `EVERYBODY`."""
+        found = list(rows)
+        return people_from(found, self._deciding(int(found[0][5])) if found else frozenset())
+
+    def _deciding(self, policies: int) -> frozenset[str]:
+        """Return the roles that decide under any policy ever registered: once is for ever.
+
+        *policies*: how many there are, so that what is remembered is not older.
+        """
+        key = ("deciding", str(policies))
+        if key not in self._documents:
+            documents = self._connection.execute(_ALL_POLICIES).scalars()
+            books = [Rulebook.from_document(json.loads(document)) for document in documents]
+            self._documents[key] = frozenset().union(*(book.deciding_roles for book in books))
+        deciding: frozenset[str] = self._documents[key]
+        return deciding
+
+    def put_person(self, new: Person) -> str:
+        """Insert or update a person and the role grants; return when, or nothing if all is so."""
         known = self._known(new.id)
-        if known == new:
-            return False
+        if new.same_account(known):
+            return ""
         self._upsert(person, {"id": new.id, "name": new.name, "active": int(new.active)})
         now = self._stamp()
         held = known.roles if known else frozenset[str]()
-        for role in sorted(new.roles - held):
+        for role in sorted(new.claimed - held):
             grant = {"person": new.id, "role": role, "granted_at": now}
             self._connection.execute(insert(role_grant).values(**grant))
-        for role in sorted(held - new.roles):
+        for role in sorted(held - new.claimed):
             current = (role_grant.c.person == new.id, role_grant.c.role == role)
             self._connection.execute(
                 update(role_grant)
                 .where(*current, role_grant.c.revoked_at.is_(None))
                 .values(revoked_at=now)
             )
-        return True
+        return now
 
     def _known(self, person_id: str) -> Person | None:
         locked = select(person).where(person.c.id == person_id).with_for_update()
@@ -100,9 +136,25 @@ class People(Base):
             on=("kind", "digest"),
         )
 
+    def is_registered(self, kind: str, digest: str) -> bool:
+        """Say whether a policy or pipeline is registered."""
+        return self._document(kind, digest) is not None
+
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
         found = self._document(kind, digest)
+        if found is None:
+            return UNKNOWN
+        return self._named_later(digest) if is_unknown(found.changed_by) else found.changed_by
+
+    def _named_later(self, digest: str) -> str:
+        """Return whom git named after the policy had been registered, else what was noted then."""
+        rows = select(configuration.c.document).where(configuration.c.kind == CHANGER)
+        for (document,) in self._connection.execute(rows.order_by(configuration.c.registered_at)):
+            named = json.loads(document)
+            if named["policy"] == digest:
+                return str(named["changedBy"])
+        found = self._document("policy", digest)
         return found.changed_by if found else UNKNOWN
 
     def _document(self, kind: str, digest: str) -> Registered | None:
@@ -146,18 +198,26 @@ class People(Base):
                 f"the {kind} with digest {short(digest)} is not registered: the deciding process "
                 "has not accepted it",
                 next_step="Run `airlock policy check`; the delivery process (`airlock deliver`) "
-                "registers valid files within seconds.",
+                "registers valid files within seconds, a pipeline once its owner has an account.",
             )
         return found
 
 
-def people_from(rows: Iterable[Sequence[Any]]) -> tuple[Person, ...]:
-    """Return people from rows of id, name, active and one role, or none, held now."""
+def people_from(rows: Iterable[Sequence[Any]], deciding: Collection[str]) -> tuple[Person, ...]:
+    """Return people from rows of `EVERYBODY`; *deciding* roles count only if confirmed."""
     known: dict[str, tuple[str, bool]] = {}
-    roles: dict[str, set[str]] = {}
-    for who, name, active, role in rows:
+    held: dict[str, dict[str, bool]] = {}
+    for who, name, active, role, enrolled, _ in rows:
         known[who] = (name, bool(active))
-        roles.setdefault(who, set()).update([role] if role else [])
+        held.setdefault(who, {}).update({role: enrolled is not None} if role else {})
     return tuple(
-        Person(who, name, frozenset(roles[who]), active) for who, (name, active) in known.items()
+        Person(
+            who,
+            name,
+            frozenset(role for role, sure in held[who].items() if sure or role not in deciding),
+            active,
+            frozenset(role for role, sure in held[who].items() if not sure and role in deciding),
+            any(held[who].values()),
+        )
+        for who, (name, active) in known.items()
     )

@@ -7,6 +7,7 @@ costs no look at a text; what is read to be shown holds the texts.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -21,11 +22,23 @@ from airlock.adapters.sql_store.tables import release, vote
 from airlock.domain.audit import Head
 from airlock.domain.conditions import Conditions
 from airlock.domain.delegation import Capacity
-from airlock.domain.errors import Conflict, NotFound
+from airlock.domain.errors import Conflict, NotFound, Refused
 from airlock.domain.policy import Tier
-from airlock.domain.release import Decision, Emergency, Release, State, Story, Subject, Vote
+from airlock.domain.release import (
+    Decision,
+    Emergency,
+    Lease,
+    Release,
+    RollbackPermission,
+    State,
+    Story,
+    Subject,
+    Vote,
+)
 from airlock.domain.texts import kept, swapped
 from airlock.domain.waivers import Waiver
+
+log = logging.getLogger("airlock.store")
 
 # Made once: building these statements would cost as much as running them.
 _GET = select(release).where(release.c.id == bindparam("of"))
@@ -76,21 +89,14 @@ class Releases(Log):
         )
         return found[0] if found else None
 
+    def leased(self) -> tuple[Release, ...]:
+        """Return the releases that an attempt has to itself, or had when it died."""
+        return self._many(select(release).where(release.c.lease.is_not(None)))
+
     def rejections(self, model: str, environment: str) -> tuple[tuple[str, str], ...]:
         """Return every rejected release of a line with its artifact digest, the newest first."""
         rows = self._connection.execute(_REJECTED, {"of": model, "into": environment})
         return tuple((name, json.loads(subject)["artifact_digest"]) for name, subject in rows)
-
-    def find(
-        self, *, states: Sequence[State] = (), model: str | None = None, limit: int = 200
-    ) -> tuple[Release, ...]:
-        """Return releases, newest first."""
-        query = select(release).order_by(release.c.opened_at.desc()).limit(limit)
-        if states:
-            query = query.where(release.c.state.in_([state.value for state in states]))
-        if model is not None:
-            query = query.where(release.c.model == model)
-        return self._read_out(self._many(query))
 
     def _read_out(self, releases: tuple[Release, ...]) -> tuple[Release, ...]:
         """Return releases with what people wrote in place of the commitments."""
@@ -154,6 +160,11 @@ class Releases(Log):
 
     def _one(self, query: Select[Any], release_id: str) -> Release:
         found = self._many(query, of=release_id)
+        if not found and release_id in self._heads_read:
+            raise Refused(
+                f"the row of release {release_id} is damaged and cannot be read",
+                next_step="`airlock audit verify` says what was changed; the log holds it all.",
+            )
         if not found:
             raise NotFound(
                 f"there is no release {release_id!r}",
@@ -162,7 +173,10 @@ class Releases(Log):
         return found[0]
 
     def _many(self, query: Select[Any], **given: str) -> tuple[Release, ...]:
-        rows = self._connection.execute(query, given).mappings().all()
+        return self._of_rows(self._connection.execute(query, given).mappings().all(), **given)
+
+    def _of_rows(self, rows: Sequence[RowMapping], **given: str) -> tuple[Release, ...]:
+        """Return the releases of these rows, with their votes."""
         cast: dict[str, list[Vote]] = {row["id"]: [] for row in rows}
         self._heads_read |= {row["id"]: Head(row["seq"], bytes(row["head"])) for row in rows}
         if rows:
@@ -172,7 +186,8 @@ class Releases(Log):
                 votes = select(vote).where(mine).order_by(vote.c.at)
             for row in self._connection.execute(votes, given).mappings():
                 cast[row["release"]].append(_vote(row))
-        return tuple(_release(row, tuple(cast[row["id"]])) for row in rows)
+        readable = (_readable(row, tuple(cast[row["id"]])) for row in rows)
+        return tuple(one for one in readable if one is not None)
 
 
 def _vote(row: RowMapping) -> Vote:
@@ -187,6 +202,15 @@ def _vote(row: RowMapping) -> Vote:
     )
 
 
+def _readable(row: RowMapping, votes: tuple[Vote, ...]) -> Release | None:
+    """Return the release of a row; a damaged row is said aloud and stands for none."""
+    try:
+        return _release(row, votes)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        log.error("the row of release %s cannot be read: %r", row["id"], error)
+        return None
+
+
 def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
     same = ("id", "origin", "location", "requester", "attempt_of", "opened_at", "level")
     return Release(
@@ -198,6 +222,8 @@ def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
         votes=votes,
         emergency=_emergency(row["emergency"]),
         waivers=_waivers(row["waivers"]),
+        lease=Lease(**json.loads(row["lease"])) if row["lease"] else None,
+        rollback=RollbackPermission(**json.loads(row["rollback"])) if row["rollback"] else None,
     )
 
 
@@ -221,10 +247,14 @@ def _columns(new: Release) -> dict[str, Any]:
         "model": new.subject.model,
         "environment": new.subject.environment,
         "waivers": json.dumps([one.to_document() for one in new.waivers], sort_keys=True),
-        "emergency": json.dumps(asdict(new.emergency)) if new.emergency else None,
+        **{name: _text(getattr(new, name)) for name in ("emergency", "lease", "rollback")},
         "tier": new.tier.value,
         "state": new.state.value,
     }
+
+
+def _text(found: Emergency | Lease | RollbackPermission | None) -> str | None:
+    return json.dumps(asdict(found)) if found is not None else None
 
 
 def _changing(values: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from airlock.adapters.sql_store.unit import WROTE, SqlUnit
@@ -21,6 +22,8 @@ from airlock.domain.errors import Unreachable
 
 #: Milliseconds a transaction waits for a lock before it says so.
 LOCK_TIMEOUT = 10_000
+#: Connections a process keeps, and as many more as it opens for a while; then it waits for one.
+POOL, OVERFLOW, WAIT_S = 5, 10, 10
 #: Seconds for which a connection given back is taken to be alive.
 FRESH_S = 1.0
 
@@ -62,6 +65,12 @@ class SqlStore:
                 next_step="Start it (`airlock up`) or check AIRLOCK_DATABASE_URL; "
                 "nothing already decided is lost.",
             ) from error
+        except PoolTimeout as error:
+            raise Unreachable(
+                f"all {POOL + OVERFLOW} connections of this process to Airlock's database have "
+                f"been at work for {WAIT_S} s",
+                next_step="Try again in a moment, with the same idempotency key if there was one.",
+            ) from error
         unit.trust_gates(self._gate_keys)
         return unit
 
@@ -75,7 +84,8 @@ def _postgres(url: str, pooled: bool) -> Engine:
     arguments: dict[str, Any] = {"connect_args": {"options": options, "connect_timeout": 5}}
     if not pooled:
         return create_engine(url, poolclass=NullPool, **arguments)
-    engine = create_engine(url, pool_size=5, max_overflow=10, **arguments)
+    sizes = {"pool_size": POOL, "max_overflow": OVERFLOW, "pool_timeout": WAIT_S}
+    engine = create_engine(url, **sizes, **arguments)
     _ask_the_idle(engine)
     _note_writes(engine)
     return engine

@@ -2,7 +2,7 @@
 
 Rules:
 * The database holds what code could forget: one vote per person and round, one open release per
-  line, one grant per release, one entry per place in a stream.
+  line, one living grant per release, one entry per place in a stream.
 * Times are UTC text with nine fractional digits; they sort as they read, on both databases.
 * Bytes that were hashed are stored as bytes, never as JSON, which would rewrite them.
 
@@ -49,6 +49,7 @@ def _one_of(column: str, words: list[str]) -> str:
 
 
 _OPEN = text(_one_of("state", [state.value for state in State if state.is_open]))
+_LEASED = text("lease IS NOT NULL")
 
 release = Table(
     "release",
@@ -70,11 +71,15 @@ release = Table(
     Column("emergency", Text),
     Column("attempt_of", String(40), nullable=False, server_default=""),
     Column("waivers", Text, nullable=False, server_default="[]"),
+    # The attempt that has it to itself, and where going back is allowed to, as JSON.
+    Column("lease", Text),
+    Column("rollback", Text),
     Column("seq", Integer, nullable=False),
     Column("head", LargeBinary(32), nullable=False),
     CheckConstraint(_one_of("state", [state.value for state in State]), name="state"),
     CheckConstraint(_one_of("tier", [tier.value for tier in Tier]), name="tier"),
     CheckConstraint("(state = 'AWAITING_APPROVAL') = (level > 0)", name="level"),
+    CheckConstraint("state <> 'PROMOTING' OR lease IS NOT NULL", name="lease"),
     Index(
         "uq_release_open_line",
         "model",
@@ -84,6 +89,7 @@ release = Table(
         sqlite_where=_OPEN,
     ),
     Index("ix_release_line", "model", "environment", "opened_at"),
+    Index("ix_release_lease", "id", postgresql_where=_LEASED, sqlite_where=_LEASED),
 )
 
 vote = Table(
@@ -166,7 +172,7 @@ configuration = Table(
     PrimaryKeyConstraint("kind", "digest"),
 )
 
-_PROMOTION = text("purpose = 'promotion'")
+_LIVING = text("purpose = 'promotion' AND revoked_at IS NULL")
 
 release_grant = Table(
     "release_grant",
@@ -179,14 +185,16 @@ release_grant = Table(
     Column("envelope", Text, nullable=False),
     Column("spent_by", String(600)),
     Column("spent_at", String(30)),
+    Column("revoked_at", String(30)),
     CheckConstraint("(spent_by IS NULL) = (spent_at IS NULL)", name="spent"),
+    CheckConstraint("spent_at IS NULL OR revoked_at IS NULL", name="ended"),
     Index(
         "uq_release_grant_round",
         "release",
         "round",
         unique=True,
-        postgresql_where=_PROMOTION,
-        sqlite_where=_PROMOTION,
+        postgresql_where=_LIVING,
+        sqlite_where=_LIVING,
     ),
 )
 

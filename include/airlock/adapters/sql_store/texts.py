@@ -63,6 +63,13 @@ class Texts(Base):
             found |= self._found(_THERE.where(these))
         return found
 
+    def owners_of(self, commitments: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return commitment -> (stream, person), for texts that were erased as well."""
+        names = (audit_text.c.commitment, audit_text.c.stream, audit_text.c.person)
+        these = among(self._connection, audit_text.c.commitment, sorted(set(commitments)))
+        rows = self._connection.execute(select(*names).where(these))
+        return {commitment: (stream, person) for commitment, stream, person in rows}
+
     def said(self, texts: Iterable[str]) -> dict[str, str]:
         """Return commitment -> what a reader sees, for the commitments among *texts*."""
         asked = {text for text in texts if is_commitment(text)}

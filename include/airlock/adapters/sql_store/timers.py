@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, bindparam, exists, func, or_, select, update
 
 from airlock.adapters.sql_store.bulk import among, insert_new, update_by
 from airlock.adapters.sql_store.releases import Releases
@@ -55,9 +55,15 @@ class Timers(Releases):
         here = {"of": of.id, "at_round": of.round, "at_level": level}
         self._connection.execute(_CANCEL, {**here, "ended_at": self._noted(), "fired": 0})
 
-    def take_due(self, limit: int) -> tuple[Due, ...]:
-        """Lock releases with timers that are due, at most for *limit* timers."""
-        due = (timer.c.ended_at.is_(None), timer.c.due_at <= self._stamp())
+    def take_due(self, limit: int, without: Collection[str] = ()) -> tuple[Due, ...]:
+        """Lock releases with timers that are due, at most for *limit* timers; not those *without*.
+
+        A release whose row cannot be read is left out; its timers stay due.
+        """
+        due: list[ColumnElement[bool]] = [timer.c.ended_at.is_(None)]
+        due.append(timer.c.due_at <= self._stamp())
+        if without:
+            due.append(timer.c.release.not_in(sorted(without)))
         taking = select(timer.c.release).where(*due).order_by(timer.c.due_at, timer.c.id)
         ids = self._connection.scalars(taking.limit(limit).with_for_update(skip_locked=True))
         wanted = sorted(set(ids))

@@ -9,7 +9,7 @@ SQLite has one writer, so there the order of ids is the order of commits.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, Table, func, insert, literal, select, text, union_all, update
@@ -18,7 +18,7 @@ from airlock.adapters.sql_store import scan
 from airlock.adapters.sql_store.helper import Helper
 from airlock.adapters.sql_store.log import BATCH
 from airlock.adapters.sql_store.releases import Releases
-from airlock.adapters.sql_store.tables import audit_event, audit_stream, release_grant
+from airlock.adapters.sql_store.tables import audit_event, audit_stream
 from airlock.adapters.sql_store.tables import release as release_table
 from airlock.adapters.sql_store.tree_tables import (
     audit_checkpoint,
@@ -28,14 +28,9 @@ from airlock.adapters.sql_store.tree_tables import (
     audit_tree,
 )
 from airlock.domain.audit import Head
-from airlock.domain.clock import moment
-from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Unsequenced
+from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Turn, Unsequenced
 from airlock.domain.merkle import Stretch
-from airlock.domain.release import Release
-from airlock.ports import StoredGrant
 
-#: Releases and grants read at a time.
-PAGE = 500
 #: Stretches of a level that are so close are read as one.
 NEAR = 64
 
@@ -55,6 +50,22 @@ _POSTGRES = (
 _HOLD_STILL = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 _TELL = text("SELECT pg_export_snapshot()")
 _SETTLED = "AND xid < pg_snapshot_xmin(pg_current_snapshot())"
+_TURN = (
+    "SELECT stream, seq, what, body, prev, e.hash, CASE {when} ELSE 'next' END "
+    "FROM audit_event AS e LEFT JOIN audit_leaf AS l ON l.event = e.id WHERE l.idx IS NULL "
+    "ORDER BY stream, seq"
+)
+_AHEAD = (
+    "SELECT stream, seq, id FROM audit_event WHERE id > "
+    "pg_sequence_last_value(CAST(pg_get_serial_sequence('audit_event', 'id') AS regclass)) "
+    "ORDER BY id LIMIT 1000"
+)
+_TURNS_SQLITE = _TURN.format(when="WHEN e.id <= :last THEN 'past'")
+_TURNS = _TURN.format(
+    when="WHEN (xid, e.id) <= (CAST(CAST(:xid AS text) AS xid8), :last) THEN 'past' "
+    "WHEN xid >= pg_snapshot_xmax(pg_current_snapshot()) THEN 'future' "
+    "WHEN xid >= pg_snapshot_xmin(pg_current_snapshot()) THEN 'open'"
+)
 _SQLITE = "SELECT id, 0, what, {column} FROM audit_event WHERE id > :id ORDER BY id LIMIT :limit"
 
 
@@ -221,6 +232,29 @@ class LogTree(Releases):
         )
         return self._entries(query)
 
+    def waiting(self, tree: Tree | None) -> Iterator[tuple[Stored, Turn]]:
+        """Return the entries without a leaf, stream by stream in order, and why they have none."""
+        given = {"last": tree.last_event if tree else 0}
+        if not self._is_sqlite:
+            given["xid"] = tree.last_xid if tree else 0
+        query = text(_TURNS_SQLITE if self._is_sqlite else _TURNS)
+        rows = self._connection.execute(query, given, execution_options={"yield_per": BATCH})
+        for stream, seq, what, body, prev, digest, turn in rows:
+            yield (stream, seq, what, _bytes(body), _bytes(prev), _bytes(digest)), Turn(turn)
+
+    def last_leaf(self) -> tuple[int, int] | None:
+        """Return the event of the last leaf, and the transaction that wrote it."""
+        xid = "0" if self._is_sqlite else "CAST(CAST(xid AS text) AS bigint)"
+        query = f"SELECT event, {xid} FROM audit_leaf LEFT JOIN audit_event ON id = event "  # noqa: S608 - our own words
+        row = self._connection.execute(text(f"{query} ORDER BY idx DESC LIMIT 1")).one_or_none()
+        return (row[0], row[1]) if row else None
+
+    def ahead(self) -> Iterator[tuple[str, int, int]]:
+        """Return stream, place and id of the entries with an id that was never given out."""
+        if not self._is_sqlite:  # there the next id is the largest one and one more
+            for row in self._connection.execute(text(_AHEAD)):
+                yield row[0], row[1], row[2]
+
     def heads(self) -> dict[str, Head]:
         """Return the end of every stream the application believes in."""
         found: dict[str, Head] = {}
@@ -232,6 +266,11 @@ class LogTree(Releases):
             for name, seq, head in self._rows(query):
                 found[name] = Head(seq, _bytes(head))
         return found
+
+    def told_with(self, words: Collection[str]) -> Iterator[Stored]:
+        """Return the entries of all streams with some words, stream by stream in order."""
+        query = select(*_ENTRY).where(audit_event.c.what.in_(sorted(words)))
+        return self._entries(query.order_by(audit_event.c.stream, audit_event.c.seq))
 
     def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
         """Return the entries of some streams in order, leaving out some words."""
@@ -245,27 +284,6 @@ class LogTree(Releases):
 
     def _rows(self, query: Select[Any]) -> Iterator[Any]:
         return iter(self._connection.execute(query, execution_options={"yield_per": BATCH}))
-
-    def release_pages(self) -> Iterator[tuple[Release, ...]]:
-        """Return every release, some hundreds at a time."""
-        last = ""
-        while True:
-            query = select(release_table).where(release_table.c.id > last)
-            page = self._many(query.order_by(release_table.c.id).limit(PAGE))
-            if not page:
-                return
-            yield page
-            last = page[-1].id
-
-    def grants_of(self, releases: Sequence[str]) -> dict[str, tuple[StoredGrant, ...]]:
-        """Return every grant of some releases, those to roll them back among them."""
-        found: dict[str, tuple[StoredGrant, ...]] = {}
-        query = select(release_grant).where(release_grant.c.release.in_(releases))
-        for row in self._connection.execute(query.order_by(release_grant.c.id)).mappings():
-            spent = moment(row["spent_at"]) if row["spent_at"] else None
-            one = StoredGrant(row["id"], row["envelope"], row["spent_by"], spent)
-            found[row["release"]] = (*found.get(row["release"], ()), one)
-        return found
 
 
 def _joined(wanted: Sequence[Stretch]) -> list[Stretch]:

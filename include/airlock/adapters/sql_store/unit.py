@@ -14,9 +14,12 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from airlock.adapters.sql_store.bundles import Bundles
 from airlock.adapters.sql_store.chat import Chat
 from airlock.adapters.sql_store.duties import Duties
+from airlock.adapters.sql_store.enrolments import Enrolments
 from airlock.adapters.sql_store.facts import FactsReader
 from airlock.adapters.sql_store.grants import Grants
 from airlock.adapters.sql_store.history import History
+from airlock.adapters.sql_store.inbox import Inbox
+from airlock.adapters.sql_store.lists import Lists
 from airlock.adapters.sql_store.log import Log
 from airlock.adapters.sql_store.outbox import Outbox
 from airlock.adapters.sql_store.people import People
@@ -29,7 +32,20 @@ WROTE = "airlock_wrote"
 
 
 class SqlUnit(
-    FactsReader, Timers, Bundles, Runs, People, History, Grants, Duties, Chat, Outbox, Log
+    FactsReader,
+    Lists,
+    Timers,
+    Bundles,
+    Runs,
+    People,
+    History,
+    Grants,
+    Enrolments,
+    Duties,
+    Chat,
+    Inbox,
+    Outbox,
+    Log,
 ):
     """A unit of work: rolled back unless `commit` was called."""
 

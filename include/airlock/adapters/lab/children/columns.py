@@ -9,23 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airlock import tables
 from airlock.adapters.lab.children import rows
 from airlock.adapters.lab.errors import DataInvalid
 from airlock.domain.digest import file_digest
-
-#: What Arrow's types are called in facts; a type in none of the groups is not compared.
-_TYPES = {
-    "boolean": ("bool",),
-    "number": ("int", "uint", "float", "double", "halffloat", "decimal"),
-    "text": ("string", "large_string", "dictionary<values=string", "dictionary<values=large"),
-    "time": ("date", "timestamp"),
-}
-
-
-def type_name(kind: Any) -> str:
-    """Return what a column of this Arrow type holds."""
-    text = str(kind)
-    return next((name for name, starts in _TYPES.items() if text.startswith(starts)), text[:60])
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class Columns:
 
     def type_of(self, column: str) -> str:
         """Return what a column holds."""
-        return type_name(self.schema.field(column).type)
+        return tables.kind_of(self.schema.field(column).type)
 
     @property
     def rows(self) -> int:
@@ -59,7 +46,7 @@ class Columns:
         if isinstance(self.source, pyarrow.Table):
             found = self.source.column(column)
         else:
-            found = pyarrow.parquet.read_table(self.source, columns=[column]).column(0)
+            found = pyarrow.parquet.read_table(self.source, columns=[column]).column(column)
         if pyarrow.types.is_dictionary(found.type):
             found = found.cast(found.type.value_type)
         return found if self.mask is None else found.filter(pyarrow.array(self.mask))
@@ -87,6 +74,11 @@ def pinned(name: str, data: dict[str, Any]) -> Columns:
     for column in filter(None, (data["target"], data["timeColumn"])):
         if column not in table.names:
             raise DataInvalid(f"data of {name} has no column {column!r}")
+    if odd := tables.irregular(table.schema):
+        raise DataInvalid(
+            f"data of {name}: nobody pins the columns {', '.join(odd[:5])} as they are",
+            next_step="pin the data again; the next run does",
+        )
     if not table.length:
         raise DataInvalid(f"data of {name} has no rows", next_step="widen the data window")
     return table
@@ -103,22 +95,66 @@ def held_out(table: Columns, data: dict[str, Any]) -> Any:
     return rows.held_out(frame, data)
 
 
-def requests_log(name: str, path: Path) -> Columns:
-    """Return recorded requests: Parquet, or one JSON object per line (read as a whole)."""
+def requests_log(name: str, path: Path, trained: Columns) -> Columns:
+    """Return recorded requests: Parquet, or one JSON object per line (read as a whole).
+
+    JSON has no type for times, and a reader that guesses takes text for them: what training calls
+    text is read as text, and what it calls times is read as such where it is written as such.
+    """
     import pyarrow
-    import pyarrow.json
 
     try:
         if path.suffix in (".jsonl", ".ndjson", ".json"):
-            table = pyarrow.json.read_json(path)
+            table = _as_trained(_json(path), trained)
             return Columns(table.schema, table.num_rows, table)
-        return _parquet(path)
+        log = _parquet(path)
+        if tables.irregular(log.schema):
+            table = tables.read(path, path.name)
+            return Columns(table.schema, table.num_rows, table)
+        return log
+    except tables.DataUnusable as error:
+        raise DataInvalid(
+            f"the serving log of {name}: {error.message}", next_step=error.next_step
+        ) from error
     except (pyarrow.ArrowException, OSError) as error:
         text = " ".join(str(error).split())[:300]
         raise DataInvalid(
             f"the serving log of {name} cannot be read: {text}",
             next_step="write Parquet, or one JSON object per line (.jsonl)",
         ) from error
+
+
+def _json(path: Path) -> Any:
+    """Read JSON lines; text that Arrow takes for times is read again as text."""
+    import pyarrow
+    import pyarrow.json
+
+    table = pyarrow.json.read_json(path)
+    guessed = [
+        (field.name, pyarrow.string()) for field in table.schema if str(field.type)[:4] == "time"
+    ]
+    if not guessed:
+        return table
+    options = pyarrow.json.ParseOptions(explicit_schema=pyarrow.schema(guessed))
+    return pyarrow.json.read_json(path, parse_options=options)
+
+
+def _as_trained(table: Any, trained: Columns) -> Any:
+    """Return the log with the types training has, where its values are such; else as they are."""
+    from airlock.tables.times import as_times
+
+    for place, field in enumerate(table.schema):
+        if field.name not in trained.names:
+            continue
+        wanted, values = trained.type_of(field.name), table.column(place)
+        if str(field.type) == "null":
+            kind = trained.schema.field(field.name).type
+            values = values.cast(kind.value_type if str(kind).startswith("dict") else kind)
+        elif wanted == "time" and tables.kind_of(field.type) == "text":
+            times = as_times(values)
+            values = values if times is None else times
+        table = table.set_column(place, field.name, values)
+    return table
 
 
 def _parquet(path: Path) -> Columns:

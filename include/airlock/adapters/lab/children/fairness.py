@@ -7,6 +7,9 @@ bootstrap draws those counts (multinomial): the same as drawing the rows, and fa
 A difference is that of the two groups farthest apart. Its upper bound is the largest of all pairs;
 its lower bound is the largest at a confidence corrected for the number of pairs (Bonferroni),
 because the largest of many differences is never small by chance.
+
+Who is selected is known of every row, so demographic parity asks for rows alone; the errors of
+equalized odds need rows of both answers in a group.
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 THRESHOLD = 0.5
 METHOD = "percentile bootstrap of counts; pairs of groups, Bonferroni for the lower bound"
 RATES = ("selectionRate", "truePositiveRate", "falsePositiveRate", "accuracy")
+#: What has to be known of a group for each rate: rows alone, or rows of both answers.
+_NEEDS = {RATES[0]: "demographicParity", **dict.fromkeys(RATES[1:], "equalizedOdds")}
+#: Each difference with the rates it is made of.
+DIFFERENCES = {"demographicParity": [0], "equalizedOdds": [1, 2]}
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -69,10 +76,20 @@ def measure(truth: Array, chosen: Array, labels: Array, request: dict[str, Any])
     drawn = draw.multinomial(int(cells.sum()), shares, size=request["resamples"])
     with numpy.errstate(divide="ignore", invalid="ignore"):
         samples = rates(drawn.reshape(-1, *cells.shape))
-    enough = [_is_enough(one, request["minimumRows"]) for one in cells]
+    enough = {
+        option: [_is_enough(counted, request["minimumRows"], option) for counted in cells]
+        for option in DIFFERENCES
+    }
     return {
         "groups": [
-            _group(str(label), cells[at], frame.loc[label], samples[:, :, at], enough[at], request)
+            _group(
+                str(label),
+                cells[at],
+                frame.loc[label],
+                samples[:, :, at],
+                [rate for rate, option in _NEEDS.items() if enough[option][at]],
+                request,
+            )
             for at, label in enumerate(frame.index)
         ],
         "differences": _differences(truth, chosen, labels, frame, samples, enough, request),
@@ -116,15 +133,22 @@ def rates(cells: Array) -> Array:
     return numpy.stack(found_rates, axis=-2)
 
 
-def _is_enough(cells: Array, minimum: int) -> bool:
+def _is_enough(cells: Array, minimum: int, option: str) -> bool:
     negative, positive = int(cells[:2].sum()), int(cells[2:].sum())
-    return negative + positive >= minimum and min(negative, positive) >= FEWEST_OF_A_CLASS
+    if negative + positive < minimum:
+        return False
+    return option == "demographicParity" or min(negative, positive) >= FEWEST_OF_A_CLASS
 
 
 def _group(
-    label: str, cells: Array, values: Any, samples: Array, enough: bool, request: dict[str, Any]
+    label: str,
+    cells: Array,
+    values: Any,
+    samples: Array,
+    measured: list[str],
+    request: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return one group; without rates where it is too small."""
+    """Return one group; without the rates for which it is too small."""
     said = {
         "group": label,
         "n": int(cells.sum()),
@@ -132,10 +156,10 @@ def _group(
         "selected": int(cells[1] + cells[3]),
         "truePositives": int(cells[3]),
     }
-    if not enough:
-        return said | dict.fromkeys(RATES)
     return said | {
         rate: _bounded(float(values[rate]), samples[:, at], request["confidence"])
+        if rate in measured
+        else None
         for at, rate in enumerate(RATES)
     }
 
@@ -151,28 +175,30 @@ def _differences(
     labels: Array,
     frame: pandas.DataFrame,
     samples: Array,
-    enough: list[bool],
+    enough: dict[str, list[bool]],
     request: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return both differences with their bounds; None if there are no two groups to compare."""
+    """Return both differences with their bounds; None where no two groups can be compared."""
     import numpy
     from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
 
-    kept = [at for at, one in enumerate(enough) if one]
-    if len(kept) < 2:
-        return {"demographicParity": None, "equalizedOdds": None}
-    mask = numpy.isin(labels, frame.index[kept].to_numpy())
-    found = {}
-    for name, which, value in (
-        ("demographicParity", [0], demographic_parity_difference),
-        ("equalizedOdds", [1, 2], equalized_odds_difference),
-    ):
+    compared = {
+        "demographicParity": demographic_parity_difference,
+        "equalizedOdds": equalized_odds_difference,
+    }
+    differences: dict[str, Any] = {}
+    for option, which in DIFFERENCES.items():
+        kept = [at for at, is_enough in enumerate(enough[option]) if is_enough]
+        if len(kept) < 2:
+            differences[option] = None
+            continue
+        mask = numpy.isin(labels, frame.index[kept].to_numpy())
         low, high = farthest(samples[:, which][:, :, kept], request["confidence"])
-        point = value(
+        point = compared[option](
             truth[mask].astype(int), chosen[mask].astype(int), sensitive_features=labels[mask]
         )
-        found[name] = {"value": float(point), "low": low, "high": high}
-    return found
+        differences[option] = {"value": float(point), "low": low, "high": high}
+    return differences
 
 
 def farthest(samples: Array, confidence: float) -> tuple[float, float]:

@@ -56,16 +56,24 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def numbers(table: Columns, column: str) -> Array:
-    """Return a column as numbers, times as days since 1970; what is missing is not-a-number."""
+    """Return a column as numbers, times as days since 1970; what is missing is not-a-number.
+
+    Integers beyond 2^53 are rounded to a double, and times to a microsecond: both are measured here
+    and go nowhere else. Equal entities are counted by all their digits (`_hashes`).
+    """
     import numpy
     import pyarrow
 
     array = table.read(column)
     if table.type_of(column) == "time":
-        days = array.cast(pyarrow.timestamp("us")).to_pandas().to_numpy(dtype="datetime64[us]")
+        days = (
+            array.cast(pyarrow.timestamp("us"), safe=False)
+            .to_pandas()
+            .to_numpy(dtype="datetime64[us]")
+        )
         since = days.astype("int64").astype(float) / 86_400e6
         return numpy.where(numpy.isnat(days), numpy.nan, since)
-    return numpy.asarray(array.cast(pyarrow.float64()).to_pandas(), dtype=float)
+    return numpy.asarray(array.cast(pyarrow.float64(), safe=False).to_pandas(), dtype=float)
 
 
 def _feature(table: Columns, name: str, truth: Array, held: Array, task: str) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock import tables
 from airlock.adapters.lab.errors import DataInvalid
 from airlock.domain.digest import file_digest
 
 if TYPE_CHECKING:
     import numpy
     import pandas
+    import pyarrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,6 @@ class Parts:
 
 def load(request: dict[str, Any]) -> pandas.DataFrame:
     """Read the pinned file, whose digest must be the one in the request."""
-    import pandas
-
     data = request["data"]
     path = Path(data["path"])
     found = file_digest(path)
@@ -38,64 +38,41 @@ def load(request: dict[str, Any]) -> pandas.DataFrame:
             f"data of {request['name']}: expected {data['digest']}, found {found} in {path.name}",
             next_step="pin the data again; something changed the pinned file",
         )
-    rows = pandas.read_parquet(path)
-    _check(request["name"], rows, data)
-    return rows
+    table = tables.open_rows(path)
+    if odd := tables.irregular(table.schema):
+        raise DataInvalid(
+            f"data of {request['name']}: nobody pins the columns {', '.join(odd[:5])} as they are",
+            next_step="pin the data again; the next run does",
+        )
+    _check(request["name"], table, data)
+    return tables.frame(table)
 
 
-def _check(name: str, rows: pandas.DataFrame, data: dict[str, Any]) -> None:
+def _check(name: str, table: pyarrow.Table, data: dict[str, Any]) -> None:
     """Refuse data no model can be made of."""
-    if rows.empty:
+    if not table.num_rows:
         raise DataInvalid(f"data of {name} has no rows", next_step="widen the data window")
     needed = [data["target"], *filter(None, [data["timeColumn"]])]
     for column in needed:
-        if column not in rows.columns:
+        if column not in table.column_names:
             raise DataInvalid(
-                f"data of {name} has no column {column!r}; it has {', '.join(rows.columns)}",
+                f"data of {name} has no column {column!r}; it has {', '.join(table.column_names)}",
                 next_step="mend spec.data of the pipeline, or the source",
             )
-    missing = int(rows[data["target"]].isna().sum())
-    if missing:
-        share = "all" if missing == len(rows) else f"{missing}"
-        raise DataInvalid(
-            f"data of {name}: {share} of {len(rows)} values of the target "
-            f"{data['target']!r} are missing"
-        )
-    _check_target(name, rows[data["target"]], data["task"])
+    _check_target(name, table[data["target"]], data, "the data")
 
 
-def _check_target(name: str, target: pandas.Series[Any], task: str) -> None:
+def _check_target(name: str, values: Any, data: dict[str, Any], where: str) -> None:
     """Refuse a target that is no number, or not the classes 0 and 1."""
-    import numpy
-    import pandas
-
-    if not pandas.api.types.is_numeric_dtype(target):
-        raise DataInvalid(
-            f"data of {name}: the target {target.name!r} holds {target.dtype}; expected numbers",
-            next_step="encode it in the source; classification expects 0 and 1",
-        )
-    if not numpy.isfinite(target.to_numpy(dtype=float)).all():
-        raise DataInvalid(f"data of {name}: the target {target.name!r} holds infinite values")
-    if task == "classification":
-        _check_classes(name, target, "the data")
-
-
-def _check_classes(name: str, target: pandas.Series[Any], where: str) -> None:
-    classes = sorted(target.unique().tolist())
-    if len(classes) == 1:
-        raise DataInvalid(
-            f"data of {name}: the target {target.name!r} has one class only ({classes[0]!r}) "
-            f"in {where}; expected 0 and 1"
-        )
-    if classes != [0, 1]:
-        shown = ", ".join(map(repr, classes[:5]))
-        raise DataInvalid(
-            f"data of {name}: the target {target.name!r} has the classes {shown}; expected 0 and 1"
-        )
+    problem = tables.target_problem(values, data["target"], data["task"], where)
+    if problem is not None:
+        raise DataInvalid(f"data of {name}: {problem.text}", next_step=problem.way_out)
 
 
 def split(request: dict[str, Any], rows: pandas.DataFrame) -> Parts:
     """Split by time, or by a seeded draw per row, and check both parts."""
+    import pyarrow
+
     data = request["data"]
     held = held_out(rows, data)
     for part, chosen in (("train on", ~held), ("hold out", held)):
@@ -104,8 +81,9 @@ def split(request: dict[str, Any], rows: pandas.DataFrame) -> Parts:
     bare = rows.drop(columns=[data["timeColumn"]] if data["timeColumn"] else [])
     parts = Parts(bare[~held], bare[held])
     if data["task"] == "classification":
-        _check_classes(request["name"], parts.train[data["target"]], "the training part")
-        _check_classes(request["name"], parts.test[data["target"]], "the held-out part")
+        for side, where in ((parts.train, "the training part"), (parts.test, "the held-out part")):
+            values = pyarrow.array(side[data["target"]])
+            _check_target(request["name"], values, data, where)
     return parts
 
 

@@ -49,7 +49,7 @@ def _sides(request: dict[str, Any]) -> tuple[Columns, Columns | None]:
     name = request["name"]
     mine = columns.training(name, request["data"])
     if request.get("log"):
-        log = columns.requests_log(name, Path(request["log"]))
+        log = columns.requests_log(name, Path(request["log"]), mine)
         if not log.rows:
             raise DataInvalid(f"the serving log of {name} has no requests")
         return log, mine
@@ -116,7 +116,8 @@ def _label(value: Any, kind: str, few: bool) -> str:
     if value is None:
         return MISSING
     if kind == "number":
-        return f"{float(value):.6g}"
+        # Whole numbers in full: ids and days such as 20240501 differ in their last digits.
+        return str(int(value)) if float(value).is_integer() else f"{float(value):.6g}"
     text = str(value)
     if kind == "text" and not few:
         return f"#{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -155,10 +156,14 @@ def _floats(array: Any, kind: str) -> Any:
     import pyarrow
 
     if kind == "time":
-        days = array.cast(pyarrow.timestamp("us")).to_pandas().to_numpy(dtype="datetime64[us]")
+        days = (
+            array.cast(pyarrow.timestamp("us"), safe=False)
+            .to_pandas()
+            .to_numpy(dtype="datetime64[us]")
+        )
         since = days.astype("int64").astype(float) / 86_400e6
         return numpy.where(numpy.isnat(days), numpy.nan, since)
-    return numpy.asarray(array.cast(pyarrow.float64()).to_pandas(), dtype=float)
+    return numpy.asarray(array.cast(pyarrow.float64(), safe=False).to_pandas(), dtype=float)
 
 
 def _distance(base: Any, found: Any) -> dict[str, Any]:

@@ -92,7 +92,6 @@ def _check(model: Any, name: str, task: str) -> None:
 
 def _save(model: Any, features: pandas.DataFrame, out: Path, name: str) -> None:
     """Write MLflow's model folder in the skops format; anything unsafe is refused here."""
-    import pandas
     import skops.io
 
     try:
@@ -104,13 +103,7 @@ def _save(model: Any, features: pandas.DataFrame, out: Path, name: str) -> None:
     import mlflow.sklearn
     from mlflow.models import infer_signature
 
-    # The commonest value of each column: an example must not publish a real person's row. Counted
-    # in some of the rows: in a million of thirty columns it took as long as the rest of training.
-    some = features.iloc[:: -(-len(features) // _EXAMPLE_ROWS)]
-    example = pandas.DataFrame({name: some[name].mode().iloc[:1] for name in features})
-    # The same once more, empty where the data has gaps: so the signature allows gaps there alone.
-    template = pandas.concat([example, example], ignore_index=True)
-    template.loc[1, [name for name in features if features[name].isna().any()]] = None
+    example, template = examples(features)
     method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
     mlflow.sklearn.save_model(
         model,
@@ -122,6 +115,22 @@ def _save(model: Any, features: pandas.DataFrame, out: Path, name: str) -> None:
         pip_requirements=_requirements(),
         pyfunc_predict_fn=method,
     )
+
+
+def examples(features: pandas.DataFrame) -> tuple[pandas.DataFrame, pandas.DataFrame]:
+    """Return a row of the commonest values, and rows that show the types and where gaps are.
+
+    An example must not publish a real person's row. It is counted in some of the rows: in a million
+    of thirty columns it took as long as the rest of training. The second table has the example
+    twice, once empty where the data has gaps: so the signature allows gaps there alone.
+    """
+    import pandas
+
+    some = features.iloc[:: -(-len(features) // _EXAMPLE_ROWS)]
+    example = pandas.DataFrame({name: some[name].mode().iloc[:1] for name in features})
+    template = pandas.concat([example, example], ignore_index=True)
+    template.loc[1, [name for name in features if features[name].isna().any()]] = None
+    return example, template
 
 
 def _requirements() -> list[str]:

@@ -1,6 +1,7 @@
 """Child: hold the data against the model's suite, and write the data docs as static HTML.
 
-A suite that raises or is empty is a failure of its own: no expectation met is not a success.
+A suite that raises or is empty is a failure of its own: no expectation met is not a success. An
+expectation that raised, and one that looked at no value, are told apart from those that hold.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas
 
 _MAX_FAILED = 200
+#: Expectations that name a column and look at none of its values.
+_OF_THE_TABLE = ("expect_column_to_exist",)
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -28,12 +31,18 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     result = _run(request, table, _expectations(request))
     outcomes = list(result.results)
+    raised = [(outcome, why) for outcome in outcomes if (why := _exception(outcome))]
+    judged = [outcome for outcome in outcomes if not _exception(outcome)]
+    good = [outcome for outcome in judged if outcome.success]
+    unseen = [outcome for outcome in good if _seen(outcome, table) == 0]
     return {
         "suite": request["name"],
-        "success": bool(result.success),
+        "success": len(good) == len(outcomes),
         "evaluated": len(outcomes),
-        "successful": sum(bool(outcome.success) for outcome in outcomes),
-        "failed": [_failed(outcome) for outcome in outcomes if not outcome.success][:_MAX_FAILED],
+        "successful": len(good) - len(unseen),
+        "failed": [_failed(outcome) for outcome in judged if not outcome.success][:_MAX_FAILED],
+        "raised": [_named(outcome) | {"why": why} for outcome, why in raised],
+        "unseen": [_named(outcome) for outcome in unseen],
         "rows": len(table),
         "newest": _newest(table, request["data"]["timeColumn"]),
     }
@@ -95,23 +104,53 @@ def _expectations(request: dict[str, Any]) -> list[Any]:
     return found
 
 
+def _named(outcome: Any) -> dict[str, str]:
+    """Return which expectation it is, and of which column."""
+    config = outcome.expectation_config
+    return {"expectation": str(config.type), "column": ", ".join(_columns(config.kwargs))}
+
+
+def _columns(asked: Any) -> list[str]:
+    single = [asked.get(key) for key in ("column", "column_A", "column_B")]
+    return [str(name) for name in [*single, *asked.get("column_list", ())] if name is not None]
+
+
+def _exception(outcome: Any) -> str:
+    """Return what a check raised; GX keeps it plainly, or once per metric it could not compute."""
+    about = outcome.exception_info or {}
+    entries = [about] if "raised_exception" in about else list(about.values())
+    for entry in entries:
+        if isinstance(entry, dict) and entry.get("raised_exception"):
+            return " ".join(str(entry.get("exception_message") or "an exception").split())[:300]
+    return ""
+
+
+def _seen(outcome: Any, table: pandas.DataFrame) -> int | None:
+    """Return how many values an expectation looked at; None if it is about the table itself."""
+    asked, result = outcome.expectation_config.kwargs, outcome.result or {}
+    if "element_count" in result:
+        return int(result["element_count"]) - int(result.get("missing_count") or 0)
+    names = [name for name in _columns(asked) if name in table.columns]
+    if not names or outcome.expectation_config.type in _OF_THE_TABLE:
+        return None
+    if condition := asked.get("row_condition"):
+        try:
+            table = table.query(str(condition))
+        except Exception:  # a condition in another language: nobody knows what was looked at
+            return 0
+    return int(table[names].notna().any(axis=1).sum())
+
+
 def _failed(outcome: Any) -> dict[str, str]:
     """Return one unmet expectation in words."""
-    config = outcome.expectation_config
-    wanted = {k: v for k, v in config.kwargs.items() if k not in ("batch_id", "column")}
-    return {
-        "expectation": str(config.type),
-        "column": str(config.kwargs.get("column", "")),
-        "detail": f"expected {wanted}, {_found(outcome)}"[:500],
-    }
+    asked = outcome.expectation_config.kwargs
+    wanted = {key: value for key, value in asked.items() if key not in ("batch_id", "column")}
+    return _named(outcome) | {"detail": f"expected {wanted}, {_found(outcome)}"[:500]}
 
 
 def _found(outcome: Any) -> str:
     """Return what was found instead."""
     result = outcome.result or {}
-    broken = (outcome.exception_info or {}).get("raised_exception")
-    if broken:
-        return "the check itself raised an exception"
     if "unexpected_count" in result:
         return (
             f"found {result['unexpected_count']} of {result.get('element_count')} otherwise, "

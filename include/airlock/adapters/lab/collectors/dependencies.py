@@ -4,6 +4,7 @@ Rules:
 * Looked at is what the lock promises and what is installed where the lab's children run. Where they
   differ, both versions are.
 * The lock is the checkout's; the digest noted when the candidate was registered goes with it.
+* An advisory that cannot be read is set aside; those that name one of the packages are facts.
 * No network: advisories come from a file whose age is part of the evidence.
 """
 
@@ -24,6 +25,7 @@ GATE = "dependency-audit"
 LOCK = "requirements.txt"
 DATABASE = "include/advisories"
 _DAY = 24 * 60 * 60
+_NAMED = 20
 
 
 def collect(scene: Scene) -> Collected:
@@ -48,6 +50,11 @@ def collect(scene: Scene) -> Collected:
             {"package": one["name"], "version": one["version"], "where": one["where"], **known}
             for one in packages
             for known in database.affecting(one["name"], one["version"])
+        ],
+        "unreadable": [
+            {"package": one["name"], "version": one["version"], **odd.to_facts()}
+            for one in packages
+            for odd in database.unknown(one["name"], one["version"])
         ],
         "sbomDigest": file_digest(bill),
     }
@@ -112,4 +119,6 @@ def _about(database: Database) -> dict[str, Any]:
         "records": database.records,
         "source": database.source,
         "complete": database.complete,
+        "unreadable": len(database.unreadable),
+        "unreadableIds": [one.id[:100] for one in database.unreadable[:_NAMED]],
     }

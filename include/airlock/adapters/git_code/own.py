@@ -1,0 +1,28 @@
+"""The decider's own checkout, as what tasks say about their code is held against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airlock.adapters.git_code import authors, commit
+from airlock.domain.digest import file_digest
+
+
+class OwnCheckout:
+    """`airlock.ports.CodeSource` over git."""
+
+    def __init__(self, root: Path, given: str = "") -> None:
+        """*root*: of the checkout; *given*: the commit, in an image without git."""
+        self._root, self._given = root, given
+
+    def commit(self, folder: str) -> str:
+        """Return the commit of the code in a folder. Raises Refused."""
+        return commit(self._root, folder, self._given)
+
+    def committers(self, folder: str, since: str = "") -> tuple[str, ...]:
+        """Return who has changed a folder since a commit."""
+        return authors(self._root, folder, since)
+
+    def lock(self) -> str:
+        """Return the digest of the file that locks the libraries."""
+        return file_digest(self._root / "requirements.txt")

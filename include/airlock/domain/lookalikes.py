@@ -1,0 +1,100 @@
+"""Names as people see them: two user names that look the same are one name.
+
+Rules:
+* Compared are skeletons: NFKC, case folded, without white space and without what cannot be seen,
+  each letter of another alphabet as the ASCII letter it looks like, `0` as `o`, `1` and `i` as
+  `l`, `rn` as `m`, every dash as `-`.
+* A name with white space or with a character that cannot be seen is nobody's name.
+* A name like that of somebody known is refused; whoever was known first keeps it.
+
+Standard library only; the table is in `airlock.domain.confusables`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+from functools import lru_cache
+
+from airlock.domain.confusables import TABLE
+from airlock.domain.errors import Forbidden
+
+_LIKE = {int(code, 16): ascii_ for ascii_, codes in TABLE.items() for code in codes.split()}
+_ASCII = {"0": "o", "1": "l", "i": "l", "|": "l"}
+#: Fillers and blanks that Unicode calls letters, marks or symbols though nothing is drawn.
+_BLANK = {*range(0xFE00, 0xFE10), *range(0x180B, 0x1810), 0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5}
+_BLANK |= {0x2800, 0x3164, 0xFFA0, *range(0xE0000, 0xE1000)}
+
+
+def unseen(name: str) -> tuple[str, ...]:
+    """Return the characters of a name that nobody can see, white space included, as `U+200B`."""
+    return tuple(dict.fromkeys(_code(c) for c in name if _is_unseen(c)))
+
+
+def _is_unseen(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in ("Cf", "Cc", "Cs", "Co", "Cn") or _is_empty(character)
+
+
+def _is_empty(character: str) -> bool:
+    return character.isspace() or ord(character) in _BLANK
+
+
+def _code(character: str) -> str:
+    return f"U+{ord(character):04X}"
+
+
+def spelled(name: str) -> str:
+    """Return a name in which every character that could deceive stands as its code point."""
+    plain = (c if c.isascii() and c.isprintable() else f"<{_code(c)}>" for c in name)
+    return repr("".join(plain))
+
+
+@lru_cache(maxsize=65_536)
+def skeleton(name: str) -> str:
+    """Return what people see of a name: equal for names that look alike."""
+    whole = unicodedata.normalize("NFKC", name).translate(_LIKE).casefold()
+    letters = unicodedata.normalize("NFKC", whole).translate(_LIKE).casefold()
+    seen = (_drawn(c) for c in letters if not _is_unseen(c))
+    return "".join(seen).replace("rn", "m")
+
+
+def _drawn(character: str) -> str:
+    if unicodedata.category(character) == "Pd":
+        return "-"
+    return _ASCII.get(character, character)
+
+
+def look_alike(name: str, known: Collection[str]) -> str | None:
+    """Return whose name among *known* this one looks like without being it, if there is one."""
+    if name in known:
+        known = [one for one in known if one != name]
+    mine = skeleton(name)
+    return next((one for one in sorted(known) if skeleton(one) == mine), None)
+
+
+class LookAlike(Forbidden):
+    """A user name that people would take for another one."""
+
+
+def check_name(name: str, known: Collection[str]) -> None:
+    """Refuse a name nobody could tell from another, or could not see whole.
+
+    Raises:
+        LookAlike: naming both, or the characters that cannot be seen.
+    """
+    rename = "Have the account renamed in Airflow, or use the other one."
+    if hidden := unseen(name):
+        like = next((one for one in sorted(known) if skeleton(one) == skeleton(name)), None)
+        also = f", so it looks like {spelled(like)}" if like else ""
+        raise LookAlike(
+            f"the user name {spelled(name)} has characters nobody can see "
+            f"({', '.join(hidden)}){also}: it is refused as a person",
+            next_step=rename,
+        )
+    if other := look_alike(name, known):
+        raise LookAlike(
+            f"the user name {spelled(name)} looks like {spelled(other)}, who is known: it is "
+            "refused as a person",
+            next_step=rename,
+        )

@@ -1,0 +1,105 @@
+"""The steps of a worker's round: each by itself, so that none stops another.
+
+Rules:
+* A step that fails, whatever with, is said once, tried again after a growing pause, and costs the
+  other steps nothing.
+* When each step last ended well, and what it last failed with, is written to a file for
+  `airlock status`; that it cannot be written (a full disk) stops nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.domain.errors import AirlockError
+
+log = logging.getLogger("airlock.deliver")
+
+#: Seconds between two tries of a step that fails, at first and at most.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+#: Seconds between two writings of the file, unless something changed.
+_WRITE_EVERY_S = 10.0
+
+
+@dataclass
+class Step:
+    """One thing a round does. *act* is called with nothing; what it returns is not looked at."""
+
+    name: str
+    act: Callable[[], object]
+    error: str = ""
+    succeeded_at: str = ""
+    _pause: float = 0.0
+    _not_before: float = 0.0
+
+    def run(self, known: Collection[str] = ()) -> bool:
+        """Do it if it is time; say whether it was done. Raises nothing.
+
+        *known*: the errors of other steps: what has been said of them is not said again.
+        """
+        if time.monotonic() < self._not_before:
+            return False
+        try:
+            self.act()
+        except Exception as error:
+            self._failed(error, known)
+            return False
+        if self.error:
+            log.info("it works again: %s", self.name)
+        self.error, self._pause, self._not_before = "", 0.0, 0.0
+        self.succeeded_at = stamp(datetime.now(UTC))
+        return True
+
+    def _failed(self, error: Exception, known: Collection[str]) -> None:
+        self._pause = min(max(FIRST_PAUSE_S, self._pause * 2), LONGEST_PAUSE_S)
+        self._not_before = time.monotonic() + self._pause
+        message = error.message if isinstance(error, AirlockError) else repr(error)
+        if message == self.error or message in known:
+            self.error = message
+            return
+        self.error = message
+        if isinstance(error, AirlockError):
+            log.warning("%s %s", message, error.next_step)
+        else:
+            log.error("to %s broke", self.name, exc_info=error)
+
+
+@dataclass
+class Round:
+    """The steps of one worker, in order. *file*: where `airlock status` reads how they fare."""
+
+    steps: Sequence[Step]
+    file: Path | None = None
+    _written: Mapping[str, Any] = field(default_factory=dict)
+    _write_at: float = 0.0
+
+    def run(self) -> int:
+        """Run every step; return how many were done."""
+        done = sum(step.run({step.error for step in self.steps}) for step in self.steps)
+        with contextlib.suppress(OSError):
+            self._write()
+        return done
+
+    def _write(self) -> None:
+        errors = {step.name: step.error for step in self.steps}
+        if self.file is None or (errors == self._written and time.monotonic() < self._write_at):
+            return
+        rows = [
+            {"name": step.name, "succeededAt": step.succeeded_at, "error": step.error}
+            for step in self.steps
+        ]
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(json.dumps({"at": stamp(datetime.now(UTC)), "steps": rows}))
+        os.replace(fresh, self.file)
+        self._written, self._write_at = errors, time.monotonic() + _WRITE_EVERY_S

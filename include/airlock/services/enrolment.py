@@ -1,0 +1,362 @@
+"""Enrolling approvers: proposed by one, confirmed by another (the decider does this).
+
+Rules are in `airlock.domain.enrolment`; here they are asked inside the transaction, with the rights
+of that moment, and what follows is written with its event in the stream `access`. Refusals are
+events too. The first people are enrolled by `first`, with the database owner's credential.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from airlock.domain.audit import Event
+from airlock.domain.clock import stamp
+from airlock.domain.digest import digest_bytes
+from airlock.domain.enrolment import (
+    ENROL,
+    OWNER,
+    Enrolment,
+    Standing,
+    Wanted,
+    check_confirmation,
+    check_ending,
+    check_first,
+    check_proposal,
+    read_file,
+)
+from airlock.domain.errors import AirlockError, Conflict, Forbidden, NotFound
+from airlock.domain.lookalikes import check_name
+from airlock.domain.people import Actor, Person
+from airlock.domain.policy import Rulebook
+from airlock.domain.voting import check_reason
+from airlock.ports import Store, UnitOfWork
+from airlock.services.accounts import STREAM
+from airlock.services.deciding import refusal_event
+from airlock.services.once import Once
+
+_OWNER = Actor.system(OWNER.removeprefix("system:"))
+_REFUSED = "enrolment"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one transaction looks at: everybody, and what the policy says of roles."""
+
+    unit: UnitOfWork
+    rulebook: Rulebook
+    people: Mapping[str, Person]
+
+    @classmethod
+    def of(cls, unit: UnitOfWork, rulebook: Rulebook) -> Scene:
+        """Look at everybody in this transaction."""
+        return cls(unit, rulebook, {person.id: person for person in unit.people()})
+
+    def may_enrol(self, name: str) -> bool:
+        """Say whether somebody may propose and confirm now; the owner's credential once did."""
+        person = self.people.get(name)
+        able = person is not None and person.active and person.enrolled
+        return able and person is not None and ENROL in self.rulebook.permissions(person.roles)
+
+    def require(self, actor: Actor) -> None:
+        """Refuse whoever may not enrol in this transaction.
+
+        Raises:
+            Forbidden: saying what is missing.
+        """
+        if not self.may_enrol(actor.id):
+            names = ", ".join(sorted(self.rulebook.enrolling_roles)) or "no role"
+            raise Forbidden(
+                f"{actor.id} may not enrol approvers: that needs {ENROL}, which {names} gives to "
+                "whoever is enrolled for it",
+                next_step="Ask somebody `airlock person list` shows as enrolled for such a role. "
+                "If there is nobody yet: `airlock person enrol --first`.",
+            )
+
+
+def propose(
+    store: Store,
+    rulebook: Rulebook,
+    actor: Actor,
+    person: str,
+    role: str,
+    reason: str,
+    key: str = "",
+) -> Enrolment:
+    """Propose *person* for *role*; the same *key* does it once.
+
+    Raises:
+        Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
+    """
+    once = Once.of("enrol", actor, key, person=person, role=role, reason=reason)
+
+    def make(scene: Scene) -> list[Enrolment]:
+        scene.require(actor)
+        return [write_proposal(scene, actor, Wanted(person, role, reason))]
+
+    return _done(store, rulebook, actor, once, make)[0]
+
+
+def import_file(
+    store: Store, rulebook: Rulebook, actor: Actor, text: str, key: str = ""
+) -> tuple[str, list[Enrolment]]:
+    """Propose everybody a CSV file names; all or nobody. Return the file's digest with them."""
+    batch = digest_bytes(text.encode())
+    once = Once.of("enrol-file", actor, key, file=batch)
+
+    def make(scene: Scene) -> list[Enrolment]:
+        scene.require(actor)
+        if any(one.state is Standing.PROPOSED for one in scene.unit.enrolments(batch=batch)):
+            raise Conflict(
+                f"the file {batch} is proposed already",
+                next_step="Another person confirms it: `airlock person confirm --file FILE`.",
+            )
+        return [write_proposal(scene, actor, wanted, batch) for wanted in read_file(text)]
+
+    return batch, _done(store, rulebook, actor, once, make)
+
+
+def confirm(
+    store: Store, rulebook: Rulebook, actor: Actor, enrolment_id: str, reason: str, key: str = ""
+) -> Enrolment:
+    """Confirm a proposal, as another person than who proposed it."""
+    once = Once.of("confirm-enrolment", actor, key, enrolment=enrolment_id, reason=reason)
+
+    def make(scene: Scene) -> list[Enrolment]:
+        scene.require(actor)
+        return [write_confirmation(scene, actor, enrolment_id, reason)]
+
+    return _done(store, rulebook, actor, once, make)[0]
+
+
+def confirm_file(
+    store: Store, rulebook: Rulebook, actor: Actor, batch: str, reason: str, key: str = ""
+) -> list[Enrolment]:
+    """Confirm everybody one file has proposed and nobody has ended since; all or nobody."""
+    once = Once.of("confirm-file", actor, key, file=batch, reason=reason)
+
+    def make(scene: Scene) -> list[Enrolment]:
+        scene.require(actor)
+        found = scene.unit.enrolments(batch=batch) if batch else ()
+        waiting = [one.id for one in found if one.state is Standing.PROPOSED]
+        if not waiting:
+            raise NotFound(
+                f"nobody waits for a confirmation by the file {batch}",
+                next_step="The digest is that of the very file that was imported; "
+                "`airlock person confirm --file FILE` computes it.",
+            )
+        return [write_confirmation(scene, actor, one, reason) for one in sorted(waiting)]
+
+    return _done(store, rulebook, actor, once, make)
+
+
+def end(
+    store: Store, rulebook: Rulebook, actor: Actor, enrolment_id: str, reason: str, key: str = ""
+) -> Enrolment:
+    """End an enrolment at once, as somebody who may enrol or as the person enrolled."""
+    once = Once.of("end-enrolment", actor, key, enrolment=enrolment_id, reason=reason)
+
+    def make(scene: Scene) -> list[Enrolment]:
+        one = scene.unit.enrolment(enrolment_id)
+        check_ending(actor.id, one, entitled=scene.may_enrol(actor.id))
+        check_reason(reason)
+        return [_ended(scene.unit, actor, one, reason)]
+
+    return _done(store, rulebook, actor, once, make)[0]
+
+
+def first(store: Store, rulebook: Rulebook, person: str, role: str, reason: str) -> Enrolment:
+    """Enrol somebody who may enrol others, with the database owner's credential in *store*.
+
+    Raises:
+        Conflict: if two people may do it themselves.
+        Invalid: if the role may not enrol, or the person is not known.
+    """
+
+    def make(scene: Scene) -> list[Enrolment]:
+        able = [name for name in scene.people if scene.may_enrol(name)]
+        check_first(role, rulebook.enrolling_roles, able)
+        wanted = Wanted(person, role, f"set up by the owner's credential: {reason}")
+        return [write_proposal(scene, _OWNER, wanted)]
+
+    return _done(store, rulebook, _OWNER, Once("", ""), make)[0]
+
+
+def _done(
+    store: Store,
+    rulebook: Rulebook,
+    actor: Actor,
+    once: Once,
+    make: Callable[[Scene], list[Enrolment]],
+) -> list[Enrolment]:
+    """Do it in one transaction, once for one key; write a refusal down before it is raised."""
+    refusal: AirlockError
+    with store.begin() as unit:
+        known = once.answered(unit)
+        if known is not None:
+            return [_read(unit, one) for one in known.split()]
+        try:
+            made = make(Scene.of(unit, rulebook))
+            once.keep(unit, " ".join(one.id for one in made))
+            unit.commit()
+        except AirlockError as error:
+            refusal = error
+        else:
+            return [_worded(unit, one) for one in made]
+    with store.begin() as unit:  # what was begun is undone
+        unit.log(STREAM, refusal_event(actor, _REFUSED, refusal.message))
+        unit.commit()
+    raise refusal
+
+
+def write_proposal(scene: Scene, actor: Actor, wanted: Wanted, batch: str = "") -> Enrolment:
+    """Write a proposal with its event, after every check but whether *actor* may enrol."""
+    unit, person = scene.unit, scene.people.get(wanted.person)
+    seen = unit.account(wanted.person, lock=True)
+    check_reason(wanted.reason)
+    known = scene.rulebook.roles
+    check_proposal(actor.id, person, wanted.person, wanted.role, known, seen is not None)
+    if seen is None:
+        raise NotFound(f"the account of {wanted.person} was never seen")
+    enrolled = {one.person for one in unit.enrolments()}
+    others = (o.id for o in scene.people.values() if o.active or o.id in enrolled)
+    check_name(wanted.person, set(others) - {wanted.person})
+    _replace_suspended(unit, actor, wanted)
+    at, by_owner = stamp(unit.now()), actor.id == OWNER
+    new = Enrolment(
+        id=f"enr-{secrets.token_hex(5)}",
+        person=wanted.person,
+        role=wanted.role,
+        state=Standing.ACTIVE if by_owner else Standing.PROPOSED,
+        issuer=seen.issuer,
+        subject=seen.subject,
+        marks=seen.marked,
+        proposed_by=actor.id,
+        proposed_at=at,
+        proposed_why=wanted.reason,
+        batch=batch,
+        confirmed_by=OWNER if by_owner else None,
+        confirmed_at=at if by_owner else None,
+        confirmed_why=wanted.reason if by_owner else None,
+    )
+    kept = unit.put_enrolment(new)
+    data = {"enrolment": new.id, "person": new.person, "role": new.role, "batch": batch}
+    data |= {"issuer": new.issuer, "subject": new.subject, "marks": new.marks}
+    data |= {"proposedAt": at}
+    place = f"enrolment/{new.id}"
+    unit.log(STREAM, Event.by(actor, "ApproverProposed", place, data, wanted.reason))
+    if by_owner:
+        unit.log(STREAM, _confirmation(actor, new, wanted.reason, at))
+    return kept
+
+
+def _replace_suspended(unit: UnitOfWork, actor: Actor, wanted: Wanted) -> None:
+    """End what the change of an account has suspended: the person is enrolled anew."""
+    for one in unit.enrolments(person=wanted.person, state=Standing.SUSPENDED.value):
+        if one.role == wanted.role:
+            _ended(unit, actor, unit.enrolment(one.id), "proposed again after the suspension")
+
+
+def write_confirmation(scene: Scene, actor: Actor, enrolment_id: str, reason: str) -> Enrolment:
+    """Write a confirmation with its event, after every check but whether *actor* may enrol."""
+    unit = scene.unit
+    one = unit.enrolment(enrolment_id)
+    person, seen = scene.people.get(one.person), unit.account(one.person, lock=True)
+    entitled = scene.may_enrol(one.proposed_by)
+    check_confirmation(actor.id, one, person, seen, entitled=entitled)
+    check_reason(reason)
+    at = stamp(unit.now())
+    changed = replace(
+        one,
+        state=Standing.ACTIVE,
+        confirmed_by=actor.id,
+        confirmed_at=at,
+        confirmed_why=reason,
+    )
+    unit.change_enrolment(changed)
+    unit.log(STREAM, _confirmation(actor, changed, reason, at))
+    return changed
+
+
+def _confirmation(actor: Actor, one: Enrolment, reason: str, at: str) -> Event:
+    data = {"enrolment": one.id, "person": one.person, "role": one.role, "batch": one.batch}
+    data |= {"proposedBy": one.proposed_by, "confirmedAt": at}
+    return Event.by(actor, "ApproverConfirmed", f"enrolment/{one.id}", data, reason)
+
+
+def _ended(unit: UnitOfWork, actor: Actor, one: Enrolment, reason: str) -> Enrolment:
+    at = stamp(unit.now())
+    over = replace(one, state=Standing.ENDED, ended_at=at, ended_by=actor.id, ended_why=reason)
+    unit.change_enrolment(over)
+    data = {"enrolment": one.id, "person": one.person, "role": one.role, "endedAt": at}
+    data["was"] = one.state.value
+    unit.log(STREAM, Event.by(actor, "ApproverEnded", f"enrolment/{one.id}", data, reason))
+    unit.post("duties", f"duties/{one.id}/ended", {"person": one.person})
+    return over
+
+
+def _read(unit: UnitOfWork, enrolment_id: str) -> Enrolment:
+    return _worded(unit, unit.enrolment(enrolment_id))
+
+
+def _worded(unit: UnitOfWork, one: Enrolment) -> Enrolment:
+    """Return an enrolment with its reasons in place of the commitments to them."""
+    return _with_words([one], unit)[0]
+
+
+_WORDS = ("proposed_why", "confirmed_why", "suspended_why", "ended_why")
+
+
+def _with_words(found: Sequence[Enrolment], unit: UnitOfWork) -> list[Enrolment]:
+    texts = [text for one in found for name in _WORDS if (text := getattr(one, name))]
+    said = unit.said(texts)
+    return [
+        replace(one, **{n: said.get(getattr(one, n), getattr(one, n)) for n in _WORDS})
+        for one in found
+    ]
+
+
+def enrolments(store: Store, *, person: str = "", state: str = "") -> list[dict[str, Any]]:
+    """Return enrolments as JSON data: all, those of one person, or those in one state."""
+    with store.begin() as unit:
+        found = _with_words(unit.enrolments(person=person, state=state), unit)
+    return [view(one) for one in found]
+
+
+def view(one: Enrolment) -> dict[str, Any]:
+    """Return an enrolment as JSON data: what stands in an account is not in it."""
+    hidden = ("issuer", "subject", "marks")
+    return {name: value for name, value in asdict(one).items() if name not in hidden}
+
+
+def people(store: Store, rulebook: Rulebook) -> list[dict[str, Any]]:
+    """Return everybody known as JSON data: what counts, what waits, and what nobody confirmed."""
+    with store.begin() as unit:
+        known, found = unit.people(), unit.enrolments()
+    return [_person_view(one, found, rulebook) for one in sorted(known, key=lambda one: one.id)]
+
+
+def _person_view(person: Person, found: Iterable[Enrolment], rulebook: Rulebook) -> dict[str, Any]:
+    mine = [one for one in found if one.person == person.id and one.state is not Standing.ENDED]
+    standing = {one.role: one for one in mine}
+    return {
+        "id": person.id,
+        "name": person.name,
+        "active": person.active,
+        "roles": sorted(person.roles),
+        "unconfirmed": sorted(person.unconfirmed),
+        "mayEnrol": person.active and ENROL in rulebook.permissions(person.roles),
+        "enrolments": [
+            {"id": one.id, "role": role, "state": one.state.value}
+            for role, one in sorted(standing.items())
+        ],
+    }
+
+
+def look_alikes(store: Store) -> list[dict[str, str]]:
+    """Return every user name that was refused as a person, with the reason, newest first."""
+    with store.begin() as unit:
+        found = unit.look_alikes()
+    return [{"name": name, "why": why, "refusedAt": at} for name, why, at in found]

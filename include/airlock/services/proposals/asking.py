@@ -1,0 +1,33 @@
+"""Questions of Airlock's own DAGs to the delivery process, by its outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airlock.domain.clock import stamp
+from airlock.ports import Store
+from airlock.services import drift_log
+from airlock.services.proposals.handling import Claim, Finish, Sources
+
+
+def sweep(store: Store, _sources: Sources, _claim: Claim, finish: Finish) -> Mapping[str, Any]:
+    """Have timers that are due fired, at most once a minute."""
+    with store.begin() as unit:
+        unit.post("sweep", f"timers/sweep/{stamp(unit.now())[:16]}", {})
+        finish(unit, {})
+    return {}
+
+
+def detect(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
+    """Have it answered whether the registry was compared; return the question's key.
+
+    Asked with that key, say what is not as released. One question a second at most, whoever asks.
+    """
+    with store.begin() as unit:
+        if claim.body.optional("key", 60):
+            return {"open": [str(one["why"]) for one in drift_log.opened(unit).values()]}
+        answer = {"key": f"detect/{stamp(unit.now())[:19]}"}
+        unit.post("detect", answer["key"], {})
+        finish(unit, answer)
+    return answer

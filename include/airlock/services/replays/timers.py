@@ -1,0 +1,194 @@
+"""Timers: made again from when a level opened and the policy in the subject."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from airlock.domain.calendar import Timing
+from airlock.domain.clock import moment, stamp
+from airlock.domain.emergency import Broken
+from airlock.domain.errors import AirlockError
+from airlock.domain.log_chains import Finding
+from airlock.domain.policy import Rulebook
+from airlock.domain.promoting import LEASE
+from airlock.domain.release import Release, State
+from airlock.domain.timers import Kind, Timer, review_timer, wanted
+from airlock.ports import Keyring
+from airlock.services.log_store import LogWork
+from airlock.services.replays.comparing import Either, Page, Replay, Row, Step
+
+#: The events of timers that fired: word -> kind.
+_FIRED = {"LevelReminded": Kind.REMIND, "DeliveryOverdue": Kind.DELIVERY}
+#: Those that end at their place by nothing but firing.
+_LASTING = (Kind.REMIND, Kind.EXPIRE, Kind.UNUSED)
+#: Words after which a release is at another place.
+_MOVING = ("LevelOpened", "ReleaseApproved")
+
+
+class Timers(Replay):
+    """What is due when, and what was done about it; at what minute that was noted is not compared.
+
+    Where nobody has made any timer of a place yet, none is missing: the deciding process makes them
+    within a minute. Timers of places a release has left do nothing.
+    """
+
+    table = "timer"
+
+    def __init__(self, keyring: Keyring) -> None:
+        """Begin with no policy."""
+        super().__init__(keyring)
+        self._timings: dict[tuple[str, str, str], Timing | None] = {}
+
+    def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
+        """Compare what belongs to some releases."""
+        stored: dict[str, list[Row]] = {}
+        for row in unit.rows(self.table, "release", list(page.rows)):
+            stored.setdefault(row["release"], []).append(row)
+        spent: dict[str, list[str]] = {}
+        for row in unit.rows("release_grant", "release", list(page.rows)) if stored else ():
+            spent.setdefault(row["release"], []).append(row["spent_at"] or "")
+        for name in page.rows:
+            release, steps = page.release(name), page.steps.get(name, ())
+            if release is not None:
+                told = self._told(unit, steps)
+                rows, times = stored.get(name, []), spent.get(name, ())
+                yield from self._compare(release, told, steps, rows, times)
+
+    def rest(self, unit: LogWork) -> Iterator[Finding]:
+        """Compare what belongs to no release."""
+        yield from self.strays(unit)
+
+    def _told(self, unit: LogWork, steps: tuple[Step, ...]) -> dict[str, Timer]:
+        """Return the timers of every place a release has been at."""
+        found: dict[str, Timer] = {}
+        for step in steps:
+            release = step.after
+            timing = self._timing(unit, release) if release and step.what in _MOVING else None
+            if release is not None and timing is not None:
+                found |= {one.key: one for one in wanted(release, timing, step.at)}
+        return found
+
+    def _timing(self, unit: LogWork, release: Release) -> Timing | None:
+        subject = release.subject
+        key = (subject.policy_digest, subject.environment, release.tier.value)
+        if key not in self._timings:
+            rows = unit.rows("configuration", "digest", [subject.policy_digest])
+            try:
+                documents = [json.loads(row["document"]) for row in rows]
+                rules = Rulebook.from_document(documents[0])
+                self._timings[key] = rules.plan(subject.environment, release.tier).timing
+            except (AirlockError, IndexError, KeyError, TypeError, ValueError):
+                self._timings[key] = None  # named where the configuration is compared
+        return self._timings[key]
+
+    def _compare(
+        self,
+        release: Release,
+        told: dict[str, Timer],
+        steps: tuple[Step, ...],
+        rows: list[Row],
+        spent: Sequence[str],
+    ) -> Iterator[Finding]:
+        fired, reviews = set(_fired(steps)), list(_reviews(steps))
+        here = {
+            one.key
+            for one in told.values()
+            if one.concerns(release) and (one.round, one.level) == (release.round, release.level)
+        }
+        due = {key for key in here if told[key].kind in _LASTING}
+        for timer, raised, over in reviews:
+            told[timer.key] = timer
+            fired |= {timer.key} if raised else set()
+            due |= set() if over or raised else {timer.key}
+        for row in rows:
+            expected = told.get(row["key"])
+            if expected is None:
+                yield self.finding(row["key"], "is there, but the log tells of no such row")
+                continue
+            yield from self.row(expected.key, _columns(expected, spent), row)
+            yield from self._end(row, happened=expected.key in fired, due=expected.key in due)
+        known = {row["key"] for row in rows}
+        sure = bool(here & known) or release.state is State.APPROVED
+        for gone in sorted((here if sure else set()) | {one.key for one, *_ in reviews} - known):
+            if gone not in known:
+                yield self.finding(gone, "the log tells of it, but it is gone")
+
+    def _end(self, row: Row, *, happened: bool, due: bool) -> Iterator[Finding]:
+        """Compare whether it has ended with what the log says it did."""
+        ended, fired = row["ended_at"], row["fired"]
+        if fired not in (None, 0, 1) or bool(fired) != happened:
+            why = "it has fired" if happened else "it has not fired"
+            yield self.finding(row["key"], f"fired is {fired}, the log says that {why}")
+        elif ended is not None and not _is_time(ended):
+            yield self.finding(row["key"], f"ended_at is {ended}, which is no time")
+        elif ended is not None and due and not happened:
+            yield self.finding(row["key"], f"ended_at is {ended}, but its release waits for it")
+
+
+def _columns(timer: Timer, spent: Sequence[str]) -> Row:
+    due: Any = timer.due_at
+    if timer.kind is Kind.UNUSED:  # while a promotion is under way it is put off
+        due = Either({due, *(stamp(moment(one) + LEASE) for one in spent if _is_time(one))})
+    return {
+        "key": timer.key,
+        "release": timer.release,
+        "kind": timer.kind.value,
+        "round": timer.round,
+        "level": timer.level,
+        "number": timer.number,
+        "due_at": due,
+    }
+
+
+def _broken(steps: tuple[Step, ...]) -> Iterator[Broken]:
+    """Return every emergency that led to an approval."""
+    for step in steps:
+        release = step.after
+        if step.what != "ReleaseApproved" or release is None or release.emergency is None:
+            continue
+        yield Broken(
+            release=release.id,
+            round=release.round,
+            model=release.subject.model,
+            incident=release.emergency.incident,
+            people=release.emergency.people,
+            broken_at=step.at,
+            review_due="",
+        )
+
+
+def _reviews(steps: tuple[Step, ...]) -> Iterator[tuple[Timer, bool, bool]]:
+    """Return the alarms about emergencies, whether each was raised, and whether it is over."""
+    for broken in _broken(steps):
+        mine = [step for step in steps if step.data.get("incident") == broken.incident]
+        over = any(step.what == "GlassReviewed" for step in mine)
+        raised = {step.data["number"]: step.at for step in mine if step.what == "ReviewOverdue"}
+        timer = review_timer(broken, broken.broken_at)
+        yield timer, timer.number in raised, over
+        for number, at in sorted(raised.items()):
+            timer = review_timer(broken, at)
+            if timer.number != number:
+                yield timer, timer.number in raised, over
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and stamp(moment(value)) == value
+    except ValueError:
+        return False
+
+
+def _fired(steps: tuple[Step, ...]) -> Iterator[str]:
+    """Return the keys of the timers that did something, but for reviews."""
+    for step in steps:
+        before, data = step.before, step.data
+        if before is None:
+            continue
+        kind = _FIRED.get(step.what)
+        if step.what == "ReleaseExpired":
+            kind = Kind.UNUSED if before.state is State.APPROVED else Kind.EXPIRE
+        if kind is not None:
+            number = data.get("number", 1)
+            yield Timer(before.id, kind, before.round, data["level"], number, "").key

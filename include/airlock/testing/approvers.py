@@ -1,0 +1,58 @@
+"""People who are enrolled for every role they hold, as two people would have done it.
+
+Only where a test is not about enrolling: it goes round who may propose and confirm, and round
+nothing else. Every event is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airlock.domain.enrolment import SeenAccount, Standing, Wanted
+from airlock.domain.people import Actor, Channel, Person
+from airlock.domain.policy import Rulebook
+from airlock.ports import Store, UnitOfWork
+from airlock.services import accounts, people
+from airlock.services.enrolment import Scene, write_confirmation, write_proposal
+
+WHY = "the test needs it"
+FIRST = Actor("registrar-a", "Registrar A", frozenset(), Channel.API)
+SECOND = Actor("registrar-b", "Registrar B", frozenset(), Channel.API)
+
+
+class _Open(Scene):
+    """A scene in which everybody may enrol."""
+
+    def may_enrol(self, name: str) -> bool:
+        """Say yes."""
+        return True
+
+
+def seen_account(name: str, **values: str) -> SeenAccount:
+    """Return the account of a test person; *values* change what it is recognised by."""
+    return SeenAccount.of("test", name, **{"password": "first", **values})
+
+
+def enrol(store: Store, rulebook: Rulebook, folks: Iterable[Person]) -> None:
+    """Keep these people, see their accounts, and enrol them for each role they hold."""
+    folks = list(folks)
+    with store.begin() as unit:
+        known = {person.id: person for person in unit.people()}
+        for person in folks:
+            if not person.same_account(known.get(person.id)):
+                people.keep(unit, person, known.get(person.id))
+            if unit.account(person.id) is None:
+                accounts.observe(unit, person.id, seen_account(person.id))
+        for person in folks:
+            if person.active:
+                _enrol(unit, rulebook, person)
+        unit.commit()
+
+
+def _enrol(unit: UnitOfWork, rulebook: Rulebook, person: Person) -> None:
+    standing = {Standing.PROPOSED, Standing.ACTIVE}
+    known = {o.role for o in unit.enrolments(person=person.id) if o.state in standing}
+    scene = _Open.of(unit, rulebook)
+    for role in sorted(person.claimed & rulebook.roles - known):
+        made = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
+        write_confirmation(scene, SECOND, made.id, WHY)

@@ -1,0 +1,141 @@
+"""The operator's commands on the machine of `make up`: from any folder, nothing set by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from airlock.adapters.embedded.postgres import free_port
+from airlock.adapters.embedded.supervisor import base_environment
+from tests.airflow.harness import RunningPlatform, free_airflow_port
+from tests.support import ROOT, short_folder
+
+PROGRAMS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine on which somebody has typed `airlock up` in the checkout."""
+
+    home: Path
+    ports: dict[str, str]
+
+    def airlock(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command from a folder that has nothing to do with it, in a fresh shell."""
+        return subprocess.run(
+            [PROGRAMS / "airlock", "--home", self.home, *arguments],
+            env=base_environment(PROGRAMS) | more,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
+
+    def status(self) -> dict[str, dict[str, object]]:
+        rows = json.loads(self.airlock("status", "--json").stdout)["processes"]
+        return {row["name"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    home = short_folder("op")
+    ports = {
+        "AIRLOCK_AIRFLOW_PORT": str(free_airflow_port()),
+        "AIRLOCK_MLFLOW_PORT": str(free_port()),
+        "AIRLOCK_POSTGRES_PORT": str(free_port()),
+    }
+    found = Machine(home, ports)
+    try:
+        started = found.airlock("up", **ports, AIRLOCK_ROOT=str(ROOT))
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield found
+    finally:
+        stopped = found.airlock("down")
+        shutil.rmtree(home, ignore_errors=True)
+        assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+
+
+def test_another_shell_finds_the_platform_where_it_is(machine: Machine) -> None:
+    rows = machine.status()
+    assert all(row["healthy"] for row in rows.values())
+    assert rows["mlflow"]["address"] == f"http://127.0.0.1:{machine.ports['AIRLOCK_MLFLOW_PORT']}"
+
+
+def test_up_from_another_shell_changes_nothing(machine: Machine) -> None:
+    before = {name: row["pid"] for name, row in machine.status().items()}
+    again = machine.airlock("up")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert {name: row["pid"] for name, row in machine.status().items()} == before
+
+
+def test_up_with_another_port_is_refused_without_the_word(machine: Machine) -> None:
+    said = machine.airlock("up", AIRLOCK_MLFLOW_PORT=str(free_port()))
+    assert said.returncode == 1
+    assert "`airlock up --move`" in said.stderr
+    assert all(row["healthy"] for row in machine.status().values())
+
+
+def test_a_process_with_old_code_is_named_and_restarted_alone(machine: Machine) -> None:
+    (machine.home / "run/pids/deliver.code").write_text("the digest of yesterday")
+    before = machine.status()
+    assert [name for name, row in before.items() if row["oldCode"]] == ["deliver"]
+    assert "Running code from before the last change: deliver." in machine.airlock("status").stdout
+    again = machine.airlock("up")
+    assert again.returncode == 0, again.stdout + again.stderr
+    after = machine.status()
+    assert [name for name in after if after[name]["pid"] != before[name]["pid"]] == ["deliver"]
+    assert not any(row["oldCode"] for row in after.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("keys", "show", "--role", "operator"), "+"),
+        (("keys", "show", "--role", "worker"), "+"),
+        (("timers", "run", "--once", "--role", "operator"), "0 timers fired"),
+        (("detect", "run", "--role", "operator"), "Nothing was compared"),
+        (("detect", "list", "--as", "sam"), "No finding is open"),
+        (("keys", "rotate", "--role", "operator"), "signs from now on"),
+        (("keys", "show", "--role", "operator", "--json"), "vkey"),
+        (("audit", "verify", "--as", "sam"), ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_an_operators_command_runs(
+    machine: Machine, arguments: tuple[str, ...], shown: str
+) -> None:
+    done = machine.airlock(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shown in done.stdout
+
+
+@pytest.mark.timeout(20 * 60)
+def test_a_workers_commands_run_on_a_release(
+    platform: RunningPlatform, demonstrated: subprocess.CompletedProcess[str]
+) -> None:
+    assert demonstrated.returncode == 0, demonstrated.stdout + demonstrated.stderr
+    shared = Machine(platform.home, {})
+    (release, *_) = json.loads(
+        shared.airlock(
+            *("release", "list", "--as", "ana", "--state", "PROMOTED", "--json"),
+            *("--model", "doctor-visits"),
+        ).stdout
+    )
+    tried = shared.airlock(
+        *("gate", "run", "metrics-threshold", "--model", "doctor-visits"),
+        *("--version", release["version"], "--role", "worker"),
+    )
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert "PASSED" in tried.stdout
+    again = shared.airlock(
+        *("gate", "recompute", release["id"], "--numbers", "--as", "sam", "--role", "worker")
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "The same." in again.stdout
