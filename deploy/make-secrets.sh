@@ -33,7 +33,7 @@ put postgres_admin_url "postgresql://postgres:$(cat postgres_password)@postgres:
 put airflow_database_url "postgresql+psycopg2://airflow_app:$(cat password_airflow_app)@postgres:5432/airflow"
 put mlflow_database_url "postgresql+psycopg2://mlflow_app:$(cat password_mlflow_app)@postgres:5432/mlflow"
 put airlock_guard_url "postgresql+psycopg://airlock_guard:$(cat password_airlock_guard)@postgres:5432/mlflow"
-for role in decider worker; do
+for role in owner decider worker; do
   put "airlock_${role}_url" "postgresql+psycopg://airlock_$role:$(cat "password_airlock_$role")@postgres:5432/airlock"
 done
 

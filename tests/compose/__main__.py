@@ -24,7 +24,7 @@ from tests.compose.platform import AIRFLOW_PORT, RUNNING, Containers
 
 AIRFLOW = f"http://127.0.0.1:{AIRFLOW_PORT}"
 PIPELINE = "doctor-visits"
-PEOPLE = {"ana": "developer", "lena": "algorithm_lead"}
+PEOPLE = {"ana": "developer", "lena": "algorithm_lead", "sam": "security_auditor"}
 _PATIENCE = 1800.0
 
 
@@ -59,12 +59,23 @@ class Walk:
     def __init__(self, containers: Containers) -> None:
         self._containers = containers
         self._admin = self._login("admin", (containers.secrets / "admin_password").read_text())
-        self._people = {name: self._enrol(name, role) for name, role in PEOPLE.items()}
+        self._people = {name: self._account(name, role) for name, role in PEOPLE.items()}
+        self._enrol("lena", "algorithm_lead")
 
     def _login(self, user: str, password: str) -> Client:
         return Client(log_in(AIRFLOW, user, password))
 
-    def _enrol(self, name: str, role: str) -> Client:
+    def _enrol(self, name: str, role: str) -> None:
+        """Have an approver enrolled by two, whom the owner's credential has enrolled first."""
+        for able, whose in (("admin", "admin"), ("sam", "security_auditor")):
+            enrol = ("airlock", "person", "enrol", able, "--role", whose)
+            self._containers.once("operator", *enrol, "--reason", "the first people", "--first")
+        wanted = {"person": name, "role": role, "reason": "leads the team"}
+        made = self._admin.post(f"{AIRLOCK}/enrolments", wanted, key=uuid.uuid4().hex)
+        path = f"{AIRLOCK}/enrolments/{made['id']}/confirmation"
+        self._people["sam"].post(path, {"reason": "I know her"}, key=uuid.uuid4().hex)
+
+    def _account(self, name: str, role: str) -> Client:
         password = random.token_urlsafe(18)
         body = {
             "username": name, "first_name": name.title(), "last_name": "Tester",

@@ -71,6 +71,10 @@ class Containers:
         )
         return done.returncode == 0
 
+    def once(self, service: str, *command: str) -> None:
+        """Run one command in a container of its own."""
+        self._compose("run", "--rm", "--no-deps", "-T", service, *command)
+
     def down(self) -> None:
         """Remove containers, networks and volumes."""
         self._compose("down", "--volumes", "--timeout", "5", check=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airlock.services.replaying import compare_tables
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import create_engine, text
@@ -24,7 +25,6 @@ from airlock.domain.release import State
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services import deciding
 from airlock.services.promoting import Promoter
-from airlock.services.replaying import compare_tables
 from airlock.testing import FakeKeys, FakeRegistry, FakeWatch
 from airlock_evidence.archive import unpack
 from airlock_evidence.checking import check

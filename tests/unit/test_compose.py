@@ -28,6 +28,8 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 JOBS = {"init-databases", "init-airflow"}
+#: A container for one command at a time, with the owner's credential.
+OPERATOR = "operator"
 #: What carries tasks, and what runs them: `make up` has the scheduler run them itself.
 STORES = {"postgres", "redis"}
 WORKERS = {"worker-airlock": "airlock", "worker-train": "train"}
@@ -81,6 +83,7 @@ HOLDERS: dict[str, set[str]] = {
     "airlock_decider_url": {"api-server", "deliver", "slack"},
     "airlock_guard_url": {"deliver"},
     "airlock_worker_url": {"worker-airlock"},
+    "airlock_owner_url": {"operator"},
     # MLflow's
     "mlflow_database_url": {"mlflow"},
     "mlflow_accounts": {"mlflow"},
@@ -129,7 +132,9 @@ def test_the_schema_test_can_fail() -> None:
 
 
 def test_there_are_exactly_the_processes_of_up_and_the_workers() -> None:
-    assert set(SERVICES) == {part.name for part in PARTS} | STORES | JOBS | WORKERS.keys()
+    assert set(SERVICES) == (
+        {part.name for part in PARTS} | STORES | JOBS | WORKERS.keys() | {OPERATOR}
+    )
 
 
 @pytest.mark.parametrize("part", PARTS, ids=ids)
@@ -261,7 +266,7 @@ def test_every_secret_is_a_file_that_the_script_makes() -> None:
         *made,
         *(f"password_{role}" for role in DATABASE_ROLES if role in script),
         *(f"redis_{name}_url" for name in ("scheduler", "airlock", "train")),
-        *(f"airlock_{role}_url" for role in ("decider", "worker")),
+        *(f"airlock_{role}_url" for role in ("owner", "decider", "worker")),
         *("slack_bot_token", "slack_signing_secret", "slack_app_token"),
     }
     assert set(COMPOSE["secrets"]) <= expanded
@@ -334,7 +339,7 @@ def test_own_dag_files_are_where_there_is_no_credential() -> None:
 
 def test_slack_starts_only_when_it_is_asked_for() -> None:
     asked = {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one}
-    assert asked == {"slack": ["slack"]}
+    assert asked == {"slack": ["slack"], OPERATOR: [OPERATOR]}
 
 
 def test_ports_are_published_on_this_machine_only() -> None:
