@@ -52,6 +52,11 @@ class Bench:
             folder=model, artifact_digest=digest, params={}, metrics={}, seconds=1.0, peak_mb=10
         )
 
+    def receive(self, folder: Path, artifact: str) -> Path:
+        if not folder.is_dir():
+            raise Unreachable(f"{folder} is not on this machine", next_step="Clear the task train.")
+        return folder
+
     def evaluate(
         self, recipe: Recipe, data: str, candidate: Path, champion: Any
     ) -> tuple[dict[str, Any], dict[str, Any], Path]:

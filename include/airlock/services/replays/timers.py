@@ -10,7 +10,6 @@ from airlock.domain.calendar import Timing
 from airlock.domain.clock import moment, stamp
 from airlock.domain.emergency import Broken
 from airlock.domain.errors import AirlockError
-from airlock.domain.grant import LONGEST as LEASE
 from airlock.domain.log_chains import Finding
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import Release, State
