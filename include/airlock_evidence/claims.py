@@ -171,11 +171,11 @@ def _check_spent(told: Told, claims: Mapping[str, Any]) -> None:
     }
     _demand(PROMOTION, claims, did)
     begun = [one["at"] for one in told.started if one["grant"] == claims["id"]]
+    if moment(begun[0]) >= moment(claims["expires_at"]):
+        raise Failed(PROMOTION, f"had expired at {claims['expires_at']} when it was spent")
     ends = [one["until"] for one in told.started if one["grant"] == claims["id"] and "until" in one]
     if ends and moment(ends[0]) != moment(claims["expires_at"]):
         raise Failed(PROMOTION, f"ends at {claims['expires_at']}, its attempt at {ends[0]}")
-    if moment(begun[0]) >= moment(claims["expires_at"]):
-        raise Failed(PROMOTION, f"had expired at {claims['expires_at']} when it was spent")
 
 
 def pae(payload: bytes) -> bytes:

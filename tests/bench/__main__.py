@@ -32,6 +32,7 @@ MODULES = (
     "latency_rates",
     "native_race",
     "parse_dags",
+    "proposals",
     "release_ratio",
     "slack",
     "sweep",

@@ -8,6 +8,7 @@ Each verification runs in a process of its own, with a helper; the sum of their 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -29,6 +30,7 @@ from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create
 from airlock.adapters.embedded.postgres import ephemeral_postgres
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.adapters.sql_store.tables import metadata
 from airlock.domain.audit import Event, Head, append, link
 from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.clock import moment
@@ -36,11 +38,13 @@ from airlock.domain.digest import digest_json
 from airlock.domain.grant import seal as seal_grant
 from airlock.domain.grant import unseal
 from airlock.domain.merkle import Frontier, leaf_hash
+from airlock.domain.texts import commit
 from airlock.services import auditing
 from airlock.testing import World
 from tests.support import ROOT, short_folder
 
-EVENTS, RELEASES, EVERY = 1_000_000, 2_000, 20_000
+EVENTS = int(os.environ.get("AIRLOCK_BENCH_EVENTS", "1000000"))
+RELEASES, EVERY = EVENTS // 500, 20_000
 GOALS_S = {"PostgreSQL": 10.0, "SQLite": 5.0}
 GOAL_MB, GOAL_PROOF_MS, PROOFS = 200, 50.0, 100
 
@@ -113,40 +117,69 @@ def _clone(
     query = "SELECT what, body FROM audit_event WHERE stream = ? ORDER BY seq"
     told = database.execute(query, (pattern,)).fetchall()
     grant_id, envelope = database.execute("SELECT id, envelope FROM release_grant").fetchone()
+    spoken = database.execute(
+        "SELECT commitment, text FROM audit_text WHERE stream = ?", (pattern,)
+    ).fetchall()
     grant = unseal(envelope, keyring.verify)
+    name = pattern
     for number in range(1, RELEASES):
         name, grant_name = f"rel-{number:010x}", f"grant-{number:016x}"
-        sealed = seal_grant(replace(grant, id=grant_name, release=name), signer.key_id, signer.sign)
-        changes = (
-            (pattern.encode(), name.encode()),
-            (b"credit/run-0", f"credit/run-{number}".encode()),
-            (grant_id.encode(), grant_name.encode()),
-            (digest_json(envelope).encode(), digest_json(sealed).encode()),
-        )
+        given = replace(grant, id=grant_name, release=name, sequence=number + 1)
+        sealed = seal_grant(given, signer.key_id, signer.sign)
+        salts = {old: hashlib.sha256(f"{number}{old}".encode()).digest() for old, _ in spoken}
+        texts = {old: commit(salts[old], text) for old, text in spoken}
+        changes = {
+            pattern: name,
+            "credit/run-0": f"credit/run-{number}",
+            grant_id: grant_name,
+            digest_json(envelope): digest_json(sealed),
+            '"sequence":1': f'"sequence":{number + 1}',
+            **texts,
+        }
         head = Head()
         for what, body in told:
-            for old, new in changes:
-                body = body.replace(old, new)
-            digest = link(head.hash, head.seq + 1, body)
-            _insert(database, (name, head.seq + 1, what, body, head.hash, digest))
+            changed = _changed(body.decode(), changes).encode()
+            digest = link(head.hash, head.seq + 1, changed)
+            _insert(database, (name, head.seq + 1, what, changed, head.hash, digest))
             head = Head(head.seq + 1, digest)
-        _copy_rows(database, pattern, name, number, head, grant_name, sealed)
+        _copy_rows(database, pattern, {**changes, envelope: sealed})
+        new = {"seq": head.seq, "head": head.hash, "id": name}
+        database.execute("UPDATE release SET seq = :seq, head = :head WHERE id = :id", new)
+        database.executemany(
+            "UPDATE audit_text SET salt = ? WHERE commitment = ?",
+            [(salts[old], new) for old, new in texts.items()],
+        )
+    database.execute("UPDATE line SET epoch = ?, release = ?", (RELEASES, name))
 
 
-def _copy_rows(
-    database: sqlite3.Connection, pattern: str, name: str, number: int, head: Head, *grant: str
-) -> None:
-    for table, key in (("release", "id"), ("vote", "release")):
-        rows = database.execute(f"SELECT * FROM {table} WHERE {key} = ?", (pattern,))
+def _changed(text: str, changes: dict[str, str]) -> str:
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _copy_rows(database: sqlite3.Connection, pattern: str, changes: dict[str, str]) -> None:
+    """Copy what belongs to the pattern; the runs are as those from before they had streams."""
+    for table, key, of in (
+        ("release", "id", pattern),
+        ("vote", "release", pattern),
+        ("release_grant", "release", pattern),
+        ("audit_text", "stream", pattern),
+        ("run", "origin", "credit/run-0"),
+        ("candidate", "origin", "credit/run-0"),
+        ("run_evidence", "origin", "credit/run-0"),
+        ("gate_result", "origin", "credit/run-0"),
+    ):
+        rows = database.execute(f"SELECT * FROM {table} WHERE {key} = ?", (of,))
         columns = [one[0] for one in rows.description]
         for row in rows.fetchall():
-            values = dict(zip(columns, row, strict=True)) | {key: name}
-            if table == "release":
-                values |= {"origin": f"credit/run-{number}", "seq": head.seq, "head": head.hash}
+            values = dict(zip(columns, row, strict=True))
+            values = {
+                name: _changed(value, changes) if isinstance(value, str) else value
+                for name, value in values.items()
+            } | ({"source": "before"} if table == "run" else {})
             marks = ",".join("?" * len(columns))
             database.execute(f"INSERT INTO {table} VALUES ({marks})", list(values.values()))
-    statement = "INSERT INTO release_grant (id, release, envelope) VALUES (?, ?, ?)"
-    database.execute(statement, (grant[0], name, grant[1]))
 
 
 def _talk(database: sqlite3.Connection) -> None:
@@ -204,30 +237,25 @@ def _tree(database: sqlite3.Connection, signer: FileSigner) -> None:
     database.execute("INSERT INTO audit_tree VALUES (1, ?, ?, 0, ?)", (origin, EVENTS, EVENTS))
 
 
-_COPIED = (
-    ("audit_event", "id, stream, seq, what, body, prev, hash"),
-    ("audit_stream", "stream, seq, head"),
-    ("audit_leaf", "idx, event, hash"),
-    ("audit_node", "level, idx, hash"),
-    ("audit_checkpoint", "size, note, at"),
-    ("audit_tree", "id, origin, size, last_xid, last_event"),
-    ("audit_text", ""),
-    ("release", ""),
-    ("vote", ""),
-    ("release_grant", "id, release, envelope"),
-)
+#: Tables copied to PostgreSQL; of these only some columns, the others are its own.
+_SOME = {"audit_event": "id, stream, seq, what, body, prev, hash"}
+_OWN = ("proposal", "alembic_version")
 
 
 def copy(file: Path, dsn: str) -> None:
     """Bring the log from SQLite to PostgreSQL."""
     source = sqlite3.connect(file)
     with psycopg.connect(dsn) as target:
-        for table, columns in _COPIED:
-            rows = source.execute(f"SELECT {columns or '*'} FROM {table}")
-            names = ", ".join(one[0] for one in rows.description)
+        target.execute("SET session_replication_role = replica")
+        # Once a release is there, what its run has measured is frozen.
+        for table in (*sorted(set(metadata.tables) - {*_OWN, "release"}), "release"):
+            rows = source.execute(f"SELECT {_SOME.get(table, '*')} FROM {table}")
+            names = ", ".join(f'"{one[0]}"' for one in rows.description)
             with target.cursor().copy(f"COPY {table} ({names}) FROM STDIN") as sink:
                 for row in rows:
                     sink.write_row(row)
+        last = "SELECT xid::text::bigint FROM audit_event ORDER BY id DESC LIMIT 1"
+        target.execute(f"UPDATE audit_tree SET last_xid = ({last})")
         target.commit()
         target.autocommit = True
         target.execute("VACUUM ANALYZE")
@@ -277,7 +305,7 @@ def prove(url: str) -> float:
     auditing.prove(store, "access", 1)  # connects
     slowest = 0.0
     for _ in range(PROOFS):
-        seq = chosen.randrange(1, 900_000)
+        seq = chosen.randrange(1, EVENTS * 9 // 10)
         begun = time.perf_counter()
         auditing.prove(store, "access", seq)
         slowest = max(slowest, time.perf_counter() - begun)

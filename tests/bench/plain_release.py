@@ -1,7 +1,7 @@
 """A release's steps as one script without Airflow: `python -m tests.bench.plain_release`.
 
-Same code, same lab, same registry, same database; no scheduler, no task processes. It stops where
-a person has to answer.
+Same code, same lab, same registry, same database; no scheduler, no task processes, and no decider
+to ask: it has its rights. It stops where a person has to answer.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import sys
 
 from airlock import bootstrap
 from airlock.adapters.git_code import commit
+from airlock.bootstrap.proposals import local_sources
 from airlock.bootstrap.workbench import Workbench
 from airlock.domain.digest import file_digest
-from airlock.domain.people import Actor, Channel
 from airlock.domain.recipe import Recipe
 from airlock.gates import build
 from airlock.services import evidence, requesting, running
+from airlock.services.proposals import DirectProposals, Handling
 
 
 def main(pipeline: str, run: str) -> None:
@@ -34,19 +35,18 @@ def main(pipeline: str, run: str) -> None:
         code_commit=commit(settings.root, recipe.folder, settings.code_commit or ""),
         lock_digest=file_digest(settings.root / "requirements.txt"),
     )
-    pinned = running.pin(store, bench, job, airlock.rulebook.digest)
-    checked = running.validate(store, bench, job, pinned)
+    proposals = DirectProposals(Handling(store, local_sources(airlock)))
+    pinned = running.pin(store, proposals, bench, job, airlock.rulebook.digest)
+    checked = running.validate(store, proposals, bench, job, pinned)
     trained = running.train(bench, job, pinned)
-    measured = running.evaluate(store, bench, job, pinned, trained)
+    measured = running.evaluate(store, proposals, bench, job, pinned, trained)
     files = {"data-docs": checked["docs"], "evidence": measured["predictions"]}
-    running.register(store, bench, job, code, pinned, trained, files)
+    running.register(store, proposals, bench, job, code, pinned, trained, files)
     for gate in recipe.gates:
-        evidence.examine(store, bench, job.origin, build(gate), airlock.gate_signer)
-    actor = Actor.system("script", Channel.DAG)
-    opened = requesting.request_release(
-        store, airlock.rulebook.digest, job.origin, recipe.when_open, actor
-    )
-    sys.stdout.write(f"{opened.release.id if opened.release else opened.outcome}\n")
+        signer = airlock.gate_signer
+        evidence.examine(store, proposals, bench, job.origin, build(gate), signer)
+    opened = requesting.propose(proposals, job.origin, airlock.rulebook.digest)
+    sys.stdout.write(f"{opened.release or opened.outcome}\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ does without a database: it keeps a release, a log and a grant, and decides noth
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -21,14 +22,25 @@ from airlock.domain.delegation import Delegation, Powers
 from airlock.domain.duties import Work
 from airlock.domain.errors import Conflict, Refused
 from airlock.domain.gates import GateResult, Verdict
-from airlock.domain.grant import Grant, check
+from airlock.domain.grant import Grant
 from airlock.domain.opening import Draft, blocking, open_release
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Plan, Rulebook, Tier
-from airlock.domain.promoting import check_promotable, finish, make_grant, start, withdraw
+from airlock.domain.promoting import (
+    check_idle,
+    check_promotable,
+    check_unexpired,
+    end,
+    ends_at,
+    finish,
+    grant_for,
+    start,
+    withdraw,
+)
 from airlock.domain.release import Release, State, Story, Subject
 from airlock.domain.voting import Ballot, cast, may_answer
-from airlock.services import configuring, deciding, delegating, people, promoting, reading
+from airlock.ports import PromotionPermit, PromotionRequest
+from airlock.services import configuring, deciding, delegating, reading
 from airlock.services import waiving as services_waiving
 from airlock.testing import RULEBOOK, FakeClock, World, pipeline_document
 
@@ -81,7 +93,6 @@ def rulebook() -> dict[str, Any]:
 class DomainEngine:
     """The domain without a store. What is measured is measured on its data: other data void it."""
 
-    spent_by = ""
     voids_waivers = True
 
     def __init__(self) -> None:
@@ -90,7 +101,9 @@ class DomainEngine:
         self.people = {name: Person(name, name, frozenset(r)) for name, r in CROWD.items()}
         self.lent: list[Delegation] = []
         self.entries: list[Entry] = []
-        self.grant: Grant | None = None
+        self.grants: dict[str, Grant] = {}
+        self.spent: set[str] = set()
+        self.revoked: set[str] = set()
         subject = Subject(
             model="credit",
             version="1",
@@ -115,7 +128,9 @@ class DomainEngine:
         return stamp(self.clock())
 
     def holders(self) -> Any:
-        return people_rules.holders(tuple(self.people.values()))
+        return people_rules.holders(
+            tuple(replace(one, enrolled=True) for one in self.people.values())
+        )
 
     def plan(self) -> Plan:
         plan = self.rules.plan("production", Tier.HIGH)
@@ -186,16 +201,6 @@ class DomainEngine:
         timers.check_in_time(self.release, plan.timing, self.now())
         story = cast(self.release, plan, ballot, self.actor(name), self.holders(), self.now())
         self._keep(story)
-        if self.release.state is State.APPROVED:
-            self.grant = make_grant(
-                self.release,
-                plan,
-                grant_id=f"g-{self.release.round}",
-                expected_current=None,
-                sequence=1,
-                now=self.clock(),
-                hours=336,
-            )
 
     def may_answer(self) -> tuple[str, ...]:
         return may_answer(self.release, self.plan(), self.holders())
@@ -205,6 +210,7 @@ class DomainEngine:
 
     def void(self, digest: str) -> None:
         subject = replace(self.release.subject, data_digest=digest)
+        check_idle(self.release, self.now())
         if self.release.state not in (State.AWAITING_APPROVAL, State.APPROVED):
             return
         story = Story(self.release, Actor.system("x"), self.now(), "p")
@@ -213,17 +219,74 @@ class DomainEngine:
         story.tell("LevelOpened", {"level": 1, "name": "first"})
         self._keep(story)
 
-    def promote(self, attempt: str) -> None:
-        self.check_gates(self.plan())
-        check_promotable(self.release, self.plan(), self.holders())
-        assert self.grant is not None
-        check(self.grant, {"subject_digest": self.release.subject.digest}, self.clock())
-        check(self.grant, {"round": self.release.round}, self.clock())
-        if self.spent_by:
-            raise Conflict("spent")
-        self.spent_by = attempt
-        for story in (start, finish):
-            self._keep(story(self.release, self.grant, self.actor("x"), attempt, self.now()))
+    # promoting: what `airlock.services.promoting` and the guard do, without a store
+
+    @property
+    def grant(self) -> Grant | None:
+        return list(self.grants.values())[-1] if self.grants else None
+
+    @property
+    def moved(self) -> bool:
+        return bool(self.spent)
+
+    def begin(self, attempt: str) -> str:
+        self.settle()
+        release, plan = self.release, self.plan()
+        if release.lease is not None and release.lease.attempt == attempt:
+            return release.lease.grant
+        check_idle(release, self.now())
+        self.check_gates(plan)
+        check_promotable(release, plan, self.holders())
+        approved = [e["at"] for e in self.log() if e["what"] == "ReleaseApproved"]
+        check_unexpired(release, plan, approved[-1], self.now())
+        now = self.clock()
+        grant = grant_for(
+            release,
+            plan,
+            grant_id=f"g-{len(self.grants)}",
+            expected_current=None,
+            sequence=1,
+            issued_at=now,
+            expires_at=ends_at(now, ()),
+        )
+        self.grants[grant.id] = grant
+        self._keep(start(release, grant, attempt, ("key", "digest"), self.now()))
+        return grant.id
+
+    def hand_in(self, grant_id: str) -> None:
+        """What the guard does with a grant."""
+        grant = self.grants[grant_id]
+        if grant_id in self.spent:
+            return
+        if grant_id in self.revoked or self.spent or self.clock() >= grant.expires_at:
+            raise Refused("revoked, overtaken or expired")
+        self.spent.add(grant_id)
+
+    def revoke(self, grant_id: str) -> None:
+        self.revoked.add(grant_id)
+
+    def finish(self, attempt: str) -> None:
+        lease = self.release.lease
+        if lease is None or lease.attempt != attempt:
+            raise Conflict("nobody has it")
+        self._settle()
+
+    def settle(self) -> None:
+        lease = self.release.lease
+        if lease is not None and self.now() >= lease.until:
+            with contextlib.suppress(Refused):
+                self._settle()
+
+    def _settle(self) -> None:
+        lease = self.release.lease
+        assert lease is not None
+        grant = self.grants[lease.grant]
+        if grant.id in self.spent:
+            self._keep(finish(self.release, grant, lease.attempt, self.now()))
+            return
+        self.revoke(grant.id)
+        self._keep(end(self.release, grant, lease.attempt, "not moved", self.now()))
+        raise Refused("not moved")
 
     def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:
         self.people[name] = Person(name, name, roles, active)
@@ -271,6 +334,8 @@ class SqlEngine:
         )
         for name, roles in CROWD.items():
             self.set_person(name, frozenset(roles), True)
+        self.world.registry.clock = self.clock
+        self.permits: dict[str, PromotionPermit] = {}
         self.id = self.world.open(auc=0.6, committers=("cole@x.org",))
 
     @property
@@ -301,20 +366,30 @@ class SqlEngine:
     def void(self, digest: str) -> None:
         deciding.void(self.store, self.id, Actor.system("x"), "changed", data_digest=digest)
 
-    def promote(self, attempt: str) -> None:
-        done = promoting.promote(
-            self.worker,
-            self.world.keys,
-            self.world.registry,
-            self.id,
-            attempt,
-            Actor.system("promoter"),
-        )
-        if done.replayed:
+    @property
+    def moved(self) -> bool:
+        return ("credit", "champion") in self.world.registry.aliases
+
+    def begin(self, attempt: str) -> str:
+        begun = self.world.promoter.begin(PromotionRequest(release=self.id, attempt=attempt))
+        if not isinstance(begun, PromotionPermit):
+            raise Conflict("already done")
+        self.permits[begun.grant] = begun
+        return begun.grant
+
+    def hand_in(self, grant_id: str) -> None:
+        one = self.permits[grant_id]
+        self.world.registry.set_alias(one.model, one.alias, one.version, one.envelope)
+
+    def finish(self, attempt: str) -> None:
+        if self.world.promoter.finish(self.id, attempt).replayed:
             raise Conflict("already done")
 
+    def settle(self) -> None:
+        self.world.promoter.settle_all()
+
     def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:
-        people.keep_person(self.store, Person(name, name.title(), roles, active))
+        self.world.keep(Person(name, name.title(), roles, active))
 
     def lend(self, giver: str, taker: str, hours: int) -> None:
         now = self.clock()

@@ -5,13 +5,14 @@ release has to be; so a rule that is too lax and a rule that is too strict are b
 
 Tuned for: bursts of eligible voters in any order, second votes, stale rounds and digests, jumps to
 the deadline, lent votes, people losing their roles between the approval and the promotion, and the
-waiver of its one gate ending or losing its ground (`machine_waivers`).
+waiver of its one gate ending or losing its ground (`machine_waivers`); attempts that die, come
+late, come twice, and hand in grants of before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -35,6 +36,12 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
     """One release, from its opening to its end."""
 
     make_engine: Callable[[], Any]
+    #: Who has the release, until when; every grant there ever was; the one that was spent.
+    attempt: str
+    until: datetime
+    granted: list[str]
+    moved: bool
+    spent: str = ""
 
     @initialize(first=GIVER, hours=st.sampled_from([2000, 2000, 60]))
     def open(self, first: str, hours: int) -> None:
@@ -49,6 +56,8 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
             self.waive_one(person, hours)
         self.state, self.level = "AWAITING_APPROVAL", 1
         self.promoted, self.data = 0, self.engine.release.subject.data_digest
+        self.attempt, self.until, self.moved = "", self.engine.clock.at, False
+        self.granted = list[str]()
         self.opened_at = moment(str(self.engine.release.level_opened_at))
 
     def teardown(self) -> None:
@@ -68,7 +77,7 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
         }
         return Ballot(**(seen | overrides))
 
-    def attempt(self, step: Callable[[], None]) -> bool:
+    def attempt_to(self, step: Callable[[], None]) -> bool:
         try:
             step()
         except AirlockError:
@@ -82,7 +91,7 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
         rejects = decision is Decision.REJECT
         expected = seat is not None and (rejects or not self.strands(person, seat))
         ballot = self.ballot(decision, **overrides)
-        done = self.attempt(lambda: self.engine.vote(person, ballot))
+        done = self.attempt_to(lambda: self.engine.vote(person, ballot))
         assert done == expected, f"{person} {decision}: accepted {done}, expected {expected}"
         if not done or seat is None:
             return
@@ -182,7 +191,8 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
 
     def void_now(self) -> None:
         self.voids += 1
-        self.engine.void(f"sha256:{self.voids:064d}")
+        done = self.attempt_to(lambda: self.engine.void(f"sha256:{self.voids:064d}"))
+        assert done == (self.state != "PROMOTING")
         if self.state in ("AWAITING_APPROVAL", "APPROVED"):
             self.state, self.level, self.round = "AWAITING_APPROVAL", 1, self.round + 1
             self.votes, self.data = [], f"sha256:{self.voids:064d}"
@@ -194,21 +204,102 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
         if seldom:
             return
         expected = person == "ana" and self.state in ("AWAITING_APPROVAL", "APPROVED")
-        assert self.attempt(lambda: self.engine.withdraw(person)) == expected
+        assert self.attempt_to(lambda: self.engine.withdraw(person)) == expected
         if expected:
             self.state, self.level = "WITHDRAWN", 0
 
+    # promoting: a task begins, hands its grant in, asks to finish, or dies at any point
+
+    def lapse(self) -> None:
+        """What the decider does with an attempt whose time is over, before anything else."""
+        if self.state == "PROMOTING" and self.engine.clock.at >= self.until:
+            self.settled()
+
+    def settled(self) -> None:
+        self.state = "PROMOTED" if self.moved else "APPROVED"
+        self.promoted += self.moved
+
+    def begin_now(self, attempt: str) -> bool:
+        self.lapse()
+        still = self.state == "APPROVED" and all(self.complete(n + 1) for n in range(len(WAYS)))
+        expected = still and self.waived() and not self.approval_over()
+        expected = expected or (self.state == "PROMOTING" and self.attempt == attempt)
+        before = self.engine.clock.at
+        done = self.attempt_to(lambda: self.granted.append(self.engine.begin(attempt)))
+        assert done == expected, f"{attempt} began {done}, expected {expected}"
+        if done and self.state == "APPROVED":
+            self.state, self.attempt = "PROMOTING", attempt
+            self.until = moment(self.engine.release.lease.until)
+            lasts = self.until - before
+            assert lasts < timedelta(seconds=121), f"the lease lasts {lasts}"
+        return done
+
+    def hand_in_now(self, grant: str) -> None:
+        """Only the grant of the attempt that has the release moves anything, and in its time."""
+        living = self.state == "PROMOTING" and grant == self.granted[-1]
+        expected = living and (self.moved or self.engine.clock.at < self.until)
+        expected = expected or (self.state == "PROMOTED" and grant == self.spent)
+        done = self.attempt_to(lambda: self.engine.hand_in(grant))
+        assert done == expected, f"{grant} moved {done}, expected {expected}"
+        if done and living:
+            self.moved, self.spent = True, grant
+
+    def finish_now(self, attempt: str) -> None:
+        mine = self.state == "PROMOTING" and self.attempt == attempt
+        expected = mine and self.moved
+        done = self.attempt_to(lambda: self.engine.finish(attempt))
+        assert done == expected, f"{attempt} finished {done}, expected {expected}"
+        if mine:
+            self.settled()
+
     @rule(attempt=st.sampled_from(["one", "two"]))
-    def promote(self, attempt: str) -> None:
-        self.promote_now(attempt)
+    def begin(self, attempt: str) -> None:
+        self.begin_now(attempt)
+
+    @precondition(lambda self: self.granted)
+    @rule(data=st.data())
+    def hand_in(self, data: st.DataObject) -> None:
+        """The newest grant mostly; any grant there ever was may be tried."""
+        last = self.granted[-1]
+        self.hand_in_now(data.draw(st.sampled_from([last, last, *self.granted])))
+
+    @rule(attempt=st.sampled_from(["one", "two"]))
+    def finish(self, attempt: str) -> None:
+        self.finish_now(attempt)
+
+    @rule(seconds=st.sampled_from([1, 60, 119, 130]))
+    def settle(self, seconds: int) -> None:
+        self.engine.clock.pass_(seconds=seconds)
+        self.lapse()
+        self.engine.settle()
 
     def promote_now(self, attempt: str) -> None:
-        still = self.state == "APPROVED" and all(self.complete(n + 1) for n in range(len(WAYS)))
-        expected = still and self.waived() and not self.grant_over()
-        done = self.attempt(lambda: self.engine.promote(attempt))
-        assert done == expected, f"promoted {done}, expected {expected}"
-        if done:
-            self.state, self.promoted = "PROMOTED", self.promoted + 1
+        if self.begin_now(attempt):
+            self.hand_in_now(self.granted[-1])
+            self.finish_now(attempt)
+
+    @precondition(lambda self: self.state in ("APPROVED", "PROMOTING"))
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["withdraw", "void", "another", "late", "wait", "finish"]),
+    )
+    def die(self, data: st.DataObject, what: str) -> None:
+        """An attempt begins; something happens; whatever was signed is handed in late."""
+        if not self.begin_now("one"):
+            return
+        if what == "withdraw":
+            assert not self.attempt_to(lambda: self.engine.withdraw("ana"))
+        elif what == "void":
+            self.void_now()
+        elif what == "another":
+            assert not self.begin_now("two")
+        elif what == "finish":
+            self.finish_now("one")
+        else:
+            self.engine.clock.pass_(seconds=60 if what == "wait" else 180)
+        for grant in data.draw(st.permutations(self.granted)):
+            self.hand_in_now(grant)
+        self.begin_now("two")
 
     @precondition(lambda self: self.state in ("AWAITING_APPROVAL", "APPROVED"))
     @rule(data=st.data(), what=st.sampled_from(["", "rights", "wait", "twice", "void", "waiver"]))
@@ -231,7 +322,7 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
         for attempt in ("one", "two") if what == "twice" else ("one",):
             self.promote_now(attempt)
 
-    def grant_over(self) -> bool:
+    def approval_over(self) -> bool:
         told = [e["at"] for e in self.engine.log() if e["what"] == "ReleaseApproved"]
         return bool(self.engine.clock.at >= moment(told[-1]) + timedelta(hours=336))
 
@@ -248,10 +339,12 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
 
     @invariant()
     def invariant_1_no_grant_without_its_votes(self) -> None:
-        for event in self.engine.log():
-            if event["what"] == "ReleaseApproved":
-                return
-        assert self.engine.grant is None
+        told = [event["what"] for event in self.engine.log()]
+        for at, what in enumerate(told):
+            if what == "GrantIssued":
+                assert "ReleaseApproved" in told[:at]
+                assert told[at - 1] == "PromotionStarted", "a grant is made when it is used"
+        assert (self.engine.grant is not None) == ("GrantIssued" in told)
 
     @invariant()
     def invariant_2_nobody_judges_own_work(self) -> None:
@@ -282,6 +375,13 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
     def invariant_6_a_grant_is_spent_once(self) -> None:
         told = [event["what"] for event in self.engine.log()]
         assert told.count("ReleasePromoted") == self.promoted <= 1
+
+    @invariant()
+    def invariant_6_what_ended_has_moved_nothing(self) -> None:
+        assert self.engine.moved == self.moved
+        if self.moved:
+            assert self.state in ("PROMOTING", "PROMOTED")
+        assert (self.engine.release.lease is not None) == (self.state == "PROMOTING")
 
     @invariant()
     def invariant_7_time_never_approves_and_8_one_outcome(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ from airlock.domain.release import State
 from tests.contract import engines
 
 Patch = pytest.MonkeyPatch
+#: How far two clocks may be apart.
+SKEW = timedelta(minutes=5)
 NOTHING: Callable[..., None] = lambda *_, **__: None  # noqa: E731 - it is a rule, not a helper
 
 
@@ -171,19 +174,61 @@ def void_keeps(*kept: str) -> Callable[[Patch], None]:
 
 
 def spent_twice(patch: Patch) -> None:
-    patch.setattr(engines.DomainEngine, "spent_by", property(lambda _: "", NOTHING))
-    patch.setattr(engines, "check_promotable", NOTHING)
-    moves = {**release.MOVES, State.PROMOTED: frozenset({State.PROMOTED})}
-    patch.setattr(release, "MOVES", moves)
+    """The guard forgets what was spent."""
+
+    def hand_in(self: Any, grant_id: str) -> None:
+        self.spent.add(grant_id)
+
+    patch.setattr(engines.DomainEngine, "hand_in", hand_in)
+
+
+def never_revoked(patch: Patch) -> None:
+    patch.setattr(engines.DomainEngine, "revoke", NOTHING)
+    original = engines.ends_at
+    patch.setattr(engines, "ends_at", lambda now, limits: original(now, limits) + SKEW)
 
 
 def grant_for_ever(patch: Patch) -> None:
-    original = engines.make_grant
+    original = engines.ends_at
+    patch.setattr(engines, "ends_at", lambda now, limits: original(now, limits) + SKEW)
 
-    def make(*args: Any, **named: Any) -> Any:
-        return original(*args, **{**named, "hours": 10**5})
 
-    patch.setattr(engines, "make_grant", make)
+def overtaken(patch: Patch) -> None:
+    """An attempt has nothing to itself: others go on as if it were not there."""
+    patch.setattr(promoting, "check_idle", NOTHING)
+    patch.setattr(engines, "check_idle", NOTHING)
+    moves = {**release.MOVES, State.PROMOTING: release.MOVES[State.APPROVED]}
+    moves[State.PROMOTING] |= release.MOVES[State.PROMOTING]
+    patch.setattr(release, "MOVES", moves)
+
+
+def believed(patch: Patch) -> None:
+    """The task says that it has moved the alias, and nobody looks."""
+
+    def finish(self: Any, attempt: str) -> None:
+        lease = self.release.lease
+        if lease is None or lease.attempt != attempt:
+            raise engines.Conflict("nobody has it")
+        grant = self.grants[lease.grant]
+        self._keep(engines.finish(self.release, grant, attempt, self.now()))
+
+    patch.setattr(engines.DomainEngine, "finish", finish)
+
+
+def approved_for_ever(patch: Patch) -> None:
+    patch.setattr(engines, "check_unexpired", NOTHING)
+
+
+def granted_at_once(patch: Patch) -> None:
+    """A vote that approves makes a grant, as before."""
+    original = engines.DomainEngine.vote
+
+    def vote(self: Any, name: str, ballot: Any) -> None:
+        original(self, name, ballot)
+        if self.release.state is State.APPROVED:
+            self.begin("early")
+
+    patch.setattr(engines.DomainEngine, "vote", vote)
 
 
 def skips_a_level(patch: Patch) -> None:
@@ -300,7 +345,12 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "voiding keeps the round": void_keeps("round"),
     "voiding keeps the subject": void_keeps("subject"),
     "a grant is spent twice": spent_twice,
-    "a grant never expires": grant_for_ever,
+    "a grant lives for minutes more": grant_for_ever,
+    "a grant of an attempt that is over can be spent": never_revoked,
+    "an attempt is overtaken": overtaken,
+    "the task's word is believed": believed,
+    "an approval never goes stale": approved_for_ever,
+    "an approval comes with its grant": granted_at_once,
     "the last levels are skipped": skips_a_level,
     "a late answer counts": late,
     "an answer right after the deadline counts": late_by_one,

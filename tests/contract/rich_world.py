@@ -13,7 +13,7 @@ from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import AirlockError
-from airlock.domain.people import Actor, Channel, Person
+from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision
 from airlock.ports import Parked, Spot
 from airlock.services import (
@@ -24,7 +24,6 @@ from airlock.services import (
     erasing,
     linking,
     people,
-    promoting,
     rolling_back,
     sequencing,
     timing,
@@ -120,10 +119,9 @@ class RichWorld:
         world.promote(second, "second-attempt")
         self.tick()
         otto = world.actor("otto")
-        rolling_back.allow(world.store, self.signer, second, otto, "it drifts", "", "key-2")
+        rolling_back.allow(world.store, second, otto, "it drifts", "", "key-2")
         self.tick()
-        promoter = Actor.system("promoter", Channel.DAG)
-        promoting.rollback(world.worker, self.keyring, world.registry, second, "back", promoter)
+        world.promote(second, "back")
 
     def _waiver(self) -> None:
         world = self.credit
@@ -190,7 +188,7 @@ class RichWorld:
             unit.begin_posting(f"{release_id}/main", release_id)
             unit.end_posting(f"{release_id}/main", Spot("C0", "1.2"), "digest")
             unit.commit()
-        with world.worker.begin() as unit:
+        with world.store.begin() as unit:
             unit.park(Parked(release_id, 2, "fraud", "waiting", "wait", self.clock.at))
             unit.commit()
         self.tick()

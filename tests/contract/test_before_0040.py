@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airlock.services.replaying import compare_tables
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import create_engine, text
@@ -25,6 +24,7 @@ from airlock.domain.release import State
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services import deciding
 from airlock.services.promoting import Promoter
+from airlock.services.replays import compare_tables
 from airlock.testing import FakeKeys, FakeRegistry, FakeWatch
 from airlock_evidence.archive import unpack
 from airlock_evidence.checking import check
@@ -120,9 +120,9 @@ def test_an_old_log_still_tells_the_state_of_the_tables(old: SqlStore, tmp_path:
         (tmp_path / f"{name}.pem").write_bytes(pem)
     assert damages(old) == []
     with old.begin() as unit:
-        findings, releases = compare_tables(unit, FileKeyring(tmp_path))
-    assert [one.sentence() for one in findings] == []
-    assert sum(releases.values()) == 8
+        compared = compare_tables(unit, FileKeyring(tmp_path))
+    assert [one.sentence() for one in compared.findings] == []
+    assert compared.grants == 8
 
 
 def test_what_was_approved_asks_for_a_grant_like_everything_else(old: SqlStore) -> None:

@@ -15,6 +15,7 @@ from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision
+from airlock.ports import PromotionRequest
 from airlock.services import (
     auditing,
     bundling,
@@ -144,7 +145,38 @@ def test_a_release_that_was_not_promoted_says_so(airlock: Evidenced, end: str, s
     found = holds(airlock, release_id)
     assert found["outcome"]["state"] == state
     assert f"was not promoted by this release: it is {state}" in found["card"].replace("\\_", "_")
-    assert ("grants/promotion.json" in found["files"]) == (end == "approve")
+    assert "grants/promotion.json" not in found["files"]
+    assert ("It gets a grant when it is promoted" in found["report"]) == (end == "approve")
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_an_attempt_that_moved_nothing_is_told(
+    make_world: MakeWorld, tmp_path: Path, back: bool
+) -> None:
+    document = book()
+    roles = document["access"]["spec"]["roles"]
+    roles["operator"] = {"inherits": ["viewer"], "permissions": ["release:promote"]}
+    folks = {**PEOPLE, "otto": "operator"}
+    airlock = Evidenced(make_world, tmp_path, rulebook=document, folks=folks)
+    world = airlock.world
+    if back:
+        airlock.promoted("one")
+        release_id = airlock.promoted("two")
+        rolling_back.allow(world.store, release_id, world.actor("otto"), "it drifts")
+    else:
+        release_id = world.open()
+        world.approve_all(release_id)
+    ask = PromotionRequest(release=release_id, attempt="dead")
+    world.promoter.begin(ask)
+    assert holds(airlock, release_id)["outcome"]["state"] == ("PROMOTED" if back else "PROMOTING")
+    with pytest.raises(Refused, match="the alias had not moved"):
+        world.promoter.finish(release_id, "dead")
+    found = holds(airlock, release_id)
+    assert found["outcome"]["state"] == ("PROMOTED" if back else "APPROVED")
+    assert "ended without a move" in found["report"]
+    world.promote(release_id, "again")
+    found = holds(airlock, release_id)
+    assert found["outcome"]["state"] == ("ROLLED_BACK" if back else "PROMOTED")
 
 
 def test_a_void_round_is_told_and_does_not_count(airlock: Evidenced) -> None:

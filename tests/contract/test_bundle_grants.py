@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -115,6 +116,15 @@ def test_a_grant_that_had_expired_when_it_was_spent_is_refused(
     known = unseal(files[PROMOTION].decode(), airlock.keyring.verify)
     made = issued(airlock, dossier, files, expires_at=known.issued_at)
     with pytest.raises(Failed, match="had expired"):
+        checked(airlock, dossier, made)
+
+
+def test_a_grant_that_lives_longer_than_its_attempt_is_refused(
+    airlock: Evidenced, dossier: Dossier, files: Files
+) -> None:
+    known = unseal(files[PROMOTION].decode(), airlock.keyring.verify)
+    made = issued(airlock, dossier, files, expires_at=known.expires_at + timedelta(days=14))
+    with pytest.raises(Failed, match="its attempt at"):
         checked(airlock, dossier, made)
 
 

@@ -87,6 +87,26 @@ def subject(bodies: list[Body]) -> None:
     at(bodies, "ReleaseRequested")["data"]["subject"]["version"] = "9"
 
 
+def granted(name: str) -> Change:
+    return lambda bodies: at(bodies, "GrantIssued")["data"].update(grant=name)
+
+
+def issued_as_before(bodies: list[Body]) -> None:
+    """A grant without a purpose comes with the approval; one with an attempt does not."""
+    body = at(bodies, "GrantIssued")
+    del body["data"]["purpose"]
+
+
+def ended_before(other: str) -> Change:
+    def change(bodies: list[Body]) -> None:
+        begun = at(bodies, "PromotionStarted")
+        data = {name: begun["data"][name] for name in ("grant", "attempt")}
+        ended = {**begun, "what": "PromotionEnded", "data": data}
+        bodies.insert(bodies.index(at(bodies, other)), ended)
+
+    return change
+
+
 STORIES: dict[str, tuple[Change, str]] = {
     "nothing happened": (list.clear, "no release"),
     "the release was never asked for": (
@@ -111,9 +131,16 @@ STORIES: dict[str, tuple[Change, str]] = {
         "before level 1 is complete",
     ),
     "a grant before the approval": (moved_before("GrantIssued", "ReleaseApproved"), "AWAITING"),
-    "two grants": (again("GrantIssued"), "second grant"),
+    "two grants": (again("GrantIssued"), "issues a grant twice"),
     "a promotion without a grant": (without("GrantIssued"), "was not issued"),
-    "a promotion that spent nothing": (without("PromotionStarted"), "without having spent"),
+    "a promotion that spent nothing": (
+        without("PromotionStarted"),
+        "while the release is APPROVED",
+    ),
+    "a grant without an attempt": (issued_as_before, "while the release is PROMOTING"),
+    "a grant of another attempt": (granted("grant-other"), "for another attempt"),
+    "an attempt that ended and promoted": (ended_before("ReleasePromoted"), "that was revoked"),
+    "an attempt that ended before it began": (ended_before("PromotionStarted"), "nobody has begun"),
     "promoted twice": (again("ReleasePromoted"), "cannot become PROMOTED"),
 }
 
@@ -132,7 +159,7 @@ def test_no_event_that_moves_the_release_may_be_dropped(dossier: Dossier) -> Non
         bodies = [dict(other) for other in dossier.contents]
         bodies.pop(place)
         if one["what"] == "ReleasePromoted":  # the end: found by the entry of the export
-            assert fold(bodies).state == "APPROVED"
+            assert fold(bodies).state == "PROMOTING"
             continue
         with pytest.raises(Failed):
             judge(bodies, dossier)

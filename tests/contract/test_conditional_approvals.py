@@ -10,9 +10,9 @@ import pytest
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand, Reach
 from airlock.domain.errors import Forbidden, Invalid, Refused
-from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision
-from airlock.services import auditing, delegating, promoting
+from airlock.ports import Promotion
+from airlock.services import auditing, delegating
 from airlock.testing import FakeClock, World
 
 MakeWorld = Callable[..., World]
@@ -26,10 +26,8 @@ def conditional(world: World, conditions: Conditions, run: str = "run-1") -> str
     return release_id
 
 
-def promote(world: World, release_id: str, reach: Reach) -> promoting.Promotion:
-    actor = Actor.system("promoter", Channel.DAG)
-    store, keys, registry = world.worker, world.keys, world.registry
-    return promoting.promote(store, keys, registry, release_id, "run", actor, reach)
+def promote(world: World, release_id: str, reach: Reach) -> Promotion:
+    return world.promote(release_id, "run", reach)
 
 
 def test_a_promotion_reaches_no_further_than_approved(world: World) -> None:

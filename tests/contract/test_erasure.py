@@ -25,7 +25,6 @@ from airlock.services import (
     delegating,
     emergency,
     erasing,
-    promoting,
     reading,
     rolling_back,
 )
@@ -120,7 +119,7 @@ def say_everything(world: World) -> str:
     world.promote(second, "two")
     actor = world.actor("otto")
     rolling_back.allow(world.store, second, actor, WORDS)
-    promoting.rollback(world.worker, world.keys, world.registry, second, "back", world.actor("x"))
+    world.promote(second, "back")
     (found, *_) = delegating.findings(world.store)
     lena = world.actor("lena")
     delegating.close_finding(world.store, world.rulebook, world.actor("mara"), found["id"], WORDS)

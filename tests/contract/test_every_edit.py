@@ -147,7 +147,7 @@ def test_the_untouched_world_verifies(place: Place) -> None:
     assert report.grants >= 6
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [name for name in TABLES if name not in UNCHECKED])
 def test_every_table_has_rows_to_edit(place: Place, name: str) -> None:
     assert place.connection.execute(select(metadata.tables[name]).limit(1)).first(), name
 

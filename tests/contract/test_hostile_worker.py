@@ -96,7 +96,9 @@ class Hostile(RuleBasedStateMachine):
 
     # people
 
-    @precondition(lambda self: not self._open())
+    @precondition(
+        lambda self: not {State.AWAITING_APPROVAL, State.APPROVED} & set(self.states.values())
+    )
     @rule()
     def honest_run(self) -> None:
         """Somebody trains again and asks."""
@@ -241,7 +243,7 @@ class Hostile(RuleBasedStateMachine):
 
 TestHostileWorker = Hostile.TestCase
 TestHostileWorker.settings = settings(
-    max_examples=25,
+    max_examples=40,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),

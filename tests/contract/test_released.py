@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from airlock.domain.errors import NotFound, Refused
-from airlock.domain.people import Actor, Channel
 from airlock.domain.released import Released, ReleaseUnproven, open_statement
 from airlock.ports import Line
-from airlock.services import promoting, released, rolling_back
+from airlock.services import released, rolling_back
 from airlock.testing import PEOPLE, RULEBOOK, World
 
 
@@ -67,8 +66,7 @@ def test_a_rollback_states_the_older_version_under_a_higher_number(world: World)
     actor = world.actor("otto")
     rolling_back.allow(world.store, second, actor, "it drifts", "")
     assert stated(world).grant.version == "2", "allowed is not done"
-    robot = Actor.system("promoter", Channel.DAG)
-    promoting.rollback(world.store, world.keys, world.registry, second, "back", robot)
+    world.promote(second, "back")
     found = stated(world)
     assert (found.grant.release, found.grant.version, found.sequence) == (first, "1", 3)
     assert found.grant.rolls_back == second

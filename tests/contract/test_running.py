@@ -40,7 +40,8 @@ class Bench:
         return {"digest": digest, "rows": self.rows, "window": window}
 
     def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
-        facts = {"success": True, "evaluated": 2, "successful": 2, "failed": [], "rows": self.rows}
+        facts = {"success": True, "evaluated": 2, "successful": 2, "rows": self.rows}
+        facts |= {"failed": [], "raised": [], "unseen": []}
         return facts, self.folder
 
     def train(self, recipe: Recipe, data: str) -> Trained:

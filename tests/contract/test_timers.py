@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.grant import GrantInvalid
 from airlock.domain.release import Decision, State
 from airlock.domain.timers import Kind, Late
+from airlock.ports import PromotionRequest
 from airlock.services import auditing, deciding, delivering, reading, timing
 from airlock.testing import RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
 from tests.any_day import SPECIAL, ZONES, moments
@@ -214,7 +214,7 @@ def test_an_approval_not_used_in_14_days_expires(timed: World, clock: FakeClock)
     timing.sweep(timed.store)
     assert state(timed, release_id) is State.APPROVED
     clock.pass_(minutes=2)
-    with pytest.raises(GrantInvalid, match="expired"):  # late by the clock, sweep or not
+    with pytest.raises(Late, match="was to be promoted before"):  # late by the clock, sweep or not
         timed.promote(release_id)
     timing.sweep(timed.store)
     assert state(timed, release_id) is State.EXPIRED
@@ -231,7 +231,7 @@ def test_a_promotion_under_way_is_not_expired_under_its_feet(
     move = timed.registry.set_alias
 
     def slowly(model: str, alias: str, version: str, envelope: str) -> None:
-        clock.pass_(minutes=2)
+        clock.pass_(seconds=90)
         assert timing.sweep(timed.store).fired == 0
         move(model, alias, version, envelope)
 
@@ -361,3 +361,21 @@ def test_a_notice_names_who_may_answer_and_the_next_authority(
         f"{release_id}: level 1 (lead) still waits, opened 2026-11-24 12:00 UTC. "
         "May answer: lena, luis. Informed: ana, carla."
     )
+
+
+def test_what_expired_while_a_promotion_was_dead_expires_when_that_is_settled(
+    timed: World, clock: FakeClock
+) -> None:
+    release_id = opened(timed)
+    timed.approve_all(release_id)
+    clock.pass_(days=13, hours=23, minutes=59)
+    timed.promoter.begin(PromotionRequest(release=release_id, attempt="dead"))
+    for _ in range(3):
+        clock.pass_(minutes=2)
+        assert timing.sweep(timed.store).fired == 0
+        assert state(timed, release_id) is State.PROMOTING
+    assert timed.promoter.settle_all() == 1
+    assert state(timed, release_id) is State.APPROVED
+    clock.pass_(minutes=2)
+    assert timing.sweep(timed.store).fired == 1
+    assert state(timed, release_id) is State.EXPIRED

@@ -8,6 +8,7 @@ from typing import Any
 UNCHECKED: dict[str, str] = {
     "answered": "the answer to a repeated request; a false one moves nothing, the state is read",
     "parked": "which task waits; an edit costs a wake-up, and its park ends by itself",
+    "proposal": "what a task handed in; what was made of it is an event, and compared",
     "chat_message": "where a message stands in the chat, to redraw it; what it shows is read anew",
     "chat_code": "a code works for minutes; the link it would make is an event, and compared",
     "chat_link.id": "a number nobody refers to",

@@ -72,7 +72,11 @@ def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> 
         code_commit="",
     )
     airlock: Any = SimpleNamespace(
-        settings=settings, store=store, signer=FakeKeys(), places=(), permits=None
+        settings=settings,
+        store=store,
+        signer=FakeKeys(),
+        places=(),
+        promotions=SimpleNamespace(settle_all=int),
     )
     made = Courier(airlock)
     monkeypatch.setattr(made, "_airflow", Airflow())

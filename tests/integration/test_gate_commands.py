@@ -25,7 +25,7 @@ from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.recipe import Recipe
 from airlock.entrypoints import gate_numbers
 from airlock.gates import GATES
-from airlock.ports import Candidate
+from airlock.ports import Candidate, Run
 from airlock.services import configuring, evidence, people, requesting
 from tests.command import Said, run_cli
 from tests.contract.test_registry import mlflow_server
@@ -88,10 +88,19 @@ def _candidate(folder: Path) -> None:
         raised_to=None,
         started_at=started,
     )
+    begun = Run(
+        origin=RUN,
+        dag=RUN.partition("/")[0],
+        started_at=started,
+        requester="ana",
+        pipeline=recipe.digest,
+        policy=configuring_digest(),
+    )
     with airlock.store.begin() as unit:
+        unit.put_run(begun)
         unit.put_candidate(candidate)
         unit.commit()
-    evidence.submit(airlock.store, RUN, "evaluation", trained.artifact_digest, facts)
+    evidence.submit(airlock.proposals, RUN, "evaluation", trained.artifact_digest, facts)
 
 
 def run(name: str, *more: str) -> Said:

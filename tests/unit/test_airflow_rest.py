@@ -207,3 +207,54 @@ def test_an_asset_airflow_does_not_know_yet_is_waited_for(
 ) -> None:
     with pytest.raises(Unreachable, match="has no asset airlock/commit/a yet"):
         connect(Airflow(get=ASSET)).post("airlock/commit/a", {})
+
+
+ORIGIN = "my dag/manual__2026-01-01T00:00:00+00:00"
+KNOWN = {
+    "dag_id": "my dag",
+    "dag_run_id": "manual__2026-01-01T00:00:00+00:00",
+    "state": "running",
+    "triggering_user_name": "ana",
+    "start_date": "2026-01-01T00:00:01.5Z",
+}
+
+
+def test_a_run_is_what_airflow_says_of_it(connect: Callable[..., AirflowRest]) -> None:
+    found = connect(Airflow(get=(200, KNOWN))).run(ORIGIN)
+    assert found is not None
+    assert (found.triggered_by, found.is_over) == ("ana", False)
+    assert found.started_at == datetime(2026, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
+
+
+def test_a_scheduled_run_was_triggered_by_nobody(connect: Callable[..., AirflowRest]) -> None:
+    scheduled = {**KNOWN, "triggering_user_name": None, "start_date": None, "state": "failed"}
+    found = connect(Airflow(get=(200, scheduled))).run(ORIGIN)
+    assert found is not None
+    assert (found.triggered_by, found.started_at, found.is_over) == ("", None, True)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("origin", ["", "/", "my dag", "my dag/", "/run"])
+def test_what_names_no_run_is_not_asked_about(
+    connect: Callable[..., AirflowRest], origin: str
+) -> None:
+    airflow = Airflow(get=(200, KNOWN))
+    assert connect(airflow).run(origin) is None
+    assert airflow.asked == []
+
+
+@pytest.mark.attack
+def test_another_run_than_the_one_asked_about_is_none(connect: Callable[..., AirflowRest]) -> None:
+    assert connect(Airflow(get=(200, KNOWN))).run("my dag/other") is None
+    assert connect(Airflow(get=(404, {}))).run(ORIGIN) is None
+
+
+def test_an_answer_that_is_no_run_is_unreachable(connect: Callable[..., AirflowRest]) -> None:
+    for wrong in ({}, {**KNOWN, "start_date": "yesterday"}):
+        with pytest.raises(Unreachable):
+            connect(Airflow(get=(200, wrong))).run(ORIGIN)
+
+
+def test_a_task_is_there_or_not(connect: Callable[..., AirflowRest]) -> None:
+    assert connect(Airflow(get=(200, {}))).has_task("my dag", "run", "a.level_1")
+    assert not connect(Airflow(get=(404, {}))).has_task("my dag", "run", "a.level_1")

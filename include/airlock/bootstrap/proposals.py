@@ -29,14 +29,18 @@ def proposals_of(airlock: Airlock) -> Proposals:
     url = airlock.settings.database_url or ""
     if not url.startswith("sqlite"):
         return SqlProposals(url)
-    local = Sources(
+    return DirectProposals(Handling(airlock.store, local_sources(airlock)))
+
+
+def local_sources(airlock: Airlock) -> Sources:
+    """Return what a process that asks no Airflow holds its own claims against."""
+    return Sources(
         runs=AnyRun(),
         code=_checkout(airlock.settings),
         artifacts=_Registered(airlock.registry),
         rules=DiskRules(airlock),
         promotions=airlock.promotions if airlock.signer else None,
     )
-    return DirectProposals(Handling(airlock.store, local))
 
 
 def handling_of(airlock: Airlock) -> Handling:

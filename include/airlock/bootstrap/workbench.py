@@ -21,12 +21,13 @@ from airlock.adapters.file_data import FileData
 from airlock.adapters.git_code import commit
 from airlock.adapters.lab import Lab, handover, requests
 from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.lab.errors import CheckBroke
 from airlock.adapters.lab.scene import Collected, Scene
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.config.model_card import read_card
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
-from airlock.domain.errors import Refused
+from airlock.domain.errors import AirlockError, Refused
 from airlock.domain.recipe import Recipe
 from airlock.ports import Files
 from airlock.services.bench import Case, Recorded, Trained
@@ -202,7 +203,15 @@ class Workbench:
             card_of=read_card,
             tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),
         )
-        return COLLECTORS[kind](scene)
+        try:
+            return COLLECTORS[kind](scene)
+        except (AirlockError, OSError, MemoryError):
+            raise
+        except Exception as error:  # a reason in the gate's result, not a task that failed
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            raise CheckBroke(
+                f"collecting {kind} broke: {text}", next_step="the traceback is in the task's log"
+            ) from error
 
     def _model(self, model: str, version: str, digest: str) -> Path:
         """Return a version's files and, beside the folder, the signature made with them."""

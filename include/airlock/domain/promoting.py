@@ -164,7 +164,10 @@ def check_votes(release: Release, plan: Plan, holders: Holders) -> None:
             raise NotApproved(
                 f"release {release.id} no longer has the votes of level {number} ({level.name}): "
                 f"it lacks {item.rule.sentence(item.count)} among those who may still vote",
-                next_step="Open a new release; a voter lost the role since.",
+                next_step="A voter lost the role since. While this release is open a new run opens "
+                f"none: withdraw it as {release.requester} (`airlock release withdraw "
+                f'{release.id} --as {release.requester} --reason "..."`), then run the pipeline '
+                "again.",
             )
 
 
@@ -207,20 +210,22 @@ def start(release: Release, grant: Grant, attempt: str, signed: tuple[str, str],
     return story
 
 
-def end(release: Release, grant: Grant, attempt: str, why: str, at: str) -> Story:
+def end(release: Release, grant: Grant, attempt: str, why: str, revoked_at: str, at: str) -> Story:
     """Return the event of an attempt that is over and whose grant was revoked unspent."""
     move = ROLLBACK if grant.rolls_back else PROMOTION
     story = Story(release, decider(), at, release.subject.policy_digest)
-    story.tell(move.ended, {"grant": grant.id, "attempt": attempt}, why=why)
+    data = {"grant": grant.id, "attempt": attempt, "revokedAt": revoked_at}
+    story.tell(move.ended, data, why=why)
     return story
 
 
-def finish(release: Release, grant: Grant, attempt: str, at: str) -> Story:
+def finish(release: Release, grant: Grant, attempt: str, spent_at: str, at: str) -> Story:
     """Return the event recorded after the alias was moved and read back."""
     move = ROLLBACK if grant.rolls_back else PROMOTION
     story = Story(release, decider(), at, release.subject.policy_digest)
     why = f"rolled back to version {grant.version}" if grant.rolls_back else ""
-    story.tell(move.done, _data(grant, attempt), why=why, resource=_alias(grant))
+    data = {**_data(grant, attempt), "spentAt": spent_at}
+    story.tell(move.done, data, why=why, resource=_alias(grant))
     return story
 
 

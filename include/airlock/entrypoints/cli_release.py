@@ -204,8 +204,8 @@ def rollback_command(
     """Go back from this release to an older version whose approval still stands."""
     with connect(as_user, session) as client:
         body = {"reason": reason, "to": to}
-        grant = client.post(f"{_path(release_id)}/rollback", body, key=uuid.uuid4().hex)
-        say(f"Going back to version {grant['version']} ({grant['to']}).")
+        allowed = client.post(f"{_path(release_id)}/rollback", body, key=uuid.uuid4().hex)
+        say(f"Going back to version {allowed['version']} ({allowed['to']}).")
         view = run_promotion(client, release_id, timeout)
     say(f"Release {release_id} is {view['state']}; {_serving(view)}.")
 

@@ -190,6 +190,16 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "RollbackGranted": lambda data, content: (
         f"allowed going back to version {data['version']} ({data['to']}): {content['why']}"
     ),
+    "PromotionEnded": lambda data, content: (
+        f"the alias was not moved, grant {data['grant']} is revoked: {content['why']}"
+    ),
+    "RollbackAllowed": lambda data, content: (
+        f"allowed going back to version {data['version']} ({data['to']}) until "
+        f"{data['until'][:16]}: {content['why']}"
+    ),
+    "RollbackEnded": lambda data, content: (
+        f"the alias was not moved back, grant {data['grant']} is revoked: {content['why']}"
+    ),
     "RollbackStarted": lambda data, _: f"rollback started with grant {data['grant']}",
     "RollbackRefused": lambda _, content: f"rollback refused: {content['why']}",
     "ReleaseRolledBack": lambda data, _: (

@@ -46,6 +46,7 @@ _STYLES = {
     "WAIVED": "yellow",
     "PROMOTED": "green",
     "APPROVED": "green",
+    "PROMOTING": "yellow",
     "REJECTED": "red",
     "BLOCKED": "red",
     "AWAITING_APPROVAL": "yellow",

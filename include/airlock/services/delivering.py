@@ -214,6 +214,8 @@ def sentence(release: Release) -> str:
     """Say in one line where a release is, for a run's note."""
     if release.state is State.AWAITING_APPROVAL:
         return f"{release.id} waits for approval at level {release.level}"
+    if release.state is State.PROMOTING:
+        return f"{release.id} is being promoted"
     if release.state is State.PROMOTED:
         return f"{release.id} promoted: version {release.subject.version}"
     refused = release.state in (State.REJECTED, State.BLOCKED)

@@ -122,8 +122,8 @@ class LogWork(UnitOfWork, Protocol):
     def rows(self, table: str, column: str, values: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         """Return the rows of a table with some values in a column, in order of its key."""
 
-    def strays(self, table: str, column: str) -> Iterator[Mapping[str, Any]]:
-        """Return the rows of a table whose *column* names a release that is not there."""
+    def strays(self, table: str, column: str, of: str = "release") -> Iterator[Mapping[str, Any]]:
+        """Return the rows of a table whose *column* names no row of the table *of*."""
 
     def measured(self) -> Iterator[tuple[str, bytes, str | None, str | None]]:
         """Return all evidence: digest and bytes, with each run and kind it was kept for."""

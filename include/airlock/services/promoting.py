@@ -95,7 +95,9 @@ def promote(
     try:
         return promotions.finish(release_id, attempt)
     except Refused as ended:
-        raise refusal or ended from ended
+        if refusal is None:
+            raise
+        raise refusal from ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +297,8 @@ class Promoter:
                 unit.line(subject.model, subject.environment, lock=True)
                 place = (grant.model, grant.environment, grant.sequence, grant.version)
                 unit.put_line(Line(*place, grant.release))
-                _spend(unit, grant.id, lease.attempt)
-                moved = unit.record(finish(release, grant, lease.attempt, stamp(unit.now())))
+                at = _spend(unit, grant.id, lease.attempt)
+                moved = unit.record(finish(release, grant, lease.attempt, at, stamp(unit.now())))
                 unit.post_all(telling.noted(release.id, move.state.value))
                 unit.cancel_timers(moved)
                 unit.commit()
@@ -308,9 +310,9 @@ class Promoter:
             release = unit.lock(release_id)
             if _lease_of(unit, release) != lease:
                 return
-            unit.revoke(grant.id)
+            at = unit.revoke(grant.id)
             if release.lease is not None:
-                unit.record(end(release, grant, lease.attempt, why, stamp(unit.now())))
+                unit.record(end(release, grant, lease.attempt, why, at, stamp(unit.now())))
             if found:
                 said = (
                     f"the files of {grant.model} version {grant.version} are {short(found)} now, "
@@ -383,10 +385,12 @@ def _lease_of(unit: UnitOfWork, release: Release) -> Lease | None:
     return release.lease or _left_over(unit, release)
 
 
-def _spend(unit: UnitOfWork, grant_id: str, attempt: str) -> None:
+def _spend(unit: UnitOfWork, grant_id: str, attempt: str) -> str:
+    """Note that a grant was spent; return when that was noted."""
     stored = unit.grants_named({grant_id})[grant_id]
-    if stored.spent_at is None:  # before ADR 0040 it was noted when the attempt began
-        unit.spend(grant_id, attempt)
+    if stored.spent_at is not None:  # before ADR 0040 it was noted when the attempt began
+        return stamp(stored.spent_at)
+    return unit.spend(grant_id, attempt)
 
 
 def _kept(

@@ -14,6 +14,7 @@ from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Level, Plan
 from airlock.domain.release import Release, State, Vote
 from airlock.domain.rules import Holders
+from airlock.domain.timers import Kind
 from airlock.domain.voting import lacking, may_answer, why_excluded
 from airlock.ports import Facts, Keyring, Store, UnitOfWork
 from airlock.services import lowering, reading_duties, waiving
@@ -113,6 +114,9 @@ def show(
             "championVersion": (facts.get("champion") or {}).get("version"),
             "emergency": reading_duties.emergency(unit, release, plan, actor, known),
             "findings": reading_duties.findings(unit, release, known),
+            "approvedUntil": _approved_until(unit, release),
+            "lease": asdict(release.lease) if release.lease else None,
+            "rollback": asdict(release.rollback) if release.rollback else None,
             "grant": _grant(unit, keyring, release.id),
             "line": {"version": known.line.version, "epoch": known.line.epoch},
         }
@@ -177,7 +181,7 @@ def _level_state(release: Release, level: Level, number: int, votes: tuple[Vote,
         return "open"
     if len(votes) >= sum(rule.count for rule in level.rules):
         return "complete"
-    approved = release.state in (State.APPROVED, State.PROMOTED)
+    approved = release.state in (State.APPROVED, State.PROMOTING, State.PROMOTED)
     if approved and release.emergency is not None:
         return "skipped"
     return "complete" if approved or release.level > number else "waiting"
@@ -226,6 +230,15 @@ def _metrics(facts: dict[str, Any] | Any) -> list[dict[str, Any]]:
     ]
 
 
+def _approved_until(unit: UnitOfWork, release: Release) -> str | None:
+    """Return until when an approval may be used: when the timer is due that ends it."""
+    if release.state is not State.APPROVED:
+        return None
+    timers = [one for one, fired in unit.timers_of(release.id) if fired is None]
+    due = [one.due_at for one in timers if one.kind is Kind.UNUSED and one.round == release.round]
+    return due[0] if due else None
+
+
 def _grant(unit: UnitOfWork, keyring: Keyring, release_id: str) -> dict[str, Any] | None:
     stored = unit.grant_of(release_id)
     if stored is None:
@@ -233,6 +246,7 @@ def _grant(unit: UnitOfWork, keyring: Keyring, release_id: str) -> dict[str, Any
     spent = {
         "spentBy": stored.spent_by,
         "spentAt": stamp(stored.spent_at) if stored.spent_at else None,
+        "revokedAt": stamp(stored.revoked_at) if stored.revoked_at else None,
     }
     try:
         grant = opened(stored.envelope, keyring)

@@ -177,7 +177,7 @@ def shown(
 
 def _settled(release: Release, scene: Scene) -> Scene:
     """Return the scene of a release that is over as its last waiver saw it."""
-    if release.state in (*WAIVABLE, State.APPROVED) or not release.waivers:
+    if release.state in (*WAIVABLE, State.APPROVED, State.PROMOTING) or not release.waivers:
         return scene
     able = frozenset(one.person for one in release.waivers)
     return replace(scene, at=release.waivers[-1].at, able=able)

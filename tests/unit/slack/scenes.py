@@ -6,13 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision
+from airlock.ports import PromotionRequest
 from airlock.services import (
     deciding,
     delegating,
     emergency,
-    promoting,
     requesting,
     rolling_back,
     timing,
@@ -158,6 +157,14 @@ def _expired(scene: Scene) -> View:
     return scene.view(release_id)
 
 
+def _promoting(scene: Scene) -> View:
+    scene.promoted("one")
+    release_id = scene.world.open("two")
+    scene.world.approve_all(release_id)
+    scene.world.promoter.begin(PromotionRequest(release=release_id, attempt="run-2"))
+    return scene.view(release_id)
+
+
 def _promoted(scene: Scene) -> View:
     scene.promoted("one")
     return scene.view(scene.promoted("two"))
@@ -166,11 +173,8 @@ def _promoted(scene: Scene) -> View:
 def _rolled_back(scene: Scene) -> View:
     scene.promoted("one")
     release_id = scene.promoted("two")
-    signer, actor = scene.world.signer, scene.actor("otto")
-    rolling_back.allow(scene.store, signer, release_id, actor, "scores drift since noon", "")
-    promoter = Actor.system("promoter", Channel.DAG)
-    registry = scene.world.registry
-    promoting.rollback(scene.store, scene.keys, registry, release_id, "back", promoter)
+    rolling_back.allow(scene.store, release_id, scene.actor("otto"), "scores drift since noon", "")
+    scene.world.promote(release_id, "back")
     return scene.view(release_id)
 
 
@@ -210,6 +214,7 @@ SCENES: dict[str, Callable[[Scene], View]] = {
     "withdrawn": _withdrawn,
     "superseded": _superseded,
     "expired": _expired,
+    "promoting": _promoting,
     "promoted": _promoted,
     "rolled-back": _rolled_back,
 }

@@ -40,6 +40,7 @@ OUTCOMES: Mapping[str, tuple[str, str, str]] = {
     "REQUESTED": ("\N{CLOCK FACE FOUR OCLOCK}", "Requested", "was requested"),
     "BLOCKED": ("\N{NO ENTRY}", "Blocked", "was blocked by a gate"),
     "APPROVED": ("\N{WHITE HEAVY CHECK MARK}", "Approved", "was approved"),
+    "PROMOTING": ("\N{HOURGLASS WITH FLOWING SAND}", "Being promoted", "is being promoted"),
     "PROMOTED": ("\N{ROCKET}", "Released", "was released"),
     "REJECTED": ("\N{CROSS MARK}", "Rejected", "was rejected"),
     "WITHDRAWN": ("\N{NO ENTRY SIGN}", "Withdrawn", "was withdrawn"),
@@ -97,11 +98,13 @@ def _now(view: View) -> str:
     """Say what follows from the state, in words of ours."""
     state, served = view["state"], serving(view)
     if state == "APPROVED":
-        grant = view.get("grant") or {}
-        until = f" until {when(grant['expiresAt'])}" if grant.get("valid") else ""
+        end = view.get("approvedUntil")
+        until = f" until {when(end)}" if end else ""
         return f"It may be promoted{until}; nothing has moved yet."
     if state in ("PROMOTED", "ROLLED_BACK"):
         return f"Serving in {safe(view['environment'], 40)} now: {served}."
+    if state == "PROMOTING":
+        return "Its alias is being moved right now."
     if state in ("REQUESTED", "VOIDED"):
         return "Nobody can answer yet."
     return f"Nothing was released. Serving in {safe(view['environment'], 40)}: {served}."

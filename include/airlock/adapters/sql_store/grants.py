@@ -65,13 +65,17 @@ class Grants(Base):
         rows = self._connection.execute(query.order_by(line.c.model, line.c.environment))
         return tuple(Line(**row) for row in rows.mappings())
 
-    def spend(self, grant_id: str, attempt: str) -> None:
-        """Note that the guard has seen a grant spent, by an attempt."""
-        self._end_grant(grant_id, spent_by=attempt, spent_at=self._stamp())
+    def spend(self, grant_id: str, attempt: str) -> str:
+        """Note that the guard has seen a grant spent, by an attempt; return when."""
+        now = self._stamp()
+        self._end_grant(grant_id, spent_by=attempt, spent_at=now)
+        return now
 
-    def revoke(self, grant_id: str) -> None:
-        """Note that a grant was revoked at the guard, which had not seen it spent."""
-        self._end_grant(grant_id, spent_by=None, spent_at=None, revoked_at=self._stamp())
+    def revoke(self, grant_id: str) -> str:
+        """Note that a grant was revoked at the guard, which had not seen it spent; return when."""
+        now = self._stamp()
+        self._end_grant(grant_id, spent_by=None, spent_at=None, revoked_at=now)
+        return now
 
     def _end_grant(self, grant_id: str, **values: str | None) -> None:
         living = (release_grant.c.id == grant_id, release_grant.c.revoked_at.is_(None))

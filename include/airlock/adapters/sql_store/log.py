@@ -55,7 +55,7 @@ class Log(Texts):
         self._insert_once(audit_stream, first, on=("stream",))
         return self._connection.execute(_HELD, {"of": stream}).mappings().one()
 
-    def _end(self, row: RowMapping) -> Head:
+    def _last_head(self, row: RowMapping) -> Head:
         """Return the end of a held stream: its row's, unless entries go on behind that.
 
         Then somebody has changed the row, which `audit verify` names; the stream goes on all the
@@ -71,7 +71,7 @@ class Log(Texts):
         """Append an event to a stream that belongs to no release."""
         row = self._held(stream)
         sealed = self._sealed(stream, event)
-        entry = self._append(stream, self._end(row), sealed, self._stamp())
+        entry = self._append(stream, self._last_head(row), sealed, self._stamp())
         self._connection.execute(
             update(audit_stream)
             .where(audit_stream.c.stream == stream)
@@ -85,7 +85,7 @@ class Log(Texts):
             return
         row = self._held(stream)
         sealed = [self._sealed(stream, event) for event in events]
-        head = self._append_all(stream, Head(row["seq"], row["head"]), sealed, self._stamp())
+        head = self._append_all(stream, self._last_head(row), sealed, self._stamp())
         self._connection.execute(
             update(audit_stream)
             .where(audit_stream.c.stream == stream)

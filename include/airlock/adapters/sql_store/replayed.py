@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, LargeBinary, Select, Table, cast, select
+from sqlalchemy import Column, ColumnElement, LargeBinary, Select, Table, cast, exists, select
 
 from airlock.adapters.sql_store.bulk import among
 from airlock.adapters.sql_store.log import BATCH
-from airlock.adapters.sql_store.tables import evidence, metadata, release, run_evidence
+from airlock.adapters.sql_store.tables import evidence, metadata, run_evidence
 from airlock.adapters.sql_store.tree import LogTree
 
 #: Rows of a page.
@@ -38,10 +38,11 @@ class Replayed(LogTree):
         of = metadata.tables[table]
         return self._raw(_ordered(of).where(among(self._connection, of.c[column], values)))
 
-    def strays(self, table: str, column: str) -> Iterator[Row]:
-        """Return the rows of a table whose *column* names a release that is not there."""
-        of = metadata.tables[table]
-        return self._raw(_ordered(of).where(of.c[column].not_in(select(release.c.id))))
+    def strays(self, table: str, column: str, of: str = "release") -> Iterator[Row]:
+        """Return the rows of a table whose *column* names no row of the table *of*."""
+        mine = metadata.tables[table]
+        (key,) = metadata.tables[of].primary_key
+        return self._raw(_ordered(mine).where(~exists().where(key == mine.c[column])))
 
     def measured(self) -> Iterator[tuple[str, bytes, str | None, str | None]]:
         """Return all evidence: digest and bytes, with each run and kind it was kept for."""

@@ -22,12 +22,14 @@ def sweep(store: Store, _sources: Sources, _claim: Claim, finish: Finish) -> Map
 def detect(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
     """Have it answered whether the registry was compared; return the question's key.
 
-    Asked with that key, say what is not as released. One question a second at most, whoever asks.
+    Asked with that key, say what is not as released. Who asks while a question waits, shares it.
     """
     with store.begin() as unit:
         if claim.body.optional("key", 60):
             return {"open": [str(one["why"]) for one in drift_log.opened(unit).values()]}
-        answer = {"key": f"detect/{stamp(unit.now())[:19]}"}
+        now = stamp(unit.now())
+        shared = f"detect/{now[:19]}"
+        answer = {"key": f"detect/{now}" if unit.delivered([shared]) else shared}
         unit.post("detect", answer["key"], {})
         finish(unit, answer)
     return answer

@@ -24,7 +24,7 @@ from airlock.services.replays.lines import Lines
 from airlock.services.replays.messages import Messages
 from airlock.services.replays.people import Delegations, People, Roles
 from airlock.services.replays.releases import Releases, Votes
-from airlock.services.replays.runs import Candidates, Evidence, GateResults, RunEvidence
+from airlock.services.replays.runs import Candidates, Evidence, GateResults, RunEvidence, Runs
 from airlock.services.replays.timers import Timers
 
 #: Every table that is rebuilt.
@@ -37,6 +37,7 @@ REPLAYS: tuple[type[Replay], ...] = (
     Findings,
     Timers,
     Messages,
+    Runs,
     Candidates,
     RunEvidence,
     Evidence,

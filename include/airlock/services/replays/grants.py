@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
@@ -11,14 +12,23 @@ from airlock.domain.grant import Grant, opened
 from airlock.domain.log_chains import Finding
 from airlock.ports import Keyring
 from airlock.services.log_store import LogWork
-from airlock.services.replays.comparing import Between, Page, Replay, Row, Step, since
+from airlock.services.replays.comparing import (
+    UNTOLD,
+    Between,
+    Either,
+    Page,
+    Replay,
+    Row,
+    Step,
+    since,
+)
 
 #: Words of entries that tell of a new grant, and of its use.
 ISSUED = ("GrantIssued", "RollbackGranted")
 STARTED = ("PromotionStarted", "RollbackStarted")
 DONE = ("ReleasePromoted", "ReleaseRolledBack")
-#: Times, spelled as in entries, before and after all others.
-_FIRST, _LAST = "0000-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z"
+#: Words of entries that tell of an attempt whose grant was revoked unspent.
+ENDED = ("PromotionEnded", "RollbackEnded")
 
 
 class Grants(Replay):
@@ -46,7 +56,7 @@ class Grants(Replay):
                 yield self._of(row, "the grant is not one the log says was issued")
                 continue
             yield from self._signed(row, step)
-            yield from self._spent(row, page)
+            yield from self._spent(row, page, step)
         for name, gone in issued:
             yield Finding(f"stream {name}: a grant was issued, but it is gone: {gone}")
 
@@ -70,24 +80,29 @@ class Grants(Replay):
             yield self._of(row, "says it was issued at another time than the log")
         yield from self.row(row["id"], _columns(grant), row)
 
-    def _spent(self, row: Row, page: Page) -> Iterator[Finding]:
-        """Compare who has spent it, and when, with the promotions that began and ended."""
+    def _spent(self, row: Row, page: Page, issued: Step) -> Iterator[Finding]:
+        """Compare how it ended with the attempts that began, moved the alias, or were ended."""
+        words = (*STARTED, *DONE, *ENDED)
         mine = [
             step
-            for step in page.told(row["release"], *STARTED, *DONE)
+            for step in page.told(row["release"], *words)
             if step.data.get("grant") == row["id"]
         ]
-        if not mine:
-            yield from self.row(row["id"], {"spent_by": None, "spent_at": None}, row)
-            return
-        begun = [step for step in mine if step.what in STARTED]
         done = [step for step in mine if step.what in DONE]
-        first = begun[-1].data.get("spentAt", since(begun[-1].at).first) if begun else _FIRST
-        told = begun[-1].data.get("spentAt") if begun else None
-        wanted = {
-            "spent_by": (done or begun)[-1].data["attempt"],
-            "spent_at": told or Between(first, done[-1].at if done else _LAST),
-        }
+        begun = [step for step in mine if step.what in STARTED]
+        wanted: dict[str, Any] = {"spent_by": None, "spent_at": None, "revoked_at": None}
+        if done:
+            told = done[-1].data.get("spentAt")
+            wanted["spent_by"] = done[-1].data["attempt"]
+            first = since((begun or done)[-1].at).first
+            wanted["spent_at"] = told or Between(first, done[-1].at)
+        elif any(step.what in ENDED for step in mine):
+            ended = next(step for step in reversed(mine) if step.what in ENDED)
+            wanted["revoked_at"] = ended.data.get("revokedAt") or since(ended.at)
+        elif "purpose" not in issued.data:  # before ADR 0040 it was spent when an attempt began
+            attempts = {step.data["attempt"] for step in begun}
+            wanted["spent_by"] = Either([None, *sorted(attempts)])
+            wanted["spent_at"] = wanted["revoked_at"] = UNTOLD
         yield from self.row(row["id"], wanted, row)
 
 

@@ -29,7 +29,7 @@ class Releases(Replay):
 
 def _release(release: Release) -> Row:
     same = ("id", "origin", "location", "requester", "attempt_of", "opened_at", "level", "round")
-    emergency = release.emergency
+    emergency, lease, back = release.emergency, release.lease, release.rollback
     return {
         **{name: getattr(release, name) for name in (*same, "level_opened_at", "why")},
         "model": release.subject.model,
@@ -41,6 +41,8 @@ def _release(release: Release) -> Row:
         "emergency": (
             Json({**asdict(emergency), "people": list(emergency.people)}) if emergency else None
         ),
+        "lease": Json(asdict(lease)) if lease else None,
+        "rollback": Json(asdict(back)) if back else None,
     }
 
 

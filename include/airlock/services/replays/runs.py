@@ -1,17 +1,31 @@
-"""What runs have measured: candidates, evidence, and the results of gates."""
+"""Runs, and what they have measured: candidates, evidence, and the results of gates.
+
+The stream of a run tells of everything that was kept for it. Runs from before there were such
+streams are marked; of those only what a release has taken over is told, in the release's stream.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from airlock.domain.digest import digest_bytes
 from airlock.domain.log_chains import Finding
+from airlock.domain.proposals import RunEvent, run_stream
+from airlock.ports import Keyring
 from airlock.services.log_store import LogWork
-from airlock.services.replays.comparing import Json, Page, Replay, Row, Step
+from airlock.services.replays.comparing import Json, Page, Replay, Row, Step, contents
+from airlock.services.replays.configuration import Digested
 
+#: Runs read at a time.
+_AT_ONCE = 500
+#: What belongs to a run, by its origin.
+_OF_RUN = ("candidate", "run_evidence", "gate_result")
+#: How a run from before is marked.
+_BEFORE = "before"
 #: Words after which a release has the results of another run.
 _RESULTS = ("ReleaseRequested", "ReleaseVoided", "GatesJudged")
 
@@ -25,8 +39,110 @@ def origins(page: Page) -> dict[str, Step]:
     }
 
 
+@dataclass
+class _Told:
+    """What the streams of some runs tell: table -> key -> row."""
+
+    origins: set[str] = field(default_factory=set)
+    rows: dict[str, dict[Any, dict[str, Any]]] = field(default_factory=dict)
+
+    def add(self, content: Row) -> None:
+        """Take one event of a run."""
+        data, what = content["data"], content["what"]
+        origin = data["origin"]
+        self.origins.add(origin)
+        if what == RunEvent.STARTED:
+            self._of("run")[origin,] = dict(data)
+        elif what == RunEvent.CANDIDATE:
+            row = {"origin": origin, "document": Digested(data["digest"])}
+            self._of("candidate")[origin,] = row
+        elif what == RunEvent.EVIDENCE:
+            row = {"origin": origin, "kind": data["kind"], "digest": data["digest"]}
+            self._of("run_evidence")[origin, data["kind"]] = row
+        elif what == RunEvent.JUDGED:
+            self._of("gate_result")[origin, data["key"]] = {
+                "origin": origin,
+                "key": data["key"],
+                "document": Digested(data["document"]),
+                "attestation": Hashed(data["attestation"]),
+            }
+
+    def _of(self, table: str) -> dict[Any, dict[str, Any]]:
+        return self.rows.setdefault(table, {})
+
+
+class Runs(Replay):
+    """Every column of runs, and of what was kept for them."""
+
+    table = "run"
+    _KEYS: Mapping[str, tuple[str, ...]] = {
+        "run": ("origin",),
+        "candidate": ("origin",),
+        "run_evidence": ("origin", "kind"),
+        "gate_result": ("origin", "key"),
+    }
+
+    def rest(self, unit: LogWork) -> Iterator[Finding]:
+        """Compare every run, some hundreds at a time."""
+        stream, told = "", _Told()
+        for content in contents(unit.told_with(set(RunEvent))):
+            if content["stream"] != stream and len(told.origins) >= _AT_ONCE:
+                yield from self._compare(unit, told)
+                told = _Told()
+            stream = content["stream"]
+            if stream == run_stream(str(content["data"].get("origin"))):
+                told.add(content)
+        yield from self._compare(unit, told)
+        yield from self._untold(unit)
+
+    def _compare(self, unit: LogWork, told: _Told) -> Iterator[Finding]:
+        for table, columns in self._KEYS.items():
+            part = _Part(self.keyring, table)
+            rows = unit.rows(table, "origin", sorted(told.origins))
+            wanted = told.rows.get(table, {})
+            yield from part.compare(wanted, rows, _keyed(columns))
+
+    def _untold(self, unit: LogWork) -> Iterator[Finding]:
+        """Say which rows are of no run, and which runs no stream tells of."""
+        for table in _OF_RUN:
+            for row in unit.strays(table, "origin", "run"):
+                yield _Part(self.keyring, table).finding(row["origin"], "belongs to no run")
+        for rows in unit.pages("run"):
+            fresh = {run_stream(row["origin"]): row for row in rows if row["source"] != _BEFORE}
+            known = {row["stream"] for row in unit.rows("audit_stream", "stream", list(fresh))}
+            for stream in sorted(fresh.keys() - known):
+                why = "is there, but the log tells of no such row"
+                yield self.finding(fresh[stream]["origin"], why)
+
+
+def _keyed(columns: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
+    return lambda row: tuple(row[column] for column in columns)
+
+
+class _Part(Replay):
+    """One of the tables of runs."""
+
+    def __init__(self, keyring: Keyring, table: str) -> None:
+        super().__init__(keyring)
+        self.table = table
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A text with a digest."""
+
+    digest: str
+
+    def matches(self, value: Any) -> bool:
+        """Say whether it is that text."""
+        return isinstance(value, str) and digest_bytes(value.encode()) == self.digest
+
+    def __str__(self) -> str:
+        return f"a text with digest {self.digest}"
+
+
 class Candidates(Replay):
-    """What a release has taken over of its run's candidate; of other runs no event tells."""
+    """What a release has taken over of its run's candidate."""
 
     table = "candidate"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from airlock.domain.calendar import Timing
@@ -12,15 +12,15 @@ from airlock.domain.emergency import Broken
 from airlock.domain.errors import AirlockError
 from airlock.domain.log_chains import Finding
 from airlock.domain.policy import Rulebook
-from airlock.domain.promoting import LEASE
 from airlock.domain.release import Release, State
 from airlock.domain.timers import Kind, Timer, review_timer, wanted
 from airlock.ports import Keyring
 from airlock.services.log_store import LogWork
-from airlock.services.replays.comparing import Either, Page, Replay, Row, Step
+from airlock.services.replays.comparing import Between, Page, Replay, Row, Step
 
 #: The events of timers that fired: word -> kind.
 _FIRED = {"LevelReminded": Kind.REMIND, "DeliveryOverdue": Kind.DELIVERY}
+_LAST = "9999-12-31T23:59:59.999999999Z"
 #: Those that end at their place by nothing but firing.
 _LASTING = (Kind.REMIND, Kind.EXPIRE, Kind.UNUSED)
 #: Words after which a release is at another place.
@@ -46,15 +46,11 @@ class Timers(Replay):
         stored: dict[str, list[Row]] = {}
         for row in unit.rows(self.table, "release", list(page.rows)):
             stored.setdefault(row["release"], []).append(row)
-        spent: dict[str, list[str]] = {}
-        for row in unit.rows("release_grant", "release", list(page.rows)) if stored else ():
-            spent.setdefault(row["release"], []).append(row["spent_at"] or "")
         for name in page.rows:
             release, steps = page.release(name), page.steps.get(name, ())
             if release is not None:
                 told = self._told(unit, steps)
-                rows, times = stored.get(name, []), spent.get(name, ())
-                yield from self._compare(release, told, steps, rows, times)
+                yield from self._compare(release, told, steps, stored.get(name, []))
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare what belongs to no release."""
@@ -89,7 +85,6 @@ class Timers(Replay):
         told: dict[str, Timer],
         steps: tuple[Step, ...],
         rows: list[Row],
-        spent: Sequence[str],
     ) -> Iterator[Finding]:
         fired, reviews = set(_fired(steps)), list(_reviews(steps))
         here = {
@@ -107,10 +102,10 @@ class Timers(Replay):
             if expected is None:
                 yield self.finding(row["key"], "is there, but the log tells of no such row")
                 continue
-            yield from self.row(expected.key, _columns(expected, spent), row)
+            yield from self.row(expected.key, _columns(expected, steps), row)
             yield from self._end(row, happened=expected.key in fired, due=expected.key in due)
         known = {row["key"] for row in rows}
-        sure = bool(here & known) or release.state is State.APPROVED
+        sure = bool(here & known) or release.state in (State.APPROVED, State.PROMOTING)
         for gone in sorted((here if sure else set()) | {one.key for one, *_ in reviews} - known):
             if gone not in known:
                 yield self.finding(gone, "the log tells of it, but it is gone")
@@ -127,10 +122,10 @@ class Timers(Replay):
             yield self.finding(row["key"], f"ended_at is {ended}, but its release waits for it")
 
 
-def _columns(timer: Timer, spent: Sequence[str]) -> Row:
+def _columns(timer: Timer, steps: tuple[Step, ...]) -> Row:
     due: Any = timer.due_at
-    if timer.kind is Kind.UNUSED:  # while a promotion is under way it is put off
-        due = Either({due, *(stamp(moment(one) + LEASE) for one in spent if _is_time(one))})
+    if timer.kind is Kind.UNUSED and any(step.what == "PromotionStarted" for step in steps):
+        due = Between(due, _LAST)  # put off while that was under way; the deadline is not
     return {
         "key": timer.key,
         "release": timer.release,
