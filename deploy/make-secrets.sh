@@ -25,7 +25,7 @@ for role in airflow_app mlflow_owner mlflow_app airlock_guard airlock_owner airl
 done
 put service_password "$(random)"
 put admin_password "$(random)"
-put jwt_secret "$(random)"
+put jwt_secret "$(openssl rand -hex 32)" # HS512 wants 64 bytes
 put api_secret_key "$(random)"
 put fernet_key "$(openssl rand 32 | openssl base64 | tr '+/' '-_')"
 

@@ -7,6 +7,7 @@ health checks of the file are carried out here: as the file says them.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -44,8 +45,9 @@ class Containers:
             ready = [name for name in waiting if self._needs(name) <= started]
             for name in ready:
                 podman("start", self.name(name))
-                started.add(name)
+            for name in ready:
                 self._await(name)
+            started.update(ready)
 
     def _needs(self, name: str) -> set[str]:
         return set(SERVICES[name].get("depends_on", {}))
@@ -78,6 +80,7 @@ class Containers:
     def down(self) -> None:
         """Remove containers, networks and volumes."""
         self._compose("down", "--volumes", "--timeout", "5", check=False)
+        shutil.rmtree(self.secrets, ignore_errors=True)
 
     def log(self, name: str, lines: int = 40) -> str:
         """Return the end of a container's log."""

@@ -33,7 +33,8 @@ def secrets_of(containers: Containers) -> dict[str, tuple[bytes, set[str]]]:
     plain = {name: value for name, value in values.items() if _is_plain(name) and value}
     found = {}
     for name, value in plain.items():
-        holders = {who for file, them in HOLDERS.items() if value in values[file] for who in them}
+        files = [file for file in HOLDERS if value in values[file]]
+        holders = {who for file in files for who in HOLDERS[file]}
         found[name] = (value, holders)
     for volume, files in _KEYS.items():
         place = Path(

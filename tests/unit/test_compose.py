@@ -74,7 +74,7 @@ HOLDERS: dict[str, set[str]] = {
     "fernet_key": {"api-server", "scheduler"},
     "api_secret_key": {"api-server"},
     "admin_password": {"init-airflow"},
-    "service_password": {"init-databases", "init-airflow"},
+    "service_password": {"init-airflow", "deliver"},
     # PostgreSQL's
     "postgres_password": {"postgres"},
     "postgres_admin_url": {"init-databases"},
@@ -100,7 +100,7 @@ HOLDERS: dict[str, set[str]] = {
 }
 #: Who mounts which volume, and who may write it ("rw"). Keys lie in volumes: a job makes them.
 VOLUMES: dict[str, dict[str, str]] = {
-    # signing.pem, which signs grants, and the password of airlock-service
+    # signing.pem, which signs grants
     "secrets": {"init-databases": "rw", "api-server": "ro", "deliver": "ro", "slack": "ro"},
     # model-signing.pem and gate-signing.pem
     "training": {"init-databases": "rw", "worker-airlock": "ro"},
@@ -178,7 +178,7 @@ def plain(environment: dict[str, Any]) -> dict[str, str]:
         name: settled(value)
         for name, value in environment.items()
         if not name.endswith("_CMD")
-        and not (name.endswith("_FILE") and name != "AIRLOCK_SERVICE_PASSWORD_FILE")
+        and not name.endswith("_FILE")
         and not name.startswith("AIRFLOW__CELERY")
     }
 
@@ -186,6 +186,7 @@ def plain(environment: dict[str, Any]) -> dict[str, str]:
 def expected(environment: dict[str, str]) -> dict[str, str]:
     """Return what `make up` tells a process, as compose says it: no secret, and with queues."""
     from_files = AIRFLOW_SECRETS.keys() | SECRET_SETTINGS | {"MLFLOW_BACKEND_STORE_URI"}
+    from_files |= {"AIRLOCK_SERVICE_PASSWORD_FILE"}
     shown = {"MLFLOW_TRACKING_URI", "AIRLOCK_AIRFLOW_URL"}  # addresses without a password
     found = {name: value for name, value in environment.items() if name not in from_files - shown}
     if "AIRFLOW_HOME" in found:
@@ -356,7 +357,7 @@ def test_volumes_are_named_and_all_are_used() -> None:
 def test_the_jobs_get_what_they_ask_for() -> None:
     given = SERVICES["init-databases"]["environment"]
     asked = {container.password_name(role) for role in DATABASE_ROLES}
-    asked |= {container.ADMIN_URL, container.SERVICE_PASSWORD}
+    asked |= {container.ADMIN_URL}
     assert set(given) == {f"{name}_FILE" for name in asked} | {"AIRLOCK_HOME"}
     given = SERVICES["init-airflow"]["environment"]
     asked = {container.ADMIN_PASSWORD, container.SERVICE_PASSWORD}

@@ -65,7 +65,6 @@ def databases(environ: Mapping[str, str], home: Path) -> None:
     secrets.create_signing_key()
     secrets.create_model_key()
     secrets.create_gate_key()
-    write_private(secrets.service_password_file, _need(environ, SERVICE_PASSWORD))
 
 
 def airflow(environ: Mapping[str, str], home: Path) -> None:
