@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision
 from airlock.ports import Parked, Spot
 from airlock.services import (
+    accounts,
     auditing,
     deciding,
     delegating,
     emergency,
+    enrolment,
     erasing,
     linking,
     people,
@@ -76,6 +79,7 @@ class RichWorld:
             self._waiting,
             self._ended,
             self._texts,
+            self._accounts,
             self._talk,
         ):
             act()
@@ -145,6 +149,20 @@ class RichWorld:
             people.keep_person(store, Person("vera", "Vera", frozenset(roles)))
             self.tick()
         people.keep_person(store, Person("gone", "Gone", frozenset(), active=False))
+
+    def _accounts(self) -> None:
+        """Somebody's password changes, which suspends; somebody else's enrolment is ended."""
+        world = self.credit
+        with world.store.begin() as unit:
+            seen = unit.account("mina")
+            assert seen is not None
+            changed = replace(seen, marks={**seen.marks, "password": "another"})
+            accounts.observe(unit, "mina", changed)
+            known = unit.people()
+            assert accounts.admit(unit, "lenа", known) is not None  # noqa: RUF001 - another a
+            mine = unit.enrolments(person="milo")
+            unit.commit()
+        enrolment.end(world.store, world.rulebook, world.actor("milo"), mine[0].id, "on my own")
 
     def _emergencies(self) -> None:
         for world in (self.credit, self.fraud):

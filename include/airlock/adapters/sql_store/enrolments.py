@@ -15,6 +15,9 @@ from airlock.adapters.sql_store.enrolment_tables import account, enrolment, look
 from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.enrolment import Enrolment, SeenAccount, Standing
 from airlock.domain.errors import Conflict, NotFound
+from airlock.domain.texts import kept
+
+_WORDS = ("proposed_why", "confirmed_why", "suspended_why", "ended_why")
 
 
 class Enrolments(Texts):
@@ -24,7 +27,7 @@ class Enrolments(Texts):
         """Keep a new enrolment; return it as it is kept. Raises Conflict if one stands already."""
         kept = replace(
             new,
-            proposed_why=self._commit_to(ACCESS, new.proposed_by, new.proposed_why),
+            proposed_why=self._commitment(new.proposed_by, new.proposed_why) or "",
             confirmed_why=self._commitment(new.confirmed_by, new.confirmed_why),
         )
         try:
@@ -114,7 +117,8 @@ class Enrolments(Texts):
 
 
 def _enrolment(row: RowMapping) -> Enrolment:
-    return Enrolment(**{**row, "state": Standing(row["state"])})
+    words = {name: kept(row[name]) for name in _WORDS if row[name]}  # committed to once, not again
+    return Enrolment(**{**row, **words, "state": Standing(row["state"])})
 
 
 def _account(row: Mapping[str, Any] | RowMapping) -> SeenAccount:

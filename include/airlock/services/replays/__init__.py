@@ -19,6 +19,7 @@ from airlock.services.replays.chat import ChatLinks, ChatTries
 from airlock.services.replays.comparing import CHANGING_NOTHING, Page, Replay, fold
 from airlock.services.replays.configuration import Configuration
 from airlock.services.replays.emergencies import Emergencies, Findings
+from airlock.services.replays.enrolments import Accounts, Enrolments, LookAlikes
 from airlock.services.replays.grants import Grants
 from airlock.services.replays.lines import Lines
 from airlock.services.replays.messages import Messages
@@ -45,6 +46,9 @@ REPLAYS: tuple[type[Replay], ...] = (
     People,
     Roles,
     Delegations,
+    Enrolments,
+    Accounts,
+    LookAlikes,
     Configuration,
     ChatLinks,
     ChatTries,

@@ -34,6 +34,7 @@ class Messages(Replay):
         super().__init__(keyring)
         self._halves: dict[str, tuple[str, Any]] = {}
         self._permits: dict[str, Row] = {}
+        self._notices: dict[str, tuple[str, Row]] = {}
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
         """See that it was said where the open releases are now."""
@@ -51,26 +52,34 @@ class Messages(Replay):
                 yield from self._message(row)
             except (KeyError, TypeError, ValueError):
                 yield self.finding(row["key"], f"payload is {row['payload']}, which says nothing")
-            if len(self._permits) >= _AT_ONCE:
+            if len(self._permits) + len(self._notices) >= _AT_ONCE:
                 yield from self._granted(unit)
+                yield from self._enrolled(unit)
         yield from self._granted(unit)
+        yield from self._enrolled(unit)
         for about, (key, _) in self._halves.items():
             if f"/{CHAT}/" in key and "/repair-" not in about:
                 yield self.finding(key, "the same is not said to the run")
 
     def _message(self, row: Row) -> Iterator[Finding]:
         payload = json.loads(row["payload"])
+        if row["key"].startswith("rel-"):
+            yield from self._of_release(row, payload)
+            return
+        first, _, rest = row["key"].partition("/")
+        name, told = rest.partition("/")[0], dict[str, Any]({"lane": ""})
+        if first in ("duties", "enrolment") and name.startswith("enr-"):
+            self._notices[row["key"]] = (name, row)
+        elif first == "duties":
+            told |= {"kind": "duties", "payload": Json({"person": name})}
+        elif first == "mail":
+            told["kind"] = "mail"
+        yield from self.row(row["key"], told, row)
+
+    def _of_release(self, row: Row, payload: Any) -> Iterator[Finding]:
         first, _, rest = row["key"].partition("/")
         kind, _, what = rest.partition("/")
-        if not first.startswith("rel-"):
-            told: dict[str, Any] = {"lane": ""}
-            if first == "duties":
-                told |= {"kind": "duties", "payload": Json({"person": kind})}
-            elif first == "mail":
-                told |= {"kind": "mail"}
-            yield from self.row(row["key"], told, row)
-            return
-        told = {"kind": kind, "lane": first if kind == CHAT else ""}
+        told: dict[str, Any] = {"kind": kind, "lane": first if kind == CHAT else ""}
         if kind in _BARE or what.startswith("redraw-"):
             told["payload"] = Json({"release": first})
         elif kind == "permit":
@@ -100,6 +109,20 @@ class Messages(Replay):
                 continue
             payload = Json({"release": grant["release"], "purpose": grant["purpose"]})
             yield from self.row(row["key"], {"payload": payload}, row)
+
+    def _enrolled(self, unit: LogWork) -> Iterator[Finding]:
+        """Compare what is said of enrolments with the register, which is compared with the log."""
+        waiting, self._notices = self._notices, {}
+        names = sorted({name for name, _ in waiting.values()})
+        register = {row["id"]: row for row in unit.rows("enrolment", "id", names)}
+        for key, (name, row) in waiting.items():
+            one, payload = register.get(name), json.loads(row["payload"])
+            kind = "duties" if key.startswith("duties/") else "people"
+            text = str(payload.get("text", one and one["suspended_why"]))
+            if one is None or (payload["person"], row["kind"]) != (one["person"], kind):
+                yield self.finding(key, f"payload is {row['payload']}, the register has another")
+            elif kind == "people" and not text.startswith(one["suspended_why"] or "-"):
+                yield self.finding(key, f"payload says {text}, the register has another reason")
 
 
 def _waits(release: Release) -> bool:
