@@ -61,10 +61,14 @@ def by_airflow(platform: RunningPlatform) -> float:
 def by_script(platform: RunningPlatform, name: str) -> float:
     """Return the seconds the plain script takes, then withdraw its release."""
     worker = worker_environment(platform.platform.site())  # MLflow asks for a login as well
-    environment = platform.env | worker | {
-        "AIRLOCK_DATABASE_URL": platform.url("airlock_decider"),
-        "PYTHONPATH": f"{ROOT}/include:{ROOT}",
-    }
+    environment = (
+        platform.env
+        | worker
+        | {
+            "AIRLOCK_DATABASE_URL": platform.url("airlock_decider"),
+            "PYTHONPATH": f"{ROOT}/include:{ROOT}",
+        }
+    )
     command = [sys.executable, "-m", "tests.bench.plain_release", PIPELINE, name]
     begun = time.perf_counter()
     done = subprocess.run(
