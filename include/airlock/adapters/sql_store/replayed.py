@@ -12,8 +12,8 @@ from airlock.adapters.sql_store.log import BATCH
 from airlock.adapters.sql_store.tables import evidence, metadata, run_evidence
 from airlock.adapters.sql_store.tree import LogTree
 
-#: Rows of a page.
-PAGE = 500
+#: Rows of a page; what is told of as many releases is held at a time.
+PAGE = 200
 Row = Mapping[str, Any]
 
 

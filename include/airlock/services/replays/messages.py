@@ -119,7 +119,12 @@ class Messages(Replay):
             one, payload = register.get(name), json.loads(row["payload"])
             kind = "duties" if key.startswith("duties/") else "people"
             text = str(payload.get("text", one and one["suspended_why"]))
-            if one is None or (payload["person"], row["kind"]) != (one["person"], kind):
+            known = key.endswith(("/suspended", "/ended"))
+            if (
+                one is None
+                or not known
+                or (payload["person"], row["kind"]) != (one["person"], kind)
+            ):
                 yield self.finding(key, f"payload is {row['payload']}, the register has another")
             elif kind == "people" and not text.startswith(one["suspended_why"] or "-"):
                 yield self.finding(key, f"payload says {text}, the register has another reason")
