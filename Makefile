@@ -27,10 +27,10 @@ if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
 fi
 endef
 
-.PHONY: help up down demo test unit lint bench lock clean setup setup-dev chromium scanners bubblewrap emulators
+.PHONY: help up down demo test unit lint bench test-compose lock clean setup setup-dev chromium scanners bubblewrap emulators
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 up: setup ## Set up and start everything on this machine
 	@$(BIN)/airlock up
@@ -53,11 +53,16 @@ lint: setup-dev ## Check style, types and the layers
 	@$(BIN)/mypy
 	@PYTHONPATH=include:plugins $(BIN)/lint-imports
 
+test-compose: setup-dev ## Start docker-compose.yml with podman, release a model, look for secrets (root, Debian)
+	@$(BIN)/python -m tests.compose
+
 bench: setup-dev ## Measure, print a table, write build/bench.json
 	@$(BIN)/python -m tests.bench
 
 lock: setup-dev ## Compile requirements*.txt anew from pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header -o requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile deploy/requirements.in --no-deps -c requirements.txt --python-version 3.11 --generate-hashes --no-header --no-annotate -o deploy/requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile tests/compose/requirements.in --python-version 3.11 --generate-hashes --no-header --no-annotate -o tests/compose/requirements.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile requirements-scanners.in --python-version 3.11 --generate-hashes --no-header -o requirements-scanners.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header --group dev -c requirements.txt -o requirements-dev.txt
 

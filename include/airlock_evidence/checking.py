@@ -271,26 +271,10 @@ def _readable(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> N
     for name, data in made.items():
         if files.get(name) != data:
             raise Failed(name, "does not say what the signed log says")
-    _program(files, dossier, result)
+    why, note = documents.judge_program(files, dossier.export["data"].get("program"))
+    result.failures += [Failed("the program in the bundle", why)] if why else []
+    result.notes += [note] if note else []
     result.proved.append(f"{len(made)} readable documents say what the log says, to the byte")
-
-
-def _program(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> None:
-    """Compare the program in the bundle with what the log says it was when it was exported.
-
-    A bundle whose entry does not say it has this program, or an earlier one that is known.
-    """
-    mine = documents.code()
-    here = {name: data for name, data in files.items() if documents.PROGRAM.fullmatch(name)}
-    other = sorted(name for name in {*here, *mine} if here.get(name) != mine.get(name))
-    found, signed = documents.program_digest(here), dossier.export["data"].get("program")
-    known = {documents.program_digest(mine), *documents.EARLIER}
-    expected = known if signed is None else {signed}
-    if found not in expected:
-        why = f"was replaced, so do not run it ({', '.join(other[:5]) or 'as this program is'})"
-        result.failures.append(Failed("the program in the bundle", why))
-    elif other:
-        result.notes.append("the program in the bundle is that of another version of Airlock")
 
 
 def head(release: str, export: int) -> bytes:

@@ -74,6 +74,21 @@ def program_digest(files: Mapping[str, bytes]) -> str:
     return sha256(canonical(parts))
 
 
+def judge_program(files: Mapping[str, bytes], signed: Any) -> tuple[str, str]:
+    """Return what is wrong with the program among *files*, and what there is to note about it.
+
+    *signed*: its digest as the log has it. A bundle whose entry has none was handed out before the
+    log said it: then it has this program, or an earlier one that is known.
+    """
+    mine = code()
+    here = {name: data for name, data in files.items() if PROGRAM.fullmatch(name)}
+    other = sorted(name for name in {*here, *mine} if here.get(name) != mine.get(name))
+    known = {program_digest(mine), *EARLIER} if signed is None else {signed}
+    if program_digest(here) not in known:
+        return f"was replaced, so do not run it ({', '.join(other[:5]) or 'as this one is'})", ""
+    return "", "the program in the bundle is that of another version of Airlock" if other else ""
+
+
 def _levels(dossier: Dossier) -> list[dict[str, Any]]:
     told = dossier.told
     return [

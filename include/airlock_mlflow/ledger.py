@@ -147,6 +147,14 @@ def permitted(work: Work, grant: Grant) -> bool:
     return work.execute(query).first() is not None
 
 
+def permit_revoked(work: Work, grant: Grant) -> bool:
+    """Say whether the decider has revoked its permit for a grant in this database."""
+    query = sa.select(_PERMITS.c.grant_id).where(
+        _PERMITS.c.grant_id == grant.id, _PERMITS.c.revoked_at.is_not(None)
+    )
+    return work.execute(query).first() is not None
+
+
 def protected(work: Work) -> frozenset[str]:
     """Return the aliases the database itself protects."""
     return frozenset(work.execute(sa.select(_PROTECTED.c.alias)).scalars())

@@ -148,6 +148,8 @@ version {version}"
             raise _no(grant, f"grant {grant.id} was made to live for longer than {LONGEST}")
         if (grant.model, grant.alias, grant.version) != (name, alias, str(version)):
             raise _no(grant, f"grant {grant.id} is for something else")
+        if guard.backstop and ledger.permit_revoked(session, grant):
+            raise _no(grant, _REVOKED.format(grant.id))
         if guard.backstop and not ledger.permitted(session, grant):
             raise Closed(f"the decider's permit for {grant.id} has not arrived yet; try again")
     return grant

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airlock.domain.errors import AirlockError, Refused, Unreachable
+from airlock_airflow.queues import TRAIN
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -36,9 +37,19 @@ def settings() -> Settings:
 
 @cache
 def airlock() -> Airlock:
-    """Return Airlock with the rights of a worker, made once per process."""
+    """Return Airlock with the rights of a worker, made once per process.
+
+    Raises:
+        Refused: on the queue `train`, which has no credential to be a worker with.
+    """
     from airlock import bootstrap
 
+    if settings().queue == TRAIN:
+        raise Refused(
+            f"this task needs Airlock's database, and the queue {TRAIN} has no credential for it",
+            next_step="Airlock's operators run on the queue airlock from the image's own DAG files "
+            "only; docs/howto/production.md says how a DAG file gets there.",
+        )
     return bootstrap.worker(settings())
 
 
@@ -109,6 +120,27 @@ def _serving_commit(recipe: Recipe) -> str:
         line = unit.line(recipe.name, recipe.environment)
         release = unit.get(line.release) if line.release else None
     return release.subject.code_commit.partition("+")[0] if release else ""
+
+
+def training_bench(origin: str) -> Bench:
+    """Return where a run's model is trained; it needs neither a database nor a key."""
+    from airlock.bootstrap.workbench import training_bench
+
+    return training_bench(settings(), origin)
+
+
+def check_queue(queue: str) -> None:
+    """Refuse a task that has reached the worker of another queue than its own.
+
+    Raises:
+        Refused: if this worker has a queue and it is not *queue*.
+    """
+    here = settings().queue
+    if here is not None and here != queue:
+        raise Refused(
+            f"this task belongs to the queue {queue}, but a worker of {here} was given it",
+            next_step="Find out who put it there: the broker's accounts keep the queues apart.",
+        )
 
 
 def code_of(recipe: Recipe) -> Origin:

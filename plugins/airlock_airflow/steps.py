@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator
 
 from airlock_airflow import edge
 from airlock_airflow.literal import LiteralFields
+from airlock_airflow.queues import queue_of
 
 if TYPE_CHECKING:
     from airlock.domain.recipe import Recipe
@@ -26,6 +27,7 @@ STEPS: tuple[str, ...] = get_args(Step)
 class StepOperator(LiteralFields, BaseOperator):
     """Run one step of a pipeline.
 
+    The step `train` runs the model team's own code, so it has a queue of its own (`queues`).
     A refusal (bad data, a script that raises) fails the task at once. What was unreachable is
     tried again as `retries` says.
 
@@ -51,6 +53,7 @@ class StepOperator(LiteralFields, BaseOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Run the step; what it returns is the input of later steps."""
         with edge.translated():
+            edge.check_queue(queue_of(self))
             job = job_of(self.pipeline, context)
             return _RUN[self.step](job, self.inputs)
 
@@ -121,7 +124,7 @@ def _validate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
-    return running.train(edge.bench(), job, inputs["pinned"])
+    return running.train(edge.training_bench(job.origin), job, inputs["pinned"])
 
 
 def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:

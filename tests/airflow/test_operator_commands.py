@@ -35,7 +35,7 @@ class Machine:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=900,  # a first start on a busy machine
         )
 
     def status(self) -> dict[str, dict[str, object]]:

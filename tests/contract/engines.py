@@ -40,7 +40,7 @@ from airlock.domain.promoting import (
 from airlock.domain.release import Release, State, Story, Subject
 from airlock.domain.voting import Ballot, cast, may_answer
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import configuring, deciding, delegating, people, reading
+from airlock.services import configuring, deciding, delegating, reading
 from airlock.services import waiving as services_waiving
 from airlock.testing import RULEBOOK, FakeClock, World, pipeline_document
 
@@ -128,7 +128,9 @@ class DomainEngine:
         return stamp(self.clock())
 
     def holders(self) -> Any:
-        return people_rules.holders(tuple(self.people.values()))
+        return people_rules.holders(
+            tuple(replace(one, enrolled=True) for one in self.people.values())
+        )
 
     def plan(self) -> Plan:
         plan = self.rules.plan("production", Tier.HIGH)
@@ -387,7 +389,7 @@ class SqlEngine:
         self.world.promoter.settle_all()
 
     def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:
-        people.keep_person(self.store, Person(name, name.title(), roles, active))
+        self.world.keep(Person(name, name.title(), roles, active))
 
     def lend(self, giver: str, taker: str, hours: int) -> None:
         now = self.clock()

@@ -46,9 +46,9 @@ INSERT_EVENT = (
     [
         (INSERT_VOTE, "permission denied for table vote"),
         (INSERT_GRANT, "permission denied for table release_grant"),
-        ("UPDATE release SET state = 'APPROVED', level = 0", "cannot move a release to APPROVED"),
-        ("UPDATE release SET level = 3", "cannot move a release to AWAITING_APPROVAL"),
-        ("UPDATE release SET state = 'REJECTED', level = 0", "cannot move a release to REJECTED"),
+        ("UPDATE release SET state = 'APPROVED', level = 0", "permission denied for table release"),
+        ("UPDATE release SET level = 3", "permission denied for table release"),
+        ("UPDATE release SET state = 'REJECTED', level = 0", "permission denied for table release"),
         ("DELETE FROM release", "permission denied for table release"),
         ("UPDATE vote SET decision = 'approve'", "permission denied for table vote"),
         ("INSERT INTO configuration VALUES ('policy', 'd', '{}', 'now')", "permission denied"),
@@ -61,18 +61,18 @@ INSERT_EVENT = (
         ("UPDATE delegation SET revoked_at = NULL", "permission denied for table delegation"),
         ("INSERT INTO break_glass (model) VALUES ('m')", "permission denied for table break_glass"),
         ("UPDATE break_glass SET reviewed_by = 'me'", "permission denied for table break_glass"),
-        (INSERT_EVENT.format(what="ReleaseVoided"), "cannot write a ReleaseVoided event"),
-        (INSERT_EVENT.format(what="GlassBroken"), "cannot write a GlassBroken event"),
-        (INSERT_EVENT.format(what="VoteCast"), "the worker cannot write a VoteCast event"),
-        (INSERT_EVENT.format(what="GrantIssued"), "the worker cannot write a GrantIssued event"),
-        (INSERT_EVENT.format(what="ReleaseApproved"), "cannot write a ReleaseApproved event"),
+        (INSERT_EVENT.format(what="ReleaseVoided"), "permission denied for table audit_event"),
+        (INSERT_EVENT.format(what="GlassBroken"), "permission denied for table audit_event"),
+        (INSERT_EVENT.format(what="VoteCast"), "permission denied for table audit_event"),
+        (INSERT_EVENT.format(what="GrantIssued"), "permission denied for table audit_event"),
+        (INSERT_EVENT.format(what="ReleaseApproved"), "permission denied for table audit_event"),
         ("INSERT INTO timer (key) VALUES ('x')", "permission denied for table timer"),
         ("UPDATE timer SET fired = 1", "permission denied for table timer"),
         ("DELETE FROM timer", "permission denied for table timer"),
-        ("UPDATE release SET level_opened_at = '2099'", "cannot change what was asked for"),
-        ("UPDATE release SET subject = '{}'", "cannot change what was asked for"),
-        ("UPDATE release SET requester = 'sam'", "cannot change what was asked for"),
-        ("UPDATE release SET attempt_of = 'rel-1'", "cannot change what was asked for"),
+        ("UPDATE release SET level_opened_at = '2099'", "permission denied for table release"),
+        ("UPDATE release SET subject = '{}'", "permission denied for table release"),
+        ("UPDATE release SET requester = 'sam'", "permission denied for table release"),
+        ("UPDATE release SET attempt_of = 'rel-1'", "permission denied for table release"),
         ("UPDATE audit_text SET text = NULL", "permission denied for table audit_text"),
         ("DELETE FROM audit_text", "permission denied for table audit_text"),
         ("DELETE FROM answered", "permission denied for table answered"),
@@ -83,7 +83,7 @@ INSERT_EVENT = (
         ("SET session_replication_role = replica", "permission denied"),
         ("INSERT INTO chat_link (team) VALUES ('T')", "permission denied for table chat_link"),
         ("UPDATE chat_code SET hash = 'x'", "permission denied for table chat_code"),
-        (INSERT_EVENT.format(what="SlackLinked"), "cannot write a SlackLinked event"),
+        (INSERT_EVENT.format(what="SlackLinked"), "permission denied for table audit_event"),
         ("CREATE TABLE mine (x int)", "permission denied for schema public"),
         ("CREATE TEMP TABLE vote (x int)", "permission denied to create temporary tables"),
     ],
@@ -91,11 +91,6 @@ INSERT_EVENT = (
 def test_the_worker_decides_nothing(
     postgres_database: Database, release_id: str, statement: str, reason: str
 ) -> None:
-    if "TEMP" in statement:  # granted to PUBLIC in a copied database; the platform revokes it
-        engine = create_engine(postgres_database.urls["postgres"], isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            name = connection.execute(text("SELECT current_database()")).scalar_one()
-            connection.execute(text(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'))
     assert reason in refused(postgres_database, "airlock_worker", statement)
 
 

@@ -40,7 +40,8 @@ class Bench:
         return {"digest": digest, "rows": self.rows, "window": window}
 
     def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
-        facts = {"success": True, "evaluated": 2, "successful": 2, "failed": [], "rows": self.rows}
+        facts = {"success": True, "evaluated": 2, "successful": 2, "rows": self.rows}
+        facts |= {"failed": [], "raised": [], "unseen": []}
         return facts, self.folder
 
     def train(self, recipe: Recipe, data: str) -> Trained:
@@ -51,6 +52,11 @@ class Bench:
         return Trained(
             folder=model, artifact_digest=digest, params={}, metrics={}, seconds=1.0, peak_mb=10
         )
+
+    def receive(self, folder: Path, artifact: str) -> Path:
+        if not folder.is_dir():
+            raise Unreachable(f"{folder} is not on this machine", next_step="Clear the task train.")
+        return folder
 
     def evaluate(
         self, recipe: Recipe, data: str, candidate: Path, champion: Any

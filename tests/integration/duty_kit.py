@@ -13,7 +13,9 @@ from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
-from airlock.services import delegating, emergency
+from airlock.domain.people import Channel
+from airlock.services import delegating, emergency, enrolment, people
+from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import Doors
 
 RUNS = itertools.count(1)
@@ -157,7 +159,89 @@ def _reason(_: Doors, __: str) -> Mapping[str, Any]:
 
 LEADS, VOTERS = {"lena", "luis"}, {"lena", "luis", "carla", "mara", "milo", "mina"}
 
+PEOPLE_RUNS = itertools.count(1)
+
+
+def newcomer(doors: Doors) -> str:
+    """Return somebody Airflow calls an algorithm lead and nobody has enrolled."""
+    name, world = f"newcomer{next(PEOPLE_RUNS)}x", doors.world
+    roles = frozenset({"algorithm_lead"})
+    seen = seen_account(name)
+    people.recognise(world.store, world.rulebook, name, name, roles, Channel.API, seen)
+    return name
+
+
+def enrolment_of(doors: Doors) -> str:
+    """Return the id of an enrolment the administrator has proposed."""
+    world, name = doors.world, newcomer(doors)
+    admin = world.actor("admin")
+    return enrolment.propose(world.store, world.rulebook, admin, name, "algorithm_lead", WHY).id
+
+
+def file_of(doors: Doors) -> str:
+    """Return a file that enrols a newcomer."""
+    return f"person,role,reason\n{newcomer(doors)},algorithm_lead,{WHY}\n"
+
+
+def imported(doors: Doors) -> str:
+    """Return the digest of a file the administrator has imported."""
+    world, text = doors.world, file_of(doors)
+    admin = world.actor("admin")
+    digest, _ = enrolment.import_file(world.store, world.rulebook, admin, text)
+    (doors.folder / f"{digest}.csv").write_text(text)
+    return digest
+
+
+def _written(doors: Doors) -> str:
+    path = doors.folder / f"people-{next(RUNS)}.csv"
+    path.write_text(file_of(doors))
+    return str(path)
+
+
 WRITES: Mapping[str, Write] = {
+    "propose an approver": Write(
+        "/enrolments",
+        frozenset({"admin", "sam"}),
+        newcomer,
+        lambda _, one: {"person": one, "role": "algorithm_lead", "reason": WHY},
+        lambda _, one: ("person", "enrol", one, "--role", "algorithm_lead", "--reason", WHY),
+        lambda _, one: {"person": one, "role": "algorithm_lead", "reason": WHY},
+    ),
+    "confirm an approver": Write(
+        "/enrolments/{id}/confirmation",
+        frozenset({"sam"}),  # not the administrator, who proposed it
+        enrolment_of,
+        _reason,
+        lambda _, one: ("person", "confirm", one, "--reason", WHY),
+        _reason,
+    ),
+    "end an enrolment": Write(
+        "/enrolments/{id}/end",
+        frozenset({"admin", "sam"}),
+        enrolment_of,
+        _reason,
+        lambda _, one: ("person", "end", one, "--reason", WHY),
+        _reason,
+    ),
+    "import approvers": Write(
+        "/enrolments/import",
+        frozenset({"admin", "sam"}),
+        lambda _: "",
+        lambda doors, _: {"text": file_of(doors)},
+        lambda doors, _: ("person", "import", _written(doors)),
+        lambda doors, _: {"text": file_of(doors)},
+    ),
+    "confirm a file": Write(
+        "/enrolments/import/{id}/confirmation",
+        frozenset({"sam"}),
+        imported,
+        _reason,
+        lambda doors, one: (
+            *("person", "confirm", "--file", str(doors.folder / f"{one}.csv")),
+            *("--reason", WHY),
+        ),
+        _reason,
+    ),
     "answer": Write(
         "/releases/{id}/votes",
         frozenset(LEADS),

@@ -21,9 +21,10 @@ from tests.integration.test_bad_input import state
 WHY = ("--reason", "looked at it")
 #: Commands that are no clients of the REST API: they start the platform, or work offline.
 OTHERS = {
-    *("up", "down", "status", "demo", "deliver", "witness", "login"),
+    *("up", "down", "status", "logs", "demo", "deliver", "witness", "login"),
     *("policy check", "policy schema", "keys rotate", "keys show", "timers run", "detect run"),
     *("pipeline list", "pipeline run"),  # clients of Airflow, tried in tests/airflow
+    "pipeline show",  # offline: tests/unit/entrypoints/test_here.py
     "pipeline init",  # offline: test_pipeline_init.py
     *("security scan", "security audit", "security convert"),  # test_security_cli.py
     *("gate list", "gate run"),  # offline, and with a worker's settings: test_gate_commands.py

@@ -186,3 +186,22 @@ def test_what_cannot_be_compared_is_refused_and_errored(
     result = judged({UNCOLLECTED: caught.value.message}, equalized_odds=0.1)
     assert result.verdict is Verdict.ERRORED
     assert said in result.message
+
+
+def test_a_large_group_nobody_selects_counts_however_few_of_its_answers_are_one() -> None:
+    """Half of two groups are selected and nobody of 2,000 in the third, 12 of them positive."""
+    draw = numpy.random.default_rng(1)
+    group = numpy.repeat(["a", "b", "c"], [3000, 3000, 2000])
+    truth = draw.random(8000) < 0.5
+    truth[6000:] = False
+    truth[6000:6012] = True
+    chosen = numpy.where(group == "c", False, draw.random(8000) < 0.5)
+    request = {"data": {"seed": 0}, "resamples": 200, "minimumRows": 100, "confidence": 0.95}
+    measured = fairness.measure(truth, chosen, group, request)
+    facts = {"rows": 8000, "confidence": 0.95, "minimumRows": 100}
+    facts |= {"attributes": [{"attribute": "g", **measured}]}
+    evidence = {"fairness": Evidence("fairness", "sha256:" + "0" * 64, facts)}
+    assert run_gate(Fairness(demographic_parity=0.1), evidence).verdict is Verdict.FAILED
+    odds = run_gate(Fairness(equalized_odds=0.2), evidence)
+    assert odds.verdict is Verdict.ERRORED
+    assert "25.0% of 8,000 held-out rows are in groups nobody can assess" in odds.message

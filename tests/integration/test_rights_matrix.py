@@ -33,6 +33,10 @@ READS = {
     "/audit/events": AUDITORS,
     "/audit/verification": AUDITORS,
     "/audit/proof": AUDITORS,
+    "/people": frozenset({"admin"}),
+    "/people/look-alikes": frozenset({"admin"}),
+    "/enrolments": frozenset({"admin"}),
+    "/accounts": frozenset(),  # Airlock's own account alone: see test_accounts_route.py
     "/people/{person_id}/rights": frozenset({"admin", "lena"}),  # one's own need no permission
 }
 #: What a command of the command line reads.
@@ -43,6 +47,7 @@ COMMANDS = {
     "/releases/{release_id}/recomputation": ("gate", "recompute", "{release_id}"),
     "/delegations": ("delegate", "list"),
     "/findings": ("finding", "list"),
+    "/people": ("person", "list"),
     "/audit/events": ("audit", "list"),
     "/audit/verification": ("audit", "verify"),
     "/people/{person_id}/rights": ("user", "roles", "lena"),
@@ -50,7 +55,7 @@ COMMANDS = {
 #: What the page shows.
 PAGES = (
     *("/releases", "/releases/{release_id}", "/releases/{release_id}/evidence"),
-    *("/delegations", "/findings", "/slack"),
+    *("/delegations", "/findings", "/approvers", "/slack"),
 )
 #: What concerns the account in Slack: see test_slack_link.py.
 SLACK = {
@@ -94,7 +99,14 @@ def test_the_tables_name_every_operation(doors: Doors) -> None:
     named.add(("POST", f"{API}/mlflow-token"))  # changes nothing: see test_mlflow_token.py
     named |= {(method, f"{API}{path}") for method, path in SLACK}
     for write in WRITES.values():
-        shapes = ("release_id", "delegation_id", "finding_id", "person_id")
+        shapes = (
+            "release_id",
+            "delegation_id",
+            "finding_id",
+            "person_id",
+            "enrolment_id",
+            "digest",
+        )
         wanted = {f"{API}{write.path.replace('{id}', f'{{{name}}}')}" for name in shapes}
         named |= {("POST", path) for _, path in api if path in wanted}
     assert named == api - {("GET", f"{API}/health")}

@@ -18,10 +18,12 @@ import pytest
 from airlock.adapters.slack_notifier.probe import SCOPES
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.config.load import load_rulebook
 from airlock.domain.people import Person
+from airlock.domain.policy import Rulebook
 from airlock.ports import Link
 from airlock.services import configuring
-from airlock.services.people import keep_person
+from airlock.testing.approvers import enrol
 from tests.command import Said, run_cli
 from tests.support import ROOT
 
@@ -127,7 +129,8 @@ def fill(url: str) -> None:
         ("mara", "risk_committee", False),
         ("vera", "viewer", True),
     ):
-        keep_person(store, Person(name, name.title(), frozenset({role}), active))
+        rulebook = Rulebook.from_document(load_rulebook(ROOT / "include").document)
+        enrol(store, rulebook, [Person(name, name.title(), frozenset({role}), active)])
     with store.begin() as unit:
         for number, name in enumerate(("lena", "carla")):
             unit.put_link(Link("T0001", f"U000{number}", name, "2026-11-01T00:00:00.000000Z"))

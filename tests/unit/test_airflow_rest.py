@@ -187,6 +187,28 @@ def test_a_dag_airflow_has_not_read_yet_is_tried_again(connect: Callable[..., Ai
         connect(Airflow(post=(404, {}))).start("airlock_mail", "mail.a", {})
 
 
+ASSET = (200, {"assets": [{"id": 7, "name": "airlock/commit/ab"}, {"id": 8, "name": "other"}]})
+
+
+def test_an_event_is_posted_on_the_asset_of_exactly_that_name(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    airflow = Airflow(get=ASSET, post=(200, {}))
+    connect(airflow).post("airlock/commit/ab", {"commit": "c"})
+    assert airflow.asked[-1] == (
+        "POST",
+        "/api/v2/assets/events",
+        {"asset_id": 7, "extra": {"commit": "c"}},
+    )
+
+
+def test_an_asset_airflow_does_not_know_yet_is_waited_for(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    with pytest.raises(Unreachable, match="has no asset airlock/commit/a yet"):
+        connect(Airflow(get=ASSET)).post("airlock/commit/a", {})
+
+
 ORIGIN = "my dag/manual__2026-01-01T00:00:00+00:00"
 KNOWN = {
     "dag_id": "my dag",
@@ -236,23 +258,3 @@ def test_an_answer_that_is_no_run_is_unreachable(connect: Callable[..., AirflowR
 def test_a_task_is_there_or_not(connect: Callable[..., AirflowRest]) -> None:
     assert connect(Airflow(get=(200, {}))).has_task("my dag", "run", "a.level_1")
     assert not connect(Airflow(get=(404, {}))).has_task("my dag", "run", "a.level_1")
-ASSET = (200, {"assets": [{"id": 7, "name": "airlock/commit/ab"}, {"id": 8, "name": "other"}]})
-
-
-def test_an_event_is_posted_on_the_asset_of_exactly_that_name(
-    connect: Callable[..., AirflowRest],
-) -> None:
-    airflow = Airflow(get=ASSET, post=(200, {}))
-    connect(airflow).post("airlock/commit/ab", {"commit": "c"})
-    assert airflow.asked[-1] == (
-        "POST",
-        "/api/v2/assets/events",
-        {"asset_id": 7, "extra": {"commit": "c"}},
-    )
-
-
-def test_an_asset_airflow_does_not_know_yet_is_waited_for(
-    connect: Callable[..., AirflowRest],
-) -> None:
-    with pytest.raises(Unreachable, match="has no asset airlock/commit/a yet"):
-        connect(Airflow(get=ASSET)).post("airlock/commit/a", {})

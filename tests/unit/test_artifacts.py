@@ -40,6 +40,16 @@ def node(module: str, name: str, loader: str, content: Any = None, **more: Any) 
     return found if content is None else {**found, "content": content}
 
 
+CHECK_ARRAY = ("sklearn.utils.validation", "check_array")
+
+
+def partial_of(
+    module: str, name: str, loader: str = "FunctionNode", partial: str = "partial"
+) -> dict[str, Any]:
+    """Return a partial of what is named, as skops writes it."""
+    return node("functools", partial, "PartialNode", {"func": node(module, name, loader)})
+
+
 def schema(root: dict[str, Any], **over: Any) -> bytes:
     return json.dumps({**root, "protocol": 2, "_skops_version": "0.16.0", **over}).encode()
 
@@ -155,9 +165,51 @@ BAD: dict[str, tuple[bytes, str]] = {
         skops(node("a", "b", "MethodNode", {"func": "x"})),
         "built by 'MethodNode'",
     ),
-    "skops that makes a partial": (
+    "skops that makes a partial of a foreign function": (
+        skops(partial_of("os", "system")),
+        "a partial of os.system",
+    ),
+    "skops that makes a partial of a function on the list": (
+        skops(partial_of("numpy", "absolute")),
+        "a partial of numpy.absolute",
+    ),
+    "skops that makes a partial of what it repeats": (
+        skops(partial_of("os", "system", "CachedNode")),
+        "a partial of something that is no function",
+    ),
+    "skops that makes a partial of a type": (
+        skops(partial_of("sklearn.utils.validation", "check_array", "TypeNode")),
+        "a partial of something that is no function",
+    ),
+    "skops that makes a partial of a subclass": (
+        skops(partial_of("sklearn.utils.validation", "check_array", partial="Partial")),
+        "the type functools.Partial",
+    ),
+    "skops that builds another type as a partial": (
+        skops(
+            node("builtins", "list", "PartialNode", {"func": node(*CHECK_ARRAY, "FunctionNode")})
+        ),
+        "a partial of sklearn.utils.validation.check_array",
+    ),
+    "skops that gives a partial a state": (
+        skops(node("functools", "partial", "ObjectNode", {})),
+        "the type functools.partial in a ObjectNode",
+    ),
+    "skops that takes a selector for a function": (
+        skops(node("sklearn.compose._column_transformer", "make_column_selector", "FunctionNode")),
+        "make_column_selector in a FunctionNode",
+    ),
+    "skops that takes a dtype for a type": (
+        skops(node("numpy", "dtype", "TypeNode")),
+        "the type numpy.dtype in a TypeNode",
+    ),
+    "skops with a distance that calls": (
+        skops(node("sklearn.metrics._dist_metrics", "PyFuncDistance64", "ObjectNode")),
+        "the type sklearn.metrics._dist_metrics.PyFuncDistance64",
+    ),
+    "skops that makes a partial of nothing": (
         skops(node("functools", "partial", "PartialNode")),
-        "PartialNode",
+        "a partial of something that is no function",
     ),
     "skops with an operator": (skops(node("operator", "call", "OperatorFuncNode")), "OperatorFunc"),
     "skops with a constructor": (

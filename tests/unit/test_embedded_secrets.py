@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from airlock.adapters.ed25519_keys import FileGateKeys, FileKeyring, FileSigner
+from airlock.adapters.embedded.people import PEOPLE
 from airlock.adapters.embedded.secrets import DATABASE_ROLES, Secrets, provision_document
 from airlock.domain.errors import Invalid
 
@@ -93,8 +94,19 @@ def test_damaged_secrets_are_said_and_not_made_anew(secrets: Secrets) -> None:
         secrets.values()
 
 
+def test_the_demo_people_come_when_they_are_asked_for(secrets: Secrets) -> None:
+    operator = secrets.users()
+    assert secrets.show_once()
+    assert secrets.add_people(PEOPLE)
+    assert len(secrets.users()) == len(PEOPLE) == 10
+    assert secrets.users()[0] == operator[0], "a password stays as it is"
+    assert secrets.show_once(), "the new log-ins are shown, once"
+    assert not secrets.add_people(PEOPLE)
+    assert not secrets.show_once()
+
+
 def test_the_service_account_comes_first(secrets: Secrets) -> None:
     document = provision_document(secrets.users(), secrets.service_password())
     assert document["users"][0]["user"] == document["service"] == "airlock-service"
-    assert len(document["users"]) == 11
+    assert [one["user"] for one in document["users"][1:]] == ["admin"], "the operator alone"
     assert json.loads(json.dumps(document))["users"][0]["role"] == "airlock_service"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.git_code import authors, commit, last_author
+from airlock.adapters.git_code import authors, commit, last_author, last_commit
 from airlock.adapters.git_code.imports import imported
 from airlock.adapters.git_code.runner import Checkout
 from airlock.domain.duties import is_unknown
@@ -454,6 +454,13 @@ def test_the_policies_last_author_is_complete_or_unknown(repository: Repository)
     assert "shallow" in last_author(repository.clone("shallow", "--depth", "1"), folder)
     repository.write(f"{folder}/access.yaml", "a: 2\n")
     assert "in no commit" in last_author(repository.root, folder)
+
+
+def test_the_last_commit_of_a_folder(repository: Repository) -> None:
+    last = repository.change("lena", "x = 2\n")
+    repository.change("bot", "note", "NOTES")
+    assert last_commit(repository.root, MODEL) == last
+    assert last_commit(repository.root.parent, MODEL) == ""
 
 
 def test_policies_in_a_repository_of_their_own(repository: Repository, tmp_path: Path) -> None:

@@ -21,6 +21,11 @@ def test_the_table_names_what_is_shipped() -> None:
     assert TABLE.read_text("utf-8") == want, f"write into {TABLE.name}:\n{want}"
 
 
+@pytest.mark.parametrize("model", ["employment", "doctor_visits"])
+def test_in_this_checkout_they_have_no_committer(model: str) -> None:
+    assert authors(ROOT, f"include/models/{model}") == ()
+
+
 def test_a_fresh_copy_without_git_has_no_unknown_committer(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "include/models/employment", tmp_path / "include/models/employment")
     shutil.copytree(ROOT / "include/policies", tmp_path / "policies")

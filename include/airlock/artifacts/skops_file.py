@@ -33,6 +33,80 @@ _TYPE_STEP = (
     "Use scikit-learn estimators without own functions or classes, or have the type reviewed and "
     "added to include/airlock/artifacts/skops_types.txt."
 )
+#: Types that may be built in one way alone, by the loader skops writes them with: under another
+#: loader the same name could be called, imported or given a state. What each of them does with
+#: hostile values was read (ADR 0051): they hold attributes, numbers and arrays, or compute on them.
+BOUND_TYPES: dict[str, str] = {
+    # The dtype of an empty array; the array is checked as every other one.
+    "numpy.dtype": "DTypeNode",
+    # A dictionary whose keys are attributes too.
+    "sklearn.utils._bunch.Bunch": "DictNode",
+    # Only of the functions in PARTIAL_FUNCTIONS, see `_check_partial`.
+    "functools.partial": "PartialNode",
+    # Functions of numbers. They are never called with anything but data, and touch nothing else.
+    **dict.fromkeys(
+        (
+            "scipy._lib.array_api_compat.numpy._aliases.asarray",
+            "sklearn.feature_selection._mutual_info.mutual_info_classif",
+            "sklearn.feature_selection._mutual_info.mutual_info_regression",
+            "sklearn.feature_selection._univariate_selection.chi2",
+            "sklearn.feature_selection._univariate_selection.f_classif",
+            "sklearn.feature_selection._univariate_selection.f_regression",
+            "sklearn.metrics._classification.accuracy_score",
+            "sklearn.metrics._classification.balanced_accuracy_score",
+            "sklearn.metrics._classification.brier_score_loss",
+            "sklearn.metrics._classification.f1_score",
+            "sklearn.metrics._classification.log_loss",
+            "sklearn.metrics._classification.precision_score",
+            "sklearn.metrics._classification.recall_score",
+            "sklearn.metrics._ranking.average_precision_score",
+            "sklearn.metrics._ranking.roc_auc_score",
+            "sklearn.metrics._regression.mean_absolute_error",
+            "sklearn.metrics._regression.mean_squared_error",
+            "sklearn.metrics._regression.r2_score",
+            "sklearn.metrics._regression.root_mean_squared_error",
+            "sklearn.utils.validation.check_array",
+        ),
+        "FunctionNode",
+    ),
+    # Holders of attributes in Python, used when fitting or scoring, or arithmetic on arrays.
+    **dict.fromkeys(
+        (
+            "scipy.interpolate._bsplines.BSpline",
+            "sklearn.compose._column_transformer.make_column_selector",
+            "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+            "sklearn.gaussian_process.kernels.ConstantKernel",
+            "sklearn.gaussian_process.kernels.DotProduct",
+            "sklearn.gaussian_process.kernels.Matern",
+            "sklearn.gaussian_process.kernels.Product",
+            "sklearn.gaussian_process.kernels.RBF",
+            "sklearn.gaussian_process.kernels.RationalQuadratic",
+            "sklearn.gaussian_process.kernels.Sum",
+            "sklearn.gaussian_process.kernels.WhiteKernel",
+            "sklearn.metrics._scorer._CurveScorer",
+            "sklearn.metrics._scorer._PassthroughScorer",
+            "sklearn.metrics._scorer._Scorer",
+            "sklearn.model_selection._split.GroupKFold",
+            "sklearn.model_selection._split.KFold",
+            "sklearn.model_selection._split.ShuffleSplit",
+            "sklearn.model_selection._split.StratifiedKFold",
+            "sklearn.model_selection._split.StratifiedShuffleSplit",
+            "sklearn.model_selection._split.TimeSeriesSplit",
+            "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+            "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+            "sklearn.utils._metadata_requests.MetadataRequest",
+            "sklearn.utils._metadata_requests.MethodMetadataRequest",
+            # Trees of points in Cython, as `Tree` below: arrays that are indexed without a check.
+            "sklearn.metrics._dist_metrics.EuclideanDistance64",
+            "sklearn.metrics._dist_metrics.ManhattanDistance64",
+            "sklearn.neighbors._ball_tree.BallTree",
+            "sklearn.neighbors._kd_tree.KDTree",
+        ),
+        "ObjectNode",
+    ),
+}
+#: What a partial may be of. A partial calls its function with what the file says.
+PARTIAL_FUNCTIONS = frozenset({"sklearn.utils.validation.check_array"})
 #: Types beyond skops' own defaults, for skops to trust when it loads. Adding one means reading what
 #: its constructor and its state do with hostile values.
 OWN_TYPES = (
@@ -51,11 +125,12 @@ OWN_TYPES = (
     # Arrays in an archive of their own, which scipy reads without pickle.
     "scipy.sparse._csc.csc_matrix",
     "scipy.sparse._csr.csr_matrix",
+    *BOUND_TYPES,
 )
 #: What a numpy random generator may be built on; its name is text that skops turns into a class.
 _BIT_GENERATORS = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
-#: What builds a node. Not here: whatever calls something the file names (methods, partial
-#: functions, operators, constructors).
+#: What builds a node. Not here: whatever calls something the file names (methods, operators,
+#: constructors). A partial is checked on its own.
 LOADERS = frozenset(
     {
         "BytearrayNode",
@@ -71,6 +146,7 @@ LOADERS = frozenset(
         "MaskedArrayNode",
         "NdArrayNode",
         "ObjectNode",
+        "PartialNode",
         "RandomGeneratorNode",
         "RandomStateNode",
         "SetNode",
@@ -152,10 +228,28 @@ def _check_node(node: dict[str, Any]) -> None:
     name = f"{module}.{kind}"
     if name not in trusted_types():
         raise NotPlain(f"the type {name}", "types on Airlock's own list", _TYPE_STEP)
+    if loader != BOUND_TYPES.get(name, loader):
+        raise NotPlain(f"the type {name} in a {loader}", f"a {BOUND_TYPES[name]}", _TYPE_STEP)
+    if loader == "PartialNode":
+        _check_partial(node, name)
     if loader == "JsonNode" and not isinstance(node.get("content"), str):
         raise NotPlain("a JSON node without text", "JSON as text")
     if loader == "RandomGeneratorNode" and _bit_generator(node) not in _BIT_GENERATORS:
         raise NotPlain(f"a generator on {_bit_generator(node)!r}", "numpy's own bit generators")
+
+
+def _check_partial(node: dict[str, Any], name: str) -> None:
+    """Let a partial be of one of our functions alone, written out where it is used.
+
+    A node that repeats another one (CachedNode) is refused: what it repeats is not seen here.
+    """
+    content = node.get("content")
+    function = content.get("func") if isinstance(content, dict) else None
+    if not isinstance(function, dict) or function.get("__loader__") != "FunctionNode":
+        raise NotPlain("a partial of something that is no function", "a function", _TYPE_STEP)
+    called = f"{function.get('__module__')}.{function.get('__class__')}"
+    if name != "functools.partial" or called not in PARTIAL_FUNCTIONS:
+        raise NotPlain(f"a partial of {called}", ", ".join(sorted(PARTIAL_FUNCTIONS)), _TYPE_STEP)
 
 
 def _bit_generator(node: dict[str, Any]) -> object:

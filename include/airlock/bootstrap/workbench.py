@@ -6,6 +6,8 @@ It translates a recipe into the lab's requests and back. The steps and their rul
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
@@ -14,16 +16,18 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.adapters.evidence_folder import EvidenceFolder
 from airlock.adapters.file_data import FileData
 from airlock.adapters.git_code import commit
-from airlock.adapters.lab import Lab, requests
+from airlock.adapters.lab import Lab, handover, requests
 from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.lab.errors import CheckBroke
 from airlock.adapters.lab.scene import Collected, Scene
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.config.model_card import read_card
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
-from airlock.domain.errors import Refused
+from airlock.domain.errors import AirlockError, Refused
 from airlock.domain.recipe import Recipe
 from airlock.ports import Files
 from airlock.services.bench import Case, Recorded, Trained
@@ -31,11 +35,12 @@ from airlock.services.running import Origin
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
+    from airlock.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class ModelKeys:
-    """Whose model signatures are trusted, and the key to sign with where models are trained."""
+    """Whose model signatures are trusted, and the key to sign with where models are registered."""
 
     trusted: Path
     signing: Path | None = None
@@ -53,7 +58,31 @@ def bench_of(airlock: Airlock) -> Workbench:
         airlock.files,
         ModelKeys(chosen.model_keys, chosen.model_signing_key),
         chosen.code_commit or "",
+        chosen.handover,
     )
+
+
+def training_bench(chosen: Settings, origin: str) -> Workbench:
+    """Return the bench of a process that only trains: it needs no database, key or account.
+
+    The model is left in a folder of the run *origin*, below the hand-over folder.
+    """
+    return Workbench(
+        chosen.root,
+        chosen.home / "work",
+        FileData(chosen.data_dir),
+        Lab(chosen.handover / _folder_of(origin), tools=chosen.home / "tools"),
+        MlflowRegistry(chosen.mlflow_tracking_uri),
+        EvidenceFolder(chosen.evidence),
+        code_commit=chosen.code_commit or "",
+        handed_over=chosen.handover,
+    )
+
+
+def _folder_of(origin: str) -> str:
+    """Return the name of a run's folder: readable, and of one run only."""
+    readable = re.sub(r"[^A-Za-z0-9_.-]", "_", origin)[:80]
+    return f"{readable}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
 
 class Workbench:
@@ -69,8 +98,10 @@ class Workbench:
         files: Files,
         keys: ModelKeys | None = None,
         code_commit: str = "",
+        handed_over: Path | None = None,
     ) -> None:
         self._root, self._scratch, self._commit = root, scratch, code_commit
+        self._handed_over = handed_over or scratch
         self._keys = keys or ModelKeys(root / "no-keys")
         self._data, self._lab, self._registry, self._files = data, lab, registry, files
 
@@ -103,8 +134,6 @@ class Workbench:
                 limits=_limits(recipe, "train"),
             )
         )
-        if self._keys.signing is not None:
-            self._lab.sign(found.model, self._keys.signing)
         return Trained(
             folder=found.model,
             artifact_digest=found.artifact_digest,
@@ -113,6 +142,11 @@ class Workbench:
             seconds=found.seconds,
             peak_mb=found.peak_mb,
         )
+
+    def receive(self, folder: Path, artifact: str) -> Path:
+        """Copy a model folder out of the hand-over folder."""
+        place = self._scratch / "received" / artifact.partition(":")[2] / "model"
+        return handover.receive(folder, self._handed_over, place)
 
     def evaluate(
         self, recipe: Recipe, data: str, candidate: Path, champion: tuple[str, Path] | None
@@ -169,7 +203,15 @@ class Workbench:
             card_of=read_card,
             tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),
         )
-        return COLLECTORS[kind](scene)
+        try:
+            return COLLECTORS[kind](scene)
+        except (AirlockError, OSError, MemoryError):
+            raise
+        except Exception as error:  # a reason in the gate's result, not a task that failed
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            raise CheckBroke(
+                f"collecting {kind} broke: {text}", next_step="the traceback is in the task's log"
+            ) from error
 
     def _model(self, model: str, version: str, digest: str) -> Path:
         """Return a version's files and, beside the folder, the signature made with them."""
@@ -213,7 +255,9 @@ class Workbench:
         evidence: Mapping[str, Mapping[str, Any]],
         files: Mapping[str, Path],
     ) -> Recorded:
-        """Register the candidate and keep the evidence with its MLflow run."""
+        """Sign and register the candidate and keep the evidence with its MLflow run."""
+        if self._keys.signing is not None:
+            self._lab.sign(trained.folder, self._keys.signing)
         found = self._registry.record_candidate(
             CandidateRecord(
                 model=recipe.name,

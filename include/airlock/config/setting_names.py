@@ -76,6 +76,10 @@ def _is_header(value: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9-]+", value) is not None
 
 
+def _is_queue(value: str) -> bool:
+    return value in ("airlock", "train")
+
+
 def _is_revert(value: str) -> bool:
     return value in ("off", "alias")
 
@@ -126,6 +130,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("AIRLOCK_HOME", _PATH, _is_path, "run-time state", "`.airlock` in the root"),
     Setting("AIRLOCK_CONFIG_DIR", _PATH, _is_path, "the YAML files", "`include` in the root"),
     Setting("AIRLOCK_DATA_DIR", _PATH, _is_path, "pinned data", "`data` in the home"),
+    Setting(
+        "AIRLOCK_HANDOVER",
+        _PATH,
+        _is_path,
+        "folder where training leaves models for the tasks that register them",
+        "`work` in the home",
+    ),
+    Setting(
+        "AIRLOCK_QUEUE",
+        "airlock or train",
+        _is_queue,
+        "the queue this worker takes tasks from, where there are queues",
+    ),
     Setting("AIRLOCK_TRUSTED_KEYS", _PATH, _is_path, "folder of public keys", "`keys` in the home"),
     Setting("AIRLOCK_SIGNING_KEY", _PATH, _is_path, "private key file; the decider's alone"),
     Setting("AIRLOCK_SERVICE_PASSWORD_FILE", _PATH, _is_path, "password of `airlock-service`"),

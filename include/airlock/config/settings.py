@@ -6,8 +6,10 @@ Rules:
 * All problems are reported together. A value that may hold a password is described, never shown.
 * An empty value counts as not set, as docker compose writes it.
 * Relative paths count from the working directory, defaults from the checkout or the home.
+* A value that may hold a password can be left in a file instead: NAME_FILE holds its path. Setting
+  both is refused; an empty file counts as not set.
 
-It opens no file and no connection; it does not know who needs which setting.
+It opens no other file and no connection; it does not know who needs which setting.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from airlock.config.setting_names import Setting
 from airlock.domain.errors import Invalid
 
 PREFIX = "AIRLOCK_"
+#: Behind the name of a setting that may hold a password: the file that holds it.
+FILE = "_FILE"
+_FILE_LIMIT = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,8 @@ class Settings:
     home: Path
     config_dir: Path
     data_dir: Path
+    #: Where training leaves models for the tasks that register them.
+    handover: Path
     trusted_keys: Path
     signing_key: Path | None = None
     service_password_file: Path | None = None
@@ -91,6 +98,8 @@ class Settings:
     mlflow_proxies: str | None = None
     mlflow_proxy_header: str | None = None
     detector_revert: str = "off"
+    #: The queue this process takes tasks from, where tasks are kept apart by queues.
+    queue: str | None = None
     public_url: str = field(default="", repr=False)
     slack: SlackSettings | None = None
     slack_connection: str | None = None
@@ -103,8 +112,10 @@ class Settings:
         Raises:
             SettingsError: naming every unknown name and every value of a wrong type.
         """
-        given = {name: value for name, value in environ.items() if _is_ours(name) and value}
+        ours = {name: value for name, value in environ.items() if _is_ours(name) and value}
         wrong = [_unknown(name) for name in sorted(environ) if _is_ours(name) and not _known(name)]
+        given, unread = _from_files(ours, cwd)
+        wrong += unread
         wrong += [_refused(one, given[one.name]) for one in SETTINGS if _is_wrong(one, given)]
         if wrong:
             raise SettingsError(wrong)
@@ -137,7 +148,9 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         home=home,
         config_dir=path("AIRLOCK_CONFIG_DIR", root / "include"),
         data_dir=path("AIRLOCK_DATA_DIR", home / "data"),
+        handover=path("AIRLOCK_HANDOVER", home / "work"),
         trusted_keys=path("AIRLOCK_TRUSTED_KEYS", home / "keys"),
+        queue=given.get("AIRLOCK_QUEUE"),
         signing_key=file("AIRLOCK_SIGNING_KEY"),
         service_password_file=file("AIRLOCK_SERVICE_PASSWORD_FILE"),
         service_user_id=given.get("AIRLOCK_SERVICE_USER_ID"),
@@ -175,12 +188,41 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
     )
 
 
+def _from_files(ours: Mapping[str, str], cwd: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the settings with those that lie in files read, and what is wrong with the files."""
+    found = {name: value for name, value in ours.items() if name not in FILE_NAMES}
+    wrong = []
+    for name in sorted(ours.keys() & FILE_NAMES.keys()):
+        setting = FILE_NAMES[name]
+        if setting in found:
+            wrong.append(f"{name}: expected it or {setting}; found both.")
+            continue
+        value, problem = _read_value(cwd / ours[name])
+        if problem:
+            wrong.append(f"{name}: expected a file with {setting}; {problem}.")
+        elif value:
+            found[setting] = value
+    return found, wrong
+
+
+def _read_value(path: Path) -> tuple[str, str]:
+    """Return what a file holds, without the space around it, and what is wrong with the file."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(_FILE_LIMIT + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        return "", f"{path} cannot be read ({type(error).__name__})"
+    if len(text) > _FILE_LIMIT:
+        return "", f"{path} is longer than {_FILE_LIMIT} characters"
+    return text.strip(), ""
+
+
 def _is_ours(name: str) -> bool:
-    return name.upper().startswith(PREFIX) or name in _NAMES
+    return name.upper().startswith(PREFIX) or _known(name)
 
 
 def _known(name: str) -> bool:
-    return name in _NAMES
+    return name in _NAMES or name in FILE_NAMES
 
 
 def _is_wrong(setting: Setting, given: Mapping[str, str]) -> bool:
@@ -199,3 +241,5 @@ def _refused(setting: Setting, value: str) -> str:
 
 
 _NAMES = frozenset(setting.name for setting in SETTINGS)
+#: The settings that may lie in a file, by the name of the variable with its path.
+FILE_NAMES = {f"{setting.name}{FILE}": setting.name for setting in SETTINGS if setting.secret}

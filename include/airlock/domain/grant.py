@@ -202,10 +202,12 @@ def check(grant: Grant, expected: Mapping[str, Any], now: datetime) -> None:
         if found != wanted:
             raise GrantInvalid(
                 f"grant {grant.id} is for {claim} {found!r}, but this is {wanted!r}",
-                next_step="Open a new release for what is there now.",
+                next_step="Its requester withdraws it (`airlock release withdraw`); then run the "
+                "pipeline again for what is there now.",
             )
     if now >= grant.expires_at:
         raise GrantInvalid(
             f"grant {grant.id} expired at {grant.expires_at.isoformat()}",
-            next_step="Open a new release; an approval is not valid for ever.",
+            next_step="An approval is not valid for ever. Its requester withdraws it (`airlock "
+            "release withdraw`); then run the pipeline again.",
         )

@@ -20,6 +20,7 @@ from airlock.domain.confusables import TABLE
 from airlock.domain.errors import Forbidden
 
 _LIKE = {int(code, 16): ascii_ for ascii_, codes in TABLE.items() for code in codes.split()}
+_STEPS = 10
 _ASCII = {"0": "o", "1": "l", "i": "l", "|": "l"}
 #: Fillers and blanks that Unicode calls letters, marks or symbols though nothing is drawn.
 _BLANK = {*range(0xFE00, 0xFE10), *range(0x180B, 0x1810), 0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5}
@@ -53,9 +54,18 @@ def spelled(name: str) -> str:
 @lru_cache(maxsize=65_536)
 def skeleton(name: str) -> str:
     """Return what people see of a name: equal for names that look alike."""
-    whole = unicodedata.normalize("NFKC", name).translate(_LIKE).casefold()
-    letters = unicodedata.normalize("NFKC", whole).translate(_LIKE).casefold()
-    seen = (_drawn(c) for c in letters if not _is_unseen(c))
+    found = name
+    for _ in range(_STEPS):  # what one step makes may be what another step changes
+        found, before = _simpler(found), found
+        if found == before:
+            break
+    return found
+
+
+def _simpler(name: str) -> str:
+    letters = unicodedata.normalize("NFKC", name.translate(_LIKE)).translate(_LIKE)
+    folded = unicodedata.normalize("NFKC", letters.casefold())
+    seen = (_drawn(c) for c in folded if not _is_unseen(c))
     return "".join(seen).replace("rn", "m")
 
 

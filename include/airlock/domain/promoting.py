@@ -164,7 +164,10 @@ def check_votes(release: Release, plan: Plan, holders: Holders) -> None:
             raise NotApproved(
                 f"release {release.id} no longer has the votes of level {number} ({level.name}): "
                 f"it lacks {item.rule.sentence(item.count)} among those who may still vote",
-                next_step="Open a new release; a voter lost the role since.",
+                next_step="A voter lost the role since. While this release is open a new run opens "
+                f"none: withdraw it as {release.requester} (`airlock release withdraw "
+                f'{release.id} --as {release.requester} --reason "..."`), then run the pipeline '
+                "again.",
             )
 
 

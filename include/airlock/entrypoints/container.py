@@ -3,9 +3,12 @@
 * `databases` creates databases, roles, all tables but Airflow's, and the keys;
 * `airflow` creates Airflow's tables, the roles, `admin` and `airlock-service`.
 
-They do what `airlock up` does, from the same functions, with passwords the operator chose: they
-are read from the environment under the names below, once, and never written to a log. Both are
-safe to repeat.
+They do what `airlock up` does, from the same functions, with passwords the operator chose: each is
+read from the file that NAME_FILE names, else from the environment under NAME, and never written to
+a log. Both are safe to repeat.
+
+`run COMMAND...` starts a program that reads a secret only from its environment, MLflow's server:
+for each of `FROM_FILES` the file is read and the program told; nobody else is.
 """
 
 from __future__ import annotations
@@ -29,12 +32,16 @@ from airlock.adapters.embedded.secrets import (
 )
 from airlock.adapters.embedded.server import external_server
 from airlock.config.load import protected_aliases
+from airlock.config.settings import FILE
 from airlock.domain.errors import AirlockError, Invalid
 
 #: The administrator's URL of the PostgreSQL server.
 ADMIN_URL = "POSTGRES_ADMIN_URL"
 SERVICE_PASSWORD = "SERVICE_PASSWORD"  # noqa: S105 - the variable's name
 ADMIN_PASSWORD = "ADMIN_PASSWORD"  # noqa: S105 - the variable's name
+RUN = "run"
+#: What `run` reads from files: programs that are not ours, or know no settings, want it told.
+FROM_FILES = ("MLFLOW_BACKEND_STORE_URI", "AIRLOCK_MLFLOW_ACCOUNTS")
 
 
 def password_name(role: str) -> str:
@@ -58,7 +65,6 @@ def databases(environ: Mapping[str, str], home: Path) -> None:
     secrets.create_signing_key()
     secrets.create_model_key()
     secrets.create_gate_key()
-    write_private(secrets.service_password_file, _need(environ, SERVICE_PASSWORD))
 
 
 def airflow(environ: Mapping[str, str], home: Path) -> None:
@@ -86,21 +92,45 @@ def _check_service(found: str, environ: Mapping[str, str]) -> None:
 
 
 def _need(environ: Mapping[str, str], name: str) -> str:
-    value = environ.get(name, "")
+    value = _value(environ, name)
     if not value:
         raise Invalid(f"{name} is not set.", next_step="docker-compose.yml passes it on.")
     return value
 
 
+def _value(environ: Mapping[str, str], name: str) -> str:
+    """Return a value from its file, if a file is named, else from the environment."""
+    file = environ.get(f"{name}{FILE}", "")
+    if not file:
+        return environ.get(name, "")
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(
+            f"{name}{FILE}: {file} cannot be read ({type(error).__name__}).",
+            next_step="docs/howto/production.md says how the files of secrets are made.",
+        ) from error
+
+
+def told(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program that `run` starts."""
+    given = {name: value for name, value in environ.items() if name not in _FILES}
+    return given | {name: value for name in FROM_FILES if (value := _value(environ, name))}
+
+
+_FILES = frozenset(f"{name}{FILE}" for name in FROM_FILES)
 JOBS = {"databases": databases, "airflow": airflow}
 
 
 def main(arguments: list[str]) -> int:
     """Run one job; say what is wrong in one sentence."""
-    if len(arguments) != 1 or arguments[0] not in JOBS:
-        sys.stderr.write(f"Expected one of: {', '.join(JOBS)}.\n")
+    running = arguments[:1] == [RUN] and len(arguments) > 1
+    if not running and (len(arguments) != 1 or arguments[0] not in JOBS):
+        sys.stderr.write(f"Expected one of: {', '.join(JOBS)}, or {RUN} and a command.\n")
         return 2
     try:
+        if running:
+            os.execvpe(arguments[1], arguments[1:], told(os.environ))  # noqa: S606 - as it is
         JOBS[arguments[0]](os.environ, Path(os.environ["AIRLOCK_HOME"]))
     except AirlockError as error:
         sys.stderr.write(f"{error.message}\n{error.next_step}\n")

@@ -104,3 +104,25 @@ class RulesInForce(Protocol):
 
     def pipeline(self, name: str) -> str | None:
         """Return the digest of a pipeline, or None if there is no valid one of that name."""
+
+
+class Inbox(Protocol):
+    """What tasks propose, and the runs they are tasks of: the decider's part of a transaction."""
+
+    def claim_proposal(self, seconds: float) -> PendingProposal | None:
+        """Take the oldest proposal nobody works on; nobody else gets it for some seconds."""
+
+    def answer_proposal(self, proposal_id: int, answer: str) -> None:
+        """Answer a proposal, once."""
+
+    def wake_proposer(self, proposal_id: int) -> None:
+        """Wake whoever waits for the answer to a proposal, when this commits."""
+
+    def forget_proposals(self, answered_before: str) -> int:
+        """Forget what was answered before a time; return how many that were."""
+
+    def put_run(self, new: Run) -> None:
+        """Keep a run, or what is newer of it."""
+
+    def run(self, origin: str) -> Run | None:
+        """Return a run, if a proposal has ever begun it."""

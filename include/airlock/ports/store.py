@@ -25,7 +25,7 @@ from airlock.domain.rejections import Rejections
 from airlock.domain.release import Release, State, Story, Vote
 from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
-from airlock.ports.proposals import PendingProposal, Run
+from airlock.ports.proposals import Inbox
 from airlock.ports.records import (
     Candidate,
     Due,
@@ -41,7 +41,7 @@ from airlock.ports.records import (
 )
 
 
-class UnitOfWork(Protocol):
+class UnitOfWork(Inbox, Protocol):
     """One transaction on Airlock's own database."""
 
     def __enter__(self) -> Self: ...
@@ -117,25 +117,6 @@ class UnitOfWork(Protocol):
 
     def insert_vote(self, release_id: str, vote: Vote) -> None:
         """Insert a vote (decider only). Raises Conflict if the person has already voted."""
-
-    # what tasks propose, and the runs they are tasks of (decider only)
-    def claim_proposal(self, seconds: float) -> PendingProposal | None:
-        """Take the oldest proposal nobody works on; nobody else gets it for some seconds."""
-
-    def answer_proposal(self, proposal_id: int, answer: str) -> None:
-        """Answer a proposal, once."""
-
-    def wake_proposer(self, proposal_id: int) -> None:
-        """Wake whoever waits for the answer to a proposal, when this commits."""
-
-    def forget_proposals(self, answered_before: str) -> int:
-        """Forget what was answered before a time; return how many that were."""
-
-    def put_run(self, new: Run) -> None:
-        """Keep a run, or what is newer of it."""
-
-    def run(self, origin: str) -> Run | None:
-        """Return a run, if a proposal has ever begun it."""
 
     # what a run produced
     def put_candidate(self, candidate: Candidate) -> None:

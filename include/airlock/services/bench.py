@@ -69,6 +69,12 @@ class Bench(Protocol):
     def train(self, recipe: Recipe, data: str) -> Trained:
         """Train on pinned rows."""
 
+    def receive(self, folder: Path, artifact: str) -> Path:
+        """Copy a model folder that training has handed over; whoever trained cannot change it.
+
+        The copy is not held against *artifact*: the caller does that.
+        """
+
     def evaluate(
         self, recipe: Recipe, data: str, candidate: Path, champion: tuple[str, Path] | None
     ) -> tuple[dict[str, Any], dict[str, Any], Path]:

@@ -95,7 +95,9 @@ def promote(
     try:
         return promotions.finish(release_id, attempt)
     except Refused as ended:
-        raise refusal or ended from ended
+        if refusal is None:
+            raise
+        raise refusal from ended
 
 
 @dataclass(frozen=True, slots=True)

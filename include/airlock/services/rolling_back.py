@@ -48,7 +48,8 @@ def allow(
         leaving = unit.lock(release_id)
         known = once.answered(unit)
         if known is not None:
-            return Allowed(**json.loads(known))
+            kept = json.loads(known)  # what was answered before ADR 0040 had no end
+            return Allowed(kept["release"], kept["version"], kept.get("until", ""))
         try:
             story = _story(unit, leaving, actor, reason, target)
         except AirlockError as refusal:

@@ -4,7 +4,8 @@ Rules:
 * Each step is a plain function that can be tried again; nothing is registered before `register`.
 * A run keeps the pipeline it started with: a step under another digest is refused.
 * The model measured, the model registered and the model of the evidence are the same bytes:
-  every step takes the digest of the folder anew.
+  every step works with a copy of its own and takes the copy's digest anew.
+* Training needs no store: it runs where there is no credential at all.
 * The champion is the version Airlock itself has promoted, not what an alias in MLflow says, and
   its bytes are those that were approved.
 * A step that fails leaves what came before it; only `register` makes a candidate.
@@ -136,7 +137,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure candidate and champion on the same held-out rows."""
     _same_pipeline(job, pinned)
-    candidate = _candidate_folder(trained)
+    candidate = _candidate_folder(bench, trained)
     champion = _champion(store, bench, job.recipe)
     facts, comparison, predictions = bench.evaluate(job.recipe, pinned["data"], candidate, champion)
     artifact = str(trained["artifact"])
@@ -165,7 +166,7 @@ def register(
 ) -> dict[str, Any]:
     """Register the model version with its evidence and make it the run's candidate."""
     _same_pipeline(job, pinned)
-    _candidate_folder(trained)
+    folder = _candidate_folder(bench, trained)
     artifact = str(trained["artifact"])
     collected = _about(store, job.origin, str(pinned["data"]), artifact)
     tags = {
@@ -178,7 +179,7 @@ def register(
     }
     recorded = bench.record(
         job.recipe,
-        _trained(trained),
+        _trained(trained, folder),
         tags,
         collected,
         {name: Path(path) for name, path in files.items()},
@@ -241,14 +242,10 @@ def _same_pipeline(job: Job, pinned: Mapping[str, Any]) -> None:
         )
 
 
-def _candidate_folder(trained: Mapping[str, Any]) -> Path:
-    folder = Path(trained["folder"])
-    if not folder.is_dir():
-        raise Unreachable(
-            f"the model folder {folder} is not on this machine",
-            next_step="Clear the task train of this run; its model is made again.",
-        )
-    _check(folder, str(trained["artifact"]), "the candidate")
+def _candidate_folder(bench: Bench, trained: Mapping[str, Any]) -> Path:
+    artifact = str(trained["artifact"])
+    folder = bench.receive(Path(trained["folder"]), artifact)
+    _check(folder, artifact, "the candidate")
     return folder
 
 
@@ -273,9 +270,9 @@ def _champion(store: Store, bench: Bench, recipe: Recipe) -> tuple[str, Path] | 
     return line.version, folder
 
 
-def _trained(document: Mapping[str, Any]) -> Trained:
+def _trained(document: Mapping[str, Any], folder: Path) -> Trained:
     return Trained(
-        folder=Path(document["folder"]),
+        folder=folder,
         artifact_digest=str(document["artifact"]),
         params=document["params"],
         metrics=document["metrics"],

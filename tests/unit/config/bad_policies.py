@@ -271,7 +271,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         "spec.roles.operator.inherits[0]", "which makes a circle",
     ),
     "an administrator who votes": (
-        "access", "[audit:verify, people:erase]", "[release:vote]",
+        "access", "[audit:verify, people:erase, approver:enrol]", "[release:vote]",
         "spec.roles.admin.permissions[0]", "for an administrator",
     ),
     "a vote by inheritance": (
@@ -283,7 +283,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         "spec.roles.admin.inherits[0]", "without audit:export, which is never inherited",
     ),
     "an export by somebody else": (
-        "access", "[audit:verify, people:erase]", "[audit:export]",
+        "access", "[audit:verify, people:erase, approver:enrol]", "[audit:export]",
         "spec.roles.admin.permissions[0]", "for security_auditor only",
     ),
     "Airflow's Admin as a voter": (

@@ -123,3 +123,54 @@ def test_slack_is_configured_as_soon_as_anything_of_it_is_set() -> None:
     assert slack is not None
     assert slack.signing_secret == ("n" * 16, "o" * 16)
     assert "nnnn" not in repr(slack)
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(f"{URL}\n")
+    assert read(AIRLOCK_DATABASE_URL_FILE=str(file)).database_url == URL
+    file.write_text("\n")
+    assert read(AIRLOCK_DATABASE_URL_FILE=str(file)).database_url is None
+    slack = tmp_path / "token"
+    slack.write_text("")
+    assert read(AIRLOCK_SLACK_BOT_TOKEN_FILE=str(slack)).slack is None
+
+
+def test_a_secret_in_a_file_is_checked_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("mysql://root:s3cret@db/x")
+    with pytest.raises(
+        SettingsError, match=r"AIRLOCK_DATABASE_URL: expected .*not shown"
+    ) as caught:
+        read(AIRLOCK_DATABASE_URL_FILE=str(file))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (None, r"cannot be read \(FileNotFoundError\)"),
+        (b"\xff\xfe", r"cannot be read \(UnicodeDecodeError\)"),
+        (b"x" * 70_000, "longer than 65536"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(
+    tmp_path: Path, write: bytes | None, words: str
+) -> None:
+    file = tmp_path / "url"
+    if write is not None:
+        file.write_bytes(write)
+    with pytest.raises(SettingsError, match=f"AIRLOCK_DATABASE_URL_FILE: .*{words}"):
+        read(AIRLOCK_DATABASE_URL_FILE=str(file))
+
+
+def test_a_secret_and_its_file_together_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(URL)
+    with pytest.raises(SettingsError, match="found both"):
+        read(AIRLOCK_DATABASE_URL_FILE=str(file), AIRLOCK_DATABASE_URL=URL)
+
+
+def test_only_secrets_have_files() -> None:
+    with pytest.raises(SettingsError, match="AIRLOCK_ROOT_FILE"):
+        read(AIRLOCK_ROOT_FILE="/x")

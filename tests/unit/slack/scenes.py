@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.release import Decision
+from airlock.ports import PromotionRequest
 from airlock.services import (
     deciding,
     delegating,
@@ -156,6 +157,14 @@ def _expired(scene: Scene) -> View:
     return scene.view(release_id)
 
 
+def _promoting(scene: Scene) -> View:
+    scene.promoted("one")
+    release_id = scene.world.open("two")
+    scene.world.approve_all(release_id)
+    scene.world.promoter.begin(PromotionRequest(release=release_id, attempt="run-2"))
+    return scene.view(release_id)
+
+
 def _promoted(scene: Scene) -> View:
     scene.promoted("one")
     return scene.view(scene.promoted("two"))
@@ -205,6 +214,7 @@ SCENES: dict[str, Callable[[Scene], View]] = {
     "withdrawn": _withdrawn,
     "superseded": _superseded,
     "expired": _expired,
+    "promoting": _promoting,
     "promoted": _promoted,
     "rolled-back": _rolled_back,
 }

@@ -1,27 +1,33 @@
 """Ask a process whether it works. Standard library only (psycopg for PostgreSQL).
 
 Also a command, for container health checks, so that both places ask the same question:
-`python -m airlock.adapters.embedded.probe http URL [dotted.path value]`.
+`python -m airlock.adapters.embedded.probe http URL [dotted.path value]`. A worker of Celery answers
+nothing by itself: `connected PORT` asks whether a connection to that port is open from here.
 It never raises: an answer is a sentence saying what is wrong, or an empty string.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 #: A loaded machine with two cores takes seconds to answer; a dead process refuses at once.
 TIMEOUT = 10.0
+_ESTABLISHED = "01"
 
 
 def ask(kind: str, target: str, expect: tuple[str, str] | None = None) -> str:
     """Return what is wrong with *target*, or an empty string."""
     if kind == "process":
         return ""
+    if kind == "connected":
+        return _ask_connections(int(target), Path("/proc/net"))
     return _ask_postgres(target) if kind == "postgres" else _ask_http(target, expect)
 
 
@@ -58,6 +64,17 @@ def _ask_postgres(url: str) -> str:
     except psycopg.Error as error:
         return f"PostgreSQL does not answer ({str(error).strip().splitlines()[0]})"
     return ""
+
+
+def _ask_connections(port: int, tables: Path) -> str:
+    """Look in the kernel's tables of connections; in a container they are the container's own."""
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (tables / name).read_text().splitlines()[1:]:
+                _, _, remote, state, *_ = line.split()
+                if state == _ESTABLISHED and int(remote.rpartition(":")[2], 16) == port:
+                    return ""
+    return f"there is no open connection to port {port}"
 
 
 def main(arguments: list[str]) -> int:

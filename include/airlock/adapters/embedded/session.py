@@ -50,7 +50,7 @@ def main(plan_file: str) -> int:
     _prctl(_SET_CHILD_SUBREAPER, 1)
     _prctl(_SET_PDEATHSIG, signal.SIGTERM)
     kill_all(lambda: marked(plan["mark"]))
-    code = code_digest(plan["code"])  # before the start: what changes meanwhile is newer
+    code = code_digest(plan.get("code", []))  # before the start: what changes meanwhile is newer
     child = _start(plan)
     record(Path(plan["record"]), {"wrapper": os.getpid(), "child": child.pid})
     Path(plan["record"]).with_suffix(".code").write_text(code)

@@ -114,12 +114,14 @@ def author_of_last(root: Path, folder: str) -> str:
 
 
 def last_commit(root: Path, folder: str) -> str:
-    """Return the newest commit that changed the code of *folder*; "" if git cannot tell."""
+    """Return the newest commit that changed *folder*, as `HEAD` knows it; "" if nobody can say."""
     try:
         checkout = Checkout.at(root)
-        return history.newest(checkout, code_of(checkout, folder, imported(root, folder)).paths)
-    except (Refused, OSError):
+        path = checkout.prefix + folder.strip("/")
+        found = checkout.git("rev-list", "--full-history", "-1", checkout.head(), "--", path)
+    except Refused:
         return ""
+    return found.decode().strip()
 
 
 def _uncommitted(checkout: Checkout, code: Code) -> str:

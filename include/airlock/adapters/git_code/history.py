@@ -15,6 +15,7 @@ from airlock.adapters.git_code.runner import COMMIT, Checkout, decoded
 from airlock.domain.errors import Refused
 
 _MOST_RENAMES = 20
+_SHALLOW = "this checkout is a shallow clone, its history is cut (git fetch --unshallow)"
 _ADDRESS = re.compile(r"[^\s<>,;:()\"']+@[^\s<>,;:()\"']+")
 _IDENTITY = re.compile(r"\A(?:author|committer) .*<([^<>]*)> -?\d+ [-+]\d+\Z")
 # `git merge --squash` lists the authors of what it squashed; forges write trailers.
@@ -24,7 +25,7 @@ _PERSON = re.compile(r"(?i)\A\s*(?:co-authored-by|co-committed-by|on-behalf-of|a
 def people(checkout: Checkout, paths: tuple[str, ...], since: str) -> tuple[set[str], str]:
     """Return the addresses behind all changes of *paths* after *since*, and what is missing."""
     reach, why = _reach(checkout, since)
-    why = why or _cut(checkout, reach)
+    why = _cut(checkout, reach) or why
     found: set[str] = set()
     for commit in _commits(checkout, reach, paths):
         named, nameless = _people(commit)
@@ -45,7 +46,7 @@ def last(checkout: Checkout, paths: tuple[str, ...]) -> tuple[str, str]:
     if not commit:
         return "", "no commit has it"
     if commit in _boundary(checkout):
-        return "", _shallow(checkout)
+        return "", _SHALLOW
     text = checkout.git("cat-file", "commit", commit).decode("utf-8", "replace")
     author = [_address(line) for line in _head(text) if line.startswith("author ")]
     return (author[0], "") if author and author[0] else ("", _nameless(text, commit))
@@ -71,7 +72,7 @@ def _reach(checkout: Checkout, since: str) -> tuple[tuple[str, ...], str]:
 def _cut(checkout: Checkout, reach: tuple[str, ...]) -> str:
     boundary = _boundary(checkout)
     if boundary and boundary & set(checkout.git("rev-list", *reach).decode().split()):
-        return _shallow(checkout)
+        return _SHALLOW
     return ""
 
 
@@ -81,10 +82,6 @@ def _boundary(checkout: Checkout) -> set[str]:
         return set()
     place = decoded(checkout.git("rev-parse", "--git-path", "shallow").rstrip(b"\n"))
     return set((checkout.top / Path(place)).read_text("ascii").split())
-
-
-def _shallow(checkout: Checkout) -> str:
-    return f"{checkout.root} is a shallow clone, its history is cut (git fetch --unshallow)"
 
 
 def _commits(checkout: Checkout, reach: tuple[str, ...], paths: tuple[str, ...]) -> list[str]:

@@ -7,10 +7,11 @@ LabFailure           the input, the script or the model is at fault: never retri
 ├── TrainingReturnedNothing   None, or an object that cannot predict
 ├── ModelUnsafe          not in a safe format, or holds a type off our trust list
 ├── EvaluationFailed     the model loads but does not predict these rows
+├── CheckBroke           an error of ours on this input: the same input breaks again
 ├── MetricNotFinite      a metric or a prediction is NaN or infinite
 ├── StageTimedOut        past its wall-clock limit   (TrainingTimedOut)
 └── StageOutOfMemory     past its memory limit       (TrainingOutOfMemory)
-LabInterrupted       the child was killed from outside or broke: we could not tell, retry
+LabInterrupted       the child was killed from outside, or the machine failed it: retry
 └── ChildCrashed         by a signal nobody sent: a crash of its own
 """
 
@@ -45,6 +46,10 @@ class ModelUnsafe(LabFailure):
 
 class EvaluationFailed(LabFailure):
     """The model does not predict the held-out rows."""
+
+
+class CheckBroke(LabFailure):
+    """The check itself broke on this input; the same input breaks it again."""
 
 
 class MetricNotFinite(LabFailure):
@@ -88,6 +93,7 @@ REPORTABLE: dict[str, type[AirlockError]] = {
         ModelUnsafe,
         EvaluationFailed,
         MetricNotFinite,
+        CheckBroke,
         LabInterrupted,
     )
 }

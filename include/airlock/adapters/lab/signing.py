@@ -1,11 +1,12 @@
-"""OpenSSF model signatures: made right after training, verified before a release is asked for.
+"""OpenSSF model signatures: made at registration, verified before a release is asked for.
 
 Rules:
 * Every file is signed: the tool would leave out `.git*` by itself, and a signature says what it
   leaves out, so one that leaves out anything is refused whatever the tool says.
 * Files nobody signed are refused, and so are links.
 * The signature lies beside the model folder, never in it: the folder's digest is what is approved.
-* The key is an elliptic-curve one (P-256) of the place that trains; it can sign no grant.
+* The key is an elliptic-curve one (P-256) of the place that registers; it can sign no grant, and
+  training code never runs where it lies when tasks have queues of their own.
 
 The tool runs in a child: importing it takes a second. See github.com/sigstore/model-transparency.
 """

@@ -64,7 +64,8 @@ def _post(uri: str, what: str, body: dict[str, str], doing: str) -> Any:
 
 
 def _login() -> Any:
-    """Return the login MLflow's own client would use."""
+    """Return the login MLflow's own client would use: of the environment, or of its file."""
+    from mlflow.utils.credentials import read_mlflow_creds
     from requests.auth import AuthBase
 
     class Bearer(AuthBase):
@@ -72,9 +73,9 @@ def _login() -> Any:
             request.headers["Authorization"] = f"Bearer {os.environ['MLFLOW_TRACKING_TOKEN']}"
             return request
 
-    name, secret = (os.environ.get(f"MLFLOW_TRACKING_{one}") for one in ("USERNAME", "PASSWORD"))
-    if name and secret:
-        return (name, secret)
+    login = read_mlflow_creds()
+    if login.username and login.password:
+        return (login.username, login.password)
     return Bearer() if os.environ.get("MLFLOW_TRACKING_TOKEN") else None
 
 

@@ -75,11 +75,14 @@ class People(Base):
         found = list(rows)
         return people_from(found, self._deciding(int(found[0][5])) if found else frozenset())
 
-    def _deciding(self, policies: int) -> frozenset[str]:
+    def _deciding(self, policies: int) -> frozenset[str] | None:
         """Return the roles that decide under any policy ever registered: once is for ever.
 
-        *policies*: how many there are, so that what is remembered is not older.
+        *policies*: how many there are, so that what is remembered is not older. Without any every
+        role decides (None).
         """
+        if not policies:
+            return None
         key = ("deciding", str(policies))
         if key not in self._documents:
             documents = self._connection.execute(_ALL_POLICIES).scalars()
@@ -203,8 +206,14 @@ class People(Base):
         return found
 
 
-def people_from(rows: Iterable[Sequence[Any]], deciding: Collection[str]) -> tuple[Person, ...]:
-    """Return people from rows of `EVERYBODY`; *deciding* roles count only if confirmed."""
+def people_from(
+    rows: Iterable[Sequence[Any]], deciding: Collection[str] | None
+) -> tuple[Person, ...]:
+    """Return people from rows of `EVERYBODY`; *deciding* roles (None: all) need a confirmation."""
+
+    def counts(role: str, sure: bool) -> bool:
+        return sure or (deciding is not None and role not in deciding)
+
     known: dict[str, tuple[str, bool]] = {}
     held: dict[str, dict[str, bool]] = {}
     for who, name, active, role, enrolled, _ in rows:
@@ -214,9 +223,9 @@ def people_from(rows: Iterable[Sequence[Any]], deciding: Collection[str]) -> tup
         Person(
             who,
             name,
-            frozenset(role for role, sure in held[who].items() if sure or role not in deciding),
+            frozenset(role for role, sure in held[who].items() if counts(role, sure)),
             active,
-            frozenset(role for role, sure in held[who].items() if not sure and role in deciding),
+            frozenset(role for role, sure in held[who].items() if not counts(role, sure)),
             any(held[who].values()),
         )
         for who, (name, active) in known.items()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.lab.errors import LabInterrupted
+from airlock.adapters.lab.errors import CheckBroke, LabInterrupted
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import AirlockError
 
@@ -36,7 +36,9 @@ def run(work: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
     except Exception as error:
         traceback.print_exc()
         text = f"{request['stage']} of {request['name']} broke: {type(error).__name__}: {error}"
-        body = canonical_json(_failure(LabInterrupted.__name__, text[:2000], ""))
+        # A disk or a memory that is full may have room the next time; the same rows stay the same.
+        kind = LabInterrupted if isinstance(error, OSError | MemoryError) else CheckBroke
+        body = canonical_json(_failure(kind.__name__, text[:2000], ""))
     temporary = result_file.with_suffix(".tmp")
     temporary.write_bytes(body)
     temporary.replace(result_file)

@@ -1,0 +1,69 @@
+"""What a refusal advises is done, in the situation that prints it, and leads on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from airlock.domain.errors import Refused
+from airlock.domain.people import Person
+from airlock.domain.release import State
+from airlock.services import deciding, people
+from airlock.testing import FakeClock, World
+
+MakeWorld = Callable[..., World]
+
+
+def refused(world: World, release_id: str) -> str:
+    """Return what the refusal of a promotion advises."""
+    with pytest.raises(Refused) as caught:
+        world.promote(release_id)
+    return str(caught.value.next_step)
+
+
+def follow(world: World, release_id: str, advice: str) -> str:
+    """Do what it says, word by word: withdraw as the requester, then run again."""
+    assert "withdraw" in advice
+    assert advice.index("withdraw") < advice.index("run the pipeline again")
+    again = world.request(world.measure("run-2", auc=0.91))
+    assert again.release is None, "as it says: while it is open a new run opens none"
+    deciding.withdraw(world.store, release_id, world.actor("ana"), "as advised")
+    opened = world.request(world.measure("run-3", auc=0.92)).release
+    assert opened is not None
+    return opened.id
+
+
+def test_when_an_approver_has_left(make_world: MakeWorld) -> None:
+    world = make_world()
+    release_id = world.open()
+    world.approve_all(release_id)
+    people.keep_person(world.store, Person("mara", "Mara", frozenset({"developer"}), True))
+    advice = refused(world, release_id)
+    command = re.search(r"`airlock (.*?)`", advice)
+    assert command is not None
+    assert command[1].startswith(f"release withdraw {release_id} --as ana --reason")
+    new = follow(world, release_id, advice)
+    people.keep_person(world.store, Person("mira", "Mira", frozenset({"risk_committee"}), True))
+    for name in ("lena", "carla", "milo", "mira"):
+        world.approve(new, name)
+    assert world.promote(new, "run-3").release_id == new
+
+
+def test_when_an_approval_has_run_out(make_world: MakeWorld) -> None:
+    from airlock.domain.clock import stamp
+    from airlock.domain.conditions import Conditions
+
+    clock = FakeClock()
+    world = make_world(clock=clock)
+    release_id = world.open()
+    until = FakeClock()
+    until.pass_(hours=2)
+    world.approve(release_id, "lena", conditions=Conditions(expires_at=stamp(until.at)))
+    for name in ("carla", "mara", "milo"):
+        world.approve(release_id, name)
+    clock.pass_(hours=3)
+    new = follow(world, release_id, refused(world, release_id))
+    assert new != release_id
+    assert deciding.settle(world.store, world.signer, new).state is State.AWAITING_APPROVAL
