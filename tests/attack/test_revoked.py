@@ -120,7 +120,7 @@ def test_what_is_revoked_is_named_twice_and_signed(site: Site) -> None:
     assert answer.status == 403
     assert f"the envelope is that of {other.id}" in answer.text
     assert revoke(site, grant, REVOKE, body={"envelope": "{}"}).status == 403
-    assert revoke(site, grant, REVOKE, body={"envelope": "x" * 70_000}).status == 422
+    assert revoke(site, grant, REVOKE, body={"envelope": "x" * 70_000}).status == 413
     assert {watch(site).standing(one.id) for one in (grant, other)} == {Standing.UNSPENT}
 
 

@@ -45,7 +45,7 @@ def test_when_an_approver_has_left(make_world: MakeWorld) -> None:
     assert command is not None
     assert command[1].startswith(f"release withdraw {release_id} --as ana --reason")
     new = follow(world, release_id, advice)
-    people.keep_person(world.store, Person("mira", "Mira", frozenset({"risk_committee"}), True))
+    world.keep(Person("mira", "Mira", frozenset({"risk_committee"}), True))
     for name in ("lena", "carla", "milo", "mira"):
         world.approve(new, name)
     assert world.promote(new, "run-3").release_id == new

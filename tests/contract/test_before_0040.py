@@ -20,12 +20,14 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.domain.errors import Conflict, Refused
 from airlock.domain.grant import LONGEST, Standing, read_own
 from airlock.domain.people import Actor, Channel
+from airlock.domain.policy import Rulebook
 from airlock.domain.release import State
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services import deciding
 from airlock.services.promoting import Promoter
 from airlock.services.replays import compare_tables
-from airlock.testing import FakeKeys, FakeRegistry, FakeWatch
+from airlock.testing import RULEBOOK, FakeKeys, FakeRegistry, FakeWatch
+from airlock.testing.approvers import enrol
 from airlock_evidence.archive import unpack
 from airlock_evidence.checking import check
 from airlock_evidence.trust import Trust
@@ -74,6 +76,9 @@ def old(path: Path) -> Iterator[SqlStore]:
     path.write_bytes(lzma.decompress((DATA / "airlock.db.xz").read_bytes()))
     upgrade(f"sqlite:///{path}")
     store = SqlStore(f"sqlite:///{path}")
+    with store.begin() as unit:
+        everybody = unit.people()
+    enrol(store, Rulebook.from_document(RULEBOOK), everybody)  # after an upgrade nobody is
     yield store
     store.close()
 

@@ -74,7 +74,7 @@ def test_a_whole_release_is_proposed_over_postgresql(
     apart: World, postgres_database: Database
 ) -> None:
     with answering(apart, postgres_database) as proposals:
-        apart.proposals = proposals  # type: ignore[assignment]
+        apart.proposals = proposals
         release_id = apart.open()
         apart.approve_all(release_id)
         apart.promote(release_id)

@@ -306,9 +306,12 @@ class FakeCode:
 
 @dataclass
 class FakeArtifacts:
-    """The bytes of a `FakeRegistry`; `recorded` and `digests` say otherwise of versions."""
+    """The bytes of a registry; `recorded` and `digests` say otherwise of versions.
 
-    registry: FakeRegistry
+    *registry* returns the registry of now: a test may exchange it.
+    """
+
+    registry: Callable[[], Any]
     recorded: Callable[[str, str], str | None] = lambda _model, _version: None
     digests: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
@@ -318,10 +321,10 @@ class FakeArtifacts:
             return self.digests[model, version]
         if found := self.recorded(model, version):
             return found
-        self.registry._check()
-        if (model, version) not in self.registry.files:
+        try:
+            return str(self.registry().artifact_digest(model, version))
+        except NotFound:
             return None
-        return self.registry.artifact_digest(model, version)
 
 
 @dataclass

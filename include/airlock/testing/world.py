@@ -17,7 +17,7 @@ from airlock.domain.proposals import Kind
 from airlock.domain.release import Decision, Release
 from airlock.domain.voting import Ballot
 from airlock.gates import build
-from airlock.ports import Candidate, Keyring, Promotion, Signer, Store
+from airlock.ports import Candidate, Keyring, Promotion, Proposals, Signer, Store
 from airlock.services import (
     configuring,
     deciding,
@@ -62,8 +62,8 @@ class World:
         self.rulebook = Rulebook.from_document(rulebook)
         self.pipeline = pipeline or pipeline_document()
         self.runs, self.code = FakeRuns(default="ana"), FakeCode()
-        self.artifacts = FakeArtifacts(self.registry)
-        self.proposals = DirectProposals(Handling(store, self.sources()))
+        self.artifacts = FakeArtifacts(lambda: self.registry)
+        self._proposals: Proposals | None = None
         configuring.register(store, rulebook, [self.pipeline], SHIPPED)
         known = (Person(name, name.title(), frozenset({role})) for name, role in folks.items())
         enrol(store, self.rulebook, known)
@@ -76,6 +76,15 @@ class World:
         changed = people.keep_person(self.store, person)
         enrol(self.store, self.rulebook, [person])
         return changed
+
+    @property
+    def proposals(self) -> Proposals:
+        """Where tasks hand in what they propose; it is answered at once, unless a test says how."""
+        return self._proposals or DirectProposals(Handling(self.store, self.sources()))
+
+    @proposals.setter
+    def proposals(self, proposals: Proposals) -> None:
+        self._proposals = proposals
 
     def sources(self) -> Sources:
         """Return what the decider holds claims against."""
