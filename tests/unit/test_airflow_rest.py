@@ -146,6 +146,7 @@ def test_everybody_but_ourselves_is_listed_page_by_page(
 
     pages = iter(
         [
+            (404, {}),  # Airlock's app is not mounted
             (200, {"users": [user("ana"), user("airlock-service")], "total_entries": 3}),
             (200, {"users": [user("lena", active=None)], "total_entries": 3}),
         ]
@@ -162,8 +163,15 @@ def test_a_login_without_a_list_of_users_is_no_trouble(
 
 
 def test_half_a_list_is_never_taken_for_the_whole(connect: Callable[..., AirflowRest]) -> None:
+    pages = iter([(404, {}), (200, {"users": [], "total_entries": 5})])
     with pytest.raises(Unreachable, match="0 of 5"):
-        connect(Airflow(get=(200, {"users": [], "total_entries": 5}))).accounts()
+        connect(Airflow(get=lambda: next(pages))).accounts()
+
+
+def test_what_is_no_list_of_accounts_is_unreachable(connect: Callable[..., AirflowRest]) -> None:
+    for wrong in ({}, {"accounts": [{"user": "ana"}]}, {"accounts": 7}):
+        with pytest.raises(Unreachable, match="no list of accounts"):
+            connect(Airflow(get=(200, wrong))).accounts()
 
 
 def test_a_run_is_started_with_an_id_of_ours(connect: Callable[..., AirflowRest]) -> None:

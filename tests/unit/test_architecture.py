@@ -37,7 +37,7 @@ def test_what_travels_in_a_bundle_needs_python_3_9_and_nothing_else(path: Path) 
     assert ast.parse(path.read_text(), feature_version=(3, 9))
     known = {"airlock_evidence"} | ({"airlock"} if path.name == "gates.py" else set())
     assert imports(path) - known <= sys.stdlib_module_names
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 500
 
 
 def test_the_import_contracts_are_kept() -> None:

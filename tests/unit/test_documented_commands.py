@@ -30,6 +30,7 @@ NOT_RUN = {
     "make lint": "is run beside the tests",
     "make scanners": "installs the scanners; tests/integration/test_scanners.py needs them",
     "make test": "is what runs this",
+    "make test-compose": "half an hour with containers, as root on Debian; `tests/compose` is it",
     "make up": "sets up and calls `airlock up`",
     "airlock slack": "with a command behind it, or the process of `airlock up`",
 }

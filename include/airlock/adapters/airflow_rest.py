@@ -138,8 +138,11 @@ class AirflowRest:
         answer = self._ask("GET", _ACCOUNTS)
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return self._listed()
-        found = _json(answer)["accounts"]
-        return None if found is None else tuple(_seen_account(one) for one in found)
+        try:
+            accounts = _json(answer)["accounts"]
+            return None if accounts is None else tuple(map(_seen_account, accounts))
+        except (KeyError, TypeError) as error:
+            raise Unreachable(f"Airflow's answer is no list of accounts: {error!r}") from error
 
     def _listed(self) -> tuple[Account, ...] | None:
         found: list[Account] = []

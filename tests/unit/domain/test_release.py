@@ -54,11 +54,15 @@ EVENTS = {
 }
 
 
+#: As the log told a promotion before a grant was made at the moment of use; it is still replayed.
+BEFORE = {(State.APPROVED, State.PROMOTED)}
+
+
 @pytest.mark.parametrize(("old", "new"), list(product(State, EVENTS)))
 def test_only_the_legal_moves_are_made(old: State, new: State) -> None:
     what, data = EVENTS[new]
     story = Story(replace(RELEASE, state=old), Actor.system("x"), "2026", "p")
-    if new in MOVES[old]:
+    if new in MOVES[old] or (old, new) in BEFORE:
         story.tell(what, data)
         assert story.release is not None
         assert story.release.state is new
