@@ -64,6 +64,9 @@ class Containers:
 
     def _is_well(self, name: str) -> bool:
         state = json.loads(podman("inspect", self.name(name)))[0]["State"]
+        if name in JOBS and state["Status"] == "exited" and state["ExitCode"]:
+            sys.stderr.write(f"{name} ended with {state['ExitCode']}:\n{self.log(name)}\n")
+            raise SystemExit(1)
         if name in JOBS:
             return bool(state["Status"] == "exited" and state["ExitCode"] == 0)
         if "healthcheck" not in SERVICES[name]:
