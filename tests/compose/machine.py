@@ -35,7 +35,7 @@ BASES = {
     REDIS: ("redis-server", "RUN mkdir -p /data && chown redis:redis /data\nWORKDIR /data\n"),
     POSTGRES: (
         "adduser,zlib1g",
-        "ENV PATH=/usr/lib/postgresql/bin:/usr/local/bin:/usr/bin:/bin\n"
+        "ENV PATH=/usr/lib/postgresql/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         "RUN useradd --system --home-dir /var/lib/postgresql postgres"
         " && mkdir -p /var/lib/postgresql && chown postgres:postgres /var/lib/postgresql\n"
         "COPY pginstall /usr/lib/postgresql\n"
