@@ -78,7 +78,7 @@ class Containers:
 
     def once(self, service: str, *command: str) -> None:
         """Run one command in a container of its own."""
-        self._compose("run", "--rm", "--no-deps", "-T", service, *command)
+        self._compose("--profile", service, "run", "--rm", "--no-deps", "-T", service, *command)
 
     def down(self) -> None:
         """Remove containers, networks and volumes."""
