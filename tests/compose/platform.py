@@ -64,6 +64,9 @@ class Containers:
 
     def _is_well(self, name: str) -> bool:
         state = json.loads(podman("inspect", self.name(name)))[0]["State"]
+        if name in JOBS and state["Status"] == "exited" and state["ExitCode"]:
+            sys.stderr.write(f"{name} ended with {state['ExitCode']}:\n{self.log(name)}\n")
+            raise SystemExit(1)
         if name in JOBS:
             return bool(state["Status"] == "exited" and state["ExitCode"] == 0)
         if "healthcheck" not in SERVICES[name]:
@@ -75,7 +78,7 @@ class Containers:
 
     def once(self, service: str, *command: str) -> None:
         """Run one command in a container of its own."""
-        self._compose("run", "--rm", "--no-deps", "-T", service, *command)
+        self._compose("--profile", service, "run", "--rm", "--no-deps", "-T", service, *command)
 
     def down(self) -> None:
         """Remove containers, networks and volumes."""
