@@ -13,11 +13,9 @@ import pytest
 from airlock.adapters.slack_notifier.web import SlackWeb
 from airlock.adapters.sql_store import SqlStore
 from airlock.bootstrap.slack import DRAWING
-from airlock.domain.clock import stamp
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision, State
-from airlock.ports import Link
-from airlock.services import auditing, deciding, delivering, emergency, telling, timing
+from airlock.services import auditing, deciding, delivering, emergency, linking, telling, timing
 from airlock.services.chatting import Speaker, Where, view_of
 from airlock.testing import RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
@@ -62,10 +60,9 @@ def slack(clock: FakeClock) -> Iterator[Workspace]:
 
 
 def linked(world: World) -> World:
-    with world.store.begin() as unit:
-        for person, account in LINKED.items():
-            unit.put_link(Link(TEAM, account, person, stamp(unit.now())))
-        unit.commit()
+    for person, account in LINKED.items():
+        offer = linking.offer(world.store, world.actor(person))
+        linking.redeem(world.store, TEAM, account, offer.code)
     return world
 
 

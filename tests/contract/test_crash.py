@@ -8,6 +8,7 @@ again, as clients, tasks and the delivery process do. A second test kills Postgr
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.unit import SqlUnit
 from airlock.domain.errors import Conflict, Unreachable
+from airlock.domain.grant import Standing
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision, State
 from airlock.gates import build
@@ -42,20 +44,29 @@ MOST = 40
 
 
 class FileRegistry(FakeRegistry):
-    """A registry whose aliases, and every write to them, survive the process."""
+    """A registry whose aliases and grants survive the process."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
-
-    def alias(self, model: str, alias: str) -> str | None:
-        file = self.folder / f"{model}@{alias}"
-        return file.read_text() if file.exists() else None
+        self.file = folder / "registry.json"
+        if self.file.exists():
+            kept = json.loads(self.file.read_text())
+            self.envelopes, self.revoked = kept["envelopes"], set(kept["revoked"])
+            self.aliases = {("credit", name): to for name, to in kept["aliases"].items()}
 
     def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
-        with (self.folder / "writes").open("a") as log:
-            log.write(f"{model}@{alias} {version}\n")
-        (self.folder / f"{model}@{alias}").write_text(version)
+        super().set_alias(model, alias, version, envelope)
+        self._keep()
+
+    def revoke(self, grant_id: str) -> Standing:
+        standing = super().revoke(grant_id)
+        self._keep()
+        return standing
+
+    def _keep(self) -> None:
+        aliases = {alias: to for (_, alias), to in self.aliases.items()}
+        kept = {"envelopes": self.envelopes, "revoked": sorted(self.revoked), "aliases": aliases}
+        self.file.write_text(json.dumps(kept))
 
 
 def live(urls: dict[str, str], folder: Path, run: str, kill_at: int, after: bool) -> None:

@@ -256,9 +256,11 @@ def test_staging_needs_gates_alone_and_the_decider_settles_it(make_world: MakeWo
 
 def test_the_inbox_shows_what_waits_for_me(world: World) -> None:
     release_id = world.open()
-    assert [item["id"] for item in reading.inbox(world.store, world.actor("lena"))] == [release_id]
-    assert reading.inbox(world.store, world.actor("carla")) == []
-    assert reading.inbox(world.store, world.actor("ana")) == []
+    assert [item["id"] for item in reading.inbox(world.store, world.actor("lena")).rows] == [
+        release_id
+    ]
+    assert reading.inbox(world.store, world.actor("carla")).rows == []
+    assert reading.inbox(world.store, world.actor("ana")).rows == []
 
 
 def test_what_is_shown_says_who_is_missing(world: World) -> None:

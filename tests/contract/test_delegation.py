@@ -14,7 +14,7 @@ from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
 from airlock.domain.people import Person
 from airlock.domain.release import State
 from airlock.services import auditing, configuring, delegating, reading
-from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
+from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World, pipeline_document
 
 MakeWorld = Callable[..., World]
 
@@ -211,11 +211,7 @@ def test_a_superior_stands_in_after_escalation(
 ) -> None:
     clock = FakeClock()
     document = book(superiors={"algorithm_lead": "vera"})
-    pipeline = {"metadata": {"name": "credit", "owner": "ana"}}
-    low = {"impact": "none"}
-    gates = [{"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.7}]
-    pipeline["spec"] = {"environment": "production", "risk": low, "gates": gates}  # type: ignore[assignment]
-    world = make_world(clock, rulebook=document, pipeline=pipeline)
+    world = make_world(clock, rulebook=document, pipeline=pipeline_document(impact="none"))
     release_id = world.open()
     clock.pass_(hours=hours)
     if not allowed:

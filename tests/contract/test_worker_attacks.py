@@ -418,4 +418,4 @@ def test_a_huge_or_deep_body_is_refused(world: World) -> None:
     for text in ("[" * 50_000, '{"a":' * 50_000, json.dumps({"pipeline": "p" * 3_000_000})):
         answer = handling.answer("run", "credit/run-1", text, lambda *_: None)
         assert answer["refused"]["error"] == "Invalid"
-    assert reading.listing(world.store) == []
+    assert reading.listing(world.store).rows == []

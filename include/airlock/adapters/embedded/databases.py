@@ -35,6 +35,9 @@ where p.pronamespace = 'pg_catalog'::regnamespace and p.prokind = 'f' and (
     p.proname ~ '^(be_)?lo_' or p.proname in ('loread', 'lowrite', 'pg_notify')
     or p.proname ~ '^pg_(try_)?advisory_')
 """
+#: The first PostgreSQL that keeps connections for a role; on an older one the worker's limit alone
+#: leaves some to deciders.
+_RESERVED_SINCE = 160_000
 #: Only a superuser may even say these; they are what a new role starts with anyway.
 _PLAIN = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
@@ -98,7 +101,7 @@ def _limit_the_worker(admin: Any) -> None:
     for name, value in (*_TIMEOUTS.items(), *((_DISK,) if superuser else ())):
         setting = sql.SQL("ALTER ROLE airlock_worker SET {} = {}")
         admin.execute(setting.format(sql.Identifier(name), sql.Literal(value)))
-    if superuser:
+    if superuser and admin.info.server_version >= _RESERVED_SINCE:
         admin.execute("GRANT pg_use_reserved_connections TO airlock_decider")
 
 
