@@ -21,9 +21,15 @@ from typing import Any
 from sqlalchemy import Connection, Table, create_engine, insert, select
 
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.tables import audit_event, release, run_evidence, timer
+from airlock.adapters.sql_store.tables import (
+    audit_event,
+    configuration,
+    release,
+    run_evidence,
+    timer,
+)
 from airlock.domain.audit import GENESIS, link, verify_stream
-from airlock.domain.digest import digest_json
+from airlock.domain.digest import canonical_json, digest_json
 from airlock.domain.errors import AirlockError
 from airlock.domain.release import Release, apply
 
@@ -42,21 +48,27 @@ def clone(url: str, release_id: str, count: int, *, log: bool = True) -> list[st
                 (run_evidence, run_evidence.c.origin == original["origin"]),
             )
         }
+        pipeline = _pipeline(connection, json.loads(original["subject"])["pipeline_digest"])
         first = _count(connection)
         ids: list[str] = []
         for begin in range(first, first + count, CHUNK):
             batch: dict[Table, list[dict[str, Any]]] = {
+                configuration: [],
                 run_evidence: [],  # first: a release freezes it
                 release: [],
                 audit_event: [],
                 timer: [],
             }
             for number in range(begin, min(begin + CHUNK, first + count)):
-                _copy(original, known, number, batch, log=log)
+                _copy(original, pipeline, known, number, batch, log=log)
             ids += [row["id"] for row in batch[release]]
             for table, rows in batch.items():
                 _write(connection, table, rows)
         return ids
+
+
+def _pipeline(connection: Connection, digest: str) -> dict[str, Any]:
+    return dict(_one(connection, configuration, configuration.c.digest == digest))
 
 
 def _count(connection: Connection) -> int:
@@ -65,6 +77,7 @@ def _count(connection: Connection) -> int:
 
 def _copy(
     original: dict[str, Any],
+    pipeline: dict[str, Any],
     known: dict[str, list[dict[str, Any]]],
     number: int,
     batch: dict[Table, list[dict[str, Any]]],
@@ -74,11 +87,17 @@ def _copy(
     old, new = original["id"], f"rel-{number:010x}"
     origin, model = f"{original['origin']}-{number}", f"{original['model']}-{number}"
     subject = json.loads(original["subject"])
-    changed = {**subject, "model": model}
+    document = json.loads(pipeline["document"])
+    document["metadata"]["name"] = model  # a release is of the model its pipeline is of
+    its_pipeline = digest_json(document)
+    row = {"digest": its_pipeline, "document": canonical_json(document).decode()}
+    batch[configuration].append({**pipeline, **row})
+    changed = {**subject, "model": model, "pipeline_digest": its_pipeline}
     swaps = [
         (old, new),
         (original["origin"], origin),
         (f'"model":"{original["model"]}"', f'"model":"{model}"'),
+        (subject["pipeline_digest"], its_pipeline),
         (digest_json(subject), digest_json(changed)),
     ]
     head = (0, GENESIS)
@@ -92,8 +111,8 @@ def _copy(
             {**place, "body": body, "prev": head[1], "hash": link(head[1], seq, body)}
         )
         head = (seq, link(head[1], seq, body))
-    row = {"id": new, "origin": origin, "model": model, "seq": head[0], "head": head[1]}
-    batch[release].append({**original, **row, "subject": json.dumps(changed, sort_keys=True)})
+    moved = {"id": new, "origin": origin, "model": model, "seq": head[0], "head": head[1]}
+    batch[release].append({**original, **moved, "subject": json.dumps(changed, sort_keys=True)})
     for one in known["timer"]:
         copied = {**one, "key": one["key"].replace(old, new), "release": new}
         del copied["id"]

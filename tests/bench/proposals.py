@@ -37,7 +37,9 @@ def run() -> list[dict[str, Any]]:
         world = World(SqlStore(found.url("airlock_decider")))
         stop = threading.Event()
         handling = Handling(world.store, world.sources())
-        thread = ProposalLoop(handling, Listener(found.url("airlock_decider"))).start(stop)
+        loop = ProposalLoop(handling, Listener(found.url("airlock_decider")))
+        thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
+        thread.start()
         proposals = SqlProposals(found.url("airlock_worker"))
         pipeline, policy = digest_json(world.pipeline), world.rulebook.digest
         proposals.submit(Kind.RUN, ORIGIN, {"pipeline": pipeline, "policy": policy})

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from airlock.domain.duties import SHIPPED
 from airlock.services import configuring, reading
 from airlock.testing import RULEBOOK, World, pipeline_document
 
@@ -94,7 +95,7 @@ def test_a_lighter_weight_is_shown(world: World) -> None:
     lighter = copy.deepcopy(dict(RULEBOOK))
     table = dict.fromkeys(("high", "medium", "low"), "soft")
     lighter["approval"]["spec"]["enforcement"] = {"metrics-threshold": table}
-    configuring.register(world.store, lighter, [world.pipeline])
+    configuring.register(world.store, lighter, [world.pipeline], SHIPPED)
     world.rulebook = type(world.rulebook).from_document(lighter)
     found = [(one["option"], one["then"], one["now"]) for one in shown(world, world.open("again"))]
     assert found == [("weight", "hard", "soft")]

@@ -38,7 +38,8 @@ def answering(world: World, database: Database) -> Iterator[SqlProposals]:
     stop = threading.Event()
     handling = Handling(world.store, world.sources())
     loop = ProposalLoop(handling, Listener(plain(database, "airlock_decider")))
-    thread = loop.start(stop)
+    thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
+    thread.start()
     try:
         yield SqlProposals(database.urls["airlock_worker"], patience=30)
     finally:
