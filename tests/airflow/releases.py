@@ -16,6 +16,7 @@ from airlock.config.load import load_rulebook
 from airlock.domain.errors import NotFound
 from airlock.domain.release import Release
 from airlock.services import reading
+from airlock.services.proposals import Sources
 from airlock.testing import World, pipeline_document
 from tests.airflow.harness import RunningPlatform
 
@@ -42,6 +43,10 @@ class Releases:
         if opened is None:
             raise NotFound(f"no release of {model} was opened")
         return opened.id
+
+    def sources(self) -> Sources:
+        """Return what proposals are held against."""
+        return self._world("asked", LOW).sources()
 
     def answer(self, release_id: str, user: str) -> Release:
         """Approve at the open level as *user*."""

@@ -98,13 +98,12 @@ def test_a_process_with_old_code_is_named_and_restarted_alone(machine: Machine) 
     ("arguments", "shown"),
     [
         (("keys", "show", "--role", "operator"), "+"),
-        (("keys", "show", "--role", "worker"), "+"),
         (("timers", "run", "--once", "--role", "operator"), "0 timers fired"),
         (("detect", "run", "--role", "operator"), "Nothing was compared"),
-        (("detect", "list", "--as", "sam"), "No finding is open"),
+        (("detect", "list", "--as", "admin"), "No finding is open"),
         (("keys", "rotate", "--role", "operator"), "signs from now on"),
         (("keys", "show", "--role", "operator", "--json"), "vkey"),
-        (("audit", "verify", "--as", "sam"), ""),
+        (("audit", "verify", "--as", "admin"), ""),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

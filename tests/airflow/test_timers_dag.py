@@ -7,7 +7,9 @@ through the DAG, the outbox and the delivery of its message.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,7 +18,9 @@ from airlock.adapters.airflow_rest import AirflowRest
 from airlock.adapters.ed25519_keys import FileSigner
 from airlock.domain.clock import stamp
 from airlock.domain.timers import Kind
+from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.services import auditing, deciding, delivering
+from airlock.services.proposals import Handling
 from airlock.testing import FakeKeys
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import Releases
@@ -43,6 +47,22 @@ def due_since(releases: Releases, release_id: str, minutes: int) -> None:
         unit.commit()
 
 
+class Unwoken:
+    """Waits for nothing: the test looks itself."""
+
+    def wait(self, seconds: float) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def answering(releases: Releases, airflow: AirflowRest) -> ProposalLoop:
+    """Return what answers tasks in place of the delivery process, and delivers nothing."""
+    sources = replace(releases.sources(), runs=airflow)
+    return ProposalLoop(Handling(releases.decider, sources), Unwoken())
+
+
 def reminders(releases: Releases, release_id: str) -> int:
     told = auditing.events(releases.decider, release_id)
     return sum(event["what"] == "LevelReminded" for event in told)
@@ -51,12 +71,16 @@ def reminders(releases: Releases, release_id: str) -> int:
 def test_a_due_reminder_fires_through_the_dag(platform: RunningPlatform, silent: Releases) -> None:
     release_id = silent.open("reminded")
     due_since(silent, release_id, minutes=1)
+    secrets = platform.platform.secrets
+    airflow = AirflowRest(platform.airflow.url, secrets.service_password_file)
+    asked = answering(silent, airflow)
     run = platform.airflow.trigger(DAG)
+    while not asked.drain():
+        assert platform.airflow.run_state(DAG, run) in ("queued", "running")
+        time.sleep(0.2)
     assert platform.airflow.await_run(DAG, run) == "success"
     assert platform.airflow.xcom(DAG, run, "sweep") >= 1
     assert reminders(silent, release_id) == 0, "a task may ask, but fires nothing"
-    secrets = platform.platform.secrets
-    airflow = AirflowRest(platform.airflow.url, secrets.service_password_file)
     signer = FileSigner(platform.home / "secrets/signing.pem")
     courier = delivering.Delivery(silent.decider, signer, airflow)
     while reminders(silent, release_id) == 0:

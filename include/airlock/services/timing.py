@@ -80,14 +80,14 @@ def ask(store: Store, proposals: Proposals, origin: str) -> int:
     with store.begin() as unit:
         now = unit.now()
         due, late = unit.count_due(stamp(now)), unit.count_due(stamp(now - OVERDUE))
-    if due:
-        proposals.submit(Proposed.SWEEP, origin, {})
-    if late:
+    if late:  # whoever would answer a proposal is who does not sweep
         raise Unreachable(
             f"{late} timers have been due for {OVERDUE // timedelta(minutes=1)} minutes: the "
             "delivery process does not sweep",
             next_step="See `airlock status`; until it runs, `airlock timers run --once` does it.",
         )
+    if due:
+        proposals.submit(Proposed.SWEEP, origin, {})
     return due
 
 
