@@ -280,12 +280,12 @@ class DomainEngine:
     def _settle(self) -> None:
         lease = self.release.lease
         assert lease is not None
-        grant = self.grants[lease.grant]
+        grant, at = self.grants[lease.grant], self.now()
         if grant.id in self.spent:
-            self._keep(finish(self.release, grant, lease.attempt, self.now()))
+            self._keep(finish(self.release, grant, lease.attempt, at, at))
             return
         self.revoke(grant.id)
-        self._keep(end(self.release, grant, lease.attempt, "not moved", self.now()))
+        self._keep(end(self.release, grant, lease.attempt, "not moved", at, at))
         raise Refused("not moved")
 
     def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:

@@ -11,6 +11,7 @@ late, come twice, and hand in grants of before.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,6 +53,8 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
         self.votes, self.waivers = [], []
         self.state, self.level, self.round, self.voids = "BLOCKED", 0, 1, 0
         self.engine_and_model_agree()
+        for no_end in (0, 90 * 24 + 1):
+            self.waive_one("vera", no_end)
         for person in (first, "vera"):
             self.waive_one(person, hours)
         self.state, self.level = "AWAITING_APPROVAL", 1
@@ -61,8 +64,23 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
         self.opened_at = moment(str(self.engine.release.level_opened_at))
 
     def teardown(self) -> None:
-        if hasattr(self, "engine"):
+        if not hasattr(self, "engine"):
+            return
+        try:
+            if sys.exc_info()[0] is None:  # what went wrong before is what counts
+                self.say_no()
+        finally:
             self.engine.close()
+
+    def say_no(self) -> None:
+        """At the end somebody who may answer says no, and nobody's yes comes after it."""
+        self.waive_again()
+        able = sorted(p for p in CROWD if self.state == "AWAITING_APPROVAL" and self.mandate(p))
+        if able:
+            self.cast(able[0], Decision.REJECT)
+            self.engine_and_model_agree()
+            self.invariant_4_a_no_is_final()
+            self.cast(able[-1], Decision.APPROVE)
 
     # the steps
 

@@ -209,8 +209,8 @@ def believed(patch: Patch) -> None:
         lease = self.release.lease
         if lease is None or lease.attempt != attempt:
             raise engines.Conflict("nobody has it")
-        grant = self.grants[lease.grant]
-        self._keep(engines.finish(self.release, grant, attempt, self.now()))
+        grant, at = self.grants[lease.grant], self.now()
+        self._keep(engines.finish(self.release, grant, attempt, at, at))
 
     patch.setattr(engines.DomainEngine, "finish", finish)
 

@@ -24,7 +24,8 @@ from airlock.domain.proposals import Kind
 from airlock.gates import build
 from airlock.ports import Candidate
 from airlock.services import auditing, configuring, evidence, reading
-from airlock.testing import FakeKeys, World, pipeline_document
+from airlock.services.proposals import DirectProposals, Handling
+from airlock.testing import FakeKeys, FakeRules, World, pipeline_document
 from tests.contract.conftest import Database
 
 pytestmark = pytest.mark.attack
@@ -43,8 +44,9 @@ def low(world: World) -> str:
     document["metadata"]["name"] = "visits"
     configuring.register(world.store, world.rulebook.document, [world.pipeline, document])
     both = {"visits": digest_json(document), "credit": digest_json(world.pipeline)}
-    rules = world.proposals._handling.sources.rules
-    rules.pipelines = lambda: both  # type: ignore[attr-defined]
+    rules = FakeRules(lambda: world.rulebook.digest, lambda: both)
+    sources = replace(world.sources(), rules=rules)
+    world.proposals = DirectProposals(Handling(world.store, sources))
     return both["visits"]
 
 
@@ -414,7 +416,7 @@ def test_nothing_a_task_proposes_names_anybody_but_the_decider(world: World) -> 
 
 
 def test_a_huge_or_deep_body_is_refused(world: World) -> None:
-    handling = world.proposals._handling
+    handling = Handling(world.store, world.sources())
     for text in ("[" * 50_000, '{"a":' * 50_000, json.dumps({"pipeline": "p" * 3_000_000})):
         answer = handling.answer("run", "credit/run-1", text, lambda *_: None)
         assert answer["refused"]["error"] == "Invalid"

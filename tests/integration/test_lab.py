@@ -187,10 +187,11 @@ def test_an_expectation_that_is_not_met_is_named_with_what_was_found(story: Stor
     result = story.lab.validate(request)
     facts = result.facts
     assert (facts["success"], facts["evaluated"], facts["successful"]) == (False, 3, 1)
-    label, absent = sorted(facts["failed"], key=lambda item: item["column"], reverse=True)
+    (label,), (absent,) = facts["failed"], facts["raised"]
     assert (label["expectation"], label["column"]) == ("expect_column_values_to_be_in_set", "label")
     assert "of 2000 otherwise, such as [1" in label["detail"]
     assert absent["column"] == "absent"
+    assert "absent" in absent["why"]
     assert facts["dataDigest"] == story.data.digest
     assert facts["docsDigest"] == manifest_digest(folder_manifest(result.docs))
     assert (result.docs / "index.html").is_file()
