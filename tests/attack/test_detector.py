@@ -24,10 +24,11 @@ from airlock.domain.errors import Unreachable
 from airlock.domain.grant import read_own
 from airlock.services import auditing, drift_log
 from airlock.services.detecting import Detector, Round
-from airlock.testing import World, pipeline_document
+from airlock.testing import pipeline_document
 from tests.attack.guard_kit import WORKER, Site, free_port
 from tests.attack.test_alias_attacks import API
 from tests.attack.test_database_attacks import run
+from tests.attack.test_revoked import GuardedWorld
 from tests.attack.test_set_back import DROP, MOVE, ON_POSTGRES, ON_SQLITE, behind_the_guard, spoil
 from tests.command import run_cli
 from tests.contract.test_registry import mlflow_server
@@ -68,7 +69,8 @@ class Both:
         self.site, self.store, self.model = site, store, f"fraud-{uuid.uuid4().hex[:8]}"
         pipeline = pipeline_document()
         pipeline["metadata"]["name"] = self.model
-        self.world = World(store, signer=site.signer, pipeline=pipeline)
+        self.world = GuardedWorld(store, signer=site.signer, pipeline=pipeline)
+        self.world.site = site
         self.world.registry = Registry(site)  # type: ignore[assignment]
         self.world.keys = FileKeyring(trusted)  # type: ignore[assignment]
         self.release = self.world.open("run-1")

@@ -76,6 +76,7 @@ def test_me_says_roles_and_permissions_held_now(doors: Doors) -> None:
         "id": "lena",
         "name": "Lena",
         "roles": ["viewer"],
+        "unconfirmed": [],
         "permissions": ["policy:read", "release:read"],
     }
 
@@ -88,7 +89,10 @@ def test_a_release_goes_from_first_vote_to_approved(doors: Doors) -> None:
         answer = doors.rest(name).post(f"/releases/{release_id}/votes", json=doors.body(release_id))
         assert answer.status_code == 201, answer.text
     assert answer.json()["state"] == "APPROVED"
-    assert answer.json()["grant"]["valid"] is True
+    assert answer.json()["grant"] is None, "an approval is a state: who promotes gets the grant"
+    doors.world.promote(release_id, "run-1")
+    view = doors.rest("vera").get(f"/releases/{release_id}").json()
+    assert (view["state"], view["grant"]["spentAt"] is not None) == ("PROMOTED", True)
 
 
 def test_the_same_idempotency_key_votes_once_and_answers_the_same(doors: Doors) -> None:

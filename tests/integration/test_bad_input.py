@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.integration.door_kit import Doors, running, text_of
-from tests.integration.duty_kit import WRITES, fresh
+from tests.integration.duty_kit import WRITES, fresh, newcomer
 
 #: What a refusal itself may write: who tried is in the log.
 LOG = {"audit_event", "audit_stream", "audit_leaf", "audit_node", "audit_text", "alembic_version"}
@@ -48,11 +48,16 @@ BAD_BODIES = {
 GOOD = {("conditions", "an object")}
 BAD_IDS = ("%00", "a%09b", "%ff%fe", "x" * 300, "..%2F..", "rel-0'--", "%F0%9F%92%A3")
 UNKNOWN = {"releases": "rel-00000000", "delegations": "del-00000000", "findings": "fin-00000000"}
-UNKNOWN["people"] = "nobody"
+UNKNOWN |= {"people": "nobody", "enrolments": "enr-00000000"}
 #: Changes that only the log keeps: asking again notes it again.
 EXPORTS = {"take the log away", "take the evidence away"}
 
-WITH_BODY = [name for name, write in WRITES.items() if not write.path.endswith("/end")]
+#: Where a bad value fits its field, and what it stands for is refused: what the reason names.
+NAMED = {("import approvers", "60,000 letters"): "the first line"}
+
+WITH_BODY = [name for name in WRITES if name != "end a delegation"]
+#: A file has a reason in each line: see `test_a_line_of_a_file_that_is_none_is_refused`.
+WITH_REASON = [name for name in WITH_BODY if name != "import approvers"]
 WITH_ID = [name for name, write in WRITES.items() if "{id}" in write.path]
 WITH_FORM = [name for name, write in WRITES.items() if write.form is not None]
 
@@ -126,11 +131,13 @@ def test_a_field_of_another_type_is_refused(doors: Doors, name: str) -> None:
             content = f'{json.dumps(rest)[:-1]}{comma}"{field}": {raw}}}'
             answer = send(doors, name, one, content.encode())
             refused(answer, 422)
-            assert field in answer.json()["detail"], f"{field}, {what}: {answer.text}"
+            detail = answer.json()["detail"]
+            assert NAMED.get((name, what), field) in detail, f"{field}, {what}: {answer.text}"
+            assert len(detail) < 5_000, "what was sent is not sent back"
     assert state(doors) == before
 
 
-@pytest.mark.parametrize("name", WITH_BODY)
+@pytest.mark.parametrize("name", WITH_REASON)
 def test_a_reason_that_is_missing_empty_or_too_long_is_refused(doors: Doors, name: str) -> None:
     write = WRITES[name]
     one = write.prepare(doors)
@@ -141,6 +148,43 @@ def test_a_reason_that_is_missing_empty_or_too_long_is_refused(doors: Doors, nam
     for reason in ("", "ab", "    ", "\n\t\n", "x" * 2001, "x" * 10_001):
         refused(send(doors, name, one, json.dumps({**good, "reason": reason})), 422)
     assert state(doors) == before
+
+
+BAD_REASONS = ("", "ab", "    ", "x" * 2001, "x" * 10_001)
+#: Files that are none; {person} is somebody who could be enrolled.
+BAD_FILES = {
+    "empty": "",
+    "without a line": "person,role,reason\n",
+    "other columns": "person,role,why\n{person},algorithm_lead,looked at it\n",
+    "a column too few": "person,role,reason\n{person},algorithm_lead\n",
+    "a column too many": "person,role,reason\n{person},algorithm_lead,looked at it,x\n",
+    "nobody": "person,role,reason\n,algorithm_lead,looked at it\n",
+    "no role": "person,role,reason\n{person},,looked at it\n",
+    "another role": "person,role,reason\n{person},emperor,looked at it\n",
+    "twice": "person,role,reason\n" + "{person},algorithm_lead,looked at it\n" * 2,
+    "an open quote": 'person,role,reason\n{person},algorithm_lead,"looked at it\n',
+    "too many lines": "person,role,reason\n"
+    + "".join(f"p{number},algorithm_lead,abc\n" for number in range(1500)),
+    **{
+        f"reason {number}": f"person,role,reason\n{{person}},algorithm_lead,{reason}\n"
+        for number, reason in enumerate(BAD_REASONS)
+    },
+}
+
+
+def test_a_line_of_a_file_that_is_none_is_refused(doors: Doors) -> None:
+    person, other = newcomer(doors), newcomer(doors)
+    before = state(doors)
+    for what, file in BAD_FILES.items():
+        content = json.dumps({"text": file.replace("{person}", person)})
+        answer = send(doors, "import approvers", "", content)
+        assert answer.status_code in (409, 422), f"{what}: {answer.status_code} {answer.text[:300]}"
+        refused(answer, answer.status_code)
+    unknown = f"person,role,reason\n{other},algorithm_lead,abc\n{'x' * 50_000},algorithm_lead,abc\n"
+    answer = send(doors, "import approvers", "", json.dumps({"text": unknown}))
+    refused(answer, 404, 422)
+    assert len(answer.json()["detail"]) < 5_000, "what was sent is not sent back"
+    assert state(doors) == before, "a file counts whole or not at all"
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -163,7 +207,7 @@ def test_an_unknown_or_impossible_id_is_refused(doors: Doors, name: str) -> None
     write = WRITES[name]
     one = write.prepare(doors)
     body = json.dumps(dict(write.body(doors, one)))
-    unknown = UNKNOWN[write.path.split("/")[1]]
+    unknown = DIGEST if "/import/" in write.path else UNKNOWN[write.path.split("/")[1]]
     before = state(doors)
     refused(send(doors, name, unknown, body), 404)
     for bad in BAD_IDS:

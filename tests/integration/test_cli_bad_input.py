@@ -50,6 +50,10 @@ BY_ID: dict[str, tuple[str, tuple[str, ...]]] = {
     "audit proof": ("sam", ("1",)),
     "evidence export": ("sam", WHY),
     "user erase": ("admin", ("--yes", *WHY)),
+    "person enrol": ("admin", ("--role", "algorithm_lead", *WHY)),
+    "person confirm": ("sam", WHY),
+    "person end": ("sam", WHY),
+    "person import": ("admin", ()),  # a file's name in the place of an id
 }
 #: Commands without an id, with an option that goes wrong.
 OPTIONS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
@@ -63,6 +67,7 @@ OPTIONS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "release request": ("ana", (("--after-rejection", "rel-00000000", "--why", "mended"),)),
     "security released": ("lena", (("nothing", "production"), ("a b", "x\x00"), ("../me", ""))),
     "mlflow-token": ("lena", (("--session", "/nowhere.json"), ("more",))),
+    "person list": ("admin", (("--session", "/nowhere.json"), ("more",))),
     "user link-slack": ("lena", (("--of", "sam"), ("--end", "--of", "a\x00b"), ("more",))),
     "whoami": ("lena", (("--session", "/nowhere.json"), ("more",))),
 }

@@ -121,6 +121,7 @@ def test_every_gate_is_listed_with_its_question_and_options() -> None:
     threshold = next(row for row in rows if row["name"] == "metrics-threshold")
     assert {one["name"]: one["required"] for one in threshold["options"]} == {
         "metric": True,
+        "maxUnassessed": False,
         "threshold": True,
         "confidence": False,
         "sliceThreshold": False,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from airlock.domain.enrolment import ENROL
 from airlock.domain.errors import Forbidden
 from airlock.domain.people import Actor
-from airlock.entrypoints.callers import API, Airlock, Key, PlainText, allowed
+from airlock.entrypoints.callers import API, Airlock, Cookie, Key, PlainText, Token, allowed
 from airlock.entrypoints.identity import SERVICE, identity_of
 from airlock.entrypoints.problems import declared
 from airlock.services import enrolment
@@ -139,7 +139,7 @@ def end(
 
 
 @routes.get("/accounts")
-def accounts(request: Request) -> dict[str, Any]:
+def accounts(request: Request, _token: Token, _cookie: Cookie) -> dict[str, Any]:
     """Say who may log in to Airflow; for Airlock's own delivery process alone.
 
     Marks are digests: they show that something of an account has changed, and not what it is.

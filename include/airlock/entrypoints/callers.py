@@ -94,11 +94,11 @@ Signing = Annotated[Signer, Depends(signer)]
 
 
 # These two only tell OpenAPI how to log in; the doorman has already asked for the identity.
-_Token = Annotated[Any, Security(HTTPBearer(auto_error=False, description="Airflow's token"))]
-_Cookie = Annotated[Any, Security(APIKeyCookie(name="_token", auto_error=False))]
+Token = Annotated[Any, Security(HTTPBearer(auto_error=False, description="Airflow's token"))]
+Cookie = Annotated[Any, Security(APIKeyCookie(name="_token", auto_error=False))]
 
 
-def caller(request: Request, airlock: Airlock, _token: _Token, _cookie: _Cookie) -> Actor:
+def caller(request: Request, airlock: Airlock, _token: Token, _cookie: Cookie) -> Actor:
     """Return who calls, with the roles held now."""
     return _recognised(request, airlock, airlock.rulebook)
 
@@ -112,7 +112,7 @@ def allowed(permission: str) -> Callable[..., Actor]:
     It does not depend on `caller`: each plain dependency is one more way to a worker thread.
     """
 
-    def check(request: Request, airlock: Airlock, _token: _Token, _cookie: _Cookie) -> Actor:
+    def check(request: Request, airlock: Airlock, _token: Token, _cookie: Cookie) -> Actor:
         rulebook = airlock.rulebook
         actor = _recognised(request, airlock, rulebook)
         people.require(airlock.store, rulebook, actor, permission)

@@ -2,7 +2,8 @@
 
 Rules:
 * The status, the sentence and the next step come from the error itself (`airlock.domain.errors`).
-* Bad input is named by its place, never echoed back.
+* Bad input is named by its place, never echoed back. An error's own sentence may name a word of it;
+  it is cut before it can be all of it.
 * An unexpected error says nothing about the inside. It has a number that is also in the log.
 
 Routes raise; nobody but this module turns an error into a response.
@@ -23,6 +24,8 @@ from starlette.responses import JSONResponse
 from airlock.domain.errors import AirlockError, Conflict
 
 MEDIA_TYPE = "application/problem+json"
+#: The longest sentence that goes out, in characters.
+MOST_DETAIL = 4_000
 
 _TITLES = {
     401: "Not logged in",
@@ -78,7 +81,7 @@ def problem_of(error: Exception) -> Problem:
     """Return the problem an error is; anything unknown becomes a 500 that tells nothing."""
     if isinstance(error, AirlockError):
         kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
-        return Problem(error.http_status, kind, error.message, error.next_step)
+        return Problem(error.http_status, kind, _short(error.message), error.next_step)
     if isinstance(error, RequestValidationError):
         advice = "The OpenAPI document (/api/openapi.json) says what each field takes."
         return Problem(422, "invalid", _places(error), advice)
@@ -87,6 +90,11 @@ def problem_of(error: Exception) -> Problem:
     number = secrets.token_hex(4)
     detail = f"something broke that should not have; it is in the log as incident {number}"
     return Problem(500, "internal", detail, "Tell whoever runs Airlock the incident's number.")
+
+
+def _short(text: str) -> str:
+    """Return a sentence that cannot carry a whole body back."""
+    return text if len(text) <= MOST_DETAIL else f"{text[:MOST_DETAIL]}..."
 
 
 def _http(error: HTTPException) -> Problem:

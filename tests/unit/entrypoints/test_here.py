@@ -177,7 +177,7 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
 
 COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "keys rotate": (("keys", "rotate"), ("operator",)),
-    "keys show": (("keys", "show"), ("operator", "worker")),
+    "keys show": (("keys", "show"), ("operator",)),
     "timers run": (("timers", "run", "--once"), ("operator",)),
     "detect run": (("detect", "run"), ("operator",)),
     "gate run": (("gate", "run", "latency", "--model", "m", "--version", "1"), ("worker",)),
