@@ -131,7 +131,7 @@ def _check(made: Guard, name: str, sent: dict[str, Any]) -> None:
         if name == "set_logged_model_tags" and _only_mlflows(sent["tags"]):
             return
         run = sent["self"].get_logged_model(sent["model_id"]).source_run_id
-        _check_row(made, what, f"logged model {sent['model_id']}", _OF_RUN, {"run": run})
+        _check_run(made, what, f"logged model {sent['model_id']}", run)
     elif name in EXPERIMENT:
         asked = {"experiment": int(sent["experiment_id"])}
         _check_row(made, what, f"experiment {sent['experiment_id']}", _OF_EXPERIMENT, asked)
@@ -139,7 +139,15 @@ def _check(made: Guard, name: str, sent: dict[str, Any]) -> None:
         run = sent.get("run_id", "")
         _check_tags(what, f"run {run}", sent)
         adding = name in ADDING and caller().program
-        _check_row(made, what, f"run {run}", _OF_RUN, {"run": run}, adding=adding)
+        _check_run(made, what, f"run {run}", run, adding=adding)
+
+
+def _check_run(
+    made: Guard, what: str, thing: str, run: str | None, *, adding: bool = False
+) -> None:
+    """Refuse to change a run behind a frozen version; one that has no id yet is behind none."""
+    if run:
+        _check_row(made, what, thing, _OF_RUN, {"run": run}, adding=adding)
 
 
 def _check_row(

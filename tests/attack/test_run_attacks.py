@@ -90,3 +90,21 @@ def test_a_run_of_ones_own_is_free(site: Site) -> None:
 def test_every_writing_method_of_runs_is_classified() -> None:
     assert runs.unclassified() == []
     assert not runs.GUARDED & runs.FREE
+
+
+def test_a_frozen_version_that_no_run_made_binds_no_run(site: Site) -> None:
+    model = f"runless-{uuid.uuid4().hex[:8]}"
+    with site.as_("ana") as client:
+        client.create_registered_model(model)
+        logged = client.create_logged_model("0")
+        place = f"/api/2.0/mlflow-artifacts/artifacts/0/models/{logged.model_id}/artifacts/x"
+        assert site.ask("PUT", place, b"good").status == 200
+        made = client.create_model_version(
+            model, f"models:/{logged.model_id}", model_id=logged.model_id
+        )
+    asked = {"model": model, "version": str(made.version)}
+    assert site.ask("POST", "/airlock/freeze", asked).status == 201
+    with site.as_("ana") as client:
+        run = client.create_run("0")
+        client.log_metric(run.info.run_id, "roc_auc", 0.9)
+        client.set_terminated(run.info.run_id)

@@ -263,7 +263,7 @@ def read_file(text: str) -> tuple[Wanted, ...]:
     except csv.Error as error:
         raise Invalid(f"the file is not CSV: {error}", next_step=_HOW) from error
     if tuple(rows.fieldnames or ()) != COLUMNS:
-        names = ", ".join(map(str, rows.fieldnames or ())) or "an empty file"
+        names = ", ".join(map(str, rows.fieldnames or ()))[:100] or "an empty file"
         raise Invalid(f"the first line has to be person,role,reason, found {names}", next_step=_HOW)
     if not 0 < len(found) <= MOST_LINES:
         raise Invalid(f"a file enrols 1 to {MOST_LINES} people, found {len(found)} lines")
