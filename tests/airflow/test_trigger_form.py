@@ -56,7 +56,7 @@ class TriggerForm:
         """Press the button; return the run, which goes no further."""
         self.button.click()
         new = self._airflow.wait(
-            lambda: set(self._runs()) - self._before, "the run to be there", 30
+            lambda: set(self._runs()) - self._before, "the run to be there", 120
         )
         run: dict[str, Any] = self._runs()[new.pop()]
         return run

@@ -80,14 +80,18 @@ def ask(store: Store, proposals: Proposals, origin: str) -> int:
     with store.begin() as unit:
         now = unit.now()
         due, late = unit.count_due(stamp(now)), unit.count_due(stamp(now - OVERDUE))
-    if late:  # whoever would answer a proposal is who does not sweep
+    try:
+        if due:
+            proposals.submit(Proposed.SWEEP, origin, {})
+    except Unreachable:
+        if not late:
+            raise
+    if late:  # whoever would have answered is who does not sweep
         raise Unreachable(
             f"{late} timers have been due for {OVERDUE // timedelta(minutes=1)} minutes: the "
             "delivery process does not sweep",
             next_step="See `airlock status`; until it runs, `airlock timers run --once` does it.",
         )
-    if due:
-        proposals.submit(Proposed.SWEEP, origin, {})
     return due
 
 
