@@ -76,7 +76,11 @@ def ana(browser: Browser, platform: RunningPlatform) -> Iterator[Person]:
 def stop(platform: RunningPlatform, run: dict[str, Any]) -> None:
     """End a run that has been looked at: it would train for a minute."""
     path = f"dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"
-    platform.airflow.patch(path, {"state": "failed"}).raise_for_status()
+    platform.airflow.wait(  # Airflow answers 500 if its scheduler changes the run at that moment
+        lambda: platform.airflow.patch(path, {"state": "failed"}).is_success,
+        "the run to be ended",
+        60,
+    )
 
 
 def dags(platform: RunningPlatform) -> list[dict[str, Any]]:

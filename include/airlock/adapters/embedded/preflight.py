@@ -89,7 +89,7 @@ def close_home(home: Path, cluster: Path) -> None:
         on_the_way = cluster.is_relative_to(path) and os.geteuid() == 0
         try:
             wanted = (0o711 if on_the_way else 0o700) if path.is_dir() else 0o600
-            if path.stat().st_mode & 0o077 & ~wanted:
+            if on_the_way or path.stat().st_mode & 0o077 & ~wanted:
                 path.chmod(wanted)
         except OSError as error:
             raise Invalid(
