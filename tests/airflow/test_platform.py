@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -43,11 +42,9 @@ def test_status_says_so_too(platform: RunningPlatform) -> None:
     assert all(row["memoryMb"] > 1 for row in document["processes"])
 
 
-def test_up_again_changes_nothing_and_is_quick(platform: RunningPlatform) -> None:
+def test_up_again_changes_nothing(platform: RunningPlatform) -> None:
     before = {name: row.pid for name, row in platform.health().items()}
-    begun = time.monotonic()
     platform.up()
-    assert time.monotonic() - begun < 3
     assert {name: row.pid for name, row in platform.health().items()} == before
 
 

@@ -7,7 +7,6 @@ are looked past, and are what the detector has to say about a server with two ma
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,9 +117,7 @@ def test_an_edited_alias_is_found_by_one_round_and_set_back_when_told_so(
     assert both.site.ask("POST", f"{API}/registered-models/alias", denied).status == 403
     behind_the_guard(both.site, change.format(both.evil, both.model))
     kind = "alias-moved" if change == MOVE else "alias-gone"
-    begun = time.monotonic()
     (found,) = both.mine(both.detector.look())
-    assert time.monotonic() - begun < 30
     new = both.evil if change == MOVE else None
     assert (found.kind.value, found.old, found.new) == (kind, both.good, new)
     (event,) = [

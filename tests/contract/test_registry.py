@@ -243,14 +243,12 @@ def test_the_digest_is_not_taken_from_the_source_a_client_wrote(uri: str, tmp_pa
     assert client.get_model_version("demo", made.version).source == f"models:/{made.model_id}"
 
 
-def test_mlflow_down_is_unreachable_and_soon_said(tmp_path: Path) -> None:
+def test_mlflow_down_is_unreachable(tmp_path: Path) -> None:
     registry = MlflowRegistry(f"http://127.0.0.1:{_free_port()}")
-    started = time.monotonic()
     with pytest.raises(Unreachable, match=r"MLflow at http://127\.0\.0\.1:\d+ did not answer"):
         registry.alias("demo", "champion")
     with pytest.raises(Unreachable, match="looking for a candidate of demo"):
         registry.record_candidate(record(tmp_path, b"one", "down/run"))
-    assert time.monotonic() - started < 20
 
 
 def test_mlflows_no_is_a_refusal_in_mlflows_words(uri: str, tmp_path: Path) -> None:

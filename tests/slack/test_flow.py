@@ -17,7 +17,6 @@ from tests.slack.kit import ACCOUNTS, buttons, wording
 from tests.slack.scene import Scene, scene
 
 REASON = "looked at the numbers and at the evidence"
-ACK_S = 3.0
 APPROVE, REJECT = "airlock.approve", "airlock.reject"
 #: For what is the same whichever way a request came.
 over_http = pytest.mark.parametrize("both", ["http"], indirect=True)
@@ -215,10 +214,8 @@ def test_a_form_that_slack_would_not_open_can_be_asked_for_again(there: Scene) -
 @pytest.mark.chaos
 def test_a_click_is_answered_in_time_though_the_web_api_hangs(there: Scene) -> None:
     release, ts = opened(there, "hanging")
-    there.slack.shim.always(shim.hang(4))
-    begun = time.monotonic()
+    there.slack.shim.always(shim.hang(600))  # whoever waited for it would never come back
     there.slack.click(ts, "lena", APPROVE)
-    assert time.monotonic() - begun < ACK_S
     there.world.approve(release, "lena")  # at another door
     there.slack.shim.heal()
     there.await_card(ts, "by lena")

@@ -6,7 +6,6 @@ The same tests for both. A failure that neither emulator knows is played by the 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -208,11 +207,10 @@ def test_what_comes_back_later_and_what_never_does(api: Api) -> None:
 
 def test_no_answer_is_waited_for_only_so_long(api: Api) -> None:
     hasty = SlackWeb(shim.BOT_TOKEN, api.shim.url, timeout=0.3)
-    api.shim.next("users.info", shim.hang(3))
-    begun, before = time.monotonic(), api.shim.count("users.info")
+    api.shim.next("users.info", shim.hang(600))
+    before = api.shim.count("users.info")
     with pytest.raises(Unreachable):
         hasty.profile(api.accounts["lena"])
-    assert time.monotonic() - begun < 2.5
     assert api.shim.count("users.info") == before + 1, "it was asked once"
 
 

@@ -74,3 +74,33 @@ def test_every_gate_has_a_heading_and_a_test_file(gate: type) -> None:
     reference = (ROOT / "docs/reference/gates.md").read_text()
     assert f"## {name}\n" in reference
     assert (ROOT / f"tests/unit/gates/test_{name.replace('-', '_')}.py").is_file()
+
+
+CLOCKS = {"time", "monotonic", "perf_counter", "process_time"}
+
+
+def durations(path: Path) -> list[int]:
+    """Return the lines of the asserts that subtract from what a clock says now."""
+    return [
+        checked.lineno
+        for checked in ast.walk(ast.parse(path.read_text()))
+        if isinstance(checked, ast.Assert)
+        for node in ast.walk(checked.test)
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Sub)
+        and isinstance(node.left, ast.Call)
+        and isinstance(node.left.func, ast.Attribute)
+        and node.left.func.attr in CLOCKS
+    ]
+
+
+def test_no_test_is_decided_by_how_fast_the_machine_is() -> None:
+    """A figure of speed belongs to tests/bench; what hangs is ended by pytest's own timeout."""
+    tests = [path for path in ROOT.glob("tests/**/*.py") if "bench" not in path.parts]
+    assert len(tests) > 100
+    assert {str(path): lines for path in tests if (lines := durations(path))} == {}
+
+
+def test_an_assert_on_a_duration_is_found(tmp_path: Path) -> None:
+    (tmp_path / "test_slow.py").write_text("assert time.monotonic() - begun < 3\n")
+    assert durations(tmp_path / "test_slow.py") == [1]
