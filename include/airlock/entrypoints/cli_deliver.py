@@ -12,6 +12,8 @@ Rules:
 * Each step of a round is its own: whatever does not answer, or breaks, is tried again, for ever,
   with growing pauses, is said once, and keeps no other step from its work.
 * A refused policy changes nothing: what was registered before stays in force for open releases.
+* Messages are delivered as soon as the database says that there are some; that it is looked at
+  every half second besides makes a lost wake-up harmless.
 * SIGTERM ends it between two messages.
 """
 
@@ -41,7 +43,7 @@ from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
-    from airlock.ports import Signer
+    from airlock.ports import Signer, Waiting
 
 PERIOD_S = 0.5
 #: How long a right taken away in Airflow may still count here, if its holder does not click.
@@ -61,6 +63,7 @@ def deliver(
 ) -> None:
     """Register policies and pipelines, and tell Airflow what was decided."""
     from airlock import bootstrap  # every other command would pay for importing it up there
+    from airlock.adapters.sql_store.listening import outbox_watch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -83,7 +86,7 @@ def deliver(
     watchman.start(stop)
     proposals = threading.Thread(target=_answer, args=(airlock, stop), name="proposals")
     proposals.start()
-    run(courier, stop)
+    run(courier, stop, outbox_watch(airlock.settings.database_url or ""))
     proposals.join(LONGEST_PAUSE_S)
 
 
@@ -99,26 +102,37 @@ def _answer(airlock: Airlock, stop: threading.Event) -> None:
 
 def _proposals(airlock: Airlock) -> ProposalLoop | None:
     """Return what answers tasks; on SQLite they have answered themselves."""
-    from airlock.adapters.sql_store.listening import Listener
+    from airlock.adapters.sql_store.listening import PROPOSALS, Listener
     from airlock.bootstrap.proposals import handling_of
 
     url = airlock.settings.database_url or ""
-    return None if url.startswith("sqlite") else ProposalLoop(handling_of(airlock), Listener(url))
+    if url.startswith("sqlite"):
+        return None
+    return ProposalLoop(handling_of(airlock), Listener(url, PROPOSALS))
 
 
-def run(courier: Courier, stop: threading.Event) -> None:
-    """Work until *stop* is set, whatever happens outside."""
-    log.info("delivering every %s s", PERIOD_S)
-    asking = threading.Thread(target=_repeat, args=(courier.asking(), stop), name="asking")
-    asking.start()
-    _repeat(courier.deciding(), stop)
-    asking.join(LONGEST_PAUSE_S)
+def run(courier: Courier, stop: threading.Event, posted: Waiting) -> None:
+    """Work until *stop* is set, whatever happens outside; *posted* says when to deliver."""
+    log.info("delivering when woken, and every %s s", PERIOD_S)
+    rounds = (
+        (courier.asking(), stop.wait),
+        (courier.delivering(), posted.wait),
+    )
+    beside = [threading.Thread(target=_repeat, args=(*one, stop)) for one in rounds]
+    for thread in beside:
+        thread.start()
+    _repeat(courier.deciding(), stop.wait, stop)
+    for thread in beside:
+        thread.join(LONGEST_PAUSE_S)
+    posted.close()
     log.info("ended as asked")
 
 
-def _repeat(work: Round, stop: threading.Event) -> None:
-    while not stop.wait(PERIOD_S):
-        work.run()
+def _repeat(work: Round, wait: Callable[[float], object], stop: threading.Event) -> None:
+    while not stop.is_set():
+        wait(PERIOD_S)
+        if not stop.is_set():
+            work.run()
 
 
 class Courier:
@@ -144,6 +158,7 @@ class Courier:
     def round(self) -> None:
         """Do every step once."""
         self.asking().run()
+        self.delivering().run()
         self.deciding().run()
 
     def deciding(self) -> Round:
@@ -160,10 +175,13 @@ class Courier:
             "asking",
             ("register policies and pipelines", self._register),
             ("end promotions that are over", self._settle_promotions),
-            ("deliver messages", self._deliver),
             ("look at commits", self._look_at_commits),
             ("keep people in step", self._sync_people),
         )
+
+    def delivering(self) -> Round:
+        """Return the step a person's answer waits for; it waits for no other step."""
+        return self._steps("delivering", ("deliver messages", self._deliver))
 
     def _steps(self, name: str, *steps: tuple[str, Callable[[], object]]) -> Round:
         file = self._airlock.settings.home / "run" / f"work-{name}.json"

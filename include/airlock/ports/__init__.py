@@ -37,7 +37,7 @@ from airlock.ports.records import (
     Spot,
     StoredGrant,
 )
-from airlock.ports.store import Store, UnitOfWork
+from airlock.ports.store import Store, UnitOfWork, Waiting
 
 __all__ = [
     "CHAT",
@@ -75,5 +75,6 @@ __all__ = [
     "Store",
     "StoredGrant",
     "UnitOfWork",
+    "Waiting",
     "Watch",
 ]

@@ -41,6 +41,16 @@ from airlock.ports.records import (
 )
 
 
+class Waiting(Protocol):
+    """Waits until there is something in the database to look at."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is, at most some seconds; never raises."""
+
+    def close(self) -> None:
+        """End."""
+
+
 class UnitOfWork(Inbox, Protocol):
     """One transaction on Airlock's own database."""
 

@@ -82,5 +82,7 @@ class SqlUnit(
     def commit(self) -> None:
         """Keep what was done."""
         self._write_texts()
-        self._send_posted()
+        posted = self._send_posted()
         self._connection.commit()
+        if posted:
+            self._wake_delivery()
