@@ -153,6 +153,7 @@ class Courier:
         self._keeper = Keeper(airlock.store)
         self._commits = CommitTrigger(self._newest_commit, self._airflow)
         self._folders: dict[str, str] = {}
+        self._refusals: tuple[str, ...] = ()
         self._trouble: dict[str, str] = {}
 
     def round(self) -> None:
@@ -165,27 +166,26 @@ class Courier:
         """Return the steps that nobody outside the database can make wait."""
         return self._steps(
             "deciding",
-            ("fire timers", self._keeper.round),
-            ("grow the log's tree", self._sequence),
+            Step("fire timers", self._keeper.round, self._keeper.notes),
+            Step("grow the log's tree", self._sequence),
         )
 
     def asking(self) -> Round:
         """Return the steps that wait for Airflow or MLflow; one that hangs delays no timer."""
         return self._steps(
             "asking",
-            ("register policies and pipelines", self._register),
-            ("end promotions that are over", self._settle_promotions),
-            ("look at commits", self._look_at_commits),
-            ("keep people in step", self._sync_people),
+            Step("register policies and pipelines", self._register, self._refused),
+            Step("end promotions that are over", self._settle_promotions),
+            Step("look at commits", self._look_at_commits),
+            Step("keep people in step", self._sync_people),
         )
 
     def delivering(self) -> Round:
         """Return the step a person's answer waits for; it waits for no other step."""
-        return self._steps("delivering", ("deliver messages", self._deliver))
+        return self._steps("delivering", Step("deliver messages", self._deliver))
 
-    def _steps(self, name: str, *steps: tuple[str, Callable[[], object]]) -> Round:
-        file = self._airlock.settings.home / "run" / f"work-{name}.json"
-        return Round([Step(what, act) for what, act in steps], file)
+    def _steps(self, name: str, *steps: Step) -> Round:
+        return Round(steps, self._airlock.settings.home / "run" / f"work-{name}.json")
 
     def _settle_promotions(self) -> None:
         """Ask the guard of MLflow about attempts whose time is over."""
@@ -227,6 +227,7 @@ class Courier:
             document = load_rulebook(settings.config_dir).document
         except Invalid as error:
             log.error("the policies are refused, nothing new is registered: %s", error.message)
+            self._refusals = (f"the policies are refused, the old ones go on: {error.message}",)
             self._seen = files
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
@@ -241,6 +242,7 @@ class Courier:
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)
+        self._refusals = tuple(f"a pipeline is refused: {one}" for one in pipelines.refused)
         self._folders = {
             one.name: Recipe(one.document).folder
             for one in pipelines.valid
@@ -250,6 +252,10 @@ class Courier:
             underway = unit.leased()
         if not underway:  # what is being promoted now may have to be voided when that has ended
             self._seen = files
+
+    def _refused(self) -> tuple[str, ...]:
+        """Return what is on disk and not in force, and why."""
+        return self._refusals
 
     def _owned(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the pipelines whose owner is known; the others are tried again as people come."""
