@@ -40,6 +40,9 @@ def test_status_says_so_too(platform: RunningPlatform) -> None:
     assert document["slack"] == f"running, channel {CHANNEL}"
     assert {row["name"] for row in document["processes"]} == PROCESSES
     assert all(row["memoryMb"] > 1 for row in document["processes"])
+    work = {row["name"]: row for row in document["work"]}
+    assert {"deliver messages", "fire timers", "messages to Airflow", "timers due"} <= set(work)
+    assert [row for row in document["work"] if row["problem"]] == []
 
 
 def test_up_again_changes_nothing(platform: RunningPlatform) -> None:
@@ -163,7 +166,7 @@ def test_a_killed_supervisor_takes_everything_with_it_and_up_mends_it(
     pid = platform.platform.supervisor.pid()
     assert pid
     psutil.Process(pid).kill()
-    assert command(platform, "status").returncode == 1
+    assert command(platform, "status").returncode == 2
     platform.up()
     assert all(row.healthy for row in platform.health().values())
 
@@ -181,7 +184,7 @@ def test_down_leaves_no_process_and_up_brings_all_back(platform: RunningPlatform
     assert [pid for pid in everything if session.alive(pid)] == []
     assert platform.leftovers() == []
     platform.down()
-    assert command(platform, "status").returncode == 1
+    assert command(platform, "status").returncode == 2
     platform.up()
     assert all(row.healthy for row in platform.health().values())
     platform.airflow.patch(f"dags/probe-platform/dagRuns/{run}", {"state": "failed"})

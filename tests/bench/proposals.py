@@ -16,7 +16,7 @@ import psycopg
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.listening import Listener
+from airlock.adapters.sql_store.listening import PROPOSALS, Listener
 from airlock.adapters.sql_store.proposing import SqlProposals
 from airlock.domain.digest import digest_json
 from airlock.domain.proposals import Kind
@@ -37,7 +37,7 @@ def run() -> list[dict[str, Any]]:
         world = World(SqlStore(found.url("airlock_decider")))
         stop = threading.Event()
         handling = Handling(world.store, world.sources())
-        loop = ProposalLoop(handling, Listener(found.url("airlock_decider")))
+        loop = ProposalLoop(handling, Listener(found.url("airlock_decider"), PROPOSALS))
         thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
         thread.start()
         proposals = SqlProposals(found.url("airlock_worker"))

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from airlock.adapters.sql_store.listening import Listener
+from airlock.adapters.sql_store.listening import PROPOSALS, Listener
 from airlock.adapters.sql_store.proposing import SqlProposals
 from airlock.domain.clock import moment, stamp
 from airlock.domain.digest import digest_json
@@ -37,7 +37,7 @@ def answering(world: World, database: Database) -> Iterator[SqlProposals]:
     """Let a decider answer, and propose as a task does."""
     stop = threading.Event()
     handling = Handling(world.store, world.sources())
-    loop = ProposalLoop(handling, Listener(plain(database, "airlock_decider")))
+    loop = ProposalLoop(handling, Listener(plain(database, "airlock_decider"), PROPOSALS))
     thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
     thread.start()
     try:
@@ -152,7 +152,7 @@ def test_a_handler_that_breaks_is_a_refusal(world: World, monkeypatch: pytest.Mo
 def test_a_proposal_that_ends_its_process_is_set_aside(
     apart: World, postgres_database: Database
 ) -> None:
-    waiting = Listener(plain(postgres_database, "airlock_decider"))
+    waiting = Listener(plain(postgres_database, "airlock_decider"), PROPOSALS)
     loop = ProposalLoop(Handling(apart.store, apart.sources()), waiting)
     with psycopg.connect(dsn(postgres_database, "airlock_worker"), autocommit=True) as worker:
         row = worker.execute(

@@ -19,6 +19,7 @@ import pytest
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.adapters.sql_store.listening import outbox_watch
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints import cli_deliver
 from airlock.entrypoints.cli_deliver import Courier
@@ -154,7 +155,10 @@ def test_people_are_known_before_they_click(courier: Courier, store: SqlStore) -
 
 
 def test_airflow_away_is_said_once_and_then_that_it_is_back(
-    courier: Courier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    courier: Courier,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(cli_deliver, "PERIOD_S", 0.01)
@@ -162,7 +166,8 @@ def test_airflow_away_is_said_once_and_then_that_it_is_back(
     airflow: Any = courier._airflow
     airflow.down = True
     stop = threading.Event()
-    worker = threading.Thread(target=cli_deliver.run, args=(courier, stop))
+    posted = outbox_watch(f"sqlite:///{tmp_path}/airlock.db")
+    worker = threading.Thread(target=cli_deliver.run, args=(courier, stop, posted))
     worker.start()
     try:
         time.sleep(1)
@@ -192,8 +197,8 @@ def test_the_real_process_survives_everything_being_away_and_ends_on_sigterm(
         assert child.wait(timeout=20) == 0
         told = (tmp_path / "log").read_text()
     assert told.count("WARNING MLflow at") == 1, told
-    # Each by itself: who decides, who asks others, who hashes, who answers proposals.
-    assert 1 <= told.count("WARNING Airlock's database") <= 4, told
+    # Each by itself: who decides, asks others, delivers, hashes, answers proposals.
+    assert 1 <= told.count("WARNING Airlock's database") <= 5, told
     assert "ended as asked" in told
 
 

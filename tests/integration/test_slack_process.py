@@ -20,6 +20,7 @@ from airlock.adapters.ed25519_keys import create
 from airlock.adapters.slack_notifier.web import SlackWeb
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.adapters.sql_store.listening import outbox_watch
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints import cli_slack
@@ -63,7 +64,7 @@ class Failing:
 
 
 def test_what_is_away_is_said_once_and_that_it_is_back(
-    world: World, slack: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+    url: str, world: World, slack: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
     caplog.set_level("INFO", "airlock.slack")
     monkeypatch.setattr(cli_slack, "PERIOD_S", 0.01)
@@ -72,7 +73,7 @@ def test_what_is_away_is_said_once_and_that_it_is_back(
     chat, where = SlackWeb("xoxb-test", slack.url, timeout=10), Where(channel=CHANNEL)
     speaks = Speaker(Failing(world.store, 3), world.keys, chat, DRAWING, where)
     slack.trouble = each(DOWN, times=2)
-    with _thread(lambda stop: cli_slack.run(speaks, stop)):
+    with _thread(lambda stop: cli_slack.run(speaks, stop, outbox_watch(url))):
         _until(lambda: slack.cards)
     said = [record.message for record in caplog.records if record.name == "airlock.slack"]
     assert [line.partition(".")[0].strip() for line in said] == [

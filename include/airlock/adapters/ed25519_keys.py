@@ -138,6 +138,10 @@ class FileKeyring:
         known = key in self._fresh()
         return known and (key not in self._until or at <= self._until[key])
 
+    def ends(self, key: str) -> datetime | None:
+        """Return until when a key signs, if it was given up."""
+        return self._until.get(key) if key in self._fresh() else None
+
     def verify(self, key: str, signature: bytes, message: bytes) -> bool:
         """Say whether a trusted key of that id made the signature."""
         trusted = self._fresh().get(key)

@@ -33,6 +33,7 @@ from airlock.entrypoints import (
     cli_security,
     cli_session,
     cli_slack,
+    cli_status,
     cli_timers,
     cli_user,
     here,
@@ -74,6 +75,7 @@ def options(
 
 for part in (
     cli_platform,
+    cli_status,
     cli_session,
     cli_pipeline,
     cli_release,

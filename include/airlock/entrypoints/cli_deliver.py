@@ -12,6 +12,8 @@ Rules:
 * Each step of a round is its own: whatever does not answer, or breaks, is tried again, for ever,
   with growing pauses, is said once, and keeps no other step from its work.
 * A refused policy changes nothing: what was registered before stays in force for open releases.
+* Messages are delivered as soon as the database says that there are some; that it is looked at
+  every half second besides makes a lost wake-up harmless.
 * SIGTERM ends it between two messages.
 """
 
@@ -41,7 +43,7 @@ from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
-    from airlock.ports import Signer
+    from airlock.ports import Signer, Waiting
 
 PERIOD_S = 0.5
 #: How long a right taken away in Airflow may still count here, if its holder does not click.
@@ -61,6 +63,7 @@ def deliver(
 ) -> None:
     """Register policies and pipelines, and tell Airflow what was decided."""
     from airlock import bootstrap  # every other command would pay for importing it up there
+    from airlock.adapters.sql_store.listening import outbox_watch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -83,7 +86,7 @@ def deliver(
     watchman.start(stop)
     proposals = threading.Thread(target=_answer, args=(airlock, stop), name="proposals")
     proposals.start()
-    run(courier, stop)
+    run(courier, stop, outbox_watch(airlock.settings.database_url or ""))
     proposals.join(LONGEST_PAUSE_S)
 
 
@@ -99,26 +102,37 @@ def _answer(airlock: Airlock, stop: threading.Event) -> None:
 
 def _proposals(airlock: Airlock) -> ProposalLoop | None:
     """Return what answers tasks; on SQLite they have answered themselves."""
-    from airlock.adapters.sql_store.listening import Listener
+    from airlock.adapters.sql_store.listening import PROPOSALS, Listener
     from airlock.bootstrap.proposals import handling_of
 
     url = airlock.settings.database_url or ""
-    return None if url.startswith("sqlite") else ProposalLoop(handling_of(airlock), Listener(url))
+    if url.startswith("sqlite"):
+        return None
+    return ProposalLoop(handling_of(airlock), Listener(url, PROPOSALS))
 
 
-def run(courier: Courier, stop: threading.Event) -> None:
-    """Work until *stop* is set, whatever happens outside."""
-    log.info("delivering every %s s", PERIOD_S)
-    asking = threading.Thread(target=_repeat, args=(courier.asking(), stop), name="asking")
-    asking.start()
-    _repeat(courier.deciding(), stop)
-    asking.join(LONGEST_PAUSE_S)
+def run(courier: Courier, stop: threading.Event, posted: Waiting) -> None:
+    """Work until *stop* is set, whatever happens outside; *posted* says when to deliver."""
+    log.info("delivering when woken, and every %s s", PERIOD_S)
+    rounds = (
+        (courier.asking(), stop.wait),
+        (courier.delivering(), posted.wait),
+    )
+    beside = [threading.Thread(target=_repeat, args=(*one, stop)) for one in rounds]
+    for thread in beside:
+        thread.start()
+    _repeat(courier.deciding(), stop.wait, stop)
+    for thread in beside:
+        thread.join(LONGEST_PAUSE_S)
+    posted.close()
     log.info("ended as asked")
 
 
-def _repeat(work: Round, stop: threading.Event) -> None:
-    while not stop.wait(PERIOD_S):
-        work.run()
+def _repeat(work: Round, wait: Callable[[float], object], stop: threading.Event) -> None:
+    while not stop.is_set():
+        wait(PERIOD_S)
+        if not stop.is_set():
+            work.run()
 
 
 class Courier:
@@ -139,35 +153,39 @@ class Courier:
         self._keeper = Keeper(airlock.store)
         self._commits = CommitTrigger(self._newest_commit, self._airflow)
         self._folders: dict[str, str] = {}
+        self._refusals: tuple[str, ...] = ()
         self._trouble: dict[str, str] = {}
 
     def round(self) -> None:
         """Do every step once."""
         self.asking().run()
+        self.delivering().run()
         self.deciding().run()
 
     def deciding(self) -> Round:
         """Return the steps that nobody outside the database can make wait."""
         return self._steps(
             "deciding",
-            ("fire timers", self._keeper.round),
-            ("grow the log's tree", self._sequence),
+            Step("fire timers", self._keeper.round, self._keeper.notes),
+            Step("grow the log's tree", self._sequence),
         )
 
     def asking(self) -> Round:
         """Return the steps that wait for Airflow or MLflow; one that hangs delays no timer."""
         return self._steps(
             "asking",
-            ("register policies and pipelines", self._register),
-            ("end promotions that are over", self._settle_promotions),
-            ("deliver messages", self._deliver),
-            ("look at commits", self._look_at_commits),
-            ("keep people in step", self._sync_people),
+            Step("register policies and pipelines", self._register, self._refused),
+            Step("end promotions that are over", self._settle_promotions),
+            Step("look at commits", self._look_at_commits),
+            Step("keep people in step", self._sync_people),
         )
 
-    def _steps(self, name: str, *steps: tuple[str, Callable[[], object]]) -> Round:
-        file = self._airlock.settings.home / "run" / f"work-{name}.json"
-        return Round([Step(what, act) for what, act in steps], file)
+    def delivering(self) -> Round:
+        """Return the step a person's answer waits for; it waits for no other step."""
+        return self._steps("delivering", Step("deliver messages", self._deliver))
+
+    def _steps(self, name: str, *steps: Step) -> Round:
+        return Round(steps, self._airlock.settings.home / "run" / f"work-{name}.json")
 
     def _settle_promotions(self) -> None:
         """Ask the guard of MLflow about attempts whose time is over."""
@@ -209,6 +227,7 @@ class Courier:
             document = load_rulebook(settings.config_dir).document
         except Invalid as error:
             log.error("the policies are refused, nothing new is registered: %s", error.message)
+            self._refusals = (f"the policies are refused, the old ones go on: {error.message}",)
             self._seen = files
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
@@ -223,6 +242,7 @@ class Courier:
             log.info("registered %s", digest)
         for refused in pipelines.refused:
             log.error("%s", refused)
+        self._refusals = tuple(f"a pipeline is refused: {one}" for one in pipelines.refused)
         self._folders = {
             one.name: Recipe(one.document).folder
             for one in pipelines.valid
@@ -232,6 +252,10 @@ class Courier:
             underway = unit.leased()
         if not underway:  # what is being promoted now may have to be voided when that has ended
             self._seen = files
+
+    def _refused(self) -> tuple[str, ...]:
+        """Return what is on disk and not in force, and why."""
+        return self._refusals
 
     def _owned(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the pipelines whose owner is known; the others are tried again as people come."""

@@ -1,4 +1,4 @@
-"""The commands that run the embedded platform: `airlock up`, `down` and `status`.
+"""The commands that run the embedded platform: `airlock up`, `down` and `logs`.
 
 They work without a login, because they are what a login needs. Each parses, makes one call into
 the platform and renders the answer; what the steps are is written in adapters/embedded.
@@ -7,7 +7,6 @@ the platform and renders the answer; what the steps are is written in adapters/e
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections import deque
@@ -31,14 +30,11 @@ from airlock.entrypoints.terminal import printable
 
 _POLL_SECONDS = 0.5
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the main program."""
     app.command("up")(up_command)
     app.command("down")(down_command)
-    app.command("status")(status_command)
     app.command("logs")(logs_command)
 
 
@@ -69,7 +65,7 @@ def start(people: Iterable[Entry] = (), *, move: bool = False) -> None:
         )
         raise typer.Exit(130) from None
     rows = platform.health()
-    _print_health(rows)
+    print_health(rows)
     memory = sum(row.memory_mb for row in rows)
     console.print(f"Healthy after {time.monotonic() - begun:.1f} s, using {memory:.0f} MB.\n")
     print_addresses(platform)
@@ -108,22 +104,6 @@ def down_command() -> None:
     with Steps() as steps:
         was_running = down(current_platform(), steps)
     console.print("Stopped." if was_running else "Nothing was running.")
-
-
-def status_command(as_json: JsonFlag = False) -> None:
-    """Show each process: state, health, memory, address."""
-    platform = current_platform()
-    known = platform.secrets.exist()
-    rows = platform.health() if known else []
-    if as_json:
-        typer.echo(json.dumps(_status_document(platform, rows), indent=2))
-    elif known:
-        _print_health(rows)
-        print_addresses(platform)
-    else:
-        console.print("Airlock was never started here. Run `make up` or `airlock up`.")
-    if not rows or not all(row.healthy for row in rows):
-        raise typer.Exit(1)
 
 
 def logs_command(
@@ -216,31 +196,8 @@ def migrations() -> Callable[[str], None]:
     return upgrade
 
 
-def _status_document(platform: Platform, rows: list[Health]) -> dict[str, object]:
-    processes = [
-        {
-            "name": row.name,
-            "state": row.state,
-            "healthy": row.healthy,
-            "problem": row.problem,
-            "pid": row.pid,
-            "uptimeSeconds": round(row.seconds),
-            "memoryMb": round(row.memory_mb, 1),
-            "address": row.address,
-            "log": row.log,
-            "oldCode": row.old_code,
-        }
-        for row in rows
-    ]
-    return {
-        "healthy": bool(rows) and all(row.healthy for row in rows),
-        "processes": processes,
-        "usersFile": str(platform.secrets.users_file),
-        "slack": slack_state(platform),
-    }
-
-
-def _print_health(rows: list[Health]) -> None:
+def print_health(rows: list[Health]) -> None:
+    """Say how each process is."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("process", "health", "pid", "up", "memory", "address"):
         table.add_column(name, no_wrap=True)

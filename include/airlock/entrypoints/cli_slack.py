@@ -6,6 +6,7 @@ shows inboxes. With an app token (xapp-...) it also receives what is clicked, by
 Rules:
 * It starts whether or not Slack answers, and goes on whatever Slack answers.
 * That Slack went away is said once, and once that it is back. So with Airlock's own database.
+* It says what is due as soon as the database says there is something, and looks besides.
 * SIGTERM ends it between two messages.
 """
 
@@ -26,6 +27,7 @@ from airlock.entrypoints import cli_slack_check
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
+    from airlock.ports import Waiting
     from airlock.services.chatting import Speaker
 
 PERIOD_S = 0.5
@@ -54,6 +56,7 @@ def main(
     """Say in Slack what the database decided; with an app token, listen there as well."""
     if context.invoked_subcommand is not None:
         return
+    from airlock.adapters.sql_store.listening import outbox_watch
     from airlock.bootstrap.slack import speaker  # every other command would pay for it up there
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -72,7 +75,7 @@ def main(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     ears = listen(airlock, stop)
-    run(speaks, stop)
+    run(speaks, stop, outbox_watch(airlock.settings.database_url or ""))
     if ears is not None:
         ears.join(LISTENED_S)
         raise typer.Exit(int(ears.broke))
@@ -134,8 +137,8 @@ def _decider(*, patient: bool) -> Airlock:
     return bootstrap.decider(chosen)
 
 
-def run(speaker: Speaker, stop: threading.Event) -> None:
-    """Speak until *stop* is set, whatever happens outside."""
+def run(speaker: Speaker, stop: threading.Event, posted: Waiting) -> None:
+    """Speak until *stop* is set, whatever happens outside; *posted* says when to look."""
     log.info("speaking in Slack")
     caught_up, said, pause = False, "", 0.0
     while not stop.wait(pause):
@@ -152,5 +155,8 @@ def run(speaker: Speaker, stop: threading.Event) -> None:
             continue
         if said:
             log.info("it works again")
-        said, pause = "", 0.0 if settled else PERIOD_S
+        said, pause = "", 0.0
+        if not settled:
+            posted.wait(PERIOD_S)
+    posted.close()
     log.info("ended as asked")

@@ -16,11 +16,11 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.errors import AirlockError, Invalid
-from airlock.ports import PendingProposal, UnitOfWork
+from airlock.ports import PendingProposal, UnitOfWork, Waiting
 from airlock.services.proposals.handling import Handling, refused
 
 if TYPE_CHECKING:
@@ -36,16 +36,6 @@ POLL_S = 1.0
 #: Answers are kept for whoever waits for them, and no longer.
 KEPT = timedelta(hours=1)
 _TIDY_S = 60.0
-
-
-class Waiting(Protocol):
-    """Waits for proposals."""
-
-    def wait(self, seconds: float) -> None:
-        """Wait until something was handed in, at most some seconds; never raises."""
-
-    def close(self) -> None:
-        """End."""
 
 
 class ProposalLoop:

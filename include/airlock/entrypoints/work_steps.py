@@ -33,10 +33,14 @@ _WRITE_EVERY_S = 10.0
 
 @dataclass
 class Step:
-    """One thing a round does. *act* is called with nothing; what it returns is not looked at."""
+    """One thing a round does. *act* is called with nothing; what it returns is not looked at.
+
+    *notes*: what has to be known of it beside whether it works, in sentences.
+    """
 
     name: str
     act: Callable[[], object]
+    notes: Callable[[], Sequence[str]] = tuple
     error: str = ""
     succeeded_at: str = ""
     _pause: float = 0.0
@@ -91,15 +95,20 @@ class Round:
         return done
 
     def _write(self) -> None:
-        errors = {step.name: step.error for step in self.steps}
-        if self.file is None or (errors == self._written and time.monotonic() < self._write_at):
+        told = {step.name: (step.error, tuple(step.notes())) for step in self.steps}
+        if self.file is None or (told == self._written and time.monotonic() < self._write_at):
             return
         rows = [
-            {"name": step.name, "succeededAt": step.succeeded_at, "error": step.error}
+            {
+                "name": step.name,
+                "succeededAt": step.succeeded_at,
+                "error": step.error,
+                "notes": list(told[step.name][1]),
+            }
             for step in self.steps
         ]
         self.file.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.file.with_suffix(".new")
         fresh.write_text(json.dumps({"at": stamp(datetime.now(UTC)), "steps": rows}))
         os.replace(fresh, self.file)
-        self._written, self._write_at = errors, time.monotonic() + _WRITE_EVERY_S
+        self._written, self._write_at = told, time.monotonic() + _WRITE_EVERY_S

@@ -25,19 +25,22 @@ from airlock.ports.records import (
     CHAT,
     MAIL,
     Account,
+    Backlog,
     Candidate,
     Due,
     Facts,
+    GivenUp,
     Line,
     Link,
     Message,
     Parked,
     Posted,
+    Queue,
     ReleasePage,
     Spot,
     StoredGrant,
 )
-from airlock.ports.store import Store, UnitOfWork
+from airlock.ports.store import Store, UnitOfWork, Waiting
 
 __all__ = [
     "CHAT",
@@ -46,11 +49,13 @@ __all__ = [
     "Airflow",
     "ArtifactSource",
     "AssetEvents",
+    "Backlog",
     "Candidate",
     "CodeSource",
     "Due",
     "Facts",
     "Files",
+    "GivenUp",
     "Keyring",
     "Line",
     "Link",
@@ -64,6 +69,7 @@ __all__ = [
     "PromotionRequest",
     "Promotions",
     "Proposals",
+    "Queue",
     "Registry",
     "ReleasePage",
     "RulesInForce",
@@ -75,5 +81,6 @@ __all__ = [
     "Store",
     "StoredGrant",
     "UnitOfWork",
+    "Waiting",
     "Watch",
 ]

@@ -111,6 +111,38 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """How many wait in a queue; *since*: the oldest, as its row says; *about* names that one."""
+
+    count: int
+    since: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A message that will never be delivered, and why."""
+
+    kind: str
+    key: str
+    at: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in Airlock's database at a time: messages for Airflow, for the chat, timers that
+    are due, proposals of tasks; and the newest messages that were given up."""
+
+    at: datetime
+    messages: Queue
+    chat: Queue
+    timers: Queue
+    proposals: Queue
+    given_up: tuple[GivenUp, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReleasePage:
     """A page of a list of releases.
 

@@ -27,6 +27,7 @@ from airlock.domain.texts import Texts
 from airlock.domain.timers import Timer
 from airlock.ports.proposals import Inbox
 from airlock.ports.records import (
+    Backlog,
     Candidate,
     Due,
     Facts,
@@ -39,6 +40,16 @@ from airlock.ports.records import (
     Spot,
     StoredGrant,
 )
+
+
+class Waiting(Protocol):
+    """Waits until there is something in the database to look at."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is, at most some seconds; never raises."""
+
+    def close(self) -> None:
+        """End."""
 
 
 class UnitOfWork(Inbox, Protocol):
@@ -391,6 +402,9 @@ class UnitOfWork(Inbox, Protocol):
         """Return how many wrong codes an account (`""`: its whole team) tried since a time."""
 
     # answers already given, and the log
+    def backlog(self, since: datetime) -> Backlog:
+        """Return what waits, and what was given up after a time."""
+
     def recall(self, key: str) -> tuple[str, str] | None:
         """Return (request digest, answer) for an idempotency key."""
 

@@ -62,8 +62,10 @@ class Delivery:
         if not self.chat:
             self._leave_unsaid()
         with self.store.begin() as unit:
-            messages = unit.claim()
+            claimed = unit.claim()
             unit.commit()
+        # A task that waits comes before what is only said.
+        messages = sorted(claimed, key=lambda message: message.kind != "wake")
         return sum(self._deliver(message) for message in messages)
 
     def _leave_unsaid(self) -> None:

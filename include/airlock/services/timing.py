@@ -55,12 +55,26 @@ class Swept:
     slowest: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Until when, on the monotonic clock, a release that cannot be judged is left out, and why."""
+
+    until: float
+    why: str
+
+
 class Keeper:
     """Keeps time inside a process that lives on: sweeps, and arms what nobody has armed."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._arm_at = store, 0.0
-        self._aside: dict[str, float] = {}
+        self._aside: dict[str, Aside] = {}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return which releases are set aside, and why."""
+        here = time.monotonic()
+        found = sorted((name, one.why) for name, one in self._aside.items() if one.until > here)
+        return tuple(f"the timers of {name} are set aside: {why}" for name, why in found)
 
     def round(self) -> Swept:
         """Do what is due."""
@@ -130,12 +144,11 @@ def plan_of(unit: UnitOfWork, release: Release) -> Plan:
 
 
 def sweep(
-    store: Store, *, seconds: float | None = None, aside: dict[str, float] | None = None
+    store: Store, *, seconds: float | None = None, aside: dict[str, Aside] | None = None
 ) -> Swept:
     """Fire every timer that is due, for at most about *seconds*.
 
-    *aside*: releases that cannot be judged, and until when on the monotonic clock they are left
-    out; what is found is added.
+    *aside*: releases that cannot be judged, which are left out; what is found is added.
     """
     aside = {} if aside is None else aside
     begun, size, total = time.monotonic(), BATCH, Swept()
@@ -158,12 +171,12 @@ def sweep(
 
 
 def _batch(
-    store: Store, size: int, plans: dict[tuple[str, str, str], Plan], aside: dict[str, float]
+    store: Store, size: int, plans: dict[tuple[str, str, str], Plan], aside: dict[str, Aside]
 ) -> tuple[list[tuple[Timer, bool]], int]:
     """Return the timers of one transaction, and how many releases were set aside in it."""
     with store.begin() as unit:
         before, here = len(aside), time.monotonic()
-        taken = unit.take_due(size, [name for name, until in aside.items() if until > here])
+        taken = unit.take_due(size, [name for name, one in aside.items() if one.until > here])
         if not taken:
             return [], 0
         told = _told(unit, taken)
@@ -189,12 +202,12 @@ def _batch(
         return ended, len(aside) - before
 
 
-def _set_aside(due: Due, error: Exception, aside: dict[str, float]) -> None:
+def _set_aside(due: Due, error: Exception, aside: dict[str, Aside]) -> None:
     """Leave the timers of a release that cannot be judged for later, and say why."""
     if isinstance(error, Unreachable):
         raise error
     log.error("the timers of %s are set aside for a while: %s", due.release.id, error)
-    aside[due.release.id] = time.monotonic() + SET_ASIDE_S
+    aside[due.release.id] = Aside(time.monotonic() + SET_ASIDE_S, str(error) or repr(error))
 
 
 def _fire(

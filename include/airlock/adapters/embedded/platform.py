@@ -11,11 +11,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from airlock.adapters.embedded import postgres
+from airlock.adapters.embedded.budget import ask_all
 from airlock.adapters.embedded.components import Component, components
 from airlock.adapters.embedded.probe import ask
 from airlock.adapters.embedded.secrets import Secrets
@@ -23,6 +24,9 @@ from airlock.adapters.embedded.server import SUPERUSER, Server, external_server
 from airlock.adapters.embedded.site import Site
 from airlock.adapters.embedded.supervisor import State, Supervisor
 from airlock.domain.errors import Unreachable
+
+#: Seconds each process has to say how it is; its probe takes two thirds of them at most.
+ASKED_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,13 @@ class Platform:
         """
         states = self.supervisor.states() if self.supervisor.pid() else {}
         parts = self.parts()
-        with ThreadPoolExecutor(len(parts)) as pool:
-            return list(pool.map(lambda part: self._health(part, states.get(part.name)), parts))
+        asked = ask_all(
+            {part.name: partial(self._health, part, states.get(part.name)) for part in parts},
+            ASKED_S,
+        )
+        return [
+            asked[part.name].found or self._silent(part, asked[part.name].problem) for part in parts
+        ]
 
     def check(self, part: Component, state: State | None) -> str:
         """Return what is wrong with *part*, or an empty string."""
@@ -150,6 +159,11 @@ class Platform:
         if part.probe.kind == "process":
             return "" if state.state == "RUNNING" else "it is starting"
         return ask(part.probe.kind, part.probe.target, part.probe.expect)
+
+    def _silent(self, part: Component, problem: str) -> Health:
+        """Return what can be said of a process that could not be asked."""
+        log = str(self.supervisor.log_file(part.name))
+        return Health(part.name, part.title, "UNKNOWN", problem, None, 0.0, 0.0, part.address, log)
 
     def _health(self, part: Component, state: State | None) -> Health:
         pids = self.supervisor.processes(part.name)

@@ -1,4 +1,9 @@
-"""What has to leave the database, who waits, and answers already given."""
+"""What has to leave the database, who waits, and answers already given.
+
+Whoever empties the outbox is woken on PostgreSQL once the transaction that posted is committed, by
+a transaction of its own: it holds a lock of the whole server while it commits, which the decision
+must not, and that it fails must not undo what was decided (ADR 0052).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,8 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import RowMapping, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.bulk import insert_new
@@ -19,6 +25,15 @@ from airlock.domain.errors import Conflict
 from airlock.ports import CHAT, Message, Parked
 
 log = logging.getLogger("airlock.store")
+
+#: Notified when messages were posted; what it carries is not read.
+CHANNEL = "airlock_outbox"
+#: It need not survive a crash, so it does not wait for the disk, nor long for another's lock.
+_WAKE = select(
+    func.set_config("synchronous_commit", "off", True),
+    func.set_config("lock_timeout", "200ms", True),
+    func.pg_notify(CHANNEL, ""),
+)
 
 _before = outbox.alias()
 _NO_LANE = outbox.c.lane == ""
@@ -76,10 +91,22 @@ class Outbox(Base):
         )
         self._posted += [{**row, **same} for row in rows]
 
-    def _send_posted(self) -> None:
-        """Write what was posted, in one statement."""
+    def _send_posted(self) -> bool:
+        """Write what was posted, in one statement; say whether there was anything."""
         insert_new(self._connection, outbox, self._posted, on=("key",))
-        self._posted = []
+        posted, self._posted = bool(self._posted), []
+        return posted
+
+    def _wake_delivery(self) -> None:
+        """Wake whoever empties the outbox; if that fails, they look by themselves in a moment."""
+        if self._is_sqlite:
+            return
+        try:
+            self._connection.execute(_WAKE)
+            self._connection.commit()
+        except SQLAlchemyError as error:
+            log.warning("nobody was woken for what was posted: %s", error)
+            self._connection.rollback()
 
     def claim(
         self, limit: int = 20, seconds: float = 60.0, *, chat: bool = False

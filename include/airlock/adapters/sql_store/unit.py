@@ -11,6 +11,7 @@ from typing import Self
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from airlock.adapters.sql_store.backlog import BacklogReader
 from airlock.adapters.sql_store.bundles import Bundles
 from airlock.adapters.sql_store.chat import Chat
 from airlock.adapters.sql_store.duties import Duties
@@ -44,6 +45,7 @@ class SqlUnit(
     Duties,
     Chat,
     Inbox,
+    BacklogReader,
     Outbox,
     Log,
 ):
@@ -82,5 +84,7 @@ class SqlUnit(
     def commit(self) -> None:
         """Keep what was done."""
         self._write_texts()
-        self._send_posted()
+        posted = self._send_posted()
         self._connection.commit()
+        if posted:
+            self._wake_delivery()
