@@ -120,7 +120,7 @@ def ids(world: World, postgres_database: Database) -> list[str]:
 def answers(world: World) -> Counter[str]:
     """Return how many answers the log says each release got in Slack."""
     with world.store.begin() as unit:
-        found = [one.content for one in unit.entries("access")]
+        found = [one.content for one in unit.entries()]
     return Counter(one["data"]["release"] for one in found if one["what"] == "SlackAnswer")
 
 

@@ -289,7 +289,7 @@ class Slack:
 
     def events(self, what: str) -> list[dict[str, Any]]:
         with self.doors.world.store.begin() as unit:
-            return [one.content for one in unit.entries("access") if one.content["what"] == what]
+            return [one.content for one in unit.entries() if one.content["what"] == what]
 
 
 def _parsed(view: Any) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +22,9 @@ from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import outbox_watch
+from airlock.bootstrap import _Policies
 from airlock.domain.errors import Unreachable
-from airlock.entrypoints import cli_deliver
+from airlock.entrypoints import cli_deliver, work_steps
 from airlock.entrypoints.cli_deliver import Courier
 from airlock.ports import Account
 from airlock.testing import FakeKeys
@@ -82,6 +85,7 @@ def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> 
     made = Courier(airlock)
     monkeypatch.setattr(made, "_airflow", Airflow())
     monkeypatch.setattr(cli_deliver, "PEOPLE_S", 0.0)
+    monkeypatch.setattr(cli_deliver, "SETTLED_S", 0.0)
     return made
 
 
@@ -125,15 +129,68 @@ def test_a_comment_changes_nothing(courier: Courier, store: SqlStore, config: Pa
 def test_a_broken_policy_is_said_once_and_changes_nothing(
     courier: Courier, store: SqlStore, config: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    courier.round()
+    asking = courier.asking()
+    asking.run()
     before = registered(store)
     (config / "policies" / "risk.yaml").write_text("kind: RiskPolicy\n")
-    courier.round()
-    courier.round()
+    asking.run()
+    asking.run()
     said = [record.message for record in caplog.records if "policies are refused" in record.message]
     assert len(said) == 1
     assert "risk.yaml" in said[0]
     assert registered(store) == before
+
+
+def test_a_refused_file_is_a_failed_step_until_it_is_mended(
+    courier: Courier, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_steps, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(work_steps, "LONGEST_PAUSE_S", 0.0)
+    asking = courier.asking()
+    name = "read every policy and pipeline"
+    (step,) = [one for one in asking.steps if one.name == name]
+    file = config / "pipelines" / "employment.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("seed: 0", "sede: 0"))
+    asking.run()
+    assert "pipelines/employment.yaml" in step.error
+    assert "sede" in step.error
+    assert asking.file is not None
+    written = json.loads(asking.file.read_text())["steps"]
+    assert {one["name"]: one["error"] for one in written}[name] == step.error
+    file.write_text(good)
+    asking.run()
+    assert step.error == ""
+
+
+def test_files_count_when_they_have_stayed_the_same(
+    courier: Courier, store: SqlStore, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(cli_deliver, "SETTLED_S", 4.0)
+    monkeypatch.setattr(cli_deliver, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    courier.round()
+    file, before = config / "policies" / "approvals.yaml", registered(store)
+    for hours in (24, 48):  # saved twice, two seconds apart
+        file.write_text(re.sub("grantHours: [0-9]+", f"grantHours: {hours}", file.read_text()))
+        for _ in range(2):
+            courier.round()
+            now[0] += 1.0
+    assert registered(store) == before
+    now[0] += 4.0
+    courier.round()
+    assert len(registered(store) - before) == 1
+
+
+def test_a_process_that_goes_on_with_the_old_policies_says_so(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    policies = _Policies(config)
+    before = policies.rulebook().digest
+    (config / "policies" / "risk.yaml").write_text("kind: RiskPolicy\n")
+    assert policies.rulebook().digest == policies.rulebook().digest == before
+    (record,) = [one for one in caplog.records if "old policies stay in force" in one.message]
+    assert "policies/risk.yaml" in record.message
 
 
 def test_a_refused_pipeline_does_not_stop_the_other(

@@ -7,6 +7,7 @@ a process can be is decided by the credentials it was given, not by this code.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,14 @@ from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
 from airlock.config.connected import connected as with_connection
-from airlock.config.load import Pipelines, load_pipelines, load_rulebook
+from airlock.config.load import (
+    POLICIES,
+    Fingerprint,
+    Pipelines,
+    fingerprint,
+    load_pipelines,
+    load_rulebook,
+)
 from airlock.config.problems import ConfigurationError
 from airlock.config.settings import Settings, SlackSettings
 from airlock.domain.checkpoint import Cosigner
@@ -38,6 +46,8 @@ from airlock.ports.chat import Chat
 from airlock.services.detecting import Detector
 from airlock.services.promoting import Promoter
 from airlock.services.sequencing import Place
+
+log = logging.getLogger("airlock")
 
 
 @dataclass(frozen=True)
@@ -174,7 +184,7 @@ class _Policies:
 
     def __init__(self, config_dir: Path) -> None:
         self._config_dir = config_dir
-        self._seen: tuple[tuple[str, int, int], ...] = ()
+        self._seen: Fingerprint = frozenset()
         self._rulebook: Rulebook | None = None
 
     def rulebook(self) -> Rulebook:
@@ -183,16 +193,16 @@ class _Policies:
         Raises:
             ConfigurationError: if none ever was.
         """
-        files = sorted((self._config_dir / "policies").glob("*.y*ml"))
-        seen = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+        seen = fingerprint(self._config_dir, POLICIES)
         if self._rulebook is None or seen != self._seen:
             self._seen = seen
             try:
                 document = load_rulebook(self._config_dir).document
                 self._rulebook = Rulebook.from_document(document)
-            except ConfigurationError:
+            except ConfigurationError as error:
                 if self._rulebook is None:
                     raise
+                log.error("the old policies stay in force, the new are refused: %s", error.message)
         return self._rulebook
 
 

@@ -12,7 +12,7 @@ from airlock.adapters.airflow_rest import AirflowRest
 from airlock.adapters.git_code.own import OwnCheckout
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store.proposing import SqlProposals
-from airlock.config.load import load_pipelines
+from airlock.config.load import Fingerprint, fingerprint, load_pipelines
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Invalid
 from airlock.ports import Proposals, Registry, RunRecord
@@ -78,7 +78,7 @@ class DiskRules:
     def __init__(self, airlock: Airlock) -> None:
         """Read what *airlock* is configured with."""
         self._airlock = airlock
-        self._seen: tuple[tuple[str, int, int], ...] | None = None
+        self._seen: Fingerprint | None = None
         self._pipelines: dict[str, str] = {}
 
     def policy(self) -> str:
@@ -88,8 +88,7 @@ class DiskRules:
     def pipeline(self, name: str) -> str | None:
         """Return the digest of a pipeline, or None if there is no valid one of that name."""
         chosen = self._airlock.settings
-        files = sorted(chosen.config_dir.glob("*/*.y*ml"))
-        seen = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+        seen = fingerprint(chosen.config_dir)
         if seen != self._seen:
             valid = load_pipelines(chosen.config_dir, chosen.root).valid
             self._pipelines = {one.name: digest_json(one.document) for one in valid}

@@ -33,6 +33,8 @@ POLICY_KINDS: Mapping[str, type[Strict]] = {
     "RiskPolicy": RiskPolicy,
 }
 KINDS: Mapping[str, type[Strict]] = {"ModelPipeline": ModelPipeline, **POLICY_KINDS}
+#: Path, time of the last write and size of each file.
+Fingerprint = frozenset[tuple[str, int, int]]
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,19 @@ class Pipelines:
     def get(self, name: str) -> PipelineConfig | None:
         """Return the valid pipeline of that name."""
         return next((one for one in self.valid if one.name == name), None)
+
+
+def fingerprint(config_dir: Path, *parts: str) -> Fingerprint:
+    """Return what differs once a file of *parts* (all: both) was added, removed or written."""
+    found = set()
+    for part in parts or (PIPELINES, POLICIES):
+        for path in (config_dir / part).glob("*.y*ml"):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:  # an editor is putting another in its place
+                continue
+            found.add((str(path), stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)
 
 
 def load_rulebook(config_dir: Path) -> RulebookConfig:

@@ -2,6 +2,8 @@
 
 Rules:
 * One stream per release, one for everything else that has no release (`access`, `configuration`).
+  What goes with a decision is in a stream of its release (`access_stream`): a stream's end is a
+  row, and one row for all would make every decision wait for every other.
 * `seq` starts at 1 and has no gaps. The first event follows `GENESIS`.
 * `hash = SHA-256(tag || prev || seq || body)`: the tag separates this use of SHA-256 from every
   other, `seq` is 8 bytes big-endian, `body` the exact bytes stored.
@@ -30,6 +32,11 @@ _FIELDS = frozenset(
 #: The word that stands for an entry whose bytes cannot be read.
 UNREADABLE = "Unreadable"
 EVENT_TAG = b"airlock/event/v1\x00"
+
+
+def access_stream(release_id: str) -> str:
+    """Return the name of the stream that says how answers about one release came in."""
+    return f"access-{release_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,14 +128,31 @@ class Plan:
 
 def asks_less(before: Plan, after: Plan) -> bool:
     """Say whether a level of *before* is gone from *after*, comes in another order, a gate weighs
-    less, or unknown committers are refused no more."""
+    less, or unknown committers are refused no more. More people of the same kind ask for more."""
     lighter = (before.refuses_unknown and not after.refuses_unknown) or any(
         weight.rank < before.enforcement(gate).rank for gate, weight in after.weights.items()
     )
     rest = iter(level.rules for level in after.levels)
     return lighter or not all(
-        any(level.rules == rules for rules in rest) for level in before.levels
+        any(_asks_as_much(level.rules, rules) for rules in rest) for level in before.levels
     )
+
+
+def _asks_as_much(before: tuple[Rule, ...], after: tuple[Rule, ...]) -> bool:
+    """Say whether each rule of *before* has one of its own among *after* that is no weaker."""
+    left = list(after)
+    for rule in before:
+        match = next((one for one in left if _is_no_weaker(rule, one)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return True
+
+
+def _is_no_weaker(before: Rule, after: Rule) -> bool:
+    if isinstance(before, Quorum) and isinstance(after, Quorum):
+        return before.role == after.role and before.count <= after.count
+    return before == after
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ AWAITING_APPROVAL -> REJECTED            one no, with a reason, is final
 AWAITING_APPROVAL | APPROVED -> VOIDED -> AWAITING_APPROVAL   the subject changed: next round
 AWAITING_APPROVAL | APPROVED -> WITHDRAWN (requester)
 AWAITING_APPROVAL | APPROVED -> SUPERSEDED (a newer candidate of the same line)
-AWAITING_APPROVAL | APPROVED -> EXPIRED  nobody answered, or nobody promoted, in time
+AWAITING_APPROVAL | APPROVED -> EXPIRED  nobody answered, or nobody promoted, in time; or
+                                         the rules in force have no place for it any more
 APPROVED -> PROMOTING                    an attempt has it, with a lease and a grant of two minutes
 PROMOTING -> PROMOTED                    the grant is spent and the alias moved
 PROMOTING -> APPROVED                    the attempt ended without a move; its grant is revoked
@@ -37,7 +38,7 @@ class State(StrEnum):
     VOIDED = "VOIDED"  #: the subject changed, all votes are void; the next round opens at once
     ROLLED_BACK = "ROLLED_BACK"  #: an older version serves again; final
     SUPERSEDED = "SUPERSEDED"  #: a newer candidate took its place; final
-    EXPIRED = "EXPIRED"  #: its time ran out: unanswered, or approved and not promoted; final
+    EXPIRED = "EXPIRED"  #: nobody answered or promoted it in time, or rules ended it; final
 
     @property
     def is_open(self) -> bool:

@@ -11,7 +11,10 @@ It runs as a decider.
 Rules:
 * Each step of a round is its own: whatever does not answer, or breaks, is tried again, for ever,
   with growing pauses, is said once, and keeps no other step from its work.
-* A refused policy changes nothing: what was registered before stays in force for open releases.
+* A refused policy changes nothing: what was registered before stays in force for open releases,
+  and a step of its own says so for as long as it lasts.
+* Files count when they have stayed the same for a moment: an editor that saves twice, or a
+  checkout that is half done, is one change.
 * Messages are delivered as soon as the database says that there are some; that it is looked at
   every half second besides makes a lost wake-up harmless.
 * SIGTERM ends it between two messages.
@@ -25,7 +28,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,12 +45,16 @@ from airlock.services.timing import Keeper
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
+    from airlock.config.load import Fingerprint
     from airlock.ports import Signer, Waiting
 
 PERIOD_S = 0.5
 #: How long a right taken away in Airflow may still count here, if its holder does not click.
 PEOPLE_S = 10.0
-_FOLDERS = ("pipelines", "policies")
+#: So long files have to stay the same before they are registered; at the start they count at once.
+SETTLED_S = 4.0
+#: How often open releases are held against the rules in force, besides after every change.
+STALE_S = 60.0
 
 log = logging.getLogger("airlock.deliver")
 
@@ -144,7 +150,13 @@ class Courier:
 
         self._airlock, self._looked = airlock, looked
         self._airflow = AirflowRest(airlock.settings.airflow_url, password_file(airlock.settings))
-        self._seen: frozenset[tuple[str, int, int]] = frozenset()
+        self._registered: Fingerprint | None = None
+        self._written: Fingerprint = frozenset()
+        self._written_at = 0.0
+        self._again = False
+        self._in_force: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
+        self._stale_at = 0.0
+        self._refused: dict[str, str] = {}
         self._changer, self._changer_at = "", 0.0
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
@@ -153,7 +165,6 @@ class Courier:
         self._keeper = Keeper(airlock.store)
         self._commits = CommitTrigger(self._newest_commit, self._airflow)
         self._folders: dict[str, str] = {}
-        self._refusals: tuple[str, ...] = ()
         self._trouble: dict[str, str] = {}
 
     def round(self) -> None:
@@ -174,7 +185,9 @@ class Courier:
         """Return the steps that wait for Airflow or MLflow; one that hangs delays no timer."""
         return self._steps(
             "asking",
-            Step("register policies and pipelines", self._register, self._refused),
+            Step("register policies and pipelines", self._register),
+            Step("read every policy and pipeline", self._say_refused),
+            Step("void what was asked for under other rules", self._void_stale),
             Step("end promotions that are over", self._settle_promotions),
             Step("look at commits", self._look_at_commits),
             Step("keep people in step", self._sync_people),
@@ -215,47 +228,76 @@ class Courier:
         ).run()
 
     def _register(self) -> None:
-        from airlock.config.load import load_pipelines, load_rulebook
+        from airlock.config.load import fingerprint, load_pipelines, load_rulebook
         from airlock.domain.duties import is_unknown
         from airlock.services import configuring
 
         settings = self._airlock.settings
-        files = _fingerprint(settings.config_dir)
-        if files == self._seen and not (is_unknown(self._changer) and self._names_changer()):
+        files = fingerprint(settings.config_dir)
+        same = files == self._registered and not self._again
+        if same and not (is_unknown(self._changer) and self._names_changer()):
+            return
+        if not self._settled(files):
             return
         try:
             document = load_rulebook(settings.config_dir).document
         except Invalid as error:
-            log.error("the policies are refused, nothing new is registered: %s", error.message)
-            self._refusals = (f"the policies are refused, the old ones go on: {error.message}",)
-            self._seen = files
+            self._refused = {"policies": f"the policies are refused: {error.message}"}
+            self._registered, self._again = files, False
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
+        if fingerprint(settings.config_dir) != files:
+            return  # written while they were read
         self._rulebook, self._people_at = Rulebook.from_document(document), 0.0
         with contextlib.suppress(Unreachable):  # said by the step that keeps people in step
             self._sync_people()  # before it is asked who owns what
         documents = self._owned([one.document for one in pipelines.valid])
-        if files != self._seen:
+        if files != self._registered:
             self._changer_at = 0.0
             self._names_changer()
-        for digest in configuring.register(self._airlock.store, document, documents, self._changer):
-            log.info("registered %s", digest)
-        for refused in pipelines.refused:
-            log.error("%s", refused)
-        self._refusals = tuple(f"a pipeline is refused: {one}" for one in pipelines.refused)
+        for digest in configuring.keep(self._airlock.store, document, documents, self._changer):
+            log.info("registered %s; the policies were last changed by %s", digest, self._changer)
+        self._refused = {str(number): str(one) for number, one in enumerate(pipelines.refused)}
         self._folders = {
             one.name: Recipe(one.document).folder
             for one in pipelines.valid
             if one.spec.triggers.on_commit
         }
-        with self._airlock.store.begin() as unit:
-            underway = unit.leased()
-        if not underway:  # what is being promoted now may have to be voided when that has ended
-            self._seen = files
+        self._in_force, self._stale_at = (document, documents), 0.0
+        self._registered, self._again = files, False
 
-    def _refused(self) -> tuple[str, ...]:
-        """Return what is on disk and not in force, and why."""
-        return self._refusals
+    def _settled(self, files: Fingerprint) -> bool:
+        """Say whether the files have stayed the same for long enough."""
+        if files != self._written:
+            self._written, self._written_at = files, time.monotonic()
+        first = self._registered is None or files == self._registered
+        return first or time.monotonic() - self._written_at >= SETTLED_S
+
+    def _say_refused(self) -> None:
+        """Fail for as long as a file is refused, so that its problems stay to be seen."""
+        if self._refused:
+            raise Invalid(
+                "\n".join(self._refused.values()),
+                next_step="What was registered before stays in force; `airlock policy check` says "
+                "when the files are right.",
+            )
+
+    def _void_stale(self) -> None:
+        """Hold the open releases against the rules in force."""
+        from airlock.services.voiding import void_stale
+
+        if self._in_force is None or time.monotonic() < self._stale_at:
+            return
+        found = void_stale(self._airlock.store, *self._in_force)
+        self._stale_at = time.monotonic() + (1.0 if found.underway else STALE_S)
+        for release_id in found.moved:
+            log.info("%s was asked for under other rules, and is void or over", release_id)
+        if found.failed:
+            said = "; ".join(f"{name}: {why}" for name, why in found.failed.items())
+            raise Invalid(
+                f"{len(found.failed)} releases cannot be held against the rules in force: {said}",
+                next_step="`airlock audit verify` says whether their rows were changed.",
+            )
 
     def _owned(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the pipelines whose owner is known; the others are tried again as people come."""
@@ -310,17 +352,4 @@ class Courier:
             for person in changed:
                 log.info("%s is in step with Airflow", person)
             if self._ownerless and changed:
-                self._seen = frozenset()  # the owner may have come: register in the next round
-
-
-def _fingerprint(config_dir: Path) -> frozenset[tuple[str, int, int]]:
-    """Return something that differs when a file was added, removed or written."""
-    found = set()
-    for folder in _FOLDERS:
-        for path in (config_dir / folder).glob("*.y*ml"):
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                continue
-            found.add((str(path), stat.st_mtime_ns, stat.st_size))
-    return frozenset(found)
+                self._again = True  # the owner may have come: register in the next round

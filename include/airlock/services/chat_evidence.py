@@ -1,10 +1,11 @@
 """What the log keeps of who did what in the chat (the decider writes it).
 
 Rules:
-* With every answer that counts, in its transaction: whose account it was, which form, and digests
-  of the request as it came; so that "I did not click that" can be looked into.
-* Refusals too, with their reason, in the same stream; at most `MOST` a minute by one process, and
-  then one event that says how many more there were, when next something comes.
+* With every answer that counts, in its transaction and in a stream of its release: whose account it
+  was, which form, and digests of the request as it came; so that "I did not click that" can be
+  looked into.
+* Refusals too, with their reason, in the stream `access`; at most `MOST` a minute by one process,
+  and then one event that says how many more there were, when next something comes.
 * Nothing of a request that is not the chat's: only that there was one.
 * Triggers are kept as digests: while they live they are worth something.
 """

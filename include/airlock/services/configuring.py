@@ -29,12 +29,26 @@ def register(
 ) -> list[str]:
     """Register the documents in force; return the digests that were new.
 
-    *changed_by*: who last changed the policy, as git names that person. Releases that are open
-    under other documents are voided: nobody has approved them under these. A policy that was read
+    Releases that are open under other documents are voided: nobody has approved them under these.
+    """
+    pipelines = list(pipelines)
+    new = keep(store, rulebook, pipelines, changed_by)
+    void_stale(store, rulebook, pipelines)
+    return new
+
+
+def keep(
+    store: Store,
+    rulebook: Mapping[str, Any],
+    pipelines: Iterable[Mapping[str, Any]],
+    changed_by: str = UNKNOWN,
+) -> list[str]:
+    """Register the documents in force, and leave the open releases as they are.
+
+    *changed_by*: who last changed the policy, as git names that person. A policy that was read
     before it was committed gets its author's name when there is one, with an event of its own.
     """
     new: list[str] = []
-    pipelines = list(pipelines)
     with store.begin() as unit:
         wanted = [("policy", rulebook), *(("pipeline", pipeline) for pipeline in pipelines)]
         for kind, document in wanted:
@@ -47,7 +61,6 @@ def register(
             elif kind == "policy" and not is_unknown(changer):
                 _name_later(unit, digest, changer)
         unit.commit()
-    void_stale(store, rulebook, pipelines)
     return new
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import asdict, dataclass, replace
 
-from airlock.domain.audit import Event
+from airlock.domain.audit import Event, access_stream
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Finding
 from airlock.domain.errors import AirlockError, Conflict
@@ -63,7 +63,7 @@ def answer(
 ) -> Answer:
     """Answer at the open level. *key* makes a repeated request give the same answer.
 
-    *beside*: what else the stream `access` has to say of an answer that counts.
+    *beside*: how an answer that counts came in; it goes to the release's own `access_stream`.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
@@ -91,7 +91,7 @@ def answer(
         decided = record(unit, story, plan)
         once.keep(unit, decided.state.value)
         if beside is not None:
-            unit.log("access", beside)
+            unit.log(access_stream(release_id), beside)
         unit.commit()
         return Answer(decided, _now_known(facts, decided))
 

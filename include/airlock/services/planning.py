@@ -149,8 +149,11 @@ def check_foreseen(
     """
     if candidate is None:
         return
-    again = "Run the pipeline again; its new candidate can take this release over."
     subject = release.subject
+    again = (
+        f"Withdraw it as {release.requester} and run the pipeline again, or put the rules back "
+        "under which it was measured."
+    )
     _, registered = unit.registered("pipeline", subject.pipeline_digest)
     if stamp(registered) > candidate.started_at:
         raise Refused(

@@ -7,17 +7,20 @@ Rules:
 * A candidate that takes a release over brings the results of its gates: they are in the log again,
   and one whose gates have not all been judged takes nothing over.
 * A promotion that is under way is not overtaken: its grant lives two minutes at most.
+* A release for which the rules in force have no place ends (`airlock.services.rule_changes`).
+* A release that cannot be judged keeps no other one from being voided.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json, short
-from airlock.domain.errors import Refused
+from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.gates import GateResult
 from airlock.domain.people import Actor
 from airlock.domain.policy import Plan
@@ -27,6 +30,9 @@ from airlock.gates import build
 from airlock.ports import Store, UnitOfWork
 from airlock.services import telling, timing
 from airlock.services.planning import check_not_rejected, plan_of
+from airlock.services.rule_changes import asks_people, differing, ended_by, standstill
+
+log = logging.getLogger("airlock.deliver")
 
 #: A release that is being promoted can be voided when that has ended.
 VOIDABLE = (State.AWAITING_APPROVAL, State.APPROVED, State.PROMOTING)
@@ -47,20 +53,44 @@ def void(
     """
     with store.begin() as unit:
         release = unit.lock(release_id)
-        if release.state not in VOIDABLE or not plan_of(unit, release).environment.people:
+        if release.state not in VOIDABLE:
             return release
         changed = _changed(unit, release, origin, digests)
         if changed == release:
             return release
+        ended = ended_by(unit, release, changed)
+        if not ended and not (asks_people(unit, release) or asks_people(unit, changed)):
+            return release  # gates alone release it, and they have judged it
+        if ended:
+            return _end(unit, release, changed, actor, f"{why}: {ended}")
         if changed.subject.artifact_digest != release.subject.artifact_digest:
             check_not_rejected(unit, release, changed.subject)
         check_idle(release, stamp(unit.now()))
         voided = unit.record(_story(unit, release, changed, actor, why))
         timing.arm(unit, voided, plan_of(unit, voided), stamp(unit.now()))
         telling.tell(unit, voided)
-        _tell_voters(unit, release, voided)
+        _tell_voters(unit, release, voided, standstill(unit, voided))
         unit.commit()
         return voided
+
+
+def _end(unit: UnitOfWork, release: Release, changed: Release, actor: Actor, why: str) -> Release:
+    """End a release for which the rules of *changed* have no place."""
+    check_idle(release, stamp(unit.now()))
+    story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
+    rules = {"policy": changed.subject.policy_digest, "pipeline": changed.subject.pipeline_digest}
+    story.tell("ReleaseExpired", {"rules": rules, "voters": sorted(release.voters)}, why=why)
+    ended = unit.record(story)
+    unit.cancel_timers(ended)
+    telling.tell(unit, ended)
+    people = sorted(release.voters | {release.requester})
+    text = (
+        f"{ended.id} has ended ({why}). Run the pipeline again to ask under the rules in force. "
+        f"Told: {', '.join(people)}."
+    )
+    unit.post_all(telling.aloud(ended.id, "ended-by-rules", about="void", text=text, people=people))
+    unit.commit()
+    return ended
 
 
 def _changed(
@@ -135,41 +165,84 @@ def _results(unit: UnitOfWork, changed: Release, plan: Plan) -> tuple[GateResult
     return results
 
 
-def _tell_voters(unit: UnitOfWork, before: Release, after: Release) -> None:
-    people = sorted(before.voters)
+def _tell_voters(unit: UnitOfWork, before: Release, after: Release, stands_still: str) -> None:
+    """Tell who had answered; and the requester too, if nobody can approve it as it is."""
+    people = sorted(before.voters | ({after.requester} if stands_still else set()))
     text = (
         f"{after.id}: the subject changed from {short(before.subject.digest)} to "
         f"{short(after.subject.digest)}, so every answer is void and round {after.round} is open "
-        f"({after.why})" + (f". Told: {', '.join(people)}." if people else ".")
+        f"({after.why})."
+        + (f" As it is nobody can approve it: {stands_still}" if stands_still else "")
+        + (f" Told: {', '.join(people)}." if people else "")
     )
     what = f"void-{after.round}"
     unit.post_all(telling.aloud(after.id, what, about="void", text=text, people=people))
 
 
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """What became of open releases under other rules: those that moved, and why others did not.
+
+    *underway*: those being promoted, to be asked for again; *failed*: release -> what went wrong.
+    """
+
+    moved: list[str] = field(default_factory=list)
+    underway: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
 def void_stale(
     store: Store, policy: Mapping[str, Any], pipelines: Iterable[Mapping[str, Any]]
-) -> list[str]:
-    """Void the open releases whose policy or pipeline is not the one in force; return their ids."""
+) -> Stale:
+    """Void, or end, the open releases whose policy or pipeline is not the one in force.
+
+    A pipeline that is not among *pipelines* was removed or refused: its release goes on under the
+    one it was measured under, and its requester is told so.
+    """
     in_force = {one["metadata"]["name"]: digest_json(one) for one in pipelines}
-    policy_digest = digest_json(policy)
+    policy_digest, found = digest_json(policy), Stale()
     with store.begin() as unit:
         waiting = unit.find(states=VOIDABLE, limit=100_000)
-    voided = []
+        left = [one for one in waiting if one.subject.model not in in_force]
+        unit.post_all([letter for release in left for letter in _without_pipeline(release)])
+        unit.commit()
     for release in waiting:
         subject = release.subject
         pipeline = in_force.get(subject.model, subject.pipeline_digest)
         if (subject.policy_digest, subject.pipeline_digest) == (policy_digest, pipeline):
             continue
+        rules = {"policy_digest": policy_digest, "pipeline_digest": pipeline}
         try:
-            after = void(
-                store,
-                release.id,
-                Actor.system("decider"),
-                "other rules were registered while this release was open",
-                policy_digest=policy_digest,
-                pipeline_digest=pipeline,
-            )
-        except Underway:  # asked again when it has ended
-            continue
-        voided += [after.id] if after.round > release.round else []
-    return voided
+            _void_one(store, release, rules, found)
+        except Unreachable:
+            raise
+        except (AirlockError, LookupError, TypeError, ValueError) as error:
+            message = error.message if isinstance(error, AirlockError) else repr(error)
+            log.error("%s cannot be voided under the rules in force: %s", release.id, message)
+            found.failed[release.id] = message
+    return found
+
+
+def _without_pipeline(release: Release) -> list[telling.Letter]:
+    """Return what is said once of a release whose pipeline is in force no more."""
+    text = (
+        f"{release.id}: the pipeline {release.subject.model} is not in force any more: it was "
+        "removed or refused, or nobody knows its owner. This release goes on under the one it was "
+        f"measured under; what promotes it is a task of that pipeline's DAG. Told: "
+        f"{release.requester}."
+    )
+    what = f"no-pipeline-{release.round}"
+    return telling.aloud(release.id, what, about="void", text=text, people=[release.requester])
+
+
+def _void_one(store: Store, release: Release, rules: Mapping[str, str], found: Stale) -> None:
+    try:
+        with store.begin() as unit:
+            differs = differing(unit, release.subject, rules)
+        why = f"other rules were registered while this release was open: {differs}"
+        after = void(store, release.id, Actor.system("decider"), why, **rules)
+    except Underway:  # asked again when it has ended
+        found.underway.append(release.id)
+        return
+    if (after.round, after.state.is_open) != (release.round, True):
+        found.moved.append(after.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from airlock.domain.enforcement import Enforcement
 from airlock.domain.gates import GateResult, Verdict
 from airlock.domain.opening import blocking
-from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
+from airlock.domain.policy import Level, Plan, Rulebook, Tier, asks_less
+from airlock.domain.rules import Quorum
 from airlock.testing import RULEBOOK
 
 WORDS = st.sampled_from(list(Enforcement))
@@ -73,3 +75,25 @@ def test_an_advisory_gate_has_to_be_judged_all_the_same() -> None:
 def test_rules_that_weigh_a_gate_less_ask_less(before: Enforcement, after: Enforcement) -> None:
     found = asks_less(plan(a=before.value), plan(a=after.value))
     assert found == (after.rank < before.rank)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "less"),
+    [
+        ([("lead", 1)], [("lead", 1)], False),
+        ([("lead", 1)], [("lead", 2)], False),
+        ([("lead", 2)], [("lead", 1)], True),
+        ([("lead", 1)], [("lead", 1), ("officer", 1)], False),
+        ([("lead", 1), ("officer", 1)], [("lead", 2)], True),
+        ([("lead", 1), ("lead", 1)], [("lead", 2)], True),
+        ([("lead", 1)], [("officer", 5)], True),
+    ],
+)
+def test_more_people_of_the_same_role_ask_for_more(
+    before: list[tuple[str, int]], after: list[tuple[str, int]], less: bool
+) -> None:
+    def level(rules: list[tuple[str, int]]) -> Plan:
+        quorums = tuple(Quorum(role, count) for role, count in rules)
+        return replace(plan(), levels=(Level("one", quorums),))
+
+    assert asks_less(level(before), level(after)) is less

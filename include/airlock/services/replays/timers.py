@@ -182,7 +182,7 @@ def _fired(steps: tuple[Step, ...]) -> Iterator[str]:
         if before is None:
             continue
         kind = _FIRED.get(step.what)
-        if step.what == "ReleaseExpired":
+        if step.what == "ReleaseExpired" and "rules" not in data:  # else no timer ended it
             kind = Kind.UNUSED if before.state is State.APPROVED else Kind.EXPIRE
         if kind is not None:
             number = data.get("number", 1)
