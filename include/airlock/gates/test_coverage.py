@@ -28,6 +28,7 @@ class TestCoverage:
     __test__: ClassVar[bool] = False  # a gate, though pytest would take it for a class of tests
     name: ClassVar[str] = "test-coverage"
     needs: ClassVar[tuple[str, ...]] = ("test-coverage",)
+    runs_team_code: ClassVar[bool] = True
 
     total: float = 80.0
     changed_lines: float = 90.0

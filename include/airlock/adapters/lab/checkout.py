@@ -69,22 +69,24 @@ def digests(code: Code) -> dict[str, str]:
 
 
 @contextmanager
-def exported(scene: Scene, into: Path) -> Iterator[Code]:
-    """Write the candidate's commit out below *into* for as long as it is needed.
+def exported(root: Path, folder: str, registered: str, into: Path) -> Iterator[Code]:
+    """Write a candidate's commit out below *into* for as long as it is needed.
+
+    *root* is the checkout, *folder* the package in it, *registered* the commit as it was noted.
 
     Raises:
         Refused: if the candidate's code is in no commit, or the package on disk is another one.
     """
-    commit = _candidate_commit(scene)
-    folder = scene.recipe.folder.strip("/")
+    commit = _candidate_commit(root, registered)
+    folder = folder.strip("/")
     tree = into / "tree"
     tree.mkdir()
     try:
         index = {"GIT_INDEX_FILE": str(into / "index")}
-        _git(scene.root, "read-tree", commit, **index)
-        _git(scene.root, "checkout-index", "--all", "--force", f"--prefix={tree}/", **index)
-        code = Code(tree, commit, folder, _files(scene.root, commit, folder))
-        _same_on_disk(scene.root, code)
+        _git(root, "read-tree", commit, **index)
+        _git(root, "checkout-index", "--all", "--force", f"--prefix={tree}/", **index)
+        code = Code(tree, commit, folder, _files(root, commit, folder))
+        _same_on_disk(root, code)
         _plain_lines(code)
         yield code
     finally:
@@ -156,15 +158,14 @@ class _Diff:
         return self._text
 
 
-def _candidate_commit(scene: Scene) -> str:
-    registered = scene.case.candidate.code_commit
+def _candidate_commit(root: Path, registered: str) -> str:
     head, _, dirty = registered.partition("+")
     if dirty:
         raise Refused(
             f"the candidate's code is in no commit: {head[:12]} and changes nobody kept",
             next_step="Commit the code, then train again.",
         )
-    return _resolved(scene.root, head)
+    return _resolved(root, head)
 
 
 def _resolved(root: Path, commit: str) -> str:

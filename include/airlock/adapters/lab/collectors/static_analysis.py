@@ -40,10 +40,11 @@ _SUPPRESSIONS = {
 def collect(scene: Scene) -> Collected:
     """Run both tools on the package of the candidate's commit."""
     work = scene.lab.workspace(GATE, scene.recipe.name)
-    with checkout.exported(scene, work) as code:
+    commit = scene.case.candidate.code_commit
+    with checkout.exported(scene.root, scene.recipe.folder, commit, work) as code:
         files = [path for path in code.files if path.endswith(".py")]
         facts: dict[str, Any] = {
-            "candidateCommit": scene.case.candidate.code_commit,
+            "candidateCommit": commit,
             "commit": code.commit,
             "package": code.folder,
             "sources": files,
