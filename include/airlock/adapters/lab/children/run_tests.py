@@ -54,11 +54,11 @@ class Endings:
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure the package while its tests run."""
+    """Measure the code while its tests run."""
     measured = coverage.Coverage(
         data_file=request["data"],
         branch=True,
-        source=[request["package"]],
+        source=request["folders"],
         config_file=False,
         messages=False,
     )
@@ -76,14 +76,16 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _arcs(measured: coverage.Coverage, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the steps from line to line in each file, by its path from the root; None: none."""
+    """Return the steps from line to line in each source, by its path from the root; None: none."""
     data = measured.get_data()
     if not data.has_arcs():
         return None
-    root = Path(request["root"])
+    files = {path: str(Path(request["root"], path)) for path in request["sources"]}
+    measured_files = data.measured_files()
     return {
-        Path(name).relative_to(root).as_posix(): sorted(map(list, data.arcs(name) or ()))
-        for name in data.measured_files()
+        path: sorted(map(list, data.arcs(name) or ()))
+        for path, name in files.items()
+        if name in measured_files
     }
 
 

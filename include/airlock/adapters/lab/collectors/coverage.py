@@ -1,4 +1,6 @@
-"""Evidence test-coverage: what the model's own tests run of its package, and of what is new in it.
+"""Evidence test-coverage: what the model's own tests run of its code, and of what is new in it.
+
+The code is the package and every file of the repository that it uses.
 
 The tests are those of the candidate's commit: `tests/models/test_<package>.py`, the folder
 `tests/models/<package>/`, and a folder `tests` in the package; whichever of them exist.
@@ -52,6 +54,8 @@ def collect(scene: Scene) -> Collected:
             "base": base.commit,
             "everyLineIsNew": base.why,
             "package": code.folder,
+            "outside": list(code.outside),
+            "unclear": list(code.unclear),
             "lookedFor": list(_looked_for(code)),
             "tests": ended,
             "notMeasured": list(code.others[:_NAMED]),
@@ -105,7 +109,8 @@ def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> dict
     first = code.tree / tests[0]
     asked = {
         "root": str(code.tree),
-        "package": str(code.tree / code.folder),
+        "folders": sorted({str(code.tree / code.folder), *map(str, _around(code))}),
+        "sources": code.sources,
         "data": str(work / "coverage.data"),
         "settings": str(settings),
         "confcutdir": str(first if first.is_dir() else first.parent),
@@ -129,6 +134,11 @@ def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> dict
             next_step=f"see {work / 'log.txt'}",
         )
     return handover.read(result)
+
+
+def _around(code: Code) -> set[Path]:
+    """Return the folders of the files outside the package."""
+    return {(code.tree / path).parent for path in code.outside if path.endswith(".py")}
 
 
 def _told(said: dict[str, Any]) -> dict[str, Any]:
