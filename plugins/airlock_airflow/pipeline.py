@@ -3,6 +3,8 @@
     pin_data -> validate_data -> train -> evaluate -> register_candidate -> gates.* ->
     request_release -> approval.level_* -> promote -> outcome
 
+    train -> collect_evidence -> those gates that need the model team's own code to run, if any
+
 Rules:
 * A run may wait for people for days: no run time-out, and so many runs may be active that a
   waiting release never blocks the next training.
@@ -28,6 +30,7 @@ from airflow.sdk import (
 )
 
 from airlock.domain.recipe import Recipe
+from airlock.gates import runs_team_code
 from airlock.services.committing import asset_of
 from airlock_airflow.gates import GateOperator
 from airlock_airflow.guide import guide
@@ -62,28 +65,32 @@ def build(config: PipelineConfig, rulebook: Rulebook) -> DAG:
         default_args={"owner": config.owner, **_RETRY},
         is_paused_upon_creation=False,
     ) as dag:
-        registered = _steps(recipe)
+        registered, collected = _steps(recipe)
         with TaskGroup(group_id="gates") as gates:
             for gate in recipe.gates:
-                GateOperator(
+                task = GateOperator(
                     task_id=_safe(gate),
                     gate=gate,
                     execution_timeout=_limit(recipe, gate["gate"]),
                 )
+                if collected is not None and runs_team_code(gate):
+                    collected >> task
         names = [level.name for level in levels]
         registered >> gates >> release_task_group(pipeline=recipe.name, levels=names)
     return dag
 
 
-def _steps(recipe: Recipe) -> StepOperator:
-    def step(task_id: str, name: Any, budget: str = "", **inputs: Any) -> XComArg:
+def _steps(recipe: Recipe) -> tuple[StepOperator, StepOperator | None]:
+    """Return the task that registers the candidate, and the one that runs team code for gates."""
+
+    def step(task_id: str, name: Any, *budgets: str, **inputs: Any) -> XComArg:
         return XComArg(
             StepOperator(
                 task_id=task_id,
                 step=name,
                 pipeline=recipe.name,
                 inputs=inputs,
-                execution_timeout=_limit(recipe, budget) if budget else _GRACE,
+                execution_timeout=_limit(recipe, *budgets),
             )
         )
 
@@ -101,12 +108,16 @@ def _steps(recipe: Recipe) -> StepOperator:
         evaluated=evaluated,
     )
     validated.operator >> trained.operator
-    operator: StepOperator = registered.operator
-    return operator
+    asking = [gate["gate"] for gate in recipe.gates if runs_team_code(gate)]
+    if not asking:
+        return registered.operator, None
+    collected = step("collect_evidence", "collect", *asking, pinned=pinned)
+    trained.operator >> collected.operator
+    return registered.operator, collected.operator
 
 
-def _limit(recipe: Recipe, budget: str) -> timedelta:
-    return timedelta(seconds=recipe.budget(budget).seconds) + _GRACE
+def _limit(recipe: Recipe, *budgets: str) -> timedelta:
+    return timedelta(seconds=sum(recipe.budget(name).seconds for name in budgets)) + _GRACE
 
 
 def _levels(rulebook: Rulebook, environment: str, declared: Tier) -> tuple[Level, ...]:

@@ -5,7 +5,7 @@ Where tasks run in Celery workers, the workers of `airlock` hold Airlock's crede
 
 * Airlock's own operators run on `airlock`, but only from the DAG files that come with the image
   (Airflow's DAGs folder): a worker runs a whole DAG file to get at one task of it.
-* What runs the model team's own code in a child, the step `train`, runs on `train`.
+* What runs the model team's own code in a child, the steps of `TEAM_CODE`, runs on `train`.
 * Everything else runs on `train`, whatever queue the DAG says.
 
 This is applied when a DAG file is read, by the process that reads it; hostile code in that file can
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 AIRLOCK, TRAIN = "airlock", "train"
+#: The steps of a pipeline that run the model team's own code: suite, training, tests.
+TEAM_CODE = frozenset({"validate", "train", "collect"})
 _PACKAGE = "airlock_airflow."
 
 
@@ -34,7 +36,7 @@ def queue_of(task: Any) -> str:
     operator = getattr(task, "operator_class", type(task))  # a mapped task has it as an attribute
     if not _is_airlocks(operator) or not _is_of_the_image(task):
         return TRAIN
-    return TRAIN if _step(task) == TRAIN else AIRLOCK
+    return TRAIN if _step(task) in TEAM_CODE else AIRLOCK
 
 
 def _is_airlocks(operator: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The steps of a pipeline run as tasks: pin, validate, train, evaluate, register.
+"""The steps of a pipeline run as tasks: pin, validate, train, collect, evaluate, register.
 
 What a step does is in `airlock.services.running`. The operator finds out which run this is, who
 asked for it and for which window, and hands that over.
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from airlock.domain.recipe import Recipe
     from airlock.services.running import Job
 
-Step = Literal["pin", "validate", "train", "evaluate", "register"]
+Step = Literal["pin", "validate", "train", "collect", "evaluate", "register"]
 STEPS: tuple[str, ...] = get_args(Step)
 
 
 class StepOperator(LiteralFields, BaseOperator):
     """Run one step of a pipeline.
 
-    The step `train` runs the model team's own code, so it has a queue of its own (`queues`).
+    The steps `validate`, `train` and `collect` run the model team's own code, so they have a queue
+    of their own (`queues`).
     A refusal (bad data, a script that raises) fails the task at once. What was unreachable is
     tried again as `retries` says.
 
-    :param step: pin, validate, train, evaluate or register.
+    :param step: pin, validate, train, collect (for gates that need the team's own code to run:
+        before those gates), evaluate or register.
     :param pipeline: the name of a pipeline in include/pipelines.
     :param inputs: the results of the steps before: `pinned` for all but pin, `trained` for
         evaluate and register, `validated` and `evaluated` for register.
@@ -117,14 +119,19 @@ def _pin(job: Job, _inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _validate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
-    airlock = edge.airlock()
-    return running.validate(airlock.store, airlock.proposals, edge.bench(), job, inputs["pinned"])
+    return running.validate(edge.training_bench(job.origin), job, inputs["pinned"])
 
 
 def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
     return running.train(edge.training_bench(job.origin), job, inputs["pinned"])
+
+
+def _collect(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    from airlock.services import running
+
+    return {**running.collect(edge.training_bench(job.origin), job, inputs["pinned"])}
 
 
 def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,10 +151,6 @@ def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
     from airlock.services import running
 
-    files = {
-        "data-docs": inputs["validated"]["docs"],
-        "evidence": inputs["evaluated"]["predictions"],
-    }
     return running.register(
         edge.airlock().store,
         edge.airlock().proposals,
@@ -155,8 +158,9 @@ def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
         job,
         edge.code_of(job.recipe),
         inputs["pinned"],
+        inputs["validated"],
         inputs["trained"],
-        files,
+        {"evidence": inputs["evaluated"]["predictions"]},
     )
 
 
@@ -164,6 +168,7 @@ _RUN: dict[str, Callable[[Job, Mapping[str, Any]], dict[str, Any]]] = {
     "pin": _pin,
     "validate": _validate,
     "train": _train,
+    "collect": _collect,
     "evaluate": _evaluate,
     "register": _register,
 }

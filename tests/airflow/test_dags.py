@@ -85,6 +85,25 @@ def test_a_pipeline_dag_lets_many_releases_wait(config: Path) -> None:
     assert dag.get_task("approval.level_3").task_display_name == "Level 3: risk-committee"
 
 
+def test_a_gate_that_runs_team_code_waits_for_the_task_that_runs_it(config: Path) -> None:
+    file = config / "pipelines" / "doctor-visits.yaml"
+    more = "    - {gate: reproducibility}\n    - {gate: test-coverage, total: 80}\n"
+    before = bag().dags["doctor-visits"]
+    file.write_text(file.read_text() + more)
+    after = bag().dags["doctor-visits"]
+    added = {"collect_evidence", "gates.reproducibility", "gates.test-coverage"}
+    assert set(after.task_ids) - set(before.task_ids) == added
+    collect = after.get_task("collect_evidence")
+    assert collect.upstream_task_ids == {"pin_data", "train"}
+    assert collect.downstream_task_ids == added - {"collect_evidence"}
+    assert collect.execution_timeout is not None
+
+
+def test_no_shipped_pipeline_has_more_tasks_than_its_steps_gates_and_levels(config: Path) -> None:
+    for name in ("employment", "doctor-visits"):
+        assert "collect_evidence" not in bag().dags[name].task_ids
+
+
 def test_a_low_tier_has_the_levels_a_raised_tier_would_need(config: Path) -> None:
     tasks = bag().dags["doctor-visits"].task_ids
     assert [task for task in tasks if task.startswith("approval")] == [

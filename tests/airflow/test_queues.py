@@ -54,13 +54,14 @@ def test_a_python_operator_that_asks_for_airlocks_queue_does_not_get_it(file: Pa
     assert decided(task) == TRAIN
 
 
-@pytest.mark.parametrize("name", ["pin", "validate", "evaluate", "register"])
+@pytest.mark.parametrize("name", ["pin", "evaluate", "register"])
 def test_steps_with_a_credential_run_on_airlock(name: str) -> None:
     assert decided(step(name, queue=TRAIN)) == AIRLOCK
 
 
-def test_training_runs_where_there_is_no_credential() -> None:
-    assert decided(step("train", queue=AIRLOCK)) == TRAIN
+@pytest.mark.parametrize("name", ["validate", "train", "collect"])
+def test_steps_that_run_team_code_run_where_there_is_no_credential(name: str) -> None:
+    assert decided(step(name, queue=AIRLOCK)) == TRAIN
 
 
 def test_every_operator_of_airlock_runs_on_airlock() -> None:
@@ -121,8 +122,9 @@ def test_a_task_without_a_dag_file_has_no_credential() -> None:
 
 
 @pytest.mark.attack
-def test_a_training_step_on_the_worker_of_airlock_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["validate", "train", "collect"])
+def test_team_code_on_the_worker_of_airlock_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who put its message on the other queue: the broker's accounts forbid it, too."""
     from airflow.sdk.exceptions import AirflowFailException
@@ -133,7 +135,7 @@ def test_a_training_step_on_the_worker_of_airlock_is_refused(
     edge.settings.cache_clear()
     try:
         with pytest.raises(AirflowFailException, match="belongs to the queue train"):
-            step("train").execute({})
+            step(name).execute({})
     finally:
         edge.settings.cache_clear()
 

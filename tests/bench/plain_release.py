@@ -37,11 +37,11 @@ def main(pipeline: str, run: str) -> None:
     )
     proposals = DirectProposals(Handling(store, local_sources(airlock)))
     pinned = running.pin(store, proposals, bench, job, airlock.rulebook.digest)
-    checked = running.validate(store, proposals, bench, job, pinned)
+    checked = running.validate(bench, job, pinned)
     trained = running.train(bench, job, pinned)
     measured = running.evaluate(store, proposals, bench, job, pinned, trained)
-    files = {"data-docs": checked["docs"], "evidence": measured["predictions"]}
-    running.register(store, proposals, bench, job, code, pinned, trained, files)
+    files = {"evidence": measured["predictions"]}
+    running.register(store, proposals, bench, job, code, pinned, checked, trained, files)
     for gate in recipe.gates:
         signer = airlock.gate_signer
         evidence.examine(store, proposals, bench, job.origin, build(gate), signer)

@@ -144,6 +144,21 @@ def image() -> None:
     volume = ("--volume", f"{wheels}:/wheels:ro")
     file = ("--file", "deploy/Dockerfile", "--tag", "airlock:local", ".")
     podman(*_BUILD, *volume, *arguments, *file)
+    _with_a_gate_that_runs_team_code()
+
+
+def _with_a_gate_that_runs_team_code() -> None:
+    """Give the pipeline of the image a gate that no pipeline has as it is shipped."""
+    context = FOLDER / "gate"
+    context.mkdir(exist_ok=True)
+    name = "include/pipelines/doctor-visits.yaml"
+    (context / "pipeline.yaml").write_text(
+        (ROOT / name).read_text() + "    - {gate: reproducibility}\n"
+    )
+    (context / "Dockerfile").write_text(
+        f"FROM airlock:local\nCOPY --chmod=0644 pipeline.yaml /opt/airlock/{name}\n"
+    )
+    podman(*_BUILD, "--tag", "airlock:local", str(context))
 
 
 def _download(wheels: Path) -> None:

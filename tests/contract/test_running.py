@@ -33,6 +33,7 @@ class Bench:
     seen: dict[str, Any] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
     down: bool = False
+    suite_says: dict[str, Any] = field(default_factory=dict)
 
     def pin(self, recipe: Recipe, since: Any, until: Any) -> dict[str, Any]:
         digest = digest_bytes(f"{since}{until}".encode())
@@ -43,6 +44,15 @@ class Bench:
         facts = {"success": True, "evaluated": 2, "successful": 2, "rows": self.rows}
         facts |= {"failed": [], "raised": [], "unseen": []}
         return facts, self.folder
+
+    def validated(
+        self, origin: str, recipe: Recipe, data: str, folder: Path
+    ) -> tuple[dict[str, Any], Path]:
+        facts, docs = self.validate(recipe, data)
+        return facts | self.suite_says, docs
+
+    def run_team_code(self, origin: str, recipe: Recipe, data: str) -> dict[str, str]:
+        return {"test-coverage": f"done for {origin}"}
 
     def train(self, recipe: Recipe, data: str) -> Trained:
         model = self.folder / f"model-{len(list(self.folder.iterdir()))}"
@@ -128,11 +138,28 @@ def go(world: World, bench: Bench, one: Job) -> dict[str, Any]:
     """Run all steps."""
     ready(world, bench)
     pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    checked = running.validate(world.worker, world.proposals, bench, one, pinned)
+    return register(world, bench, one, pinned, measured(world, bench, one, pinned))
+
+
+def measured(world: World, bench: Bench, one: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """Train and evaluate."""
     trained = running.train(bench, one, pinned)
     running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
-    files = {"docs": checked["docs"]}
-    return running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, files)
+    return trained
+
+
+def register(
+    world: World,
+    bench: Bench,
+    one: Job,
+    pinned: Mapping[str, Any],
+    trained: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Validate, and register what was trained, as tasks do."""
+    checked = running.validate(bench, one, pinned)
+    return running.register(
+        world.worker, world.proposals, bench, one, CODE, pinned, checked, trained, {}
+    )
 
 
 def test_a_whole_run_ends_in_a_candidate_with_its_evidence(world: World, bench: Bench) -> None:
@@ -175,7 +202,10 @@ def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
 ) -> None:
     one = job(world, until=date(2020, 1, 31))
     pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    running.validate(world.worker, world.proposals, bench, one, pinned)
+    as_measured = world.artifacts.recorded
+    ready(world, bench)
+    register(world, bench, one, pinned, running.train(bench, one, pinned))
+    world.artifacts.recorded = as_measured
     origin = world.measure("beforehand")
     evidence.submit(world.proposals, origin, "data-profile", "any", {"rows": 80})
     opened = world.request(origin).release
@@ -184,7 +214,9 @@ def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
     world.promote(opened.id)
     two = job(world, "run-2")
     pinned = running.pin(world.worker, world.proposals, bench, two, world.rulebook.digest)
-    running.validate(world.worker, world.proposals, bench, two, pinned)
+    bench.seen["champion folder"] = bench.folder
+    ready(world, bench)
+    register(world, bench, two, pinned, running.train(bench, two, pinned))
     with world.store.begin() as unit:
         first, second = (
             unit.evidence_of(f"credit/run-{number}")["data-validation"].facts for number in (1, 2)
@@ -282,19 +314,30 @@ def test_every_step_can_be_tried_again(world: World, bench: Bench) -> None:
     ready(world, bench)
     one = job(world)
     pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    running.validate(world.worker, world.proposals, bench, one, pinned)
-    running.validate(world.worker, world.proposals, bench, one, pinned)
-    trained = running.train(bench, one, pinned)
-    running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
+    assert running.validate(bench, one, pinned) == running.validate(bench, one, pinned)
+    trained = measured(world, bench, one, pinned)
     bench.down = True
     with pytest.raises(Unreachable):
-        running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
+        register(world, bench, one, pinned, trained)
     bench.down = False
-    first = running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
-    assert (
-        running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
-        == first
-    )
+    first = register(world, bench, one, pinned, trained)
+    assert register(world, bench, one, pinned, trained) == first
+
+
+def test_the_teams_own_code_runs_for_the_gates_without_a_store(world: World, bench: Bench) -> None:
+    one = job(world)
+    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    found = running.collect(bench, one, pinned)
+    assert found == {"test-coverage": "done for credit/run-1"}
+
+
+@pytest.mark.attack
+def test_a_suite_that_speaks_of_other_rows_than_were_pinned_is_refused(
+    world: World, bench: Bench
+) -> None:
+    bench.suite_says = {"rows": bench.rows + 1}
+    with pytest.raises(Conflict, match="has pinned 100 rows, its validation speaks of 101"):
+        go(world, bench, job(world))
 
 
 def test_a_run_waits_until_its_policy_is_registered(world: World, bench: Bench) -> None:
@@ -330,7 +373,7 @@ def test_evidence_about_another_model_is_refused(world: World, bench: Bench) -> 
     trained = running.train(bench, one, pinned)
     evidence.submit(world.proposals, one.origin, "evaluation", digest_bytes(b"better"), {"rows": 1})
     with pytest.raises(Conflict, match="is about"):
-        running.register(world.worker, world.proposals, bench, one, CODE, pinned, trained, {})
+        register(world, bench, one, pinned, trained)
 
 
 @pytest.mark.attack

@@ -307,7 +307,8 @@ def lines_of(code: Repository, champion: str) -> dict[str, list[int]]:
     """Return what is new since the champion, as the collector reads it."""
     scene = code.scene(code.commit(), champion)
     place = scene.lab.workspace("test", "lines")
-    with checkout.exported(scene, place) as now:
+    commit = scene.case.candidate.code_commit
+    with checkout.exported(code.root, scene.recipe.folder, commit, place) as now:
         return checkout.added_lines(code.root, champion, now)
 
 

@@ -97,6 +97,16 @@ class FileData:
             )
         return path
 
+    def newest(self, digest: str, time_column: str | None) -> str | None:
+        """Return the day of the newest pinned row, as YYYY-MM-DD; None for rows without times."""
+        if time_column is None:
+            return None
+        import pyarrow.compute
+        import pyarrow.parquet
+
+        times = pyarrow.parquet.read_table(self.path(digest), columns=[time_column])[time_column]
+        return str(pyarrow.compute.max(times).as_py())[:10]
+
     def _place(self, digest: str) -> Path:
         return self._directory / "sha256" / f"{digest.removeprefix('sha256:')}.parquet"
 

@@ -144,7 +144,9 @@ class Airlock:
     @cached_property
     def lab(self) -> Lab:
         """Where training code and heavy libraries run, in child processes."""
-        return Lab(self.settings.home / "work", tools=self.settings.home / "tools")
+        home = self.settings.home
+        # Where tasks are kept apart by queues, this process is the one that holds a credential.
+        return Lab(home / "work", tools=home / "tools", team_code=self.settings.queue is None)
 
     @cached_property
     def data(self) -> FileData:

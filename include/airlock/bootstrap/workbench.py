@@ -2,6 +2,10 @@
 
 It translates a recipe into the lab's requests and back. The steps and their rules are in
 `airlock.services.running`.
+
+Where tasks are kept apart by queues, one of two benches has no store, key or account (`train`) and
+the other runs none of the model team's own code. What the first leaves for the second lies in a
+folder of the run (`airlock.adapters.lab.handover`).
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,15 +24,16 @@ from airlock.adapters.evidence_folder import EvidenceFolder
 from airlock.adapters.file_data import FileData
 from airlock.adapters.git_code import commit
 from airlock.adapters.lab import Lab, handover, requests
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.errors import CheckBroke
-from airlock.adapters.lab.scene import Collected, Scene
+from airlock.adapters.lab.collectors import COLLECTORS, TEAM_CODE
+from airlock.adapters.lab.errors import CheckBroke, LabFailure
+from airlock.adapters.lab.scene import Collected, Scene, TeamCode
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
 from airlock.config.model_card import read_card
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
-from airlock.domain.errors import AirlockError, Refused
+from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.recipe import Recipe
+from airlock.gates import BY_NAME
 from airlock.ports import Files
 from airlock.services.bench import Case, Recorded, Trained
 from airlock.services.running import Origin
@@ -36,6 +41,8 @@ from airlock.services.running import Origin
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
     from airlock.config.settings import Settings
+
+_ABOUT, _DOCS, _FACTS = "about.json", "docs", "facts.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +70,9 @@ def bench_of(airlock: Airlock) -> Workbench:
 
 
 def training_bench(chosen: Settings, origin: str) -> Workbench:
-    """Return the bench of a process that only trains: it needs no database, key or account.
+    """Return the bench of a process that runs the model team's own code, and has no credential.
 
-    The model is left in a folder of the run *origin*, below the hand-over folder.
+    What is made is left in a folder of the run *origin*, below the hand-over folder.
     """
     return Workbench(
         chosen.root,
@@ -113,7 +120,7 @@ class Workbench:
         )
 
     def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
-        """Check pinned rows with the model's suite."""
+        """Check pinned rows with the model's suite, which is the team's own code."""
         found = self._lab.validate(
             requests.ValidateRequest(
                 name=recipe.name,
@@ -122,7 +129,99 @@ class Workbench:
                 limits=_limits(recipe, "validate"),
             )
         )
-        return found.facts, found.docs
+        left = found.docs.parent / "left"
+        left.mkdir()
+        found.docs.rename(left / _DOCS)
+        handover.write(left / _FACTS, found.facts)
+        return found.facts, left
+
+    def validated(
+        self, origin: str, recipe: Recipe, data: str, folder: Path
+    ) -> tuple[dict[str, Any], Path]:
+        """Take over what a validation left; what can be known without its word is found here."""
+        place = self._received(origin) / "validation"
+        what = "what the validation left,"
+        handover.receive(folder, self._handed_over, place, what, "validate_data")
+        docs = place / _DOCS
+        found = {
+            "dataDigest": data,
+            "docsDigest": manifest_digest(folder_manifest(docs)),
+            "newest": self._data.newest(data, recipe.time_column),
+        }
+        return handover.read(place / _FACTS) | found, docs
+
+    def run_team_code(self, origin: str, recipe: Recipe, data: str) -> dict[str, str]:
+        """Run the team's own code for every gate that asks for it; leave what came out."""
+        self._lab.check_team_code(f"what the gates of {recipe.name} run")
+        team = TeamCode(
+            lab=self._lab,
+            recipe=recipe,
+            root=self._root,
+            code=self._code(recipe),
+            data=data,
+            rows_of=self._rows,
+        )
+        about = _about(origin, recipe.digest, data, team.code)
+        kinds = [kind for kind in _kinds(recipe) if kind in TEAM_CODE]
+        return {kind: self._leave(kind, team, about) for kind in kinds}
+
+    def _leave(self, kind: str, team: TeamCode, about: Mapping[str, str]) -> str:
+        """Run the team's own code for one kind of evidence; return how that ended."""
+        place = self._left_by(about["origin"], kind)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="leaving-", dir=place.parent) as scratch:
+            out = Path(scratch) / kind
+            out.mkdir()
+            failure: dict[str, str] = {}
+            try:
+                TEAM_CODE[kind](team, out)
+            except Unreachable:
+                raise
+            except AirlockError as error:
+                failure = {"message": error.message, "nextStep": error.next_step}
+            handover.write(out / _ABOUT, {"about": dict(about), "failure": failure})
+            shutil.rmtree(place, ignore_errors=True)
+            out.rename(place)
+        return failure.get("message", "done")
+
+    def _taken_over(self, kind: str, case: Case) -> Path | None:
+        """Return a copy of what the team's own code left for a candidate; None to run it here.
+
+        Raises:
+            Refused: if it is about something else, or is not there and may not run here.
+            LabFailure: with the sentence of a run that failed.
+        """
+        one = case.candidate
+        left = self._left_by(one.origin, kind)
+        if not left.is_dir() and self._lab.runs_team_code:
+            return None
+        if not left.is_dir():
+            raise Refused(
+                f"{kind} needs the model team's own code to run, which left nothing for this run",
+                next_step='Put a StepOperator with step="collect" before the gate: it runs on '
+                "the queue train; docs/howto/production.md says more.",
+            )
+        place = self._received(one.origin) / kind
+        what = f"what was left for {kind},"
+        handover.receive(left, self._handed_over, place, what, "collect_evidence")
+        said = handover.read(place / _ABOUT)
+        code = Origin(code_commit=one.code_commit, lock_digest=one.lock_digest)
+        if said["about"] != _about(one.origin, one.pipeline_digest, one.data_digest, code):
+            raise Refused(
+                f"what was left for {kind} is about other code, data or libraries than the "
+                "candidate's",
+                next_step="Clear the task collect_evidence of this run, or start a new one.",
+            )
+        if failure := said["failure"]:
+            words = {name: str(failure[name])[:2000] for name in ("message", "nextStep")}
+            raise LabFailure(words["message"], next_step=words["nextStep"])
+        return place
+
+    def _left_by(self, origin: str, kind: str) -> Path:
+        return self._handed_over / _folder_of(origin) / "collected" / kind
+
+    def _received(self, origin: str) -> Path:
+        return self._scratch / "received" / _folder_of(origin)
 
     def train(self, recipe: Recipe, data: str) -> Trained:
         """Train in a child process."""
@@ -174,7 +273,7 @@ class Workbench:
 
     def collect(self, kind: str, case: Case) -> dict[str, Any]:
         """Collect one kind of evidence; its files go to the evidence store and to MLflow."""
-        found = self._collected(kind, case)
+        found = self._collected(kind, case, lambda kind: self._taken_over(kind, case))
         files = {name: self._files.put(path) for name, path in found.files.items()}
         facts = found.facts | ({"files": files} if files else {})
         run = case.candidate.run_id
@@ -185,12 +284,20 @@ class Workbench:
         return facts
 
     def look(self, kind: str, case: Case) -> dict[str, Any]:
-        """Collect one kind of evidence; its facts are those that `collect` would return."""
-        found = self._collected(kind, case)
+        """Collect one kind of evidence; its facts are those that `collect` would return.
+
+        What the team's own code leaves is made anew where that may run.
+        """
+        anew = self._lab.runs_team_code
+        found = self._collected(
+            kind, case, lambda kind: None if anew else self._taken_over(kind, case)
+        )
         files = {name: file_digest(path) for name, path in found.files.items()}
         return found.facts | ({"files": files} if files else {})
 
-    def _collected(self, kind: str, case: Case) -> Collected:
+    def _collected(
+        self, kind: str, case: Case, handed_over: Callable[[str], Path | None]
+    ) -> Collected:
         scene = Scene(
             lab=self._lab,
             case=case,
@@ -202,6 +309,7 @@ class Workbench:
             code_of=self._code,
             card_of=read_card,
             tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),
+            handed_over=handed_over,
         )
         try:
             return COLLECTORS[kind](scene)
@@ -305,6 +413,22 @@ class Workbench:
             holdout=recipe.holdout,
             seed=recipe.seed,
         )
+
+
+def _kinds(recipe: Recipe) -> list[str]:
+    """Return the kinds of evidence a pipeline's gates need, each once."""
+    return list(dict.fromkeys(kind for one in recipe.gates for kind in BY_NAME[one["gate"]].needs))
+
+
+def _about(origin: str, pipeline: str, data: str, code: Origin) -> dict[str, str]:
+    """Return what was run, for what: both sides of a hand-over write it from what they know."""
+    return {
+        "origin": origin,
+        "pipeline": pipeline,
+        "data": data,
+        "code": code.code_commit,
+        "lock": code.lock_digest,
+    }
 
 
 def _put_in_place(ready: Path, place: Path) -> None:

@@ -67,6 +67,11 @@ def build(document: Mapping[str, Any]) -> Gate:
     return BY_NAME[document["gate"]](**options)
 
 
+def runs_team_code(document: Mapping[str, Any]) -> bool:
+    """Say whether the model team's own code has to run for a gate of a pipeline document."""
+    return getattr(BY_NAME[document["gate"]], "runs_team_code", False)
+
+
 def written(gate: Gate) -> dict[str, Any]:
     """Return a gate as a canonical pipeline document writes it, the reverse of `build`.
 

@@ -47,3 +47,9 @@ def first_release(facts: Mapping[str, Any], *compared: Any) -> bool:
     if any(compared):
         raise ValueError("there is no champion, and yet something was compared with one")
     return True
+
+
+def everything_followed(facts: Mapping[str, Any]) -> None:
+    """Insist that all code was found; evidence of before 2026-12-01 says nothing about it."""
+    if unclear := facts.get("unclear"):
+        raise ValueError(f"the code is not all known: {text(unclear[0], 'what is unclear')}")

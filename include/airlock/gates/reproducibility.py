@@ -29,6 +29,7 @@ class Reproducibility:
 
     name: ClassVar[str] = "reproducibility"
     needs: ClassVar[tuple[str, ...]] = ("reproducibility",)
+    runs_team_code: ClassVar[bool] = True
 
     tolerance: float = 0.0
     bytes: bool = False

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
-from airlock.gates.inputs import count, names, text
+from airlock.gates.inputs import count, everything_followed, names, text
 
 TOOLS = ("ruff", "bandit")
 SEVERITIES = ("undefined", "low", "medium", "high")
@@ -62,6 +62,8 @@ class StaticAnalysis:
             wrong.append(
                 f"{quiet} comments switch a tool off, expected at most {self.max_suppressions}"
             )
+        if not wrong:
+            everything_followed(facts)
         read = f"{' and '.join(TOOLS)} read {len(facts['sources'])} files"
         return GateResult(
             gate=self.name,

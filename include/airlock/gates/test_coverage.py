@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Verdict
-from airlock.gates.inputs import names, text
+from airlock.gates.inputs import everything_followed, names, text
 
 _NAMED = 5
 
@@ -28,6 +28,7 @@ class TestCoverage:
     __test__: ClassVar[bool] = False  # a gate, though pytest would take it for a class of tests
     name: ClassVar[str] = "test-coverage"
     needs: ClassVar[tuple[str, ...]] = ("test-coverage",)
+    runs_team_code: ClassVar[bool] = True
 
     total: float = 80.0
     changed_lines: float = 90.0
@@ -62,6 +63,8 @@ class TestCoverage:
             )
             if found < limit
         ]
+        if not short:
+            everything_followed(facts)
         good = f"{facts['tests']['passed']} tests cover {total:.1f} % of {n:,} lines and branches"
         good += f" and {changed:.1f} % of {new:,} new lines" if new else ", no line is new"
         only_new = total >= self.total and changed < self.changed_lines

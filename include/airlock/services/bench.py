@@ -1,4 +1,4 @@
-"""What a pipeline run needs of the place where the model's own code runs; a port of `running`.
+"""What a pipeline run needs of the places where models are made and measured; a port of `running`.
 
 `airlock.bootstrap.workbench` is the real one. Here is no code, only what it has to keep.
 """
@@ -54,7 +54,10 @@ class Case:
 
 
 class Bench(Protocol):
-    """Where the model's own code runs: data is pinned, models are trained, measured, recorded.
+    """Where data is pinned and models are trained, measured, recorded.
+
+    `validate`, `train` and `run_team_code` run the model team's own code: where there are queues,
+    in another place than all the rest, so what they leave is taken over as a copy.
 
     Facts are the JSON data of evidence. Everything raises Refused for what is wrong with the
     data or the code, and Unreachable for what might work the next time.
@@ -64,7 +67,15 @@ class Bench(Protocol):
         """Keep the rows of a window; return the facts data-profile."""
 
     def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
-        """Check pinned rows; return the facts data-validation and the data docs."""
+        """Check pinned rows; return what the suite says and the folder that was left."""
+
+    def validated(
+        self, origin: str, recipe: Recipe, data: str, folder: Path
+    ) -> tuple[dict[str, Any], Path]:
+        """Take over what a validation left; return the facts data-validation and the data docs."""
+
+    def run_team_code(self, origin: str, recipe: Recipe, data: str) -> dict[str, str]:
+        """Run the team's own code for the gates that ask for it; return how each kind ended."""
 
     def train(self, recipe: Recipe, data: str) -> Trained:
         """Train on pinned rows."""

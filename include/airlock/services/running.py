@@ -5,7 +5,8 @@ Rules:
 * A run keeps the pipeline it started with: a step under another digest is refused.
 * The model measured, the model registered and the model of the evidence are the same bytes:
   every step works with a copy of its own and takes the copy's digest anew.
-* Training needs no store: it runs where there is no credential at all.
+* The model team's own code (suite, training, tests) needs no store: it runs where there is no
+  credential at all (`validate`, `train`, `collect`), and `register` takes over what it left.
 * The champion is the version Airlock itself has promoted, not what an alias in MLflow says, and
   its bytes are those that were approved.
 * A step that fails leaves what came before it; only `register` makes a candidate.
@@ -29,6 +30,8 @@ from airlock.domain.recipe import Recipe
 from airlock.ports import Candidate, Proposals, Store
 from airlock.services import attempts, evidence
 from airlock.services.bench import Bench, Trained
+
+_VALIDATION = "data-validation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +89,12 @@ def _registered(work: Any, kind: str, digest: str) -> None:
         ) from error
 
 
-def validate(
-    store: Store, proposals: Proposals, bench: Bench, job: Job, pinned: Mapping[str, Any]
-) -> dict[str, Any]:
+def validate(bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
     """Check the pinned rows against the model's own suite. A failed check is no error here."""
     _same_pipeline(job, pinned)
-    facts, docs = bench.validate(job.recipe, pinned["data"])
-    facts = facts | {
-        "asOf": pinned["window"]["until"] or str(pinned["startedAt"])[:10],
-        "champion": _champion_window(store, job.recipe),
-    }
-    evidence.submit(proposals, job.origin, "data-validation", pinned["data"], facts)
+    facts, folder = bench.validate(job.recipe, pinned["data"])
     found = {key: facts[key] for key in ("success", "evaluated", "successful", "rows")}
-    return {**found, "docs": str(docs)}
+    return {**found, "folder": str(folder)}
 
 
 def _champion_window(store: Store, recipe: Recipe) -> dict[str, Any] | None:
@@ -125,6 +121,15 @@ def train(bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": trained.seconds,
         "peakMb": trained.peak_mb,
     }
+
+
+def collect(bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, str]:
+    """Run the model team's own code for the gates that need it; say how each run ended.
+
+    A run that fails is no error here: its gate is then ERRORED with the reason.
+    """
+    _same_pipeline(job, pinned)
+    return bench.run_team_code(job.origin, job.recipe, pinned["data"])
 
 
 def evaluate(
@@ -161,6 +166,7 @@ def register(
     job: Job,
     origin: Origin,
     pinned: Mapping[str, Any],
+    validated: Mapping[str, Any],
     trained: Mapping[str, Any],
     files: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -169,6 +175,7 @@ def register(
     folder = _candidate_folder(bench, trained)
     artifact = str(trained["artifact"])
     collected = _about(store, job.origin, str(pinned["data"]), artifact)
+    collected[_VALIDATION], docs = _validated(store, bench, job, pinned, validated)
     tags = {
         "origin": job.origin,
         "requester": job.requester,
@@ -182,7 +189,7 @@ def register(
         _trained(trained, folder),
         tags,
         collected,
-        {name: Path(path) for name, path in files.items()},
+        {name: Path(path) for name, path in files.items()} | {"data-docs": docs},
     )
     if recorded.artifact_digest != artifact:
         raise Conflict(
@@ -219,10 +226,41 @@ def register(
     }
 
 
+def _validated(
+    store: Store,
+    bench: Bench,
+    job: Job,
+    pinned: Mapping[str, Any],
+    validated: Mapping[str, Any],
+) -> tuple[dict[str, Any], Path]:
+    """Return the facts data-validation, taken over from where the suite ran, and the data docs.
+
+    Raises:
+        Conflict: if the suite speaks of another number of rows than were pinned.
+    """
+    data = str(pinned["data"])
+    facts, docs = bench.validated(job.origin, job.recipe, data, Path(validated["folder"]))
+    with store.begin() as work:
+        profile = work.evidence_of(job.origin).get("data-profile")
+    rows = profile.facts["rows"] if profile else None
+    if facts.get("rows") != rows:
+        raise Conflict(
+            f"run {job.origin} has pinned {rows} rows, its validation speaks of "
+            f"{facts.get('rows')}",
+            next_step="Clear the task validate_data; if it repeats, see what the suite does.",
+        )
+    about = {
+        "asOf": pinned["window"]["until"] or str(pinned["startedAt"])[:10],
+        "champion": _champion_window(store, job.recipe),
+    }
+    return facts | about, docs
+
+
 def _about(store: Store, origin: str, data: str, artifact: str) -> dict[str, Mapping[str, Any]]:
     """Return all facts by kind: what was found about the data is about the model trained on it."""
     with store.begin() as work:
-        found = work.evidence_of(origin)
+        found = dict(work.evidence_of(origin))
+    found.pop(_VALIDATION, None)  # of an earlier attempt; the suite's newest word is taken over
     for kind, one in found.items():
         if one.artifact_digest not in (data, artifact):
             raise Conflict(

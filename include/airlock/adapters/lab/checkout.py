@@ -3,10 +3,12 @@
 Rules:
 * What is looked at is the tree of the candidate's commit, written out afresh. Marks in the
   repository that hide files or lines from git's own tools (`export-ignore`, `-diff`) do not count.
-* A candidate made from code that is in no commit is refused, and so is a package on disk that is
-  not, byte by byte, the package of that commit: nobody could say which of the two was trained.
-* What changed since the champion is every line of the package that `git diff` adds, renames
-  counting as new. If nobody can say what the champion's code was, every line is new.
+* The code is the model's package and every file of the repository that it imports or names, as
+  separation of duties has it (`airlock.adapters.git_code`); but for Airlock's own packages.
+* A candidate made from code that is in no commit is refused, and so is code on disk that is not,
+  byte by byte, that of the commit: nobody could say which of the two was trained.
+* What changed since the champion is every line of the code that `git diff` adds, renames counting
+  as new. If nobody can say what the champion's code was, every line is new.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ import io
 import re
 import shutil
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from airlock.adapters.git_code.imports import imported
 from airlock.adapters.git_code.runner import run_git
 from airlock.adapters.lab.scene import Scene
 from airlock.domain.digest import file_digest
 from airlock.domain.errors import Refused
 
+#: Where Airlock's own packages lie in a checkout.
+AIRLOCKS = ("include/airlock/", "include/airlock_evidence/", "include/airlock_mlflow/")
 _PATIENCE_S = 120
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _FILE_MODES = ("100644", "100755")
@@ -43,22 +48,28 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The package *folder* at *commit*, written out below *tree*; *files* are its own, sorted."""
+    """The package *folder* at *commit*, written out below *tree*.
+
+    *files* are its own, then those *outside* of it that it uses, each sorted; *unclear* is what
+    could not be followed.
+    """
 
     tree: Path
     commit: str
     folder: str
     files: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The Python files of the package, but for the tests that lie in it."""
+        """The Python files of the code, but for the tests that lie in the package."""
         inner = f"{self.folder}/tests/"
         return tuple(one for one in self.files if one.endswith(".py") and not one.startswith(inner))
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Every other file of the package."""
+        """Every other file of the code."""
         return tuple(one for one in self.files if one not in self.sources)
 
 
@@ -69,22 +80,24 @@ def digests(code: Code) -> dict[str, str]:
 
 
 @contextmanager
-def exported(scene: Scene, into: Path) -> Iterator[Code]:
-    """Write the candidate's commit out below *into* for as long as it is needed.
+def exported(root: Path, folder: str, registered: str, into: Path) -> Iterator[Code]:
+    """Write a candidate's commit out below *into* for as long as it is needed.
+
+    *root* is the checkout, *folder* the package in it, *registered* the commit as it was noted.
 
     Raises:
         Refused: if the candidate's code is in no commit, or the package on disk is another one.
     """
-    commit = _candidate_commit(scene)
-    folder = scene.recipe.folder.strip("/")
+    commit = _candidate_commit(root, registered)
+    folder = folder.strip("/")
     tree = into / "tree"
     tree.mkdir()
     try:
         index = {"GIT_INDEX_FILE": str(into / "index")}
-        _git(scene.root, "read-tree", commit, **index)
-        _git(scene.root, "checkout-index", "--all", "--force", f"--prefix={tree}/", **index)
-        code = Code(tree, commit, folder, _files(scene.root, commit, folder))
-        _same_on_disk(scene.root, code)
+        _git(root, "read-tree", commit, **index)
+        _git(root, "checkout-index", "--all", "--force", f"--prefix={tree}/", **index)
+        code = _code(root, tree, commit, folder)
+        _same_on_disk(root, code)
         _plain_lines(code)
         yield code
     finally:
@@ -105,7 +118,7 @@ def base_of(scene: Scene) -> Base:
 
 
 def added_lines(root: Path, base: str, code: Code) -> dict[str, list[int]]:
-    """Return the lines each Python source of the package gained since *base*.
+    """Return the lines each Python source of the code gained since *base*.
 
     Read with diff-cover's parser, and held against the counts and names git itself gives: a change
     the parser loses is refused, never taken for no change.
@@ -113,7 +126,7 @@ def added_lines(root: Path, base: str, code: Code) -> dict[str, list[int]]:
     from diff_cover.diff_reporter import GitDiffReporter
     from diff_cover.git_diff import GitDiffError
 
-    where = (base, code.commit, "--", code.folder)
+    where = (base, code.commit, "--", code.folder, *code.outside)
     diff = _git(root, *_DIFF, *_PATCH, *where).split("\n")
     # The parser takes git's remark that a file ends without a line end for a line of the file.
     plain = "\n".join(line for line in diff if not line.startswith("\\ "))
@@ -156,15 +169,14 @@ class _Diff:
         return self._text
 
 
-def _candidate_commit(scene: Scene) -> str:
-    registered = scene.case.candidate.code_commit
+def _candidate_commit(root: Path, registered: str) -> str:
     head, _, dirty = registered.partition("+")
     if dirty:
         raise Refused(
             f"the candidate's code is in no commit: {head[:12]} and changes nobody kept",
             next_step="Commit the code, then train again.",
         )
-    return _resolved(scene.root, head)
+    return _resolved(root, head)
 
 
 def _resolved(root: Path, commit: str) -> str:
@@ -176,8 +188,31 @@ def _resolved(root: Path, commit: str) -> str:
     return _git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").strip()
 
 
-def _files(root: Path, commit: str, folder: str) -> tuple[str, ...]:
-    entries = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/")
+def _code(root: Path, tree: Path, commit: str, folder: str) -> Code:
+    reach = imported(tree, folder)
+    outside = _not_airlocks(reach.files)
+    own = _files(root, commit, f"{folder}/")
+    if not own:
+        raise Refused(
+            f"commit {commit[:12]} has no folder {folder}",
+            next_step="sourceCode.path must name the model's package as it is in git.",
+        )
+    kept = _files(root, commit, *outside) if outside else ()
+    if lost := sorted({*outside} - {*kept}):
+        raise Refused(
+            f"{lost[0]}, which {folder} uses, is reached by a link",
+            next_step="Import it by the path at which git keeps it.",
+        )
+    return Code(tree, commit, folder, (*own, *kept), kept, reach.unclear)
+
+
+def _not_airlocks(paths: Iterable[str]) -> tuple[str, ...]:
+    """Leave out what comes with Airlock, which has tests of its own."""
+    return tuple(path for path in paths if not path.startswith(AIRLOCKS))
+
+
+def _files(root: Path, commit: str, *paths: str) -> tuple[str, ...]:
+    entries = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
     found = []
     for entry in filter(None, entries.split("\0")):
         meta, _, path = entry.partition("\t")
@@ -187,27 +222,23 @@ def _files(root: Path, commit: str, folder: str) -> tuple[str, ...]:
                 next_step="Put the file itself into the package.",
             )
         found.append(path)
-    if not found:
-        raise Refused(
-            f"commit {commit[:12]} has no folder {folder}",
-            next_step="sourceCode.path must name the model's package as it is in git.",
-        )
     return tuple(sorted(found))
 
 
 def _same_on_disk(root: Path, code: Code) -> None:
-    """Refuse a package on disk that is not that of the commit; ignored Python files count too."""
+    """Refuse code on disk that is not that of the commit; ignored Python files count too."""
     here = {
         str(path.relative_to(root))
         for path in (root / code.folder).rglob("*.py")
         if path.is_file() or path.is_symlink()
     }
+    here |= {*_not_airlocks(imported(root, code.folder).files)}
     odd = sorted(here - set(code.files))
     odd += [path for path in code.files if not _equal(root / path, code.tree / path)]
     if odd:
         raise Refused(
-            f"{len(odd)} files of {code.folder} on disk are not those of the candidate's commit "
-            f"{code.commit[:12]}: {', '.join(odd[:5])}",
+            f"{len(odd)} files of {code.folder}, or that it uses, on disk are not those of the "
+            f"candidate's commit {code.commit[:12]}: {', '.join(odd[:5])}",
             next_step="Check the commit out, or commit the changes and train again.",
         )
 

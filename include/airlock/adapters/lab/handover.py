@@ -1,23 +1,37 @@
-"""Take over a model folder from where training left it.
+"""Take over what another process left in the hand-over folder: a model, or what a team's code left.
 
 Rules:
-* Only folders below the hand-over folder are taken; whoever trains says the path.
-* What is taken is a copy: whatever still runs where the model was trained cannot change it.
+* Only folders below the hand-over folder are taken; whoever left them says the path.
+* What is taken is a copy: whatever still runs where it was made cannot change it.
 * Only regular files and folders are copied. A link, a pipe or a device is refused by its name.
+* A document is read up to a limit, and is JSON without NaN, or refused.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any, NoReturn
 
+from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Refused, Unreachable
 
+_DOCUMENT_LIMIT = 16 << 20
 
-def receive(folder: Path, handed_over: Path, place: Path) -> Path:
+
+def receive(
+    folder: Path,
+    handed_over: Path,
+    place: Path,
+    what: str = "the model folder",
+    task: str = "train",
+) -> Path:
     """Copy *folder* to *place*, whatever was there before, and return *place*.
+
+    *what* it is and which *task* makes it again are words for the errors.
 
     Raises:
         Refused: if it is not below *handed_over*, or holds anything but files and folders.
@@ -25,30 +39,65 @@ def receive(folder: Path, handed_over: Path, place: Path) -> Path:
     """
     if not folder.resolve().is_relative_to(handed_over.resolve()):
         raise Refused(
-            f"the model folder {folder} is not below {handed_over}",
+            f"{what} {folder} is not below {handed_over}",
             next_step="Training leaves models below AIRLOCK_HANDOVER; see that both sides set it.",
         )
     if not folder.is_dir():
         raise Unreachable(
-            f"the model folder {folder} is not on this machine",
-            next_step="Clear the task train of this run; its model is made again.",
+            f"{what} {folder} is not on this machine",
+            next_step=f"Clear the task {task} of this run; it is made again.",
         )
-    _check_kinds(folder)
+    _check_kinds(folder, what)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="receiving-", dir=place.parent) as scratch:
-        copy = Path(scratch) / "model"
+        copy = Path(scratch) / "copy"
         shutil.copytree(folder, copy, symlinks=True)
-        _check_kinds(copy)  # it may have changed since the first look
+        _check_kinds(copy, what)  # it may have changed since the first look
         shutil.rmtree(place, ignore_errors=True)
         copy.rename(place)
     return place
 
 
-def _check_kinds(folder: Path) -> None:
+def write(place: Path, document: dict[str, Any]) -> None:
+    """Leave a document for another process."""
+    place.write_bytes(canonical_json(document))
+
+
+def read(place: Path) -> dict[str, Any]:
+    """Return a document of a folder that was received.
+
+    Raises:
+        Refused: if it is not there, too large, or no JSON object.
+    """
+    if not place.is_file():
+        raise _unreadable(place, "it is not there")
+    if place.stat().st_size > _DOCUMENT_LIMIT:
+        raise _unreadable(place, f"it is larger than {_DOCUMENT_LIMIT} bytes")
+    try:
+        document = json.loads(place.read_bytes(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(place, "it is no JSON") from error
+    if not isinstance(document, dict):
+        raise _unreadable(place, "it is no JSON object")
+    return document
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _unreadable(place: Path, why: str) -> Refused:
+    return Refused(
+        f"{place.name} was handed over and cannot be read: {why}",
+        next_step="Clear the task of this run that leaves it; if it repeats, see its log.",
+    )
+
+
+def _check_kinds(folder: Path, what: str) -> None:
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise Refused(
-                f"the model folder holds {path.name}, which is neither a file nor a folder",
-                next_step="Let the training script save files only, then start a new run.",
+                f"{what} holds {path.name}, which is neither a file nor a folder",
+                next_step="Let the model's code save files only, then start a new run.",
             )

@@ -35,23 +35,32 @@ from airlock.adapters.lab.requests import (
     ValidateResult,
 )
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
-from airlock.domain.errors import AirlockError
+from airlock.domain.errors import AirlockError, Refused
 
 _RESULT_LIMIT = 16 << 20
 
 
 class Lab:
-    """Runs stages below *root*, with the interpreter *python*; scanners are below *tools*."""
+    """Runs stages below *root*, with the interpreter *python*; scanners are below *tools*.
+
+    *team_code*: whether the model team's own code may run here; never where a credential lies.
+    """
 
     def __init__(
-        self, root: Path, python: str = sys.executable, tools: Path = Path(".airlock/tools")
+        self,
+        root: Path,
+        python: str = sys.executable,
+        tools: Path = Path(".airlock/tools"),
+        team_code: bool = True,
     ) -> None:
         self._root = root.resolve()
         self._python = python
         self._tools = tools.resolve()
+        self._team_code = team_code
 
     def validate(self, request: ValidateRequest) -> ValidateResult:
         """Hold the data against its suite (evidence data-validation)."""
+        self.check_team_code(f"the suite of {request.name}")
         work = self._folder("validate", request.name)
         docs = work / "docs"
         extra = {"suite": str(request.suite.resolve()), "out": str(docs)}
@@ -64,6 +73,7 @@ class Lab:
 
     def train(self, request: TrainRequest) -> TrainResult:
         """Train and save a model folder."""
+        self.check_team_code(f"the training of {request.name}")
         work = self._folder("train", request.name)
         model = work / "model"
         extra = {"script": str(request.script.resolve()), "out": str(model)}
@@ -187,6 +197,23 @@ class Lab:
     def signature(self, model: Path, keys: Path) -> dict[str, Any]:
         """Verify the signature that lies beside a model folder (evidence artifact-signature)."""
         return signing.verify(model, keys, self._folder("verify", model.name), self._python)
+
+    @property
+    def runs_team_code(self) -> bool:
+        """Whether the model team's own code may run here."""
+        return self._team_code
+
+    def check_team_code(self, what: str) -> None:
+        """Refuse to run the model team's own code where it may not run.
+
+        Raises:
+            Refused: if this lab is where a credential lies.
+        """
+        if not self._team_code:
+            raise Refused(
+                f"{what} is the model team's own code, and this worker holds a credential",
+                next_step="The queue train runs it: docs/howto/production.md says which tasks.",
+            )
 
     @property
     def python(self) -> str:

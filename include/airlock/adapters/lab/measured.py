@@ -1,8 +1,8 @@
 """Read what coverage.py measured, with our own idea of which lines there are to cover.
 
 Rules:
-* The statements and branches are counted here, from the source as git keeps it; the data file of
-  the child only says which of them ran. A file the data does not name was not run at all.
+* The statements and branches are counted here, from the source as git keeps it; the child only
+  says from which line to which its program went. A file it does not name was not run at all.
 * No pragma and no setting of the repository excludes a line. The one thing left out is a block
   `if TYPE_CHECKING:` of nothing but imports, which no program ever runs.
 * Data without branches, or no data, is refused: half a measurement is none.
@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,27 +41,38 @@ class Measured:
         return self.statements & {self.first_lines.get(line, line) for line in lines}
 
 
-def read(data: Path, tree: Path, sources: tuple[str, ...], report: Path) -> dict[str, Measured]:
+#: By the path of a file: from which line to which its program went.
+Arcs = Mapping[str, Sequence[Sequence[int]]]
+
+
+def read(
+    arcs: Arcs | None, tree: Path, sources: tuple[str, ...], report: Path
+) -> dict[str, Measured]:
     """Return what was measured of each source, and write coverage's own JSON report.
 
     Raises:
-        Refused: if there is no data to read, or a source is no Python.
+        Refused: if nothing was measured, or a source is no Python.
     """
     import coverage
     from coverage.exceptions import CoverageException
 
-    if not data.is_file():
-        raise Refused("the tests left no coverage data", next_step="Do they end the process?")
-    found = coverage.Coverage(data_file=str(data), config_file=False, messages=False)
+    if not arcs:
+        raise Refused(
+            "nothing of the package was run: the coverage data holds no branches",
+            next_step="The tests must import the model's package.",
+        )
+    found = coverage.Coverage(
+        data_file=str(report.with_suffix(".data")), branch=True, config_file=False, messages=False
+    )
     found.set_option("report:exclude_lines", [_ONLY_FOR_TYPES])
     found.set_option("report:partial_branches", [])
     try:
-        found.load()
-        if not found.get_data().has_arcs():
-            raise Refused(
-                "nothing of the package was run: the coverage data holds no branches",
-                next_step="The tests must import the model's package.",
-            )
+        went = {
+            str(tree / path): {(int(start), int(end)) for start, end in arcs[path]}
+            for path in sources
+            if path in arcs
+        }
+        found.get_data().add_arcs(went)
         morfs = [str(tree / path) for path in sources]
         found.json_report(morfs, outfile=str(report))
     except CoverageException as error:

@@ -22,6 +22,40 @@ if TYPE_CHECKING:
     from airlock.adapters.lab.lab import Lab
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamCode:
+    """The model team's own code in the checkout *root*, and what it is run with.
+
+    *code* says which it is; *data* is the digest of the rows, which *rows_of* returns.
+    """
+
+    lab: Lab
+    recipe: Recipe
+    root: Path
+    code: Origin
+    data: str
+    rows_of: Callable[[Recipe, str], LabData]
+
+    @property
+    def rows(self) -> LabData:
+        """The rows it may see."""
+        return self.rows_of(self.recipe, self.data)
+
+    def limits(self, gate: str) -> Limits:
+        """Return what running it for *gate* may use: its own stage's, or that of evaluation."""
+        return limits_of(self.recipe, gate)
+
+
+#: Runs the team's code for one kind of evidence and leaves what came out in a folder.
+Run = Callable[[TeamCode, Path], None]
+
+
+def limits_of(recipe: Recipe, gate: str) -> Limits:
+    """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""
+    budget = recipe.budget(gate)
+    return Limits(budget.seconds, budget.memory_mb, budget.threads)
+
+
 @dataclass(frozen=True, slots=True)
 class Collected:
     """The facts of one kind of evidence, and files that are kept beside it by digest."""
@@ -38,6 +72,10 @@ def _unknown_code(_recipe: Recipe) -> Origin:
     return Origin(code_commit="", lock_digest="")
 
 
+def _nothing(_kind: str) -> None:
+    return None
+
+
 def _no_card(_path: Path) -> tuple[None, list[dict[str, str]]]:
     return None, [{"place": "", "expected": "somebody who can read cards", "found": "nobody"}]
 
@@ -51,6 +89,8 @@ class Scene:
     signatures are trusted; *tag_of* reads what was noted with the candidate when it was registered.
     *kept* returns a file of evidence by its digest; *code_of* says which code and which libraries
     are here now; *card_of* reads a model card: its document, and everything wrong with it.
+    *handed_over* returns what the team's code left for a kind of evidence where it has run
+    already, and None where it is to run here.
     """
 
     lab: Lab
@@ -63,6 +103,28 @@ class Scene:
     tag_of: Callable[[str], str] = _no_tag
     code_of: Callable[[Recipe], Origin] = _unknown_code
     card_of: Callable[[Path], tuple[Any, list[dict[str, str]]]] = _no_card
+    handed_over: Callable[[str], Path | None] = _nothing
+
+    def outcome(self, kind: str, run: Run) -> Path:
+        """Return the folder with what the team's own code left for a kind of evidence."""
+        folder = self.handed_over(kind)
+        if folder is None:
+            folder = self.lab.workspace(kind, self.recipe.name)
+            run(self.team_code, folder)
+        return folder
+
+    @property
+    def team_code(self) -> TeamCode:
+        """The team's own code, to be run here for this candidate."""
+        candidate = self.case.candidate
+        return TeamCode(
+            lab=self.lab,
+            recipe=self.recipe,
+            root=self.root,
+            code=Origin(code_commit=candidate.code_commit, lock_digest=candidate.lock_digest),
+            data=candidate.data_digest,
+            rows_of=self.rows_of,
+        )
 
     @property
     def recipe(self) -> Recipe:
@@ -110,8 +172,7 @@ class Scene:
 
     def limits(self, gate: str) -> Limits:
         """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""
-        budget = self.recipe.budget(gate)
-        return Limits(budget.seconds, budget.memory_mb, budget.threads)
+        return limits_of(self.recipe, gate)
 
     def options(self, gate: str) -> Mapping[str, Any]:
         """Return the options of a gate: of the one that is asked, else as the pipeline has them."""

@@ -1,8 +1,8 @@
 """Child: run the model's own tests under coverage.py and count how each of them ended.
 
 It is started by its path, in the exported commit, with none of Airlock's modules and no setting of
-the repository: what is measured, and how, is said here. It reports what it saw; the parent reads
-the lines from coverage's data file itself.
+the repository: what is measured, and how, is said here. It reports what it saw, line by line: from
+where to where the program went in each file. What that covers is counted by others.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Endings:
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure the package while its tests run."""
+    """Measure the code while its tests run."""
     measured = coverage.Coverage(
         data_file=request["data"],
         branch=True,
-        source=[request["package"]],
+        source=request["folders"],
         config_file=False,
         messages=False,
     )
@@ -72,7 +72,21 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     finally:
         measured.stop()
         measured.save()
-    return endings.document(code) | {"pytest": pytest.__version__}
+    return endings.document(code) | {"pytest": pytest.__version__, "arcs": _arcs(measured, request)}
+
+
+def _arcs(measured: coverage.Coverage, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the steps from line to line in each source, by its path from the root; None: none."""
+    data = measured.get_data()
+    if not data.has_arcs():
+        return None
+    files = {path: str(Path(request["root"], path)) for path in request["sources"]}
+    measured_files = data.measured_files()
+    return {
+        path: sorted(map(list, data.arcs(name) or ()))
+        for path, name in files.items()
+        if name in measured_files
+    }
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """The collectors: one per kind of evidence that gates ask for after the candidate is registered.
 
-To add one: its file with `collect(scene) -> Collected`, and its line here. Each kind is needed by
-one gate alone, because every gate collects what it needs, unless it only reads the artifact's
-bytes; evidence several gates share is made by the steps before (`airlock.services.running`).
+To add one: its file with `collect(scene) -> Collected`, and its line here. One that has to run the
+model team's own code does that in a function of its own, `run(team, out)`, with a line in
+`TEAM_CODE`: it runs where no credential is, and `collect` reads what it left.
+
+Each kind is needed by one gate alone, because every gate collects what it needs, unless it only
+reads the artifact's bytes; evidence several gates share is made by the steps before
+(`airlock.services.running`).
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from airlock.adapters.lab.collectors import (
     spread,
     static_analysis,
 )
-from airlock.adapters.lab.scene import Collected, Scene
+from airlock.adapters.lab.scene import Collected, Run, Scene
 
 COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "artifact-format": files.formats,
@@ -42,4 +46,10 @@ COLLECTORS: dict[str, Callable[[Scene], Collected]] = {
     "leakage": leakage.collect,
     "model-card": model_card.collect,
     "train-serving-skew": spread.train_serving_skew,
+}
+
+#: What runs the model team's own code, by kind of evidence. Such a gate says `runs_team_code`.
+TEAM_CODE: dict[str, Run] = {
+    "reproducibility": reproducibility.run,
+    "test-coverage": coverage.run,
 }

@@ -1,7 +1,12 @@
-"""Evidence test-coverage: what the model's own tests run of its package, and of what is new in it.
+"""Evidence test-coverage: what the model's own tests run of its code, and of what is new in it.
+
+The code is the package and every file of the repository that it uses.
 
 The tests are those of the candidate's commit: `tests/models/test_<package>.py`, the folder
 `tests/models/<package>/`, and a folder `tests` in the package; whichever of them exist.
+
+The team's own code (`run`) says how its tests ended and which lines they ran, and no more. Which
+lines and branches there are, and which are new, is found by `collect` from the commit.
 """
 
 from __future__ import annotations
@@ -11,32 +16,46 @@ import re
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.lab import checkout, errors, measured, tools
+from airlock.adapters.lab import checkout, errors, handover, measured, tools
 from airlock.adapters.lab.checkout import Code
 from airlock.adapters.lab.measured import Measured
-from airlock.adapters.lab.scene import Collected, Scene
+from airlock.adapters.lab.scene import Collected, Scene, TeamCode
 from airlock.domain.digest import file_digest
 
 GATE = "test-coverage"
 _NAMED = 200
 _PRAGMA = re.compile(r"#\s*pragma:\s*no\s+(cover|branch)", re.IGNORECASE)
 _COUNTS = ("exit", "passed", "failed", "skipped", "errors")
-_NO_TESTS: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"failures": []}
+_NO_TESTS: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"failures": [], "arcs": None}
+_SAID = "tests.json"
+
+
+def run(team: TeamCode, out: Path) -> None:
+    """Run the tests on the team's commit; leave how they ended and what they ran in *out*."""
+    team.lab.check_team_code(f"the tests of {team.recipe.name}")
+    work = team.lab.workspace(f"{GATE}-run", team.recipe.name)
+    with checkout.exported(team.root, team.recipe.folder, team.code.code_commit, work) as code:
+        said = _tested(team, code, work)
+    handover.write(out / _SAID, said)
 
 
 def collect(scene: Scene) -> Collected:
-    """Run the tests on the candidate's commit and read what they covered."""
+    """Have the tests run on the candidate's commit and read what they covered."""
     work = scene.lab.workspace(GATE, scene.recipe.name)
-    with checkout.exported(scene, work) as code:
+    commit = scene.case.candidate.code_commit
+    with checkout.exported(scene.root, scene.recipe.folder, commit, work) as code:
         base = checkout.base_of(scene)
-        ended = _tested(scene, code, work)
+        said = handover.read(scene.outcome(GATE, run) / _SAID)
+        ended = _told(said)
         facts: dict[str, Any] = {
-            "candidateCommit": scene.case.candidate.code_commit,
+            "candidateCommit": commit,
             "commit": code.commit,
             "championCommit": scene.champion.code_commit if scene.champion else None,
             "base": base.commit,
             "everyLineIsNew": base.why,
             "package": code.folder,
+            "outside": list(code.outside),
+            "unclear": list(code.unclear),
             "lookedFor": list(_looked_for(code)),
             "tests": ended,
             "notMeasured": list(code.others[:_NAMED]),
@@ -46,7 +65,7 @@ def collect(scene: Scene) -> Collected:
             # Half of the tests measure nothing that could be compared.
             return Collected(facts | {"sources": [], "changed": None, "reportDigest": None})
         report = work / "coverage.json"
-        found = measured.read(work / "coverage.data", code.tree, code.sources, report)
+        found = measured.read(said["arcs"], code.tree, code.sources, report)
         new = checkout.added_lines(scene.root, base.commit, code) if base.commit else None
     facts |= {
         "sources": [_file(path, one) for path, one in found.items()],
@@ -65,7 +84,7 @@ def _looked_for(code: Code) -> tuple[str, ...]:
     )
 
 
-def _tested(scene: Scene, code: Code, work: Path) -> dict[str, Any]:
+def _tested(team: TeamCode, code: Code, work: Path) -> dict[str, Any]:
     """Run what tests there are and return how they ended.
 
     Raises:
@@ -73,24 +92,25 @@ def _tested(scene: Scene, code: Code, work: Path) -> dict[str, Any]:
     """
     tests = tuple(path for path in _looked_for(code) if (code.tree / path).exists())
     before = checkout.digests(code)
-    ended = _run(scene, code, tests, work) if tests else _NO_TESTS
+    ended = _run(team, code, tests, work) if tests else _NO_TESTS
     if checkout.digests(code) != before:
         raise errors.LabFailure(
-            f"the tests of {scene.recipe.name} change the package they test",
+            f"the tests of {team.recipe.name} change the package they test",
             next_step="Let them write to a temporary folder (tmp_path).",
         )
     return ended
 
 
-def _run(scene: Scene, code: Code, tests: tuple[str, ...], work: Path) -> dict[str, Any]:
-    """Run the tests in a child and return how they ended."""
+def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> dict[str, Any]:
+    """Run the tests in a child and return what it said."""
     settings, request, result = work / "pytest.ini", work / "request.json", work / "result.json"
     # The same two places a checkout's own tests import from.
     settings.write_text(f"[pytest]\npythonpath = '{code.tree}/include' '{code.tree}'\n")
     first = code.tree / tests[0]
     asked = {
         "root": str(code.tree),
-        "package": str(code.tree / code.folder),
+        "folders": sorted({str(code.tree / code.folder), *map(str, _around(code))}),
+        "sources": code.sources,
         "data": str(work / "coverage.data"),
         "settings": str(settings),
         "confcutdir": str(first if first.is_dir() else first.parent),
@@ -99,27 +119,33 @@ def _run(scene: Scene, code: Code, tests: tuple[str, ...], work: Path) -> dict[s
     request.write_text(json.dumps(asked), "utf-8")
     script = Path(__file__).parents[1] / "children" / "run_tests.py"
     code_of_exit = tools.run(
-        f"the tests of {scene.recipe.name}",
-        [scene.lab.python, str(script), str(request), str(result)],
+        f"the tests of {team.recipe.name}",
+        [team.lab.python, str(script), str(request), str(result)],
         work,
-        scene.limits(GATE),
-        seed=scene.recipe.seed,
+        team.limits(GATE),
+        seed=team.recipe.seed,
         cwd=code.tree,
         extra={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     if code_of_exit or not result.is_file():
         raise errors.LabFailure(
-            f"the tests of {scene.recipe.name} ended with exit code {code_of_exit} and no result: "
+            f"the tests of {team.recipe.name} ended with exit code {code_of_exit} and no result: "
             f"{tools.last_words(work)}",
             next_step=f"see {work / 'log.txt'}",
         )
-    return _told(json.loads(result.read_text("utf-8")))
+    return handover.read(result)
+
+
+def _around(code: Code) -> set[Path]:
+    """Return the folders of the files outside the package."""
+    return {(code.tree / path).parent for path in code.outside if path.endswith(".py")}
 
 
 def _told(said: dict[str, Any]) -> dict[str, Any]:
-    counts = {name: int(said[name]) for name in _COUNTS}
-    names = [str(one)[:300] for one in said["failures"][:20]]
-    return counts | {"failures": names, "pytest": str(said["pytest"])[:40]}
+    """Return how the tests ended, in our own shape."""
+    told = {name: int(said[name]) for name in _COUNTS}
+    told["failures"] = [str(one)[:300] for one in said["failures"][:20]]
+    return told | ({"pytest": str(said["pytest"])[:40]} if "pytest" in said else {})
 
 
 def _pragmas(code: Code) -> list[str]:

@@ -1,5 +1,7 @@
 """Evidence reproducibility: the same data, code, seed and libraries once more, and what came out.
 
+The team's own code trains again (`run`); what it leaves is a model. That model is compared with the
+candidate by code of Airlock's (`collect`), so every figure but the training's own is taken there.
 With other code or other libraries than the candidate's nothing is trained: the answer would be
 about something else. The facts then say what differs.
 """
@@ -9,16 +11,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from airlock.adapters.lab import handover
 from airlock.adapters.lab.requests import TrainRequest
-from airlock.adapters.lab.scene import Collected, Scene
+from airlock.adapters.lab.scene import Collected, Scene, TeamCode
 from airlock.adapters.lab.trust import MODEL_FILE
 from airlock.artifacts import format_of
 from airlock.artifacts.content import content_digest
 from airlock.domain.digest import file_digest
 
+GATE = "reproducibility"
+_MODEL, _SAID = "model", "training.json"
+
+
+def run(team: TeamCode, out: Path) -> None:
+    """Train again and leave the model in *out*."""
+    again = team.lab.train(
+        TrainRequest(
+            name=team.recipe.name,
+            data=team.rows,
+            script=team.root / team.recipe.script,
+            limits=team.limits(GATE),
+        )
+    )
+    again.model.rename(out / _MODEL)
+    said = {"trainRows": again.rows, "seconds": again.seconds, "peakMb": again.peak_mb}
+    handover.write(out / _SAID, said)
+
 
 def collect(scene: Scene) -> Collected:
-    """Train again in a clean process and compare."""
+    """Have it trained again, and compare."""
     candidate, now, data = scene.case.candidate, scene.code_of(scene.recipe), scene.rows
     facts: dict[str, Any] = {
         "artifactDigest": candidate.artifact_digest,
@@ -29,20 +50,13 @@ def collect(scene: Scene) -> Collected:
     }
     if any(facts[name]["candidate"] != facts[name]["now"] for name in ("codeCommit", "lockDigest")):
         return Collected(facts)
-    limits = scene.limits("reproducibility")
-    again = scene.lab.train(
-        TrainRequest(
-            name=scene.recipe.name,
-            data=data,
-            script=scene.root / scene.recipe.script,
-            limits=limits,
-        )
-    )
-    models = {"candidate": scene.model, "again": again.model}
+    left = scene.outcome(GATE, run)
+    models = {"candidate": scene.model, "again": left / _MODEL}
     extra = {who: str(folder.resolve()) for who, folder in models.items()}
-    found, _ = scene.lab.child("reproduce", scene.recipe.name, data, limits, extra)
-    facts |= found | _model(models) | {"trainRows": again.rows, "seconds": again.seconds}
-    return Collected(facts | {"peakMb": again.peak_mb})
+    found, _ = scene.lab.child("reproduce", scene.recipe.name, data, scene.limits(GATE), extra)
+    said = handover.read(left / _SAID)
+    facts |= found | _model(models) | {"trainRows": int(said["trainRows"])}
+    return Collected(facts | {"seconds": float(said["seconds"]), "peakMb": int(said["peakMb"])})
 
 
 def _model(models: dict[str, Path]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Evidence static-analysis: what ruff and bandit say about the model's package.
+"""Evidence static-analysis: what ruff and bandit say about the model's package and what it uses.
 
 Rules:
-* The files are those of the candidate's commit, and each is handed to the tools by its name, so
-  that no list of exclusions in the project's settings can leave one out.
+* The files are those of the candidate's commit, in the package and outside of it, and each is
+  handed to the tools by its name, so that no list of exclusions in the project's settings can leave
+  one out.
 * The project's own settings at the top of the checkout choose the rules; settings hidden in folders
   below do not count. Without any, the tools' own defaults do.
 * What a comment in the code switches off is listed, whether it hides a finding or not.
@@ -38,15 +39,18 @@ _SUPPRESSIONS = {
 
 
 def collect(scene: Scene) -> Collected:
-    """Run both tools on the package of the candidate's commit."""
+    """Run both tools on the code of the candidate's commit."""
     work = scene.lab.workspace(GATE, scene.recipe.name)
-    with checkout.exported(scene, work) as code:
+    commit = scene.case.candidate.code_commit
+    with checkout.exported(scene.root, scene.recipe.folder, commit, work) as code:
         files = [path for path in code.files if path.endswith(".py")]
         facts: dict[str, Any] = {
-            "candidateCommit": scene.case.candidate.code_commit,
+            "candidateCommit": commit,
             "commit": code.commit,
             "package": code.folder,
             "sources": files,
+            "outside": list(code.outside),
+            "unclear": list(code.unclear),
         }
         if not files:
             return Collected(facts | {"tools": [], "suppressions": [], "suppressed": 0})
