@@ -9,7 +9,9 @@ TOOLS := .airlock/tools
 UV := uv==0.13.9
 
 # One installation at a time: a second make waits here. The stamp makes the next run instant.
-# $(1) is the requirements file. The dev file is a superset, so it also satisfies the other.
+# $(1) is the requirements file. The dev file is a superset, so it also satisfies the other. Both are
+# complete, so nothing is resolved. mlflow-skinny writes MLflow's own files and is no longer listed
+# (docs/adr/0062-mlflow-3-18.md): an environment that still has it gets MLflow anew.
 define install
 @command -v $(PYTHON) >/dev/null || { echo "Airlock needs Python 3.11 and found no '$(PYTHON)'. Install it (Debian: apt-get install python3.11 python3.11-venv), or run: make PYTHON=/path/to/python3.11"; exit 2; }
 @mkdir -p build; exec 9>build/.setup.lock; flock 9; \
@@ -21,7 +23,10 @@ if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
   [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { echo "Could not create $(VENV). Debian: apt-get install python3.11-venv"; exit 2; }; \
   rm -f $(VENV)/.stamp; \
   $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"; \
-  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r $(1); \
+  if compgen -G "$(VENV)/lib/python*/site-packages/mlflow_skinny-*" >/dev/null; then \
+    VIRTUAL_ENV=$(VENV) $(BIN)/uv pip uninstall --quiet mlflow mlflow-skinny mlflow-tracing; \
+  fi; \
+  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --no-deps --require-hashes -r $(1); \
   VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .; \
   echo "$$want" > $(VENV)/.stamp; \
 fi

@@ -6,27 +6,14 @@ are, and switches off what a model registry does not need and what runs code on 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from airlock.domain.errors import Invalid
-from airlock_mlflow import boot, runs
+from airlock_mlflow import boot, runs, surface
 from airlock_mlflow.door import Application, Door
 from airlock_mlflow.guard import Guard, guard
 
-#: Modules of MLflow's whose addresses run jobs, tools or other people's models.
-_OFF_MODULES = (
-    "mlflow.server.job_api",
-    "mlflow.server.gateway_api",
-    "mlflow.server.assistant",
-    "mlflow.server.mcp_server_api",
-)
-#: The same among its older handlers, by the names of their functions.
-_OFF_HANDLERS = re.compile(
-    r"gateway|_job\b|invoke_|_workspace|presigned_upload|promptlab|demo|online_scoring|"
-    r"supported_(models|providers)|provider_config|secrets_config"
-)
 #: Kinds of locations the server still opens: its own, and those that lead to its own.
 _OPENED = ("airlock+file", "airlock+s3", "mlflow-artifacts", "runs", "models")
 _OFF = "this part of MLflow is switched off on a server that guards releases"
@@ -71,12 +58,11 @@ def _switch_off(app: Any, made: Guard) -> None:
 
     off = 0
     for route in app.router.routes:
-        module = getattr(getattr(route, "endpoint", None), "__module__", "")
-        if module.startswith(_OFF_MODULES):
+        if surface.is_off(route):
             route.app = _refusing(made)
             off += 1
     for name, view in list(flask_app.view_functions.items()):
-        if _OFF_HANDLERS.search(getattr(view, "__name__", name)):
+        if surface.OFF_HANDLERS.search(surface.view_name(view)):
             flask_app.view_functions[name] = _refusing_view(made)
             off += 1
     boot.check_switched_off(off)

@@ -1,7 +1,8 @@
 """Refuse to start half-guarded.
 
-Every public method of MLflow's stores is classified here. One that nobody has classified (a newer
-MLflow) stops the start, because it may be another way to move an alias or to write a file.
+Every public method of MLflow's stores is classified here and in `runs`, and every address in
+`surface`. One that nobody has classified (a newer MLflow) stops the start, because it may be
+another way to move an alias or to write a file.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import signal
 from collections.abc import Iterable, Mapping
 
 from airlock.domain.errors import Invalid
-from airlock_mlflow import runs
+from airlock_mlflow import runs, surface
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.places import SCHEME
 from airlock_mlflow.settings import PROXIES
 
 #: The version every list here was read from.
-MLFLOW = "3.17"
+MLFLOW = "3.18"
 
 #: The registry's methods the guard has its own version of.
 GUARDED = frozenset(
@@ -137,6 +138,7 @@ _ABSENT = {
     "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE": "a replica answers with what was true before",
     "MLFLOW_ENABLE_WORKSPACES": "deleting a workspace moves aliases past the registry",
     "MLFLOW_ENABLE_REMOTE_ASSISTANT": "the assistant runs commands on the server",
+    "MLFLOW_ARTIFACTS_PRESIGNED_ONLY": "clients would write files past the server",
     "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "any web page could use a person's login",
 }
 
@@ -152,6 +154,7 @@ def check(guard: Guard, environ: Mapping[str, str] = os.environ) -> None:
     problems += unclassified(_registry_methods(), REGISTRY, "registry operations")
     problems += unclassified(_file_methods(), FILES, "operations on files")
     problems += unclassified(runs.unclassified(), frozenset(), "operations on runs")
+    problems += unclassified(_addresses_of_mlflow(), frozenset(), "addresses")
     problems += _found()
     missing = guard.missing_tables()
     if missing:
@@ -238,6 +241,20 @@ def _registry_methods() -> Iterable[str]:
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
     return (name for name in dir(SqlAlchemyStore) if not name.startswith("_"))
+
+
+def _addresses_of_mlflow() -> Iterable[str]:
+    from mlflow.server import app as flask_app
+    from mlflow.server.fastapi_app import app
+    from starlette.routing import Mount
+
+    own = [route for route in app.router.routes if not _is_flask(route, Mount)]
+    return surface.unclassified(own, flask_app.view_functions.values())
+
+
+def _is_flask(route: object, mount: type) -> bool:
+    """Say whether a route is the one behind which all older handlers are."""
+    return isinstance(route, mount) and getattr(route, "path", None) == ""
 
 
 def _file_methods() -> Iterable[str]:

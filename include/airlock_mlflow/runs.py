@@ -7,8 +7,8 @@ Rules:
 * Tags under `airlock.` of runs are written by Airlock's accounts alone.
 * Everything else is free to everybody who is logged in, as MLflow has it.
 
-The store for runs is MLflow's own, so its writing methods are wrapped. Every method that sounds
-like writing is classified here; one that nobody has classified stops the start (`boot`).
+The store for runs is MLflow's own, so its writing methods are wrapped. Every method that does
+more than read is classified here; one that nobody has classified stops the start (`boot`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from airlock_mlflow.guard import Guard
 from airlock_mlflow.naming import is_reserved_tag
 from airlock_mlflow.tables import FROZEN, RELEASES
 
-_WRITING = re.compile(
-    r"(add|archive|create|delete|deprecated|finalize|link|log|record|register|remove|rename|"
-    r"restore|set|start|unlink|update|upsert)_"
+#: What only reads, and what is no method. Everything else has to be on one of the lists below.
+_READING = re.compile(
+    r"(batch_get|calculate|filter|find|get(?!_or_create)|list|query|resolve|sanitize|search|sum|"
+    r"supports)_\w+|secret_cache|[A-Z_]+"
 )
 #: Of one run: what adds to it, and what takes away.
 ADDING = frozenset(
@@ -45,24 +46,30 @@ LOGGED = frozenset(
      "log_logged_model_params", "set_logged_model_tags"]
 )  # fmt: skip
 NEW = frozenset(["create_run"])
-#: Those that touch nothing a release shows. The gateway, MCP servers and scorers are switched off.
+#: Those that touch nothing a release shows. The gateway, MCP servers, scorers and skills are off.
 FREE = frozenset(
-    ["add_dataset_to_experiments", "add_guardrail_to_endpoint", "add_items_to_review_queue",
-     "archive_traces", "create_assessment", "create_budget_policy", "create_dataset",
-     "create_endpoint_binding", "create_experiment", "create_issue", "create_label_schema",
-     "create_logged_model", "create_review_queue", "delete_assessment", "delete_budget_policy",
-     "delete_dataset", "delete_dataset_records", "delete_dataset_tag", "delete_endpoint_binding",
-     "delete_experiment_tag", "delete_label_schema", "delete_review_queue", "delete_scorer",
-     "delete_trace_tag", "deprecated_end_trace_v2", "deprecated_start_trace_v2",
-     "link_mcp_server_versions_to_trace", "link_prompts_to_trace", "log_spans", "log_spans_async",
-     "register_scorer", "remove_dataset_from_experiments", "remove_guardrail_from_endpoint",
-     "remove_items_from_review_queue", "restore_experiment", "set_dataset_tags",
-     "set_experiment_tag", "set_model_versions_tags", "set_review_queue_item_status",
-     "set_trace_tag", "start_trace", "update_assessment", "update_budget_policy",
-     "update_endpoint_guardrail_config", "update_issue", "update_label_schema",
-     "update_review_queue", "upsert_dataset_records", "upsert_online_scoring_config"]
+    ["add_dataset_to_experiments", "add_guardrail_to_endpoint",
+     "add_items_to_review_queue", "archive_traces", "attach_model_to_endpoint",
+     "create_assessment", "create_budget_policy", "create_dataset",
+     "create_endpoint_binding", "create_experiment", "create_issue",
+     "create_label_schema", "create_logged_model", "create_review_queue",
+     "delete_assessment", "delete_budget_policy", "delete_dataset",
+     "delete_dataset_records", "delete_dataset_tag", "delete_endpoint_binding",
+     "delete_experiment_tag", "delete_label_schema", "delete_review_queue",
+     "delete_scorer", "delete_trace_tag", "deprecated_end_trace_v2",
+     "deprecated_start_trace_v2", "detach_model_from_endpoint", "end_async_logging",
+     "flush_async_logging", "get_or_create_user_queue",
+     "link_mcp_server_versions_to_trace", "link_prompts_to_trace", "log_spans",
+     "log_spans_async", "register_scorer", "remove_dataset_from_experiments",
+     "remove_guardrail_from_endpoint", "remove_items_from_review_queue",
+     "restore_experiment", "set_dataset_tags", "set_experiment_tag",
+     "set_model_versions_tags", "set_review_queue_item_status", "set_trace_tag",
+     "shut_down_async_logging", "start_trace", "update_assessment",
+     "update_budget_policy", "update_endpoint_guardrail_config", "update_issue",
+     "update_label_schema", "update_review_queue", "upsert_dataset_records",
+     "upsert_online_scoring_config"]
 )  # fmt: skip
-_FREE_LIKE = re.compile(r"\w+_(gateway|mcp)_\w+")
+_FREE_LIKE = re.compile(r"\w+_(gateway|mcp)_\w+|(\w+_)?(skill|skills)(_\w+)?")
 GUARDED = ADDING | TAKING | EXPERIMENT | LOGGED | NEW
 
 _VERSIONS = sa.table("model_versions", sa.column("name"), sa.column("version"), sa.column("run_id"))
@@ -89,12 +96,13 @@ _STEP = "Use a run of your own; what was frozen for a release stays as it is"
 
 
 def unclassified() -> Iterable[str]:
-    """Return the writing methods of MLflow's store for runs that nobody has classified."""
+    """Return the methods of MLflow's store for runs that nobody has classified."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     known = GUARDED | FREE
-    found = (name for name in dir(SqlAlchemyStore) if _WRITING.match(name))
-    return [name for name in found if name not in known and not _FREE_LIKE.fullmatch(name)]
+    found = {name for name in dir(SqlAlchemyStore) if not name.startswith("_")} - known
+    free = (_READING, _FREE_LIKE)
+    return sorted(name for name in found if not any(one.fullmatch(name) for one in free))
 
 
 def protect(made: Guard) -> None:

@@ -20,8 +20,8 @@ from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_K
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import (
-    _validate_model_alias_name,
-    _validate_model_alias_name_reserved,
+    _validate_alias_name,
+    _validate_alias_name_reserved,
     _validate_model_name,
     _validate_model_version,
 )
@@ -57,8 +57,8 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
     def set_registered_model_alias(self, name: str, alias: str, version: Any) -> None:
         """Set an alias; a protected one by spending a grant."""
         _validate_model_name(name)
-        _validate_model_alias_name(alias)
-        _validate_model_alias_name_reserved(alias)
+        _validate_alias_name(alias)
+        _validate_alias_name_reserved(alias)
         problem = self._guard.aliases.problem(alias)
         if problem:
             raise Denied("set alias", f"{name}@{alias}", problem, "Use another name")

@@ -125,3 +125,7 @@ def test_promote_without_approval_is_refused_with_the_reason(platform: RunningPl
     said = command(platform, "release", "promote", release_id, "--as", "ana")
     assert said.returncode == 1, said.stderr
     assert "has no grant, so nothing may be promoted" in said.stderr
+    logs = command(platform, "pipeline", "logs", "airlock_promote", "--as", "ana", "--json")
+    assert logs.returncode == 0, logs.stderr
+    told = json.loads(logs.stdout)["tasks"]
+    assert [line for task in told for line in task["lines"] if "has no grant" in line]

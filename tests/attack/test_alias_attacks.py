@@ -299,6 +299,18 @@ def test_way_16_graphql_cannot_write(line: Line, field: str) -> None:
     assert line.site.ask("POST", "/graphql", {"query": "{ test }"}, person="").status == 401
 
 
+SKILLS = [  # new in MLflow 3.18: code for agents, which the server fetches from other hosts
+    ("POST", ""),
+    ("GET", ""),
+    ("POST", "/bulk-register"),
+    ("POST", "/x/versions"),
+    ("POST", "/x/aliases"),
+    ("DELETE", "/x/aliases/champion"),
+    ("PATCH", "/x/versions/1"),
+    ("POST", "/@org/x/versions"),
+    ("POST", "/@org/x/aliases"),
+    ("DELETE", "/@org/x"),
+]
 OFF = [
     ("POST", "/ajax-api/3.0/jobs/"),
     ("POST", "/ajax-api/3.0/jobs/search"),
@@ -315,6 +327,12 @@ OFF = [
     ("POST", "/api/2.0/mlflow/artifacts/presigned-upload-url"),
     ("POST", "/api/3.0/mlflow/workspaces"),
     ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run"),
+    ("POST", "/ajax-api/3.0/mlflow/issues/schedule/state"),
+    *(
+        (method, f"{prefix}/mlflow/skills{path}")
+        for prefix in ("/api/3.0", "/ajax-api/3.0")
+        for method, path in SKILLS
+    ),
 ]
 
 

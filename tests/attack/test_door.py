@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from requests.adapters import HTTPAdapter
+from starlette.routing import Mount
 
 from airlock.adapters import ed25519_keys
 from airlock.domain import access_token
 from airlock.domain.errors import Invalid
 from airlock.domain.grant import PAYLOAD_TYPE, pae
-from airlock_mlflow import boot
+from airlock_mlflow import boot, surface
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.settings import from_environment
 from tests.attack.guard_kit import Site
@@ -176,6 +179,7 @@ BREAK = {
     "proxies whose addresses can be forged": ({"FORWARDED_ALLOW_IPS": "*"}, [], []),
     "a bad account": ({"AIRLOCK_MLFLOW_ACCOUNTS": "x:short"}, [], []),
     "no security middleware": ({"MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true"}, [], []),
+    "files past the server": ({"MLFLOW_ARTIFACTS_PRESIGNED_ONLY": "true"}, [], []),
 }
 SAID = {
     "no registry store": "--registry-store-uri is not airlock",
@@ -187,6 +191,7 @@ SAID = {
     "proxies whose addresses can be forged": "FORWARDED_ALLOW_IPS",
     "a bad account": "name:secret",
     "no security middleware": "any web page",
+    "files past the server": "past the server",
 }
 
 
@@ -225,3 +230,22 @@ def test_a_method_nobody_has_classified_stops_the_start() -> None:
     assert "promote_model_version" in problem
     assert boot.unclassified(boot._registry_methods(), boot.REGISTRY, "x") == []
     assert boot.unclassified(boot._file_methods(), boot.FILES, "x") == []
+
+
+def test_an_address_nobody_has_classified_stops_the_start() -> None:
+    """By whatever it came in: a new router, a new route of a known one, a new older handler."""
+
+    def _promote() -> None: ...
+
+    def router(module: str) -> APIRoute:
+        made = APIRoute("/x", lambda: None)
+        made.endpoint.__module__, made.endpoint.__qualname__ = module, "promote"
+        return made
+
+    for module in ("mlflow.server.new_api", "mlflow.server.artifact_router"):
+        assert surface.unclassified([router(module)], []) == [f"{module}.promote"]
+    assert surface.unclassified([router("mlflow.server.skill_registry_api")], []) == []
+    assert surface.unclassified([Mount("/new", FastAPI())], []) != []
+    assert surface.unclassified([], [_promote]) == [_promote.__qualname__]
+    assert list(boot._addresses_of_mlflow()) == []
+    assert not [name for name in surface.ON_HANDLERS if surface.OFF_HANDLERS.search(name)]

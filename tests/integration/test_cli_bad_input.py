@@ -23,7 +23,12 @@ WHY = ("--reason", "looked at it")
 OTHERS = {
     *("up", "down", "status", "logs", "demo", "deliver", "witness", "login"),
     *("policy check", "policy schema", "keys rotate", "keys show", "timers run", "detect run"),
-    *("pipeline list", "pipeline run"),  # clients of Airflow, tried in tests/airflow
+    "completion",  # offline: tests/unit/entrypoints/test_cli_offline.py
+    *(
+        "pipeline list",
+        "pipeline run",
+        "pipeline logs",
+    ),  # clients of Airflow, tried in tests/airflow
     "pipeline show",  # offline: tests/unit/entrypoints/test_here.py
     "pipeline init",  # offline: test_pipeline_init.py
     *("security scan", "security audit", "security convert"),  # test_security_cli.py

@@ -48,7 +48,7 @@ def objects() -> bytes:
 GOOD = {
     "skops": SKOPS,
     "json": b'{"a": 1}',
-    "requirements": b"numpy==2.4.6\nscikit-learn==1.9.1\nmlflow[extras]==3.17.2\n",
+    "requirements": b"numpy==2.4.6\nscikit-learn==1.9.1\nmlflow[extras]==3.18.0\n",
     "mlmodel": b"flavors:\n  sklearn: {}\nmodel_uuid: x\n",
     "conda-env": b"name: e\ndependencies:\n- pip\n",
     "python-env": b"python: 3.11.7\ndependencies:\n- -r requirements.txt\n",

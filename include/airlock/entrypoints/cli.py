@@ -17,6 +17,7 @@ import typer
 from airlock.domain.errors import AirlockError
 from airlock.entrypoints import (
     cli_audit,
+    cli_completion,
     cli_delegate,
     cli_deliver,
     cli_demo,
@@ -95,6 +96,7 @@ for part in (
     cli_mlflow,
     witness,
     cli_demo,
+    cli_completion,
 ):
     part.register(app)
 

@@ -1,4 +1,4 @@
-"""`airlock pipeline list|show|run|init`; `list` and `run` through Airflow's public REST API."""
+"""`airlock pipeline list|show|run|logs|init`; `list`, `run` and `logs` ask Airflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from airlock.config.load import load_pipelines
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.recipe import Recipe
-from airlock.entrypoints import cli_init
+from airlock.entrypoints import cli_init, cli_run_logs
 from airlock.entrypoints.cli_runs import follow, returned, trigger
 from airlock.entrypoints.client import AIRFLOW, AIRLOCK, Client
 from airlock.entrypoints.terminal import (
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     pipelines.command("list")(list_command)
     pipelines.command("show")(show_command)
     pipelines.command("run")(run_command)
+    pipelines.command("logs")(cli_run_logs.logs_command)
     cli_init.register(pipelines)
     app.add_typer(pipelines, name="pipeline")
 

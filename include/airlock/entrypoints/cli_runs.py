@@ -32,13 +32,13 @@ def trigger(client: Client, dag_id: str, conf: Mapping[str, Any]) -> str:
     Raises:
         Refused: if the DAG is paused, so that the run would wait for ever.
     """
-    dag = client.get(_dag(dag_id))
+    dag = client.get(dag_path(dag_id))
     if dag["is_paused"]:
         raise Refused(
             f"{dag_id} is paused in Airflow, so a run would never start",
             next_step="Switch it on in Airflow's list of DAGs, then try again.",
         )
-    run = client.post(f"{_dag(dag_id)}/dagRuns", {"logical_date": None, "conf": dict(conf)})
+    run = client.post(f"{dag_path(dag_id)}/dagRuns", {"logical_date": None, "conf": dict(conf)})
     return str(run["dag_run_id"])
 
 
@@ -115,8 +115,9 @@ def run_page(url: str, run: Run, task: str = "") -> str:
 
 def run_path(dag_id: str, run_id: str) -> str:
     """Return the address of a run."""
-    return f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+    return f"{dag_path(dag_id)}/dagRuns/{quote(run_id, safe='')}"
 
 
-def _dag(dag_id: str) -> str:
+def dag_path(dag_id: str) -> str:
+    """Return the address of a DAG."""
     return f"{AIRFLOW}/dags/{quote(dag_id, safe='')}"

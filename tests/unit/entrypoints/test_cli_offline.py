@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,21 @@ def test_an_unknown_setting_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> Non
     said = run_cli("release", "list", "--as", "lena")
     assert said.code == 2
     assert "AIRLOCK_HOME" in said.err
+
+
+def test_bash_completes_the_command_by_the_script_it_is_given() -> None:
+    programs = str(Path(sys.executable).parent)
+    said = subprocess.run(
+        ["bash", "-c", 'source <(airlock completion bash); COMP_WORDS=(airlock pipeline l)'
+         "; COMP_CWORD=2; _airlock_completion airlock; echo ${COMPREPLY[@]}"],
+        env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.split() == ["list", "logs"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_a_script_and_no_other(shell: str) -> None:
+    said = run_cli("completion", shell)
+    assert (said.code, f"_AIRLOCK_COMPLETE=complete_{shell}" in said.out) == (0, True)
+    assert run_cli("completion", "csh").code == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock.adapters.embedded import session
+from airlock.adapters.embedded.launch import Launch
 from airlock.entrypoints.cli_platform import current_platform, slack_state
 from tests.command import run_cli
 from tests.support import ROOT
@@ -59,3 +60,17 @@ def test_the_public_address_moves_what_airflow_calls_itself(
 ) -> None:
     monkeypatch.setenv("AIRLOCK_PUBLIC_URL", url)
     assert current_platform().options.public_url == url
+
+
+def test_an_interrupted_start_says_in_one_sentence_what_goes_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Launch, "up", interrupted)
+    said = run_cli("up")
+    told = said.out + capsys.readouterr().out
+    assert said.code == 130
+    assert "Traceback" not in said.err + told
+    assert "Interrupted. What was started goes on: `airlock up` starts the rest" in told

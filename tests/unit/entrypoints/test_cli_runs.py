@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from airlock.domain.errors import Refused, Unreachable
-from airlock.entrypoints import cli_again, cli_pipeline, cli_release, cli_runs
+from airlock.entrypoints import cli_again, cli_pipeline, cli_release, cli_run_logs, cli_runs
 from airlock.entrypoints.client import Client, Session
 from tests.command import Said, run_cli
 
@@ -84,7 +84,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
         def connect(_user: str, _kept: Path | None) -> Client:
             return Client(Session("http://here", "ana", "t"), httpx.MockTransport(airflow))
 
-        for module in (cli_again, cli_pipeline, cli_release):
+        for module in (cli_again, cli_pipeline, cli_release, cli_run_logs):
             monkeypatch.setattr(module, "connect", connect)
         return run_cli(*arguments)
 
@@ -200,3 +200,60 @@ def test_what_was_not_rejected_cannot_be_named(run: Callable[..., Said]) -> None
     assert (said.code, airflow.asked) == (1, [])
     assert "is APPROVED, not REJECTED" in said.err
     assert run(airflow, *AGAIN[:4]).code == 2
+
+
+LOG = [
+    {"event": "::group::Log message source details"},
+    {"timestamp": "2026-11-21T00:00:01Z", "level": "info", "event": "trained on 10 rows\nin 2 s"},
+    {"level": "error", "event": "failed", "error_detail": [{"exc_type": "X", "exc_value": "why"}]},
+    "a line that was no record",
+]
+
+
+class Tasks(FakeAirflow):
+    """A last run whose `train` began twice and ended badly, before a mapped `gate`."""
+
+    def _answers(self) -> dict[str, Callable[[httpx.Request], httpx.Response]]:
+        rows = [("gate", "success", "02", 1, 3), ("train", "failed", "01", 2, -1)]
+        begun = [
+            {"task_id": task, "state": state, "try_number": tries, "map_index": index}
+            | {"start_date": f"2026-11-21T00:00:{second}Z"}
+            for task, state, second, tries, index in rows
+        ]
+        later = {"task_id": "later", "state": None, "start_date": None, "try_number": 0}
+        last = [{"dag_run_id": RUN}] if self.states else []
+        return {
+            "/dags/credit/dagRuns": lambda _: _json({"dag_runs": last}),
+            f"/dagRuns/{RUN}/taskInstances": lambda _: _json({"task_instances": [later, *begun]}),
+            "/train/logs/2": lambda _: _json({"content": LOG}),
+            "/gate/logs/1": lambda request: _json({"content": [request.url.params["map_index"]]}),
+        }
+
+
+def test_the_logs_of_the_last_run_are_shown_in_the_order_of_its_tasks(
+    run: Callable[..., Said],
+) -> None:
+    said = run(Tasks(["x"]), "pipeline", "logs", "credit", "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    assert (told["run"], [one["task"] for one in told["tasks"]]) == (
+        RUN,
+        ["train: failed, try 2", "gate [3]: success, try 1"],
+    )
+    assert told["tasks"][0]["lines"] == [
+        "2026-11-21T00:00:01Z info trained on 10 rows",
+        "in 2 s",
+        "error failed",
+        "X: why",
+        "a line that was no record",
+    ]
+    assert told["tasks"][1]["lines"] == ["3"]
+    last = run(Tasks(["x"]), "pipeline", "logs", "credit", "--task", "train", "--lines", "1")
+    assert last.out.splitlines()[2:] == ["train: failed, try 2", "  a line that was no record"]
+
+
+def test_what_has_no_log_is_named_with_what_has_one(run: Callable[..., Said]) -> None:
+    said = run(Tasks(["x"]), "pipeline", "logs", "credit", "--task", "later")
+    assert (said.code, "has not begun" in said.err, "begun: train, gate" in said.err) == (1, 1, 1)
+    said = run(Tasks([]), "pipeline", "logs", "credit")
+    assert (said.code, "airlock pipeline run credit" in said.err) == (1, True)
