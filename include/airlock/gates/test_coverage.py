@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import names, text
 
 _NAMED = 5
@@ -28,6 +28,7 @@ class TestCoverage:
     __test__: ClassVar[bool] = False  # a gate, though pytest would take it for a class of tests
     name: ClassVar[str] = "test-coverage"
     needs: ClassVar[tuple[str, ...]] = ("test-coverage",)
+    limit: ClassVar[Limit] = "at least"
 
     total: float = 80.0
     changed_lines: float = 90.0

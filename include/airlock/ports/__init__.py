@@ -13,6 +13,7 @@ from airlock.ports.outside import (
 from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
 from airlock.ports.proposals import (
     ArtifactSource,
+    CodeChange,
     CodeSource,
     PendingProposal,
     Proposals,
@@ -47,6 +48,7 @@ __all__ = [
     "ArtifactSource",
     "AssetEvents",
     "Candidate",
+    "CodeChange",
     "CodeSource",
     "Due",
     "Facts",
