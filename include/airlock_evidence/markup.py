@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from airlock_evidence.words import in_words
+
 STYLE = """
 :root { --ink: #1b2430; --quiet: #566273; --edge: #cfd6df; --soft: #f3f5f8;
   --good: #0f6b3c; --good-back: #dff3e7; --bad: #a3201d; --bad-back: #fbe4e2;
@@ -94,8 +96,8 @@ class Markup(str):
 
 
 def text(value: Any) -> Markup:
-    """Return a value as safe HTML; what is `Markup` stays as it is."""
-    return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
+    """Return a value as safe HTML, times in words; what is `Markup` stays as it is."""
+    return value if isinstance(value, Markup) else Markup(html.escape(in_words(str(value))))
 
 
 def code(value: Any) -> Markup:

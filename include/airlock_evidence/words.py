@@ -8,6 +8,7 @@ from typing import Any
 
 #: How something that is not there looks.
 NONE = "\u2013"
+_STAMPED = re.compile(r"(?<![\w.])2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -23,6 +24,18 @@ def moment(text: str) -> datetime:
     if found.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return found.astimezone(timezone.utc)
+
+
+def in_words(text: str) -> str:
+    """Return a text with every time of the log in it as people read it."""
+
+    def shown(found: re.Match[str]) -> str:
+        try:
+            return when(found[0])
+        except ValueError:  # somebody wrote what only looks like a time
+            return found[0]
+
+    return _STAMPED.sub(shown, text)
 
 
 def seconds(text: str) -> float:

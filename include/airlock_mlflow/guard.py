@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from airlock.adapters.ed25519_keys import FileKeyring
 from airlock.domain.access_token import SKEW, AccessToken, read
+from airlock.domain.clock import readable
 from airlock.domain.errors import AirlockError
 from airlock.domain.grant import PROTECTED, Grant, GrantInvalid, unseal
 from airlock_mlflow import ledger
@@ -166,8 +167,8 @@ class Guard:
         """Close when a good grant comes from the future: one of the clocks is wrong."""
         if grant.issued_at > now + SKEW:
             raise Closed(
-                f"grant {grant.id} was issued at {grant.issued_at.isoformat()}, and here it is "
-                f"{now.isoformat()}: one of the two clocks is wrong"
+                f"grant {grant.id} was issued at {readable(grant.issued_at)}, and here it is "
+                f"{readable(now)}: one of the two clocks is wrong"
             )
 
     # -- frozen files ------------------------------------------------------------------------

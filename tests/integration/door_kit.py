@@ -27,6 +27,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from airlock.adapters.evidence_folder import EvidenceFolder
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import SlackSettings
@@ -37,6 +38,7 @@ from airlock.entrypoints.client import Session, save_session
 from airlock.entrypoints.identity import UNKNOWN_LOGINS, Identity, Logins
 from airlock.ports import Store
 from airlock.testing import PEOPLE, RULEBOOK, FakeKeys, World
+from airlock.testing.fakes import FakeCode
 from tests.command import Said, run_cli
 from tests.contract.tree_kit import keys
 
@@ -75,6 +77,9 @@ class FakePlatform:
     places: tuple[Any, ...] = ()
     witnesses: dict[str, Any] = field(default_factory=dict)
     slack: SlackSettings | None = None
+    files: Any = None
+    code: Any = field(default_factory=FakeCode)
+    mlflow_url: str = "https://mlflow.example.org"
 
 
 @dataclass
@@ -165,7 +170,7 @@ def running(
     world.keys = keys or world.keys
     doors = Doors(world, FastAPI(), folder)
     platform = FakePlatform(world.store, world.keys, world.keys, world.rulebook)
-    platform.slack = slack
+    platform.slack, platform.files = slack, EvidenceFolder(folder / "evidence")
     doors.app = create_app(platform, doors.identify, logins=logins)
     server = uvicorn.Server(uvicorn.Config(_airflow(doors), port=0, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -205,4 +210,6 @@ def with_real_keys(doors: Doors) -> None:
     rules = copy.deepcopy(dict(world.rulebook.document))
     rules["access"]["spec"]["roles"]["viewer"]["permissions"].append("evidence:read")
     book = Rulebook.from_document(rules)
-    doors.app.state.airlock = FakePlatform(world.store, keyring, signer, book)  # type: ignore[arg-type]
+    platform = FakePlatform(world.store, keyring, signer, book)  # type: ignore[arg-type]
+    platform.files = EvidenceFolder(doors.folder / "evidence")
+    doors.app.state.airlock = platform

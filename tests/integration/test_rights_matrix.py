@@ -55,7 +55,7 @@ COMMANDS = {
 #: What the page shows.
 PAGES = (
     *("/releases", "/releases/{release_id}", "/releases/{release_id}/evidence"),
-    *("/delegations", "/findings", "/approvers", "/slack"),
+    *("/delegations", "/findings", "/approvers", "/slack", "/zone", "/releases/{release_id}/code"),
 )
 #: What concerns the account in Slack: see test_slack_link.py.
 SLACK = {
@@ -68,6 +68,8 @@ SLACK_PAGES = {
     ("POST", "/slack/end"),
     ("GET", "/releases/{release_id}/review"),
 }
+#: Plots and model cards, by digest: see test_release_evidence.py; the reader's zone.
+OTHER_PAGES = {("GET", "/releases/{release_id}/files/{digest}"), ("POST", "/zone")}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_the_tables_name_every_operation(doors: Doors) -> None:
     forms.remove("/me/slack/code")
     others = {(m, p) for m, p in pages if p == "/" or p.startswith("/static/")}
     others.add(("POST", "/slack/interactions"))  # signed by Slack: see test_slack_abuse.py
-    assert pages - others == shown | {("POST", path) for path in forms} | SLACK_PAGES
+    assert pages - others == shown | {("POST", path) for path in forms} | SLACK_PAGES | OTHER_PAGES
 
 
 @pytest.mark.parametrize("path", READS)

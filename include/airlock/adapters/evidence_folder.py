@@ -12,8 +12,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from airlock.domain.digest import file_digest, is_digest, short
+from airlock.domain.digest import digest_bytes, file_digest, is_digest, short
 from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.domain.evidence_files import check_size
 
 
 class EvidenceFolder:
@@ -55,19 +56,38 @@ class EvidenceFolder:
             NotFound: if it is not kept here.
             Refused: if it was changed.
         """
+        place = self._kept(digest)
+        self._check(digest, file_digest(place))
+        return place
+
+    def read(self, digest: str, most: int) -> bytes:
+        """Return the content of a file of at most *most* bytes.
+
+        Raises:
+            NotFound: if it is not kept here.
+            Refused: if it is larger, or was changed.
+        """
+        with self._kept(digest).open("rb") as stream:
+            content = stream.read(most + 1)
+        check_size(digest, len(content), most)
+        self._check(digest, digest_bytes(content))
+        return content
+
+    def _kept(self, digest: str) -> Path:
         place = self._place(digest)
         if not place.is_file():
             raise NotFound(
                 f"the evidence {short(digest)} is not in {self._root}",
                 next_step="Restore the evidence store from its backup.",
             )
-        found = file_digest(place)
+        return place
+
+    def _check(self, digest: str, found: str) -> None:
         if found != digest:
             raise Refused(
                 f"the evidence {short(digest)} in {self._root} was changed: it is {short(found)}",
                 next_step="Restore it from a backup, and find out who writes there.",
             )
-        return place
 
     def _place(self, digest: str) -> Path:
         if not is_digest(digest):

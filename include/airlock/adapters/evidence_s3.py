@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from airlock.domain.digest import file_digest, is_digest, short
+from airlock.domain.digest import digest_bytes, file_digest, is_digest, short
 from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
+from airlock.domain.evidence_files import check_size
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 _ABSENT = ("NoSuchKey", "404", "NotFound")
@@ -61,19 +62,42 @@ class EvidenceBucket:
         try:
             self._client.download_file(self._bucket, key, str(place))
         except Exception as error:
-            if _code(error) in _ABSENT:
-                raise NotFound(
-                    f"the evidence {short(digest)} is not in {self._url}",
-                    next_step="Restore the bucket's older version of it.",
-                ) from error
-            raise Unreachable(f"{self._url} does not answer: {error}") from error
-        found = file_digest(place)
+            raise self._failed(digest, error) from error
+        self._check(digest, file_digest(place))
+        return place
+
+    def read(self, digest: str, most: int) -> bytes:
+        """Return the content of a file of at most *most* bytes.
+
+        Raises:
+            NotFound: if it is not kept here.
+            Refused: if it is larger, or was changed.
+            Unreachable: if S3 does not answer.
+        """
+        key = self._key(digest)
+        try:
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            content: bytes = body.read(most + 1)
+        except Exception as error:
+            raise self._failed(digest, error) from error
+        check_size(digest, len(content), most)
+        self._check(digest, digest_bytes(content))
+        return content
+
+    def _failed(self, digest: str, error: Exception) -> Exception:
+        if _code(error) in _ABSENT:
+            return NotFound(
+                f"the evidence {short(digest)} is not in {self._url}",
+                next_step="Restore the bucket's older version of it.",
+            )
+        return Unreachable(f"{self._url} does not answer: {error}")
+
+    def _check(self, digest: str, found: str) -> None:
         if found != digest:
             raise Refused(
                 f"the evidence {short(digest)} in {self._url} was changed: it is {short(found)}",
                 next_step="Restore the bucket's older version of it; find out who writes there.",
             )
-        return place
 
     def _key(self, digest: str) -> str:
         if not is_digest(digest):

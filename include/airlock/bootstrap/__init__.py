@@ -21,6 +21,7 @@ from airlock.adapters.ed25519_keys import FileGateKeys, FileKeyring, FileSigner,
 from airlock.adapters.evidence_folder import EvidenceFolder
 from airlock.adapters.evidence_s3 import EvidenceBucket
 from airlock.adapters.file_data import FileData
+from airlock.adapters.git_code.own import OwnCheckout
 from airlock.adapters.guard_database import GuardDatabase
 from airlock.adapters.lab import Lab
 from airlock.adapters.mlflow_registry import MlflowRegistry
@@ -164,6 +165,17 @@ class Airlock:
         if chosen.evidence_bucket:
             return EvidenceBucket(chosen.evidence_bucket, chosen.home / "work")
         return EvidenceFolder(chosen.evidence)
+
+    @cached_property
+    def code(self) -> OwnCheckout:
+        """The checkout of this process."""
+        return OwnCheckout(self.settings.root, self.settings.code_commit or "")
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where browsers reach MLflow; empty if MLflow has no address of its own."""
+        url = self.settings.mlflow_public_url
+        return url if url.startswith(("http://", "https://")) else ""
 
     @property
     def slack(self) -> SlackSettings | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock.adapters.airflow_rest import AirflowRest
-from airlock.adapters.git_code.own import OwnCheckout
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store.proposing import SqlProposals
 from airlock.config.load import Fingerprint, fingerprint, load_pipelines
@@ -36,7 +35,7 @@ def local_sources(airlock: Airlock) -> Sources:
     """Return what a process that asks no Airflow holds its own claims against."""
     return Sources(
         runs=AnyRun(),
-        code=_checkout(airlock.settings),
+        code=airlock.code,
         artifacts=_Registered(airlock.registry),
         rules=DiskRules(airlock),
         promotions=airlock.promotions if airlock.signer else None,
@@ -50,7 +49,7 @@ def handling_of(airlock: Airlock) -> Handling:
         raise Invalid("a process without a signing key answers no proposals")
     sources = Sources(
         runs=RecentRuns(AirflowRest(chosen.airflow_url, password_file(chosen))),
-        code=_checkout(chosen),
+        code=airlock.code,
         artifacts=MlflowWatch(chosen.mlflow_tracking_uri, airlock.signer),
         rules=DiskRules(airlock),
         promotions=airlock.promotions,
@@ -66,10 +65,6 @@ def password_file(settings: Settings) -> Path:
             next_step="`airlock up` sets it for the delivery process.",
         )
     return settings.service_password_file
-
-
-def _checkout(settings: Settings) -> OwnCheckout:
-    return OwnCheckout(settings.root, settings.code_commit or "")
 
 
 class DiskRules:

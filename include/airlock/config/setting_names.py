@@ -299,6 +299,13 @@ SETTINGS: tuple[Setting, ...] = (
         "AIRLOCK_AIRFLOW_URL",
     ),
     Setting(
+        "AIRLOCK_MLFLOW_PUBLIC_URL",
+        "an address such as https://mlflow.example.org",
+        _is_http,
+        "where people's browsers reach MLflow, for links on the page of a release",
+        "MLFLOW_TRACKING_URI",
+    ),
+    Setting(
         "AIRLOCK_SLACK_BOT_TOKEN",
         "a bot token, xoxb-...",
         _is_bot_token,

@@ -101,6 +101,7 @@ class Settings:
     #: The queue this process takes tasks from, where tasks are kept apart by queues.
     queue: str | None = None
     public_url: str = field(default="", repr=False)
+    mlflow_public_url: str = field(default="", repr=False)
     slack: SlackSettings | None = None
     slack_connection: str | None = None
     alert_mail: str | None = None
@@ -181,6 +182,10 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         detector_revert=given.get("AIRLOCK_DETECTOR_REVERT", "off"),
         public_url=given.get(
             "AIRLOCK_PUBLIC_URL", given.get("AIRLOCK_AIRFLOW_URL", f"http://127.0.0.1:{airflow}")
+        ).rstrip("/"),
+        mlflow_public_url=given.get(
+            "AIRLOCK_MLFLOW_PUBLIC_URL",
+            given.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mlflow}"),
         ).rstrip("/"),
         slack=SlackSettings.of(given),
         slack_connection=given.get("AIRLOCK_SLACK_CONNECTION"),

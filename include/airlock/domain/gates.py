@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from airlock.domain.digest import canonical_json, digest_bytes, digest_json, plain
 
+Limit = Literal["at least", "at most"]
 #: In the facts of evidence that could not be collected: why.
 UNCOLLECTED = "uncollected"
 
@@ -110,6 +111,10 @@ class Gate(Protocol):
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
+
+    @property
+    def limit(self) -> Limit:
+        """Which way the threshold is one: what is measured has to be at least or at most that."""
 
     @property
     def key(self) -> str:

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from airlock.domain.clock import readable
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Refused
 
@@ -139,7 +140,7 @@ def opened(envelope: str, keys: Keys) -> Grant:
     grant, signers = _unsealed(envelope, keys.verify)
     if not any(keys.valid_at(key, grant.issued_at) for key in signers):
         raise GrantInvalid(
-            f"grant {grant.id} of {grant.issued_at.isoformat()} is signed by {', '.join(signers)}, "
+            f"grant {grant.id} of {readable(grant.issued_at)} is signed by {', '.join(signers)}, "
             "a key that had been given up",
             next_step="Find out who still has that key; then open a new release.",
         )
@@ -207,7 +208,7 @@ def check(grant: Grant, expected: Mapping[str, Any], now: datetime) -> None:
             )
     if now >= grant.expires_at:
         raise GrantInvalid(
-            f"grant {grant.id} expired at {grant.expires_at.isoformat()}",
+            f"grant {grant.id} expired at {readable(grant.expires_at)}",
             next_step="An approval is not valid for ever. Its requester withdraws it (`airlock "
             "release withdraw`); then run the pipeline again.",
         )

@@ -37,9 +37,11 @@ from airlock.entrypoints import (
     pages,
     pages_approvers,
     pages_duties,
+    pages_evidence,
     pages_gates,
     pages_review,
     pages_slack,
+    pages_zone,
     slack_door,
 )
 from airlock.entrypoints.api_duties import ConditionsRequest
@@ -273,9 +275,11 @@ def create_app(
     app.include_router(pages.routes)
     app.include_router(pages_approvers.routes)
     app.include_router(pages_duties.routes)
+    app.include_router(pages_evidence.routes)
     app.include_router(pages_gates.routes)
     app.include_router(pages_review.routes)
     app.include_router(pages_slack.routes)
+    app.include_router(pages_zone.routes)
     app.include_router(slack_door.routes)
     app.add_api_route(f"{API}/openapi.json", openapi, tags=["platform"], responses=declared(401))
     for kind in (AirlockError, RequestValidationError, HTTPException):

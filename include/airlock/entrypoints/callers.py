@@ -26,7 +26,7 @@ from airlock.domain.people import Actor, Channel
 from airlock.domain.policy import Rulebook
 from airlock.entrypoints.doorman import route_path
 from airlock.entrypoints.identity import identity_of
-from airlock.ports import Keyring, Signer
+from airlock.ports import CodeSource, Files, Keyring, Signer
 from airlock.services import people
 from airlock.services.log_store import LogStore
 from airlock.services.sequencing import Place
@@ -65,6 +65,18 @@ class Platform(Protocol):
     @property
     def slack(self) -> SlackSettings | None:
         """What there is of a Slack app."""
+
+    @property
+    def files(self) -> Files:
+        """The files of evidence."""
+
+    @property
+    def code(self) -> CodeSource:
+        """The checkout of this process."""
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where browsers reach MLflow; empty if they do not."""
 
 
 async def platform(request: Request) -> Platform:

@@ -42,7 +42,7 @@ def roles_command(
     if as_json:
         print_json(found)
         return
-    say(f"{found['person']} at {found['at'][:19].replace('T', ' ')} UTC")
+    say(f"{found['person']} at {found['at']}")
     say(f"active: {'yes' if found['active'] else 'no'}")
     say(f"roles: {', '.join(found['roles']) or 'none'}")
     say(f"permissions: {', '.join(found['permissions']) or 'none'}")
@@ -102,4 +102,4 @@ def link_slack_command(
         say("The link is ended." if found["ended"] else "There was no link.")
     else:
         say(f"Type in Slack, from your own account: {found['type']}")
-        say(f"It works once, until {found['expiresAt'][:16].replace('T', ' ')} UTC.")
+        say(f"It works once, until {found['expiresAt']}.")

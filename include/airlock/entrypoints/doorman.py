@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airlock.domain.errors import Forbidden, Invalid
 from airlock.entrypoints.identity import STATE, Identify
+from airlock.entrypoints.zones import COOKIE, read_in, zone_called
 
 MAX_BODY = 64 * 1024
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -69,8 +70,12 @@ class Doorman:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return  # there is no other kind of door: a web socket is never accepted
-        answer = _Answer(send, self._policy)
         request = Request(scope, receive)
+        with read_in(zone_called(request.cookies.get(COOKIE, ""))):
+            await self._answer(request, _Answer(send, self._policy))
+
+    async def _answer(self, request: Request, answer: _Answer) -> None:
+        scope, receive = request.scope, request.receive
         try:
             body = await self._admit(request)
             await self.app(scope, _replay(body, receive), answer.send)
@@ -102,7 +107,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             headers = MutableHeaders(scope=message)
-            headers["Content-Security-Policy"] = self._policy
+            headers.setdefault("Content-Security-Policy", self._policy)
             headers["X-Content-Type-Options"] = "nosniff"
             headers["X-Frame-Options"] = "SAMEORIGIN"
             # Not "no-referrer": then browsers send "Origin: null" with our own forms.

@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -30,6 +30,7 @@ from airlock.domain.people import Actor
 from airlock.entrypoints.callers import FormText, allowed
 from airlock.entrypoints.problems import Problem
 from airlock.entrypoints.rendering import templates
+from airlock.entrypoints.zones import reader_zone, reader_zone_name
 from airlock_evidence.markup import STYLE
 
 CSS = (Path(__file__).parent / "web" / "static" / "airlock.css").read_text(encoding="utf-8")
@@ -72,7 +73,7 @@ class ReasonForm(Fields):
 
 
 def utc(text: str, what: str) -> datetime:
-    """Return a time typed into a form, as browsers send it; it is in UTC.
+    """Return a time typed into a form, on the reader's clock, as a time in UTC.
 
     Raises:
         Invalid: if it is none.
@@ -83,17 +84,20 @@ def utc(text: str, what: str) -> datetime:
         found = None
     if found is None or not re.match(r"2\d{3}-", text.strip()):
         raise Invalid(
-            f"{what} is a day and a time in UTC, found {text[:40]!r}",
+            f"{what} is a day and a time in {reader_zone_name()}, found {text[:40]!r}",
             next_step="Write it as 2026-11-24T12:00.",
         )
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    aware = found if found.tzinfo else found.replace(tzinfo=reader_zone())
+    return aware.astimezone(UTC)
 
 
 def utc_end(text: str, what: str) -> datetime:
-    """Return until when something holds, in UTC; a day without a time means its end."""
+    """Return until when something holds; a day without a time means its end for the reader."""
     found = utc(text, what)
-    bare = len(text.strip()) == len("2026-11-24")
-    return found + timedelta(hours=23, minutes=59, seconds=59) if bare else found
+    if len(text.strip()) != len("2026-11-24"):
+        return found
+    day = found.astimezone(reader_zone())
+    return day.replace(hour=23, minute=59, second=59).astimezone(UTC)
 
 
 def again(typed: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -110,7 +114,8 @@ def render(request: Request, name: str, *, status: int = 200, **context: Any) ->
     """Return a page."""
     above = mount(request)
     page = templates().get_template(name)
-    return HTMLResponse(page.render(mount=above, css=f"{above}{CSS_PATH}", **context), status)
+    shared = {"mount": above, "css": f"{above}{CSS_PATH}", "zone": reader_zone_name()}
+    return HTMLResponse(page.render(shared, **context), status)
 
 
 def back(request: Request, address: str, done: str) -> Response:

@@ -213,5 +213,7 @@ def release_page(
         evidence=airlock.rulebook.allows(actor, "evidence:read"),
         limits=(REASON_MIN, REASON_MAX),
         people=people,
+        airflow=mount(request).rpartition("/")[0],
+        mlflow=airlock.mlflow_url,
         **context,
     )

@@ -34,6 +34,7 @@ from airlock.entrypoints.page_kit import (
 )
 from airlock.entrypoints.pages import refusal
 from airlock.entrypoints.problems import Problem, problem_of
+from airlock.entrypoints.zones import reader_zone
 from airlock.services import delegating, emergency, reading_duties
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -144,7 +145,7 @@ def _delegations(request: Request, airlock: Platform, actor: Actor, **shown: Any
 
 
 def _minute(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M")
+    return at.astimezone(reader_zone()).strftime("%Y-%m-%dT%H:%M")
 
 
 @routes.get("/findings")

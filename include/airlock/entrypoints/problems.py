@@ -21,6 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from airlock.domain.clock import spelled
 from airlock.domain.errors import AirlockError, Conflict
 
 MEDIA_TYPE = "application/problem+json"
@@ -81,7 +82,7 @@ def problem_of(error: Exception) -> Problem:
     """Return the problem an error is; anything unknown becomes a 500 that tells nothing."""
     if isinstance(error, AirlockError):
         kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
-        return Problem(error.http_status, kind, _short(error.message), error.next_step)
+        return Problem(error.http_status, kind, _short(error.message), spelled(error.next_step))
     if isinstance(error, RequestValidationError):
         advice = "The OpenAPI document (/api/openapi.json) says what each field takes."
         return Problem(422, "invalid", _places(error), advice)
@@ -94,7 +95,8 @@ def problem_of(error: Exception) -> Problem:
 
 def _short(text: str) -> str:
     """Return a sentence that cannot carry a whole body back."""
-    return text if len(text) <= MOST_DETAIL else f"{text[:MOST_DETAIL]}..."
+    shown = spelled(text)
+    return shown if len(shown) <= MOST_DETAIL else f"{shown[:MOST_DETAIL]}..."
 
 
 def _http(error: HTTPException) -> Problem:

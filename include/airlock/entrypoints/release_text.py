@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from airlock.domain.clock import moment, time_left
 from airlock.entrypoints.rendering import NONE, number
 from airlock.entrypoints.terminal import say, table
 
@@ -28,7 +30,9 @@ def print_gates(view: dict[str, Any]) -> None:
             gate["verdict"],
             gate["enforcement"],
             _measure(gate["measured"], gate["unit"]),
-            _measure(gate["threshold"], gate["unit"]),
+            f"{gate['limit']} {_measure(gate['threshold'], gate['unit'])}".strip()
+            if gate["threshold"] is not None
+            else NONE,
             number(gate["n"]),
             gate["message"],
         ]
@@ -41,7 +45,7 @@ def print_waivers(view: dict[str, Any]) -> None:
     """Show who has accepted which result, until when, and what you could waive."""
     for one in view["waivers"]:
         ended = f" (void: {one['void']})" if one["void"] else ""
-        say(f"{one['gate']} waived by {one['by']} until {one['until'][:16]}: {one['why']}{ended}")
+        say(f"{one['gate']} waived by {one['by']} until {one['until']}: {one['why']}{ended}")
     for key in view["youMayWaive"]:
         command = f"airlock gate waive {view['id']} {key} --until DAY"
         say(f'You may waive {key}: {command} --reason "..."')
@@ -60,7 +64,11 @@ def print_release(view: dict[str, Any]) -> None:
     if view["afterRejection"]:
         say(f"  the same bytes were rejected before, as release {view['afterRejection']}")
     origin = view["origin"]
-    say(f"requested by {view['requester']}, {view['openedAt']}, run {origin['runId']}\n")
+    say(f"requested by {view['requester']}, {view['openedAt']}, run {origin['runId']}")
+    if view["deadline"]:
+        left = time_left(moment(view["deadline"]), datetime.now(UTC))
+        say(f"to be answered before {view['deadline']} ({left})")
+    say()
     print_subject(view)
     _print_metrics(view)
     _print_levels(view)
@@ -126,7 +134,7 @@ def _print_conditions(tied: dict[str, Any]) -> None:
     if until:
         say(f"    good until {until}")
     for one in tied.get("findings", ()):
-        say(f"    {one['owner']} mends by {one['due'][:10]}: {one['text']}")
+        say(f"    {one['owner']} mends by {one['due']}: {one['text']}")
 
 
 def _print_emergency(view: dict[str, Any]) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from airlock.domain.clock import readable, spelled, time_left
 from airlock.domain.digest import short
 from airlock.domain.figures import NONE as NONE
 from airlock.domain.figures import change as change
 from airlock.domain.figures import number as number
 from airlock.entrypoints.sentences import is_consequence, sentence
+from airlock.entrypoints.zones import reader_zone
 
 _TEMPLATES = Path(__file__).parent / "web" / "templates"
 
@@ -44,11 +47,15 @@ _TONES = {
 
 @cache
 def templates() -> Environment:
-    """Return the templates: everything escaped, an unknown name is an error."""
+    """Return the templates: everything escaped, an unknown name is an error.
+
+    Times inside sentences are put on the reader's clock, whoever wrote the sentence.
+    """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -57,6 +64,8 @@ def templates() -> Environment:
         short=short,
         sentence=sentence,
         moment=moment,
+        minute=lambda value: moment(value, seconds=False),
+        time_left=lambda value: time_left(_parsed(value), datetime.now(UTC)),
         state_words=lambda state: _STATES.get(state, state.lower()),
         tone=lambda state: _TONES.get(state, "calm"),
         words=lambda name: name.replace("-", " ").replace("_", " "),
@@ -66,12 +75,20 @@ def templates() -> Environment:
     return environment
 
 
-def moment(value: Any) -> tuple[str, str]:
-    """Return (machine, people) spellings of a UTC time."""
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
+def _shown(value: Any) -> Any:
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return spelled(value, reader_zone()) if plain else value
+
+
+def moment(value: Any, *, seconds: bool = True) -> tuple[str, str]:
+    """Return (machine, people) spellings of a time: in UTC, and on the reader's clock."""
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        return text, text
-    utc = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    return utc.isoformat(timespec="seconds"), utc.strftime("%d %b %Y, %H:%M:%S UTC")
+        at = _parsed(value)
+        return at.isoformat(timespec="seconds"), readable(at, reader_zone(), seconds)
+    except (ValueError, OverflowError):
+        return str(value), str(value)
+
+
+def _parsed(value: Any) -> datetime:
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -165,7 +165,7 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "ReleasePromoted": _promoted,
     "ReleaseVoided": _voided,
     "FindingRaised": lambda data, content: (
-        f"{data['finding']}: {data['owner']} has to mend by {data['due'][:10]}: {content['why']}"
+        f"{data['finding']}: {data['owner']} has to mend by {data['due']}: {content['why']}"
     ),
     "FindingClosed": lambda data, content: f"closed {data['finding']}: {content['why']}",
     "GlassBroken": lambda data, content: (
@@ -175,7 +175,7 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"broke the glass for {data['incident']} too: {content['why']}"
     ),
     "WaiverGranted": lambda data, content: (
-        f"waived {data['gate']} ({data['verdict']}) until {data['until'][:16]}: {content['why']}"
+        f"waived {data['gate']} ({data['verdict']}) until {data['until']}: {content['why']}"
     ),
     "WaiverRefused": lambda _, content: f"tried to waive a gate: {content['why']}",
     "BreakGlassRefused": lambda _, content: f"tried to break the glass: {content['why']}",
@@ -184,7 +184,7 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"{content['why']}"
     ),
     "ReviewOverdue": lambda data, content: (
-        f"alarm, day {data['number']}: {content['why']}, due {data['reviewDue'][:16]}"
+        f"alarm, day {data['number']}: {content['why']}, due {data['reviewDue']}"
     ),
     "ReviewRefused": lambda _, content: f"tried to review and was refused: {content['why']}",
     "RollbackGranted": lambda data, content: (
@@ -195,7 +195,7 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     ),
     "RollbackAllowed": lambda data, content: (
         f"allowed going back to version {data['version']} ({data['to']}) until "
-        f"{data['until'][:16]}: {content['why']}"
+        f"{data['until']}: {content['why']}"
     ),
     "RollbackEnded": lambda data, content: (
         f"the alias was not moved back, grant {data['grant']} is revoked: {content['why']}"
@@ -206,8 +206,8 @@ _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
         f"alias {data['alias']} moved back from {data['before']} to version {data['after']}"
     ),
     "Delegated": lambda data, content: (
-        f"{data['taker']} may answer for {data['giver']} from {data['start'][:16]} to "
-        f"{data['end'][:16]}: {content['why']}"
+        f"{data['taker']} may answer for {data['giver']} from {data['start']} to "
+        f"{data['end']}: {content['why']}"
     ),
     "DriftFound": lambda _, content: f"alarm: {content['why']}",
     "DriftMended": lambda data, _: f"over: {data['kind']} of {data['thing']}",

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from airlock.config.settings import Settings
+from airlock.domain.clock import spelled
 from airlock.entrypoints import here
 from airlock.entrypoints.client import (
     Client,
@@ -103,5 +104,9 @@ def say(text: str = "") -> None:
 
 
 def printable(text: str) -> str:
-    """Return text that cannot steer a terminal: control characters are shown, not sent."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    """Return text for a terminal: times on this machine's clock, control characters shown.
+
+    A control character is never sent, so nothing can steer the terminal.
+    """
+    local = spelled(text, None)
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in local)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.formats import MODEL_FORMATS, SIDE_FORMATS
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import names
 
 #: What a model may be made of, by content. Pickle and whatever contains it is not here.
@@ -28,6 +28,7 @@ class ArtifactFormat:
 
     name: ClassVar[str] = "artifact-format"
     needs: ClassVar[tuple[str, ...]] = ("artifact-format",)
+    limit: ClassVar[Limit] = "at least"
 
     allowed: tuple[str, ...] = SAFE_MODEL_FORMATS
 

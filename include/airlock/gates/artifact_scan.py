@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.artifact_format import ArtifactFormat
 from airlock.gates.inputs import count, text
 
@@ -27,6 +27,7 @@ class ArtifactScan:
 
     name: ClassVar[str] = "artifact-scan"
     needs: ClassVar[tuple[str, ...]] = ("artifact-format", "artifact-scan")
+    limit: ClassVar[Limit] = "at least"
 
     scanners: tuple[str, ...] = SCANNERS
 

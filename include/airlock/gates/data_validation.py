@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 
 _NAMED = 5
 
@@ -30,6 +30,7 @@ class DataValidation:
 
     name: ClassVar[str] = "data-validation"
     needs: ClassVar[tuple[str, ...]] = ("data-validation",)
+    limit: ClassVar[Limit] = "at least"
 
     max_age_days: float | None = None
     min_rows: int = 1

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import count, flag, text
 
 #: Permissive licences, and those that ask something only of changes to the library itself.
@@ -43,6 +43,7 @@ class DependencyAudit:
 
     name: ClassVar[str] = "dependency-audit"
     needs: ClassVar[tuple[str, ...]] = ("dependency-audit",)
+    limit: ClassVar[Limit] = "at most"
 
     database: str = "include/advisories"
     max_age_days: int = 30

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.distributions import Tolerance, broken_schema, compare, not_compared
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import first_release, names
 
 #: Below this, chance alone moves the index of ten bins by a tenth and more.
@@ -31,6 +31,7 @@ class DataDrift:
 
     name: ClassVar[str] = "drift"
     needs: ClassVar[tuple[str, ...]] = ("drift",)
+    limit: ClassVar[Limit] = "at most"
 
     psi: float = 0.2
     ks: float = 0.2

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.domain.inference import CONFIDENCE, FEWEST_OF_A_CLASS, FEWEST_ROWS
 from airlock.domain.pairs import together
 from airlock.gates.inputs import names
@@ -35,6 +35,7 @@ class Fairness:
 
     name: ClassVar[str] = "fairness"
     needs: ClassVar[tuple[str, ...]] = ("fairness",)
+    limit: ClassVar[Limit] = "at most"
 
     demographic_parity: float | None = None
     equalized_odds: float | None = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.domain.pairs import together
 from airlock.gates.inputs import text
 
@@ -44,6 +44,7 @@ class Footprint:
 
     name: ClassVar[str] = "footprint"
     needs: ClassVar[tuple[str, ...]] = ("footprint",)
+    limit: ClassVar[Limit] = "at most"
 
     size_mb: float | None = None
     load_ms: float | None = None

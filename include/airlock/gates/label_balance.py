@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.domain.pairs import together
 from airlock.gates.inputs import count, first_release, text
 
@@ -26,6 +26,7 @@ class LabelBalance:
 
     name: ClassVar[str] = "label-balance"
     needs: ClassVar[tuple[str, ...]] = ("label-balance",)
+    limit: ClassVar[Limit] = "at least"
 
     min_share: float = 0.01
     max_change: float = 0.05

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import text
 
 #: Fewer calls than this do not give a 95th percentile worth the name.
@@ -39,6 +39,7 @@ class Latency:
 
     name: ClassVar[str] = "latency"
     needs: ClassVar[tuple[str, ...]] = ("latency",)
+    limit: ClassVar[Limit] = "at most"
 
     p95_ms: float
     p50_ms: float | None = None

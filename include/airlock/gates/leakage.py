@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.coincidence import copied_across, repeated
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import count, names, text
 
 
@@ -32,6 +32,7 @@ class Leakage:
 
     name: ClassVar[str] = "leakage"
     needs: ClassVar[tuple[str, ...]] = ("leakage",)
+    limit: ClassVar[Limit] = "at most"
 
     max_auc: float = 0.95
     max_r2: float = 0.9

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.domain.inference import CONFIDENCE, FEWEST_ROWS
 from airlock.domain.metrics import direction
 from airlock.gates.inputs import names
@@ -95,19 +95,20 @@ class MetricsThreshold:
             threshold=self.threshold,
             n=n,
             evidence=(evidence["evaluation"].digest,),
-            message=f"{self.metric} {measured:.4f}{self._bound(counted)}, needs {self._way} "
+            message=f"{self.metric} {measured:.4f}{self._bound(counted)}, needs {self.limit} "
             f"{self.threshold:g}, on {n:,} held-out rows{said}",
             details=slices or None,
         )
 
     @property
-    def _way(self) -> str:
+    def limit(self) -> Limit:
+        """At least where more is better, at most where less is."""
         return "at least" if direction(self.metric) == "higher" else "at most"
 
     def _bound(self, counted: float) -> str:
         if self.confidence is None:
             return ""
-        return f" ({self._way} {counted:.4f} with {100 * self.confidence:g} % confidence)"
+        return f" ({self.limit} {counted:.4f} with {100 * self.confidence:g} % confidence)"
 
     def _reaches(self, value: float, threshold: float) -> bool:
         return value >= threshold if direction(self.metric) == "higher" else value <= threshold

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import text
 
 #: The owner's file, in the folder of the model's code.
@@ -52,6 +52,7 @@ class ModelCard:
 
     name: ClassVar[str] = "model-card"
     needs: ClassVar[tuple[str, ...]] = ("model-card",)
+    limit: ClassVar[Limit] = "at least"
 
     min_words: int = 4
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.domain.inference import (
     ATTEMPTS,
     FEWEST_ROWS,
@@ -88,6 +88,11 @@ class PerformanceRegression:
     def key(self) -> str:
         """Name and metric."""
         return f"{self.name}:{self.metric}"
+
+    @property
+    def limit(self) -> Limit:
+        """Candidate minus champion: at least a little worse, or at most where less is better."""
+        return "at least" if direction(self.metric) == "higher" else "at most"
 
     @property
     def each(self) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.digest import short
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import count, flag
 
 _NAMED = {"codeCommit": "code", "lockDigest": "lock"}
@@ -30,6 +30,7 @@ class Reproducibility:
     name: ClassVar[str] = "reproducibility"
     needs: ClassVar[tuple[str, ...]] = ("reproducibility",)
     runs_team_code: ClassVar[bool] = True
+    limit: ClassVar[Limit] = "at most"
 
     tolerance: float = 0.0
     bytes: bool = False

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import count, text
 
 REQUESTS = 100
@@ -34,6 +34,7 @@ class ServingCheck:
 
     name: ClassVar[str] = "serving-check"
     needs: ClassVar[tuple[str, ...]] = ("serving-check",)
+    limit: ClassVar[Limit] = "at most"
 
     tolerance: float = 0.0
     requests: int = REQUESTS

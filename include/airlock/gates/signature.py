@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import text
 
 
@@ -21,6 +21,7 @@ class Signature:
 
     name: ClassVar[str] = "signature"
     needs: ClassVar[tuple[str, ...]] = ("artifact-signature",)
+    limit: ClassVar[Limit] = "at least"
 
     @property
     def key(self) -> str:

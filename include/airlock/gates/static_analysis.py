@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import count, everything_followed, names, text
 
 TOOLS = ("ruff", "bandit")
@@ -27,6 +27,7 @@ class StaticAnalysis:
 
     name: ClassVar[str] = "static-analysis"
     needs: ClassVar[tuple[str, ...]] = ("static-analysis",)
+    limit: ClassVar[Limit] = "at most"
 
     max_findings: int = 0
     severities: tuple[str, ...] = ("medium", "high")

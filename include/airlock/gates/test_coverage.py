@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import everything_followed, names, text
 
 _NAMED = 5
@@ -29,6 +29,7 @@ class TestCoverage:
     name: ClassVar[str] = "test-coverage"
     needs: ClassVar[tuple[str, ...]] = ("test-coverage",)
     runs_team_code: ClassVar[bool] = True
+    limit: ClassVar[Limit] = "at least"
 
     total: float = 80.0
     changed_lines: float = 90.0

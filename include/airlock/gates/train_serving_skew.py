@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.distributions import Compared, Tolerance, broken_schema, compare, not_compared
-from airlock.domain.gates import Evidence, GateResult, Verdict
+from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.drift import MINIMUM_ROWS
 from airlock.gates.inputs import count, first_release, names
 
@@ -29,6 +29,7 @@ class TrainServingSkew:
 
     name: ClassVar[str] = "train-serving-skew"
     needs: ClassVar[tuple[str, ...]] = ("train-serving-skew",)
+    limit: ClassVar[Limit] = "at most"
 
     psi: float = 0.2
     ks: float = 0.2

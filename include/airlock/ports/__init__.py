@@ -13,6 +13,7 @@ from airlock.ports.outside import (
 from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
 from airlock.ports.proposals import (
     ArtifactSource,
+    CodeChange,
     CodeSource,
     PendingProposal,
     Proposals,
@@ -51,6 +52,7 @@ __all__ = [
     "AssetEvents",
     "Backlog",
     "Candidate",
+    "CodeChange",
     "CodeSource",
     "Due",
     "Facts",

@@ -103,6 +103,12 @@ class Files(Protocol):
     def get(self, digest: str) -> Path:
         """Return the file. Raises NotFound, Refused if it was changed, Unreachable."""
 
+    def read(self, digest: str, most: int) -> bytes:
+        """Return the content of a file of at most *most* bytes, without a copy on disk.
+
+        Raises NotFound, Refused if it is larger or was changed, Unreachable.
+        """
+
 
 class Permits(Protocol):
     """MLflow's own database, where it asks for a permit before a protected alias moves."""

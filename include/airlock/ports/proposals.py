@@ -76,6 +76,19 @@ class RunSource(Protocol):
         """Say whether a run has such a task instance."""
 
 
+@dataclass(frozen=True, slots=True)
+class CodeChange:
+    """What changed in some code between two commits.
+
+    *files*: (path, lines added, lines removed), the counts None for what is no text; *text*: a
+    unified diff of a limited size; *left_out*: paths it has no room for.
+    """
+
+    files: tuple[tuple[str, int | None, int | None], ...]
+    text: str
+    left_out: tuple[str, ...] = ()
+
+
 class CodeSource(Protocol):
     """The decider's own checkout. All raise Refused if nobody can say which code that is."""
 
@@ -87,6 +100,9 @@ class CodeSource(Protocol):
 
     def lock(self) -> str:
         """Return the digest of the file that locks the libraries."""
+
+    def change(self, folder: str, before: str, after: str) -> CodeChange:
+        """Return what changed in the code of a folder between two commits."""
 
 
 class ArtifactSource(Protocol):

@@ -8,7 +8,6 @@ from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan
 from airlock.domain.release import Release
 from airlock.domain.rules import Holders
-from airlock.domain.timers import deadline
 from airlock.domain.voting import may_answer
 from airlock.ports import Keyring, Store, UnitOfWork
 from airlock.services import reading
@@ -63,7 +62,6 @@ def _more(unit: UnitOfWork, release: Release, plan: Plan, team: str) -> View:
     people = unit.people()
     links = unit.links().values()
     return {
-        "deadline": deadline(release, plan.timing),
         "slackMayAnswer": plan.slack_may_answer,
         "escalated": plan.escalated,
         "accounts": {one.person: one.account for one in links if team in ("", one.team)},

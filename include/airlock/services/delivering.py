@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from airlock.domain.clock import stamp
+from airlock.domain.clock import spelled, stamp
 from airlock.domain.digest import is_digest
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.people import Actor
@@ -151,7 +151,7 @@ class Delivery:
             if release.state is State.AWAITING_APPROVAL and task.level >= release.level:
                 continue
             young = now - task.parked_at < timedelta(seconds=self.guard_seconds)
-            awake = not young and self.airflow.wake(task, sentence(release))
+            awake = not young and self.airflow.wake(task, spelled(sentence(release)))
             if awake:
                 self._forget(task)
             done = awake and done
@@ -177,7 +177,7 @@ class Delivery:
                 text = noticing.text(unit, release, message.payload) or text
                 self._mail_too(unit, message, text)
         dag_id, run_id = release.origin.split("/", 1)
-        self.airflow.note(dag_id, run_id, text)
+        self.airflow.note(dag_id, run_id, spelled(text))
         return True
 
     def _mail_notice(self, message: Message) -> None:

@@ -30,7 +30,7 @@ def text(unit: UnitOfWork, release: Release, about: Mapping[str, Any]) -> str:
     what = (
         "could not be told to anybody in time"
         if about["about"] == "delivery"
-        else f"still waits, opened {str(release.level_opened_at)[:16].replace('T', ' ')} UTC"
+        else f"still waits, opened {release.level_opened_at}"
     )
     informed = ", ".join(_informed(release, plan.levels, able))
     return (

@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airlock.domain.clock import stamp
-from airlock.domain.errors import AirlockError
+from airlock.domain.digest import short
+from airlock.domain.errors import AirlockError, NotFound
+from airlock.domain.evidence_files import EvidenceFile, files_of
 from airlock.domain.grant import opened
 from airlock.domain.metrics import DIRECTIONS
 from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Level, Plan
 from airlock.domain.release import Release, State, Vote
 from airlock.domain.rules import Holders
-from airlock.domain.timers import Kind
+from airlock.domain.timers import Kind, deadline
 from airlock.domain.voting import lacking, may_answer, why_excluded
 from airlock.ports import Facts, Keyring, Store, UnitOfWork
 from airlock.services import lowering, reading_duties, waiving
@@ -69,7 +71,11 @@ def inbox(store: Store, actor: Actor, *, after: str = "", limit: int = 50) -> Ro
     """
     with store.begin() as unit:
         page = waiting_for(unit, actor.id, after=after, limit=limit)
-        return Rows([_short(release) for release, _ in page.items], page.next)
+        rows = [
+            {**_short(release), "deadline": deadline(release, plan.timing)}
+            for release, plan in page.items
+        ]
+        return Rows(rows, page.next)
 
 
 def show(
@@ -110,16 +116,37 @@ def show(
             "waivers": waivers,
             "youMayWaive": waivable,
             "changedSinceFailure": lowering.changed(unit, release, plan) if known.earlier else [],
+            "files": [
+                asdict(file)
+                for file in files_of(known.evidence.values(), release.subject.artifact_digest)
+            ],
+            "mlflowRun": known.candidate.run_id if known.candidate else None,
             "metrics": _metrics(facts),
             "championVersion": (facts.get("champion") or {}).get("version"),
             "emergency": reading_duties.emergency(unit, release, plan, actor, known),
             "findings": reading_duties.findings(unit, release, known),
+            "deadline": deadline(release, plan.timing),
             "approvedUntil": _approved_until(unit, release),
             "lease": asdict(release.lease) if release.lease else None,
             "rollback": asdict(release.rollback) if release.rollback else None,
             "grant": _grant(unit, keyring, release.id),
             "line": {"version": known.line.version, "epoch": known.line.epoch},
         }
+
+
+def evidence_file(store: Store, release_id: str, digest: str) -> EvidenceFile:
+    """Return a file of a release's evidence that people may look at.
+
+    Raises:
+        NotFound: if there is no such release, or it has no such file.
+    """
+    with store.begin() as unit:
+        release = unit.get(release_id)
+        evidence = unit.evidence_of(release.origin).values()
+    for file in files_of(evidence, release.subject.artifact_digest):
+        if file.digest == digest:
+            return file
+    raise NotFound(f"the evidence of {release_id} has no plot or model card {short(digest)}")
 
 
 def _known(answered: Answer | None, now: Release) -> Facts | None:

@@ -59,7 +59,7 @@ def _letters(
     people = _told(unit, release, broken)
     text = (
         f"{release.id}: the emergency {broken.incident} was to be reviewed before "
-        f"{broken.review_due[:16].replace('T', ' ')} UTC, and nobody has. Broken by "
+        f"{broken.review_due}, and nobody has. Broken by "
         f"{' and '.join(broken.people)}. Told: {', '.join(people)}."
     )
     what = f"review-{broken.round}-{number}"

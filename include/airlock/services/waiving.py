@@ -17,10 +17,12 @@ from airlock.domain.errors import AirlockError, Conflict
 from airlock.domain.opening import blocking, check_satisfiable
 from airlock.domain.people import Actor, holders
 from airlock.domain.policy import Plan
+from airlock.domain.recipe import Recipe
 from airlock.domain.release import Release, State, Story
 from airlock.domain.waivers import Scene, waived
 from airlock.domain.waiving import WAIVABLE, able_to_waive
 from airlock.domain.waiving import waive as waive_story
+from airlock.gates import build
 from airlock.ports import Facts, Signer, Store, UnitOfWork
 from airlock.services import telling
 from airlock.services.deciding import record, record_refusal
@@ -150,8 +152,14 @@ def shown(
     document, _ = unit.registered("pipeline", release.subject.pipeline_digest)
     scene = _settled(release, scene_of(release, document, facts, plan))
     results = waived(unit.results_of(release.origin), release.waivers, scene)
+    limits = {gate.key: gate.limit for gate in map(build, Recipe(document).gates)}
     gates = [
-        {**one.to_document(), "enforcement": plan.enforcement(one.gate).value} for one in results
+        {
+            **one.to_document(),
+            "enforcement": plan.enforcement(one.gate).value,
+            "limit": limits.get(one.key, ""),
+        }
+        for one in results
     ]
     about = {one for result in results for one in scene.covering(result, release.waivers)}
     waivers = [

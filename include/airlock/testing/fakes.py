@@ -14,7 +14,7 @@ from airlock.domain.digest import digest_bytes, manifest_digest, short
 from airlock.domain.drift import Seen, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.grant import Grant, Standing, read_own
-from airlock.ports import Parked, RunRecord
+from airlock.ports import CodeChange, Parked, RunRecord
 
 
 @dataclass
@@ -294,6 +294,10 @@ class FakeCode:
     def commit(self, folder: str) -> str:
         """Return the commit."""
         return self.head
+
+    def change(self, folder: str, before: str, after: str) -> CodeChange:
+        """Say that nothing is known."""
+        raise Refused(f"this checkout does not have the commit {before[:12]}")
 
     def committers(self, folder: str, since: str = "") -> tuple[str, ...]:
         """Return who has changed it."""

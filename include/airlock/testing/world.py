@@ -115,10 +115,13 @@ class World:
         requester: str = "ana",
         committers: tuple[str, ...] = (),
         content: str = "",
+        champion: str = "",
+        more: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> str:
         """Register a candidate with evidence and judge its gates; return the origin.
 
-        Every run has bytes of its own, unless *content* says what they are.
+        Every run has bytes of its own, unless *content* says what they are. *champion*: the
+        version it was compared with; *more*: facts of further evidence, by kind.
         """
         origin = f"{self.pipeline['metadata']['name']}/{run}"
         model = self.pipeline["metadata"]["name"]
@@ -146,8 +149,10 @@ class World:
             started_at=begun["startedAt"],
             lock_digest=self.code.locked,
         )
-        facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": None}
-        measured = evidence.documents([Evidence("evaluation", digest, facts)])
+        served = {"version": champion, "metrics": {"roc_auc": 0.75}} if champion else None
+        facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": served}
+        kinds = {"evaluation": facts, **(more or {})}
+        measured = evidence.documents([Evidence(kind, digest, one) for kind, one in kinds.items()])
         body = {"candidate": asdict(candidate), "evidence": measured}
         self.proposals.submit(Kind.CANDIDATE, origin, body)
         for gate in self.pipeline["spec"]["gates"]:

@@ -28,7 +28,7 @@ SENTENCES = {
         "ReleasePromoted", {"alias": "champion", "before": None, "after": "3"}
     ),
     "tried to answer and was refused: wrong role": event("VoteRefused", {}, "wrong role"),
-    "waived latency (FAILED) until 2026-12-01T23:59: it is a small segment": event(
+    "waived latency (FAILED) until 2026-12-01T23:59:59.000000000Z: it is a small segment": event(
         "WaiverGranted",
         {"gate": "latency", "verdict": "FAILED", "until": "2026-12-01T23:59:59.000000000Z"},
         "it is a small segment",

@@ -109,7 +109,7 @@ def test_the_text_states_the_whole_request(view_of: Views) -> None:
         ("second-round", "the artifact's files were replaced"),
         ("emergency-begun", "lena broke the glass, 1 more must agree before"),
         ("second-level", "at most 10 % of the traffic; only for new customers; good until"),
-        ("second-level", "ana mends by 2026-12-24: explain the drop in the north"),
+        ("second-level", "ana mends by 24 Dec 2026, 00:00:00 UTC: explain the drop in the north"),
         ("for-another", "*approved* by vera for luis"),
         ("emergency", "The review by somebody who was not involved is due before"),
         ("emergency-reviewed", "Reviewed by sam"),

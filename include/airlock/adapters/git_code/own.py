@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from airlock.adapters.git_code import authors, commit
+from airlock.adapters.git_code.change import change
 from airlock.domain.digest import file_digest
+from airlock.ports import CodeChange
 
 
 class OwnCheckout:
@@ -26,3 +28,7 @@ class OwnCheckout:
     def lock(self) -> str:
         """Return the digest of the file that locks the libraries."""
         return file_digest(self._root / "requirements.txt")
+
+    def change(self, folder: str, before: str, after: str) -> CodeChange:
+        """Return what changed in the code of a folder between two commits. Raises Refused."""
+        return change(self._root, folder, before, after)

@@ -147,5 +147,5 @@ def conditions(tied: Mapping[str, Any]) -> list[str]:
     if segments:
         said.append(f"only for {', '.join(map(str, segments))}")
     if until:
-        said.append(f"good until {str(until)[:16].replace('T', ' ')} UTC")
-    return said + [f"{one['owner']} mends by {one['due'][:10]}: {one['text']}" for one in findings]
+        said.append(f"good until {until}")
+    return said + [f"{one['owner']} mends by {one['due']}: {one['text']}" for one in findings]

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from airlock.domain.clock import spelled
 from airlock.domain.figures import NONE as NONE
 
 #: A block, an element or a text object, as JSON.
@@ -79,8 +80,8 @@ def length(text: str) -> int:
 
 
 def clean(text: object) -> str:
-    """Return a text without control characters and without what turns its direction."""
-    lines = str(text).replace("\r\n", "\n").replace("\t", " ")
+    """Return a text with times in words, without control characters and turned directions."""
+    lines = spelled(str(text)).replace("\r\n", "\n").replace("\t", " ")
     return _STRANGE.sub("\N{REPLACEMENT CHARACTER}", lines).strip()
 
 

@@ -113,9 +113,15 @@ def _gate_row(gate: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]])
         gate["key"],
         _figure(about["champion"] if about else None),
         _figure(gate["measured"], unit),
-        _figure(gate["threshold"], unit),
+        _limit(gate, unit),
         f"{result}{weight}",
     )
+
+
+def _limit(gate: Mapping[str, Any], unit: str) -> str:
+    sign = {"at least": "\N{GREATER-THAN OR EQUAL TO} ", "at most": "\N{LESS-THAN OR EQUAL TO} "}
+    limit = _figure(gate["threshold"], unit)
+    return limit if limit == NONE else sign.get(str(gate.get("limit")), "") + limit
 
 
 def _metric_row(metric: Mapping[str, Any]) -> Row:

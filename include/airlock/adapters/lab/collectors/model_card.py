@@ -31,6 +31,7 @@ def collect(scene: Scene) -> Collected:
         "cardDigest": None,
         "problems": [],
         "generated": {"metrics": [], "plots": []},
+        "captions": {},
         "files": {},
     }
     if not path.is_file():
@@ -48,7 +49,8 @@ def collect(scene: Scene) -> Collected:
     }
     page = folder / PAGE
     page.write_text(render(_shown(scene, card, plots)), "utf-8")
-    return Collected(facts, {PAGE: page})
+    facts["captions"] = {one["file"]: one["caption"] for one in plots}
+    return Collected(facts, {PAGE: page} | {one["file"]: folder / one["file"] for one in plots})
 
 
 def _plots(scene: Scene) -> tuple[list[dict[str, str]], Path]:
