@@ -26,6 +26,7 @@ from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
+from airlock.bootstrap.room import reserve_of
 from airlock.config.connected import connected as with_connection
 from airlock.config.load import Pipelines, load_pipelines, load_rulebook
 from airlock.config.problems import ConfigurationError
@@ -134,7 +135,8 @@ class Airlock:
     @cached_property
     def lab(self) -> Lab:
         """Where training code and heavy libraries run, in child processes."""
-        return Lab(self.settings.home / "work", tools=self.settings.home / "tools")
+        chosen = self.settings
+        return Lab(chosen.home / "work", tools=chosen.home / "tools", room=reserve_of(chosen).check)
 
     @cached_property
     def data(self) -> FileData:

@@ -12,6 +12,7 @@ from airlock.adapters.airflow_rest import AirflowRest
 from airlock.adapters.git_code.own import OwnCheckout
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store.proposing import SqlProposals
+from airlock.bootstrap.room import reserve_of
 from airlock.config.load import load_pipelines
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Invalid
@@ -54,6 +55,7 @@ def handling_of(airlock: Airlock) -> Handling:
         artifacts=MlflowWatch(chosen.mlflow_tracking_uri, airlock.signer),
         rules=DiskRules(airlock),
         promotions=airlock.promotions,
+        room=reserve_of(chosen).check,
     )
     return Handling(airlock.store, sources)
 
