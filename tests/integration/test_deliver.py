@@ -73,6 +73,11 @@ def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> 
         slack=None,
         alert_mail=None,
         home=tmp_path,
+        handover=tmp_path / "work",
+        data_dir=tmp_path / "data",
+        evidence=tmp_path / "evidence",
+        keep_work_days=14,
+        disk_reserve_mb=0,
         code_commit="",
     )
     airlock: Any = SimpleNamespace(

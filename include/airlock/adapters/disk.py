@@ -1,13 +1,19 @@
-"""How much room there is on disk, and who takes it."""
+"""How much room there is on disk, who takes it, what is kept back, and what is cleared away."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from airlock.domain.errors import Unreachable
+
+#: With less than this share free, people are told.
+SCARCE = 0.10
 
 
 @dataclass(frozen=True)
@@ -51,3 +57,64 @@ def size(folder: Path) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(Path(entry.path))
     return total
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Room that new work leaves to decisions, votes and the log. *least*: bytes."""
+
+    folders: tuple[Path, ...]
+    least: int
+
+    def check(self) -> None:
+        """Refuse new work for as long as there is too little room.
+
+        Raises:
+            Unreachable: naming the file system and how much is missing; it may be tried again.
+        """
+        try:
+            found = rooms(self.folders)
+        except OSError as error:
+            raise Unreachable(f"nobody can say how much room the disk has: {error}") from error
+        for one in found:
+            if one.free < self.least:
+                raise Unreachable(
+                    f"the disk of {one.folder} has {one.free // 10**6} MB free, and new work "
+                    f"leaves {self.least // 10**6} MB to decisions and the log",
+                    next_step="Make room: `airlock status` says what takes it, and "
+                    "AIRLOCK_KEEP_WORK_DAYS clears old work earlier. Then try again.",
+                )
+
+
+def clear_unused(folder: Path, days: float, besides: Iterable[str] = ()) -> list[Path]:
+    """Remove what nothing below was changed in for some days; return what was removed.
+
+    *besides*: names that stay. Only what lies directly in the folder is removed, whole; a link is
+    not followed. What cannot be removed is left for the next time.
+    """
+    before, removed = time.time() - days * 86_400, []
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted(folder.iterdir()):
+            if path.name in besides or _last_change(path) >= before:
+                continue
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if _is_folder(path) else path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _last_change(path: Path) -> float:
+    """Return when something at or below a path was changed last; now if nobody can say."""
+    try:
+        newest = path.lstat().st_mtime
+        if _is_folder(path):
+            for folder, _, files in os.walk(path):
+                inside = [os.lstat(os.path.join(folder, name)).st_mtime for name in files]
+                newest = max(newest, os.lstat(folder).st_mtime, *inside)
+    except OSError:
+        return time.time()
+    return newest

@@ -28,6 +28,7 @@ from airlock.adapters.mlflow_registry import MlflowRegistry
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
+from airlock.bootstrap.room import reserve_of
 from airlock.config.connected import connected as with_connection
 from airlock.config.load import (
     POLICIES,
@@ -145,9 +146,14 @@ class Airlock:
     @cached_property
     def lab(self) -> Lab:
         """Where training code and heavy libraries run, in child processes."""
-        home = self.settings.home
-        # Where tasks are kept apart by queues, this process is the one that holds a credential.
-        return Lab(home / "work", tools=home / "tools", team_code=self.settings.queue is None)
+        chosen = self.settings
+        return Lab(
+            chosen.home / "work",
+            tools=chosen.home / "tools",
+            # Where tasks are kept apart by queues, this process is the one that holds a credential.
+            team_code=chosen.queue is None,
+            room=reserve_of(chosen).check,
+        )
 
     @cached_property
     def data(self) -> FileData:

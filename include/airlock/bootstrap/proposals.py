@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airlock.adapters.airflow_rest import AirflowRest
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.sql_store.proposing import SqlProposals
+from airlock.bootstrap.room import reserve_of
 from airlock.config.load import Fingerprint, fingerprint, load_pipelines
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Invalid
@@ -53,6 +54,7 @@ def handling_of(airlock: Airlock) -> Handling:
         artifacts=MlflowWatch(chosen.mlflow_tracking_uri, airlock.signer),
         rules=DiskRules(airlock),
         promotions=airlock.promotions,
+        room=reserve_of(chosen).check,
     )
     return Handling(airlock.store, sources)
 

@@ -11,6 +11,7 @@ folder of the run (`airlock.adapters.lab.handover`).
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -29,6 +30,7 @@ from airlock.adapters.lab.errors import CheckBroke, LabFailure
 from airlock.adapters.lab.scene import Collected, Scene, TeamCode
 from airlock.adapters.lab.signing import signature_of
 from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.bootstrap.room import reserve_of
 from airlock.config.model_card import read_card
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
 from airlock.domain.errors import AirlockError, Refused, Unreachable
@@ -66,6 +68,7 @@ def bench_of(airlock: Airlock) -> Workbench:
         ModelKeys(chosen.model_keys, chosen.model_signing_key),
         chosen.code_commit or "",
         chosen.handover,
+        reserve_of(chosen).check,
     )
 
 
@@ -78,11 +81,16 @@ def training_bench(chosen: Settings, origin: str) -> Workbench:
         chosen.root,
         chosen.home / "work",
         FileData(chosen.data_dir),
-        Lab(chosen.handover / _folder_of(origin), tools=chosen.home / "tools"),
+        Lab(
+            chosen.handover / _folder_of(origin),
+            tools=chosen.home / "tools",
+            room=reserve_of(chosen).check,
+        ),
         MlflowRegistry(chosen.mlflow_tracking_uri),
         EvidenceFolder(chosen.evidence),
         code_commit=chosen.code_commit or "",
         handed_over=chosen.handover,
+        room=reserve_of(chosen).check,
     )
 
 
@@ -106,7 +114,10 @@ class Workbench:
         keys: ModelKeys | None = None,
         code_commit: str = "",
         handed_over: Path | None = None,
+        room: Callable[[], object] = bool,
     ) -> None:
+        """*room* raises Unreachable while the disk has no room for new work."""
+        self._room = room
         self._root, self._scratch, self._commit = root, scratch, code_commit
         self._handed_over = handed_over or scratch
         self._keys = keys or ModelKeys(root / "no-keys")
@@ -114,6 +125,7 @@ class Workbench:
 
     def pin(self, recipe: Recipe, since: date | None, until: date | None) -> dict[str, Any]:
         """Keep the rows of a window."""
+        self._room()
         source = self._root / recipe.source
         return self._data.pin(
             source, recipe.time_column, until, since, target=recipe.target, task=recipe.task
@@ -325,6 +337,7 @@ class Workbench:
         """Return a version's files and, beside the folder, the signature made with them."""
         place = self._scratch / "models" / digest.partition(":")[2] / "model"
         if place.is_dir() and manifest_digest(folder_manifest(place)) == digest:
+            os.utime(place.parent)  # it is in use, so it is not cleared away
             return place
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="model-", dir=self._scratch) as scratch:

@@ -52,6 +52,10 @@ def _is_id(value: str) -> bool:
     return re.fullmatch(r"[0-9]{1,18}", value) is not None
 
 
+def _is_count(value: str) -> bool:
+    return re.fullmatch(r"0|[1-9][0-9]{0,8}", value) is not None
+
+
 def _is_bucket(value: str) -> bool:
     return re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[!-~]*)?", value) is not None
 
@@ -136,6 +140,20 @@ SETTINGS: tuple[Setting, ...] = (
         _is_path,
         "folder where training leaves models for the tasks that register them",
         "`work` in the home",
+    ),
+    Setting(
+        "AIRLOCK_KEEP_WORK_DAYS",
+        "a whole number of days, 0 for ever",
+        _is_count,
+        "how long the folders a stage worked in, and copies of models, are kept after their use",
+        "14",
+    ),
+    Setting(
+        "AIRLOCK_DISK_RESERVE_MB",
+        "a whole number of megabytes",
+        _is_count,
+        "with less than this free no new work begins; decisions and the log go on",
+        "1000",
     ),
     Setting(
         "AIRLOCK_QUEUE",

@@ -98,6 +98,10 @@ class Settings:
     mlflow_proxies: str | None = None
     mlflow_proxy_header: str | None = None
     detector_revert: str = "off"
+    #: Days for which what a stage worked with is kept; 0: for ever.
+    keep_work_days: int = 14
+    #: Megabytes that have to be free for new work to begin.
+    disk_reserve_mb: int = 1000
     #: The queue this process takes tasks from, where tasks are kept apart by queues.
     queue: str | None = None
     public_url: str = field(default="", repr=False)
@@ -151,6 +155,8 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         data_dir=path("AIRLOCK_DATA_DIR", home / "data"),
         handover=path("AIRLOCK_HANDOVER", home / "work"),
         trusted_keys=path("AIRLOCK_TRUSTED_KEYS", home / "keys"),
+        keep_work_days=int(given.get("AIRLOCK_KEEP_WORK_DAYS", "14")),
+        disk_reserve_mb=int(given.get("AIRLOCK_DISK_RESERVE_MB", "1000")),
         queue=given.get("AIRLOCK_QUEUE"),
         signing_key=file("AIRLOCK_SIGNING_KEY"),
         service_password_file=file("AIRLOCK_SERVICE_PASSWORD_FILE"),

@@ -36,6 +36,7 @@ import typer
 from airlock.domain.errors import Invalid, Unreachable
 from airlock.domain.policy import Rulebook
 from airlock.domain.recipe import Recipe
+from airlock.entrypoints.housekeeping import Housekeeper
 from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.entrypoints.watchman import Watchman
 from airlock.entrypoints.work_steps import LONGEST_PAUSE_S, Round, Step
@@ -163,6 +164,7 @@ class Courier:
         self._ownerless: frozenset[tuple[str, str]] = frozenset()
         self._sequencer: Sequencer | None = None
         self._keeper = Keeper(airlock.store)
+        self._house = Housekeeper(airlock.settings)
         self._commits = CommitTrigger(self._newest_commit, self._airflow)
         self._folders: dict[str, str] = {}
         self._trouble: dict[str, str] = {}
@@ -191,6 +193,7 @@ class Courier:
             Step("end promotions that are over", self._settle_promotions),
             Step("look at commits", self._look_at_commits),
             Step("keep people in step", self._sync_people),
+            Step("look after the disk", self._house.round, self._house.notes),
         )
 
     def delivering(self) -> Round:

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from airlock.adapters.embedded.components import SLACK
+from airlock.adapters.embedded.components import DISK, SLACK
 from airlock.adapters.embedded.launch import Launch, down
 from airlock.adapters.embedded.people import OPERATOR, Entry
 from airlock.adapters.embedded.platform import Health, Options, Platform
@@ -171,6 +171,7 @@ def current_platform(
             public_url="" if settings.public_url == settings.airflow_url else settings.public_url,
             slack={name: value for name, value in environ.items() if _is_slack(name, value)},
             alert_mail=settings.alert_mail or "",
+            disk={name: environ[name] for name in DISK if environ.get(name)},
         )
     )
 

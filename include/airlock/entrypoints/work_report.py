@@ -34,8 +34,6 @@ ROUND_LATE = timedelta(minutes=1)
 SHOWN = timedelta(hours=24)
 #: A key or certificate that ends within this is named.
 NEAR_END = timedelta(days=30)
-#: The share of a file system that has to be free.
-FREE_SHARE = 0.10
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def _disk(settings: Settings) -> list[Line]:
 
 def _free(one: disk.Room) -> Line:
     said = f"{_bytes(one.free)} of {_bytes(one.total)} free ({one.share:.0%})"
-    scarce = f"less than {FREE_SHARE:.0%} is free" if one.share < FREE_SHARE else ""
+    scarce = f"less than {disk.SCARCE:.0%} is free" if one.share < disk.SCARCE else ""
     return Line(f"disk of {one.folder}", said, scarce)
 
 

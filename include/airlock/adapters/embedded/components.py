@@ -30,6 +30,8 @@ PROTECTED = "AIRLOCK_PROTECTED_ALIASES"
 SLACK = "AIRLOCK_SLACK_"
 #: With these somebody could speak as the app, or to us as Slack.
 SLACK_SECRETS = tuple(f"{SLACK}{name}" for name in ("BOT_TOKEN", "SIGNING_SECRET", "APP_TOKEN"))
+#: What can be set of the disk.
+DISK = ("AIRLOCK_KEEP_WORK_DAYS", "AIRLOCK_DISK_RESERVE_MB")
 _LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
 
 
@@ -143,7 +145,7 @@ def airlock_environment(site: Site) -> dict[str, str]:
     }
     if site.service_user_id:
         environment["AIRLOCK_SERVICE_USER_ID"] = site.service_user_id
-    return environment
+    return environment | site.disk
 
 
 def decider_environment(site: Site) -> dict[str, str]:

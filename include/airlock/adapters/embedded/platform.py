@@ -54,6 +54,8 @@ class Options:
     #: What is set of Slack, by variable, and who hears by e-mail when Slack takes no messages.
     slack: dict[str, str] = field(default_factory=dict, repr=False)
     alert_mail: str = ""
+    #: What is set of the disk, by variable.
+    disk: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Platform:
             extra_dags=options.extra_dags,
             public_url=options.public_url or f"http://localhost:{options.airflow_port}",
             slack=options.slack,
+            disk=options.disk,
             alert_mail=options.alert_mail,
             service_user_id=self._service_user_id(),
             protected_aliases=options.protected_aliases,

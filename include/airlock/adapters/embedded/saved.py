@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from airlock.adapters.embedded.components import SLACK, role_environments
+from airlock.adapters.embedded.components import DISK, SLACK, role_environments
 from airlock.adapters.embedded.platform import Options, Platform
 from airlock.adapters.embedded.secrets import write_private
 from airlock.domain.errors import Invalid
@@ -25,6 +25,7 @@ _SETTINGS = (
     "AIRLOCK_DETECTOR_REVERT",
     "AIRLOCK_PUBLIC_URL",
     "AIRLOCK_ALERT_MAIL",
+    *DISK,
 )
 
 

@@ -52,8 +52,9 @@ def main(plan_file: str) -> int:
     kill_all(lambda: marked(plan["mark"]))
     code = code_digest(plan.get("code", []))  # before the start: what changes meanwhile is newer
     child = _start(plan)
-    record(Path(plan["record"]), {"wrapper": os.getpid(), "child": child.pid})
-    Path(plan["record"]).with_suffix(".code").write_text(code)
+    with contextlib.suppress(OSError):  # a full disk keeps nothing from running
+        record(Path(plan["record"]), {"wrapper": os.getpid(), "child": child.pid})
+        Path(plan["record"]).with_suffix(".code").write_text(code)
     ended = _watch(child.pid, signal.Signals[f"SIG{plan['stop_signal']}"], plan["grace"])
     kill_all(descendants)
     return ended

@@ -45,6 +45,8 @@ class Site:
     slack: dict[str, str] = field(default_factory=dict, repr=False)
     #: Who hears by e-mail that Slack takes no messages, by commas.
     alert_mail: str = ""
+    #: What the caller has set of the disk, by variable.
+    disk: dict[str, str] = field(default_factory=dict)
     #: Airflow's number for airlock-service; known once the users exist.
     service_user_id: str = ""
 

@@ -29,6 +29,8 @@ from airlock.domain.errors import Unreachable
 
 #: The kernel's limit for the path of a Unix socket, without the closing zero.
 _SOCKET_PATH_LIMIT = 100
+#: `supervisord` as a full disk does not end it.
+_PROGRAM = str(Path(__file__).with_name("supervising.py"))
 #: Where the code of the platform's own processes is, below the root.
 _CODE_FOLDERS = ("include/airlock", "include/airlock_mlflow", "include/airlock_evidence", "plugins")
 #: A program that ends earlier than this many seconds counts as not started.
@@ -98,7 +100,7 @@ class Supervisor:
         write_private(self.config, self._render(parts))
         with (self.logs / "supervisord.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(programs / "supervisord"), "-n", "-c", str(self.config)],
+                [str(programs / "python"), "-I", _PROGRAM, "-n", "-c", str(self.config)],
                 cwd=root,
                 env=base_environment(programs),
                 stdin=subprocess.DEVNULL,

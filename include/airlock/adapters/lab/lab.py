@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ class Lab:
         python: str = sys.executable,
         tools: Path = Path(".airlock/tools"),
         team_code: bool = True,
+        room: Callable[[], object] = bool,
     ) -> None:
+        """*room* raises Unreachable while the disk has no room for new work."""
+        self._room = room
         self._root = root.resolve()
         self._python = python
         self._tools = tools.resolve()
@@ -226,6 +230,7 @@ class Lab:
 
     def _folder(self, stage: str, name: str) -> Path:
         """Return a new folder of this call."""
+        self._room()
         self._root.mkdir(parents=True, exist_ok=True)
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:60]
         return Path(tempfile.mkdtemp(prefix=f"{stage}-{safe}-", dir=self._root))

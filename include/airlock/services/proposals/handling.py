@@ -41,7 +41,8 @@ Finish = Callable[[UnitOfWork, Mapping[str, Any]], None]
 class Sources:
     """What claims are compared with. No task can write any of it.
 
-    *promotions*: the decider's own side of a promotion, where this process can promote.
+    *promotions*: the decider's own side of a promotion, where this process can promote. *room*
+    raises Unreachable while the disk has no room for new work.
     """
 
     runs: RunSource
@@ -49,6 +50,7 @@ class Sources:
     artifacts: ArtifactSource
     rules: RulesInForce
     promotions: Promotions | None = None
+    room: Callable[[], object] = bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Rules:
 * Nobody triggered it: its requester is the pipeline's owner.
 * Pipeline and policy are those in force. The run of a pipeline's own DAG is of that pipeline.
 * A run that is cleared begins again, until it has a candidate.
+* None begins while the disk has no room for new work.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ DECIDER = Actor.system("decider", Channel.DAG)
 
 def start(store: Store, sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
     """Keep which run this is, with what its first task has measured; return when it began."""
+    sources.room()
     pipeline, policy = claim.body.text("pipeline", 80), claim.body.text("policy", 80)
     items = evidence.items_of(claim.body)
     in_force = sources.rules.policy()

@@ -1,0 +1,226 @@
+"""A disk that is full: nothing dies, new work waits, and all goes on once there is room."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airlock.adapters import disk
+from airlock.adapters.embedded import session
+from airlock.adapters.embedded.components import Component, Probe
+from airlock.adapters.embedded.supervisor import Supervisor
+from airlock.adapters.lab import Lab
+from airlock.config.settings import Settings
+from airlock.domain.errors import Unreachable
+from airlock.domain.proposals import Kind
+from airlock.entrypoints import housekeeping
+from airlock.entrypoints.housekeeping import Housekeeper
+from airlock.entrypoints.work_steps import Round, Step
+from airlock.services.proposals import DirectProposals, Handling
+from airlock.testing import World
+from tests.contract.conftest import sqlite_database, sqlite_template
+from tests.contract.test_proposals import ORIGIN, begin
+
+__all__ = ["sqlite_database", "sqlite_template"]
+PROGRAMS = Path(sys.executable).parent
+DAY = 86_400
+
+
+def until(question: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def small() -> Iterator[Path]:
+    """A file system of one megabyte."""
+    place = Path(f"/tmp/full-{os.getpid()}")
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        place.rmdir()
+        pytest.skip("mounting a small file system needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+        place.rmdir()
+
+
+def fill(folder: Path) -> Path:
+    """Leave not one byte."""
+    file = folder / "filler"
+    with file.open("ab", buffering=0) as stream:
+        for size in (65_536, 4096, 512, 1):
+            try:
+                while True:
+                    stream.write(b"x" * size)
+            except OSError:
+                continue
+    return file
+
+
+@pytest.mark.chaos
+def test_supervisor_and_programs_outlive_a_full_disk_and_their_logs_go_on(small: Path) -> None:
+    """Programs that write all the time, one that dies, and logs that are rolled over."""
+    talk = "while :; do seq 1 200; sleep 0.05; done"
+    parts = (
+        Component("talker", "talker", ("sh", "-c", talk), {}, Probe("process"), grace=3),
+        Component("sleeper", "sleeper", ("sleep", "300"), {}, Probe("process"), grace=3),
+    )
+    supervisor = Supervisor(small)
+    render = supervisor._render
+    supervisor._render = lambda given: render(given).replace("10MB", "100KB")  # type: ignore[method-assign]
+    supervisor.start(parts, PROGRAMS, small)
+    try:
+        for part in parts:
+            supervisor.ensure(part, PROGRAMS, small)
+        until(lambda: supervisor.processes("sleeper").get("child"))
+        until(lambda: supervisor.log_file("talker").stat().st_size)
+        pid, talker = supervisor.pid(), supervisor.processes("talker")["child"]
+        filler = fill(small)
+        killed = supervisor.processes("sleeper")["child"]
+        os.kill(killed, 9)
+        time.sleep(3)  # long enough for every log to be rolled over, and for the dead to come back
+        assert supervisor.pid() == pid
+        assert session.alive(talker)
+        until(lambda: supervisor.states()["sleeper"].running)
+        filler.unlink()
+        size = supervisor.log_file("talker").stat().st_size
+        until(lambda: supervisor.log_file("talker").stat().st_size != size)
+        assert supervisor.pid() == pid
+    finally:
+        supervisor.shut_down()
+
+
+def test_a_round_that_cannot_be_written_down_goes_on(small: Path) -> None:
+    done: list[int] = []
+    work = Round([Step("work", lambda: done.append(1))], small / "run/work-asking.json")
+    work.run()
+    filler = fill(small)
+    for _ in range(3):
+        work._write_at = 0.0
+        work.run()
+    assert len(done) == 4
+    json.loads((small / "run/work-asking.json").read_text())  # the last one that could be written
+    filler.unlink()
+    work._write_at = 0.0
+    work.run()
+    assert json.loads((small / "run/work-asking.json").read_text())["steps"][0]["error"] == ""
+
+
+def test_no_new_work_begins_on_a_full_disk_and_it_does_once_there_is_room(small: Path) -> None:
+    reserve = disk.Reserve((small,), 500_000)
+    lab = Lab(small / "lab", room=reserve.check)
+    assert lab.workspace("train", "credit").is_dir()
+    filler = fill(small)
+    with pytest.raises(Unreachable, match="has 0 MB free, and new work leaves 0 MB") as caught:
+        lab.workspace("train", "credit")
+    assert "airlock status" in caught.value.next_step
+    filler.unlink()
+    assert lab.workspace("train", "credit").is_dir()
+
+
+def test_a_run_is_refused_while_votes_and_the_log_go_on(sqlite_database: Any) -> None:
+    world = World(sqlite_database.store("airlock_decider"))
+    release_id = world.open()
+    full = disk.Reserve((Path("/"),), 10**18)
+    sources = replace(world.sources(), room=full.check)
+    proposals = DirectProposals(Handling(world.store, sources))
+    with pytest.raises(Unreachable, match="to decisions and the log"):
+        proposals.submit(Kind.RUN, ORIGIN, begin(world))
+    assert world.approve(release_id, "lena").level == 2
+    assert world.proposals.submit(Kind.RUN, ORIGIN, begin(world))["startedAt"]
+
+
+# clearing away
+
+
+def aged(path: Path, days: float) -> Path:
+    """Make a folder with a file in it, last changed some days ago."""
+    path.mkdir(parents=True)
+    (path / "log.txt").write_text("x")
+    for one in (path / "log.txt", path):
+        os.utime(one, (time.time() - days * DAY,) * 2)
+    return path
+
+
+def settings(home: Path, **given: str) -> Settings:
+    return Settings.from_environment({"AIRLOCK_HOME": str(home), **given}, home)
+
+
+def test_what_was_not_used_for_long_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    old = [aged(tmp_path / "work" / name, 15) for name in ("train-a", "champion-b", "models/c")]
+    kept = [
+        aged(tmp_path / "work/train-new", 13),
+        aged(tmp_path / "work/models/used", 13),
+        aged(tmp_path / "evidence/ab", 400),
+        aged(tmp_path / "data/credit", 400),
+        aged(tmp_path / "checkpoints/1", 400),
+    ]
+    busy = aged(tmp_path / "work/run-x/train-y", 15).parent
+    os.utime(busy, (time.time() - 15 * DAY,) * 2)
+    (busy / "train-y/log.txt").write_text("still at work")
+    outside = aged(tmp_path / "outside", 400)
+    link = tmp_path / "work/link"
+    link.symlink_to(outside)
+    os.utime(link, (time.time() - 15 * DAY,) * 2, follow_symlinks=False)
+    Housekeeper(settings(tmp_path)).round()
+    assert [one.exists() for one in old] == [False] * 3
+    assert all(one.exists() for one in (*kept, busy, outside, tmp_path / "work/models"))
+    assert not link.is_symlink()
+
+
+def test_nothing_is_cleared_where_it_is_kept_for_ever_or_not_there(tmp_path: Path) -> None:
+    old = aged(tmp_path / "work/train-a", 4000)
+    Housekeeper(settings(tmp_path, AIRLOCK_KEEP_WORK_DAYS="0")).round()
+    assert old.exists()
+    Housekeeper(settings(tmp_path / "nowhere")).round()
+
+
+def test_what_cannot_be_removed_is_left_and_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (aged(tmp_path / name, 15) for name in ("a", "b"))
+    remove = shutil.rmtree
+
+    def stubborn(path: Path) -> None:
+        if path == first:
+            raise PermissionError(path)
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", stubborn)
+    assert disk.clear_unused(tmp_path, 14) == [second]
+    assert first.exists()
+
+
+def test_little_room_is_said_once_and_that_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(housekeeping, "LOOK_EVERY_S", 0.0)
+    free = [50]
+    monkeypatch.setattr(
+        disk, "rooms", lambda _: [disk.Room(tmp_path, 100 * 10**9, free[0] * 10**9)]
+    )
+    house = Housekeeper(settings(tmp_path))
+    told = []
+    for now in (50, 9, 9, 0, 50):
+        free[0] = now
+        house.round()
+        told.append(house.notes())
+    assert [bool(one) for one in told] == [False, True, True, True, False]
+    assert told[1] == (f"{tmp_path} has 9% of its disk free",)
+    assert told[3][0].startswith("no new work begins: the disk of")
+    assert caplog.text.count("of its disk free") == 1
