@@ -10,7 +10,7 @@ from __future__ import annotations
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, TEMPORARILY_UNAVAILABLE
 
-ASK = "Ask for a release in Airlock: run the model's pipeline, or `airlock release request`"
+ASK = "Ask for a release in Airlock: run the model's pipeline (`airlock pipeline run NAME`)"
 
 
 class Denied(MlflowException):  # type: ignore[misc] # MLflow ships no types

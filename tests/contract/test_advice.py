@@ -11,7 +11,9 @@ from airlock.domain.errors import Refused
 from airlock.domain.people import Person
 from airlock.domain.release import State
 from airlock.services import deciding, people
+from airlock.services.evidence import case_of
 from airlock.testing import FakeClock, World
+from tests.support import ROOT
 
 MakeWorld = Callable[..., World]
 
@@ -67,3 +69,26 @@ def test_when_an_approval_has_run_out(make_world: MakeWorld) -> None:
     new = follow(world, release_id, refused(world, release_id))
     assert new != release_id
     assert deciding.settle(world.store, world.signer, new).state is State.AWAITING_APPROVAL
+
+
+def test_when_votes_are_missing(make_world: MakeWorld) -> None:
+    """The guide of a pipeline's DAG says what to do when `promote` is red."""
+    guide = (ROOT / "plugins/airlock_airflow/guide.py").read_text()
+    advice = 'get the votes, then "\n        "`airlock release promote ID`'
+    assert advice in guide
+    world = make_world()
+    release_id = world.open()
+    refused(world, release_id)
+    world.approve_all(release_id)
+    assert world.promote(release_id).release_id == release_id
+
+
+def test_when_a_dag_of_ones_own_judges_before_it_registers(make_world: MakeWorld) -> None:
+    """A task register_candidate is only in a pipeline's DAG, so the advice names the operator."""
+    world = make_world()
+    with pytest.raises(Refused, match="has no candidate") as caught, world.store.begin() as unit:
+        case_of(unit, "mine/run-1")
+    assert 'StepOperator with step="register"' in caught.value.next_step
+    assert caught.value.next_step.index("in a pipeline's DAG") < caught.value.next_step.index(
+        "register_candidate"
+    )

@@ -306,8 +306,10 @@ def test_the_first_two_come_by_the_owners_credential_and_then_nobody_does(
         enrolment.first(owner, world.rulebook, "adam", "algorithm_lead", WHY)
     enrolment.first(owner, world.rulebook, "adam", "admin", WHY)
     enrolment.first(owner, world.rulebook, "sue", "security_auditor", WHY)
-    with pytest.raises(Conflict, match="adam and sue may enrol people"):
+    with pytest.raises(Conflict, match="adam and sue may enrol people") as caught:
         enrolment.first(owner, world.rulebook, "eve", "admin", WHY)
+    advice = caught.value.next_step
+    assert "One of them proposes: `airlock person enrol NAME" in advice
     for what in ("ApproverProposed", "ApproverConfirmed"):
         told = events(world, what)[-1]
         assert told["why"] == f"set up by the owner's credential: {WHY}"
@@ -369,6 +371,9 @@ def test_fifty_people_come_by_one_file_and_one_confirmation(world: World) -> Non
         enrolment.confirm_file(world.store, world.rulebook, world.actor("admin"), digest, WHY)
     with pytest.raises(NotFound, match="nobody waits"):
         enrolment.confirm_file(world.store, world.rulebook, world.actor("sam"), "sha256:00", WHY)
+    with pytest.raises(Conflict, match="is proposed already") as again:
+        enrolment.import_file(world.store, world.rulebook, world.actor("admin"), file)
+    assert "Another person confirms it: `airlock person confirm --file" in again.value.next_step
     enrolment.confirm_file(world.store, world.rulebook, world.actor("sam"), digest, WHY)
     assert len(may_vote(world) & set(names)) == 50
 

@@ -70,8 +70,10 @@ def test_rejected_bytes_are_refused_and_the_refusal_says_what_to_do(runs: Runs) 
     said = rf"version 2 .* rejected .* {rejected}.*no is final"
     with pytest.raises(RejectedBefore, match=said) as caught:
         runs.ask("same")
-    assert f"airlock release request --after-rejection {rejected}" in caught.value.next_step
+    advised = f"airlock release request --after-rejection {rejected} --why"
+    assert advised in caught.value.next_step
     assert runs.ask("changed").outcome == "opened"
+    assert runs.ask("same", rejected, "the sample was fine after all").outcome == "opened"
 
 
 def test_with_the_reference_and_a_reason_they_come_back_and_everybody_sees_it(runs: Runs) -> None:

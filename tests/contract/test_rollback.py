@@ -87,9 +87,10 @@ def test_what_was_allowed_is_done_within_the_hour(make_world: Callable[..., Worl
     second = promoted(world, "two")
     allow(world, second)
     clock.pass_(hours=1)
-    with pytest.raises(Refused, match="was allowed to be rolled back until"):
+    with pytest.raises(Refused, match="was allowed to be rolled back until") as caught:
         go_back(world, second)
-    allow(world, second)
+    assert f"`airlock release rollback {second} --reason" in caught.value.next_step
+    allow(world, second)  # as it says
     clock.pass_(minutes=59)
     assert go_back(world, second).after == "1"
 

@@ -23,7 +23,7 @@ def gaps(pipeline: PipelineConfig, root: Path) -> Iterator[str]:
     head = f"WARNING {pipeline.name}: {folder}/{CARD}"
     if not path.is_file():
         weight = "the gate model-card will fail" if gates else "nobody says what the model is for"
-        yield f"{head}: no such file; {weight}. `airlock pipeline init` writes a first draft."
+        yield f"{head}: no such file; {weight}. docs/howto/add-a-model.md says what to write."
         return
     card, problems = read_card(path)
     owner_part = {

@@ -120,8 +120,9 @@ def enforce(who: Sequence[tuple[str, Conditions]], reach: Reach, now: str) -> No
         if one.expires_at is not None and now >= one.expires_at:
             raise Refused(
                 f"the approval of {person} was good until {one.expires_at}, it is {now}",
-                next_step="Its requester withdraws it (`airlock release withdraw`), because while "
-                "it is open a new run opens none; then run the pipeline again.",
+                next_step="Its requester withdraws it "
+                '(`airlock release withdraw ID --reason "..."`), because while it is open a new '
+                "run opens none; then run the pipeline again.",
             )
         if one.max_traffic_share is not None and reach.share > one.max_traffic_share:
             raise Refused(

@@ -203,12 +203,13 @@ def check(grant: Grant, expected: Mapping[str, Any], now: datetime) -> None:
         if found != wanted:
             raise GrantInvalid(
                 f"grant {grant.id} is for {claim} {found!r}, but this is {wanted!r}",
-                next_step="Its requester withdraws it (`airlock release withdraw`); then run the "
+                next_step="Its requester withdraws the release "
+                f'(`airlock release withdraw {grant.release} --reason "..."`); then run the '
                 "pipeline again for what is there now.",
             )
     if now >= grant.expires_at:
         raise GrantInvalid(
             f"grant {grant.id} expired at {readable(grant.expires_at)}",
-            next_step="An approval is not valid for ever. Its requester withdraws it (`airlock "
-            "release withdraw`); then run the pipeline again.",
+            next_step="A grant is made when it is used: promote again "
+            f"(`airlock release promote {grant.release}`).",
         )

@@ -77,12 +77,14 @@ def check_allowed(leaving: Release, now: str) -> RollbackPermission:
     if allowed is None:
         raise Refused(
             f"nobody has allowed release {leaving.id} to be rolled back",
-            next_step="An operator asks for it: `airlock release rollback`.",
+            next_step="An operator asks for it: "
+            f'`airlock release rollback {leaving.id} --reason "..."`.',
         )
     if now >= allowed.until:
         raise Refused(
             f"release {leaving.id} was allowed to be rolled back until {allowed.until}, it is "
             f"{now}",
-            next_step="An operator allows it again: `airlock release rollback`.",
+            next_step="An operator allows it again: "
+            f'`airlock release rollback {leaving.id} --reason "..."`.',
         )
     return allowed

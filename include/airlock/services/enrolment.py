@@ -72,7 +72,8 @@ class Scene:
                 f"{actor.id} may not enrol approvers: that needs {ENROL}, which {names} gives to "
                 "whoever is enrolled for it",
                 next_step="Ask somebody `airlock person list` shows as enrolled for such a role. "
-                "If there is nobody yet: `airlock person enrol --first`.",
+                "If there is nobody yet, with the owner's credential: "
+                '`airlock person enrol NAME --role ROLE --reason "..." --first`.',
             )
 
 
@@ -111,7 +112,8 @@ def import_file(
         if any(one.state is Standing.PROPOSED for one in scene.unit.enrolments(batch=batch)):
             raise Conflict(
                 f"the file {batch} is proposed already",
-                next_step="Another person confirms it: `airlock person confirm --file FILE`.",
+                next_step="Another person confirms it: "
+                '`airlock person confirm --file FILE --reason "..."`.',
             )
         return [write_proposal(scene, actor, wanted, batch) for wanted in read_file(text)]
 
@@ -145,7 +147,7 @@ def confirm_file(
             raise NotFound(
                 f"nobody waits for a confirmation by the file {batch}",
                 next_step="The digest is that of the very file that was imported; "
-                "`airlock person confirm --file FILE` computes it.",
+                '`airlock person confirm --file FILE --reason "..."` computes it.',
             )
         return [write_confirmation(scene, actor, one, reason) for one in sorted(waiting)]
 

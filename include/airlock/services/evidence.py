@@ -130,7 +130,8 @@ def case_of(unit: UnitOfWork, origin: str) -> Case:
     if candidate is None:
         raise Refused(
             f"run {origin} has no candidate to collect evidence about",
-            next_step="Look at the task that registers it, register_candidate.",
+            next_step='A StepOperator with step="register" registers it, before the gates; in a '
+            "pipeline's DAG that is the task register_candidate: see its log.",
         )
     document, _ = unit.registered("pipeline", candidate.pipeline_digest)
     line = unit.line(candidate.model, candidate.environment)

@@ -104,7 +104,8 @@ def ask(store: Store, proposals: Proposals, origin: str) -> int:
         raise Unreachable(
             f"{late} timers have been due for {OVERDUE // timedelta(minutes=1)} minutes: the "
             "delivery process does not sweep",
-            next_step="See `airlock status`; until it runs, `airlock timers run --once` does it.",
+            next_step="See `airlock status`; until it runs, "
+            "`airlock timers run --once --role operator` does it.",
         )
     return due
 

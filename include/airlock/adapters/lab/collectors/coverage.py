@@ -143,7 +143,7 @@ def _around(code: Code) -> set[Path]:
 
 def _told(said: dict[str, Any]) -> dict[str, Any]:
     """Return how the tests ended, in our own shape."""
-    told = {name: int(said[name]) for name in _COUNTS}
+    told: dict[str, Any] = {name: int(said[name]) for name in _COUNTS}
     told["failures"] = [str(one)[:300] for one in said["failures"][:20]]
     return told | ({"pytest": str(said["pytest"])[:40]} if "pytest" in said else {})
 
