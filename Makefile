@@ -32,10 +32,10 @@ if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
 fi
 endef
 
-.PHONY: help up down demo test unit lint bench test-compose lock clean setup setup-dev chromium scanners bubblewrap emulators
+.PHONY: help up down demo test unit lint bench test-compose upgrade-check lock clean setup setup-dev chromium scanners bubblewrap emulators
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 up: setup ## Set up and start everything on this machine
 	@$(BIN)/airlock up
@@ -63,6 +63,9 @@ test-compose: setup-dev ## Start docker-compose.yml with podman, release a model
 
 bench: setup-dev ## Measure, print a table, write build/bench.json
 	@$(BIN)/python -m tests.bench
+
+upgrade-check: setup-dev ## Try the newest versions in an environment of their own
+	@$(BIN)/python -m tests.upgrade
 
 lock: setup-dev ## Compile requirements*.txt anew from pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-header -o requirements.txt

@@ -4,7 +4,9 @@ Rules:
 * What a release shows stays: the run behind a frozen version, its experiment and its logged model
   are never deleted or renamed, and no person changes the run's parameters, metrics, tags, inputs or
   outputs. Airlock's own accounts add to it until the version is released; from then on nobody does.
-* Tags under `airlock.` of runs are written by Airlock's accounts alone.
+* So do the traces written in that run or linked to it, metrics of its logged model, and the data
+  sets of evaluations of its experiment: nobody takes anything away from them.
+* Tags under `airlock.` are written by Airlock's accounts alone, on whatever it is.
 * Everything else is free to everybody who is logged in, as MLflow has it.
 
 The store for runs is MLflow's own, so its writing methods are wrapped. Every method that does
@@ -21,11 +23,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from airlock_mlflow import belonging
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Denied
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.naming import is_reserved_tag
-from airlock_mlflow.tables import FROZEN, RELEASES
 
 #: What only reads, and what is no method. Everything else has to be on one of the lists below.
 _READING = re.compile(
@@ -45,53 +47,44 @@ LOGGED = frozenset(
     ["delete_logged_model", "delete_logged_model_tag", "finalize_logged_model",
      "log_logged_model_params", "set_logged_model_tags"]
 )  # fmt: skip
-NEW = frozenset(["create_run"])
+#: Of one trace, in the same way.
+TRACE_ADDING = frozenset(
+    ["create_assessment", "deprecated_end_trace_v2", "deprecated_start_trace_v2",
+     "link_mcp_server_versions_to_trace", "link_prompts_to_trace", "log_spans",
+     "log_spans_async", "set_trace_tag", "start_trace"]
+)  # fmt: skip
+TRACE_TAKING = frozenset(
+    ["delete_assessment", "delete_trace_tag", "update_assessment"]
+)  # fmt: skip
+#: Of a data set of evaluations: what takes away. Adding is free, as new runs are.
+DATASET = frozenset(
+    ["delete_dataset", "delete_dataset_records", "remove_dataset_from_experiments"]
+)  # fmt: skip
+#: What is new, or has tags alone that are Airlock's.
+NEW = frozenset(["create_dataset", "create_experiment", "create_logged_model", "create_run"])
+TAGGED = frozenset(
+    ["delete_dataset_tag", "delete_experiment_tag", "set_dataset_tags", "set_experiment_tag"]
+)
 #: Those that touch nothing a release shows. The gateway, MCP servers, scorers and skills are off.
 FREE = frozenset(
     ["add_dataset_to_experiments", "add_guardrail_to_endpoint",
      "add_items_to_review_queue", "archive_traces", "attach_model_to_endpoint",
-     "create_assessment", "create_budget_policy", "create_dataset",
-     "create_endpoint_binding", "create_experiment", "create_issue",
-     "create_label_schema", "create_logged_model", "create_review_queue",
-     "delete_assessment", "delete_budget_policy", "delete_dataset",
-     "delete_dataset_records", "delete_dataset_tag", "delete_endpoint_binding",
-     "delete_experiment_tag", "delete_label_schema", "delete_review_queue",
-     "delete_scorer", "delete_trace_tag", "deprecated_end_trace_v2",
-     "deprecated_start_trace_v2", "detach_model_from_endpoint", "end_async_logging",
-     "flush_async_logging", "get_or_create_user_queue",
-     "link_mcp_server_versions_to_trace", "link_prompts_to_trace", "log_spans",
-     "log_spans_async", "register_scorer", "remove_dataset_from_experiments",
+     "create_budget_policy", "create_endpoint_binding", "create_issue",
+     "create_label_schema", "create_review_queue", "delete_budget_policy",
+     "delete_endpoint_binding", "delete_label_schema", "delete_review_queue",
+     "delete_scorer", "detach_model_from_endpoint", "end_async_logging",
+     "flush_async_logging", "get_or_create_user_queue", "register_scorer",
      "remove_guardrail_from_endpoint", "remove_items_from_review_queue",
-     "restore_experiment", "set_dataset_tags", "set_experiment_tag",
-     "set_model_versions_tags", "set_review_queue_item_status", "set_trace_tag",
-     "shut_down_async_logging", "start_trace", "update_assessment",
-     "update_budget_policy", "update_endpoint_guardrail_config", "update_issue",
-     "update_label_schema", "update_review_queue", "upsert_dataset_records",
-     "upsert_online_scoring_config"]
+     "restore_experiment", "set_model_versions_tags", "set_review_queue_item_status",
+     "shut_down_async_logging", "update_budget_policy",
+     "update_endpoint_guardrail_config", "update_issue", "update_label_schema",
+     "update_review_queue", "upsert_dataset_records", "upsert_online_scoring_config"]
 )  # fmt: skip
 _FREE_LIKE = re.compile(r"\w+_(gateway|mcp)_\w+|(\w+_)?(skill|skills)(_\w+)?")
-GUARDED = ADDING | TAKING | EXPERIMENT | LOGGED | NEW
+GUARDED = (
+    ADDING | TAKING | EXPERIMENT | LOGGED | TRACE_ADDING | TRACE_TAKING | DATASET | NEW | TAGGED
+)
 
-_VERSIONS = sa.table("model_versions", sa.column("name"), sa.column("version"), sa.column("run_id"))
-_RUNS = sa.table("runs", sa.column("run_uuid"), sa.column("experiment_id"))
-_FROZEN_RUNS = (
-    sa.select(FROZEN.c.model, FROZEN.c.version, RELEASES.c.grant_id)
-    .join(
-        _VERSIONS,
-        sa.and_(_VERSIONS.c.name == FROZEN.c.model, _VERSIONS.c.version == FROZEN.c.version),
-    )
-    .join(
-        RELEASES,
-        sa.and_(RELEASES.c.model == FROZEN.c.model, RELEASES.c.version == FROZEN.c.version),
-        isouter=True,
-    )
-    .order_by(RELEASES.c.grant_id.is_(None))
-    .limit(1)
-)
-_OF_RUN = _FROZEN_RUNS.where(_VERSIONS.c.run_id == sa.bindparam("run"))
-_OF_EXPERIMENT = _FROZEN_RUNS.join(_RUNS, _RUNS.c.run_uuid == _VERSIONS.c.run_id).where(
-    _RUNS.c.experiment_id == sa.bindparam("experiment")
-)
 _STEP = "Use a run of your own; what was frozen for a release stays as it is"
 
 
@@ -133,21 +126,82 @@ def _asking(made: Guard, name: str, plain: Callable[..., Any]) -> Callable[..., 
 
 
 def _check(made: Guard, name: str, sent: dict[str, Any]) -> None:
-    """Refuse what changes the run behind a release. Raises Denied."""
+    """Refuse what changes the run behind a release, or what belongs to it. Raises Denied."""
     what = name.removesuffix("_async").replace("_", " ")
     if name in LOGGED:
         if name == "set_logged_model_tags" and _only_mlflows(sent["tags"]):
             return
-        run = sent["self"].get_logged_model(sent["model_id"]).source_run_id
-        _check_run(made, what, f"logged model {sent['model_id']}", run)
+        _check_tags(what, f"logged model {sent['model_id']}", sent)
+        _check_logged(made, what, sent["self"], sent["model_id"])
     elif name in EXPERIMENT:
-        asked = {"experiment": int(sent["experiment_id"])}
-        _check_row(made, what, f"experiment {sent['experiment_id']}", _OF_EXPERIMENT, asked)
+        _check_experiment(made, what, sent)
+    elif name in TRACE_ADDING | TRACE_TAKING:
+        _check_traces(made, what, sent, adding=name in TRACE_ADDING and caller().program)
+    elif name in DATASET:
+        asked = {"dataset": sent["dataset_id"]}
+        thing = f"data set {sent['dataset_id']}"
+        _check_row(made, what, thing, belonging.OF_DATASET, asked)
     else:
-        run = sent.get("run_id", "")
-        _check_tags(what, f"run {run}", sent)
-        adding = name in ADDING and caller().program
+        run = sent.get("run_id") or sent.get("source_run_id") or ""
+        adding = name in ADDING | NEW and caller().program
+        _check_tags(what, f"run {run}" if run else _named(sent), sent)
         _check_run(made, what, f"run {run}", run, adding=adding)
+        for model in _measured(sent):
+            _check_logged(made, what, sent["self"], model, adding=adding)
+
+
+def _check_experiment(made: Guard, what: str, sent: dict[str, Any]) -> None:
+    asked = {"experiment": int(sent["experiment_id"])}
+    thing = f"experiment {sent['experiment_id']}"
+    _check_row(made, what, thing, belonging.OF_EXPERIMENT, asked)
+    if what == "delete traces":
+        for trace in sent.get("trace_ids") or []:
+            _check_row(made, what, f"trace {trace}", belonging.OF_TRACE, {"trace": trace})
+        if not sent.get("trace_ids"):
+            _check_row(made, what, f"a trace of {thing}", belonging.OF_TRACES_IN, asked)
+
+
+def _check_traces(made: Guard, what: str, sent: dict[str, Any], *, adding: bool) -> None:
+    traces, facts = _traces(sent)
+    for trace in sorted(traces):
+        thing = f"trace {trace}"
+        _check_tags(what, thing, sent)
+        _check_row(made, what, thing, belonging.OF_TRACE, {"trace": trace}, adding=adding)
+    if not traces:
+        _check_tags(what, "a new trace", sent)
+    run = facts.get(belonging.SOURCE_RUN)
+    _check_run(made, what, f"run {run}", run, adding=adding)
+
+
+def _traces(sent: dict[str, Any]) -> tuple[set[str], dict[str, str]]:
+    """Return the traces something is about, and what it says of a new one."""
+    if "spans" in sent:
+        return {span.trace_id for span in sent["spans"]}, {}
+    if "assessment" in sent:
+        return {sent["assessment"].trace_id}, {}
+    if "trace_info" in sent:
+        return {sent["trace_info"].trace_id}, sent["trace_info"].trace_metadata or {}
+    known = sent.get("trace_id") or sent.get("request_id")
+    return {known} if known else set(), sent.get("request_metadata") or {}
+
+
+def _measured(sent: dict[str, Any]) -> set[str]:
+    """Return the logged models that metrics are about, which may be another run's."""
+    metrics = [*(sent.get("metrics") or []), *([sent["metric"]] if "metric" in sent else [])]
+    return {metric.model_id for metric in metrics if metric.model_id}
+
+
+def _named(sent: dict[str, Any]) -> str:
+    """Return what something without a run is about, as people name it."""
+    for kind, key in (("experiment", "experiment_id"), ("data set", "dataset_id")):
+        if sent.get(key):
+            return f"{kind} {sent[key]}"
+    return str(sent.get("name") or "it")
+
+
+def _check_logged(made: Guard, what: str, store: Any, model: str, *, adding: bool = False) -> None:
+    run = store.get_logged_model(model).source_run_id
+    _check_run(made, what, f"logged model {model}", run, adding=adding)
 
 
 def _check_run(
@@ -155,7 +209,7 @@ def _check_run(
 ) -> None:
     """Refuse to change a run behind a frozen version; one that has no id yet is behind none."""
     if run:
-        _check_row(made, what, thing, _OF_RUN, {"run": run}, adding=adding)
+        _check_row(made, what, thing, belonging.OF_RUN, {"run": run}, adding=adding)
 
 
 def _check_row(
@@ -177,12 +231,17 @@ def _check_row(
 
 
 def _check_tags(what: str, thing: str, sent: dict[str, Any]) -> None:
-    tags = [*(sent.get("tags") or []), *([sent["tag"]] if "tag" in sent else [])]
-    keys = [tag.key for tag in tags] + ([sent["key"]] if "key" in sent else [])
-    ours = [key for key in keys if is_reserved_tag(key)]
+    ours = [key for key in _tag_keys(sent) if is_reserved_tag(key)]
     if ours and not caller().program:
         raise Denied(what, thing, f"the tag {ours[0]} is written by Airlock alone",
                      "Use another name for your tag")  # fmt: skip
+
+
+def _tag_keys(sent: dict[str, Any]) -> list[str]:
+    """Return the names of the tags something is about: MLflow sends objects, or a mapping."""
+    told = [sent.get("tags"), getattr(sent.get("trace_info"), "tags", None)]
+    told += [[sent["tag"]] if "tag" in sent else None, {sent["key"]: ""} if "key" in sent else None]
+    return [str(getattr(tag, "key", tag)) for tags in told for tag in tags or ()]
 
 
 def _only_mlflows(tags: Iterable[Any]) -> bool:

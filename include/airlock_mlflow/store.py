@@ -4,7 +4,8 @@ Rules:
 * A protected alias moves by spending a grant in the transaction that moves it: delivered, signed,
   in time, for exactly this version, its files, their place, and what the alias points at now.
 * Files are hashed outside the transaction; what binds them is checked again inside.
-* Nothing with a release behind it is renamed, deleted or created again. Stages are off.
+* Nothing with a release behind it is renamed, deleted or created again, nor is a prompt that the
+  run of a frozen version used. Stages are off.
 * A version's files lie in the server's own store. Tags under `airlock.` are Airlock's alone.
 * A protected alias is only ever shown if a signed release backs it.
 
@@ -16,7 +17,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
+from mlflow.prompt.constants import (
+    _PROMPT_SOURCE_PLACEHOLDERS,
+    IS_PROMPT_TAG_KEY,
+    PROMPT_MODEL_CONFIG_TAG_KEY,
+    PROMPT_TEXT_TAG_KEY,
+    PROMPT_TYPE_TAG_KEY,
+    RESPONSE_FORMAT_TAG_KEY,
+)
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import (
@@ -27,7 +35,7 @@ from mlflow.utils.validation import (
 )
 
 from airlock.domain.errors import Invalid
-from airlock_mlflow import backing, ledger, spending
+from airlock_mlflow import backing, belonging, ledger, spending
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Denied
 from airlock_mlflow.guard import Guard, millis, recorded
@@ -35,6 +43,16 @@ from airlock_mlflow.naming import is_reserved_tag
 from airlock_mlflow.places import place_of
 from airlock_mlflow.sources import is_copy, location_of
 
+#: The tags of a version that are a prompt's content.
+_PROMPT_TAGS = frozenset(
+    [
+        IS_PROMPT_TAG_KEY,
+        PROMPT_MODEL_CONFIG_TAG_KEY,
+        PROMPT_TEXT_TAG_KEY,
+        PROMPT_TYPE_TAG_KEY,
+        RESPONSE_FORMAT_TAG_KEY,
+    ]
+)
 _READ_ONLY = "What was released stays as it is; other models can be changed freely"
 
 
@@ -195,6 +213,7 @@ server's own store"
         if row is not None:
             why = f"version {number} of {name} is frozen for a release"
             raise Denied("delete version", f"{name}/{number}", why, _READ_ONLY)
+        self._check_prompt("delete version", name, str(number))
         super().delete_model_version(name, number)
 
     @recorded
@@ -209,18 +228,29 @@ server's own store"
         """Rename a model that has no release history, to a name that has none."""
         for one in (name, new_name):
             self._check_history("rename model", one)
+        self._check_prompt("rename model", name)
         return super().rename_registered_model(name, new_name)
 
     @recorded
     def delete_registered_model(self, name: str) -> None:
         """Delete a model that has no release history."""
         self._check_history("delete model", name)
+        self._check_prompt("delete model", name)
         super().delete_registered_model(name)
 
     def _check_history(self, what: str, name: str) -> None:
         with self.ManagedSessionMaker() as session:
             if ledger.has_history(session, name):
                 raise Denied(what, name, f"{name} has versions that were released", _READ_ONLY)
+
+    def _check_prompt(self, what: str, name: str, version: str = "") -> None:
+        """Refuse to change a prompt that a run behind a frozen version has used."""
+        with self.ManagedSessionMaker() as session:
+            row = belonging.user_of_prompt(session.connection(), name, version)
+        if row is not None:
+            thing = f"{name}/{version}" if version else name
+            why = f"the run of {row.model} version {row.version} used the prompt {thing}"
+            raise Denied(what, thing, why, "Register another version of the prompt")
 
     # -- tags --------------------------------------------------------------------------------
 
@@ -246,12 +276,16 @@ server's own store"
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Set a tag of a version, except Airlock's own."""
         self._check_tags(f"{name}/{version}", [tag.key], creating=False)
+        if tag.key in _PROMPT_TAGS:
+            self._check_prompt("set tag", name, str(int(_validate_model_version(version))))
         super().set_model_version_tag(name, version, tag)
 
     @recorded
     def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
         """Delete a tag of a version, except Airlock's own."""
         self._check_tags(f"{name}/{version}", [key], creating=False)
+        if key in _PROMPT_TAGS:
+            self._check_prompt("delete tag", name, str(int(_validate_model_version(version))))
         super().delete_model_version_tag(name, version, key)
 
     @recorded

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from alembic import command
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from airlock.adapters.sql_migrations import _config, check, upgrade
+from airlock.domain.errors import Refused
 from tests.contract.conftest import Database
 
 
@@ -25,3 +27,13 @@ def test_down_and_up_again(database: Database, tmp_path: Path) -> None:
     assert set(inspect(create_engine(url)).get_table_names()) == {"alembic_version"}
     upgrade(url)
     check(url)
+
+
+def test_a_database_newer_code_has_migrated_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/newer.db"
+    upgrade(url)
+    with create_engine(url).begin() as work:
+        work.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Refused, match="9999") as refused:
+        upgrade(url)
+    assert "back-up" in refused.value.next_step

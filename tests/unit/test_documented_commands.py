@@ -31,6 +31,8 @@ NOT_RUN = {
     "make scanners": "installs the scanners; tests/integration/test_scanners.py needs them",
     "make test": "is what runs this",
     "make test-compose": "half an hour with containers, as root on Debian; `tests/compose` is it",
+    "make lock": "compiles the requirements files anew, from an index",
+    "make upgrade-check": "installs another environment; tests/unit/test_upgrade_check.py runs it",
     "make up": "sets up and calls `airlock up`",
     "airlock slack": "with a command behind it, or the process of `airlock up`",
 }

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy.exc import OperationalError
 
-from airlock.domain.errors import Unreachable
+from airlock.domain.errors import Refused, Unreachable
 
 #: Where the Alembic scripts live: `include/migrations`.
 SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
@@ -19,9 +21,18 @@ def upgrade(url: str, revision: str = "head") -> None:
 
     Raises:
         Unreachable: if the database does not answer.
+        Refused: if newer code has migrated it further than this code knows.
     """
+    config = _config(url)
     try:
-        command.upgrade(_config(url), revision)
+        command.upgrade(config, revision)
+    except CommandError as error:
+        head = ScriptDirectory.from_config(config).get_current_head()
+        raise Refused(
+            f"Airlock's database is not one this code can migrate, whose newest is {head}: {error}",
+            next_step="Use the newer version again, or put the back-up from before it back "
+            "(docs/howto/upgrade.md).",
+        ) from error
     except OperationalError as error:
         raise Unreachable(
             f"Airlock's database did not answer: {error.orig}",

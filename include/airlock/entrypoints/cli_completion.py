@@ -1,4 +1,8 @@
-"""`airlock completion bash|zsh|fish`: a script that lets a shell complete the command."""
+"""`airlock completion bash|zsh|fish`: a script that lets a shell complete the command.
+
+Typer's own option writes into the shell's start-up files unasked; the parts behind it are private,
+so a newer Typer is tried by `tests/unit/entrypoints/test_cli_offline.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from typer.completion import completion_init
-from typer.completion import get_completion_script as script_of
+from typer._completion_classes import completion_init
+from typer._completion_shared import get_completion_script as script_of
 
 _VARIABLE = "_AIRLOCK_COMPLETE"
 
