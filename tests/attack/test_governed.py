@@ -116,6 +116,8 @@ def test_the_decider_writes_permits_and_can_do_nothing_else(site: Site, postgres
     grant = site.grant(model, one)
     permits.write(grant)
     permits.write(grant)
+    (there,) = [one for one in permits.all() if one.grant == grant.id]
+    assert (there.model, there.version, there.ended) == (model, one, False)
     with pytest.raises(Refused, match="no number"):
         permits.write(replace(grant, version="x"))
     engine = sa.create_engine(postgres.url("airlock_guard"))

@@ -40,7 +40,7 @@ from airlock.domain.promoting import (
 from airlock.domain.release import Release, State, Story, Subject
 from airlock.domain.voting import Ballot, cast, may_answer
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import configuring, deciding, delegating, reading
+from airlock.services import configuring, deciding, delegating, people, reading
 from airlock.services import waiving as services_waiving
 from airlock.testing import RULEBOOK, FakeClock, World, pipeline_document
 
@@ -60,6 +60,8 @@ CROWD = {
     "boss": {"risk_owner"},
 }
 EXCLUDED = {"ana", "cole", "pia"}
+#: Somebody to whom Airflow gives roles, and whom nobody has enrolled for any.
+STRANGER = "nick"
 #: The one gate, which has failed; it is soft, and who has these roles may waive it, but for roles
 #: that the requester holds, too.
 GATE, WAIVING = "metrics-threshold:roc_auc", {"risk_owner", "risk_committee"}
@@ -129,7 +131,7 @@ class DomainEngine:
 
     def holders(self) -> Any:
         return people_rules.holders(
-            tuple(replace(one, enrolled=True) for one in self.people.values())
+            tuple(replace(one, enrolled=not one.unconfirmed) for one in self.people.values())
         )
 
     def plan(self) -> Plan:
@@ -291,6 +293,10 @@ class DomainEngine:
     def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:
         self.people[name] = Person(name, name, roles, active)
 
+    def claim(self, name: str, roles: frozenset[str]) -> None:
+        """Let Airflow give somebody roles that no enrolment confirms."""
+        self.people[name] = Person(name, name, frozenset(), unconfirmed=roles)
+
     def lend(self, giver: str, taker: str, hours: int) -> None:
         start_at = self.clock()
         self.lent.append(
@@ -390,6 +396,10 @@ class SqlEngine:
 
     def set_person(self, name: str, roles: frozenset[str], active: bool) -> None:
         self.world.keep(Person(name, name.title(), roles, active))
+
+    def claim(self, name: str, roles: frozenset[str]) -> None:
+        """Let Airflow give somebody roles that no enrolment confirms."""
+        people.keep_person(self.store, Person(name, name.title(), roles, True))
 
     def lend(self, giver: str, taker: str, hours: int) -> None:
         now = self.clock()

@@ -23,7 +23,7 @@ from airlock.domain.clock import moment
 from airlock.domain.errors import AirlockError
 from airlock.domain.release import Decision, State, apply
 from airlock.domain.voting import Ballot
-from tests.contract.engines import CROWD, EXCLUDED, EXPIRES, LEVELS
+from tests.contract.engines import CROWD, EXCLUDED, EXPIRES, LEVELS, STRANGER
 from tests.contract.machine_waivers import GIVER, Waiving
 from tests.contract.model import WAYS
 
@@ -147,6 +147,15 @@ class ReleaseMachine(Waiving, RuleBasedStateMachine):
             "subject_digest": {"subject_digest": "sha256:" + "0" * 64},
         }
         self.cast(person, Decision.APPROVE, **wrong[what])
+
+    @precondition(lambda self: self.state == "AWAITING_APPROVAL")
+    @rule(role=ROLE, approve=st.booleans())
+    def vote_unenrolled(self, role: str, approve: bool) -> None:
+        """Airflow's role alone makes nobody an approver, whatever it is."""
+        self.waive_again()
+        self.engine.claim(STRANGER, frozenset({role}))
+        ballot = self.ballot(Decision.APPROVE if approve else Decision.REJECT)
+        assert not self.attempt_to(lambda: self.engine.vote(STRANGER, ballot)), f"{role} counted"
 
     @rule(person=PERSON, role=ROLE, active=st.integers(0, 4))
     def change_rights(self, person: str, role: str, active: int) -> None:

@@ -161,6 +161,12 @@ def inactive_count(patch: Patch) -> None:
     patch.setattr(people, "holders", lambda crowd: {one.id: one.roles for one in crowd})
 
 
+def unenrolled_count(patch: Patch) -> None:
+    patch.setattr(
+        people, "holders", lambda crowd: {one.id: one.claimed for one in crowd if one.active}
+    )
+
+
 def void_keeps(*kept: str) -> Callable[[Patch], None]:
     def mutate(patch: Patch) -> None:
         original = release._APPLY["ReleaseVoided"]
@@ -342,6 +348,7 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "somebody needed later is used up": stranding,
     "rights are not checked at promotion": stale_rights,
     "the deactivated still count": inactive_count,
+    "the unenrolled count": unenrolled_count,
     "voiding keeps the round": void_keeps("round"),
     "voiding keeps the subject": void_keeps("subject"),
     "a grant is spent twice": spent_twice,

@@ -130,6 +130,28 @@ def test_an_old_log_still_tells_the_state_of_the_tables(old: SqlStore, tmp_path:
     assert compared.grants == 8
 
 
+@pytest.mark.parametrize(("issued_at", "found"), [("", 0), ("2019-01-01T00:00:00Z", 8)])
+def test_the_oldest_grants_have_no_time_of_issue_and_verify_all_the_same(
+    path: Path, tmp_path: Path, issued_at: str, found: int
+) -> None:
+    """Revision 0004 gave the column to rows that were there, empty, as upgrades leave it."""
+    path.write_bytes(lzma.decompress((DATA / "airlock.db.xz").read_bytes()))
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        connection.execute(text("UPDATE release_grant SET issued_at = :at"), {"at": issued_at})
+    upgrade(f"sqlite:///{path}")
+    store = SqlStore(f"sqlite:///{path}")
+    for name, key in KEYS.items():
+        public = Ed25519PublicKey.from_public_bytes(key)
+        pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (tmp_path / f"{name}.pem").write_bytes(pem)
+    with store.begin() as unit:
+        compared = compare_tables(unit, FileKeyring(tmp_path))
+    store.close()
+    said = [one.sentence() for one in compared.findings]
+    assert len(said) == found
+    assert all("issued_at" in one for one in said)
+
+
 def test_what_was_approved_asks_for_a_grant_like_everything_else(old: SqlStore) -> None:
     release_id = named(old, "five")
     with old.begin() as unit:

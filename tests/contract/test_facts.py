@@ -9,17 +9,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, event
 
 from airlock.adapters.ed25519_keys import FileSigner, create
 from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.errors import Forbidden
+from airlock.domain.errors import Forbidden, Refused
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision, Release, State
 from airlock.ports import Facts
 from airlock.services import auditing, deciding, delegating, reading, sequencing
 from airlock.testing import FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
+from tests.contract.test_broken_rows import edit as edit_row
 
 #: Statements of one answer that completes the last level, its grant and the messages included.
 #: The answer that approves: with its texts, its grant, the permit for it and the messages.
@@ -185,3 +187,36 @@ def test_what_an_answer_has_read_is_not_shown_of_a_release_that_moved_since(worl
     shown = reading.show(world.store, world.keys, release_id, lena, given)
     assert shown == reading.show(world.store, world.keys, release_id, lena)
     assert shown["metrics"][0]["candidate"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("requester", "vera"),
+        ("started_at", "2020-01-01T00:00:00.000000Z"),
+        ("pipeline", "sha256:0"),
+    ],
+)
+def test_a_run_that_was_changed_later_takes_no_vote(
+    world: World, database: Database, column: str, value: str
+) -> None:
+    release_id = world.open()
+    edit_row(database, f"UPDATE run SET {column} = :value", value=value)
+    with pytest.raises(Refused, match=f"is not of its run: its .* and that of run .* is {value}"):
+        world.approve(release_id, "lena")
+
+
+def test_a_candidate_without_its_run_takes_no_vote(world: World, database: Database) -> None:
+    release_id = world.open()
+    edit_row(database, "DELETE FROM run")
+    with pytest.raises(Refused, match="which never began here"):
+        world.approve(release_id, "lena")
+
+
+def test_a_release_in_another_name_than_its_run_takes_no_vote(
+    world: World, database: Database
+) -> None:
+    release_id = world.open()
+    edit_row(database, "UPDATE release SET requester = 'vera'")
+    with pytest.raises(Refused, match=r"it is vera's, and run .* is ana's"):
+        world.approve(release_id, "lena")

@@ -20,12 +20,13 @@ from airlock.domain.clock import moment, stamp
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Conflict, Invalid, NotFound, Refused, Unreachable
 from airlock.domain.proposals import MOST_BYTES, MOST_PENDING, Kind, run_stream
+from airlock.domain.release import State
 from airlock.entrypoints.proposal_loop import ProposalLoop
-from airlock.ports import PendingProposal, RunRecord
-from airlock.services import auditing
-from airlock.services.proposals import Handling
+from airlock.ports import PendingProposal, PromotionRequest, RunRecord
+from airlock.services import auditing, promoting, reading
+from airlock.services.proposals import Handling, ProposedPromotions
 from airlock.services.proposals.recent import RecentRuns
-from airlock.testing import FakeRuns, World
+from airlock.testing import FakeRuns, World, pipeline_document
 from tests.contract.conftest import Database
 
 MakeWorld = Callable[..., World]
@@ -277,3 +278,29 @@ def test_a_cleared_run_begins_again_until_it_has_a_candidate(world: World) -> No
     other = dict(begin(world), pipeline=digest_json({}))
     with pytest.raises((Conflict, Unreachable)):
         world.proposals.submit(Kind.RUN, origin, other)
+
+
+def test_a_task_asks_again_while_what_it_would_replace_is_being_promoted(
+    make_world: Callable[..., World],
+) -> None:
+    document = pipeline_document()
+    document["spec"]["whenReleaseOpen"] = "supersede"
+    world = make_world(pipeline=document)
+    old, origin = world.open("first"), world.measure("second")
+    world.approve_all(old)
+    world.promoter.begin(PromotionRequest(release=old, attempt="slow"))
+    with pytest.raises(Unreachable, match="is being promoted by slow until"):
+        world.request(origin)
+    with pytest.raises(Refused, match="the alias had not moved"):
+        world.promoter.finish(old, "slow")
+    assert world.request(origin).outcome == "opened"
+    assert reading.outcome(world.store, old).state is State.SUPERSEDED
+
+
+def test_a_task_asks_again_while_another_attempt_has_its_release(world: World) -> None:
+    release_id = world.open()
+    world.approve_all(release_id)
+    world.promoter.begin(PromotionRequest(release=release_id, attempt="slow"))
+    promotions = ProposedPromotions(world.proposals, "credit/run-1")
+    with pytest.raises(Unreachable, match="is being promoted by slow until"):
+        promoting.promote(promotions, world.registry, release_id, "credit/run-1/promote")

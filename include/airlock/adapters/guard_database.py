@@ -1,7 +1,7 @@
 """Permits in MLflow's database: what its triggers ask for, since they cannot check a signature.
 
 Written in the role `airlock_guard`, which only deciding processes hold and which can do nothing
-else there: add permits, and revoke those nobody has spent.
+else there: add permits, read them, and revoke those nobody has spent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from airlock.domain.drift import Permit
 from airlock.domain.errors import Refused, Unreachable
 from airlock.domain.grant import Grant, Standing
 
@@ -24,6 +25,11 @@ _INSERT = sa.text(
 _REVOKE = sa.text(
     "UPDATE airlock_permits SET revoked_at = clock_timestamp()"
     " WHERE grant_id = :id AND spent_at IS NULL AND revoked_at IS NULL"
+)
+_ALL = sa.text(
+    "SELECT grant_id AS grant, model, alias, version::text AS version, sequence,"
+    " spent_at IS NOT NULL OR revoked_at IS NOT NULL AS ended FROM airlock_permits"
+    " ORDER BY grant_id"
 )
 _SPENT = sa.text("SELECT spent_at IS NOT NULL FROM airlock_permits WHERE grant_id = :id")
 
@@ -55,6 +61,15 @@ class GuardDatabase:
             work.execute(_REVOKE, {"id": grant.id})
             spent = work.execute(_SPENT, {"id": grant.id}).scalar_one()
         return Standing.SPENT if spent else Standing.REVOKED
+
+    def all(self) -> tuple[Permit, ...]:
+        """Return every permit there is, whoever wrote it.
+
+        Raises:
+            Unreachable: as `write`.
+        """
+        with self._transaction("the permits could not be read") as work:
+            return tuple(Permit(**row) for row in work.execute(_ALL).mappings())
 
     @contextmanager
     def _transaction(self, what: str) -> Iterator[sa.Connection]:

@@ -124,7 +124,8 @@ class Airlock:
     @cached_property
     def detector(self) -> Detector:
         """What looks for changes in the registry; it signs its own login, so a decider has it."""
-        return Detector(self.store, self._watch(), revert=self.settings.detector_revert == "alias")
+        revert = self.settings.detector_revert == "alias"
+        return Detector(self.store, self._watch(), revert=revert, permits=self.permits)
 
     @cached_property
     def chat(self) -> Chat | None:

@@ -12,7 +12,7 @@ An alias that the registry's guard does not protect is anybody's to move and is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +29,7 @@ class Kind(StrEnum):
     DIFFERS = "answers-differ"
     UNKNOWN = "unknown-alias"
     GRANT = "unknown-grant"
+    PERMIT = "unknown-permit"
     UNFINISHED = "promotion-unfinished"
     BYTES = "bytes-changed"
     UNHASHED = "files-not-hashed"
@@ -71,6 +72,21 @@ class SpentThere:
     model: str
     alias: str
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """A permit, by which the registry's database lets an alias move.
+
+    *ended*: it was spent or revoked, so it moves nothing more.
+    """
+
+    grant: str
+    model: str
+    alias: str
+    version: str
+    sequence: int
+    ended: bool = False
 
 
 class Spent(StrEnum):
@@ -138,6 +154,30 @@ def compare_spent(there: Iterable[SpentThere], spent: Mapping[str, Spent]) -> li
         for one in there
         if spent.get(one.grant, Spent.NEVER) is Spent.NEVER
     ]
+
+
+def compare_permits(there: Iterable[Permit], given: Mapping[str, Permit]) -> list[Drift]:
+    """Return the permits there that no grant explains; *given*: those of the grants given here."""
+    found = []
+    for permit in there:
+        told = given.get(permit.grant)
+        if told is not None and replace(permit, ended=told.ended) == told:
+            continue
+        moves = f"version {permit.version} of {permit.model} to {permit.alias}"
+        lacks = "the log tells of no such grant" if told is None else "its grant says otherwise"
+        why = f"MLflow's database has a permit {permit.grant} that moves {moves}, and {lacks}"
+        found.append(
+            Drift(
+                kind=Kind.PERMIT,
+                thing=permit.grant,
+                old=None if told is None else told.version,
+                new=permit.version,
+                why=why,
+                model=permit.model,
+                alias=permit.alias,
+            )
+        )
+    return found
 
 
 def answer(line: Served, given: str | None) -> Drift | None:

@@ -113,7 +113,7 @@ class TextCheck:
 
     *look* returns the texts of some commitments, as far as they are there. A text that is not
     must have been erased, which an entry says. *owners* returns in which stream each of some texts
-    was written, and by whom, erased ones included.
+    was written, and by whom, erased ones included: who looks into the tables finds a row for each.
     """
 
     #: Commitments looked up at a time.
@@ -127,6 +127,7 @@ class TextCheck:
         self._waiting: list[tuple[str, str, int, Stored]] = []
         self._gone: list[tuple[str, str, int]] = []
         self._erased: set[str] = set()
+        self._without_row: list[tuple[str, str, int]] = []
         self._wrong: list[Finding] = []
 
     def leaves(self, leaves: Iterable[Leaf]) -> Iterator[Leaf]:
@@ -168,6 +169,8 @@ class TextCheck:
         for commitment, stream, seq, entry in waiting:
             if commitment in owners:
                 self._wrong += _other_owner(entry, owners[commitment])
+            elif self._owners is not None:
+                self._without_row.append((commitment, stream, seq))
             found = texts.get(commitment)
             if found is None:
                 self._gone.append((commitment, stream, seq))
@@ -184,7 +187,8 @@ class TextCheck:
     def told(self) -> tuple[list[tuple[str, str, int]], set[str]] | None:
         """Return which texts are gone and which were erased so far; None if one was changed."""
         self._settle()
-        return None if self._wrong else (self._gone, self._erased)
+        changed = self._wrong or self._without_row
+        return None if changed else (self._gone, self._erased)
 
     def take(self, gone: Iterable[tuple[str, str, int]], erased: Iterable[str]) -> None:
         """Take over what another check was told of the entries before."""
@@ -199,7 +203,12 @@ class TextCheck:
             for commitment, stream, seq in self._gone
             if commitment not in self._erased
         ]
-        return [*self._wrong, *lost]
+        rows = [
+            Finding("its text was erased, and its row in audit_text is gone", stream, seq)
+            for commitment, stream, seq in self._without_row
+            if commitment in self._erased
+        ]
+        return [*self._wrong, *lost, *rows]
 
 
 def _other_owner(entry: Stored, owner: tuple[str, str]) -> Iterator[Finding]:

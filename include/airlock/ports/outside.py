@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from airlock.domain.drift import Seen, SpentThere
+from airlock.domain.drift import Permit, Seen, SpentThere
 from airlock.domain.grant import Grant, Standing
 from airlock.ports.records import Parked
 
@@ -118,6 +118,9 @@ class Permits(Protocol):
 
     def revoke(self, grant: Grant) -> Standing:
         """Let a permit, written or not, never be spent; SPENT if it was. Raises Unreachable."""
+
+    def all(self) -> tuple[Permit, ...]:
+        """Return every permit there is, whoever wrote it. Raises Unreachable."""
 
 
 class AssetEvents(Protocol):

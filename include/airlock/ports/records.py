@@ -12,6 +12,7 @@ from airlock.domain.gates import Evidence
 from airlock.domain.people import Person
 from airlock.domain.release import Release
 from airlock.domain.timers import Timer
+from airlock.ports.proposals import Run
 
 #: The kind of messages that go to the chat, in the order of their release.
 CHAT = "chat"
@@ -67,6 +68,8 @@ class Facts:
     #: The signed results of the run by key, as envelopes.
     attestations: Mapping[str, str]
     line: Line
+    #: The run, as Airflow told of it.
+    run: Run | None
     lent: bool
     demanded: bool
     rejected: bool

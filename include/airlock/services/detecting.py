@@ -8,6 +8,8 @@ Rules:
 * A finding is told once, with old and new value and the attempts refused before: an event in the
   stream `registry`, and a notice to the run of the release it is about. It stays open until a later
   look no longer finds it, which is an event too. Whoever looks holds the stream meanwhile.
+* Where the registry's database asks for permits, each one there has to be that of a grant given
+  here: a permit moves an alias without any signature.
 * Not being able to look is never "fine": `Unreachable` each time, a finding from the third on.
 * It changes no release. Setting an alias back is asked of the guard, if the operator wants it.
 """
@@ -20,14 +22,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airlock.domain.clock import stamp
+from airlock.domain.digest import digest_json
 from airlock.domain.drift import (
     Drift,
     Kind,
+    Permit,
     Served,
     Spent,
     answer,
     blind,
     compare,
+    compare_permits,
     compare_spent,
     unhashed,
 )
@@ -35,8 +40,9 @@ from airlock.domain.drift import weigh as weighed
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.grant import read_own
 from airlock.domain.proposals import Kind as Proposed
-from airlock.ports import Proposals, Store, UnitOfWork, Watch
+from airlock.ports import Permits, Proposals, Store, StoredGrant, UnitOfWork, Watch
 from airlock.services import drift_log
+from airlock.services.replays.grants import ISSUED
 
 #: So many rounds in a row without an answer raise the alarm.
 PATIENCE = 3
@@ -63,11 +69,15 @@ class Round:
 
 @dataclass
 class Detector:
-    """Compares one registry with one Airlock. *revert*: have moved aliases set back."""
+    """Compares one registry with one Airlock. *revert*: have moved aliases set back.
+
+    *permits*: the registry's database, where that asks for permits.
+    """
 
     store: Store
     watch: Watch
     revert: bool = False
+    permits: Permits | None = None
     clock: Callable[[], float] = time.monotonic
     missed: int = 0
     _hashed: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -155,11 +165,14 @@ class Detector:
     def _compare(self) -> Round:
         seen = self.watch.seen()
         protected, there = self.watch.ledger()
+        permits = self.permits.all() if self.permits else ()
         with self.store.begin() as unit:
+            given = _given(unit, permits)
             lines = served(unit)
             names = {one.grant for one in there} | {one.grant for one in seen if one.grant}
             ours = _ours(unit, names)
         found = compare(lines, seen, protected, ours) + compare_spent(there, ours)
+        found += compare_permits(permits, given)
         wrong = {(one.model, one.alias) for one in found}
         right = {(one.model, one.alias, one.version) for one in seen}
         guarded = [line for line in lines if line.alias in protected]
@@ -272,6 +285,36 @@ def _ours(unit: UnitOfWork, names: Iterable[str]) -> dict[str, Spent]:
         if stored.revoked_at is None:
             found[name] = Spent.JUST_NOW if leased.get(name, "") > now else Spent.BEFORE
     return found
+
+
+def _given(unit: UnitOfWork, permits: Iterable[Permit]) -> dict[str, Permit]:
+    """Return the permits as the grants say they have to be, for those the log tells of.
+
+    A permit that can move nothing any more needs its grant alone: `audit verify` compares that with
+    the log.
+    """
+    there = {one.grant: one for one in permits}
+    found = {}
+    for name, stored in unit.grants_named(set(there)).items():
+        grant = read_own(stored.envelope)
+        if there[name].ended or _is_told(unit, grant.rolls_back or grant.release, stored):
+            found[name] = Permit(
+                grant=name,
+                model=grant.model,
+                alias=grant.alias,
+                version=grant.version,
+                sequence=grant.sequence,
+            )
+    return found
+
+
+def _is_told(unit: UnitOfWork, release_id: str, stored: StoredGrant) -> bool:
+    """Say whether the log of a release tells that this very grant was given."""
+    digest = digest_json(stored.envelope)
+    told = (entry.content for entry in unit.entries(release_id))
+    return any(
+        one["what"] in ISSUED and one["data"].get("envelopeDigest") == digest for one in told
+    )
 
 
 def _is_over(finding: Mapping[str, Any], done: set[str], serving: set[str]) -> bool:

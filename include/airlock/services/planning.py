@@ -49,6 +49,7 @@ def checked_plan(unit: UnitOfWork, release: Release, facts: Facts | None = None)
         raise Refused(f"release {release.id} says {release.tier}, its declared facts say {tier}")
     check_of_pipeline(subject, document)
     facts = facts or unit.facts(release)
+    _check_of_run(release, facts)
     plan = plan_of(unit, release, facts)
     if plan.environment.gates:
         _judge_again(unit, release, document, facts, plan)
@@ -73,6 +74,37 @@ def check_of_pipeline(subject: Subject, pipeline: Mapping[str, Any]) -> None:
             f"the pipeline {short(subject.pipeline_digest)} is that of {name} for {environment}, "
             f"not of {subject.model} for {subject.environment}",
             next_step="Withdraw it, run the pipeline of that model, and find out who mixed them.",
+        )
+
+
+def _check_of_run(release: Release, facts: Facts) -> None:
+    """Refuse a candidate that says something else of its run than Airflow did.
+
+    Separation of duties and whether rules were foreseen hang on it.
+
+    Raises:
+        Refused: naming what differs.
+    """
+    candidate, run = facts.candidate, facts.run
+    if candidate is None:
+        return
+    if run is None:
+        raise Refused(f"release {release.id} is of run {release.origin}, which never began here")
+    said = (candidate.requester, candidate.started_at, candidate.pipeline_digest)
+    told = (run.requester, run.started_at, run.pipeline)
+    names = ("requester", "start", "pipeline")
+    differs = [
+        f"its {name} is {one}, and that of run {run.origin} is {other}"
+        for name, one, other in zip(names, said, told, strict=True)
+        if one != other
+    ]
+    if release.requester != run.requester:
+        differs.append(f"it is {release.requester}'s, and run {run.origin} is {run.requester}'s")
+    if differs:
+        raise Refused(
+            f"release {release.id} is not of its run: {'; '.join(differs)}",
+            next_step="`airlock audit verify` says what was changed. Withdraw it and run the "
+            "pipeline again.",
         )
 
 

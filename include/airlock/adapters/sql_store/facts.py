@@ -13,6 +13,7 @@ Each table comes as one JSON array of rows, its bytes in hexadecimal, alike on b
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,7 @@ from sqlalchemy import (
 
 from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
 from airlock.adapters.sql_store.people import EVERYBODY, People
+from airlock.adapters.sql_store.proposal_tables import run
 from airlock.adapters.sql_store.runs import candidate_from, evidence_from
 from airlock.adapters.sql_store.tables import (
     candidate,
@@ -40,7 +42,10 @@ from airlock.adapters.sql_store.tables import (
     run_evidence,
 )
 from airlock.domain.release import Release, State
-from airlock.ports import Facts, Line
+from airlock.ports import Facts, Line, Run
+
+#: The columns of a run.
+_RUN = tuple(one.name for one in fields(Run))
 
 
 class FactsReader(People):
@@ -53,7 +58,7 @@ class FactsReader(People):
         given |= {"model": subject.model, "environment": subject.environment, "of": of.id}
         row = self._connection.execute(_everything(self._is_sqlite), given).one()
         bodies = [bytes.fromhex(body) for (body,) in _rows(row.evidence)]
-        lines = [Line(*one) for one in _rows(row.lines)]
+        lines, runs = [Line(*one) for one in _rows(row.lines)], _rows(row.run)
         return Facts(
             now=self._see(row.clock),
             people=self._people_from(_rows(row.people)),
@@ -61,6 +66,7 @@ class FactsReader(People):
             evidence=evidence_from(bodies),
             attestations=dict(_rows(row.signed)),
             line=lines[0] if lines else Line(subject.model, subject.environment),
+            run=Run(**dict(zip(_RUN, runs[0], strict=True))) if runs else None,
             lent=bool(row.lent),
             demanded=bool(row.demanded),
             rejected=bool(row.rejected),
@@ -78,6 +84,7 @@ def _rows(found: str | None) -> list[Any]:
 def _everything(sqlite: bool) -> Select[Any]:
     digests = select(run_evidence.c.digest).where(run_evidence.c.origin == bindparam("origin"))
     hexed = func.hex(evidence.c.body) if sqlite else func.encode(evidence.c.body, "hex")
+    of_run = run.c.origin == bindparam("origin")
     here = (line.c.model == bindparam("model"), line.c.environment == bindparam("environment"))
     made = select(candidate.c.document).where(candidate.c.origin == bindparam("origin"))
     lent = delegation.c.end > bindparam("since")
@@ -98,6 +105,7 @@ def _everything(sqlite: bool) -> Select[Any]:
         _array(select(hexed).where(evidence.c.digest.in_(digests)), sqlite).label("evidence"),
         _array(signed, sqlite).label("signed"),
         _array(select(line).where(*here), sqlite).label("lines"),
+        _array(select(*(run.c[name] for name in _RUN)).where(of_run), sqlite).label("run"),
         exists().where(lent).label("lent"),
         exists().where(demanded).label("demanded"),
         exists().where(*theirs, refused).label("rejected"),

@@ -18,6 +18,7 @@ from typing import Any
 
 from airlock.domain import errors
 from airlock.domain.errors import AirlockError, Invalid, Refused, Unreachable
+from airlock.domain.promoting import Underway
 from airlock.domain.proposals import MOST_BYTES
 from airlock.ports import (
     ArtifactSource,
@@ -133,8 +134,13 @@ def parsed(text: str) -> Mapping[str, Any]:
 
 
 def refused(error: AirlockError) -> dict[str, Any]:
-    """Return a refusal as an answer, under the name every process knows it by."""
-    known = next(kind for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
+    """Return a refusal as an answer, under the name every process knows it by.
+
+    A promotion under way is over in two minutes, so its task is to ask again: `Unreachable`.
+    """
+    known: type = Unreachable
+    if not isinstance(error, Underway):
+        known = next(kind for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
     said = {"message": error.message, "nextStep": error.next_step}
     return {"refused": {"error": known.__name__, **said}}
 
