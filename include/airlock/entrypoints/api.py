@@ -65,6 +65,8 @@ from airlock.entrypoints.slack_door import Reception
 from airlock.services import auditing, deciding, reading
 from airlock.services.once import Once
 
+#: (dag, run) -> the note on a run of Airflow; empty if there is none.
+RunNote = Callable[[str, str], str]
 V1 = f"{API}/v1"
 HEALTH = f"{V1}/health"
 
@@ -243,11 +245,13 @@ def create_app(
     slack: Callable[[], Desk] | None = None,
     logins: Logins = UNKNOWN_LOGINS,
     accounts: Accounts = lambda: None,
+    run_note: RunNote = lambda _dag, _run: "",
 ) -> FastAPI:
     """Return the app. *identify* says who sent a request, or raises `Unauthenticated`.
 
     *slack* makes the desk that answers Slack, or raises what is missing for it; *logins* says when
-    somebody logged in, and has it done again; *accounts* says who may log in.
+    somebody logged in, and has it done again; *accounts* says who may log in; *run_note* what is
+    noted on a run: why it has failed.
     """
     app = FastAPI(
         title="Airlock",
@@ -259,7 +263,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.airlock, app.state.slack = airlock, Reception(slack)
-    app.state.logins, app.state.accounts = logins, accounts
+    app.state.logins, app.state.accounts, app.state.run_note = logins, accounts, run_note
     app.include_router(open_routes)
     app.include_router(routes)
     app.include_router(api_audit.routes)

@@ -116,6 +116,7 @@ def releases(
         states=[one.value for one in State],
         models=reading.models(airlock.store),
         without=run,
+        noted=request.app.state.run_note(dag, run) if dag and run else "",
     )
 
 
