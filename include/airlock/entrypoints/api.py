@@ -36,6 +36,7 @@ from airlock.entrypoints import (
     page_kit,
     pages,
     pages_approvers,
+    pages_audit,
     pages_duties,
     pages_evidence,
     pages_gates,
@@ -47,14 +48,17 @@ from airlock.entrypoints import (
 from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
     API,
+    After,
     Airlock,
     Caller,
     Key,
+    Limit,
     PlainText,
     Platform,
     ReleaseId,
     Signing,
     allowed,
+    paged,
 )
 from airlock.entrypoints.doorman import MAX_BODY, Doorman, log, route_path
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
@@ -75,9 +79,6 @@ routes = APIRouter(prefix=V1, responses=declared(401, 403, 404, 409, 413, 422, 5
 
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
 PolicyReader = Annotated[Actor, Depends(allowed("policy:read"))]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-#: Where the page before ended, as it said in the address of the next one.
-After = Annotated[PlainText, Query(max_length=200)]
 
 
 class _Body(BaseModel):
@@ -158,10 +159,7 @@ def releases(
         page = reading.listing(
             airlock.store, states=state, model=model or None, after=after, limit=limit
         )
-    if page.next:
-        onward = request.url.include_query_params(after=page.next)
-        response.headers["Link"] = f'<{onward.path}?{onward.query}>; rel="next"'
-    return page.rows
+    return paged(request, response, page)
 
 
 @routes.get(
@@ -220,11 +218,21 @@ def withdrawal(
 
 @routes.get("/releases/{release_id}/events", tags=["releases"])
 def release_events(
-    airlock: Airlock, actor: Reader, release_id: ReleaseId, limit: Limit = 1000
+    request: Request,
+    response: Response,
+    airlock: Airlock,
+    actor: Reader,
+    release_id: ReleaseId,
+    after: After = "",
+    limit: Limit = 1000,
 ) -> list[dict[str, Any]]:
-    """Return the log of one release: what its page shows to everybody who may see it."""
+    """Return the log of one release: what its page shows to everybody who may see it.
+
+    The newest events, oldest of them first; the header Link names the page with older ones.
+    """
     reading.outcome(airlock.store, release_id)  # an unknown release is 404, not an empty log
-    return auditing.read(airlock.store, actor, release_id, limit)
+    page = auditing.read(airlock.store, actor, release_id, limit, after=after)
+    return paged(request, response, page)
 
 
 @routes.get("/policy", tags=["policy"])
@@ -278,6 +286,7 @@ def create_app(
     app.include_router(api_token.routes)
     app.include_router(pages.routes)
     app.include_router(pages_approvers.routes)
+    app.include_router(pages_audit.routes)
     app.include_router(pages_duties.routes)
     app.include_router(pages_evidence.routes)
     app.include_router(pages_gates.routes)
