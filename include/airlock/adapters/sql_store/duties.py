@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
-from airlock.adapters.sql_store.keyset import rows_of
+from airlock.adapters.sql_store.keyset import fields, rows_of
 from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
@@ -65,7 +65,7 @@ class Duties(Texts):
         rows, _, onward = rows_of(
             self._connection, query, order, after=after, limit=limit, descending=True
         )
-        return Page(tuple(Delegation(**row) for row in rows), onward)
+        return Page(tuple(Delegation(**fields(delegation, row)) for row in rows), onward)
 
     def finding_page(
         self, *, model: str = "", closed: bool | None = None, after: str = "", limit: int
@@ -82,7 +82,7 @@ class Duties(Texts):
         rows, _, onward = rows_of(
             self._connection, query, order, after=after, limit=limit, descending=bool(closed)
         )
-        return Page(tuple(Finding(**row) for row in rows), onward)
+        return Page(tuple(Finding(**fields(finding, row)) for row in rows), onward)
 
     def count_findings(self) -> int:
         """Return how many findings are open."""

@@ -6,10 +6,10 @@ no other. A place in a list is the two columns it is in order of: a text, and an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, literal, tuple_
 
 from airlock.domain.errors import Invalid
 
@@ -26,7 +26,7 @@ def rows_of(
     after: str,
     limit: int,
     descending: bool = False,
-) -> tuple[list[Mapping[str, Any]], list[str], str]:
+) -> tuple[Sequence[RowMapping], list[str], str]:
     """Return a page of rows, the place of each, and where the next page begins, empty at the end.
 
     *order*: a text and the row's id.
@@ -40,10 +40,14 @@ def rows_of(
         query = query.where(columns < _read(after) if descending else columns > _read(after))
     ordered = (first.desc(), name.desc()) if descending else (first, name)
     query = query.add_columns(first.label(_PLACE)).order_by(*ordered).limit(limit + 1)
-    rows = [dict(row) for row in connection.execute(query).mappings()]
-    places = [f"{row.pop(_PLACE)}{_BETWEEN}{row['id']}" for row in rows]
-    onward = places[limit - 1] if len(rows) > limit else ""
-    return list(rows[:limit]), places[:limit], onward
+    rows = connection.execute(query).mappings().all()
+    places = [f"{row[_PLACE]}{_BETWEEN}{row['id']}" for row in rows[:limit]]
+    return rows[:limit], places, places[-1] if len(rows) > limit else ""
+
+
+def fields(table: Table, row: RowMapping) -> dict[str, Any]:
+    """Return the columns of a table in a row, without what the list has added to them."""
+    return {column.name: row[column.name] for column in table.c}
 
 
 def number_of(after: str) -> int:
