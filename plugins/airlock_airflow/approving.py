@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airlock.domain.clock import spelled
 from airlock_airflow import edge, waiting
 from airlock_airflow.links import ReleaseLink
 
@@ -55,7 +56,7 @@ class ApprovalGateOperator(BaseOperator):
         return self._look(context)
 
     def _look(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        with edge.translated():
+        with edge.translated(context):
             release_id = self.release or release_of(context).id
             before = _view(release_id)
             if self.level > len(before["levels"]):
@@ -134,7 +135,7 @@ def _body(view: Mapping[str, Any], level: int) -> str:
             f'`airlock release approve {view["id"]} --reason "..."`.',
             *(
                 f"The gate **{one['gate']}** did not pass: {one['by']} waived it until "
-                f"{one['until'][:10]}. Why is on the page."
+                f"{spelled(one['until'])}. Why is on the page."
                 for one in view["waivers"]
                 if not one["void"]
             ),
@@ -154,4 +155,4 @@ def release_of(context: Mapping[str, Any]) -> Release:
 
 def answer(word: str, version: str, why: str, release: str | None = None) -> dict[str, Any]:
     """Return what the tasks of a release leave behind for people to read."""
-    return {"outcome": word, "release": release, "version": version, "why": why}
+    return {"outcome": word, "release": release, "version": version, "why": spelled(why)}

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airlock.domain.clock import spelled
 from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock_airflow.queues import TRAIN
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from airlock.domain.recipe import Recipe
     from airlock.services.bench import Bench
     from airlock.services.running import Origin
+
+
+log = logging.getLogger(__name__)
+
+#: Under this key a task that failed leaves its sentence, of at most so many characters.
+WHY, MOST_WHY = "why", 900
 
 
 @cache
@@ -54,37 +62,53 @@ def airlock() -> Airlock:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn Airlock's errors into what Airflow understands: fail now, or try again."""
+def translated(context: Mapping[str, Any]) -> Iterator[None]:
+    """Turn Airlock's errors into what Airflow understands: fail now, or try again.
+
+    Whatever a task fails with is left for the task `outcome`, which says it where people look.
+    """
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
     try:
         yield
     except Unreachable as error:
-        raise AirflowException(f"could not tell: {said(error)}") from error
+        raise AirflowException(_left(context, f"could not tell: {said(error)}")) from error
     except Refused as error:
-        raise AirflowFailException(f"refused: {said(error)}") from error
+        raise AirflowFailException(_left(context, f"refused: {said(error)}")) from error
     except AirlockError as error:
-        raise AirflowFailException(said(error)) from error
+        raise AirflowFailException(_left(context, said(error))) from error
+    except Exception as error:
+        if not isinstance(error, AirflowException):
+            _left(context, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _left(context: Mapping[str, Any], why: str) -> str:
+    """Leave a sentence for `outcome`; Airflow away now is no reason to fail otherwise."""
+    try:
+        context["ti"].xcom_push(key=WHY, value=why[:MOST_WHY])
+    except Exception:
+        log.warning("the reason of this failure could not be left for the task outcome")
+    return why
 
 
 def skip(why: str) -> NoReturn:
     """Skip the task: there is nothing for it to do."""
     from airflow.sdk.exceptions import AirflowSkipException
 
-    raise AirflowSkipException(why)
+    raise AirflowSkipException(spelled(why))
 
 
-def fail(why: str) -> NoReturn:
+def fail(context: Mapping[str, Any], why: str) -> NoReturn:
     """Fail the task for good: trying again would give the same answer."""
     from airflow.sdk.exceptions import AirflowFailException
 
-    raise AirflowFailException(why)
+    raise AirflowFailException(_left(context, spelled(why)))
 
 
 def said(error: AirlockError) -> str:
     """Return an error as one line, with what to do about it."""
-    return " ".join(f"{error.message}. {error.next_step}".split()).removesuffix(" .")
+    return spelled(" ".join(f"{error.message}. {error.next_step}".split()).removesuffix(" ."))
 
 
 def origin(context: Mapping[str, Any]) -> str:

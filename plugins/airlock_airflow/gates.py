@@ -43,11 +43,9 @@ class GateOperator(LiteralFields, BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Judge; the result is stored whatever it says."""
-        from airflow.sdk.exceptions import AirflowFailException
-
         from airlock.services import evidence
 
-        with edge.translated():
+        with edge.translated(context):
             airlock, gate = edge.airlock(), build(self.gate)
             origin, signer = edge.origin(context), airlock.gate_signer
             result = evidence.examine(
@@ -56,7 +54,7 @@ class GateOperator(LiteralFields, BaseOperator):
             weight = evidence.weight(airlock.store, airlock.rulebook, origin, gate)
         line = self.summary = f"{result.key} {result.verdict}: {result.message}"
         if not result.verdict.opens and weight != "advisory":
-            raise AirflowFailException(line)
+            edge.fail(context, line)
         self.log.info("%s", line)
         return result.to_document()
 

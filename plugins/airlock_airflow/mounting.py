@@ -71,11 +71,12 @@ def build() -> ASGIApp:
     from airlock.entrypoints.slack_desk import desk_of
     from airlock_airflow.identity import accounts, identify
     from airlock_airflow.logins import FabLogins
+    from airlock_airflow.run_notes import run_note
     from airlock_airflow.slack_connection import settings_of_the_app
 
     airlock = bootstrap.decider(settings_of_the_app())
     _ = airlock.rulebook  # a broken policy shows here, not in the middle of a vote
-    return create_app(airlock, identify, lambda: desk_of(airlock), FabLogins(), accounts)
+    return create_app(airlock, identify, lambda: desk_of(airlock), FabLogins(), accounts, run_note)
 
 
 def _unavailable(error: AirlockError) -> ASGIApp:

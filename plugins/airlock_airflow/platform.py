@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
+from airlock.domain.clock import spelled
 from airlock_airflow import edge
 
 
@@ -22,7 +23,7 @@ class SweepTimersOperator(BaseOperator):
         """Return how many timers are due."""
         from airlock.services import timing
 
-        with edge.translated():
+        with edge.translated(context):
             return timing.ask(edge.airlock().store, edge.airlock().proposals, edge.origin(context))
 
 
@@ -46,12 +47,12 @@ class SendMailOperator(BaseOperator):
         from airlock.domain.errors import NotFound
         from airlock.ports import MAIL
 
-        with edge.translated():
+        with edge.translated(context):
             with edge.airlock().store.begin() as unit:
                 mail = unit.letter(MAIL, self.message)
             if mail is None:
                 raise NotFound(f"no e-mail waits under {self.message!r}")
-        to, text = str(mail["to"]), escape(str(mail["text"]))
+        to, text = str(mail["to"]), escape(spelled(str(mail["text"])))
         html = text.replace("\n", "<br>\n")
         with SmtpHook() as smtp:
             smtp.send_email_smtp(to=to, subject=str(mail["subject"]), html_content=html)
@@ -65,5 +66,5 @@ class DetectChangesOperator(BaseOperator):
         """Wait for the deciding process's answer."""
         from airlock.services import detecting
 
-        with edge.translated():
+        with edge.translated(context):
             detecting.ask(edge.airlock().store, edge.airlock().proposals, edge.origin(context))

@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airlock.domain.release import Release
+
+log = logging.getLogger(__name__)
 
 REQUEST, PROMOTE, OUTCOME = "request_release", "promote", "outcome"
 
@@ -44,13 +47,14 @@ class RequestReleaseOperator(BaseOperator):
         """Open the release, once per run.
 
         Raises:
-            AirflowFailException: "refused: ..." if the gates block it; the release is recorded.
-            AirflowSkipException: if nothing was measured, so that there is nothing to ask for.
+            AirflowFailException: "refused: ..." if it is blocked; the release is recorded.
+            AirflowSkipException: if nothing was measured, so that there is nothing to ask for, or
+                the task of a gate has failed with what blocks it.
         """
         from airlock.services import requesting
 
         origin = edge.origin(context)
-        with edge.translated():
+        with edge.translated(context):
             airlock = edge.airlock()
             with airlock.store.begin() as work:
                 candidate = work.candidate(origin)
@@ -70,7 +74,10 @@ class RequestReleaseOperator(BaseOperator):
                 ),
             )
         if opened.outcome == "blocked":
-            edge.fail(f"refused: {opened.message}")
+            why = f"refused: {opened.message}"
+            if "failed" in _states(context).values():
+                edge.skip(why)  # a gate has said so in its own task: one cause is one failure
+            edge.fail(context, why)
         self.log.info("%s", opened.message)
         return approving.answer(
             opened.outcome,
@@ -105,7 +112,7 @@ class PromoteModelOperator(BaseOperator):
         from airlock.services import promoting
         from airlock.services.proposals import ProposedPromotions
 
-        with edge.translated():
+        with edge.translated(context):
             airlock = edge.airlock()
             release = _get(self.release) if self.release else approving.release_of(context)
             if not self.release and release.state in _ENDED:
@@ -135,31 +142,78 @@ class OutcomeOperator(BaseOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Read the release and the states of this run's tasks."""
         ti = context["ti"]
-        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-        failed = sorted(name for name, state in states.items() if state in _FAILED)
+        states = _states(context)
+        failures = {
+            name: str(ti.xcom_pull(task_ids=name, key=edge.WHY) or "its log says why")
+            for name, state in sorted(states.items())
+            if state == "failed" and name != ti.task_id
+        }
+        idle = sum(state == "upstream_failed" for state in states.values())
         asked = ti.xcom_pull(task_ids=REQUEST) or {}
-        with edge.translated(), edge.airlock().store.begin() as work:
+        with edge.translated(context), edge.airlock().store.begin() as work:
             release = work.by_origin(edge.origin(context))
-        told = outcome(release, asked, failed)
-        if told["outcome"] == "failed" or (failed and told["outcome"] != "promoted"):
+        told = outcome(release, asked, failures, idle)
+        if told["outcome"] == "failed" or (failures and told["outcome"] != "promoted"):
             ti.xcom_push(key="return_value", value=told)
-            edge.fail(f"{told['outcome']}: {told['why']}")
+            if release is None:
+                _note(context, told)
+            edge.fail(context, f"{told['outcome']}: {told['why']}")
         return told
 
 
+def _states(context: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the states of this run's tasks, by name."""
+    ti = context["ti"]
+    found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])
+    states: Mapping[str, str] = found.get(ti.run_id, {})
+    return states
+
+
+def _note(context: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    """Have the sentence noted on the run; the release of a run is noted by the decider."""
+    from airlock.domain.errors import AirlockError
+    from airlock.domain.proposals import Kind
+
+    body = {"why": f"{told['outcome']}: {told['why']}"[: edge.MOST_WHY]}
+    try:
+        edge.airlock().proposals.submit(Kind.FAILURE, edge.origin(context), body)
+    except AirlockError as error:  # the run fails with its own reason, not with this one
+        log.warning("the run's note could not be written: %s", edge.said(error))
+
+
 def outcome(
-    release: Release | None, asked: Mapping[str, Any], failed: Sequence[str]
+    release: Release | None,
+    asked: Mapping[str, Any],
+    failures: Mapping[str, str],
+    idle: int = 0,
 ) -> dict[str, Any]:
-    """Return the word for the end of a run, the release and why."""
+    """Return the word for the end of a run, the release and why.
+
+    *failures*: what each task that failed for itself has said; *idle*: how many others did not run
+    because of it. A gate's no in a dry run is an answer, and no accident.
+    """
     if release is None:
-        word = "failed" if failed or not asked else str(asked["outcome"])
-        why = f"these tasks failed: {', '.join(failed)}" if failed else str(asked.get("why", ""))
+        word = str(asked.get("outcome") or "failed")
+        why = _because(failures, idle) or str(asked.get("why", ""))
+        if failures:
+            judged = word == "measured" and all(name.startswith("gates.") for name in failures)
+            word = "refused" if judged else "failed"
         return {"outcome": word, "release": None, "why": why or "nothing was released"}
     word = _WORDS.get(release.state.value, "failed")
     why = release.why
     if word == "failed":
-        why = f"release {release.id} is still {release.state}, but the run is over"
+        why = _because(failures, idle)
+        why = f"release {release.id} is still {release.state}, but the run is over" + (
+            f": {why}" if why else ""
+        )
     return {"outcome": word, "release": release.id, "why": why}
+
+
+def _because(failures: Mapping[str, str], idle: int) -> str:
+    """Say in one sentence what failed for itself, and how many tasks did not run because of it."""
+    said = "; ".join(f"task {name} failed: {why.rstrip('.')}" for name, why in failures.items())
+    others = f" ({idle} more task{'s' if idle != 1 else ''} did not run because of that)"
+    return said + (others if said and idle else "")
 
 
 _WORDS = {
@@ -171,7 +225,6 @@ _WORDS = {
     "EXPIRED": "refused",
 }
 _ENDED = ("BLOCKED", "REJECTED", "WITHDRAWN", "SUPERSEDED", "EXPIRED")
-_FAILED = ("failed", "upstream_failed")
 
 
 def release_task_group(

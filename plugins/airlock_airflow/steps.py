@@ -54,7 +54,7 @@ class StepOperator(LiteralFields, BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Run the step; what it returns is the input of later steps."""
-        with edge.translated():
+        with edge.translated(context):
             edge.check_queue(queue_of(self))
             job = job_of(self.pipeline, context)
             return _RUN[self.step](job, self.inputs)

@@ -43,6 +43,9 @@ class Stage:
     announced: list[dict[str, Any]] = field(default_factory=list)
     #: Called right after the Required Action was written, before the second look.
     meanwhile: Any = None
+    #: What tasks have left, by (task, key), and the states of the run's tasks.
+    left: dict[tuple[str, str], Any] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
 
     def context(self, run: str, task: str = "task", **params: Any) -> dict[str, Any]:
         """Return a context of a run of the pipeline `credit`."""
@@ -50,7 +53,13 @@ class Stage:
             dag_id="credit", run_id=run, triggering_user_name="ana", logical_date=None
         )
         ti = SimpleNamespace(
-            id=uuid4(), dag_id="credit", run_id=run, task_id=task, xcom_push=lambda **_: None
+            id=uuid4(),
+            dag_id="credit",
+            run_id=run,
+            task_id=task,
+            xcom_push=lambda key, value: self.left.update({(task, key): value}),
+            xcom_pull=lambda task_ids, key="return_value": self.left.get((task_ids, key)),
+            get_task_states=lambda **_: {run: self.states},
         )
         return {"dag_run": dag_run, "ti": ti, "params": params}
 
@@ -118,15 +127,30 @@ def request() -> Any:
 def test_a_refusal_is_final_and_an_accident_is_retried(
     error: Exception, becomes: type[Exception], text: str
 ) -> None:
-    with pytest.raises(becomes) as caught, edge.translated():
+    left: dict[str, str] = {}
+    context = {"ti": SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}))}
+    with pytest.raises(becomes) as caught, edge.translated(context):
         raise error
     assert str(caught.value) == text
+    assert left == {"why": text}, "what a task fails with is left for the task outcome"
     assert isinstance(caught.value, AirflowFailException) is (becomes is AirflowFailException)
 
 
 def test_what_nobody_foresaw_is_an_accident() -> None:
-    with pytest.raises(ZeroDivisionError), edge.translated():
+    left: dict[str, str] = {}
+    context = {"ti": SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}))}
+    with pytest.raises(ZeroDivisionError), edge.translated(context):
         _ = 1 / 0
+    assert left == {"why": "ZeroDivisionError: division by zero"}
+
+
+def test_airflow_away_does_not_hide_why_a_task_failed() -> None:
+    def away(**_: Any) -> None:
+        raise ConnectionError("Airflow is away")
+
+    context = {"ti": SimpleNamespace(xcom_push=away)}
+    with pytest.raises(AirflowFailException, match="refused: no"), edge.translated(context):
+        raise Refused("no")
 
 
 # -- gates ---------------------------------------------------------------------------------------
@@ -385,7 +409,8 @@ def test_the_outcome_is_one_word(stage: Stage) -> None:
     def told(run: str, asked: dict[str, str], *failed: str) -> str:
         with stage.world.store.begin() as unit:
             release = unit.by_origin(f"credit/{run}")
-        return str(releasing.outcome(release, asked, failed)["outcome"])
+        failures = dict.fromkeys(failed, "it broke")
+        return str(releasing.outcome(release, asked, failures)["outcome"])
 
     stage.world.open("run")
     opened = {"outcome": "opened"}
@@ -398,6 +423,44 @@ def test_the_outcome_is_one_word(stage: Stage) -> None:
     assert told("run", opened) == "failed"
     stage.world.promote(release)
     assert told("run", opened) == "promoted"
+
+
+def test_one_cause_is_one_sentence_and_no_list_of_what_did_not_run(stage: Stage) -> None:
+    stage.states = {"train": "failed", "evaluate": "upstream_failed", "gates.a": "upstream_failed"}
+    stage.left["train", "why"] = "refused: training of credit raised KeyError: 'age'."
+    context = stage.context("broken", task="outcome")
+    stage.world.runs.add("credit/broken", "ana")
+    with pytest.raises(AirflowFailException) as caught:
+        airlock_airflow.OutcomeOperator(task_id="outcome").execute(context)
+    told = stage.left["outcome", "return_value"]
+    sentence = (
+        "task train failed: refused: training of credit raised KeyError: 'age' "
+        "(2 more tasks did not run because of that)"
+    )
+    assert told == {"outcome": "failed", "release": None, "why": sentence}
+    assert str(caught.value) == f"failed: {sentence}"
+    with stage.world.store.begin() as unit:
+        notes = [one.payload["text"] for one in unit.claim() if one.kind == "run-note"]
+    assert notes == [f"failed: {sentence}"], "the run's note says it too"
+
+
+def test_a_gates_no_in_a_dry_run_is_a_refusal_and_an_accident_is_not(stage: Stage) -> None:
+    dry = {"outcome": "measured", "why": "dry run"}
+    no = {"gates.latency": "latency FAILED: 300 ms"}
+    told = releasing.outcome(None, dry, no)
+    assert (told["outcome"], told["why"]) == (
+        "refused",
+        "task gates.latency failed: latency FAILED: 300 ms",
+    )
+    assert releasing.outcome(None, dry, {**no, "promote": "?"})["outcome"] == "failed"
+    assert releasing.outcome(None, dry, {})["outcome"] == "measured"
+
+
+def test_what_a_gate_blocked_is_no_second_failure(stage: Stage) -> None:
+    stage.world.measure("low", auc=0.6)
+    stage.states = {"gates.metrics-threshold-roc_auc": "failed"}
+    with pytest.raises(AirflowSkipException, match=r"^refused: .*FAILED"):
+        request().execute(stage.context("low"))
 
 
 def _only(stage: Stage) -> str:

@@ -12,7 +12,7 @@ from airlock.domain.conditions import Conditions, Demand, Reach
 from airlock.domain.errors import Forbidden, Invalid, Refused
 from airlock.domain.release import Decision
 from airlock.ports import Promotion
-from airlock.services import auditing, delegating
+from airlock.services import auditing, delegating, reading_duties
 from airlock.testing import FakeClock, World
 
 MakeWorld = Callable[..., World]
@@ -82,7 +82,7 @@ def test_an_overdue_finding_blocks_the_next_release_until_somebody_else_closes_i
     clock.pass_(days=2)
     with pytest.raises(Refused, match=r"overdue findings.*fin-.*carla, due"):
         world.request(world.measure("run-3"), when_open="supersede")
-    (found,) = delegating.findings(world.store, "credit")
+    (found,) = reading_duties.finding_rows(world.store, model="credit").rows
     assert found["overdue"]
     close = delegating.close_finding
     with pytest.raises(Forbidden, match="carla owns finding"):

@@ -26,6 +26,7 @@ from airlock.services import (
     emergency,
     erasing,
     reading,
+    reading_duties,
     rolling_back,
 )
 from airlock.testing import PEOPLE, RULEBOOK, World
@@ -120,7 +121,7 @@ def say_everything(world: World) -> str:
     actor = world.actor("otto")
     rolling_back.allow(world.store, second, actor, WORDS)
     world.promote(second, "back")
-    (found, *_) = delegating.findings(world.store)
+    (found, *_) = reading_duties.finding_rows(world.store).rows
     lena = world.actor("lena")
     delegating.close_finding(world.store, world.rulebook, world.actor("mara"), found["id"], WORDS)
     end = now + timedelta(days=1)
@@ -182,8 +183,8 @@ def test_an_erased_text_is_nowhere_and_every_proof_still_holds(
     assert (report.releases, report.grants) == (before.releases, before.grants)
     shown = reading.show(world.store, world.keys, first, None)
     assert {vote["reason"] for level in shown["levels"] for vote in level["votes"]} == {ERASED}
-    assert {one["text"] for one in delegating.findings(world.store)} == {ERASED}
-    assert {one["reason"] for one in delegating.delegations(world.store)} == {ERASED}
+    assert {one["text"] for one in reading_duties.finding_rows(world.store).rows} == {ERASED}
+    assert {one["reason"] for one in reading_duties.delegation_rows(world.store).rows} == {ERASED}
     votes = [one for one in auditing.events(world.store, first) if one["what"] == "VoteCast"]
     assert {one["why"] for one in votes} == {ERASED}
     assert votes[0]["data"]["conditions"]["findings"][0]["text"] == ERASED
@@ -209,11 +210,11 @@ def test_a_finding_belongs_to_whoever_demanded_it_not_to_who_completed_the_level
     demand = Demand(text="mend the sample", owner="ana", due=due)
     world.approve(release_id, "lena", conditions=Conditions(findings=(demand,)))
     finish(world, release_id)
-    assert delegating.findings(world.store)[0]["text"] == "mend the sample"
+    assert reading_duties.finding_rows(world.store).rows[0]["text"] == "mend the sample"
     erase(world, "milo")
-    assert delegating.findings(world.store)[0]["text"] == "mend the sample"
+    assert reading_duties.finding_rows(world.store).rows[0]["text"] == "mend the sample"
     erase(world, "lena")
-    assert delegating.findings(world.store)[0]["text"] == ERASED
+    assert reading_duties.finding_rows(world.store).rows[0]["text"] == ERASED
     assert auditing.verify(world.store, world.keys).ok
 
 

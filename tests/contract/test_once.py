@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from airlock.domain.errors import Conflict, Forbidden
-from airlock.services import auditing, delegating
+from airlock.services import auditing, delegating, reading_duties
 from airlock.services.once import Once
 from airlock.testing import World
 
@@ -26,7 +26,7 @@ def lend(world: World, taker: str = "vera", key: str = "once", giver: str = "len
 
 def test_without_a_key_every_request_is_a_new_one(world: World) -> None:
     assert lend(world, key="") != lend(world, key="")
-    assert len(delegating.delegations(world.store)) == 2
+    assert len(reading_duties.delegation_rows(world.store).rows) == 2
 
 
 def test_the_same_key_does_it_once_and_for_nothing_else(world: World) -> None:
@@ -34,7 +34,7 @@ def test_the_same_key_does_it_once_and_for_nothing_else(world: World) -> None:
     with pytest.raises(Conflict, match="idempotency key was used for another request"):
         lend(world, taker="luis")
     assert lend(world, giver="carla") != lend(world), "another person's key is another key"
-    assert len(delegating.delegations(world.store)) == 2
+    assert len(reading_duties.delegation_rows(world.store).rows) == 2
 
 
 def test_what_was_refused_is_not_kept(world: World) -> None:
@@ -59,7 +59,7 @@ def test_of_many_at_the_same_moment_one_is_done(world: World) -> None:
         "Conflict: another request with this idempotency key is being answered right now"
     }
     told = [event["what"] for event in auditing.events(world.store, "access")]
-    assert told.count("Delegated") == len(delegating.delegations(world.store)) == 1
+    assert told.count("Delegated") == len(reading_duties.delegation_rows(world.store).rows) == 1
 
 
 def test_a_long_name_and_a_long_key_fit(world: World) -> None:

@@ -358,7 +358,7 @@ def test_a_notice_names_who_may_answer_and_the_next_authority(
     timing.sweep(timed.store)
     delivering.Delivery(timed.store, timed.signer, airflow).run()
     assert airflow.notes["credit/run-1"] == (
-        f"{release_id}: level 1 (lead) still waits, opened 2026-11-24 12:00 UTC. "
+        f"{release_id}: level 1 (lead) still waits, opened 24 Nov 2026, 12:00:00 UTC. "
         "May answer: lena, luis. Informed: ana, carla."
     )
 

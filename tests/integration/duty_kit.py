@@ -14,7 +14,7 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.people import Channel
-from airlock.services import delegating, emergency, enrolment, people
+from airlock.services import delegating, emergency, enrolment, people, reading_duties
 from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import Doors
 
@@ -49,7 +49,7 @@ def finding(doors: Doors, days: float = 7, owner: str = "ana") -> str:
     """Return the id of an open finding."""
     demand = Demand(text="explain the age effect", owner=owner, due=stamp(later(days)))
     release_id = approved(doors, findings=(demand,))
-    found = delegating.findings(doors.world.store)
+    found = reading_duties.finding_rows(doors.world.store).rows
     return str(next(one["id"] for one in found if one["release"] == release_id))
 
 

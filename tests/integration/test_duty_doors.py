@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airlock.services import auditing, delegating, reading
+from airlock.services import auditing, reading, reading_duties
 from tests.integration.door_kit import Doors, running
 from tests.integration.duty_kit import WRITES, delegation, finding, fresh, later, promoted, smashed
 from tests.integration.test_bad_input import state
@@ -191,7 +191,7 @@ def test_a_rollback_by_rest(doors: Doors) -> None:
 
 def test_a_release_shows_its_findings(doors: Doors) -> None:
     one = finding(doors)
-    (kept,) = delegating.findings(doors.world.store)
+    (kept,) = reading_duties.finding_rows(doors.world.store).rows
     shown = doors.rest("vera").get(f"/releases/{kept['release']}").json()["findings"]
     assert [(row["id"], row["owner"], row["overdue"]) for row in shown] == [(one, "ana", False)]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from airlock.services import delegating, reading
+from airlock.domain.clock import readable
+from airlock.services import delegating, reading, reading_duties
 from tests.integration.door_kit import Doors, running, text_of
 from tests.integration.duty_kit import (
     GATE,
@@ -57,7 +58,7 @@ def test_a_delegation_is_given_used_and_ended_on_the_page(doors: Doors) -> None:
     (vote,) = reading.outcome(doors.world.store, release_id).votes
     assert (vote.person, vote.behind) == ("vera", "lena")
 
-    (one,) = delegating.delegations(doors.world.store)
+    (one,) = reading_duties.delegation_rows(doors.world.store).rows
     ended = sent(doors, "vera", "/delegations", f"/delegations/{one['id']}/end")
     assert (ended.status_code, ended.headers["location"]) == (
         303,
@@ -74,7 +75,7 @@ def test_sending_a_delegation_twice_makes_one(doors: Doors) -> None:
     span = {"start": later(0).isoformat()[:16], "end": later(3).isoformat()[:16]}
     form = {**hidden, "to": "vera", "reason": "on leave", **span}
     assert [http.post("/delegations", data=form).status_code for _ in range(2)] == [303, 303]
-    assert len(delegating.delegations(doors.world.store)) == 1
+    assert len(reading_duties.delegation_rows(doors.world.store).rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_a_refused_delegation_keeps_what_was_typed(
     assert f'value="{typed["to"]}"' in answer.text
     if "reason" not in fields:
         assert ">&lt;b&gt;on leave&lt;/b&gt;</textarea>" in answer.text
-    assert delegating.delegations(doors.world.store) == []
+    assert reading_duties.delegation_rows(doors.world.store).rows == []
 
 
 def test_who_has_nothing_to_lend_is_told_so_and_everybody_sees_who_stands_in(doors: Doors) -> None:
@@ -151,7 +152,7 @@ def test_a_finding_is_closed_by_somebody_else_with_a_reason(doors: Doors) -> Non
     words = text_of(doors.page("mara").get("/findings?done=closed").text)
     assert "The finding is closed." in words
     assert "Nothing is open." in words
-    (closed,) = delegating.findings(doors.world.store)
+    (closed,) = reading_duties.finding_rows(doors.world.store).rows
     assert closed["closed_by"] == "mara"
     release = text_of(doors.page("vera").get(f"/releases/{closed['release']}").text)
     assert "closed explain the age effect" in release
@@ -292,7 +293,8 @@ def test_a_gate_is_waived_on_the_page_and_every_approver_sees_it(doors: Doors) -
     assert "a small segment" in shown
     assert "WAIVED soft" in shown
     told = doors.cli("lena", "release", "show", release_id).out
-    assert f"{GATE} waived by carla until {day}T23:59: a small segment" in told
+    spoken = readable(datetime.fromisoformat(f"{day}T23:59:59+00:00"), None)
+    assert f"{GATE} waived by carla until {spoken}: a small segment" in told
 
 
 def test_a_lowered_threshold_is_on_the_page_and_in_the_terminal(doors: Doors) -> None:

@@ -93,6 +93,33 @@ def test_a_script_that_raises_is_named_with_its_line(tmp_path: Path) -> None:
     assert isinstance(caught.value, Refused)
 
 
+def test_what_training_prints_is_in_the_log_of_its_task(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "airlock.lab")
+    text = """
+        def train(rows, target, seed):
+            print("epoch 1 of 3\\x1b[2J")
+            raise ValueError("no such age")
+    """
+    with pytest.raises(errors.TrainingFailed):
+        trained(tmp_path, pinned(tmp_path, rows()), text)
+    assert "epoch 1 of 3\N{REPLACEMENT CHARACTER}[2J" in caplog.messages
+    assert "Traceback (most recent call last):" in caplog.messages
+    assert "ValueError: no such age" in caplog.messages
+
+
+def test_a_long_output_is_relayed_from_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "airlock.lab")
+    text = "import os\nfor n in range(900):\n    print(n, flush=True)\nos._exit(7)\n"
+    with pytest.raises(errors.TrainingFailed, match="without a result; the last it said: 899"):
+        trained(tmp_path, pinned(tmp_path, rows()), text)
+    assert "printed 500 lines more" in caplog.messages[0]
+    assert caplog.messages[1:] == [str(n) for n in range(500, 900)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

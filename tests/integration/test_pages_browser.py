@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from airlock.services import delegating, reading
+from airlock.services import reading, reading_duties
 from tests.integration.door_kit import Doors, running
 from tests.integration.duty_kit import after_lena, fresh, later
 from tests.support import ROOT
@@ -91,7 +91,10 @@ def test_an_approval_under_conditions_and_its_finding(browser: Browser, doors: D
     carla.click("button:has-text('Close it')")
     assert "The finding is closed." in status(carla)
     shot(carla, "findings-closed-dark")
-    assert [one["closed_by"] for one in delegating.findings(doors.world.store)] == ["carla", None]
+    assert [one["closed_by"] for one in reading_duties.finding_rows(doors.world.store).rows] == [
+        "carla",
+        None,
+    ]
 
 
 def test_a_delegation_from_its_form_to_its_end(browser: Browser, doors: Doors) -> None:
@@ -110,7 +113,7 @@ def test_a_delegation_from_its_form_to_its_end(browser: Browser, doors: Doors) -
     shot(vera, "delegations-phone")
     lena.click("button:has-text('End now')")
     assert "The delegation is ended." in status(lena)
-    (one,) = delegating.delegations(doors.world.store, "vera")
+    (one,) = reading_duties.delegation_rows(doors.world.store, given="vera", taken="vera").rows
     assert one["revoked_at"]
 
 

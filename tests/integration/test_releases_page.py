@@ -114,6 +114,10 @@ def test_a_run_in_airflow_leads_to_its_release(doors: Doors) -> None:
     assert answer.headers["location"] == f"/airlock/releases/{release_id}"
     none = doors.page("vera").get("/releases", params={**query, "run": "other"})
     assert "Run other has opened no release (yet)." in text_of(none.text)
+    doors.app.state.run_note = lambda dag, run: f"failed: <b>task train of {dag}/{run}</b> failed"
+    why = doors.page("vera").get("/releases", params={**query, "run": "other"})
+    assert "failed: <b>task train of credit/other</b> failed" in text_of(why.text)
+    assert "<b>" not in why.text
 
 
 def test_the_requester_can_withdraw_on_the_page(doors: Doors) -> None:

@@ -56,6 +56,7 @@ COMMANDS = {
 PAGES = (
     *("/releases", "/releases/{release_id}", "/releases/{release_id}/evidence"),
     *("/delegations", "/findings", "/approvers", "/slack", "/zone", "/releases/{release_id}/code"),
+    "/log",
 )
 #: What concerns the account in Slack: see test_slack_link.py.
 SLACK = {
@@ -141,7 +142,10 @@ def test_who_may_read(doors: Doors, release_id: str, path: str) -> None:
 @pytest.mark.parametrize("path", PAGES)
 def test_who_may_look_at_a_page(doors: Doors, release_id: str, path: str) -> None:
     for user in FOLKS:
-        assert doors.page(user).get(filled(path, release_id)).status_code == 200, user
+        able = path != "/log" or user in AUDITORS
+        assert doors.page(user).get(filled(path, release_id)).status_code == (200 if able else 403)
+        log = 'href="/airlock/log"' in doors.page(user).get("/releases").text
+        assert log == (user in AUDITORS), "nobody is led to a page that is refused"
     assert doors.page().get(filled(path, release_id)).status_code == 401
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from airlock.domain.release import State
 from airlock.entrypoints.slack_door import Reception
-from airlock.services import delegating, reading
+from airlock.services import delegating, reading, reading_duties
 from tests.integration.duty_kit import fresh
 from tests.integration.slack_kit import CHANNEL, SECRET, TEAM, WHY, Slack, signed, workspace
 
@@ -179,7 +179,9 @@ def test_a_vote_is_lent_and_given_for_somebody_else(slack: Slack, release_id: st
     assert "vera may answer for you" in json.dumps(lend(slack, "luis", slack.link("vera")))
     [made] = [
         one
-        for one in delegating.delegations(slack.doors.world.store, "luis")
+        for one in reading_duties.delegation_rows(
+            slack.doors.world.store, given="luis", taken="luis"
+        ).rows
         if one["inForce"] and one["taker"] == "vera"
     ]
     view = slack.open_form("vera", release_id)

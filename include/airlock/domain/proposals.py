@@ -26,6 +26,7 @@ class Kind(StrEnum):
     PARK = "park"
     SWEEP = "sweep"
     DETECT = "detect"
+    FAILURE = "failure"
     BEGIN = "promotion-begin"
     FINISH = "promotion-finish"
 

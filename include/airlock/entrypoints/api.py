@@ -36,6 +36,7 @@ from airlock.entrypoints import (
     page_kit,
     pages,
     pages_approvers,
+    pages_audit,
     pages_duties,
     pages_evidence,
     pages_gates,
@@ -47,14 +48,17 @@ from airlock.entrypoints import (
 from airlock.entrypoints.api_duties import ConditionsRequest
 from airlock.entrypoints.callers import (
     API,
+    After,
     Airlock,
     Caller,
     Key,
+    Limit,
     PlainText,
     Platform,
     ReleaseId,
     Signing,
     allowed,
+    paged,
 )
 from airlock.entrypoints.doorman import MAX_BODY, Doorman, log, route_path
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
@@ -65,6 +69,8 @@ from airlock.entrypoints.slack_door import Reception
 from airlock.services import auditing, deciding, reading
 from airlock.services.once import Once
 
+#: (dag, run) -> the note on a run of Airflow; empty if there is none.
+RunNote = Callable[[str, str], str]
 V1 = f"{API}/v1"
 HEALTH = f"{V1}/health"
 
@@ -73,9 +79,6 @@ routes = APIRouter(prefix=V1, responses=declared(401, 403, 404, 409, 413, 422, 5
 
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
 PolicyReader = Annotated[Actor, Depends(allowed("policy:read"))]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-#: Where the page before ended, as it said in the address of the next one.
-After = Annotated[PlainText, Query(max_length=200)]
 
 
 class _Body(BaseModel):
@@ -156,10 +159,7 @@ def releases(
         page = reading.listing(
             airlock.store, states=state, model=model or None, after=after, limit=limit
         )
-    if page.next:
-        onward = request.url.include_query_params(after=page.next)
-        response.headers["Link"] = f'<{onward.path}?{onward.query}>; rel="next"'
-    return page.rows
+    return paged(request, response, page)
 
 
 @routes.get(
@@ -218,11 +218,21 @@ def withdrawal(
 
 @routes.get("/releases/{release_id}/events", tags=["releases"])
 def release_events(
-    airlock: Airlock, actor: Reader, release_id: ReleaseId, limit: Limit = 1000
+    request: Request,
+    response: Response,
+    airlock: Airlock,
+    actor: Reader,
+    release_id: ReleaseId,
+    after: After = "",
+    limit: Limit = 1000,
 ) -> list[dict[str, Any]]:
-    """Return the log of one release: what its page shows to everybody who may see it."""
+    """Return the log of one release: what its page shows to everybody who may see it.
+
+    The newest events, oldest of them first; the header Link names the page with older ones.
+    """
     reading.outcome(airlock.store, release_id)  # an unknown release is 404, not an empty log
-    return auditing.read(airlock.store, actor, release_id, limit)
+    page = auditing.read(airlock.store, actor, release_id, limit, after=after)
+    return paged(request, response, page)
 
 
 @routes.get("/policy", tags=["policy"])
@@ -243,11 +253,13 @@ def create_app(
     slack: Callable[[], Desk] | None = None,
     logins: Logins = UNKNOWN_LOGINS,
     accounts: Accounts = lambda: None,
+    run_note: RunNote = lambda _dag, _run: "",
 ) -> FastAPI:
     """Return the app. *identify* says who sent a request, or raises `Unauthenticated`.
 
     *slack* makes the desk that answers Slack, or raises what is missing for it; *logins* says when
-    somebody logged in, and has it done again; *accounts* says who may log in.
+    somebody logged in, and has it done again; *accounts* says who may log in; *run_note* what is
+    noted on a run: why it has failed.
     """
     app = FastAPI(
         title="Airlock",
@@ -259,7 +271,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.airlock, app.state.slack = airlock, Reception(slack)
-    app.state.logins, app.state.accounts = logins, accounts
+    app.state.logins, app.state.accounts, app.state.run_note = logins, accounts, run_note
     app.include_router(open_routes)
     app.include_router(routes)
     app.include_router(api_audit.routes)
@@ -274,6 +286,7 @@ def create_app(
     app.include_router(api_token.routes)
     app.include_router(pages.routes)
     app.include_router(pages_approvers.routes)
+    app.include_router(pages_audit.routes)
     app.include_router(pages_duties.routes)
     app.include_router(pages_evidence.routes)
     app.include_router(pages_gates.routes)

@@ -6,12 +6,12 @@ FastAPI reads these signatures, so there is no `from __future__ import annotatio
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from airlock.domain.people import Actor
-from airlock.entrypoints.callers import API, Airlock, PlainText, allowed
+from airlock.entrypoints.callers import API, After, Airlock, Limit, PlainText, allowed, paged
 from airlock.entrypoints.problems import declared
 from airlock.services import auditing, verifying
 
@@ -22,8 +22,9 @@ routes = APIRouter(
 LogReader = Annotated[Actor, Depends(allowed("audit:read"))]
 Verifier = Annotated[Actor, Depends(allowed("audit:verify"))]
 Exporter = Annotated[Actor, Depends(allowed("audit:export"))]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 Stream = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")]
+#: The kind of an event, such as VoteCast.
+What = Annotated[str, Query(pattern=r"^[A-Za-z]{0,60}$")]
 Seq = Annotated[int, Query(ge=1, le=2_000_000_000)]
 
 
@@ -37,10 +38,21 @@ class ExportRequest(BaseModel):
 
 @routes.get("/events")
 def events(
-    airlock: Airlock, actor: LogReader, stream: Stream | None = None, limit: Limit = 200
+    request: Request,
+    response: Response,
+    airlock: Airlock,
+    actor: LogReader,
+    stream: Stream | None = None,
+    what: What = "",
+    after: After = "",
+    limit: Limit = 200,
 ) -> list[dict[str, Any]]:
-    """Return the latest events of the log, or of one stream of it."""
-    return auditing.read(airlock.store, actor, stream, limit)
+    """Return the latest events of the log, of one stream or of one kind, oldest of them first.
+
+    Where there are older ones, the header Link names their page (RFC 8288, `rel="next"`).
+    """
+    page = auditing.read(airlock.store, actor, stream, limit, what=what, after=after)
+    return paged(request, response, page)
 
 
 @routes.get("/verification")

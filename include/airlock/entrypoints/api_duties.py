@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from airlock.domain.clock import stamp
@@ -16,17 +16,20 @@ from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import (
     API,
+    After,
     Airlock,
     Instant,
     Key,
+    Limit,
     PlainText,
     ReleaseId,
     Signing,
     allowed,
+    paged,
 )
 from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
 from airlock.entrypoints.problems import declared
-from airlock.services import delegating, emergency, rolling_back
+from airlock.services import delegating, emergency, reading_duties, rolling_back
 from airlock.services.once import Once
 
 routes = APIRouter(prefix=f"{API}/v1", responses=declared(401, 403, 404, 409, 413, 422, 503))
@@ -108,12 +111,22 @@ class RollbackRequest(_Body):
 
 @routes.get("/delegations", tags=["people"])
 def delegations(
+    request: Request,
+    response: Response,
     airlock: Airlock,
     actor: Reader,
     person: Annotated[PlainText, Query(max_length=100)] = "",
+    after: After = "",
+    limit: Limit = 200,
 ) -> list[dict[str, Any]]:
-    """List delegations: all, or those from or to one person."""
-    return delegating.delegations(airlock.store, person)
+    """List delegations, the one that begins last first: all, or those from or to one person.
+
+    Where there are more, the header Link names the next page (RFC 8288, `rel="next"`).
+    """
+    page = reading_duties.delegation_rows(
+        airlock.store, given=person, taken=person, after=after, limit=limit
+    )
+    return paged(request, response, page)
 
 
 @routes.post("/delegations", tags=["people"], status_code=201)
@@ -144,10 +157,24 @@ def end_delegation(
 
 @routes.get("/findings", tags=["releases"])
 def findings(
-    airlock: Airlock, actor: Reader, model: Annotated[PlainText, Query(max_length=200)] = ""
+    request: Request,
+    response: Response,
+    airlock: Airlock,
+    actor: Reader,
+    model: Annotated[PlainText, Query(max_length=200)] = "",
+    closed: bool | None = None,
+    after: After = "",
+    limit: Limit = 200,
 ) -> list[dict[str, Any]]:
-    """List the findings of conditional approvals, the most urgent first."""
-    return delegating.findings(airlock.store, model)
+    """List the findings of conditional approvals, the most urgent first.
+
+    `closed` chooses open ones, or closed ones, of which the last comes first. Where there are more,
+    the header Link names the next page (RFC 8288, `rel="next"`).
+    """
+    page = reading_duties.finding_rows(
+        airlock.store, model=model, closed=closed, after=after, limit=limit
+    )
+    return paged(request, response, page)
 
 
 @routes.post("/findings/{finding_id}/closing", tags=["releases"], status_code=201)

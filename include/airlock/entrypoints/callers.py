@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, Header, Path, Request, Security
+from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,7 @@ from airlock.entrypoints.identity import identity_of
 from airlock.ports import CodeSource, Files, Keyring, Signer
 from airlock.services import people
 from airlock.services.log_store import LogStore
+from airlock.services.rows import Rows
 from airlock.services.sequencing import Place
 
 API = "/api"
@@ -213,3 +214,15 @@ Key = Annotated[
 ReleaseId = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$", description="The release's id")
 ]
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+#: Where the page before ended, as it said in the address of the next one.
+After = Annotated[PlainText, Query(max_length=200)]
+
+
+def paged(request: Request, response: Response, page: Rows) -> list[dict[str, Any]]:
+    """Return the rows of a page; the header Link names the next one (RFC 8288, `rel="next"`)."""
+    if page.next:
+        onward = request.url.include_query_params(after=page.next)
+        response.headers["Link"] = f'<{onward.path}?{onward.query}>; rel="next"'
+    return page.rows

@@ -40,14 +40,18 @@ def register(app: typer.Typer) -> None:
 
 def list_command(
     stream: Annotated[str, typer.Option(help="One stream only, such as a release's id.")] = "",
-    limit: Annotated[int, typer.Option(help="How many events at most.", min=1, max=1000)] = 100,
+    what: Annotated[str, typer.Option(help="One kind only, such as VoteCast.")] = "",
+    limit: Annotated[int, typer.Option(help="How many events at most.", min=1)] = 100,
     as_user: AsUser = "",
     session: SessionFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the latest events of the log."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRLOCK}/audit/events", stream=stream, limit=limit)
+        pages = client.pages(
+            f"{AIRLOCK}/audit/events", limit, stream=stream, what=what, limit=min(limit, 1000)
+        )
+    found = [event for page in reversed(pages) for event in page][-limit:]
     if as_json:
         print_json(found)
         return

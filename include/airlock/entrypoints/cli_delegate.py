@@ -33,6 +33,7 @@ findings = typer.Typer(help="What conditional approvals want mended.", no_args_i
 
 Reason = Annotated[str, typer.Option(help="Why; it becomes part of the record.")]
 ReleaseId = Annotated[str, typer.Argument(help="The release's id.", metavar="ID")]
+Most = Annotated[int, typer.Option("--limit", help="How many at most.", min=1)]
 When = Annotated[str, typer.Option(help="A time such as 2026-11-21T09:00+01:00; default: now.")]
 
 
@@ -108,13 +109,14 @@ def local(at: str | datetime) -> str:
 
 def list_command(
     person: Annotated[str, typer.Option(help="Only from or to this person.")] = "",
+    most: Most = 200,
     as_user: AsUser = "",
     session: SessionFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List delegations."""
+    """List delegations, the one that begins last first."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRLOCK}/delegations", person=person)
+        found = client.rows(f"{AIRLOCK}/delegations", most, person=person)
     columns = ("id", "giver", "taker", "start", "end", "inForce", "reason")
     print_rows(found, columns, as_json)
 
@@ -133,13 +135,14 @@ def end_command(
 
 def findings_command(
     model: Annotated[str, typer.Option(help="Only of this model.")] = "",
+    most: Most = 200,
     as_user: AsUser = "",
     session: SessionFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List findings, the most urgent first."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRLOCK}/findings", model=model)
+        found = client.rows(f"{AIRLOCK}/findings", most, model=model)
     columns = ("id", "model", "owner", "due", "overdue", "closed_by", "text")
     print_rows(found, columns, as_json)
 

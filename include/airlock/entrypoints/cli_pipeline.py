@@ -11,7 +11,7 @@ from airlock.config.load import load_pipelines
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.recipe import Recipe
 from airlock.entrypoints import cli_init, cli_run_logs
-from airlock.entrypoints.cli_runs import follow, returned, trigger
+from airlock.entrypoints.cli_runs import broken, follow, returned, trigger
 from airlock.entrypoints.client import AIRFLOW, AIRLOCK, Client
 from airlock.entrypoints.terminal import (
     AsJson,
@@ -128,7 +128,7 @@ def run_command(
 
 def _wait(client: Client, name: str, run_id: str, seconds: int, *, quiet: bool) -> dict[str, Any]:
     def changed(task: str, state: str) -> None:
-        if quiet:
+        if quiet or state == "upstream_failed":  # it did not run; what failed is said
             return
         say(f"  {state:<15} {task}")
         if state == "awaiting_input":
@@ -136,7 +136,9 @@ def _wait(client: Client, name: str, run_id: str, seconds: int, *, quiet: bool) 
 
     state = follow(client, name, run_id, changed, seconds)
     found = returned(client, name, run_id, "outcome")
-    return found if isinstance(found, dict) else {"outcome": state, "why": ""}
+    if isinstance(found, dict):
+        return found
+    return {"outcome": state, "why": "" if state == "success" else broken(client, name, run_id)}
 
 
 def _hint(client: Client, name: str, run_id: str) -> None:
@@ -152,7 +154,7 @@ def _conclude(name: str, ended: dict[str, Any]) -> str:
     outcome, why = str(ended["outcome"]), str(ended.get("why") or "")
     text = f"{name}: {outcome}" + (f" ({why})" if why else "")
     if outcome == "failed":
-        raise Unreachable(text, next_step="Look at the failed task's log in Airflow.")
+        raise Unreachable(text, next_step="The log of that task in Airflow has the rest.")
     if outcome not in _ENDED_WELL and outcome != "success":
         raise Refused(text)
     return text

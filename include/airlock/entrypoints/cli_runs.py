@@ -75,11 +75,13 @@ def tasks(client: Client, dag_id: str, run_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def returned(client: Client, dag_id: str, run_id: str, task_id: str) -> Any:
-    """Return what a task of a run returned, or None."""
+def returned(
+    client: Client, dag_id: str, run_id: str, task_id: str, key: str = "return_value"
+) -> Any:
+    """Return what a task of a run returned, or left under another *key*; None if nothing."""
     path = f"{run_path(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
     try:
-        return client.get(f"{path}/xcomEntries/return_value", deserialize=True)["value"]
+        return client.get(f"{path}/xcomEntries/{key}", deserialize=True)["value"]
     except NotFound:
         return None
 
@@ -91,13 +93,22 @@ def no_release(client: Client, name: str, run: Run) -> Refused:
     """
     outcome = returned(client, run.dag_id, run.run_id, "outcome")
     told = outcome if isinstance(outcome, dict) else {}
-    why = str(told.get("why") or "it left no sentence")
+    why = str(told.get("why") or broken(client, run.dag_id, run.run_id))
     failed = _first_failure(tasks(client, run.dag_id, run.run_id))
     page = run_page(client.session.url, run, failed)
     return Refused(
         f"run {run.run_id} of {name} ended without a release: {why}",
         next_step=f"The log of task {failed} says why: {page}" if failed else f"See it at {page}",
     )
+
+
+def broken(client: Client, dag_id: str, run_id: str) -> str:
+    """Say what broke in a run whose task `outcome` has left nothing."""
+    failed = _first_failure(tasks(client, dag_id, run_id))
+    if not failed:
+        return "it left no sentence, and no task of it failed"
+    why = returned(client, dag_id, run_id, failed, "why")
+    return f"task {failed} failed: {why or 'its log says why'}"
 
 
 def _first_failure(rows: Sequence[Mapping[str, Any]]) -> str:

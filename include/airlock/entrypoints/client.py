@@ -156,14 +156,18 @@ class Client:
 
     def rows(self, path: str, most: int, **params: Any) -> list[Any]:
         """Read a list page by page, as far as *most* rows."""
-        rows: list[Any] = []
+        return [row for page in self.pages(path, most, **params) for row in page][:most]
+
+    def pages(self, path: str, most: int, **params: Any) -> list[list[Any]]:
+        """Read the pages of a list until they have *most* rows."""
+        pages: list[list[Any]] = []
         given = {key: value for key, value in params.items() if value not in (None, "", [])}
         onward: str | None = path
-        while onward and len(rows) < most:
+        while onward and sum(map(len, pages)) < most:
             answer = self._answer("GET", onward, **({"params": given} if given else {}))
-            rows += _json(answer) or []
+            pages.append(_json(answer) or [])
             onward, given = answer.links.get("next", {}).get("url"), {}
-        return rows[:most]
+        return pages
 
     def post(self, path: str, body: Mapping[str, Any], *, key: str = "") -> Any:
         """Change something. With an idempotency *key* an unanswered request is sent again."""

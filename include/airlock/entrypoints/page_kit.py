@@ -114,7 +114,14 @@ def render(request: Request, name: str, *, status: int = 200, **context: Any) ->
     """Return a page."""
     above = mount(request)
     page = templates().get_template(name)
-    shared = {"mount": above, "css": f"{above}{CSS_PATH}", "zone": reader_zone_name()}
+    shared: dict[str, Any] = {
+        "mount": above,
+        "css": f"{above}{CSS_PATH}",
+        "zone": reader_zone_name(),
+    }
+    me = context.get("me")
+    rulebook = request.app.state.airlock.rulebook if me else None
+    shared["reads_log"] = rulebook.allows(me, "audit:read") if rulebook else False
     return HTMLResponse(page.render(shared, **context), status)
 
 

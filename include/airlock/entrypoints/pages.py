@@ -21,7 +21,7 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision, Release, State
 from airlock.domain.voting import REASON_MAX, REASON_MIN, Ballot
-from airlock.entrypoints.callers import Airlock, PlainText, Platform, ReleaseId, Signing
+from airlock.entrypoints.callers import After, Airlock, PlainText, Platform, ReleaseId, Signing
 from airlock.entrypoints.page_conditions import ConditionFields
 from airlock.entrypoints.page_kit import (
     CSS,
@@ -42,6 +42,8 @@ from airlock.services import auditing, deciding, reading, reading_duties
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
+#: Entries of a release's log on its page.
+EVENTS_ON_PAGE = 300
 _DONE = {
     "approve": "Your approval is recorded.",
     "reject": "Your rejection is recorded. It is final.",
@@ -116,6 +118,7 @@ def releases(
         states=[one.value for one in State],
         models=reading.models(airlock.store),
         without=run,
+        noted=request.app.state.run_note(dag, run) if dag and run else "",
     )
 
 
@@ -131,9 +134,10 @@ def release(
     actor: Reader,
     release_id: ReleaseId,
     done: Annotated[str, Query(max_length=20)] = "",
+    older: After = "",
 ) -> Response:
-    """Show one release."""
-    return release_page(request, airlock, actor, release_id, done=_DONE.get(done, ""))
+    """Show one release; its log goes on where the page before ended (*older*)."""
+    return release_page(request, airlock, actor, release_id, done=_DONE.get(done, ""), older=older)
 
 
 @routes.post("/releases/{release_id}/votes")
@@ -198,8 +202,8 @@ def release_page(
 ) -> Response:
     """Return the page of a release."""
     view = reading.show(airlock.store, airlock.keyring, release_id, actor)
-    events = auditing.read(airlock.store, actor, release_id, 500)
-    context = {"done": "", "refused": None, "seen": "", **shown}
+    context = {"done": "", "refused": None, "seen": "", "older": "", **shown}
+    events = auditing.read(airlock.store, actor, release_id, EVENTS_ON_PAGE, after=context["older"])
     context["typed"], refused = again(shown.get("typed", {})), context["refused"]
     people = reading_duties.known_people(airlock.store) if view["youMayAnswer"] else []
     return render(

@@ -6,6 +6,8 @@ FastAPI reads these signatures, so there is no `from __future__ import annotatio
 """
 
 import uuid
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -17,7 +19,7 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor
 from airlock.domain.voting import REASON_MAX, REASON_MIN
 from airlock.entrypoints.api_duties import DelegationId, FindingId
-from airlock.entrypoints.callers import Airlock, Platform, ReleaseId, Signing
+from airlock.entrypoints.callers import After, Airlock, Platform, ReleaseId, Signing
 from airlock.entrypoints.page_kit import (
     Fields,
     FormKey,
@@ -36,10 +38,15 @@ from airlock.entrypoints.pages import refusal
 from airlock.entrypoints.problems import Problem, problem_of
 from airlock.entrypoints.zones import reader_zone
 from airlock.services import delegating, emergency, reading_duties
+from airlock.services.rows import Rows
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 LIMITS = (REASON_MIN, REASON_MAX)
+#: Rows of each list on a page.
+PAGE_ROWS = 100
+#: Every list from its beginning.
+_NEWEST: Mapping[str, str] = defaultdict(str)
 #: What the form for a delegation suggests.
 SUGGESTED = timedelta(days=7)
 
@@ -77,9 +84,18 @@ class EmergencyForm(Fields):
 
 
 @routes.get("/delegations")
-def delegations(request: Request, airlock: Airlock, actor: Reader, done: Done = "") -> Response:
-    """Show who answers for whom."""
-    return _delegations(request, airlock, actor, done=_DONE.get(done, ""))
+def delegations(
+    request: Request,
+    airlock: Airlock,
+    actor: Reader,
+    done: Done = "",
+    mine: After = "",
+    lent: After = "",
+    others: After = "",
+) -> Response:
+    """Show who answers for whom; each list goes on where its page before ended."""
+    after = {"mine": mine, "lent": lent, "others": others}
+    return _delegations(request, airlock, actor, after, done=_DONE.get(done, ""))
 
 
 @routes.post("/delegations")
@@ -120,8 +136,18 @@ def end(
     return back(request, "/delegations", "ended")
 
 
-def _delegations(request: Request, airlock: Platform, actor: Actor, **shown: Any) -> Response:
-    everything = delegating.delegations(airlock.store)
+def _delegations(
+    request: Request,
+    airlock: Platform,
+    actor: Actor,
+    after: Mapping[str, str] = _NEWEST,
+    **shown: Any,
+) -> Response:
+    def page(name: str, **chosen: str) -> Rows:
+        return reading_duties.delegation_rows(
+            airlock.store, after=after[name], limit=PAGE_ROWS, **chosen
+        )
+
     now = datetime.now(UTC)
     suggested = {"start": _minute(now), "end": _minute(now + SUGGESTED)}
     context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
@@ -130,9 +156,10 @@ def _delegations(request: Request, airlock: Platform, actor: Actor, **shown: Any
         "delegations.html",
         status=_status(context["refused"]),
         me=actor,
-        mine=[one for one in everything if one["giver"] == actor.id],
-        lent=[one for one in everything if one["taker"] == actor.id],
-        others=[one for one in everything if actor.id not in (one["giver"], one["taker"])],
+        mine=page("mine", given=actor.id),
+        lent=page("lent", taken=actor.id),
+        others=page("others", without=actor.id),
+        after=after,
         standing_in=reading_duties.standing_in(airlock.rulebook),
         fallback=airlock.rulebook.fallback,
         votes=bool(actor.roles & airlock.rulebook.voting_roles),
@@ -149,9 +176,17 @@ def _minute(at: datetime) -> str:
 
 
 @routes.get("/findings")
-def findings(request: Request, airlock: Airlock, actor: Reader, done: Done = "") -> Response:
+def findings(
+    request: Request,
+    airlock: Airlock,
+    actor: Reader,
+    done: Done = "",
+    waiting: After = "",
+    closed: After = "",
+) -> Response:
     """Show what conditional approvals want mended, the most urgent first."""
-    return _findings(request, airlock, actor, done=_DONE.get(done, ""))
+    after = {"waiting": waiting, "closed": closed}
+    return _findings(request, airlock, actor, after, done=_DONE.get(done, ""))
 
 
 @routes.post("/findings/{finding_id}/closing")
@@ -176,16 +211,28 @@ def close(
     return back(request, "/findings", "closed")
 
 
-def _findings(request: Request, airlock: Platform, actor: Actor, **shown: Any) -> Response:
-    everything = delegating.findings(airlock.store)
+def _findings(
+    request: Request,
+    airlock: Platform,
+    actor: Actor,
+    after: Mapping[str, str] = _NEWEST,
+    **shown: Any,
+) -> Response:
+    def page(name: str, closed: bool) -> Rows:
+        return reading_duties.finding_rows(
+            airlock.store, closed=closed, after=after[name], limit=PAGE_ROWS
+        )
+
     context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
     return render(
         request,
         "findings.html",
         status=_status(context["refused"]),
         me=actor,
-        waiting=[one for one in everything if one["closed_at"] is None],
-        closed=[one for one in everything if one["closed_at"] is not None],
+        waiting=page("waiting", closed=False),
+        open_findings=reading_duties.open_findings(airlock.store),
+        closed=page("closed", closed=True),
+        after=after,
         votes=airlock.rulebook.allows(actor, "release:vote"),
         key=uuid.uuid4().hex,
         limits=LIMITS,

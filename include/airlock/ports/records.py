@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from airlock.domain.enrolment import SeenAccount
 from airlock.domain.gates import Evidence
@@ -14,6 +14,7 @@ from airlock.domain.release import Release
 from airlock.domain.timers import Timer
 from airlock.ports.proposals import Run
 
+T = TypeVar("T")
 #: The kind of messages that go to the chat, in the order of their release.
 CHAT = "chat"
 #: The kind of messages that are sent as e-mails: `to`, `subject`, `text`.
@@ -155,6 +156,14 @@ class ReleasePage:
 
     releases: tuple[Release, ...]
     places: tuple[str, ...] = ()
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of a list; *next*: where the page after it begins, empty on the last one."""
+
+    items: tuple[T, ...]
     next: str = ""
 
 

@@ -34,6 +34,7 @@ from airlock.ports.records import (
     Line,
     Link,
     Message,
+    Page,
     Parked,
     Posted,
     ReleasePage,
@@ -261,6 +262,26 @@ class UnitOfWork(Inbox, Protocol):
     def delegations(self, *, at: str = "", person: str = "") -> tuple[Delegation, ...]:
         """Return delegations in order of their start: those in force *at*, those of *person*."""
 
+    def delegation_page(
+        self, *, given: str = "", taken: str = "", without: str = "", after: str = "", limit: int
+    ) -> Page[Delegation]:
+        """Return a page of delegations, the one that begins last first.
+
+        *given* and *taken*: those from and those to somebody, with both: from or to; *without*:
+        those that somebody has no part in. Raises Invalid if *after* is no place a page ended.
+        """
+
+    def finding_page(
+        self, *, model: str = "", closed: bool | None = None, after: str = "", limit: int
+    ) -> Page[Finding]:
+        """Return a page of findings, the most urgent first; *closed* ones alone: the last first.
+
+        Raises Invalid if *after* is no place a page ended.
+        """
+
+    def count_findings(self) -> int:
+        """Return how many findings are open."""
+
     def revoke_delegation(self, delegation_id: str, at: str) -> None:
         """End a delegation early."""
 
@@ -425,6 +446,14 @@ class UnitOfWork(Inbox, Protocol):
 
     def entries(self, stream: str | None = None, limit: int | None = None) -> Iterator[Entry]:
         """Return entries of one stream in order, or of all streams, stream by stream."""
+
+    def entry_page(
+        self, *, stream: str | None = None, what: str = "", after: str = "", limit: int
+    ) -> Page[Entry]:
+        """Return a page of entries, the newest first: of one stream, of one kind.
+
+        Raises Invalid if *after* is no place a page ended.
+        """
 
 
 class Store(Protocol):

@@ -24,6 +24,7 @@ from airlock.domain.people import Actor
 from airlock.domain.texts import readable, spoken
 from airlock.ports import Keyring, Store
 from airlock.services.log_store import LogStore
+from airlock.services.rows import Rows
 from airlock.services.verifying import Report, verify
 
 __all__ = ["Report", "events", "export", "prove", "read", "verify"]
@@ -35,21 +36,47 @@ REASON_MIN = 3
 
 def events(store: Store, stream: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
     """Return the newest events, oldest of them first, with their texts and hashes."""
+    return page(store, stream=stream, limit=limit).rows
+
+
+def page(
+    store: Store,
+    *,
+    stream: str | None = None,
+    what: str = "",
+    after: str = "",
+    limit: int = 200,
+) -> Rows:
+    """Return a page of events, oldest of them first; the next page has older ones.
+
+    *stream* and *what* choose those of one stream and of one kind.
+
+    Raises:
+        Invalid: if *after* is no place where a page ended.
+    """
     with store.begin() as unit:
-        found = [(entry, entry.content) for entry in unit.entries(stream, limit)]
+        entries = unit.entry_page(stream=stream, what=what, after=after, limit=limit)
+        found = [(entry, entry.content) for entry in reversed(entries.items)]
         said = unit.said(text for _, content in found for text in spoken(content))
-    return [
+    rows = [
         {**readable(content, said), "hash": entry.hash.hex(), "prev": entry.prev.hex()}
         for entry, content in found
     ]
+    return Rows(rows, entries.next)
 
 
 def read(
-    store: Store, actor: Actor, stream: str | None = None, limit: int = 200
-) -> list[dict[str, Any]]:
-    """Return the newest events to somebody, and note who has read them."""
-    found = events(store, stream, limit)
-    note(store, actor, "LogRead", stream or "", {"entries": len(found)})
+    store: Store,
+    actor: Actor,
+    stream: str | None = None,
+    limit: int = 200,
+    *,
+    what: str = "",
+    after: str = "",
+) -> Rows:
+    """Return a page of events to somebody, and note who has read them."""
+    found = page(store, stream=stream, what=what, after=after, limit=limit)
+    note(store, actor, "LogRead", stream or "", {"entries": len(found.rows)})
     return found
 
 

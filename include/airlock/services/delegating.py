@@ -7,9 +7,8 @@ their release.
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
@@ -126,35 +125,6 @@ def _check_ending(known: Delegation, actor: Actor) -> None:
 def _said(unit: UnitOfWork, one: Delegation) -> Delegation:
     """Return a delegation with its reason in place of the commitment to it."""
     return replace(one, reason=unit.said([one.reason]).get(one.reason, one.reason))
-
-
-def delegations(store: Store, person: str = "") -> list[dict[str, Any]]:
-    """Return delegations as JSON data: all, or those of one person."""
-    with store.begin() as unit:
-        now = stamp(unit.now())
-        found = unit.delegations(person=person)
-        said = unit.said(one.reason for one in found)
-    return [
-        {
-            **asdict(one),
-            "reason": said.get(one.reason, one.reason),
-            "inForce": one.holds(now),
-            "over": one.end <= now,
-        }
-        for one in found
-    ]
-
-
-def findings(store: Store, model: str = "") -> list[dict[str, Any]]:
-    """Return findings as JSON data, the most urgent first."""
-    with store.begin() as unit:
-        now = stamp(unit.now())
-        found = unit.findings(model)
-        said = unit.said(one.text for one in found)
-    return [
-        {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}
-        for one in found
-    ]
 
 
 def close_finding(

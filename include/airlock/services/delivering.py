@@ -25,6 +25,7 @@ from airlock.ports import MAIL, Airflow, Message, Parked, Signer, Store, UnitOfW
 from airlock.services import handing_over, noticing, timing
 from airlock.services.accounts import NOTICE
 from airlock.services.deciding import settle
+from airlock.services.proposals.asking import RUN_NOTE
 from airlock.services.voiding import void
 
 log = logging.getLogger("airlock.deliver")
@@ -101,6 +102,10 @@ class Delivery:
             return True
         if message.kind == "duties":
             handing_over.notify(self.store)
+            return True
+        if message.kind == RUN_NOTE:
+            about = message.payload
+            self.airflow.note(str(about["dagId"]), str(about["runId"]), str(about["text"]))
             return True
         if message.kind == NOTICE:
             self._mail_notice(message)

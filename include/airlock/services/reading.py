@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from airlock.domain.clock import stamp
@@ -23,20 +23,13 @@ from airlock.services import lowering, reading_duties, waiving
 from airlock.services.deciding import Answer
 from airlock.services.inbox import waiting_for
 from airlock.services.planning import plan_of
+from airlock.services.rows import Rows
 
 
 def outcome(store: Store, release_id: str) -> Release:
     """Return where a release is, without locking it."""
     with store.begin() as unit:
         return unit.get(release_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A page of releases in short form; *next* leads to the page after it, empty at the end."""
-
-    rows: list[dict[str, Any]]
-    next: str = ""
 
 
 def listing(

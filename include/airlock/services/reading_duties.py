@@ -19,6 +19,7 @@ from airlock.domain.rules import Holders
 from airlock.domain.voting import mandates
 from airlock.ports import Facts, Store, UnitOfWork
 from airlock.services.planning import rulebook_of
+from airlock.services.rows import Rows
 
 
 def emergency(
@@ -94,3 +95,65 @@ def standing_in(rulebook: Rulebook) -> list[dict[str, str]]:
         {"for": below.removeprefix(ROLE), "superior": above}
         for below, above in sorted(rulebook.superiors.items())
     ]
+
+
+def delegation_rows(
+    store: Store,
+    *,
+    given: str = "",
+    taken: str = "",
+    without: str = "",
+    after: str = "",
+    limit: int = 200,
+) -> Rows:
+    """Return a page of delegations, the one that begins last first; see `delegation_page`.
+
+    Raises:
+        Invalid: if *after* is no place where a page ended.
+    """
+    with store.begin() as unit:
+        now = stamp(unit.now())
+        page = unit.delegation_page(
+            given=given, taken=taken, without=without, after=after, limit=limit
+        )
+        said = unit.said(one.reason for one in page.items)
+    rows = [
+        {
+            **asdict(one),
+            "reason": said.get(one.reason, one.reason),
+            "inForce": one.holds(now),
+            "over": one.end <= now,
+        }
+        for one in page.items
+    ]
+    return Rows(rows, page.next)
+
+
+def finding_rows(
+    store: Store,
+    *,
+    model: str = "",
+    closed: bool | None = None,
+    after: str = "",
+    limit: int = 200,
+) -> Rows:
+    """Return a page of findings, the most urgent first; *closed* ones alone: the last first.
+
+    Raises:
+        Invalid: if *after* is no place where a page ended.
+    """
+    with store.begin() as unit:
+        now = stamp(unit.now())
+        page = unit.finding_page(model=model, closed=closed, after=after, limit=limit)
+        said = unit.said(one.text for one in page.items)
+    rows = [
+        {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}
+        for one in page.items
+    ]
+    return Rows(rows, page.next)
+
+
+def open_findings(store: Store) -> int:
+    """Return how many findings are open."""
+    with store.begin() as unit:
+        return unit.count_findings()

@@ -22,6 +22,8 @@ class FakeAirflow:
     def __init__(self, states: list[str], outcome: Any = None, *, paused: bool = False) -> None:
         self.states, self.outcome, self.paused = states, outcome, paused
         self.events: list[dict[str, Any]] = []
+        self.why = ""
+        self.idle: tuple[str, ...] = ()
         self.release_state = "APPROVED"
         self.asked: list[dict[str, Any]] = []
 
@@ -39,8 +41,9 @@ class FakeAirflow:
             "/dags/credit": lambda _: _json({"is_paused": self.paused}),
             "/dags/airlock_promote": lambda _: _json({"is_paused": False}),
             "/dagRuns": self._trigger,
-            "/taskInstances": lambda _: _json({"task_instances": [self._task()]}),
+            "/taskInstances": lambda _: _json({"task_instances": self._tasks()}),
             "/xcomEntries/return_value": self._returned,
+            "/gate/xcomEntries/why": lambda _: _json({"value": self.why}),
             f"/dagRuns/{RUN}": lambda _: _json({"state": self._next()}),
             "/releases/rel-1/events": lambda _: _json(self.events),
             "/releases/rel-1": lambda _: _json(self._release()),
@@ -51,9 +54,13 @@ class FakeAirflow:
         self.asked.append(json.loads(request.content))
         return _json({"dag_run_id": RUN}, 201)
 
-    def _task(self) -> dict[str, Any]:
+    def _tasks(self) -> list[dict[str, Any]]:
         waiting = self.states[0] == "running"
-        return {"task_id": "gate", "state": "awaiting_input" if waiting else self.states[0]}
+        idle = [{"task_id": name, "state": "upstream_failed"} for name in self.idle]
+        return [
+            {"task_id": "gate", "state": "awaiting_input" if waiting else self.states[0]},
+            *idle,
+        ]
 
     def _returned(self, _: httpx.Request) -> httpx.Response:
         return _json({"value": self.outcome}) if self.outcome else httpx.Response(404, json={})
@@ -125,6 +132,24 @@ def test_waiting_ends_with_the_outcome_of_the_run(
     assert said.code == code
     if outcome:
         assert f"credit: {outcome['outcome']}" in said.out + said.err
+
+
+def test_no_result_says_what_broke(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(["running", "failed"])
+    airflow.why = "refused: training of credit raised KeyError: 'age'."
+    said = run(airflow, "pipeline", "run", "credit", "--wait")
+    assert said.code == 3
+    assert f"credit: failed (task gate failed: {airflow.why})" in said.err
+
+
+def test_what_did_not_run_is_no_line_of_its_own(run: Callable[..., Said]) -> None:
+    airflow = FakeAirflow(
+        ["running", "failed"], {"outcome": "failed", "why": "task gate failed: x"}
+    )
+    airflow.idle = ("later", "last")
+    said = run(airflow, "pipeline", "run", "credit", "--wait")
+    assert "later" not in said.out
+    assert "failed          gate" in said.out
 
 
 def test_a_waiting_release_is_shown_with_how_to_answer(run: Callable[..., Said]) -> None:

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -38,7 +39,12 @@ from airlock.adapters.lab.requests import (
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
 from airlock.domain.errors import AirlockError, Refused
 
+log = logging.getLogger("airlock.lab")
+
 _RESULT_LIMIT = 16 << 20
+#: So many lines of a child's output are repeated in the log of its task.
+_RELAYED_LINES = 400
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Lab:
@@ -256,8 +262,32 @@ class Lab:
             work / "log.txt",
             limits,
         )
+        _relay(_NOUNS[stage], name, work / "log.txt")
         _raise_for_ending(stage, name, ending, limits, work)
         return _read(stage, name, ending, result), ending
+
+
+def _relay(what: str, name: str, output: Path) -> None:
+    """Write what a child has printed, its traceback too, into this process's log: the task's.
+
+    The end counts, so that is what a long output keeps; the rest is in the file.
+    """
+    lines = printed(output)
+    left_out = len(lines) - _RELAYED_LINES
+    if left_out > 0:
+        log.info("%s of %s printed %d lines more; all are in %s", what, name, left_out, output)
+    for line in lines[-_RELAYED_LINES:]:
+        log.info("%s", line)
+
+
+def printed(output: Path) -> list[str]:
+    """Return what a child has printed, line by line, without what could steer a terminal."""
+    if not output.is_file():
+        return []
+    text = output.read_text("utf-8", "replace")
+    return [
+        _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", line)[:2_000] for line in text.splitlines()
+    ]
 
 
 def _manifest(model: Path, name: str) -> dict[str, str]:
@@ -323,30 +353,35 @@ _NOUNS = {
 
 def _read(stage: str, name: str, ending: process.Ending, result: Path) -> dict[str, Any]:
     """Return the child's result; raise the failure it reports, or name its silence."""
-    log = f"see {result.with_name('log.txt')}"
+    where = f"see {result.with_name('log.txt')}"
     if not result.is_file():
-        raise _silence(f"{_NOUNS[stage]} of {name}", stage, ending.code, log)
+        last = next((line for line in reversed(printed(result.with_name("log.txt"))) if line), "")
+        what = f"{_NOUNS[stage]} of {name}"
+        raise _silence(what, stage, ending.code, where, last.strip()[:300])
     if result.stat().st_size > _RESULT_LIMIT:
         raise errors.LabFailure(f"{_NOUNS[stage]} of {name} answered with too large a result")
     try:
         answer = json.loads(result.read_text())
         if "failure" in answer:
             kind = errors.REPORTABLE.get(answer["failure"], errors.LabInterrupted)
-            raise kind(answer["message"], next_step=answer["nextStep"] or log)
+            raise kind(answer["message"], next_step=answer["nextStep"] or where)
         found: dict[str, Any] = answer["result"]
     except (ValueError, KeyError, TypeError) as error:
         raise errors.LabFailure(
-            f"{_NOUNS[stage]} of {name} answered with a result that cannot be read", next_step=log
+            f"{_NOUNS[stage]} of {name} answered with a result that cannot be read", next_step=where
         ) from error
     return found
 
 
-def _silence(what: str, stage: str, code: int, log: str) -> AirlockError:
-    """Return the error for a child that ended without a word."""
+def _silence(what: str, stage: str, code: int, where: str, last: str) -> AirlockError:
+    """Return the error for a child that left no result; *last*: the last it has printed."""
     if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
         text = f"{what} was killed from outside by {signal.Signals(-code).name}"
-        return errors.LabInterrupted(text, next_step=f"try again; {log}")
+        return errors.LabInterrupted(text, next_step=f"try again; {where}")
     ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     broken = errors.ChildCrashed if code < 0 else errors.LabInterrupted
     kind = errors.TrainingFailed if stage == "train" else broken
-    return kind(f"{what} ended {ended} without a result", next_step=log)
+    text = f"{what} ended {ended} without a result" + (
+        f"; the last it said: {last}" if last else ""
+    )
+    return kind(text, next_step=where)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
+from airlock.adapters.sql_store.keyset import fields, rows_of
 from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
 from airlock.domain.emergency import Broken, Unreviewed
 from airlock.domain.errors import NotFound
+from airlock.ports import Page
 
 #: The stream in which delegations are told.
 ACCESS = "access"
@@ -43,6 +45,49 @@ class Duties(Texts):
         if person:
             query = query.where(or_(delegation.c.giver == person, delegation.c.taker == person))
         return tuple(Delegation(**row) for row in self._connection.execute(query).mappings())
+
+    def delegation_page(
+        self, *, given: str = "", taken: str = "", without: str = "", after: str = "", limit: int
+    ) -> Page[Delegation]:
+        """Return a page of delegations, the one that begins last first.
+
+        *given* and *taken*: those from and those to somebody, with both: from or to; *without*:
+        those that somebody has no part in.
+        """
+        query = select(delegation)
+        sides = [delegation.c.giver == given] * bool(given)
+        sides += [delegation.c.taker == taken] * bool(taken)
+        if sides:
+            query = query.where(or_(*sides))
+        if without:
+            query = query.where(delegation.c.giver != without, delegation.c.taker != without)
+        order = (delegation.c.start, delegation.c.id)
+        rows, _, onward = rows_of(
+            self._connection, query, order, after=after, limit=limit, descending=True
+        )
+        return Page(tuple(Delegation(**fields(delegation, row)) for row in rows), onward)
+
+    def finding_page(
+        self, *, model: str = "", closed: bool | None = None, after: str = "", limit: int
+    ) -> Page[Finding]:
+        """Return a page of findings, the most urgent first; *closed* ones alone: the last first."""
+        query, order = select(finding), (finding.c.due, finding.c.id)
+        if model:
+            query = query.where(finding.c.model == model)
+        if closed is not None:
+            mended = finding.c.closed_at.is_not(None)
+            query = query.where(mended if closed else ~mended)
+        if closed:
+            order = (finding.c.closed_at, finding.c.id)
+        rows, _, onward = rows_of(
+            self._connection, query, order, after=after, limit=limit, descending=bool(closed)
+        )
+        return Page(tuple(Finding(**fields(finding, row)) for row in rows), onward)
+
+    def count_findings(self) -> int:
+        """Return how many findings are open."""
+        query = select(func.count()).select_from(finding).where(finding.c.closed_at.is_(None))
+        return int(self._connection.execute(query).scalar_one())
 
     def revoke_delegation(self, delegation_id: str, at: str) -> None:
         """End a delegation early."""

@@ -9,10 +9,12 @@ from sqlalchemy import RowMapping, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.bulk import insert_new
+from airlock.adapters.sql_store.keyset import number_of
 from airlock.adapters.sql_store.tables import audit_event, audit_stream, release
 from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.audit import Entry, Event, Head, append
 from airlock.domain.errors import Unreachable
+from airlock.ports import Page
 
 #: Entries fetched at a time, so that verifying a long log needs little memory.
 BATCH = 5_000
@@ -146,6 +148,26 @@ class Log(Texts):
         # On the statement: on the connection it would last, and a cursor takes no INSERT.
         rows = self._connection.execute(query, execution_options={"yield_per": BATCH}).mappings()
         return (_entry(row) for row in rows)
+
+    def entry_page(
+        self,
+        *,
+        stream: str | None = None,
+        what: str = "",
+        after: str = "",
+        limit: int,
+    ) -> Page[Entry]:
+        """Return a page of entries, the newest first: of one stream, of one kind."""
+        query = select(audit_event).order_by(audit_event.c.id.desc())
+        if stream is not None:
+            query = query.where(audit_event.c.stream == stream)
+        if what:
+            query = query.where(audit_event.c.what == what)
+        if after:
+            query = query.where(audit_event.c.id < number_of(after))
+        rows = self._connection.execute(query.limit(limit + 1)).mappings().all()
+        onward = str(rows[limit - 1]["id"]) if len(rows) > limit else ""
+        return Page(tuple(_entry(row) for row in rows[:limit]), onward)
 
 
 def _entry(row: RowMapping) -> Entry:

@@ -1,4 +1,4 @@
-"""Questions of Airlock's own DAGs to the delivery process, by its outbox."""
+"""What tasks ask of the delivery process, by its outbox."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from airlock.domain.clock import stamp
+from airlock.domain.digest import digest_bytes
+from airlock.domain.proposals import run_stream
 from airlock.ports import Store
 from airlock.services import drift_log
 from airlock.services.proposals.handling import Claim, Finish, Sources
+
+#: The outbox's kind of a note on a run that has no release.
+RUN_NOTE = "run-note"
 
 
 def sweep(store: Store, _sources: Sources, _claim: Claim, finish: Finish) -> Mapping[str, Any]:
@@ -33,3 +38,16 @@ def detect(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Map
         unit.post("detect", answer["key"], {})
         finish(unit, answer)
     return answer
+
+
+def failure(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
+    """Have it noted on a run why it failed; a run with a release has the release's own note."""
+    why = claim.body.text("why", 1_000)
+    record = claim.record
+    with store.begin() as unit:
+        if unit.by_origin(claim.origin) is None:
+            key = f"run-note/{run_stream(claim.origin)}/{digest_bytes(why.encode())[7:19]}"
+            note = {"dagId": record.dag_id, "runId": record.run_id, "text": why}
+            unit.post(RUN_NOTE, key, note)
+        finish(unit, {})
+    return {}

@@ -26,6 +26,7 @@ HANDLERS: Mapping[str, Handler] = {
     Kind.PARK: waiting.park,
     Kind.SWEEP: asking.sweep,
     Kind.DETECT: asking.detect,
+    Kind.FAILURE: asking.failure,
     Kind.BEGIN: promotion.begin,
     Kind.FINISH: promotion.finish,
 }

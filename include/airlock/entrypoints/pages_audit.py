@@ -1,0 +1,43 @@
+"""The page Log: every event, the newest first, for those who may read the log.
+
+FastAPI reads these signatures, so there is no `from __future__ import annotations` here.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, Response
+
+from airlock.entrypoints.api_audit import LogReader
+from airlock.entrypoints.callers import After, Airlock, PlainText
+from airlock.entrypoints.page_kit import render
+from airlock.services import auditing
+
+routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+#: Events on a page.
+PAGE_ROWS = 100
+
+
+@routes.get("/log")
+def log(
+    request: Request,
+    airlock: Airlock,
+    actor: LogReader,
+    stream: Annotated[PlainText, Query(max_length=200)] = "",
+    what: Annotated[PlainText, Query(max_length=60)] = "",
+    after: After = "",
+) -> Response:
+    """Show a page of the log, of one stream or of one kind of event; who reads it is in it."""
+    found = auditing.read(
+        airlock.store, actor, stream.strip() or None, PAGE_ROWS, what=what.strip(), after=after
+    )
+    return render(
+        request,
+        "audit.html",
+        me=actor,
+        events=list(reversed(found.rows)),
+        next=found.next,
+        after=after,
+        chosen={"stream": stream.strip(), "what": what.strip()},
+    )
