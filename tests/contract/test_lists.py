@@ -13,6 +13,7 @@ from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Invalid
 from airlock.domain.release import State
 from airlock.services import chat_inbox, deciding, reading
+from airlock.services.rows import Rows
 from airlock.testing import World
 from tests.contract.conftest import Database
 from tests.seeding import clone
@@ -46,8 +47,8 @@ def walk(world: World, limit: int, **chosen: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_an_empty_list_is_one_empty_page(world: World) -> None:
-    assert reading.listing(world.store) == reading.Rows([])
-    assert reading.inbox(world.store, world.actor("lena")) == reading.Rows([])
+    assert reading.listing(world.store) == Rows([])
+    assert reading.inbox(world.store, world.actor("lena")) == Rows([])
     assert reading.models(world.store) == ()
 
 
@@ -107,7 +108,7 @@ def test_the_most_urgent_of_201_is_the_first_in_every_inbox(
 def test_whose_turn_it_is_not_has_an_empty_inbox(world: World, database: Database) -> None:
     open_many(world, database, 201)
     for name in ("carla", "ana"):
-        assert reading.inbox(world.store, world.actor(name)) == reading.Rows([])
+        assert reading.inbox(world.store, world.actor(name)) == Rows([])
 
 
 def test_what_somebody_decided_is_found_among_many(world: World, database: Database) -> None:
@@ -119,7 +120,7 @@ def test_what_somebody_decided_is_found_among_many(world: World, database: Datab
 
 @pytest.mark.parametrize("after", ["x", "/", "2026/", "/rel-1"])
 def test_a_made_up_place_is_refused_with_the_way_on(world: World, after: str) -> None:
-    with pytest.raises(Invalid, match="no place where a page of releases ended"):
+    with pytest.raises(Invalid, match="no place where a page ended"):
         reading.listing(world.store, after=after)
-    with pytest.raises(Invalid, match="no place where a page of releases ended"):
+    with pytest.raises(Invalid, match="no place where a page ended"):
         reading.inbox(world.store, world.actor("lena"), after=after)

@@ -68,7 +68,7 @@ def test_the_alarm_tells_the_auditors_and_those_who_broke_the_glass(
     delivering.Delivery(world.store, world.signer, airflow).run()
     note = airflow.notes["credit/run-1"]
     assert note.startswith(
-        f"{release_id}: the emergency INC-7 was to be reviewed before 2026-11-25"
+        f"{release_id}: the emergency INC-7 was to be reviewed before 25 Nov 2026"
     )
     assert note.endswith("Broken by lena and carla. Told: carla, lena, sam.")
 

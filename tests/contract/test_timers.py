@@ -250,7 +250,9 @@ def test_expiry_frees_the_line_and_tells_airflow(timed: World, clock: FakeClock)
     while delivering.Delivery(timed.store, timed.signer, airflow).run():
         clock.pass_(seconds=1)
     note = airflow.notes["credit/run-1"]
-    assert note.startswith(f"{release_id} expired: nobody completed level 1 before 2026-12-03")
+    assert note.startswith(
+        f"{release_id} expired: nobody completed level 1 before 03 Dec 2026, 12:00:00 UTC"
+    )
     assert timed.request(timed.measure("next")).outcome == "opened"
 
 

@@ -41,6 +41,7 @@ def doors(
 
 def fill(connection: Connection, release_id: str, count: int) -> None:
     """Make so many delegations of each side, findings of each kind, and events."""
+    rows: list[dict[str, Any]]
     sides = (("lena", "vera"), ("carla", "lena"), ("carla", "mara"))
     for giver, taker in sides:
         rows = [
@@ -72,7 +73,7 @@ def fill(connection: Connection, release_id: str, count: int) -> None:
             for n in range(count)
         ]
         connection.execute(insert(finding), rows)
-    entry = {"stream": "seeded", "what": "Seeded", "prev": b"", "hash": b""}
+    entry: dict[str, Any] = {"stream": "seeded", "what": "Seeded", "prev": b"", "hash": b""}
     rows = [{**entry, "seq": n, "body": body(n)} for n in range(1, count + 1)]
     connection.execute(insert(audit_event), rows)
 
@@ -185,7 +186,7 @@ def test_a_made_up_place_is_refused(doors: Doors, after: str) -> None:
     store = doors.world.store
     for read in (reading_duties.delegation_rows, reading_duties.finding_rows, auditing.page):
         with pytest.raises(Invalid, match="no place where a page ended"):
-            read(store, after=after)  # type: ignore[operator]
+            read(store, after=after)
     for path in ("/delegations", "/findings", "/audit/events"):
         answer = doors.rest("sam").get(path, params={"after": after})
         assert answer.status_code == 422, path

@@ -136,7 +136,10 @@ def test_the_page_is_kept_by_digest_and_linked_from_the_mlflow_run(
     page = place.files.get(facts["files"]["model_card.html"])
     assert "<h1>employment</h1>" in page.read_text()
     linked = [one.path for one in client.list_artifacts(run, "evidence/model-card")]
-    assert linked == ["evidence/model-card/model_card.html"]
+    kept = {f"evidence/model-card/{name}" for name in facts["files"]}
+    assert set(linked) == kept >= {"evidence/model-card/model_card.html"}
+    assert set(facts["captions"]) == set(facts["files"]) - {"model_card.html"}
+    assert {"roc.svg", "precision-recall.svg", "calibration.svg"} <= set(facts["files"])
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def site() -> Site:
         airflow_host="api-server",
         mlflow_host="mlflow",
         public_url="http://localhost:8080",
+        mlflow_public_url="http://localhost:5000",
         service_user_id="1",
         extra_dags=("/opt/airlock/own-dags",),
         slack=dict.fromkeys(SLACK_NAMES, ""),
@@ -287,7 +288,7 @@ def test_no_environment_holds_a_secret_or_a_variable_that_could() -> None:
     assert optional == {
         *("CODE_COMMIT", "AIRLOCK_SERVICE_USER_ID", "AIRLOCK_DETECTOR_REVERT"),
         *("AIRLOCK_PUBLIC_URL", "AIRLOCK_ALERT_MAIL", "AIRLOCK_SECRETS", "AIRLOCK_OWN_DAGS"),
-        *("AIRLOCK_AIRFLOW_PORT", "AIRLOCK_MLFLOW_PORT", *public),
+        *("AIRLOCK_AIRFLOW_PORT", "AIRLOCK_MLFLOW_PORT", "AIRLOCK_MLFLOW_PUBLIC_URL", *public),
     }
     assert set(re.findall(r"\$\{([A-Z_]+)", TEXT)) == optional
     for service in SERVICES.values():

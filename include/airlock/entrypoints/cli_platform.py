@@ -169,6 +169,9 @@ def current_platform(
             protected_aliases=aliases,
             detector_revert=settings.detector_revert,
             public_url="" if settings.public_url == settings.airflow_url else settings.public_url,
+            mlflow_public_url=settings.mlflow_public_url
+            if settings.mlflow_public_url != settings.mlflow_tracking_uri
+            else "",
             slack={name: value for name, value in environ.items() if _is_slack(name, value)},
             alert_mail=settings.alert_mail or "",
             disk={name: environ[name] for name in DISK if environ.get(name)},

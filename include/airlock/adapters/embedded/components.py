@@ -139,6 +139,7 @@ def airlock_environment(site: Site) -> dict[str, str]:
         "AIRLOCK_TRUSTED_KEYS": f"{site.home}/keys",
         "AIRLOCK_AIRFLOW_URL": site.airflow_url,
         "AIRLOCK_PUBLIC_URL": site.public_url or site.airflow_url,
+        "AIRLOCK_MLFLOW_PUBLIC_URL": site.mlflow_public_url or site.mlflow_url,
         "MLFLOW_TRACKING_URI": site.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GX_ANALYTICS_ENABLED": "False",

@@ -51,6 +51,7 @@ class Options:
     detector_revert: str = "off"
     #: How people's browsers reach Airflow; empty means this machine.
     public_url: str = ""
+    mlflow_public_url: str = ""
     #: What is set of Slack, by variable, and who hears by e-mail when Slack takes no messages.
     slack: dict[str, str] = field(default_factory=dict, repr=False)
     alert_mail: str = ""
@@ -120,6 +121,7 @@ class Platform:
             airflow_port=options.airflow_port,
             mlflow_port=options.mlflow_port,
             extra_dags=options.extra_dags,
+            mlflow_public_url=options.mlflow_public_url,
             public_url=options.public_url or f"http://localhost:{options.airflow_port}",
             slack=options.slack,
             disk=options.disk,

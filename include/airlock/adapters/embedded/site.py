@@ -35,6 +35,7 @@ class Site:
     mlflow_names: tuple[str, ...] = ("localhost", "127.0.0.1")
     #: How people's browsers reach Airflow.
     public_url: str = ""
+    mlflow_public_url: str = ""
     #: Folders of DAGs beside `<root>/dags`.
     extra_dags: tuple[str, ...] = ()
     #: Aliases in MLflow that move by grants alone, by commas; empty means the guard's own list.
