@@ -62,7 +62,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+    for _ in range(3000):  # a busy machine takes minutes; a server that ends is noticed at once
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
             return
         assert server.poll() is None, log.read_text()
