@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,6 +20,7 @@ from airlock.ports import PromotionRequest
 from airlock.services import (
     auditing,
     bundling,
+    configuring,
     deciding,
     delegating,
     emergency,
@@ -193,6 +195,18 @@ def test_a_void_round_is_told_and_does_not_count(airlock: Evidenced) -> None:
         ("lena", 2, False),
     ]
     assert "every answer until then is void" in found["report"]
+
+
+def test_a_release_that_other_rules_ended_is_told_and_moves_nothing(airlock: Evidenced) -> None:
+    world = airlock.world
+    release_id = world.open()
+    world.approve(release_id, "lena")
+    elsewhere = copy.deepcopy(world.pipeline)
+    elsewhere["spec"]["environment"] = "staging"
+    configuring.register(world.store, world.rulebook.document, [elsewhere])
+    found = holds(airlock, release_id)
+    assert found["outcome"]["state"] == "EXPIRED"
+    assert "is that of credit for staging, not of credit for production" in found["report"]
 
 
 def test_a_delegate_is_named_with_the_person_behind(make_world: MakeWorld, tmp_path: Path) -> None:
