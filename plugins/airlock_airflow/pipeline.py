@@ -3,7 +3,7 @@
     pin_data -> validate_data -> train -> evaluate -> register_candidate -> gates.* ->
     request_release -> approval.level_* -> promote -> outcome
 
-    train -> collect_evidence -> those gates that need the model team's own code to run, if any
+    train -> run_team_code -> those gates that need the model team's own code to run, if any
 
 Rules:
 * A run may wait for people for days: no run time-out, and so many runs may be active that a
@@ -111,7 +111,7 @@ def _steps(recipe: Recipe) -> tuple[StepOperator, StepOperator | None]:
     asking = [gate["gate"] for gate in recipe.gates if runs_team_code(gate)]
     if not asking:
         return registered.operator, None
-    collected = step("collect_evidence", "collect", *asking, pinned=pinned)
+    collected = step("run_team_code", "collect", *asking, pinned=pinned)
     trained.operator >> collected.operator
     return registered.operator, collected.operator
 

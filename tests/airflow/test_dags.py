@@ -91,17 +91,17 @@ def test_a_gate_that_runs_team_code_waits_for_the_task_that_runs_it(config: Path
     before = bag().dags["doctor-visits"]
     file.write_text(file.read_text() + more)
     after = bag().dags["doctor-visits"]
-    added = {"collect_evidence", "gates.reproducibility", "gates.test-coverage"}
+    added = {"run_team_code", "gates.reproducibility", "gates.test-coverage"}
     assert set(after.task_ids) - set(before.task_ids) == added
-    collect = after.get_task("collect_evidence")
+    collect = after.get_task("run_team_code")
     assert collect.upstream_task_ids == {"pin_data", "train"}
-    assert collect.downstream_task_ids == added - {"collect_evidence"}
+    assert collect.downstream_task_ids == added - {"run_team_code"}
     assert collect.execution_timeout is not None
 
 
 def test_no_shipped_pipeline_has_more_tasks_than_its_steps_gates_and_levels(config: Path) -> None:
     for name in ("employment", "doctor-visits"):
-        assert "collect_evidence" not in bag().dags[name].task_ids
+        assert "run_team_code" not in bag().dags[name].task_ids
 
 
 def test_a_low_tier_has_the_levels_a_raised_tier_would_need(config: Path) -> None:

@@ -25,7 +25,7 @@ AIRFLOW = f"http://127.0.0.1:{AIRFLOW_PORT}"
 PIPELINE = "doctor-visits"
 PEOPLE = {"ana": "developer", "lena": "algorithm_lead", "sam": "security_auditor"}
 #: The tasks that run the model team's own code. The image of this test has a gate that needs it.
-TEAM_CODE = {"validate_data", "train", "collect_evidence"}
+TEAM_CODE = {"validate_data", "train", "run_team_code"}
 _PATIENCE = 1800.0
 
 

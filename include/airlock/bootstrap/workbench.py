@@ -215,14 +215,14 @@ class Workbench:
             )
         place = self._received(one.origin) / kind
         what = f"what was left for {kind},"
-        handover.receive(left, self._handed_over, place, what, "collect_evidence")
+        handover.receive(left, self._handed_over, place, what, "run_team_code")
         said = handover.read(place / _ABOUT)
         code = Origin(code_commit=one.code_commit, lock_digest=one.lock_digest)
         if said["about"] != _about(one.origin, one.pipeline_digest, one.data_digest, code):
             raise Refused(
                 f"what was left for {kind} is about other code, data or libraries than the "
                 "candidate's",
-                next_step="Clear the task collect_evidence of this run, or start a new one.",
+                next_step="Clear the task run_team_code of this run, or start a new one.",
             )
         if failure := said["failure"]:
             words = {name: str(failure[name])[:2000] for name in ("message", "nextStep")}
