@@ -16,7 +16,10 @@ from airlock.adapters.embedded.people import PEOPLE
 from tests.airflow.harness import RunningPlatform
 from tests.slack.kit import CHANNEL
 
-PROCESSES = {"postgres", "mlflow", "api-server", "scheduler", "dag-processor", "deliver", "slack"}
+PROCESSES = {
+    *("postgres", "mlflow", "api-server", "scheduler", "dag-processor", "triggerer"),
+    *("deliver", "slack"),
+}
 
 
 def command(platform: RunningPlatform, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +46,17 @@ def test_status_says_so_too(platform: RunningPlatform) -> None:
     work = {row["name"]: row for row in document["work"]}
     assert {"deliver messages", "fire timers", "messages to Airflow", "timers due"} <= set(work)
     assert [row for row in document["work"] if row["problem"]] == []
+
+
+def test_airflows_home_shows_nothing_red(platform: RunningPlatform) -> None:
+    """The scheduler may be ready before the API server is: no task that begins then may fail."""
+    health = platform.airflow.get("monitor/health")
+    assert {part: said["status"] for part, said in health.items()} == dict.fromkeys(
+        ("metadatabase", "scheduler", "triggerer", "dag_processor"), "healthy"
+    )
+    for dag in ("airlock_timers", "airlock_detector"):
+        runs = platform.airflow.get(f"dags/{dag}/dagRuns", state="failed")["dag_runs"]
+        assert [run["dag_run_id"] for run in runs] == []
 
 
 def test_up_again_changes_nothing(platform: RunningPlatform) -> None:

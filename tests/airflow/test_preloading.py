@@ -27,6 +27,7 @@ print(json.dumps([sorted(loaded), airflow_local_settings.__all__]))
         (["celery", "worker", "--queues", "airlock"], ["airlock.bootstrap"]),
         (["celery", "flower"], []),
         (["dag-processor"], []),
+        (["triggerer"], []),
         (["api-server"], []),
         ([], []),
     ],

@@ -70,9 +70,11 @@ PLAIN = {part.name: part.environment for part in PARTS}
 #: Who may hold which secret. Every file of `secrets:` has its line, and nobody else mounts it.
 HOLDERS: dict[str, set[str]] = {
     # Airflow's
-    "airflow_database_url": {"init-airflow", "api-server", "scheduler", "dag-processor"},
+    "airflow_database_url": {
+        *("init-airflow", "api-server", "scheduler", "dag-processor", "triggerer")
+    },
     "jwt_secret": {"api-server", "scheduler"},
-    "fernet_key": {"api-server", "scheduler"},
+    "fernet_key": {"api-server", "scheduler", "triggerer"},
     "api_secret_key": {"api-server"},
     "admin_password": {"init-airflow"},
     "service_password": {"init-airflow", "deliver"},

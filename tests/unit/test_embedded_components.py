@@ -45,6 +45,7 @@ def part(name: str, site: Site = SITE) -> Component:
         ("api-server", {"airflow_app", "airlock_decider"}),
         ("scheduler", {"airflow_app", "airlock_worker"}),
         ("dag-processor", {"airflow_app"}),
+        ("triggerer", {"airflow_app"}),
         ("deliver", {"airlock_decider", "airlock_guard"}),
     ],
 )

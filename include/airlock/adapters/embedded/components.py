@@ -102,6 +102,9 @@ def airflow_environment(site: Site) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "15",
         # The default of 5 s holds a worker slot for 5 s after each task and widens the wake race.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # A task waits a minute for the API server instead of a few seconds: it may be starting.
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
         # The default, 1 s, is most of what a short task waits for; it costs some idle CPU.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
@@ -261,6 +264,17 @@ def _dag_processor(site: Site) -> Component:
     )
 
 
+def _triggerer(site: Site) -> Component:
+    """Return the process of tasks that defer themselves. Airlock's own never do; other DAGs may."""
+    return Component(
+        name="triggerer",
+        title="Airflow triggerer, for deferred tasks of other DAGs",
+        command=("airflow", "triggerer", "--skip-serve-logs"),
+        environment=airflow_environment(site) | airlock_environment(site),
+        probe=_monitor(site.airflow_url, "triggerer"),
+    )
+
+
 def _deliver(site: Site) -> Component:
     return Component(
         name="deliver",
@@ -303,5 +317,6 @@ _MAKERS: tuple[Callable[[Site], Component], ...] = (
     _api_server,
     _scheduler,
     _dag_processor,
+    _triggerer,
     _deliver,
 )

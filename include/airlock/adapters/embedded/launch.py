@@ -36,7 +36,7 @@ from airlock.domain.errors import Refused, Unreachable
 #: Seconds a process gets until its probe says yes; a loaded machine needs half of it.
 HEALTHY_SECONDS = 240.0
 _STOP_ORDER = (
-    ("deliver", "slack", "scheduler", "dag-processor"),
+    ("deliver", "slack", "scheduler", "triggerer", "dag-processor"),
     ("api-server",),
     ("mlflow",),
     ("postgres",),
