@@ -430,6 +430,7 @@ def test_one_cause_is_one_sentence_and_no_list_of_what_did_not_run(stage: Stage)
     stage.left["train", "why"] = "refused: training of credit raised KeyError: 'age'."
     context = stage.context("broken", task="outcome")
     stage.world.runs.add("credit/broken", "ana")
+    stage.world.runs.failed["credit/broken"] = ("train",)
     with pytest.raises(AirflowFailException) as caught:
         airlock_airflow.OutcomeOperator(task_id="outcome").execute(context)
     told = stage.left["outcome", "return_value"]
@@ -441,7 +442,8 @@ def test_one_cause_is_one_sentence_and_no_list_of_what_did_not_run(stage: Stage)
     assert str(caught.value) == f"failed: {sentence}"
     with stage.world.store.begin() as unit:
         notes = [one.payload["text"] for one in unit.claim() if one.kind == "run-note"]
-    assert notes == [f"failed: {sentence}"], "the run's note says it too"
+    said = f"Task train failed. The run says why: failed: {sentence}"
+    assert notes == [said], "the run's note says it too, and whose word it is"
 
 
 def test_a_gates_no_in_a_dry_run_is_a_refusal_and_an_accident_is_not(stage: Stage) -> None:

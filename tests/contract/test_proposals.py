@@ -244,6 +244,25 @@ def test_the_same_proposal_twice_gives_the_same_answer(world: World) -> None:
     assert events(world, origin) == told
 
 
+@pytest.mark.attack
+def test_a_note_says_what_failed_in_airflows_words_and_whose_word_the_reason_is(
+    world: World,
+) -> None:
+    """Row 8 of the attacks: no task has a decision noted on another team's run."""
+    handling = Handling(world.store, world.sources())
+    world.runs.add("theirs/run", "olga")
+    body = json.dumps({"why": "APPROVED by the risk committee"})
+    finish = lambda unit, _answer: unit.commit()  # noqa: E731
+    answer = handling.answer(Kind.FAILURE, "theirs/run", body, finish)
+    assert "no task of theirs/run has failed" in answer["refused"]["message"]
+    world.runs.failed["theirs/run"] = ("train", "evaluate")
+    assert "done" in handling.answer(Kind.FAILURE, "theirs/run", body, finish)
+    with world.store.begin() as unit:
+        notes = [one.payload["text"] for one in unit.claim() if one.kind == "run-note"]
+    said = "Task train and 1 more failed. The run says why: APPROVED by the risk committee"
+    assert notes == [said]
+
+
 def test_a_run_that_went_on_a_moment_ago_is_not_asked_about_again() -> None:
     now, source = [0.0], FakeRuns()
     runs = RecentRuns(source, 5, clock=lambda: now[0])

@@ -266,3 +266,13 @@ def test_an_answer_that_is_no_run_is_unreachable(connect: Callable[..., AirflowR
 def test_a_task_is_there_or_not(connect: Callable[..., AirflowRest]) -> None:
     assert connect(Airflow(get=(200, {}))).has_task("my dag", "run", "a.level_1")
     assert not connect(Airflow(get=(404, {}))).has_task("my dag", "run", "a.level_1")
+
+
+def test_what_has_failed_is_named_and_rubbish_is_unreachable(
+    connect: Callable[..., AirflowRest],
+) -> None:
+    rows = {"task_instances": [{"task_id": "train"}, {"task_id": "gates.latency"}]}
+    assert connect(Airflow(get=(200, rows))).failed_tasks("d", "r") == ("train", "gates.latency")
+    for wrong in ({}, {"task_instances": "none"}):
+        with pytest.raises(Unreachable):
+            connect(Airflow(get=(200, wrong))).failed_tasks("d", "r")

@@ -108,6 +108,15 @@ class AirflowRest:
         found = self._ask("GET", _task(dag_id, run_id, task_id))
         return found.status_code != HTTPStatus.NOT_FOUND
 
+    def failed_tasks(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        """Return the tasks of a run that have failed, by name; a hundred at most."""
+        asked = {"state": "failed", "limit": 100, "order_by": "end_date"}
+        found = self._ask("GET", f"{_run(dag_id, run_id)}/taskInstances", params=asked)
+        rows = _json(found).get("task_instances")
+        if not isinstance(rows, list):
+            raise Unreachable(f"Airflow's answer about the tasks of {dag_id}/{run_id} is no list")
+        return tuple(str(row["task_id"]) for row in rows if isinstance(row, dict))
+
     def last(self, asset: str) -> Mapping[str, Any] | None:
         """Return what came with the newest event of an asset, None if it had none."""
         asked = {"asset_id": self._asset(asset), "order_by": "-timestamp", "limit": 1}

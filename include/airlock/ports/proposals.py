@@ -75,6 +75,9 @@ class RunSource(Protocol):
     def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
         """Say whether a run has such a task instance."""
 
+    def failed_tasks(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        """Return the tasks of a run that Airflow says have failed, by name; a hundred at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class CodeChange:

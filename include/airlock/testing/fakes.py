@@ -254,6 +254,7 @@ class FakeRuns:
 
     runs: dict[str, RunRecord | None] = field(default_factory=dict)
     tasks: set[tuple[str, str, str]] = field(default_factory=set)
+    failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     default: str = ""
     strict: bool = False
     down: bool = False
@@ -281,6 +282,10 @@ class FakeRuns:
         if self.down:
             raise Unreachable("Airflow does not answer", next_step="Try again.")
         return (dag_id, run_id, task_id) in self.tasks
+
+    def failed_tasks(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        """Return the tasks of a run that have failed."""
+        return self.failed.get(f"{dag_id}/{run_id}", ())
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_bytes
+from airlock.domain.errors import Refused
 from airlock.domain.proposals import run_stream
 from airlock.ports import Store
 from airlock.services import drift_log
@@ -40,10 +41,24 @@ def detect(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Map
     return answer
 
 
-def failure(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
-    """Have it noted on a run why it failed; a run with a release has the release's own note."""
-    why = claim.body.text("why", 1_000)
+def failure(store: Store, sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
+    """Have it noted on a run why it failed; a run with a release has the release's own note.
+
+    That something failed, and what, is Airflow's word; only the reason is the task's, and the note
+    says whose it is, so that nobody can have a decision noted on somebody else's run.
+
+    Raises:
+        Refused: if Airflow knows of no task of the run that has failed.
+    """
     record = claim.record
+    failed = sources.runs.failed_tasks(record.dag_id, record.run_id)
+    if not failed:
+        raise Refused(
+            f"no task of {claim.origin} has failed, as Airflow has it, so there is nothing to note",
+            next_step="The log of the task says what it did.",
+        )
+    others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    why = f"Task {failed[0]}{others} failed. The run says why: {claim.body.text('why', 1_000)}"
     with store.begin() as unit:
         if unit.by_origin(claim.origin) is None:
             key = f"run-note/{run_stream(claim.origin)}/{digest_bytes(why.encode())[7:19]}"

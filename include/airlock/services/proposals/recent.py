@@ -41,3 +41,7 @@ class RecentRuns:
     def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
         """Say whether a run has such a task instance."""
         return self._source.has_task(dag_id, run_id, task_id)
+
+    def failed_tasks(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        """Return the tasks of a run that have failed."""
+        return self._source.failed_tasks(dag_id, run_id)
