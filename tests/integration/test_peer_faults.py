@@ -24,11 +24,15 @@ from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, verify_with
 from airlock.adapters.evidence_s3 import EvidenceBucket
 from airlock.adapters.mlflow_watch import MlflowWatch
 from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.sql_store import SqlStore
+from airlock.adapters.sql_store.listening import OUTBOX, Listener
 from airlock.adapters.witness_client import WitnessClient
+from airlock.config.settings import Settings
 from airlock.domain.checkpoint import COSIGNATURE, vkey
 from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.release import State
 from airlock.entrypoints.cli_deliver import Courier
+from airlock.entrypoints.work_report import report
 from airlock.entrypoints.work_steps import Step
 from airlock.ports import Parked
 from airlock.ports.chat import Said
@@ -38,7 +42,15 @@ from airlock.services.detecting import Detector
 from airlock.testing import FakeClock, FakeKeys, World
 from tests.contract.conftest import sqlite_database, sqlite_template
 from tests.contract.tree_kit import keys, witness
-from tests.integration.faulty_peer import FAULTS, HANGING, SLOW, FaultyPeer, faulty
+from tests.integration.faulty_peer import (
+    FAULTS,
+    HANGING,
+    NO_HTTP,
+    REFUSING,
+    SLOW,
+    FaultyPeer,
+    faulty,
+)
 
 __all__ = ["sqlite_database", "sqlite_template"]
 pytestmark = pytest.mark.chaos
@@ -231,6 +243,24 @@ def test_slack_an_answer_that_is_not_slacks_is_no_answer(bounded: FaultyPeer) ->
     chat = SlackWeb("xoxb-1", f"{bounded.url}/api/", timeout=BUDGET_S)
     error = could_not_tell(lambda: chat.post("C1", Said("hello", ())))
     assert error.message
+
+
+# PostgreSQL
+
+
+@pytest.mark.parametrize("fault", [REFUSING, HANGING, NO_HTTP])
+def test_postgresql_that_is_wrong_is_unreachable_and_status_says_so(
+    fault: str, tmp_path: Path
+) -> None:
+    with faulty(fault) as peer:
+        url = f"postgresql+psycopg://a:b@127.0.0.1:{peer.port}/airlock"
+        could_not_tell(SqlStore(url, pooled=False).begin)
+        Listener(url, OUTBOX).wait(0.01)  # says it in the log, raises nothing
+        given = {"AIRLOCK_HOME": str(tmp_path), "AIRLOCK_DATABASE_URL": url}
+        lines = report(Settings.from_environment(given, tmp_path))
+        (line,) = [one for one in lines if one.name == "database"]
+        assert line.silent
+        assert "does not answer" in line.problem
 
 
 # beside them
