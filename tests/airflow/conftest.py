@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,24 @@ def platform() -> Iterator[RunningPlatform]:
 
 
 @pytest.fixture(scope="session")
-def demonstrated(platform: RunningPlatform) -> subprocess.CompletedProcess[str]:
+def due(platform: RunningPlatform) -> datetime:
+    """Shift the schedules: the last slot of one pipeline was a minute ago, one of the other is due.
+
+    Returns the slot that falls into the middle of the demo, which takes longer than the minutes
+    until then.
+    """
+    while True:
+        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        last, following = now - timedelta(minutes=1), now + timedelta(minutes=3)
+        daily = "{0.minute} {0.hour} * * *"
+        crons = {"employment": daily.format(last), "doctor-visits": daily.format(following)}
+        platform.run_at(crons)
+        if datetime.now(UTC) < following:
+            return following
+
+
+@pytest.fixture(scope="session")
+def demonstrated(platform: RunningPlatform, due: datetime) -> subprocess.CompletedProcess[str]:
     """Run `airlock demo --auto` once: whoever needs a champion to compare with has one then."""
     return subprocess.run(
         [platform.platform.options.programs / "airlock", "demo", "--auto", "--no-up"],

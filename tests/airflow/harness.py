@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -225,6 +226,23 @@ class RunningPlatform:
         digests = [one.digest for one in pipelines if one.owner in roles]
         demo_people.wait(lambda: demo_people.registered(store, digests), "the pipelines")
 
+    def run_at(self, crons: dict[str, str]) -> None:
+        """Let pipelines run when *crons* say, and wait until Airflow and Airlock know it."""
+        folder = Path(self.platform.site().config_dir)
+        for name, cron in crons.items():
+            file = folder / "pipelines" / f"{name}.yaml"
+            file.write_text(re.sub(r'cron: "[^"]*"', f'cron: "{cron}"', file.read_text()))
+
+        def known() -> bool:
+            told = {name: self.airflow.get(f"dags/{name}")["timetable_summary"] for name in crons}
+            return told == crons
+
+        self.airflow.wait(known, f"the schedules {crons} to be Airflow's", 240)
+        pipelines = load_pipelines(folder, self.platform.options.root).valid
+        store = SqlStore(self.url("airlock_owner"), pooled=False)
+        digests = [one.digest for one in pipelines if one.name in crons]
+        demo_people.wait(lambda: demo_people.registered(store, digests), "the pipelines")
+
     def down(self) -> None:
         with Steps() as steps:
             down(self.platform, steps)
@@ -284,6 +302,13 @@ def _has_dag(file: Path) -> bool:
     return "airflow" in text and "dag" in text and "there is no dag here" not in text
 
 
+def own_config(home: Path, root: Path) -> Path:
+    """Return a copy of the policies and pipelines, so that a test can change when one runs."""
+    for part in ("policies", "pipelines"):
+        shutil.copytree(root / "include" / part, home / "include" / part)
+    return home / "include"
+
+
 def options_for(home: Path, root: Path, *dags: Path) -> Options:
     """Return the options of a second platform on free ports."""
     return Options(
@@ -314,7 +339,8 @@ def running(home: Path, root: Path, *dags: Path, slack: bool = False) -> Iterato
     options = options_for(home, root, *dags)
     with contextlib.ExitStack() as around:
         chat = around.enter_context(workspace(options.airflow_port)) if slack else None
-        platform = Platform(replace(options, slack=chat.environment() if chat else {}))
+        told = chat.environment() if chat else {}
+        platform = Platform(replace(options, slack=told, config_dir=own_config(home, root)))
         try:
             with Steps() as steps:
                 Launch(platform, steps, upgrade).up(PEOPLE)

@@ -57,3 +57,26 @@ def test_the_data_of_a_scheduled_run_end_with_the_day_of_its_slot_however_late_i
         expected = date.fromisoformat(moment.isoformat()[:10])
         with time_machine.travel(moment + timedelta(days=3, hours=5), tick=False):
             assert steps._end({"dag_run": run}, timed) == expected
+
+
+#: How long before the moment a pipeline is switched on its last slot was; and one still to come.
+SHIFTS = [timedelta(minutes=-1), timedelta(hours=-1), timedelta(hours=-15), timedelta(minutes=3)]
+
+
+@pytest.mark.parametrize("shift", SHIFTS, ids=str)
+@pytest.mark.parametrize("weekly", [False, True])
+def test_a_slot_that_is_past_is_left_out_and_one_that_falls_due_is_run(
+    shift: timedelta, weekly: bool
+) -> None:
+    for moment in MOMENTS[::7]:
+        slot = (moment + shift).replace(second=0, microsecond=0)
+        week = slot.isoweekday() % 7 if weekly else "*"
+        triggers = Triggers.model_validate({"cron": f"{slot.minute} {slot.hour} * * {week}"})
+        timetable = coerce_to_core_timetable(schedule("employment", triggers))
+        with time_machine.travel(moment, tick=False):
+            first = timetable.next_dagrun_info(
+                last_automated_data_interval=None, restriction=UNRESTRICTED
+            )
+        assert first is not None
+        past = slot < moment
+        assert first.run_after == slot + timedelta(days=(7 if weekly else 1) if past else 0)

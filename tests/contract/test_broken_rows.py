@@ -15,6 +15,7 @@ from airlock.testing import FakeAirflow, FakeClock, World
 from tests.contract.conftest import Database
 
 REJECTED_JSON = ("no JSON", "[1]", "null", '"text"', "{}", '{"release": 7}', '{"release": null}')
+_TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 
 
 def edit(database: Database, statement: str, **values: Any) -> None:
@@ -23,6 +24,9 @@ def edit(database: Database, statement: str, **values: Any) -> None:
     with create_engine(url).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET session_replication_role = replica"))
+        else:
+            for name in connection.execute(text(_TRIGGERS)).scalars().all():
+                connection.execute(text(f"DROP TRIGGER {name}"))
         connection.execute(text(statement), values)
 
 

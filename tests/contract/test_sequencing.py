@@ -21,6 +21,7 @@ from airlock.services import auditing, sequencing, verifying
 from airlock.services.sequencing import Copy, Sequencer
 from airlock.testing import World
 from tests.contract.conftest import Database
+from tests.contract.test_broken_rows import edit
 from tests.contract.tree_kit import copies, keys, witness
 
 
@@ -225,30 +226,46 @@ class Stubborn:
         raise self.error
 
 
-def test_a_place_that_is_down_stops_nothing_and_is_asked_again(
+def test_a_place_that_is_down_costs_the_others_nothing(
     told: World, signed: tuple[FileSigner, FileKeyring], tmp_path: Path
 ) -> None:
     down, folder = Stubborn(Unreachable("down")), copies(tmp_path)
-    sequencer = Sequencer(told.store, signed[0], [down, folder])
-    tree = sequencer.round()
-    sequencer.round()
+    tree = Sequencer(told.store, signed[0]).round()
+    one, other = sequencing.carriers(told.store, [down, folder])
+    with pytest.raises(Unreachable, match="down"):
+        one.round()
+    other.round()
     assert tree is not None
     assert [one.size for one in folder.kept()] == [tree.size]
-    assert down.asked == 1  # the second round was within its pause
 
 
 def test_a_place_that_refuses_raises_the_alarm_once(
     told: World, signed: tuple[FileSigner, FileKeyring], caplog: pytest.LogCaptureFixture
 ) -> None:
-    sequencer = Sequencer(told.store, signed[0], [Stubborn(Refused("another past"))])
+    Sequencer(told.store, signed[0]).round()
+    (carrier,) = sequencing.carriers(told.store, [Stubborn(Refused("another past"))])
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            sequencer.round()
-            sequencer._pauses.clear()
+            with pytest.raises(Refused):
+                carrier.round()
     assert [record.message for record in caplog.records].count(
         "no copy of the checkpoint at stubborn: another past"
     ) == 1
     assert [e["what"] for e in auditing.events(told.store, "log")] == ["CheckpointRefused"]
+
+
+@pytest.mark.parametrize("damage", ["rubbish", "o\n7\nAAAA\n\n\u2014 o AAAA\n"])
+def test_a_checkpoint_that_is_damaged_keeps_the_tree_from_nothing(
+    sqlite_database: Database, signed: tuple[FileSigner, FileKeyring], damage: str
+) -> None:
+    told = World(sqlite_database.store("airlock_decider"), signed[0])
+    sequencing.sequence(told.store, signed[0])
+    edit(sqlite_database, "UPDATE audit_checkpoint SET note = :note", note=damage)
+    chatter(told, 3)
+    tree = Sequencer(told.store, signed[0]).round()
+    with told.store.begin() as unit:
+        assert tree is not None
+        assert unit.checkpoints()[-1].size == tree.size
 
 
 def test_an_event_that_waits_too_long_raises_the_alarm(
@@ -278,11 +295,12 @@ def test_copies_carry_the_witness_and_verify(
 ) -> None:
     folder = copies(tmp_path)
     with witness(tmp_path, told, signed[0]) as client:
-        sequencer = Sequencer(told.store, signed[0], [folder, client])
+        carriers = sequencing.carriers(told.store, [folder, client])  # the witness comes last
         for _ in range(3):
             chatter(told, 5)
             sequencing.checkpoint_now(told.store, signed[0])
-            sequencer.round()
+            for carrier in (*carriers, *carriers):
+                carrier.round()
         trusted = {client.witness_name: client.cosigner}
         kept = [*folder.kept(), *client.kept()]
         report = verifying.verify(told.store, signed[1], kept, trusted)
@@ -290,6 +308,24 @@ def test_copies_carry_the_witness_and_verify(
     newest = open_note(folder.kept()[-1].note, signed[1].keys(), signed[1].verify, trusted)
     assert set(newest.witnesses) == {"airlock/witness"}
     assert report.cosigned == report.tree
+
+
+def test_a_copy_does_not_wait_for_a_witness_that_is_away(
+    told: World,
+    signed: tuple[FileSigner, FileKeyring],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Sequencer(told.store, signed[0]).round()
+    away = Stubborn(Unreachable("down"))
+    away.witness = True
+    folder = copies(tmp_path)
+    one, _ = sequencing.carriers(told.store, [folder, away])
+    one.round()
+    assert folder.kept() == ()
+    monkeypatch.setattr(sequencing, "WITNESS_S", 0)
+    one.round()
+    assert len(folder.kept()) == 1
 
 
 def test_a_witness_that_is_behind_is_told_from_where(

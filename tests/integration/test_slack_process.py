@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import outbox_watch
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unreachable
-from airlock.entrypoints import cli_slack
+from airlock.entrypoints import cli_slack, work_steps
 from airlock.services.chatting import Speaker, Where
 from airlock.testing import FakeClock, World
 from tests.contract.slack_kit import CHANNEL, DOWN, Workspace, each, served
@@ -64,23 +65,34 @@ class Failing:
 
 
 def test_what_is_away_is_said_once_and_that_it_is_back(
-    url: str, world: World, slack: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+    url: str,
+    world: World,
+    slack: Workspace,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: Any,
 ) -> None:
-    caplog.set_level("INFO", "airlock.slack")
+    for name in ("airlock.slack", "airlock.work"):
+        caplog.set_level("INFO", name)
     monkeypatch.setattr(cli_slack, "PERIOD_S", 0.01)
-    monkeypatch.setattr(cli_slack, "LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(work_steps, "LONGEST_PAUSE_S", 0.02)
+    file = tmp_path / "run" / "work-speaking.json"
     world.open()
     chat, where = SlackWeb("xoxb-test", slack.url, timeout=10), Where(channel=CHANNEL)
     speaks = Speaker(Failing(world.store, 3), world.keys, chat, DRAWING, where)
     slack.trouble = each(DOWN, times=2)
-    with _thread(lambda stop: cli_slack.run(speaks, stop, outbox_watch(url))):
+    with _thread(lambda stop: cli_slack.run(speaks, stop, outbox_watch(url), file)):
         _until(lambda: slack.cards)
-    said = [record.message for record in caplog.records if record.name == "airlock.slack"]
+        (row,) = json.loads(file.read_text())["steps"]
+        assert row["name"] == "speak in Slack"
+    assert not file.exists(), "who ended as asked is late with nothing"
+    ours = ("airlock.slack", "airlock.work")
+    said = [record.message for record in caplog.records if record.name in ours]
     assert [line.partition(".")[0].strip() for line in said] == [
         "speaking in Slack",
         "Airlock's database did not answer",
         "Slack answered chat",
-        "it works again",
+        "it works again: speak in Slack",
         "Slack takes messages again",
         "ended as asked",
     ]

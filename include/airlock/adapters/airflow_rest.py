@@ -5,6 +5,8 @@ Rules:
   ended or been deleted needs no waking.
 * "Not yet" (still being parked, or another answer is just being processed) is False: try again.
 * What is sent decides nothing; the woken task asks Airlock's own database.
+* Only an answer that is Airflow's counts, which is a JSON object with what was asked for. Anything
+  else, such as the page of a proxy, is "could not tell": try again, whatever its status says.
 * The password is read from its file at each login, so it can be changed while this runs.
 """
 
@@ -19,6 +21,7 @@ from urllib.parse import quote
 
 import httpx
 
+from airlock.adapters.http_budget import BudgetClient
 from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Account, Parked, RunRecord
@@ -41,7 +44,7 @@ class AirflowRest:
     def __init__(self, url: str, password_file: Path, client: httpx.Client | None = None) -> None:
         self._url = url
         self._password_file = password_file
-        self._client = client or httpx.Client(base_url=url, timeout=_TIMEOUT_S)
+        self._client = client or BudgetClient(base_url=url, timeout=_TIMEOUT_S)
         self._token = ""
 
     def wake(self, parked: Parked, note: str) -> bool:
@@ -58,7 +61,7 @@ class AirflowRest:
         found = self._ask("GET", task)
         if found.status_code == HTTPStatus.NOT_FOUND:
             return True
-        state = _json(found).get("state")
+        state = _field(_json(found), "state")
         if state != _PARKED:
             return state not in _ON_THE_WAY
         answer = {"chosen_options": [DONE], "params_input": {}}
@@ -120,7 +123,8 @@ class AirflowRest:
     def last(self, asset: str) -> Mapping[str, Any] | None:
         """Return what came with the newest event of an asset, None if it had none."""
         asked = {"asset_id": self._asset(asset), "order_by": "-timestamp", "limit": 1}
-        events = _json(self._ask("GET", "/api/v2/assets/events", params=asked))["asset_events"]
+        told = _json(self._ask("GET", "/api/v2/assets/events", params=asked))
+        events = _field(told, "asset_events")
         return dict(events[0]["extra"] or {}) if events else None
 
     def post(self, asset: str, extra: Mapping[str, Any]) -> None:
@@ -161,8 +165,8 @@ class AirflowRest:
             if page.status_code == HTTPStatus.NOT_FOUND:
                 return None
             document = _json(page)
-            total = int(document["total_entries"])
-            users = document["users"]
+            total = int(_field(document, "total_entries"))
+            users = _field(document, "users")
             if not users:
                 raise Unreachable(f"Airflow listed {seen} of {total} users")
             seen += len(users)
@@ -177,6 +181,10 @@ class AirflowRest:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             self._login()
             answer = self._send(method, path, **more)
+        # A page of something in between says nothing of a task, not even with its 404. Which login
+        # there is, is asked of addresses that not every login has, and any 404 answers that.
+        if not answer.is_server_error and not (_is_about_logins(path) and _is_absent(answer)):
+            _json(answer)
         if answer.is_success or answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
             return answer
         raise _failure(f"{method} {path}", answer)
@@ -202,7 +210,7 @@ class AirflowRest:
                 f"Airflow does not let {USER} log in (HTTP {answer.status_code})",
                 next_step="`airlock up` makes the account and its password.",
             )
-        self._token = str(_json(answer)["access_token"])
+        self._token = str(_field(_json(answer), "access_token"))
 
     def _reach(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         try:
@@ -212,6 +220,14 @@ class AirflowRest:
                 f"Airflow at {self._url} did not answer: {type(error).__name__}",
                 next_step="`airlock status` shows whether it runs.",
             ) from error
+
+
+def _is_about_logins(path: str) -> bool:
+    return path in (_ACCOUNTS, _USERS)
+
+
+def _is_absent(answer: httpx.Response) -> bool:
+    return answer.status_code == HTTPStatus.NOT_FOUND
 
 
 def _run(dag_id: str, run_id: str) -> str:
@@ -245,9 +261,24 @@ def _account(user: dict[str, Any]) -> Account:
 def _json(answer: httpx.Response) -> dict[str, Any]:
     try:
         found = answer.json()
-    except ValueError as error:
-        raise Unreachable("Airflow answered with something that is not JSON") from error
-    return found if isinstance(found, dict) else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Unreachable(
+            f"what answers at {answer.url.copy_with(query=None)} is not Airflow: expected a JSON "
+            f"object, found HTTP {answer.status_code} with {answer.text[:80]!r}",
+            next_step="See that AIRLOCK_AIRFLOW_URL leads to Airflow's API server.",
+        )
+    return found
+
+
+def _field(document: dict[str, Any], name: str) -> Any:
+    if name not in document:
+        raise Unreachable(
+            f"Airflow's answer has no {name!r}",
+            next_step="See that AIRLOCK_AIRFLOW_URL leads to Airflow's API server.",
+        )
+    return document[name]
 
 
 def _failure(what: str, answer: httpx.Response) -> Refused | Unreachable:

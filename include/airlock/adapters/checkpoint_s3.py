@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from airlock.domain.errors import Invalid, Refused, Unreachable
+from airlock.adapters.s3_client import s3_client, s3_code
+from airlock.domain.errors import Refused, Unreachable
 from airlock.domain.log_tree import KeptCheckpoint
 from airlock.services.sequencing import Copy
 
@@ -34,7 +34,8 @@ class CheckpointBucket:
         parts = urlsplit(url)
         self._bucket, prefix = parts.netloc, parts.path.strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client, self._days = client or _client(), days
+        self._client = client or s3_client("checkpoints", "AIRLOCK_CHECKPOINT_BUCKET")
+        self._days = days
         self.name = f"bucket {url}"
 
     def put(self, copy: Copy) -> str:
@@ -82,8 +83,7 @@ class CheckpointBucket:
                 ObjectLockRetainUntilDate=until,
             )
         except Exception as error:
-            code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
-            if code not in _TAKEN:
+            if s3_code(error) not in _TAKEN:
                 raise
 
     def _read(self, name: str) -> bytes:
@@ -115,13 +115,3 @@ class CheckpointBucket:
             )
         except Exception as error:
             raise Unreachable(f"{self.name} does not answer: {error}") from error
-
-
-def _client() -> Any:
-    try:
-        return importlib.import_module("boto3").client("s3")
-    except ImportError as error:
-        raise Invalid(
-            "checkpoints in S3 need the package boto3, which is not installed",
-            next_step="Install Airlock with the extra `aws`, or unset AIRLOCK_CHECKPOINT_BUCKET.",
-        ) from error

@@ -6,14 +6,14 @@ digest. Credentials and region are those of the AWS SDK's own chain.
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from airlock.adapters.s3_client import s3_client, s3_code
 from airlock.domain.digest import digest_bytes, file_digest, is_digest, short
-from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
+from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.evidence_files import check_size
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
@@ -29,7 +29,7 @@ class EvidenceBucket:
         self._bucket, prefix = parts.netloc, parts.path.strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._url, self._scratch = url, scratch
-        self._client = client or _client()
+        self._client = client or s3_client("evidence", "AIRLOCK_EVIDENCE_BUCKET")
 
     def put(self, path: Path) -> str:
         """Keep a file and return its digest; the same file again changes nothing.
@@ -44,7 +44,7 @@ class EvidenceBucket:
                     Bucket=self._bucket, Key=self._key(digest), Body=body, IfNoneMatch="*"
                 )
         except Exception as error:  # boto3 makes its exception types at run time
-            if _code(error) not in _TAKEN:
+            if s3_code(error) not in _TAKEN:
                 raise Unreachable(f"{self._url} does not take evidence: {error}") from error
         return digest
 
@@ -85,7 +85,7 @@ class EvidenceBucket:
         return content
 
     def _failed(self, digest: str, error: Exception) -> Exception:
-        if _code(error) in _ABSENT:
+        if s3_code(error) in _ABSENT:
             return NotFound(
                 f"the evidence {short(digest)} is not in {self._url}",
                 next_step="Restore the bucket's older version of it.",
@@ -104,17 +104,3 @@ class EvidenceBucket:
             raise NotFound(f"{digest!r} is no digest of evidence")
         name = digest.partition(":")[2]
         return f"{self._prefix}{name[:2]}/{name[2:]}"
-
-
-def _code(error: Exception) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
-
-
-def _client() -> Any:
-    try:
-        return importlib.import_module("boto3").client("s3")
-    except ImportError as error:
-        raise Invalid(
-            "evidence in S3 needs the package boto3, which is not installed",
-            next_step="Install Airlock with the extra `aws`, or unset AIRLOCK_EVIDENCE_BUCKET.",
-        ) from error

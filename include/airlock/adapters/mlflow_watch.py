@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from airlock.adapters.http_budget import BudgetClient
 from airlock.domain.access_token import REVOKE, issue
 from airlock.domain.clock import stamp
 from airlock.domain.drift import Seen, SpentThere
@@ -36,7 +37,7 @@ class MlflowWatch:
 
     def __init__(self, uri: str, signer: Signer) -> None:
         self._uri, self._signer = uri.rstrip("/"), signer
-        self._client = httpx.Client(base_url=self._uri, timeout=_TIMEOUT_S, trust_env=False)
+        self._client = BudgetClient(base_url=self._uri, timeout=_TIMEOUT_S, trust_env=False)
         self._tokens: dict[frozenset[str], tuple[str, float]] = {}
 
     def seen(self) -> tuple[Seen, ...]:
@@ -109,8 +110,8 @@ class MlflowWatch:
 
     # -- asking ------------------------------------------------------------------------------
 
-    def _get(self, path: str, timeout: float = _TIMEOUT_S, **params: Any) -> Any:
-        return self._ask("GET", path, params=params, timeout=timeout)
+    def _get(self, path: str, timeout: float | None = None, **params: Any) -> Any:
+        return self._ask("GET", path, params=params, timeout=timeout or _TIMEOUT_S)
 
     def _ask(self, method: str, path: str, may: frozenset[str] = _READ, **options: Any) -> Any:
         try:
@@ -127,6 +128,8 @@ class MlflowWatch:
                 f"MLflow at {self._uri} has no guard, so nothing can be compared",
                 next_step="Start it as `airlock up` does: mlflow server --app-name airlock ...",
             )
+        if not isinstance(_json(answer), dict):  # the page of something in between refuses nothing
+            raise self._silent(said)
         kind = NotFound if answer.status_code == 404 else Refused
         raise kind(f"MLflow refused the detector: {said}")
 
@@ -156,3 +159,11 @@ class MlflowWatch:
             f"MLflow at {self._uri} could not be compared: {said[:400]}",
             next_step="See that MLflow runs (`airlock status`); it is tried again by itself.",
         )
+
+
+def _json(answer: httpx.Response) -> Any:
+    """Return what an answer says, None if it is no JSON."""
+    try:
+        return answer.json()
+    except ValueError:
+        return None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
+from airlock.adapters.http_budget import BudgetClient
 from airlock.domain.checkpoint import (
     COSIGNATURE,
     Cosigner,
@@ -48,7 +49,7 @@ class WitnessClient:
         self.name = f"witness {self.witness_name}"
         public = self.public
         self.cosigner = Cosigner(public, lambda sig, message: verify(public, sig, message))
-        self._http = httpx.Client(
+        self._http = BudgetClient(
             base_url=url, timeout=_PATIENCE, transport=transport, follow_redirects=False
         )
 
@@ -57,19 +58,22 @@ class WitnessClient:
 
         Raises:
             Refused: if the witness has seen another history.
-            Unreachable: if it does not answer.
+            Unreachable: if it does not answer, or not as this witness does.
         """
         answer = self._ask(copy, copy.after)
         known = _size(answer)
         if known is not None and known != copy.after and known <= copy.size:
             answer = self._ask(copy, known)
-        if answer.status_code >= 500:
-            raise Unreachable(f"{self.name} answered {answer.status_code}")
-        if answer.status_code != 200:
+        if _contradicts(answer):
             raise Refused(
                 f"{self.name} does not cosign the checkpoint of {copy.size} entries "
                 f"({answer.status_code}): {answer.text.strip()[:200]}",
                 next_step="The witness remembers another log: `airlock audit verify` against it.",
+            )
+        if answer.status_code != 200:
+            raise Unreachable(
+                f"{self.name} answered {answer.status_code}: {answer.text.strip()[:200]}",
+                next_step="See that AIRLOCK_WITNESS_URL is a witness that knows this log.",
             )
         return self._checked(copy.note, answer.text)
 
@@ -86,7 +90,7 @@ class WitnessClient:
         try:
             line = open_cosignature(note, lines, self.witness_name, self.cosigner)
         except NoteInvalid as error:
-            raise Refused(f"{self.name} sent no valid cosignature: {error.message}") from error
+            raise Unreachable(f"{self.name} sent no valid cosignature: {error.message}") from error
         return line.text()
 
     def kept(self) -> tuple[KeptCheckpoint, ...]:
@@ -100,7 +104,15 @@ class WitnessClient:
         except httpx.HTTPError as error:
             raise Unreachable(f"{self.name} does not answer: {error}") from error
         notes = [part for part in answer.text.split("\x1e") if part]
-        return tuple(KeptCheckpoint(self.name, parse(note)[0].size, note) for note in notes)
+        try:
+            return tuple(KeptCheckpoint(self.name, parse(note)[0].size, note) for note in notes)
+        except NoteInvalid as error:  # what is no checkpoint says nothing about the log
+            raise Unreachable(f"{self.name} did not send checkpoints: {error.message}") from error
+
+
+def _contradicts(answer: httpx.Response) -> bool:
+    """Say whether a witness remembers something else: another size, or the proof does not hold."""
+    return answer.status_code == 422 or _size(answer) is not None
 
 
 def _size(answer: httpx.Response) -> int | None:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airlock.domain.errors import Invalid, Unreachable
+from airlock.domain.errors import AirlockError, Invalid, Unreachable
 from airlock.domain.policy import Rulebook
 from airlock.domain.recipe import Recipe
 from airlock.entrypoints.housekeeping import Housekeeper
@@ -124,6 +124,7 @@ def run(courier: Courier, stop: threading.Event, posted: Waiting) -> None:
     rounds = (
         (courier.asking(), stop.wait),
         (courier.delivering(), posted.wait),
+        *((one, stop.wait) for one in courier.carrying()),
     )
     beside = [threading.Thread(target=_repeat, args=(*one, stop)) for one in rounds]
     for thread in beside:
@@ -174,6 +175,8 @@ class Courier:
         self.asking().run()
         self.delivering().run()
         self.deciding().run()
+        for one in self.carrying():
+            one.run()
 
     def deciding(self) -> Round:
         """Return the steps that nobody outside the database can make wait."""
@@ -182,6 +185,21 @@ class Courier:
             Step("fire timers", self._keeper.round, self._keeper.notes),
             Step("grow the log's tree", self._sequence),
         )
+
+    def carrying(self) -> list[Round]:
+        """Return a round for each place that keeps checkpoints; none waits for another."""
+        from airlock.services.sequencing import carriers
+
+        try:
+            each = carriers(self._airlock.store, self._airlock.places)
+        except AirlockError:  # a setting is wrong: the step says so for as long as it is
+            return [self._steps("carrying", Step("keep checkpoints", lambda: self._airlock.places))]
+        return [
+            self._steps(
+                f"carrying-{number}", Step(f"keep checkpoints in {one.place.name}", one.round)
+            )
+            for number, one in enumerate(each)
+        ]
 
     def asking(self) -> Round:
         """Return the steps that wait for Airflow or MLflow; one that hangs delays no timer."""
@@ -209,8 +227,7 @@ class Courier:
 
     def _sequence(self) -> None:
         if self._sequencer is None:
-            places = self._airlock.places
-            self._sequencer = Sequencer(self._airlock.store, self._signer(), places)
+            self._sequencer = Sequencer(self._airlock.store, self._signer())
         self._sequencer.round()
 
     def _signer(self) -> Signer:

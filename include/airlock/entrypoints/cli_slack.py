@@ -7,6 +7,7 @@ Rules:
 * It starts whether or not Slack answers, and goes on whatever Slack answers.
 * That Slack went away is said once, and once that it is back. So with Airlock's own database.
 * It says what is due as soon as the database says there is something, and looks besides.
+* Its step is written down for `airlock status`, as those of the delivery process are.
 * SIGTERM ends it between two messages.
 """
 
@@ -17,6 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +26,7 @@ import typer
 
 from airlock.domain.errors import AirlockError
 from airlock.entrypoints import cli_slack_check
+from airlock.entrypoints.work_steps import Round, Step
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from airlock.services.chatting import Speaker
 
 PERIOD_S = 0.5
-LONGEST_PAUSE_S = 15.0
 #: How long what is being answered may take to end.
 LISTENED_S = 5.0
 #: How often a connection of Airflow that cannot be used is read again.
@@ -75,7 +77,8 @@ def main(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     ears = listen(airlock, stop)
-    run(speaks, stop, outbox_watch(airlock.settings.database_url or ""))
+    file = airlock.settings.home / "run" / "work-speaking.json"
+    run(speaks, stop, outbox_watch(airlock.settings.database_url or ""), file)
     if ears is not None:
         ears.join(LISTENED_S)
         raise typer.Exit(int(ears.broke))
@@ -137,26 +140,37 @@ def _decider(*, patient: bool) -> Airlock:
     return bootstrap.decider(chosen)
 
 
-def run(speaker: Speaker, stop: threading.Event, posted: Waiting) -> None:
-    """Speak until *stop* is set, whatever happens outside; *posted* says when to look."""
+def run(speaker: Speaker, stop: threading.Event, posted: Waiting, file: Path | None = None) -> None:
+    """Speak until *stop* is set, whatever happens outside; *posted* says when to look.
+
+    *file*: where `airlock status` reads how it fares.
+    """
     log.info("speaking in Slack")
-    caught_up, said, pause = False, "", 0.0
-    while not stop.wait(pause):
-        try:
-            if not caught_up:
-                speaker.catch_up()
-                caught_up = True
-            settled = speaker.run()
-        except AirlockError as error:
-            pause = min(max(pause, PERIOD_S) * 2, LONGEST_PAUSE_S)
-            if error.message != said:
-                log.warning("%s %s", error.message, error.next_step)
-            said = error.message
-            continue
-        if said:
-            log.info("it works again")
-        said, pause = "", 0.0
-        if not settled:
+    speaks = _Speaking(speaker)
+    work = Round([Step("speak in Slack", speaks.once, speaks.notes)], file)
+    while not stop.is_set():
+        speaks.settled = 0
+        work.run()
+        if not speaks.settled:
             posted.wait(PERIOD_S)
+    work.forget()
     posted.close()
     log.info("ended as asked")
+
+
+class _Speaking:
+    """What a round of this process does; *settled*: how many messages it settled for good."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker, self._caught_up, self.settled = speaker, False, 0
+
+    def once(self) -> None:
+        """Ask for cards that lack, once, and say what is due."""
+        if not self._caught_up:
+            self._speaker.catch_up()
+            self._caught_up = True
+        self.settled = self._speaker.run()
+
+    def notes(self) -> tuple[str, ...]:
+        """Return why Slack takes nothing at the moment."""
+        return (self._speaker.away,) if self._speaker.away else ()

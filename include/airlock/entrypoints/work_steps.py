@@ -23,7 +23,7 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.errors import AirlockError
 
-log = logging.getLogger("airlock.deliver")
+log = logging.getLogger("airlock.work")
 
 #: Seconds between two tries of a step that fails, at first and at most.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
@@ -93,6 +93,12 @@ class Round:
         with contextlib.suppress(OSError):
             self._write()
         return done
+
+    def forget(self) -> None:
+        """Remove the file: a process that ended as asked is late with nothing."""
+        if self.file is not None:
+            with contextlib.suppress(OSError):
+                self.file.unlink(missing_ok=True)
 
     def _write(self) -> None:
         told = {step.name: (step.error, tuple(step.notes())) for step in self.steps}

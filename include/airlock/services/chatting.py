@@ -83,6 +83,11 @@ class Speaker:
         self._quiet_until: datetime | None = None
         self._failed, self._strikes, self._away = 0, 0, ""
 
+    @property
+    def away(self) -> str:
+        """Why nothing is taken at the moment; empty: it is, as far as is known."""
+        return self._away
+
     def run(self) -> int:
         """Deliver what is due; return how many messages were settled for good.
 

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from airlock.domain.clock import spelled, stamp
 from airlock.domain.digest import is_digest
-from airlock.domain.errors import NotFound, Refused, Unreachable
+from airlock.domain.errors import Refused, Unreachable
 from airlock.domain.people import Actor
 from airlock.domain.promoting import Underway
 from airlock.domain.release import Release, State, Story
@@ -204,11 +204,14 @@ class Delivery:
 
 
 def report(unit: UnitOfWork, message: Message, error: str) -> None:
-    """Write into the release's log that something will never be delivered, and why."""
+    """Write into the release's log that something will never be delivered, and why.
+
+    Where there is no such release, or its row is damaged, the process's own log alone has it.
+    """
     log.error("%s is given up: %s", message.key, error)
     try:
         release = unit.lock(str(message.payload.get("release", "")))
-    except NotFound:
+    except Refused:
         return
     actor = Actor.system("delivery")
     story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)

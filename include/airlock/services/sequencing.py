@@ -4,8 +4,10 @@ Rules:
 * Committed events join the tree in the order the store gives (never by id on PostgreSQL).
 * A checkpoint is signed when the tree grew and the last one is `PERIOD_S` old, and at once after
   a promotion.
-* Every checkpoint goes to every place that keeps them, the newest to each witness. A place that
-  does not answer is tried again with growing pauses; nothing waits for it.
+* Every checkpoint goes to every place that keeps them, the newest to each witness. Each place is
+  its own work: one that does not answer keeps neither the tree nor another place waiting.
+* A copy carries the cosignatures of the witnesses: it goes out when they have signed, or after
+  `WITNESS_S` without them.
 * An event that waits longer than the merge delay, and a place that refuses a checkpoint, are
   alarms: an event of the log and an error in this process's own log, once each.
 
@@ -17,16 +19,15 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from airlock.domain.audit import Event
-from airlock.domain.checkpoint import Checkpoint, seal, signed_at
+from airlock.domain.checkpoint import Checkpoint, NoteInvalid, seal, signed_at
 from airlock.domain.clock import moment
-from airlock.domain.errors import AirlockError, Refused
+from airlock.domain.errors import Refused
 from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Tree
 from airlock.domain.merkle import Frontier, at_once, consistency, leaf_hash
 from airlock.ports import Signer
@@ -38,7 +39,8 @@ PERIOD_S = 60
 BATCH, BATCHES = 2_000, 25
 #: After these a checkpoint is signed at once.
 URGENT = frozenset({"ReleasePromoted", "KeyRotated"})
-LONGEST_PAUSE_S = 60.0
+#: How old a checkpoint has to be, in seconds, to be copied without its cosignatures.
+WITNESS_S = 30
 STREAM = "log"
 
 log = logging.getLogger("airlock.log")
@@ -123,7 +125,7 @@ def _sign(unit: LogWork, signer: Signer, tree: Tree, period_s: float) -> None:
     now = int(unit.now().timestamp())
     if tree.size == (last.size if last else 0):
         return
-    if last and now - signed_at(last.note) < period_s:
+    if last and now - _signed_at(last) < period_s:
         return
     root = Frontier.load(tree.size, unit.nodes).root()
     checkpoint = Checkpoint(tree.origin, tree.size, root)
@@ -131,63 +133,67 @@ def _sign(unit: LogWork, signer: Signer, tree: Tree, period_s: float) -> None:
 
 
 class Sequencer:
-    """What the delivery process calls once per round."""
+    """What the delivery process calls once per round; it asks nobody but the database."""
 
-    def __init__(self, store: LogStore, signer: Signer, places: Sequence[Place] = ()) -> None:
-        """Witnesses come first, so that copies kept elsewhere carry their cosignatures."""
+    def __init__(self, store: LogStore, signer: Signer) -> None:
         self._store, self._signer = store, signer
-        self._places = sorted(places, key=lambda place: not place.witness)
-        self._pauses: dict[str, tuple[float, float]] = {}
-        self._said: set[str] = set()
+        self._late = False
 
     def round(self) -> Tree | None:
-        """Grow the tree, sign, copy, and raise the alarm if events wait too long."""
+        """Grow the tree, sign, and raise the alarm if events wait too long."""
         tree = sequence(self._store, self._signer)
-        if tree is not None:
-            for place in self._places:
-                self._carry(place)
         self._watch()
         return tree
-
-    def _carry(self, place: Place) -> None:
-        due, pause = self._pauses.get(place.name, (0.0, 0.5))
-        if time.monotonic() < due:
-            return
-        try:
-            publish(self._store, place)
-        except AirlockError as error:
-            longer = min(pause * 2, LONGEST_PAUSE_S)
-            self._pauses[place.name] = (time.monotonic() + pause, longer)
-            self._alarm(place.name, error)
-            return
-        self._pauses.pop(place.name, None)
-        self._said.discard(place.name)
-
-    def _alarm(self, name: str, error: AirlockError) -> None:
-        if name in self._said:
-            return
-        self._said.add(name)
-        log.error("no copy of the checkpoint at %s: %s", name, error.message)
-        if isinstance(error, Refused):
-            self._tell("CheckpointRefused", f"checkpoint/{name}", error.message)
 
     def _watch(self) -> None:
         with self._store.begin() as unit:
             waiting = unit.oldest_waiting(unit.tree())
             now = unit.now()
         late = waiting is not None and lag(waiting, now) > MERGE_DELAY_S
-        if not late:
-            self._said.discard("lag")
-        elif "lag" not in self._said:
-            self._said.add("lag")
+        if late and not self._late:
             why = f"an event waits longer than {MERGE_DELAY_S} s to join the log's tree"
             log.error("%s: is a transaction held open?", why)
-            self._tell("AuditLag", "log/tree", why)
+            _tell(self._store, "AuditLag", "log/tree", why)
+        self._late = late
 
-    def _tell(self, what: str, resource: str, why: str) -> None:
-        with self._store.begin() as unit:
-            unit.log(STREAM, system_event(what, resource, why))
-            unit.commit()
+
+class Carrier:
+    """Carries checkpoints to one place. *witnesses*: the names of those that cosign before."""
+
+    def __init__(self, store: LogStore, place: Place, witnesses: Sequence[str] = ()) -> None:
+        self.place = place
+        self._store, self._witnesses = store, () if place.witness else tuple(witnesses)
+        self._refused = ""
+
+    def round(self) -> None:
+        """Carry what the place does not have yet.
+
+        Raises:
+            Unreachable: if the place, or the database, does not answer.
+            Refused: if the place keeps something else; once per reason that is in the log, too.
+        """
+        try:
+            publish(self._store, self.place, self._witnesses)
+        except Refused as error:
+            if error.message != self._refused:
+                name = self.place.name
+                log.error("no copy of the checkpoint at %s: %s", name, error.message)
+                _tell(self._store, "CheckpointRefused", f"checkpoint/{name}", error.message)
+            self._refused = error.message
+            raise
+        self._refused = ""
+
+
+def carriers(store: LogStore, places: Sequence[Place]) -> list[Carrier]:
+    """Return what carries checkpoints to each of the places."""
+    witnesses = [place.name for place in places if place.witness]
+    return [Carrier(store, place, witnesses) for place in places]
+
+
+def _tell(store: LogStore, what: str, resource: str, why: str) -> None:
+    with store.begin() as unit:
+        unit.log(STREAM, system_event(what, resource, why))
+        unit.commit()
 
 
 def lag(body: bytes, now: datetime) -> float:
@@ -198,11 +204,20 @@ def lag(body: bytes, now: datetime) -> float:
         return float("inf")
 
 
-def publish(store: LogStore, place: Place) -> int:
-    """Bring checkpoints to a place that does not have them yet; return how many."""
+def publish(store: LogStore, place: Place, witnesses: Sequence[str] = ()) -> int:
+    """Bring checkpoints to a place that does not have them yet; return how many.
+
+    *witnesses*: whose cosignatures a young checkpoint waits for.
+    """
     with store.begin() as unit:
         after = unit.copied(place.name)
-        pending = unit.checkpoints(after)
+        signed = min((unit.copied(name) for name in witnesses), default=None)
+        old = unit.now().timestamp() - WITNESS_S
+        pending = [
+            one
+            for one in unit.checkpoints(after)
+            if signed is None or one.size <= signed or _signed_at(one) <= old
+        ]
     for one in pending[-1:] if place.witness else pending:
         receipt = place.put(_copy(store, one, after, place))
         with store.begin() as unit:
@@ -210,6 +225,14 @@ def publish(store: LogStore, place: Place) -> int:
             unit.commit()
         after = one.size
     return len(pending)
+
+
+def _signed_at(one: KeptCheckpoint) -> int:
+    """Return when a checkpoint was signed; a note that is damaged was signed long ago."""
+    try:
+        return signed_at(one.note)
+    except NoteInvalid:  # named by `audit verify`; it must not keep the tree from growing
+        return 0
 
 
 def _copy(store: LogStore, one: KeptCheckpoint, after: int, place: Place) -> Copy:

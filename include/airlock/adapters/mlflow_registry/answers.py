@@ -32,6 +32,8 @@ def translated(what: str, uri: str) -> Iterator[None]:
         raise _error(what, uri, status, str(error)) from error
     except (requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _error(what, uri, 503, str(error)) from error
+    except ValueError as error:  # the client reads whatever answers, such as a proxy's page
+        raise _error(what, uri, 503, f"its answer cannot be read: {error}") from error
 
 
 def _error(what: str, uri: str, status: int, text: str) -> AirlockError:

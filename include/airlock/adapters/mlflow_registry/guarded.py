@@ -31,7 +31,11 @@ def deliver(uri: str, envelope: str) -> bool:
         Refused: if there is no guard, or the guard does not take the grant.
     """
     told = _post(uri, "grants", {"envelope": envelope}, "handing in the grant")
-    return bool(told["serving"])
+    try:
+        return bool(told["serving"])
+    except (KeyError, TypeError) as error:
+        said = f"its answer is not a guard's: {error!r}"
+        raise _unreachable(uri, "handing in the grant", said) from error
 
 
 class NoGuard(Refused):
@@ -48,7 +52,10 @@ def _post(uri: str, what: str, body: dict[str, str], doing: str) -> Any:
     except requests.RequestException as error:
         raise _unreachable(uri, doing, str(error)) from error
     if answer.ok:
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise _unreachable(uri, doing, f"its answer is no JSON: {error}") from error
     said = _message(answer)
     if answer.status_code >= 500 or answer.status_code in (408, 429):
         raise _unreachable(uri, doing, said)

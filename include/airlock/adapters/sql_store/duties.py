@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 
 from sqlalchemy import func, insert, or_, select, update
@@ -14,8 +15,10 @@ from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.conditions import Finding
 from airlock.domain.delegation import Delegation
 from airlock.domain.emergency import Broken, Unreviewed
-from airlock.domain.errors import NotFound
+from airlock.domain.errors import NotFound, Refused
 from airlock.ports import Page
+
+log = logging.getLogger("airlock.store")
 
 #: The stream in which delegations are told.
 ACCESS = "access"
@@ -133,14 +136,31 @@ class Duties(Texts):
             ) from error
 
     def broken(self, *, model: str = "", release: str = "") -> tuple[Broken, ...]:
-        """Return the broken glasses of a model or of a release, oldest first."""
+        """Return the broken glasses of a model or of a release, oldest first.
+
+        Where all are asked for, a damaged row is said aloud and left out.
+
+        Raises:
+            Refused: if a row of that model or release is damaged.
+        """
         query = select(break_glass).order_by(break_glass.c.broken_at)
         if model:
             query = query.where(break_glass.c.model == model)
         if release:
             query = query.where(break_glass.c.release == release)
-        rows = self._connection.execute(query).mappings()
-        return tuple(Broken(**{**row, "people": tuple(json.loads(row["people"]))}) for row in rows)
+        found = []
+        for row in self._connection.execute(query).mappings():
+            try:
+                found.append(Broken(**{**row, "people": tuple(json.loads(row["people"]))}))
+            except (TypeError, ValueError) as error:
+                if model or release:
+                    raise Refused(
+                        f"the row of an emergency of {row['release']} is damaged and cannot be "
+                        "read",
+                        next_step="`airlock audit verify` says what was changed.",
+                    ) from error
+                log.error("an emergency of %s cannot be read: %r", row["release"], error)
+        return tuple(found)
 
     def review_broken(self, one: Broken, by: str, at: str) -> None:
         """Mark a broken glass as reviewed."""

@@ -185,9 +185,19 @@ class Releases(Log):
                 mine = among(self._connection, vote.c.release, list(cast))
                 votes = select(vote).where(mine).order_by(vote.c.at)
             for row in self._connection.execute(votes, given).mappings():
-                cast[row["release"]].append(_vote(row))
-        readable = (_readable(row, tuple(cast[row["id"]])) for row in rows)
+                _cast(row, cast)
+        readable = (_readable(row, tuple(cast[row["id"]])) for row in rows if row["id"] in cast)
         return tuple(one for one in readable if one is not None)
+
+
+def _cast(row: RowMapping, cast: dict[str, list[Vote]]) -> None:
+    """Add a vote; a release with one that cannot be read is out, as if its own row were damaged."""
+    try:
+        if row["release"] in cast:
+            cast[row["release"]].append(_vote(row))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        log.error("a vote on release %s cannot be read: %r", row["release"], error)
+        del cast[row["release"]]
 
 
 def _vote(row: RowMapping) -> Vote:
