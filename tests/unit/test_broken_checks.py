@@ -56,7 +56,8 @@ def test_a_collector_that_broke_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setitem(workbench.COLLECTORS, "leakage", broken)
     files = SimpleNamespace(get=None)
-    bench = Workbench(Path(), Path(), None, None, None, files)  # type: ignore[arg-type]
+    lab = SimpleNamespace(runs_team_code=True)
+    bench = Workbench(Path(), Path(), None, lab, None, files)  # type: ignore[arg-type]
     with pytest.raises(CheckBroke, match="collecting leakage broke: ZeroDivisionError") as raised:
         bench.look("leakage", SimpleNamespace(recipe=None))  # type: ignore[arg-type]
     assert raised.value.next_step
