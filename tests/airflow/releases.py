@@ -48,10 +48,10 @@ class Releases:
         """Return what proposals are held against."""
         return self._world("asked", LOW).sources()
 
-    def answer(self, release_id: str, user: str) -> Release:
-        """Approve at the open level as *user*."""
+    def answer(self, release_id: str, user: str, risk: dict[str, Any] = LOW) -> Release:
+        """Approve at the open level as *user*; *risk*: with which it was opened."""
         model = reading.outcome(self.decider, release_id).subject.model
-        return self._world(model, LOW).approve(release_id, user)
+        return self._world(model, risk).approve(release_id, user)
 
     def state(self, release_id: str) -> str:
         """Return the state of a release."""

@@ -112,6 +112,16 @@ def test_what_is_on_disk_is_registered_once(courier: Courier, store: SqlStore) -
     assert kinds(store) == ["pipeline", "pipeline", "policy"]
 
 
+def test_a_place_that_keeps_checkpoints_no_more_is_late_with_nothing(
+    courier: Courier, tmp_path: Path
+) -> None:
+    old = tmp_path / "run" / "work-carrying-7.json"
+    old.parent.mkdir()
+    old.write_text("{}")
+    courier.carrying()
+    assert not old.exists()
+
+
 def test_a_changed_file_is_registered_beside_the_old(
     courier: Courier, store: SqlStore, config: Path
 ) -> None:

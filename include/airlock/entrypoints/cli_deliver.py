@@ -190,6 +190,9 @@ class Courier:
         """Return a round for each place that keeps checkpoints; none waits for another."""
         from airlock.services.sequencing import carriers
 
+        for old in (self._airlock.settings.home / "run").glob("work-carrying*.json"):
+            with contextlib.suppress(OSError):  # of a place that may not be one any more
+                old.unlink()
         try:
             each = carriers(self._airlock.store, self._airlock.places)
         except AirlockError:  # a setting is wrong: the step says so for as long as it is
