@@ -65,7 +65,7 @@ def test_the_machine_kills_the_mutant(sentence: str, monkeypatch: pytest.MonkeyP
     with pytest.raises(AssertionError):
         play(
             DomainEngine,
-            max_examples=400,
+            max_examples=1200,
             stateful_step_count=30,
             derandomize=True,
             report_multiple_bugs=False,
