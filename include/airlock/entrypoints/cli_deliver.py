@@ -158,7 +158,7 @@ class Courier:
         self._again = False
         self._in_force: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
         self._stale_at = 0.0
-        self._refused: dict[str, str] = {}
+        self._refused: tuple[str, ...] = ()
         self._changer, self._changer_at = "", 0.0
         self._rulebook: Rulebook | None = None
         self._people_at = 0.0
@@ -265,7 +265,7 @@ class Courier:
         try:
             document = load_rulebook(settings.config_dir).document
         except Invalid as error:
-            self._refused = {"policies": f"the policies are refused: {error.message}"}
+            self._refused = (f"the policies are refused: {error.message}",)
             self._registered, self._again = files, False
             return
         pipelines = load_pipelines(settings.config_dir, settings.root)
@@ -280,7 +280,7 @@ class Courier:
             self._names_changer()
         for digest in configuring.keep(self._airlock.store, document, documents, self._changer):
             log.info("registered %s; the policies were last changed by %s", digest, self._changer)
-        self._refused = {str(number): str(one) for number, one in enumerate(pipelines.refused)}
+        self._refused = tuple(map(str, pipelines.refused))
         self._folders = {
             one.name: Recipe(one.document).folder
             for one in pipelines.valid
@@ -300,7 +300,7 @@ class Courier:
         """Fail for as long as a file is refused, so that its problems stay to be seen."""
         if self._refused:
             raise Invalid(
-                "\n".join(self._refused.values()),
+                "\n".join(self._refused),
                 next_step="What was registered before stays in force; `airlock policy check` says "
                 "when the files are right.",
             )
