@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,17 @@ class Machine:
         rows = json.loads(self.airlock("status", "--json").stdout)["processes"]
         return {row["name"]: row for row in rows}
 
+    def problems(self) -> dict[str, object]:
+        """What is not well. A process that is only late on a busy machine is asked again."""
+        for _ in range(30):
+            problems = {
+                name: row["problem"] for name, row in self.status().items() if not row["healthy"]
+            }
+            if not problems:
+                break
+            time.sleep(2)
+        return problems
+
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
@@ -64,7 +76,7 @@ def machine() -> Iterator[Machine]:
 
 def test_another_shell_finds_the_platform_where_it_is(machine: Machine) -> None:
     rows = machine.status()
-    assert all(row["healthy"] for row in rows.values())
+    assert machine.problems() == {}
     assert rows["mlflow"]["address"] == f"http://127.0.0.1:{machine.ports['AIRLOCK_MLFLOW_PORT']}"
 
 
@@ -79,7 +91,7 @@ def test_up_with_another_port_is_refused_without_the_word(machine: Machine) -> N
     said = machine.airlock("up", AIRLOCK_MLFLOW_PORT=str(free_port()))
     assert said.returncode == 1
     assert "`airlock up --move`" in said.stderr
-    assert all(row["healthy"] for row in machine.status().values())
+    assert machine.problems() == {}
 
 
 def test_a_process_with_old_code_is_named_and_restarted_alone(machine: Machine) -> None:

@@ -25,7 +25,7 @@ plugins, errors = plugins_manager._get_plugins()
 ours = [p.name for p in plugins if "PLUGINS_FOLDER" in str(p.source)]
 own = "/plugins/"
 import airflow_local_settings
-policies = [name for name in dir(airflow_local_settings) if not name.startswith("__")]
+policies = airflow_local_settings.__all__
 shadows = [name for name, module in sys.modules.items()
     if own in (getattr(module, "__file__", "") or "")
     and not name.startswith("airlock_airflow") and name != "airlock_plugin"]
@@ -45,7 +45,7 @@ def test_there_is_one_plugin_and_it_shadows_nothing() -> None:
     )
     plugins, errors, shadows, policies, same = json.loads(done.stdout.strip().splitlines()[-1])
     assert (plugins, errors, same) == (["airlock"], {}, True), done.stdout
-    # Airflow's own name for cluster policies. Every public name in it replaces one of Airflow's.
+    # Airflow's own name for cluster policies. Each name of its `__all__` replaces one of Airflow's.
     assert (shadows, policies) == (["airflow_local_settings"], ["task_policy"]), done.stdout
 
 

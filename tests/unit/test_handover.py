@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from airlock.adapters.lab.handover import receive
+from airlock.adapters.lab.collectors.coverage import Ended
+from airlock.adapters.lab.collectors.reproducibility import Training
+from airlock.adapters.lab.handover import read, receive, write
+from airlock.bootstrap.workbench import _Left
 from airlock.domain.errors import Refused, Unreachable
 
 pytestmark = pytest.mark.unit
@@ -63,3 +69,57 @@ def test_links_and_pipes_are_refused(model: Path, tmp_path: Path, kind: str) -> 
         odd.symlink_to("/etc/hostname" if kind == "link" else "/etc")
     with pytest.raises(Refused, match="holds odd"):
         take(model, tmp_path)
+
+
+DOCUMENTS = (
+    Ended(passed=2, failures=["a"], arcs={"model.py": [(-1, 1), (1, 2)]}, pytest="9.0"),
+    Training(train_rows=10, seconds=2.5, peak_mb=300),
+    _Left({"origin": "employment/run"}, "it broke", "mend it"),
+)
+ODD: tuple[Any, ...] = (None, "9", 9.5, [], {}, [[1]], {"model.py": [[1]]}, {"model.py": 3}, True)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)
+def test_a_document_is_read_as_it_was_written(document: Any, tmp_path: Path) -> None:
+    write(tmp_path / "said.json", document)
+    again = read(tmp_path / "said.json", type(document))
+    assert json.dumps(asdict(again)) == json.dumps(asdict(document))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)
+def test_no_key_of_a_document_can_break_its_reader(document: Any, tmp_path: Path) -> None:
+    """Each key gone or odd, in turn: it is read in its own shape, or refused by name."""
+    place, good = tmp_path / "said.json", json.loads(json.dumps(asdict(document)))
+    refused = set()
+    for key in good:
+        rest = {name: value for name, value in good.items() if name != key}
+        for changed in (rest, *({**rest, key: odd} for odd in ODD)):
+            place.write_text(json.dumps(changed))
+            try:
+                again = read(place, type(document))
+            except Refused as error:
+                refused.add((key, error.message.split(" and ")[0]))
+            else:
+                assert asdict(again).keys() == good.keys()
+    assert refused == {(key, "said.json was handed over") for key in good}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is no JSON"),
+        (b"\xff", "it is no JSON"),
+        (b"[" * 100_000, "it is no JSON"),
+        (b'{"train_rows": 1, "seconds": NaN, "peak_mb": 1}', "it is no JSON"),
+        (b'{"train_rows": 1, "seconds": 1e999, "peak_mb": 1}', "it is no JSON"),
+        (b"[]", "the whole"),
+        (b"null", "the whole"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_is_no_document_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / "said.json").write_bytes(content)
+    with pytest.raises(Refused, match=f"cannot be read: {why}"):
+        read(tmp_path / "said.json", Training)

@@ -48,6 +48,15 @@ _ABOUT, _DOCS, _FACTS = "about.json", "docs", "facts.json"
 
 
 @dataclass(frozen=True, slots=True)
+class _Left:
+    """What lies beside the outcome of a team's code: what it is about, and why there is none."""
+
+    about: Mapping[str, str]
+    failure: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelKeys:
     """Whose model signatures are trusted, and the key to sign with where models are registered."""
 
@@ -160,7 +169,7 @@ class Workbench:
             "docsDigest": manifest_digest(folder_manifest(docs)),
             "newest": self._data.newest(data, recipe.time_column),
         }
-        return handover.read(place / _FACTS) | found, docs
+        return handover.read(place / _FACTS, dict[str, Any]) | found, docs
 
     def run_team_code(self, origin: str, recipe: Recipe, data: str) -> dict[str, str]:
         """Run the team's own code for every gate that asks for it; leave what came out."""
@@ -184,17 +193,17 @@ class Workbench:
         with tempfile.TemporaryDirectory(prefix="leaving-", dir=place.parent) as scratch:
             out = Path(scratch) / kind
             out.mkdir()
-            failure: dict[str, str] = {}
+            left = _Left(dict(about))
             try:
                 TEAM_CODE[kind](team, out)
             except Unreachable:
                 raise
             except AirlockError as error:
-                failure = {"message": error.message, "nextStep": error.next_step}
-            handover.write(out / _ABOUT, {"about": dict(about), "failure": failure})
+                left = _Left(dict(about), error.message[:2000], error.next_step[:2000])
+            handover.write(out / _ABOUT, left)
             shutil.rmtree(place, ignore_errors=True)
             out.rename(place)
-        return failure.get("message", "done")
+        return left.failure or "done"
 
     def _taken_over(self, kind: str, case: Case) -> Path | None:
         """Return a copy of what the team's own code left for a candidate; None to run it here.
@@ -216,17 +225,16 @@ class Workbench:
         place = self._received(one.origin) / kind
         what = f"what was left for {kind},"
         handover.receive(left, self._handed_over, place, what, "run_team_code")
-        said = handover.read(place / _ABOUT)
+        said = handover.read(place / _ABOUT, _Left)
         code = Origin(code_commit=one.code_commit, lock_digest=one.lock_digest)
-        if said["about"] != _about(one.origin, one.pipeline_digest, one.data_digest, code):
+        if said.about != _about(one.origin, one.pipeline_digest, one.data_digest, code):
             raise Refused(
                 f"what was left for {kind} is about other code, data or libraries than the "
                 "candidate's",
                 next_step="Clear the task run_team_code of this run, or start a new one.",
             )
-        if failure := said["failure"]:
-            words = {name: str(failure[name])[:2000] for name in ("message", "nextStep")}
-            raise LabFailure(words["message"], next_step=words["nextStep"])
+        if said.failure:
+            raise LabFailure(said.failure[:2000], next_step=said.next_step[:2000])
         return place
 
     def _left_by(self, origin: str, kind: str) -> Path:

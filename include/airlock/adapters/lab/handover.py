@@ -4,22 +4,28 @@ Rules:
 * Only folders below the hand-over folder are taken; whoever left them says the path.
 * What is taken is a copy: whatever still runs where it was made cannot change it.
 * Only regular files and folders are copied. A link, a pipe or a device is refused by its name.
-* A document is read up to a limit, and is JSON without NaN, or refused.
+* A document is read up to a limit, is JSON without NaN or infinity, and has the shape that its
+  reader names, or is refused: the team's own code could have written it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import stat
 import tempfile
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Refused, Unreachable
 
 _DOCUMENT_LIMIT = 16 << 20
+Shape = TypeVar("Shape")
 
 
 def receive(
@@ -58,32 +64,43 @@ def receive(
     return place
 
 
-def write(place: Path, document: dict[str, Any]) -> None:
-    """Leave a document for another process."""
+def write(place: Path, document: Any) -> None:
+    """Leave a document for another process: an object of JSON, or a dataclass."""
+    if is_dataclass(document) and not isinstance(document, type):
+        document = asdict(document)
     place.write_bytes(canonical_json(document))
 
 
-def read(place: Path) -> dict[str, Any]:
+def read(place: Path, shape: type[Shape]) -> Shape:
     """Return a document of a folder that was received.
 
     Raises:
-        Refused: if it is not there, too large, or no JSON object.
+        Refused: if it is not there, too large, or no JSON object of that shape.
     """
     if not place.is_file():
         raise _unreadable(place, "it is not there")
     if place.stat().st_size > _DOCUMENT_LIMIT:
         raise _unreadable(place, f"it is larger than {_DOCUMENT_LIMIT} bytes")
+    content = place.read_bytes()
     try:
-        document = json.loads(place.read_bytes(), parse_constant=_no_number)
+        json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise _unreadable(place, "it is no JSON") from error
-    if not isinstance(document, dict):
-        raise _unreadable(place, "it is no JSON object")
-    return document
+    try:
+        return TypeAdapter(shape).validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))[:80] or "the whole"
+        raise _unreadable(place, f"{where}: {first['msg']}") from error
 
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _unreadable(place: Path, why: str) -> Refused:

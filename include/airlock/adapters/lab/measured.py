@@ -42,7 +42,7 @@ class Measured:
 
 
 #: By the path of a file: from which line to which its program went.
-Arcs = Mapping[str, Sequence[Sequence[int]]]
+Arcs = Mapping[str, Sequence[tuple[int, int]]]
 
 
 def read(
@@ -67,11 +67,7 @@ def read(
     found.set_option("report:exclude_lines", [_ONLY_FOR_TYPES])
     found.set_option("report:partial_branches", [])
     try:
-        went = {
-            str(tree / path): {(int(start), int(end)) for start, end in arcs[path]}
-            for path in sources
-            if path in arcs
-        }
+        went = {str(tree / path): set(arcs[path]) for path in sources if path in arcs}
         found.get_data().add_arcs(went)
         morfs = [str(tree / path) for path in sources]
         found.json_report(morfs, outfile=str(report))

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,28 @@ from airlock.domain.digest import file_digest
 GATE = "test-coverage"
 _NAMED = 200
 _PRAGMA = re.compile(r"#\s*pragma:\s*no\s+(cover|branch)", re.IGNORECASE)
-_COUNTS = ("exit", "passed", "failed", "skipped", "errors")
-_NO_TESTS: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"failures": [], "arcs": None}
 _SAID = "tests.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the tests ended, and which steps from line to line they took in each source."""
+
+    exit: int = 0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    errors: int = 0
+    failures: Sequence[str] = ()
+    arcs: Mapping[str, Sequence[tuple[int, int]]] | None = None
+    pytest: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what becomes evidence: without the steps and the longest words."""
+        facts = asdict(self) | {"failures": [name[:300] for name in self.failures[:20]]}
+        return {name: facts[name] for name in facts if name not in ("arcs", "pytest")} | (
+            {"pytest": self.pytest[:40]} if self.pytest else {}
+        )
 
 
 def run(team: TeamCode, out: Path) -> None:
@@ -45,8 +66,8 @@ def collect(scene: Scene) -> Collected:
     commit = scene.case.candidate.code_commit
     with checkout.exported(scene.root, scene.recipe.folder, commit, work) as code:
         base = checkout.base_of(scene)
-        said = handover.read(scene.outcome(GATE, run) / _SAID)
-        ended = _told(said)
+        said = handover.read(scene.outcome(GATE, run) / _SAID, Ended)
+        ended = said.facts()
         facts: dict[str, Any] = {
             "candidateCommit": commit,
             "commit": code.commit,
@@ -65,7 +86,7 @@ def collect(scene: Scene) -> Collected:
             # Half of the tests measure nothing that could be compared.
             return Collected(facts | {"sources": [], "changed": None, "reportDigest": None})
         report = work / "coverage.json"
-        found = measured.read(said["arcs"], code.tree, code.sources, report)
+        found = measured.read(said.arcs, code.tree, code.sources, report)
         new = checkout.added_lines(scene.root, base.commit, code) if base.commit else None
     facts |= {
         "sources": [_file(path, one) for path, one in found.items()],
@@ -84,7 +105,7 @@ def _looked_for(code: Code) -> tuple[str, ...]:
     )
 
 
-def _tested(team: TeamCode, code: Code, work: Path) -> dict[str, Any]:
+def _tested(team: TeamCode, code: Code, work: Path) -> Ended:
     """Run what tests there are and return how they ended.
 
     Raises:
@@ -92,7 +113,7 @@ def _tested(team: TeamCode, code: Code, work: Path) -> dict[str, Any]:
     """
     tests = tuple(path for path in _looked_for(code) if (code.tree / path).exists())
     before = checkout.digests(code)
-    ended = _run(team, code, tests, work) if tests else _NO_TESTS
+    ended = _run(team, code, tests, work) if tests else Ended()
     if checkout.digests(code) != before:
         raise errors.LabFailure(
             f"the tests of {team.recipe.name} change the package they test",
@@ -101,7 +122,7 @@ def _tested(team: TeamCode, code: Code, work: Path) -> dict[str, Any]:
     return ended
 
 
-def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> dict[str, Any]:
+def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> Ended:
     """Run the tests in a child and return what it said."""
     settings, request, result = work / "pytest.ini", work / "request.json", work / "result.json"
     # The same two places a checkout's own tests import from.
@@ -133,19 +154,12 @@ def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> dict
             f"{tools.last_words(work)}",
             next_step=f"see {work / 'log.txt'}",
         )
-    return handover.read(result)
+    return handover.read(result, Ended)
 
 
 def _around(code: Code) -> set[Path]:
     """Return the folders of the files outside the package."""
     return {(code.tree / path).parent for path in code.outside if path.endswith(".py")}
-
-
-def _told(said: dict[str, Any]) -> dict[str, Any]:
-    """Return how the tests ended, in our own shape."""
-    told: dict[str, Any] = {name: int(said[name]) for name in _COUNTS}
-    told["failures"] = [str(one)[:300] for one in said["failures"][:20]]
-    return told | ({"pytest": str(said["pytest"])[:40]} if "pytest" in said else {})
 
 
 def _pragmas(code: Code) -> list[str]:

@@ -8,6 +8,7 @@ about something else. The facts then say what differs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ GATE = "reproducibility"
 _MODEL, _SAID = "model", "training.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a second training says of itself."""
+
+    train_rows: int
+    seconds: float
+    peak_mb: int
+
+
 def run(team: TeamCode, out: Path) -> None:
     """Train again and leave the model in *out*."""
     again = team.lab.train(
@@ -34,8 +44,7 @@ def run(team: TeamCode, out: Path) -> None:
         )
     )
     again.model.rename(out / _MODEL)
-    said = {"trainRows": again.rows, "seconds": again.seconds, "peakMb": again.peak_mb}
-    handover.write(out / _SAID, said)
+    handover.write(out / _SAID, Training(again.rows, again.seconds, again.peak_mb))
 
 
 def collect(scene: Scene) -> Collected:
@@ -54,9 +63,9 @@ def collect(scene: Scene) -> Collected:
     models = {"candidate": scene.model, "again": left / _MODEL}
     extra = {who: str(folder.resolve()) for who, folder in models.items()}
     found, _ = scene.lab.child("reproduce", scene.recipe.name, data, scene.limits(GATE), extra)
-    said = handover.read(left / _SAID)
-    facts |= found | _model(models) | {"trainRows": int(said["trainRows"])}
-    return Collected(facts | {"seconds": float(said["seconds"]), "peakMb": int(said["peakMb"])})
+    said = handover.read(left / _SAID, Training)
+    facts |= found | _model(models) | {"trainRows": said.train_rows}
+    return Collected(facts | {"seconds": said.seconds, "peakMb": said.peak_mb})
 
 
 def _model(models: dict[str, Path]) -> dict[str, Any]:
