@@ -18,6 +18,7 @@ from airlock_evidence.dossier import Dossier
 from airlock_evidence.ed25519 import verify
 from airlock_evidence.gates import key_of, options
 from airlock_evidence.proofs import unbase64
+from airlock_evidence.trust import key_id
 from airlock_evidence.waivers import weight
 
 ATTESTATIONS = "attestations.json"
@@ -45,7 +46,7 @@ def check_attested(files: Mapping[str, bytes], dossier: Dossier) -> list[str]:
         raise Failed(ATTESTATIONS, "is not spelled as Airlock writes it")
     if told.gates_origin != told.origin:
         return ["the log has no results of this round to compare the signed ones with"]
-    keys = {name: unbase64(public) for name, public in found["keys"].items()}
+    keys = _keys(found)
     signers = set()
     for result in told.gates:
         envelope = found["results"].get(result["key"], "")
@@ -55,6 +56,15 @@ def check_attested(files: Mapping[str, bytes], dossier: Dossier) -> list[str]:
             raise Failed(ATTESTATIONS, f"does not have the signed result of {result['key']}")
     said = ", ".join(sorted(signers)) or "nobody"
     return [f"results of gates are signed by {said}: compare with the place that runs gates"]
+
+
+def _keys(found: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the signers' keys; people compare their ids, so each has to be that of its key."""
+    keys = {str(name): unbase64(public) for name, public in found["keys"].items()}
+    for name, public in keys.items():
+        if len(public) != 32 or key_id(public) != name:
+            raise Failed(ATTESTATIONS, f"the key {name} is not the one its id names")
+    return keys
 
 
 def _has_to(dossier: Dossier, result: Mapping[str, Any]) -> bool:

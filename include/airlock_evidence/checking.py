@@ -29,6 +29,7 @@ from airlock_evidence.entries import (
 from airlock_evidence.judging import check_documents, check_gates
 from airlock_evidence.levels import check_levels
 from airlock_evidence.proofs import Signed, consistent, open_note, unbase64
+from airlock_evidence.risk import check_risk
 from airlock_evidence.trust import KEYS, Trust, check_in_use, extended, rotations
 from airlock_evidence.words import since_1970
 
@@ -234,6 +235,7 @@ def _release(files: Mapping[str, bytes], dossier: Dossier, trusted: Trust, resul
     result.notes += check_gates(dossier)
     result.notes += check_attested(files, dossier)
     result.notes += check_levels(told, dossier.policy, dossier.rights)
+    check_risk(dossier)
 
     def good(key: str, signature: bytes, message: bytes) -> bool:
         return key in trusted.log and verify(trusted.log[key], signature, message)

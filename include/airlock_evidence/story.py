@@ -6,6 +6,9 @@ Rules, all checked on the way (the first event that breaks one is named):
   is then, by a person who has not answered yet, in person or through somebody else, and who may
   judge it (not the requester, nobody who was excluded).
 * A level is complete, a release approved and a grant issued only after what has to come before.
+* A no is final: nothing follows it but the event that ends the release. An approval with an end
+  starts no promotion after it.
+* What an entry says of the state before and after it is what the events lead to.
 * A grant is issued to an attempt that has the release to itself; one that ended moved nothing.
   Before ADR 0040 it was issued once, at approval, and an attempt had no name and no end: such a log
   is read as it was written.
@@ -16,6 +19,7 @@ Whether the votes fill the seats of the policy is checked in `levels`, the grant
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from airlock_evidence.archive import Failed
 from airlock_evidence.told import Content, Told, Vote
@@ -57,11 +61,7 @@ def fold(contents: Sequence[Content]) -> Told:
     told = Told()
     for content in contents:
         try:
-            if told.state == "" and content["what"] != "ReleaseRequested":
-                raise _Wrong("comes before the release was asked for")
-            step = _STEPS.get(content["what"])
-            if step is not None:
-                step(told, content)
+            _next(told, content)
         except _Wrong as error:
             raise Failed(_where(content), str(error)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -69,7 +69,38 @@ def fold(contents: Sequence[Content]) -> Told:
         told.events.append(content)
     if not told.events:
         raise Failed("log/stream.jsonl", "is empty: there is no release in it")
+    if _unheard(told):
+        raise Failed(_where(told.events[-1]), "is a no, and the release did not end with it")
     return told
+
+
+def _next(told: Told, content: Content) -> None:
+    what = content["what"]
+    _demand(
+        told.state != "" or what == "ReleaseRequested", "comes before the release was asked for"
+    )
+    _demand(not _unheard(told) or what == "ReleaseRejected", "comes after a no, which is final")
+    before, step = _place(told), _STEPS.get(what)
+    if step is not None:
+        step(told, content)
+    _check_said(content, "old", before)
+    _check_said(content, "new", _place(told))
+
+
+def _unheard(told: Told) -> bool:
+    """Say whether somebody said no and the release has not ended."""
+    return bool(told.votes) and told.votes[-1].decision == "reject" and told.state != "REJECTED"
+
+
+def _place(told: Told) -> dict[str, Any]:
+    return {"state": told.state, "level": told.level, "round": told.round}
+
+
+def _check_said(content: Content, when: str, place: dict[str, Any]) -> None:
+    """Check what an entry says of the state, if it says anything."""
+    said = content.get(when)
+    if said and "state" in said:
+        _demand(said == place, f"says {when} {said}, the events lead to {place}")
 
 
 class _Wrong(Exception):
@@ -208,6 +239,10 @@ def _granted(told: Told, content: Content) -> None:
 
 def _started(told: Told, content: Content) -> None:
     data = content["data"]
+    for vote in told.votes_now():
+        end = vote.conditions.get("expires_at")
+        over = end is not None and end <= content["at"]
+        _demand(not over, f"promotes although the approval of {vote.person} was over at {end}")
     if "until" in data:
         _move(told, "PROMOTING")
         told.attempt = dict(data)
@@ -305,6 +340,7 @@ def _glass(told: Told, content: Content) -> None:
     before = [] if first else list(told.emergency.get("people", []))
     barred = {told.requester, *told.excluded, *(one["person"] for one in before)}
     _demand(person not in barred, f"{person} may not break the glass here, or has done so before")
+    _demand(not person.startswith("system:"), "is by a program, not by a person")
     who = {"person": person, "roles": content["who"]["roles"], "at": content["at"]}
     told.emergency = {
         "incident": data["incident"],

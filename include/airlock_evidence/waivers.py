@@ -3,21 +3,23 @@
 Rules:
 * The policy weighs the gate `soft` in the tier of the release.
 * The log has a waiver of exactly this gate, evidence and artifact, by somebody who voted or acted
-  with a role that has `gate:waive`, and who may judge the release.
+  with a role that has `gate:waive`, and who may judge the release. It holds 90 days at most.
 * At every answer, at the approval and at the start of a promotion, one such waiver was in force.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from airlock_evidence.archive import Failed
 from airlock_evidence.dossier import Dossier
+from airlock_evidence.words import moment
 
 GATES = "gates.json"
-#: The longest a waiver may hold, in days.
-LONGEST = 90
+#: The longest a waiver may hold.
+LONGEST = timedelta(days=90)
 
 
 def weight(dossier: Dossier, gate: str) -> str:
@@ -54,7 +56,8 @@ def _could(dossier: Dossier, waiver: dict[str, Any]) -> bool:
     told, roles = dossier.told, dossier.policy["access"]["spec"]["roles"]
     able = {name for name in roles if "gate:waive" in roles[name]["permissions"]}
     barred = {told.requester, *told.excluded}
-    return bool(able & set(waiver["roles"])) and waiver["person"] not in barred
+    short = moment(waiver["until"]) - moment(waiver["at"]) <= LONGEST
+    return short and bool(able & set(waiver["roles"])) and waiver["person"] not in barred
 
 
 def _moments(dossier: Dossier) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from airlock.adapters.ed25519_keys import FileGateKeys, FileSigner, create
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.attestation import PREDICATE_TYPE, Unattested, attest
 from airlock.domain.gates import Verdict
+from airlock.domain.grant import enclose
 from airlock.domain.people import Actor
 from airlock.domain.release import State
 from airlock.services import auditing, deciding, reading
@@ -167,8 +169,6 @@ def test_a_waived_result_was_signed_as_it_was(make_signed: MakeSigned, folder: P
 
 
 def _payload(envelope: str) -> bytes:
-    import base64
-
     found = base64.b64decode(json.loads(envelope)["payload"])
     assert json.loads(found)["predicateType"] == PREDICATE_TYPE
     return found
@@ -215,6 +215,14 @@ def test_the_bundle_has_the_signed_results_and_checks_them(
         forged = resealed({**files, ATTESTATIONS: canonical(document)})
         (failure,) = airlock.check(forged).failures
         assert words in str(failure)
+    document = json.loads(files[ATTESTATIONS])
+    (known,) = document["keys"]
+    stranger = signer(folder.parent / "elsewhere", "stranger")
+    statement = json.loads(_payload(document["results"][KEY]))
+    document["results"][KEY] = enclose(statement, known, stranger.sign)
+    document["keys"] = {known: base64.b64encode(stranger.public).decode()}
+    (failure,) = airlock.check(resealed({**files, ATTESTATIONS: canonical(document)})).failures
+    assert f"the key {known} is not the one its id names" in str(failure)
     dossier = read_dossier(files)
     dossier.pipeline["spec"]["gates"][0]["threshold"] = 0.1
     with pytest.raises(Failed, match="is not the result in the log"):  # signed: other options

@@ -6,6 +6,7 @@ the program of the bundle knows them and folds the log for itself.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,6 +22,7 @@ from airlock_evidence.archive import Failed
 from airlock_evidence.dossier import Dossier, read_dossier
 from airlock_evidence.judging import check_gates
 from airlock_evidence.levels import Rights, check_levels
+from airlock_evidence.risk import check_risk
 from airlock_evidence.story import fold
 from tests.contract.bundle_kit import Evidenced
 
@@ -101,10 +103,37 @@ def ended_before(other: str) -> Change:
     def change(bodies: list[Body]) -> None:
         begun = at(bodies, "PromotionStarted")
         data = {name: begun["data"][name] for name in ("grant", "attempt")}
-        ended = {**begun, "what": "PromotionEnded", "data": data}
+        ended = {**begun, "what": "PromotionEnded", "data": data, "old": None, "new": None}
         bodies.insert(bodies.index(at(bodies, other)), ended)
 
     return change
+
+
+def told_otherwise(what: str, when: str, **said: Any) -> Change:
+    return lambda bodies: at(bodies, what)[when].update(said)
+
+
+def went_on_after_a_no(bodies: list[Body]) -> None:
+    at(bodies, "VoteCast")["data"]["decision"] = "reject"
+
+
+def ended_by_no_no(bodies: list[Body]) -> None:
+    """The no is the last thing there is: the release waits on."""
+    del bodies[bodies.index(at(bodies, "VoteCast")) + 1 :]
+    at(bodies, "VoteCast")["data"]["decision"] = "reject"
+
+
+def over_before_the_promotion(bodies: list[Body]) -> None:
+    at(bodies, "VoteCast")["data"]["conditions"] = {
+        "expires_at": at(bodies, "ReleaseApproved")["at"]
+    }
+
+
+def broken_by_a_program(bodies: list[Body]) -> None:
+    cast = at(bodies, "VoteCast")
+    broken = {"incident": "INC-7", "until": "2999-01-01T00:00:00.000000000Z"}
+    who = {"id": "system:decider", "roles": ["algorithm_lead"]}
+    bodies.insert(bodies.index(cast), {**cast, "what": "GlassBroken", "data": broken, "who": who})
 
 
 STORIES: dict[str, tuple[Change, str]] = {
@@ -142,6 +171,19 @@ STORIES: dict[str, tuple[Change, str]] = {
     "an attempt that ended and promoted": (ended_before("ReleasePromoted"), "that was revoked"),
     "an attempt that ended before it began": (ended_before("PromotionStarted"), "nobody has begun"),
     "promoted twice": (again("ReleasePromoted"), "cannot become PROMOTED"),
+    "a level after a no": (went_on_after_a_no, "comes after a no, which is final"),
+    "a no that ended nothing": (ended_by_no_no, "the release did not end with it"),
+    "an approval that was over": (over_before_the_promotion, "approval of lena was over"),
+    "a glass a program has broken": (broken_by_a_program, "by a program, not by a person"),
+    "another state after it": (
+        told_otherwise("ReleasePromoted", "new", state="REJECTED"),
+        "says new .*REJECTED.*, the events lead to .*PROMOTED",
+    ),
+    "another level before it": (
+        told_otherwise("ReleaseApproved", "old", level=1),
+        "says old .*, the events lead to",
+    ),
+    "another round": (told_otherwise("GrantIssued", "new", round=2), "says new"),
 }
 
 
@@ -185,7 +227,6 @@ LEVELS: dict[str, tuple[Change, str]] = {
     "a capacity nobody knows": (vote(1, capacity="friend"), "voted as 'friend'"),
     "a superior the policy does not name": (vote(1, capacity="stand-in"), "does not name dora"),
     "a fallback role not held": (vote(1, capacity="fallback"), "does not hold the fallback role"),
-    "a no at a complete level": (vote(0, decision="reject"), "although somebody said no"),
 }
 
 
@@ -206,6 +247,36 @@ def test_a_policy_with_another_level_is_not_met(dossier: Dossier) -> None:
     )
     with pytest.raises(Failed, match="levels 1, 2, 3 of 4 complete"):
         check_levels(dossier.told, policy, dossier.rights)
+
+
+def test_a_tier_below_the_declared_facts_is_refused_and_one_above_is_not(dossier: Dossier) -> None:
+    risk = dossier.policy["risk"]["spec"]
+    for otherwise, tier, said in (
+        ("high", "high", ""),
+        ("low", "high", ""),  # somebody has raised it
+        ("high", "low", "opened as low, its declared facts say high"),
+        ("huge", "high", "has a tier this program does not know: huge"),
+    ):
+        made = with_told(dossier, copy.copy(dossier.told))
+        made.told.tier = tier
+        made.policy = {**dossier.policy, "risk": {"spec": {**risk, "otherwise": otherwise}}}
+        refusal = pytest.raises(Failed, match=said) if said else contextlib.nullcontext()
+        with refusal:
+            check_risk(made)
+
+
+@pytest.mark.parametrize("where", [("metadata", "name"), ("spec", "environment")])
+def test_the_pipeline_of_another_model_or_environment_is_refused(
+    dossier: Dossier, where: tuple[str, str]
+) -> None:
+    made = copy.copy(dossier)
+    made.pipeline = copy.deepcopy(dossier.pipeline)
+    made.pipeline[where[0]][where[1]] = "other"
+    with pytest.raises(Failed, match="not of credit for production"):
+        check_risk(made)
+    made.told = copy.copy(dossier.told)
+    made.told.complete, made.told.approved_at = [], ""
+    check_risk(made)  # nobody has approved anything: the release stands still
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from airlock.domain.clock import moment, stamp
 from airlock.domain.people import Actor
 from airlock.services import deciding
 from airlock.testing import PEOPLE, World
@@ -75,6 +77,11 @@ def given_afterwards(dossier: Dossier) -> None:
     dossier.told.waivers[0]["at"] = dossier.told.waivers[0]["until"]
 
 
+def for_longer_than_ninety_days(dossier: Dossier) -> None:
+    given = moment(dossier.told.waivers[0]["at"])
+    dossier.told.waivers[0]["until"] = stamp(given + timedelta(days=91))
+
+
 def of_a_hard_gate(dossier: Dossier) -> None:
     dossier.policy["approval"]["spec"]["enforcement"] = {}
 
@@ -87,6 +94,7 @@ SPOILED = (
     (by_the_requester, "nobody who could has waived it"),
     (ended, "no waiver was in force at"),
     (given_afterwards, "no waiver was in force at"),
+    (for_longer_than_ninety_days, "nobody who could has waived it"),
     (of_a_hard_gate, "the policy weighs it hard"),
 )
 
