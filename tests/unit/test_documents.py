@@ -38,6 +38,8 @@ _HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```\s*$", re.MULTILINE | re.DOTALL)
 _MERMAID = re.compile(r"^```mermaid\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"`((?:include|plugins|dags|tests|docs|deploy)/[\w./-]*)(?::(\w[\w.]*))?`")
+_NAMED = re.compile(r"\b(docs/[a-z0-9/-]+\.md)(?:#([a-z0-9-]+))?")
+_DECISION = re.compile(r"\bADR (\d{4})\b")
 _TEST_FILE = re.compile(r"`(test_\w+\.py)`")
 _BENCH = re.compile(r"python -m tests\.bench (\w+)")
 _LONGEST_README = 150
@@ -124,6 +126,30 @@ def test_every_page_is_reached_from_the_readme() -> None:
         waiting += sorted((targets - reached) & set(DOCS))
     template = ROOT / "docs/adr/template.md"
     assert set(DOCS) - reached - {template} == set()
+
+
+def sources() -> list[Path]:
+    """Return the files of the product that name documents, in sentences or comments."""
+    folders = ("dags", "deploy", "include", "plugins")
+    kinds = (".py", ".sql", ".yaml", ".html", ".sh")
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    single = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / "docker-compose.yml"]
+    return single + sorted(path for path in found if path.suffix in kinds)
+
+
+def test_each_document_that_the_product_names_exists() -> None:
+    decisions = {page.name[:4] for page in DOCS if page.parent.name == "adr"}
+    pages = set()
+    for path in sources():
+        text = path.read_text()
+        for document, anchor in _NAMED.findall(text):
+            page = ROOT / document
+            pages.add(page)
+            assert page.is_file(), f"{name(path)} names {document}, which does not exist"
+            assert not anchor or anchor in anchors(page), f"{name(path)}: {document} #{anchor}?"
+        unknown = set(_DECISION.findall(text)) - decisions
+        assert not unknown, f"{name(path)} names ADR {', '.join(sorted(unknown))}: there is none"
+    assert len(pages) > 5
 
 
 def words() -> list[str]:
