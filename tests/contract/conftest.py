@@ -71,6 +71,11 @@ def copy_of(admin: psycopg.Connection, template: str, name: str) -> None:
     admin.execute(f'GRANT CONNECT ON DATABASE "{name}" TO airlock_decider, airlock_worker')
 
 
+def begins_empty(request: pytest.FixtureRequest) -> bool:
+    """Say whether a test is about people who are not known or enrolled yet."""
+    return request.node.get_closest_marker("nobody_enrolled") is not None
+
+
 def enrol_people(url: str) -> None:
     """Enrol the people of `World` for their roles, before every clock of a test begins."""
     store = SqlStore(url, pooled=False, clock=FakeClock(EARLY))
@@ -87,11 +92,15 @@ def admin(postgres: Server) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def postgres_database(
-    postgres: Server, enrolled_template: str, admin: psycopg.Connection
+    request: pytest.FixtureRequest,
+    postgres: Server,
+    template: str,
+    enrolled_template: str,
+    admin: psycopg.Connection,
 ) -> Iterator[Database]:
     """Return a migrated database in which the people of `World` are enrolled."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    copy_of(admin, enrolled_template, name)
+    copy_of(admin, template if begins_empty(request) else enrolled_template, name)
     roles = ("airlock_owner", "airlock_decider", "airlock_worker", "postgres")
     database = Database("postgres", {role: postgres.url(role, name) for role in roles})
     yield database
@@ -116,9 +125,12 @@ def enrolled_file(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Pat
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path, enrolled_file: Path) -> Iterator[Database]:
+def sqlite_database(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, enrolled_file: Path
+) -> Iterator[Database]:
     """Return a SQLite file in which the people of `World` are enrolled."""
-    url = f"sqlite:///{shutil.copy(enrolled_file, tmp_path)}"
+    template = sqlite_template if begins_empty(request) else enrolled_file
+    url = f"sqlite:///{shutil.copy(template, tmp_path / 'airlock.db')}"
     database = Database("sqlite", dict.fromkeys(("airlock_decider", "airlock_worker"), url))
     yield database
     database.close()
