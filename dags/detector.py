@@ -1,4 +1,4 @@
-"""Every ten minutes: is the model registry compared with what was released, and is it the same?"""
+"""Every hour: is the model registry compared with what was released, and is it the same?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airlock_airflow import DetectChangesOperator
 with DAG(
     dag_id="airlock_detector",
     description="Changes in MLflow behind Airlock's back",
-    schedule=timedelta(minutes=10),
+    schedule=timedelta(hours=1),
     catchup=False,
     max_active_runs=1,
     tags=["airlock", "platform"],

@@ -1,4 +1,4 @@
-"""Every ten minutes: have the timers swept that are due, and say so if nobody does."""
+"""Every hour: have the timers swept that are due, and say so if nobody does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airlock_airflow import SweepTimersOperator
 with DAG(
     dag_id="airlock_timers",
     description="Reminders, escalation and expiry of open releases",
-    schedule=timedelta(minutes=10),
+    schedule=timedelta(hours=1),
     catchup=False,
     max_active_runs=1,
     tags=["airlock", "platform"],

@@ -18,6 +18,9 @@ from tests.support import ROOT, short_folder
 #: The platform while it runs.
 _RUNNING = ExitStack()
 
+#: Pipelines that are there while the demo runs, and when their last slot was.
+LAST_SLOTS = {"an-hour-ago": timedelta(hours=1), "fifteen-hours-ago": timedelta(hours=15)}
+
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[RunningPlatform]:
@@ -32,7 +35,7 @@ def platform() -> Iterator[RunningPlatform]:
 
 @pytest.fixture(scope="session")
 def due(platform: RunningPlatform) -> datetime:
-    """Shift the schedules: the last slot of one pipeline was a minute ago, one of the other is due.
+    """Shift the schedules: the last slots were a minute, an hour and 15 hours ago; one is due.
 
     Returns the slot that falls into the middle of the demo, which takes longer than the minutes
     until then.
@@ -42,6 +45,7 @@ def due(platform: RunningPlatform) -> datetime:
         last, following = now - timedelta(minutes=1), now + timedelta(minutes=3)
         daily = "{0.minute} {0.hour} * * *"
         crons = {"employment": daily.format(last), "doctor-visits": daily.format(following)}
+        crons |= {name: daily.format(now - ago) for name, ago in LAST_SLOTS.items()}
         platform.run_at(crons)
         if datetime.now(UTC) < following:
             return following
@@ -50,7 +54,7 @@ def due(platform: RunningPlatform) -> datetime:
 @pytest.fixture(scope="session")
 def demonstrated(platform: RunningPlatform, due: datetime) -> subprocess.CompletedProcess[str]:
     """Run `airlock demo --auto` once: whoever needs a champion to compare with has one then."""
-    return subprocess.run(
+    done = subprocess.run(
         [platform.platform.options.programs / "airlock", "demo", "--auto", "--no-up"],
         env=platform.env,
         cwd=platform.platform.options.root,
@@ -58,6 +62,9 @@ def demonstrated(platform: RunningPlatform, due: datetime) -> subprocess.Complet
         text=True,
         timeout=14 * 60,
     )
+    for name in LAST_SLOTS:
+        platform.pipeline_file(name).unlink()
+    return done
 
 
 @pytest.fixture(scope="module")

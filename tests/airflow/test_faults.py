@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -73,19 +73,38 @@ def vote(platform: RunningPlatform, releases: Releases, release_id: str) -> None
     assert answer.status_code in (200, 201), answer.text
 
 
-def make_due(platform: RunningPlatform, release_id: str) -> None:
-    """Let the first reminder of a release be due, as soon as the release has one."""
+MakeDue = Callable[[str], None]
 
-    def changed() -> int:
-        with psycopg.connect(platform.platform.server().dsn("postgres", "airlock")) as connection:
-            connection.execute("SET session_replication_role = replica")
-            return connection.execute(
-                "UPDATE timer SET due_at = '2026-01-01T00:00:00.000000Z' WHERE release = %s "
-                "AND kind = 'remind' AND number = 1 AND ended_at IS NULL",
+
+@pytest.fixture
+def make_due(platform: RunningPlatform) -> Iterator[MakeDue]:
+    """Let the first reminder of a release be due, as soon as there is one; put back at the end."""
+    before: list[tuple[str, str]] = []
+
+    def superuser() -> psycopg.Connection[tuple[str, str]]:
+        connection = psycopg.connect(platform.platform.server().dsn("postgres", "airlock"))
+        connection.execute("SET session_replication_role = replica")
+        return connection
+
+    def change(release_id: str) -> bool:
+        with superuser() as connection:
+            timers = connection.execute(
+                "SELECT due_at, key FROM timer "
+                "WHERE release = %s AND kind = 'remind' AND number = 1 AND ended_at IS NULL",
                 (release_id,),
-            ).rowcount
+            ).fetchall()
+            past = "UPDATE timer SET due_at = '2026-01-01T00:00:00.000000Z' WHERE key = %s"
+            connection.cursor().executemany(past, [(key,) for _, key in timers])
+        before.extend(timers)
+        return bool(timers)
 
-    platform.airflow.wait(changed, "the release to have a timer", PATIENCE_S)
+    yield lambda release_id: platform.airflow.wait(
+        lambda: change(release_id), "the release to have a timer", PATIENCE_S
+    )
+    with superuser() as connection:
+        connection.cursor().executemany("UPDATE timer SET due_at = %s WHERE key = %s", before)
+    report = verifying.verify(Releases(platform).decider, FileKeyring(platform.home / "keys"))
+    assert report.damages == ()
 
 
 def fired(releases: Releases, release_id: str) -> bool:
@@ -107,13 +126,13 @@ def damages(platform: RunningPlatform, releases: Releases) -> list[str]:
 
 @pytest.mark.parametrize("name", ["mlflow", "api-server"])
 def test_beside_a_process_that_hangs_votes_timers_and_the_log_go_on(
-    platform: RunningPlatform, name: str
+    platform: RunningPlatform, make_due: MakeDue, name: str
 ) -> None:
     releases = Releases(platform)
     timed, voted = (releases.open(f"beside-{name}-{what}", HIGH) for what in ("time", "vote"))
     platform.airflow.as_user("lena")  # logged in before
     with hanging(platform, name):
-        make_due(platform, timed)
+        make_due(timed)
         if name == "api-server":
             releases.answer(voted, "lena", HIGH)  # as the process for Slack does
         else:
@@ -127,7 +146,7 @@ def test_beside_a_process_that_hangs_votes_timers_and_the_log_go_on(
 
 
 def test_a_database_that_hangs_is_named_and_everything_goes_on_after_it(
-    platform: RunningPlatform,
+    platform: RunningPlatform, make_due: MakeDue
 ) -> None:
     releases = Releases(platform)
     release_id = releases.open("hanging-database", HIGH)
@@ -136,7 +155,7 @@ def test_a_database_that_hangs_is_named_and_everything_goes_on_after_it(
         assert code == 2
         assert "postgres" in {row["name"] for row in document["processes"] if row["problem"]}
         assert "database" in {row["name"] for row in document["work"] if row["silent"]}
-    make_due(platform, release_id)
+    make_due(release_id)
     platform.airflow.wait(lambda: fired(releases, release_id), "a timer to fire", PATIENCE_S)
     vote(platform, releases, release_id)
     platform.airflow.wait(lambda: all_delivered(releases), "all messages to arrive", PATIENCE_S)
@@ -150,12 +169,12 @@ def test_a_database_that_hangs_is_named_and_everything_goes_on_after_it(
     ids=["all beside the answers", "where answers are taken"],
 )
 def test_killed_processes_come_back_without_a_hand(
-    platform: RunningPlatform, names: tuple[str, ...]
+    platform: RunningPlatform, make_due: MakeDue, names: tuple[str, ...]
 ) -> None:
     releases = Releases(platform)
     timed, voted = (releases.open(f"killed-{names[0]}-{what}", HIGH) for what in ("time", "vote"))
     platform.airflow.as_user("lena")
-    make_due(platform, timed)
+    make_due(timed)
     killed = {name: platform.kill(name) for name in names}
     if "api-server" not in names:
         vote(platform, releases, voted)

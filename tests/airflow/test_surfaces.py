@@ -97,7 +97,7 @@ def test_a_release_is_approved_by_rest_page_and_command(platform: RunningPlatfor
     channels = {v["channel"] for level in last.json()["levels"] for v in level["votes"]}
     assert channels == {"api", "cli"}
     verified = command(platform, "audit", "verify", "--as", "sam", "--json")
-    assert json.loads(verified.stdout)["ok"] is True
+    assert json.loads(verified.stdout)["ok"] is True, verified.stdout
 
 
 @pytest.mark.parametrize("user", ["ana", "vera", "admin", "carla"])

@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ import pytest
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.people import Person
+from airlock.domain.policy import Rulebook
 from airlock.testing import FakeClock, World
+from airlock.testing.approvers import enrol
+from airlock.testing.documents import PEOPLE, RULEBOOK
+
+EARLY = datetime(2019, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,34 @@ def template(postgres: Server) -> str:
 
 
 @pytest.fixture(scope="session")
+def enrolled_template(postgres: Server, template: str, admin: psycopg.Connection) -> str:
+    """Enrol the people of most tests once, which takes longer than most tests."""
+    name = "airlock_enrolled"
+    copy_of(admin, template, name)
+    enrol_people(postgres.url("airlock_decider", name))
+    return name
+
+
+def copy_of(admin: psycopg.Connection, template: str, name: str) -> None:
+    """Copy a database with its rights, which are not copied with it."""
+    admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template} OWNER airlock_owner')
+    admin.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+    admin.execute(f'GRANT CONNECT ON DATABASE "{name}" TO airlock_decider, airlock_worker')
+
+
+def begins_empty(request: pytest.FixtureRequest) -> bool:
+    """Say whether a test is about people who are not known or enrolled yet."""
+    return request.node.get_closest_marker("nobody_enrolled") is not None
+
+
+def enrol_people(url: str) -> None:
+    """Enrol the people of `World` for their roles, before every clock of a test begins."""
+    store = SqlStore(url, pooled=False, clock=FakeClock(EARLY))
+    people = (Person(name, name.title(), frozenset({role})) for name, role in PEOPLE.items())
+    enrol(store, Rulebook.from_document(RULEBOOK), people)
+
+
+@pytest.fixture(scope="session")
 def admin(postgres: Server) -> Iterator[psycopg.Connection]:
     """Return one connection that may make and drop databases."""
     with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
@@ -57,14 +92,15 @@ def admin(postgres: Server) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def postgres_database(
-    postgres: Server, template: str, admin: psycopg.Connection
+    request: pytest.FixtureRequest,
+    postgres: Server,
+    template: str,
+    enrolled_template: str,
+    admin: psycopg.Connection,
 ) -> Iterator[Database]:
-    """Return a copy of the migrated database."""
+    """Return a migrated database in which the people of `World` are enrolled."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template} OWNER airlock_owner')
-    # Rights on a database are not copied with it.
-    admin.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-    admin.execute(f'GRANT CONNECT ON DATABASE "{name}" TO airlock_decider, airlock_worker')
+    copy_of(admin, template if begins_empty(request) else enrolled_template, name)
     roles = ("airlock_owner", "airlock_decider", "airlock_worker", "postgres")
     database = Database("postgres", {role: postgres.url(role, name) for role in roles})
     yield database
@@ -80,10 +116,21 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def enrolled_file(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
+    """Enrol the people of most tests once in a SQLite file."""
+    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("sqlite") / "enrolled.db")
+    enrol_people(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def sqlite_database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
-    """Return a copy of the migrated SQLite file."""
-    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}"
+def sqlite_database(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, enrolled_file: Path
+) -> Iterator[Database]:
+    """Return a SQLite file in which the people of `World` are enrolled."""
+    template = sqlite_template if begins_empty(request) else enrolled_file
+    url = f"sqlite:///{shutil.copy(template, tmp_path / 'airlock.db')}"
     database = Database("sqlite", dict.fromkeys(("airlock_decider", "airlock_worker"), url))
     yield database
     database.close()

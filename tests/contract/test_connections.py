@@ -15,6 +15,8 @@ from airlock.services.sequencing import system_event
 from airlock.testing import World
 from tests.contract.conftest import Database
 
+pytestmark = pytest.mark.nobody_enrolled
+
 
 def test_what_was_not_committed_is_gone(database: Database) -> None:
     store = SqlStore(database.urls["airlock_decider"])

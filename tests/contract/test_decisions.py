@@ -135,6 +135,7 @@ def test_the_same_key_gives_the_same_answer_and_no_second_vote(world: World) -> 
         deciding.vote(world.store, world.signer, release_id, other, world.actor("lena"), "key-1")
 
 
+@pytest.mark.nobody_enrolled
 def test_a_policy_nobody_can_meet_is_refused_when_it_opens(make_world: MakeWorld) -> None:
     folks = {name: role for name, role in PEOPLE.items() if name not in ("mara", "milo")}
     world = make_world(folks=folks)
@@ -142,6 +143,7 @@ def test_a_policy_nobody_can_meet_is_refused_when_it_opens(make_world: MakeWorld
         world.open()
 
 
+@pytest.mark.nobody_enrolled
 def test_the_requester_does_not_count_towards_what_is_possible(make_world: MakeWorld) -> None:
     folks = {name: role for name, role in PEOPLE.items() if name != "carla"}
     world = make_world(folks=folks | {"ana": "compliance_officer"})

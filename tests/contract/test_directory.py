@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from airlock.ports import Account
 from airlock.services import directory
 from airlock.testing import World
+
+pytestmark = pytest.mark.nobody_enrolled
 
 LENA = Account("lena", "Lena", frozenset({"algorithm_lead"}), True)
 ANA = Account("ana", "Ana", frozenset({"developer", "unknown to us"}), True)

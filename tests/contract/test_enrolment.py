@@ -156,6 +156,7 @@ def test_three_rows_in_airflows_database_make_a_viewer_no_approver(world: World)
 # the register
 
 
+@pytest.mark.nobody_enrolled
 def test_nobody_enrolled_means_nobody_may(make_world: Callable[..., World]) -> None:
     world = make_world(folks={})
     directory.sync(world.store, world.rulebook, [Account("lena", "Lena", LEAD, True)])
@@ -293,6 +294,7 @@ def test_a_named_person_of_a_rule_is_enrolled_too(make_world: Callable[..., Worl
 # the first people, and many at once
 
 
+@pytest.mark.nobody_enrolled
 def test_the_first_two_come_by_the_owners_credential_and_then_nobody_does(
     make_world: Callable[..., World], database: Database
 ) -> None:

@@ -15,6 +15,8 @@ from airlock.domain.release import State
 from airlock.services import delivering, reading
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, World
 
+pytestmark = pytest.mark.nobody_enrolled
+
 FOLKS = {name: role for name, role in PEOPLE.items() if name != "luis"}
 
 

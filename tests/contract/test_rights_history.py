@@ -12,6 +12,8 @@ from airlock.domain.people import Person
 from airlock.services import people
 from airlock.testing import FakeClock, World
 
+pytestmark = pytest.mark.nobody_enrolled
+
 
 def test_rights_are_those_of_the_moment_asked_for(make_world: Callable[..., World]) -> None:
     clock = FakeClock()

@@ -98,6 +98,7 @@ def test_a_checkpoint_follows_after_a_period_of_growth_only(
     assert sizes[1] == sizes[0] + 1
 
 
+@pytest.mark.nobody_enrolled
 def test_events_that_commit_out_of_the_order_of_their_ids_are_not_skipped(
     postgres_database: Database, signed: tuple[FileSigner, FileKeyring]
 ) -> None:

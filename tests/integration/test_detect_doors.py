@@ -13,7 +13,7 @@ import pytest
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.domain.errors import Unreachable
-from airlock.entrypoints import watchman
+from airlock.entrypoints import watchman, work_report
 from airlock.entrypoints.cli_detect import _sentence
 from airlock.entrypoints.watchman import Watchman
 from airlock.services.detecting import Detector, Round
@@ -87,6 +87,28 @@ def test_it_finds_a_moved_alias_by_itself_while_hashing_takes_for_ever(
         stop.set()
         release.set()
     until(lambda: not any(one.name.startswith("detector-") for one in threading.enumerate()))
+
+
+def test_status_shows_both_looks_and_what_keeps_them_from_looking(
+    doors: Doors, detector: Detector, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    doors.world.registry.down = True
+
+    def steps() -> dict[str, tuple[str, str]]:
+        return {line.name: (line.said, line.problem) for line in work_report.steps(tmp_path)}
+
+    Watchman(detector, period=0.05, folder=tmp_path).start(stop)
+    try:
+        until(lambda: len(steps()) == 2)
+        said, problem = steps()["compare the model registry"]
+        assert said == "never"
+        assert "the registry does not answer" in problem
+        doors.world.registry.down = False
+        until(lambda: not steps()["compare the model registry"][1])
+        assert steps()["hash the files of released models"][0].startswith("last done ")
+    finally:
+        stop.set()
 
 
 def test_an_accident_does_not_end_the_watch(

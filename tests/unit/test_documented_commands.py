@@ -19,6 +19,7 @@ pytestmark = pytest.mark.unit
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs/howto").glob("*.md")),
     *sorted((ROOT / "docs/reference").glob("*.md")),
 ]

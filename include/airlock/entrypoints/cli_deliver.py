@@ -75,7 +75,7 @@ def deliver(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     airlock = bootstrap.decider()
-    watchman = Watchman(airlock.detector)
+    watchman = Watchman(airlock.detector, folder=airlock.settings.home / "run")
     courier = Courier(airlock, watchman.answer)
     if once:
         courier.round()

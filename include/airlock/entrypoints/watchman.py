@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 from airlock.domain.errors import AirlockError, Unreachable
-from airlock.services.detecting import Detector, Round
+from airlock.entrypoints.work_steps import Round, Step
+from airlock.services import detecting
+from airlock.services.detecting import Detector
 
 #: Two looks, and the time they take, fit into the minute within which a change has to be found.
 PERIOD_S = 25.0
@@ -27,13 +29,21 @@ log = logging.getLogger("airlock.detect")
 class Watchman:
     """Runs a detector until it is told to stop."""
 
-    def __init__(self, detector: Detector, period: float = PERIOD_S) -> None:
-        self._detector, self._period = detector, period
+    def __init__(
+        self, detector: Detector, period: float = PERIOD_S, folder: Path | None = None
+    ) -> None:
+        """*folder*: where `airlock status` reads how the looks fare."""
+        self._detector, self._period, self._folder = detector, period, folder
         self._good_at, self._problem = float("-inf"), "it has not looked yet"
 
     def start(self, stop: threading.Event) -> None:
         """Start both threads; they end with the process, or when *stop* is set."""
-        for name, work in (("look", self.look), ("weigh", self.weigh)):
+        looks = {
+            "comparing": Step("compare the model registry", self.look),
+            "hashing": Step("hash the files of released models", self.weigh),
+        }
+        for name, step in looks.items():
+            work = Round([step], self._folder and self._folder / f"work-{name}.json")
             threading.Thread(
                 target=self._keep, args=(work, stop), name=f"detector-{name}", daemon=True
             ).start()
@@ -61,24 +71,13 @@ class Watchman:
         if time.monotonic() - self._good_at > LATE_S:
             raise Unreachable(f"the model registry was not compared lately: {self._problem}")
 
-    def _keep(self, work: Callable[[], None], stop: threading.Event) -> None:
-        said = ""
-        while True:
-            try:
-                work()
-            except AirlockError as error:
-                if error.message != said:
-                    log.warning("%s %s", error.message, error.next_step)
-                said = error.message
-            except Exception:  # an accident must not end the watch unseen
-                log.exception("the detector failed")
-            else:
-                said = ""
-            if stop.wait(self._period):
-                return
+    def _keep(self, work: Round, stop: threading.Event) -> None:
+        work.run()
+        while not stop.wait(self._period):
+            work.run()
 
 
-def _report(found: Round) -> None:
+def _report(found: detecting.Round) -> None:
     for one in found.new:
         log.error("ALARM %s: %s (was %s, is %s)", one.id, one.why, one.old, one.new)
     if found.mended:

@@ -51,7 +51,7 @@ def report(settings: Settings) -> list[Line]:
     """Look at everything; *settings*: those of a process that decides."""
     home = settings.home
     questions: dict[str, Callable[[], list[Line]]] = {
-        "steps": lambda: _steps(home / "run"),
+        "steps": lambda: steps(home / "run"),
         "database": lambda: _database(settings.database_url or ""),
         "disk": lambda: _disk(settings),
         "sizes": lambda: _sizes(settings),
@@ -69,7 +69,8 @@ def _answered(name: str, answer: Answer[list[Line]]) -> list[Line]:
     return [Line(name, "could not be asked", answer.problem, silent=True)]
 
 
-def _steps(run: Path) -> list[Line]:
+def steps(run: Path) -> list[Line]:
+    """Return a line for each step whose round the processes have written to the folder *run*."""
     files = sorted(run.glob("work-*.json"))
     if not files:
         return [Line("steps", "none yet", "the delivery process has not ended a round yet")]
