@@ -25,6 +25,13 @@ def refused(world: World, release_id: str) -> str:
     return str(caught.value.next_step)
 
 
+def told(world: World, person: str) -> str:
+    """Return what somebody was told of releases."""
+    with world.store.begin() as unit:
+        payloads = [message.payload for message in unit.claim(100)]
+    return "\n".join(one["text"] for one in payloads if person in one.get("people", ()))
+
+
 def follow(world: World, release_id: str, advice: str) -> str:
     """Do what it says, word by word: withdraw as the requester, then run again."""
     assert "withdraw" in advice
@@ -43,6 +50,7 @@ def test_when_an_approver_has_left(make_world: MakeWorld) -> None:
     world.approve_all(release_id)
     people.keep_person(world.store, Person("mara", "Mara", frozenset({"developer"}), True))
     advice = refused(world, release_id)
+    assert advice in told(world, "ana"), "the requester hears of it without asking"
     command = re.search(r"`airlock (.*?)`", advice)
     assert command is not None
     assert command[1].startswith(f"release withdraw {release_id} --as ana --reason")

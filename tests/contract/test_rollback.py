@@ -89,7 +89,7 @@ def test_what_was_allowed_is_done_within_the_hour(make_world: Callable[..., Worl
     clock.pass_(hours=1)
     with pytest.raises(Refused, match="was allowed to be rolled back until") as caught:
         go_back(world, second)
-    assert f"`airlock release rollback {second} --reason" in caught.value.next_step
+    assert f"`airlock release rollback {second} --as OPERATOR --reason" in caught.value.next_step
     allow(world, second)  # as it says
     clock.pass_(minutes=59)
     assert go_back(world, second).after == "1"

@@ -127,7 +127,7 @@ def test_what_was_left_for_an_earlier_commit_is_refused(halves: Halves) -> None:
     halves.code.commit()
     with pytest.raises(Refused, match="is about other code") as caught:
         halves.judged()
-    assert "Clear the task run_team_code" in caught.value.next_step
+    assert "in a pipeline's DAG the task run_team_code" in caught.value.next_step
     halves.run()
     assert halves.judged().verdict is Verdict.PASSED
 

@@ -47,10 +47,12 @@ ANYWHERE = frozenset(
 PLATFORM = frozenset({"deliver", "down", "up", "timers run"})
 #: What succeeds in some situations only: the test that reads the advice there and follows it.
 FOLLOWED = {
+    "gate waive": "contract/test_advice_votes.py::a_waiver_by_somebody_without_the_right",
     "person confirm": "contract/test_enrolment.py::test_fifty_people_come_by_one_file",
     "person enrol": "contract/test_enrolment.py::test_the_first_two_come_by_the_owners_credential",
     "release promote": "contract/test_advice.py::test_when_votes_are_missing",
     "release request": "contract/test_rejections.py::test_rejected_bytes_are_refused",
+    "release review": "contract/test_advice_runs.py::an_emergency_before_the_last_was_reviewed",
     "release rollback": "contract/test_rollback.py::test_what_was_allowed_is_done_within_the_hour",
     "release withdraw": "contract/test_advice.py::test_when_an_approver_has_left",
 }

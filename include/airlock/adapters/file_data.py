@@ -27,6 +27,10 @@ from airlock.tables.errors import refusal
 if TYPE_CHECKING:
     import pyarrow
 
+#: What to do about a source that does not fit its pipeline.
+MEND_DATA = "mend spec.data of the pipeline, or the source"
+_PIN_AGAIN = "start a new run, which pins the data again"
+
 
 class FileData:
     """A folder of pinned data windows."""
@@ -62,7 +66,9 @@ class FileData:
         if not table.num_rows:
             raise DataUnusable(
                 f"data {name} has no rows{_between(since, until)}",
-                next_step="widen the data window of the run",
+                next_step="widen the window of the run: its options since and until"
+                if since or until
+                else "give data with rows",
             )
         if target and (problem := target_problem(table[target], target, task)):
             raise refusal(name, [problem])
@@ -88,12 +94,12 @@ class FileData:
             raise Invalid(f"{digest!r} is not a digest; expected sha256 and 64 hex digits")
         path = self._place(digest)
         if not path.is_file():
-            raise NotFound(f"no data is pinned under {digest}", next_step="pin the data again")
+            raise NotFound(f"no data is pinned under {digest}", next_step=_PIN_AGAIN)
         found = file_digest(path)
         if found != digest:
             raise DataUnusable(
                 f"pinned data was changed: expected {digest}, found {found}",
-                next_step=f"remove {path} and pin the data again",
+                next_step=f"find out who writes there; {_PIN_AGAIN}",
             )
         return path
 
@@ -169,7 +175,7 @@ def _require(table: pyarrow.Table, name: str, columns: list[str | None]) -> None
         if column and column not in table.column_names:
             raise DataUnusable(
                 f"data {name} has no column {column!r}; it has {', '.join(table.column_names)}",
-                next_step="mend spec.data of the pipeline, or the source",
+                next_step=MEND_DATA,
             )
 
 

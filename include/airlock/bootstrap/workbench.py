@@ -231,7 +231,8 @@ class Workbench:
             raise Refused(
                 f"what was left for {kind} is about other code, data or libraries than the "
                 "candidate's",
-                next_step="Clear the task run_team_code of this run, or start a new one.",
+                next_step="Start a new run, or clear the task that left it (in a pipeline's DAG "
+                "the task run_team_code).",
             )
         if said.failure:
             raise LabFailure(said.failure[:2000], next_step=said.next_step[:2000])

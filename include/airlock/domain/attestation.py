@@ -98,6 +98,12 @@ def check_bound(
         raise Unattested(f"the signed result of {result.key} cannot be kept: {why}")
 
 
+_SIGN = (
+    "Set AIRLOCK_GATE_SIGNING_KEY where gates are judged, to a key whose public half is in "
+    "AIRLOCK_GATE_KEYS of the deciding processes."
+)
+
+
 def check_attested(
     results: Sequence[GateResult],
     attestations: Mapping[str, str],
@@ -106,8 +112,11 @@ def check_attested(
     plan: Plan,
     keys: GateKeys,
     run: str,
+    then: str,
 ) -> None:
     """Refuse results, as judged before any waiver, that nobody trusted has signed for this run.
+
+    *then*: how there is another run, once the key is right.
 
     Raises:
         Unattested: naming every gate, and why.
@@ -122,8 +131,7 @@ def check_attested(
     if wrong:
         raise Unattested(
             f"these gates have no result signed by somebody trusted with them: {'; '.join(wrong)}",
-            next_step="Run the pipeline again where AIRLOCK_GATE_SIGNING_KEY is set, with a key "
-            "whose public half is in AIRLOCK_GATE_KEYS of the deciding processes.",
+            next_step=f"{_SIGN} {then}",
         )
 
 

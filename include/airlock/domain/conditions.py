@@ -91,6 +91,7 @@ class Reach:
 
 #: What moving the alias does.
 EVERYBODY = Reach()
+_ALL = "Moving an alias reaches everybody, so it needs an approval without this condition."
 
 
 def check_conditions(conditions: Conditions, now: str) -> None:
@@ -110,8 +111,8 @@ def check_conditions(conditions: Conditions, now: str) -> None:
         raise Invalid("a finding needs a text and an owner")
 
 
-def enforce(who: Sequence[tuple[str, Conditions]], reach: Reach, now: str) -> None:
-    """Refuse a promotion that reaches further than its approvals allow.
+def enforce(who: Sequence[tuple[str, Conditions]], reach: Reach, now: str, then: str = "") -> None:
+    """Refuse a promotion that reaches further than its approvals allow; *then*: what to do.
 
     Raises:
         Refused: naming the condition, who made it, and what would be allowed.
@@ -120,15 +121,13 @@ def enforce(who: Sequence[tuple[str, Conditions]], reach: Reach, now: str) -> No
         if one.expires_at is not None and now >= one.expires_at:
             raise Refused(
                 f"the approval of {person} was good until {one.expires_at}, it is {now}",
-                next_step="Its requester withdraws it "
-                '(`airlock release withdraw ID --reason "..."`), because while it is open a new '
-                "run opens none; then run the pipeline again.",
+                next_step=then,
             )
         if one.max_traffic_share is not None and reach.share > one.max_traffic_share:
             raise Refused(
                 f"{person} approved at most {one.max_traffic_share:.0%} of the traffic, this "
                 f"promotion reaches {reach.share:.0%}",
-                next_step="Promote to a smaller share.",
+                next_step=f"{_ALL} {then}".strip(),
             )
         outside = sorted(set(reach.segments) - set(one.segments))
         if one.segments and (outside or not reach.segments):
@@ -136,7 +135,7 @@ def enforce(who: Sequence[tuple[str, Conditions]], reach: Reach, now: str) -> No
             raise Refused(
                 f"{person} approved only for {', '.join(one.segments)}, this promotion reaches "
                 f"{found}",
-                next_step="Promote to the segments that were approved.",
+                next_step=f"{_ALL} {then}".strip(),
             )
 
 

@@ -47,8 +47,11 @@ def is_unknown(author: str) -> bool:
     return author == UNKNOWN or author.startswith(f"{UNKNOWN}:")
 
 
-def check_all_known(unknown: Sequence[str], tier: str) -> None:
-    """Refuse what was made by somebody nobody can be kept out for.
+RUN_AGAIN = "Then run the pipeline again."
+
+
+def check_all_known(unknown: Sequence[str], tier: str, then: str = "") -> None:
+    """Refuse what was made by somebody nobody can be kept out for; *then* follows the advice.
 
     Raises:
         Refused: naming each address with the line it needs in `gitAuthors`, and what git lacks.
@@ -71,7 +74,7 @@ def check_all_known(unknown: Sequence[str], tier: str) -> None:
     raise Refused(
         f"who changed the model's code or the policy is not known: {'; '.join(unknown)}. At the "
         f"tier {tier} nobody may approve until it is, because nobody judges own work",
-        next_step=f"{'. '.join(steps)}. Then run the pipeline again.",
+        next_step=f"{'. '.join(steps)}. {then or RUN_AGAIN}",
     )
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from airlock.domain.advice import after_sweep, run_anew
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
 from airlock.domain.people import Actor
@@ -68,14 +69,16 @@ def break_glass(
         Refused: (one of its kinds) naming the rule broken.
     """
     allowed = _check(release, plan, glass, actor, holders)
-    plan.check_authors()
+    plan.check_authors(run_anew(release))
     check_reason(reason)
     _check_incident(incident)
-    if any(one.reviewed_at is None for one in before):
+    unreviewed = [one.release for one in before if one.reviewed_at is None]
+    if unreviewed:
         raise Unreviewed(
             f"the glass was broken for {release.subject.model} before and nobody has reviewed "
             "that yet",
-            next_step="Have an uninvolved person review it first.",
+            next_step="Somebody uninvolved reviews it: `airlock release review "
+            f'{unreviewed[0]} --as REVIEWER --reason "..."`; then try again.',
         )
     story = Story(release, actor, at, release.subject.policy_digest)
     emergency = release.emergency
@@ -170,12 +173,12 @@ def check_emergency(release: Release, glass: Glass | None, holders: Holders, now
         raise Refused(
             f"the glass broken for {emergency.incident} allowed a promotion until "
             f"{emergency.until}, it is {now}",
-            next_step="Get the approvals of the levels; open a new release.",
+            next_step=after_sweep() if now >= emergency.until else run_anew(release),
         )
     if len(set(emergency.people)) < glass.people or not _still(emergency.people, glass, holders):
         raise Refused(
             f"not everybody of {', '.join(emergency.people)} may break the glass any more",
-            next_step="Get the approvals of the levels; open a new release.",
+            next_step=run_anew(release),
         )
 
 

@@ -237,8 +237,8 @@ def check_first(role: str, entitling: Collection[str], able: Collection[str]) ->
         raise Conflict(
             f"{' and '.join(sorted(able))} may enrol people, so the owner's credential is not "
             "needed any more",
-            next_step="One of them proposes: "
-            '`airlock person enrol NAME --role ROLE --reason "..."`; another confirms.',
+            next_step="One of them proposes: `airlock person enrol NAME --role ROLE "
+            f'--as {min(able)} --reason "..."`; another confirms.',
         )
 
 

@@ -142,7 +142,8 @@ def opened(envelope: str, keys: Keys) -> Grant:
         raise GrantInvalid(
             f"grant {grant.id} of {readable(grant.issued_at)} is signed by {', '.join(signers)}, "
             "a key that had been given up",
-            next_step="Find out who still has that key; then open a new release.",
+            next_step="Find out who still has that key. A promotion that is tried again gets a "
+            "grant of the key in use; for what serves already run the pipeline again.",
         )
     return grant
 
@@ -204,8 +205,8 @@ def check(grant: Grant, expected: Mapping[str, Any], now: datetime) -> None:
             raise GrantInvalid(
                 f"grant {grant.id} is for {claim} {found!r}, but this is {wanted!r}",
                 next_step="Its requester withdraws the release "
-                f'(`airlock release withdraw {grant.release} --reason "..."`); then run the '
-                "pipeline again for what is there now.",
+                f'(`airlock release withdraw {grant.release} --as REQUESTER --reason "..."`); '
+                "then run the pipeline again for what is there now.",
             )
     if now >= grant.expires_at:
         raise GrantInvalid(

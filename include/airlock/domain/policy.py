@@ -112,14 +112,14 @@ class Plan:
     slack_may_answer: bool = False
     refuses_unknown: bool = False
 
-    def check_authors(self) -> None:
-        """Refuse the work of unknown authors, where the tier does.
+    def check_authors(self, then: str = "") -> None:
+        """Refuse the work of unknown authors, where the tier does; *then*: what is left to do.
 
         Raises:
             Refused: naming them, and the line of the policy that makes them known.
         """
         if self.refuses_unknown and self.environment.people:
-            check_all_known(self.unknown, self.tier.value)
+            check_all_known(self.unknown, self.tier.value, then)
 
     def enforcement(self, gate: str) -> Enforcement:
         """Return what a gate weighs, by its name."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from airlock.domain.advice import after_sweep, run_anew
 from airlock.domain.clock import moment, stamp
 from airlock.domain.conditions import Conditions
 from airlock.domain.errors import Conflict, Forbidden, Refused, Unreachable
@@ -126,11 +127,11 @@ def grant_for(release: Release, plan: Plan, *, grant_id: str, **claims: Any) -> 
     )
 
 
-def check_promotable(release: Release, plan: Plan, holders: Holders) -> None:
-    """Refuse unless the release is approved and its votes still count today.
+def check_approved(release: Release, plan: Plan) -> None:
+    """Refuse unless the release is approved, whatever became of its votes since.
 
     Raises:
-        NotApproved: naming the level and what it lacks.
+        NotApproved: naming its state.
     """
     if release.state is State.REQUESTED:
         raise Unreachable(
@@ -142,12 +143,29 @@ def check_promotable(release: Release, plan: Plan, holders: Holders) -> None:
             f"release {release.id} is {release.state}"
             + (f" at level {release.level} of {len(plan.levels)}" if release.level else "")
             + ": it has no grant, so nothing may be promoted",
-            next_step="Get the missing approvals on the Releases page; "
-            "marking a task in Airflow approves nothing.",
+            next_step=_missing(release),
         )
+
+
+def check_promotable(release: Release, plan: Plan, holders: Holders) -> None:
+    """Refuse unless the release is approved and its votes still count today.
+
+    Raises:
+        NotApproved: naming the level and what it lacks.
+    """
+    check_approved(release, plan)
     if release.emergency is not None:
         return  # two people answer for it, for a few hours; somebody reviews it afterwards
     check_votes(release, plan, holders)
+
+
+def _missing(release: Release) -> str:
+    if release.state is not State.AWAITING_APPROVAL:
+        return run_anew(release)
+    return (
+        "Get the missing approvals on the Releases page; marking a task in Airflow approves "
+        "nothing."
+    )
 
 
 def check_votes(release: Release, plan: Plan, holders: Holders) -> None:
@@ -164,10 +182,7 @@ def check_votes(release: Release, plan: Plan, holders: Holders) -> None:
             raise NotApproved(
                 f"release {release.id} no longer has the votes of level {number} ({level.name}): "
                 f"it lacks {item.rule.sentence(item.count)} among those who may still vote",
-                next_step="A voter lost the role since. While this release is open a new run opens "
-                f"none: withdraw it as {release.requester} (`airlock release withdraw "
-                f'{release.id} --as {release.requester} --reason "..."`), then run the pipeline '
-                "again.",
+                next_step=f"A voter lost the role since. {run_anew(release)}",
             )
 
 
@@ -191,7 +206,7 @@ def check_unexpired(release: Release, plan: Plan, approved_at: str, now: str) ->
         raise Late(
             f"release {release.id} was approved at {approved_at} and was to be promoted before "
             f"{over}; it is {now}",
-            next_step="Open a new release; an approval is not valid for ever.",
+            next_step=after_sweep(),
         )
 
 
@@ -257,7 +272,7 @@ def withdraw(release: Release, actor: Actor, reason: str, at: str) -> Story:
         raise Forbidden(
             f"release {release.id} was requested by {release.requester}; {actor.id} cannot "
             "withdraw it",
-            next_step="An approver who disagrees rejects it at an open level.",
+            next_step=_instead_of_withdrawing(release),
         )
     check_reason(reason)
     check_idle(release, at)
@@ -265,6 +280,14 @@ def withdraw(release: Release, actor: Actor, reason: str, at: str) -> Story:
     story = Story(release, actor, at, release.subject.policy_digest)
     story.tell("ReleaseWithdrawn", {}, why=f"withdrawn by {actor.id}: {reason}")
     return story
+
+
+def _instead_of_withdrawing(release: Release) -> str:
+    if release.state is State.AWAITING_APPROVAL:
+        return "An approver who disagrees rejects it at an open level."
+    if release.state.is_open:
+        return f"{release.requester} can; an approval nobody uses ends by itself."
+    return "Look at the release; it has already ended."
 
 
 def supersede(release: Release, actor: Actor, by: str, at: str) -> Story:

@@ -78,13 +78,13 @@ def check_allowed(leaving: Release, now: str) -> RollbackPermission:
         raise Refused(
             f"nobody has allowed release {leaving.id} to be rolled back",
             next_step="An operator asks for it: "
-            f'`airlock release rollback {leaving.id} --reason "..."`.',
+            f'`airlock release rollback {leaving.id} --as OPERATOR --reason "..."`.',
         )
     if now >= allowed.until:
         raise Refused(
             f"release {leaving.id} was allowed to be rolled back until {allowed.until}, it is "
             f"{now}",
             next_step="An operator allows it again: "
-            f'`airlock release rollback {leaving.id} --reason "..."`.',
+            f'`airlock release rollback {leaving.id} --as OPERATOR --reason "..."`.',
         )
     return allowed

@@ -26,6 +26,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from airlock.domain.advice import after_sweep
 from airlock.domain.calendar import Timing
 from airlock.domain.clock import moment, stamp
 from airlock.domain.emergency import REVIEW, Broken
@@ -116,7 +117,7 @@ def check_in_time(release: Release, timing: Timing, at: str) -> None:
         raise Late(
             f"level {release.level} of release {release.id} was to be answered before {over}; "
             f"it is {at}",
-            next_step="The release expires with the next sweep. Run the pipeline again.",
+            next_step=after_sweep(),
         )
 
 

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from airlock.domain.advice import run_anew
 from airlock.domain.conditions import UNCONDITIONAL, Conditions, check_conditions
 from airlock.domain.delegation import Capacity, Mandate, eligible, handed_over
 from airlock.domain.digest import short
@@ -170,7 +171,7 @@ def cast(
         why = f"rejected at level {release.level} by {actor.id}: {ballot.reason}"
         story.tell("ReleaseRejected", {"level": release.level, "by": actor.id}, why=why)
         return story
-    plan.check_authors()
+    plan.check_authors(run_anew(release))
     _check_not_stranding(release, plan, mandate, holders)
     _advance(story, plan, holders)
     return story

@@ -40,7 +40,7 @@ from airlock.entrypoints import (
     here,
     witness,
 )
-from airlock.entrypoints.terminal import printable
+from airlock.entrypoints.terminal import advised, begin, printable
 
 app = typer.Typer(
     name="airlock",
@@ -103,12 +103,13 @@ for part in (
 
 def main() -> None:
     """Run the command line and translate errors to exit codes."""
+    begin()
     try:
         app()
     except AirlockError as error:
-        sys.stderr.write(f"{printable(error.message)}\n")
+        sys.stderr.write(f"{printable(advised(error.message))}\n")
         if error.next_step:
-            sys.stderr.write(f"What to do: {printable(error.next_step)}\n")
+            sys.stderr.write(f"What to do: {printable(advised(error.next_step))}\n")
         raise SystemExit(error.exit_code) from None
 
 

@@ -8,6 +8,7 @@ import typer
 
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.cli_delegate import end_of, local
+from airlock.entrypoints.printed import example_time
 
 Share = Annotated[
     float | None, typer.Option(help="At most this share of the traffic, such as 0.25.")
@@ -17,7 +18,7 @@ Until = Annotated[str, typer.Option(help="Good until then; 2026-12-01 is to the 
 Findings = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="WHO:DAY:WHAT", help="To be mended: ana:2026-12-01:explain it; may be repeated."
+        metavar="WHO:DAY:WHAT", help="To be mended: ana:2030-01-31:explain it; may be repeated."
     ),
 ]
 
@@ -61,7 +62,7 @@ def _finding(text: str) -> dict[str, str]:
     if not (owner.strip() and day.strip() and what.strip()):
         raise Invalid(
             f"{text!r} is not a finding: who mends it, by what day, and what",
-            next_step="Write it as ana:2026-12-01:explain the age effect.",
+            next_step=f"Write it as ana:{example_time(30)[:10]}:explain the age effect.",
         )
     due = end_of(day)
     return {"owner": owner.strip(), "due": due.isoformat(), "text": what.strip()}

@@ -16,6 +16,7 @@ import typer
 
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.client import AIRLOCK
+from airlock.entrypoints.printed import example_time
 from airlock.entrypoints.release_text import print_subject
 from airlock.entrypoints.terminal import (
     AsJson,
@@ -87,7 +88,7 @@ def moment_of(text: str) -> datetime:
     except (ValueError, OverflowError):
         found = datetime.min.replace(tzinfo=UTC)
     if not 2000 <= found.year < 3000:
-        raise Invalid(f"{text!r} is not a time", next_step="Such as 2026-11-21T09:00.")
+        raise Invalid(f"{text!r} is not a time", next_step=f"Such as {example_time()}.")
     return found
 
 

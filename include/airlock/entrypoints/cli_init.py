@@ -17,12 +17,12 @@ from typing import Annotated, Any
 
 import typer
 
-from airlock.adapters.file_data import FileData
+from airlock.adapters.file_data import MEND_DATA, FileData
 from airlock.adapters.table_profile import Column, Profile, profile
 from airlock.config.load import RulebookConfig, load_rulebook
 from airlock.domain.errors import Conflict, Invalid
 from airlock.entrypoints.drafts import Draft, files
-from airlock.entrypoints.terminal import say, settings
+from airlock.entrypoints.terminal import advised, say, settings
 from airlock.gates import BY_NAME
 from airlock.tables import DataUnusable, open_rows
 
@@ -132,8 +132,13 @@ def _pinned(data: Path, target: str, time_column: str, task: str) -> Profile:
         try:
             facts = pins.pin(data, time_column or None, target=target, task=task or None)
         except DataUnusable as error:
-            raise Invalid(error.message, next_step=error.next_step) from error
+            raise Invalid(error.message, next_step=_of_init(error.next_step)) from error
         return profile(open_rows(pins.path(facts["digest"])))
+
+
+def _of_init(step: str) -> str:
+    """Return what to do here, where there is no pipeline yet whose data could be mended."""
+    return step.replace(MEND_DATA, "give --target and --time-column as the columns are called")
 
 
 def _task(target: Column) -> str:
@@ -208,8 +213,8 @@ def _tell(draft: Draft, written: list[str]) -> None:
         f"answer every TODO in include/models/{draft.package}/model_card.yaml",
         f"answer the risk facts and raise the threshold in include/pipelines/{draft.name}.yaml",
         f"pytest tests/models/test_{draft.package}.py",
-        "airlock policy check",
-        f"airlock pipeline run {draft.name} --dry-run --wait",
+        "`airlock policy check`",
+        f"`airlock pipeline run {draft.name} --dry-run --wait`",
     )
     for number, step in enumerate(steps, 1):
-        say(f"  {number}. {step}")
+        say(advised(f"  {number}. {step}"))

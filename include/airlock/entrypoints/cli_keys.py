@@ -38,7 +38,8 @@ def show_command(role: RoleName = "", as_json: AsJson = False) -> None:
     if tree is None:
         raise NotFound(
             "the log has no tree yet, so it has no name to sign with",
-            next_step="Start the delivery process (`airlock deliver`).",
+            next_step="The delivery process makes it with the first entry; `airlock status` shows "
+            "whether it runs.",
         )
     found: list[dict[str, Any]] = [
         {"id": key, "vkey": vkey(tree.origin, NOTE, public)}

@@ -20,6 +20,7 @@ from airlock.entrypoints.terminal import (
     AsJson,
     AsUser,
     SessionFile,
+    advised,
     connect,
     print_json,
     say,
@@ -99,7 +100,7 @@ def enrol_command(
         say(f"{name} is enrolled as {role}, set up by the owner's credential.")
     else:
         say(f"{name} is proposed as {role}. Another person who may enrol runs:")
-        say(f'  airlock person confirm {made["id"]} --reason "..."')
+        say(advised(f'  `airlock person confirm {made["id"]} --as ANOTHER --reason "..."`'))
 
 
 def enrol_first(name: str, role: str, reason: str) -> Any:
@@ -209,7 +210,8 @@ def import_command(
         print_json(made)
         return
     say(f"{len(made['enrolments'])} proposed, from the file {made['digest']}.")
-    say(f'Another person confirms: airlock person confirm --file {file} --reason "..."')
+    command = f'`airlock person confirm --file {file} --as ANOTHER --reason "..."`'
+    say(advised(f"Another person confirms: {command}"))
 
 
 def _text(file: Path) -> str:

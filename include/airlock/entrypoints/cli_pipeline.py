@@ -17,6 +17,7 @@ from airlock.entrypoints.terminal import (
     AsJson,
     AsUser,
     SessionFile,
+    advised,
     connect,
     print_json,
     say,
@@ -144,9 +145,9 @@ def _wait(client: Client, name: str, run_id: str, seconds: int, *, quiet: bool) 
 def _hint(client: Client, name: str, run_id: str) -> None:
     for row in client.get(f"{AIRLOCK}/releases", model=name, state="AWAITING_APPROVAL"):
         if row["origin"]["runId"] == run_id:
-            say(f"  Release {row['id']} waits at level {row['level']}. To answer:")
+            say(f"  Release {row['id']} waits at level {row['level']}. An approver answers:")
             say(f"    {client.session.url}/airlock/releases/{row['id']}")
-            say(f'    airlock release approve {row["id"]} --reason "..."')
+            say(advised(f'    `airlock release approve {row["id"]} --as APPROVER --reason "..."`'))
 
 
 def _conclude(name: str, ended: dict[str, Any]) -> str:

@@ -95,7 +95,8 @@ def log_in(
         except (Unauthenticated, Forbidden, Invalid):
             raise Unauthenticated(
                 f"{url} does not accept this user name and password for {user}",
-                next_step="Check both; the demo users are in .airlock/secrets/users.json.",
+                next_step="Check both; of the demo users of `make up` they are in the file "
+                "secrets/users.json of its folder (.airlock, or AIRLOCK_HOME).",
             ) from None
     return Session(url.rstrip("/"), user, str(answer["access_token"]))
 

@@ -28,6 +28,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from airlock.domain.errors import Invalid
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import FormText, allowed
+from airlock.entrypoints.printed import example_time
 from airlock.entrypoints.problems import Problem
 from airlock.entrypoints.rendering import templates
 from airlock.entrypoints.zones import reader_zone, reader_zone_name
@@ -85,7 +86,7 @@ def utc(text: str, what: str) -> datetime:
     if found is None or not re.match(r"2\d{3}-", text.strip()):
         raise Invalid(
             f"{what} is a day and a time in {reader_zone_name()}, found {text[:40]!r}",
-            next_step="Write it as 2026-11-24T12:00.",
+            next_step=f"Write it as {example_time()}.",
         )
     aware = found if found.tzinfo else found.replace(tzinfo=reader_zone())
     return aware.astimezone(UTC)

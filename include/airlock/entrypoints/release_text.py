@@ -7,7 +7,7 @@ from typing import Any
 
 from airlock.domain.clock import moment, time_left
 from airlock.entrypoints.rendering import NONE, number
-from airlock.entrypoints.terminal import say, table
+from airlock.entrypoints.terminal import advised, say, table
 
 
 def print_subject(view: dict[str, Any]) -> None:
@@ -47,8 +47,8 @@ def print_waivers(view: dict[str, Any]) -> None:
         ended = f" (void: {one['void']})" if one["void"] else ""
         say(f"{one['gate']} waived by {one['by']} until {one['until']}: {one['why']}{ended}")
     for key in view["youMayWaive"]:
-        command = f"airlock gate waive {view['id']} {key} --until DAY"
-        say(f'You may waive {key}: {command} --reason "..."')
+        command = f'`airlock gate waive {view["id"]} {key} --until DAY --reason "..."`'
+        say(advised(f"You may waive {key}: {command}"))
 
 
 def _measure(value: float | None, unit: str) -> str:
@@ -114,7 +114,8 @@ def _print_levels(view: dict[str, Any]) -> None:
             able = ", ".join(gap["candidates"]) or "nobody"
             say(f"  missing {gap['needs']}; may answer: {able}")
     if view["youMayAnswer"]:
-        say(f'\nYou may answer: airlock release approve {view["id"]} --reason "..."')
+        command = f'`airlock release approve {view["id"]} --reason "..."`'
+        say(advised(f"\nYou may answer: {command}"))
     elif view["whyNot"]:
         say(f"\nYou cannot answer: {view['whyNot']}")
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from airlock.config.settings import Settings
 from airlock.domain.clock import spelled
+from airlock.domain.errors import AirlockError
 from airlock.entrypoints import here
 from airlock.entrypoints.client import (
     Client,
@@ -24,6 +25,7 @@ from airlock.entrypoints.client import (
     log_in,
     session_file,
 )
+from airlock.entrypoints.printed import spelled_for
 from airlock.entrypoints.progress import console
 from airlock.entrypoints.rendering import NONE
 
@@ -39,6 +41,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 _WHOLE = ("id", "stream", "when (UTC)")
 #: Width of a table that goes into a file or a pipe.
 _WIDE = 200
+
+#: The demo user this command acts as, if any.
+_ACTING: list[str] = []
 
 _STYLES = {
     "PASSED": "green",
@@ -59,9 +64,34 @@ def settings() -> Settings:
     return here.settings()
 
 
+def begin() -> None:
+    """Begin a command: nobody has acted yet."""
+    _ACTING.clear()
+
+
+def acting() -> str:
+    """Return what `--as` has to say in the next command: a name, or "" where people log in.
+
+    Whoever has acted as a demo user goes on so; nobody yet: USER, where there are demo users.
+    """
+    if _ACTING:
+        return _ACTING[-1]
+    try:
+        demo = here.settings(anywhere=True).home / "secrets" / "users.json"
+        return "USER" if os.access(demo, os.R_OK) and not session_file(os.environ).exists() else ""
+    except (AirlockError, OSError):
+        return ""
+
+
+def advised(text: str) -> str:
+    """Return a text with its commands as they can be typed here."""
+    return spelled_for(text, acting())
+
+
 def connect(as_user: str = "", kept: Path | None = None) -> Client:
     """Return a client for a demo user, a session file, or the login of this user."""
     if as_user:
+        _ACTING[:] = [as_user]
         local = here.settings(anywhere=True)
         return Client(log_in(local.airflow_url, as_user, demo_password(local.home, as_user)))
     return Client(load_session(kept or session_file(os.environ)))

@@ -113,7 +113,7 @@ def import_file(
             raise Conflict(
                 f"the file {batch} is proposed already",
                 next_step="Another person confirms it: "
-                '`airlock person confirm --file FILE --reason "..."`.',
+                '`airlock person confirm --file FILE --as ANOTHER --reason "..."`.',
             )
         return [write_proposal(scene, actor, wanted, batch) for wanted in read_file(text)]
 

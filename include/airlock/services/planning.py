@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from airlock.domain.advice import run_anew
 from airlock.domain.attestation import check_attested
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import check_no_overdue
@@ -27,7 +28,7 @@ from airlock.domain.rejections import check_reference
 from airlock.domain.release import Release, Subject
 from airlock.domain.timers import is_escalated
 from airlock.domain.waivers import Scene, waived
-from airlock.domain.waiving import able_to_waive
+from airlock.domain.waiving import WAIVABLE, able_to_waive
 from airlock.gates import build
 from airlock.ports import Candidate, Facts, UnitOfWork
 
@@ -73,7 +74,7 @@ def check_of_pipeline(subject: Subject, pipeline: Mapping[str, Any]) -> None:
         raise Refused(
             f"the pipeline {short(subject.pipeline_digest)} is that of {name} for {environment}, "
             f"not of {subject.model} for {subject.environment}",
-            next_step="Withdraw it, run the pipeline of that model, and find out who mixed them.",
+            next_step="Find out who mixed them, and run the pipeline of that model again.",
         )
 
 
@@ -103,8 +104,7 @@ def _check_of_run(release: Release, facts: Facts) -> None:
     if differs:
         raise Refused(
             f"release {release.id} is not of its run: {'; '.join(differs)}",
-            next_step="`airlock audit verify` says what was changed. Withdraw it and run the "
-            "pipeline again.",
+            next_step=f"`airlock audit verify` says what was changed. {run_anew(release)}",
         )
 
 
@@ -182,10 +182,7 @@ def check_foreseen(
     if candidate is None:
         return
     subject = release.subject
-    again = (
-        f"Withdraw it as {release.requester} and run the pipeline again, or put the rules back "
-        "under which it was measured."
-    )
+    again = f"Put the rules back under which it was measured; or: {run_anew(release)}"
     _, registered = unit.registered("pipeline", subject.pipeline_digest)
     if stamp(registered) > candidate.started_at:
         raise Refused(
@@ -259,17 +256,22 @@ def _judge_again(
     results = _with_waivers(plain, release, document, facts, plan)
     why = blocking(results, [one.key for one in plain], plan)
     if why:
-        again = (
-            "Somebody changed results or evidence after the release was opened. "
-            "Withdraw it and run the pipeline again."
-        )
-        if release.waivers:
-            again = "A waiver has ended or does not count: have it given again, or withdraw."
         raise Refused(
             f"release {release.id} cannot go on: judged again from its evidence, {why}",
-            next_step=again,
+            next_step=_shut_again(release),
         )
     if unit.gate_keys is not None:
         artifact, options = release.subject.artifact_digest, _options(document)
-        keys, run = unit.gate_keys, release.origin
-        check_attested(plain, facts.attestations, artifact, options, plan, keys, run)
+        keys, run, then = unit.gate_keys, release.origin, run_anew(release)
+        check_attested(plain, facts.attestations, artifact, options, plan, keys, run, then)
+
+
+def _shut_again(release: Release) -> str:
+    if not release.waivers:
+        return "Somebody changed results or evidence after the release was opened. " + run_anew(
+            release
+        )
+    ended = "A waiver has ended or does not count"
+    if release.state in WAIVABLE:
+        return f"{ended}: have it given again on the release's page, or reject the release."
+    return f"{ended}, and after the last vote none can be given. {run_anew(release)}"

@@ -22,6 +22,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from airlock.domain.advice import run_anew
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import EVERYBODY, Reach, enforce
 from airlock.domain.digest import digest_json, short
@@ -35,6 +36,7 @@ from airlock.domain.promoting import (
     ROLLBACK,
     Move,
     approvals,
+    check_approved,
     check_idle,
     check_promotable,
     check_unexpired,
@@ -47,6 +49,7 @@ from airlock.domain.promoting import (
     start,
 )
 from airlock.domain.release import Lease, Release, State, Story
+from airlock.domain.timers import Late
 from airlock.ports import (
     Keyring,
     Line,
@@ -62,7 +65,7 @@ from airlock.ports import (
     Watch,
 )
 from airlock.services import rolling_back, telling
-from airlock.services.planning import check_not_rejected, checked_plan, rulebook_of
+from airlock.services.planning import check_not_rejected, checked_plan, plan_of, rulebook_of
 from airlock.services.timing import approved_at
 
 _LONGEST_ATTEMPT = 600
@@ -329,13 +332,15 @@ class Ended(Refused):
 
 def _promotable(unit: UnitOfWork, release: Release, reach: Reach, line: Line) -> Checked:
     """Check what a promotion needs: approval, votes of today, gates, emergency, conditions."""
+    if not release.state.is_open:  # its votes and gates are of no use any more
+        check_approved(release, plan_of(unit, release))
     plan = checked_plan(unit, release)
     able, now = holders(unit.people()), stamp(unit.now())
     check_promotable(release, plan, able)
     check_emergency(release, rulebook_of(unit, release).break_glass, able, now)
     if release.emergency is None:
         check_unexpired(release, plan, approved_at(unit, release), now)
-    enforce(approvals(release), reach, now)
+    enforce(approvals(release), reach, now, run_anew(release))
     check_not_rejected(unit, release)
     until = release.emergency.until if release.emergency else None
     return Checked(release, plan, (until, *_ends(release)))
@@ -416,7 +421,7 @@ def _done(unit: UnitOfWork, keyring: Keyring, release: Release, attempt: str) ->
     if release.state is not move.state or stored is None or stored.spent_at is None:
         raise Conflict(
             f"{attempt} does not have release {release.id}, which is {release.state}",
-            next_step="Begin again.",
+            next_step="Try again: a new attempt gets a grant of its own.",
         )
     if stored.spent_by != attempt:
         raise Conflict(
@@ -446,4 +451,19 @@ def _record_refusal(
     data = {"rule": type(refusal).__name__, "attempt": attempt}
     story.tell(move_of(release).refused, data, why=refusal.message)
     unit.record(story)
+    if release.state is State.APPROVED:
+        unit.post_all(_told(release, refusal))
     unit.commit()
+
+
+def _told(release: Release, refusal: AirlockError) -> list[telling.Letter]:
+    """Return what the requester hears of an approval that promotes nothing any more, once.
+
+    What somebody else's attempt, a peer or the next sweep settles needs nobody.
+    """
+    if not isinstance(refusal, Refused) or isinstance(refusal, Conflict | Late):
+        return []
+    text = f"{release.id} is approved and cannot be promoted: {refusal.message}. "
+    what, people = f"stuck-{release.round}-{type(refusal).__name__}", [release.requester]
+    text = f"{text}{refusal.next_step} Told: {release.requester}."
+    return telling.aloud(release.id, what, about="void", text=text, people=people)

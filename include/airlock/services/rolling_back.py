@@ -98,7 +98,8 @@ def _standing(unit: UnitOfWork, leaving: Release, target: str) -> Release:
     raise Refused(
         f"there is no version of {subject.model} to go back to whose approval still stands"
         + (f": {'; '.join(why)}" if why else ""),
-        next_step="Release another version, or break the glass if it is an emergency.",
+        next_step="Run the pipeline for another version; in an emergency two people promote it "
+        "without the levels, if the policy has breakGlass.",
     )
 
 

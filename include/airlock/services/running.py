@@ -247,7 +247,8 @@ def _validated(
         raise Conflict(
             f"run {job.origin} has pinned {rows} rows, its validation speaks of "
             f"{facts.get('rows')}",
-            next_step="Clear the task validate_data; if it repeats, see what the suite does.",
+            next_step="Clear the task that validates the data (in a pipeline's DAG the task "
+            "validate_data); if it repeats, see what the suite does.",
         )
     about = {
         "asOf": pinned["window"]["until"] or str(pinned["startedAt"])[:10],

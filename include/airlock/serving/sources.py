@@ -65,7 +65,10 @@ class FromAirlock:
     def _refusal(self, answer: httpx.Response) -> Exception:
         status, said = answer.status_code, _detail(answer)
         if status == 401:
-            return Unauthenticated("Airlock does not know this token", next_step="Renew it.")
+            return Unauthenticated(
+                "Airlock does not know this token",
+                next_step="Get a new one from Airflow: POST /auth/token, with release:read.",
+            )
         if status == 404:
             return NotFound(said)
         if status >= 500 or answer.is_success:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def test_what_did_not_run_is_no_line_of_its_own(run: Callable[..., Said]) -> Non
 def test_a_waiting_release_is_shown_with_how_to_answer(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["running", "running", "success"], {"outcome": "promoted"})
     said = run(airflow, "pipeline", "run", "credit", "--wait")
-    assert 'airlock release approve rel-1 --reason "..."' in said.out
+    assert re.search(r'airlock release approve rel-1 (--as APPROVER )?--reason "..."', said.out)
     assert "http://here/airlock/releases/rel-1" in said.out
 
 

@@ -111,7 +111,8 @@ def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
             if _taken(host, port):
                 raise Refused(
                     f"Port {port}, which {name} needs, is used by {_holder(port)}.",
-                    next_step=f"Stop it, or set {variable} to a free port, for this clone once.",
+                    next_step=f"Stop it, or set {variable} to a free port, for this clone "
+                    "once, and run `airlock up --move`.",
                 )
 
 

@@ -51,7 +51,8 @@ def receive(
     if not folder.is_dir():
         raise Unreachable(
             f"{what} {folder} is not on this machine",
-            next_step=f"Clear the task {task} of this run; it is made again.",
+            next_step=f"Clear the task of this run that makes it (in a pipeline's DAG the task "
+            f"{task}); it is made again.",
         )
     _check_kinds(folder, what)
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -326,12 +326,12 @@ def _raise_for_ending(
     if ending.reason == "time":
         raise (errors.TrainingTimedOut if training else errors.StageTimedOut)(
             f"{what} was stopped after {ending.seconds:.0f} s; its limit is {limits.seconds} s",
-            next_step=f"raise the stage's limit or see {work / 'log.txt'}",
+            next_step=f"raise the stage's timeoutMinutes, or see {work / 'log.txt'}",
         )
     if ending.reason == "memory":
         raise (errors.TrainingOutOfMemory if training else errors.StageOutOfMemory)(
             f"{what} held {ending.peak_mb} MB and was stopped; its limit is {limits.memory_mb} MB",
-            next_step=f"raise the stage's limit or see {work / 'log.txt'}",
+            next_step=f"raise the stage's resources.memoryMb, or see {work / 'log.txt'}",
         )
 
 

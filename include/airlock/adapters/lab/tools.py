@@ -30,15 +30,15 @@ def run(
     environment = {k: v for k, v in environment.items() if k != "PYTHONPATH"} | dict(extra or {})
     log = work / "log.txt"
     ending = process.run(argv, environment, log, limits, cwd=cwd)
-    step = f"raise the limit of the stage or see {log}"
     if ending.reason == "time":
         raise errors.StageTimedOut(
             f"{what} was stopped after {ending.seconds:.0f} s; the limit is {limits.seconds} s",
-            next_step=step,
+            next_step=f"raise timeoutMinutes of this gate's stage, or see {log}",
         )
     if ending.reason == "memory":
         raise errors.StageOutOfMemory(
-            f"{what} held {ending.peak_mb} MB; the limit is {limits.memory_mb} MB", next_step=step
+            f"{what} held {ending.peak_mb} MB; the limit is {limits.memory_mb} MB",
+            next_step=f"raise resources.memoryMb of this gate's stage, or see {log}",
         )
     return ending.code
 

@@ -160,7 +160,9 @@ class MlflowRegistry:
         if found is None or found.lifecycle_stage != "active":
             raise Refused(
                 f"the MLflow experiment {name!r} was deleted",
-                next_step=f"restore it: mlflow experiments restore, or rename the pipeline {name}",
+                next_step=f"restore it (with a token of `airlock mlflow-token` as the password: "
+                f"`mlflow experiments restore -x {found.experiment_id if found else 'ID'}`), or "
+                f"rename the pipeline {name}",
             )
         return str(found.experiment_id)
 

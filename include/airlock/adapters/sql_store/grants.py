@@ -107,7 +107,8 @@ class Grants(Base):
         if not self._connection.execute(moving.values(**values)).rowcount:
             raise Conflict(
                 f"{new.model} in {new.environment} has moved on: epoch {new.epoch} is not newer",
-                next_step="Open a new release on top of what serves now.",
+                next_step="Withdraw the release if it is still open, and run the pipeline again: "
+                "its candidate is then measured against what serves now.",
             )
 
 

@@ -123,7 +123,8 @@ class Releases(Log):
             raise Conflict(
                 f"{new.subject.model} already has an open release for {new.subject.environment}, "
                 "or this run has opened one",
-                next_step="Finish, withdraw or supersede the open release first.",
+                next_step="Have it promoted or withdrawn first; `airlock release list` shows it. "
+                "With whenReleaseOpen: supersede in the pipeline a new run takes its place.",
             ) from error
         return new
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airlock.domain.advice import run_anew
 from airlock.domain.audit import Event
 from airlock.domain.errors import Conflict
 from airlock.domain.gates import Evidence
@@ -53,7 +54,7 @@ def put(unit: UnitOfWork, origin: str, items: Sequence[Evidence]) -> list[Event]
         raise Conflict(
             f"release {release.id} was opened for run {origin}, so its evidence is "
             f"frozen: no other {new[0].kind} can be kept",
-            next_step="Start a new run; its candidate can take the place of this one.",
+            next_step=f"What was measured for a release stays. {run_anew(release)}",
         )
     for item in new:
         unit.put_evidence(origin, item)

@@ -80,7 +80,8 @@ def known(unit: UnitOfWork, origin: str) -> Run:
     if run is None:
         raise Refused(
             f"run {origin} has not begun here: its first proposal names pipeline and policy",
-            next_step="Look at the task that pins the data, pin_data.",
+            next_step='The first task of the run proposes it: a StepOperator with step="pin"; in a '
+            "pipeline's DAG that is the task pin_data. See its log.",
         )
     return run
 

@@ -24,7 +24,7 @@ def park(store: Store, sources: Sources, claim: Claim, finish: Finish) -> Mappin
     if not own and not sources.runs.has_task(dag_id, run_id, task):
         raise Refused(
             f"run {claim.origin} has no task {task} that could wait for {release_id}",
-            next_step="Airflow has to know a task before it can be woken.",
+            next_step="Start a new run; if it repeats, see in Airflow whether its DAG was changed.",
         )
     with store.begin() as unit:
         unit.park(Parked(release_id, level, dag_id, run_id, task, unit.now()))

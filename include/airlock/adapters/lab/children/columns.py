@@ -68,7 +68,7 @@ def pinned(name: str, data: dict[str, Any]) -> Columns:
     if found != data["digest"]:
         raise DataInvalid(
             f"data of {name}: expected {data['digest']}, found {found}",
-            next_step="pin the data again; something changed the pinned file",
+            next_step="something changed the pinned file; start a new run, which pins it again",
         )
     table = _parquet(Path(data["path"]))
     for column in filter(None, (data["target"], data["timeColumn"])):
@@ -77,7 +77,7 @@ def pinned(name: str, data: dict[str, Any]) -> Columns:
     if odd := tables.irregular(table.schema):
         raise DataInvalid(
             f"data of {name}: nobody pins the columns {', '.join(odd[:5])} as they are",
-            next_step="pin the data again; the next run does",
+            next_step="start a new run, which pins the data again",
         )
     if not table.length:
         raise DataInvalid(f"data of {name} has no rows", next_step="widen the data window")

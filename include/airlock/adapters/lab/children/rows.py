@@ -36,13 +36,13 @@ def load(request: dict[str, Any]) -> pandas.DataFrame:
     if found != data["digest"]:
         raise DataInvalid(
             f"data of {request['name']}: expected {data['digest']}, found {found} in {path.name}",
-            next_step="pin the data again; something changed the pinned file",
+            next_step="something changed the pinned file; start a new run, which pins it again",
         )
     table = tables.open_rows(path)
     if odd := tables.irregular(table.schema):
         raise DataInvalid(
             f"data of {request['name']}: nobody pins the columns {', '.join(odd[:5])} as they are",
-            next_step="pin the data again; the next run does",
+            next_step="start a new run, which pins the data again",
         )
     _check(request["name"], table, data)
     return tables.frame(table)
