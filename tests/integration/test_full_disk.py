@@ -28,10 +28,10 @@ from airlock.entrypoints.housekeeping import Housekeeper
 from airlock.entrypoints.work_steps import Round, Step
 from airlock.services.proposals import DirectProposals, Handling
 from airlock.testing import World
-from tests.contract.conftest import sqlite_database, sqlite_template
+from tests.contract.conftest import enrolled_file, sqlite_database, sqlite_template
 from tests.contract.test_proposals import ORIGIN, begin
 
-__all__ = ["sqlite_database", "sqlite_template"]
+__all__ = ["enrolled_file", "sqlite_database", "sqlite_template"]
 PROGRAMS = Path(sys.executable).parent
 DAY = 86_400
 

@@ -40,7 +40,7 @@ from airlock.services import reading, sequencing, verifying
 from airlock.services.delivering import Delivery
 from airlock.services.detecting import Detector
 from airlock.testing import FakeClock, FakeKeys, World
-from tests.contract.conftest import sqlite_database, sqlite_template
+from tests.contract.conftest import enrolled_file, sqlite_database, sqlite_template
 from tests.contract.tree_kit import keys, witness
 from tests.integration.faulty_peer import (
     FAULTS,
@@ -52,7 +52,7 @@ from tests.integration.faulty_peer import (
     faulty,
 )
 
-__all__ = ["sqlite_database", "sqlite_template"]
+__all__ = ["enrolled_file", "sqlite_database", "sqlite_template"]
 pytestmark = pytest.mark.chaos
 BUDGET_S = 0.5
 
