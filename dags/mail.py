@@ -24,12 +24,7 @@ with DAG(
     tags=["airlock", "platform"],
     doc_md="Needs the connection `smtp_default`. Sends what waits under the key, nothing else.",
     params={"message": MESSAGE},
-    default_args={
-        "owner": "airlock",
-        "retries": 5,
-        "retry_delay": timedelta(minutes=2),
-        "execution_timeout": timedelta(minutes=3),
-    },
+    default_args={"owner": "airlock", "retries": 5, "retry_delay": timedelta(minutes=2)},
     is_paused_upon_creation=False,
 ):
     SendMailOperator(task_id="send", message="{{ params.message }}")

@@ -239,8 +239,9 @@ class RunningPlatform:
             file.write_text(re.sub(r'cron: "[^"]*"', f'cron: "{cron}"', text))
 
         def known() -> bool:
-            told = {name: self.airflow.get(f"dags/{name}")["timetable_summary"] for name in crons}
-            return told == crons
+            rows = self.airflow.get("dags", limit=100)["dags"]
+            told = {row["dag_id"]: row["timetable_summary"] for row in rows}
+            return {name: told.get(name) for name in crons} == crons
 
         self.airflow.wait(known, f"the schedules {crons} to be Airflow's", 240)
         pipelines = load_pipelines(folder, self.platform.options.root).valid
