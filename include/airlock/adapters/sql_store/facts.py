@@ -35,12 +35,14 @@ from airlock.adapters.sql_store.proposal_tables import run
 from airlock.adapters.sql_store.runs import candidate_from, evidence_from
 from airlock.adapters.sql_store.tables import (
     candidate,
+    configuration,
     evidence,
     gate_result,
     line,
     release,
     run_evidence,
 )
+from airlock.domain.duties import CHANGER
 from airlock.domain.release import Release, State
 from airlock.ports import Facts, Line, Run
 
@@ -58,6 +60,7 @@ class FactsReader(People):
         given |= {"model": subject.model, "environment": subject.environment, "of": of.id}
         row = self._connection.execute(_everything(self._is_sqlite), given).one()
         bodies = [bytes.fromhex(body) for (body,) in _rows(row.evidence)]
+        self._may_be_named_later = bool(row.named_later)
         lines, runs = [Line(*one) for one in _rows(row.lines)], _rows(row.run)
         return Facts(
             now=self._see(row.clock),
@@ -106,6 +109,7 @@ def _everything(sqlite: bool) -> Select[Any]:
         _array(signed, sqlite).label("signed"),
         _array(select(line).where(*here), sqlite).label("lines"),
         _array(select(*(run.c[name] for name in _RUN)).where(of_run), sqlite).label("run"),
+        exists().where(configuration.c.kind == CHANGER).label("named_later"),
         exists().where(lent).label("lent"),
         exists().where(demanded).label("demanded"),
         exists().where(*theirs, refused).label("rejected"),

@@ -14,8 +14,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import RowMapping, delete, select, update
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.bulk import insert_new
@@ -28,12 +27,13 @@ log = logging.getLogger("airlock.store")
 
 #: Notified when messages were posted; what it carries is not read.
 CHANNEL = "airlock_outbox"
-#: It need not survive a crash, so it does not wait for the disk, nor long for another's lock.
-_WAKE = select(
-    func.set_config("synchronous_commit", "off", True),
-    func.set_config("lock_timeout", "200ms", True),
-    func.pg_notify(CHANNEL, ""),
-)
+#: One message to the server and no more: it is a transaction by itself. It need not survive a
+#: crash, so it does not wait for the disk, nor long for another's lock.
+_WAKE = (
+    "SELECT set_config('synchronous_commit', 'off', true); "
+    "SELECT set_config('lock_timeout', '200ms', true); "
+    f"SELECT pg_notify('{CHANNEL}', '')"
+).encode()
 
 _before = outbox.alias()
 _NO_LANE = outbox.c.lane == ""
@@ -101,12 +101,15 @@ class Outbox(Base):
         """Wake whoever empties the outbox; if that fails, they look by themselves in a moment."""
         if self._is_sqlite:
             return
-        try:
-            self._connection.execute(_WAKE)
-            self._connection.commit()
-        except SQLAlchemyError as error:
-            log.warning("nobody was woken for what was posted: %s", error)
-            self._connection.rollback()
+        from psycopg.pq import ConnStatus, ExecStatus
+
+        driver: Any = self._connection.connection.driver_connection
+        answer = driver.pgconn.exec_(_WAKE)
+        if answer.status != ExecStatus.TUPLES_OK:
+            said = answer.error_message.decode(errors="replace").strip()
+            log.warning("nobody was woken for what was posted: %s", said)
+            if driver.pgconn.status != ConnStatus.OK:
+                self._connection.invalidate()
 
     def claim(
         self, limit: int = 20, seconds: float = 60.0, *, chat: bool = False

@@ -66,6 +66,9 @@ MOST_DOCUMENTS = 500
 class People(Base):
     """Who there is, and under which rules."""
 
+    #: False once a decision has read that git named nobody later: then nothing is asked again.
+    _may_be_named_later = True
+
     def people(self) -> tuple[Person, ...]:
         """Return everybody Airlock knows, with the roles that count now."""
         return self._people_from(self._connection.execute(EVERYBODY))
@@ -153,10 +156,11 @@ class People(Base):
     def _named_later(self, digest: str) -> str:
         """Return whom git named after the policy had been registered, else what was noted then."""
         rows = select(configuration.c.document).where(configuration.c.kind == CHANGER)
-        for (document,) in self._connection.execute(rows.order_by(configuration.c.registered_at)):
-            named = json.loads(document)
-            if named["policy"] == digest:
-                return str(named["changedBy"])
+        if self._may_be_named_later:
+            rows = rows.order_by(configuration.c.registered_at)
+            for named in map(json.loads, self._connection.execute(rows).scalars()):
+                if named["policy"] == digest:
+                    return str(named["changedBy"])
         found = self._document("policy", digest)
         return found.changed_by if found else UNKNOWN
 
