@@ -63,7 +63,9 @@ def skeleton(name: str) -> str:
 
 
 def _simpler(name: str) -> str:
-    letters = unicodedata.normalize("NFKC", name.translate(_LIKE)).translate(_LIKE)
+    letters = name
+    for form in ("NFC", "NFD", "NFKC"):  # a letter as a whole, then without its accents
+        letters = unicodedata.normalize(form, letters).translate(_LIKE)
     folded = unicodedata.normalize("NFKC", letters.casefold())
     seen = (_drawn(c) for c in folded if not _is_unseen(c))
     return "".join(seen).replace("rn", "m")

@@ -65,6 +65,17 @@ def test_a_skeleton_is_its_own_skeleton_and_knows_no_form(name: str) -> None:
     assert spelled(name).isascii()
 
 
+def test_every_letter_with_an_accent_is_what_its_parts_are() -> None:
+    """A Greek alpha with a grave looks like an `a` with one, written as one character or as two."""
+    for code in range(0x110000):
+        whole = chr(code)
+        parts = unicodedata.normalize("NFD", whole)
+        if parts != whole:
+            found = skeleton(whole)
+            assert found == skeleton(parts) == skeleton(found), hex(code)
+    assert look_alike("m\u1f70ra", {"m\u00e0ra"}) == "m\u00e0ra"
+
+
 @given(st.sets(NAMES, min_size=2, max_size=6))
 def test_nobody_is_refused_for_a_name_that_looks_different(names: set[str]) -> None:
     """Of these letters none looks like another, so different names are different people."""
