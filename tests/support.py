@@ -6,6 +6,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,4 +27,14 @@ def short_folder(prefix: str, *, hasty: bool = False) -> Path:
     above = MEMORY if roomy and os.access(MEMORY, os.W_OK) else Path("/tmp")
     folder = Path(tempfile.mkdtemp(prefix=f"airlock-{prefix}-", dir=above))
     folder.chmod(0o711)
+    return folder
+
+
+def empty_checkout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make *folder* a checkout with the policies and nothing else, and the one in use."""
+    shutil.copytree(ROOT / "include/policies", folder / "include/policies")
+    (folder / "include/pipelines").mkdir()
+    (folder / "include/airlock").symlink_to(ROOT / "include/airlock")  # so that it is ours
+    shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
+    monkeypatch.setenv("AIRLOCK_ROOT", str(folder))
     return folder

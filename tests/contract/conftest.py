@@ -16,10 +16,9 @@ import pytest
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.people import Person
 from airlock.domain.policy import Rulebook
 from airlock.testing import FakeClock, World
-from airlock.testing.approvers import enrol
+from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK
 
 EARLY = datetime(2019, 1, 1, tzinfo=UTC)
@@ -79,8 +78,7 @@ def begins_empty(request: pytest.FixtureRequest) -> bool:
 def enrol_people(url: str) -> None:
     """Enrol the people of `World` for their roles, before every clock of a test begins."""
     store = SqlStore(url, pooled=False, clock=FakeClock(EARLY))
-    people = (Person(name, name.title(), frozenset({role})) for name, role in PEOPLE.items())
-    enrol(store, Rulebook.from_document(RULEBOOK), people)
+    enrol(store, Rulebook.from_document(RULEBOOK), persons(PEOPLE))
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +139,12 @@ def database(request: pytest.FixtureRequest) -> Database:
     """Return each kind of database in turn."""
     found: Database = request.getfixturevalue(f"{request.param}_database")
     return found
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock only the test moves: Tuesday 2026-11-24, noon in UTC."""
+    return FakeClock()
 
 
 @pytest.fixture

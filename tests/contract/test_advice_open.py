@@ -39,11 +39,6 @@ def book() -> dict[str, Any]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def world(make_world: Callable[..., World], clock: FakeClock) -> World:
     return make_world(clock, rulebook=book(), folks={**PEOPLE, "bea": "boss"})
 

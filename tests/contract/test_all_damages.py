@@ -83,11 +83,6 @@ def _hash(made: Any, change: Any) -> bytes:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def signed(tmp_path: Path) -> tuple[FileSigner, FileKeyring]:
     return keys(tmp_path)
 

@@ -29,11 +29,6 @@ LINKED = {"lena": "U0LENA", "carla": "U0CARLA", "mara": "U0MARA"}
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def make_world(database: Database) -> Iterator[MakeWorld]:
     """Return a factory of worlds whose decider keeps its connections, as the process does."""
     made: list[SqlStore] = []

@@ -21,11 +21,6 @@ MakeWorld = Callable[..., World]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def site(make_world: MakeWorld, clock: FakeClock) -> World:
     """A world whose model serves version 1, and has a version 2 nobody approved."""
     book: dict[str, Any] = deepcopy(dict(RULEBOOK))

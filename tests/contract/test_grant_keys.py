@@ -33,11 +33,6 @@ def book() -> dict[str, Any]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def world(make_world: Callable[..., World], clock: FakeClock, tmp_path: Path) -> World:
     signer, keyring = keys(tmp_path)
     made = make_world(clock, signer=signer, rulebook=book(), folks={**PEOPLE, "otto": "operator"})

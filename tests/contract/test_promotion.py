@@ -26,11 +26,6 @@ from tests.contract.conftest import Database
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def timed(make_world: Callable[..., World], clock: FakeClock) -> World:
     """A world whose time passes when the test says so; the guard has the same clock."""
     world = make_world(clock=clock)

@@ -16,11 +16,6 @@ from tests.contract.test_break_glass import book, broken
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def world(make_world: Callable[..., World], clock: FakeClock) -> World:
     return make_world(clock, rulebook=book())
 

@@ -22,12 +22,6 @@ MakeWorld = Callable[..., World]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    """Return a clock only the test moves: Tuesday 2026-11-24, noon in UTC."""
-    return FakeClock()
-
-
-@pytest.fixture
 def timed(make_world: MakeWorld, clock: FakeClock) -> World:
     """Return a world of the high tier on that clock."""
     return make_world(clock=clock)

@@ -36,11 +36,6 @@ def rulebook(weight: str = "soft") -> dict[str, Any]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def world(make_world: MakeWorld, clock: FakeClock) -> World:
     folks = {**PEOPLE, "bea": "boss", "cara": "compliance_officer"}
     return make_world(clock, rulebook=rulebook(), folks=folks)

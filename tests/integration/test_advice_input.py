@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from airlock.entrypoints.cli_conditions import conditions
 from airlock.entrypoints.cli_delegate import moment_of
 from airlock.entrypoints.page_kit import utc
 from tests.command import run_cli
-from tests.support import ROOT
+from tests.support import empty_checkout
 
 pytestmark = pytest.mark.integration
 
@@ -26,11 +25,7 @@ Typed = tuple[str, ...]
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with the policies, and one table."""
-    shutil.copytree(ROOT / "include/policies", tmp_path / "include/policies")
-    (tmp_path / "include/pipelines").mkdir()
-    (tmp_path / "include/airlock").symlink_to(ROOT / "include/airlock")  # so that it is ours
-    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
-    monkeypatch.setenv("AIRLOCK_ROOT", str(tmp_path))
+    empty_checkout(tmp_path, monkeypatch)
     rows = "".join(f"{20 + n % 50},{n % 7},{n % 2}\n" for n in range(400))
     (tmp_path / "people.csv").write_text(f"age,rooms,moved\n{rows}", "utf-8")
     return tmp_path

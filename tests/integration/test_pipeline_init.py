@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from airlock.adapters.lab import Lab, LabData, Limits, ValidateRequest
 from airlock.config.model_card import read_card
 from tests.command import run_cli
 from tests.integration.scene_kit import DOCTOR, census
-from tests.support import ROOT
+from tests.support import ROOT, empty_checkout
 
 pytestmark = pytest.mark.integration
 
@@ -27,12 +26,7 @@ LIMITS = Limits(seconds=300, memory_mb=2048, threads=1)
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with the policies and nothing else."""
-    shutil.copytree(ROOT / "include/policies", tmp_path / "include/policies")
-    (tmp_path / "include/pipelines").mkdir()
-    (tmp_path / "include/airlock").symlink_to(ROOT / "include/airlock")  # so that it is ours
-    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
-    monkeypatch.setenv("AIRLOCK_ROOT", str(tmp_path))
-    return tmp_path
+    return empty_checkout(tmp_path, monkeypatch)
 
 
 def people() -> pandas.DataFrame:

@@ -199,7 +199,7 @@ class Workbench:
             except Unreachable:
                 raise
             except AirlockError as error:
-                left = _Left(dict(about), error.message[:2000], error.next_step[:2000])
+                left = _Left(dict(about), error.message, error.next_step)
             handover.write(out / _ABOUT, left)
             shutil.rmtree(place, ignore_errors=True)
             out.rename(place)

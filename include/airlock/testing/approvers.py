@@ -6,7 +6,7 @@ nothing else. Every event is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from airlock.domain.enrolment import SeenAccount, Standing, Wanted
 from airlock.domain.people import Actor, Channel, Person
@@ -31,6 +31,11 @@ class _Open(Scene):
 def seen_account(name: str, **values: str) -> SeenAccount:
     """Return the account of a test person; *values* change what it is recognised by."""
     return SeenAccount.of("test", name, **{"password": "first", **values})
+
+
+def persons(folks: Mapping[str, str]) -> Iterator[Person]:
+    """Return people from names and the role of each."""
+    return (Person(name, name.title(), frozenset({role})) for name, role in folks.items())
 
 
 def enrol(store: Store, rulebook: Rulebook, folks: Iterable[Person]) -> None:

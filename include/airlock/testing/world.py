@@ -28,7 +28,7 @@ from airlock.services import (
     requesting,
 )
 from airlock.services.proposals import DirectProposals, Handling, Sources
-from airlock.testing.approvers import enrol
+from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
 from airlock.testing.fakes import (
     FakeArtifacts,
@@ -65,8 +65,7 @@ class World:
         self.artifacts = FakeArtifacts(lambda: self.registry)
         self._proposals: Proposals | None = None
         configuring.register(store, rulebook, [self.pipeline], SHIPPED)
-        known = (Person(name, name.title(), frozenset({role})) for name, role in folks.items())
-        enrol(store, self.rulebook, known)
+        enrol(store, self.rulebook, persons(folks))
 
     def keep(self, person: Person) -> bool:
         """Have Airflow say this of a person, and enrol the person for it; say if it changed.

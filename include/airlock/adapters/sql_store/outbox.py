@@ -27,12 +27,11 @@ log = logging.getLogger("airlock.store")
 
 #: Notified when messages were posted; what it carries is not read.
 CHANNEL = "airlock_outbox"
-#: One message to the server and no more: it is a transaction by itself. It need not survive a
+#: One statement, so a transaction by itself without BEGIN and COMMIT. It need not survive a
 #: crash, so it does not wait for the disk, nor long for another's lock.
 _WAKE = (
-    "SELECT set_config('synchronous_commit', 'off', true); "
-    "SELECT set_config('lock_timeout', '200ms', true); "
-    f"SELECT pg_notify('{CHANNEL}', '')"
+    "SELECT set_config('synchronous_commit', 'off', true), "
+    f"set_config('lock_timeout', '200ms', true), pg_notify('{CHANNEL}', '')"
 ).encode()
 
 _before = outbox.alias()

@@ -155,8 +155,8 @@ class People(Base):
 
     def _named_later(self, digest: str) -> str:
         """Return whom git named after the policy had been registered, else what was noted then."""
-        rows = select(configuration.c.document).where(configuration.c.kind == CHANGER)
         if self._may_be_named_later:
+            rows = select(configuration.c.document).where(configuration.c.kind == CHANGER)
             rows = rows.order_by(configuration.c.registered_at)
             for named in map(json.loads, self._connection.execute(rows).scalars()):
                 if named["policy"] == digest:

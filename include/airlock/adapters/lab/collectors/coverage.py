@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ GATE = "test-coverage"
 _NAMED = 200
 _PRAGMA = re.compile(r"#\s*pragma:\s*no\s+(cover|branch)", re.IGNORECASE)
 _SAID = "tests.json"
+_COUNTS = ("exit", "passed", "failed", "skipped", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,9 @@ class Ended:
 
     def facts(self) -> dict[str, Any]:
         """Return what becomes evidence: without the steps and the longest words."""
-        facts = asdict(self) | {"failures": [name[:300] for name in self.failures[:20]]}
-        return {name: facts[name] for name in facts if name not in ("arcs", "pytest")} | (
-            {"pytest": self.pytest[:40]} if self.pytest else {}
-        )
+        facts: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
+        facts["failures"] = [name[:300] for name in self.failures[:20]]
+        return facts | ({"pytest": self.pytest[:40]} if self.pytest else {})
 
 
 def run(team: TeamCode, out: Path) -> None:
