@@ -199,6 +199,15 @@ class RunningPlatform:
     def health(self) -> dict[str, Health]:
         return {row.name: row for row in self.platform.health()}
 
+    def problems(self) -> dict[str, str]:
+        """Return what is not well, by process. One that is only late is asked again."""
+        for _ in range(30):
+            problems = {row.name: row.problem for row in self.platform.health() if row.problem}
+            if not problems:
+                break
+            time.sleep(2)
+        return problems
+
     def up(self) -> None:
         """Do what `airlock demo` does before its first release."""
         with Steps() as steps:

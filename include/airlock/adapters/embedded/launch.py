@@ -128,6 +128,8 @@ class Launch:
             rest = [name for name in names if name not in ("postgres", "mlflow")]
             jobs = [pool.submit(self._guard, self._start, name) for name in rest]
             _results([mlflow, *jobs])
+        with self._progress.step("Ask every process once more"):
+            self._await_all_healthy()
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -208,6 +210,20 @@ class Launch:
                 raise self._failed(part, f"is not healthy after {HEALTHY_SECONDS:.0f} s: {problem}")
             if self._abort.wait(0.25):
                 raise Unreachable(f"{part.title} was not waited for: another step failed.")
+
+    def _await_all_healthy(self) -> None:
+        """Wait until all work at once: one that was well may have gone short while others started.
+
+        Raises:
+            Refused: one still is not, with the end of its log.
+        """
+        deadline = time.monotonic() + HEALTHY_SECONDS
+        while problems := [row for row in self._platform.health() if not row.healthy]:
+            first = problems[0]
+            if time.monotonic() > deadline:
+                part = next(part for part in self._platform.parts() if part.name == first.name)
+                raise self._failed(part, f"was healthy and no longer is: {first.problem}")
+            self._abort.wait(1)
 
     def _failed(self, part: Component, what: str) -> Refused:
         log = self._supervisor.log_file(part.name)
