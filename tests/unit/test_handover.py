@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from airlock.adapters.lab.collectors.coverage import Ended
 from airlock.adapters.lab.collectors.reproducibility import Training
 from airlock.adapters.lab.handover import read, receive, write
 from airlock.bootstrap.workbench import _Left
+from airlock.domain.digest import folder_manifest
 from airlock.domain.errors import Refused, Unreachable
 
 pytestmark = pytest.mark.unit
@@ -42,6 +45,41 @@ def test_it_is_taken_anew_each_time(model: Path, tmp_path: Path) -> None:
     take(model, tmp_path)
     (model / "MLmodel").unlink()
     assert not (take(model, tmp_path) / "MLmodel").exists()
+
+
+def test_a_folder_somebody_reads_is_not_taken_away(model: Path, tmp_path: Path) -> None:
+    """Two tasks fetch the same model: the second leaves the first one's files where they are."""
+    before = take(model, tmp_path).stat().st_ino
+    with (tmp_path / "own" / "model" / "MLmodel").open() as reading:
+        assert take(model, tmp_path).stat().st_ino == before
+        assert os.path.samestat(
+            os.fstat(reading.fileno()), (tmp_path / "own" / "model" / "MLmodel").stat()
+        )
+
+
+@pytest.mark.race
+def test_whoever_looks_while_folders_come_finds_a_whole_one(model: Path, tmp_path: Path) -> None:
+    """Tasks of several gates and runs put equal folders at one place, all at once."""
+    place = take(model, tmp_path)
+    expected = folder_manifest(place)
+    ended = threading.Event()
+
+    def look() -> int:
+        looks = 0
+        while not ended.is_set() or not looks:
+            assert folder_manifest(place) == expected
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(look) for _ in range(2)]
+        takers = [pool.submit(lambda: [take(model, tmp_path) for _ in range(50)]) for _ in range(2)]
+        try:
+            for taker in takers:
+                taker.result()
+        finally:
+            ended.set()
+        assert all(reader.result() for reader in readers)
 
 
 def test_what_is_not_there_may_come(tmp_path: Path) -> None:

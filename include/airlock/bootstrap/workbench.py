@@ -201,8 +201,7 @@ class Workbench:
             except AirlockError as error:
                 left = _Left(dict(about), error.message, error.next_step)
             handover.write(out / _ABOUT, left)
-            shutil.rmtree(place, ignore_errors=True)
-            out.rename(place)
+            handover.put_in_place(out, place)
         return left.failure or "done"
 
     def _taken_over(self, kind: str, case: Case) -> Path | None:
@@ -364,7 +363,7 @@ class Workbench:
             signed = self._registry.run_file(model, version, "signature", Path(scratch))
             if signed is not None:
                 signed.rename(signature_of(ready / place.name))
-            _put_in_place(ready, place.parent)
+            handover.put_in_place(ready, place.parent)
         return place
 
     def champion(self, model: str, version: str) -> Path:
@@ -451,16 +450,6 @@ def _about(origin: str, pipeline: str, data: str, code: Origin) -> dict[str, str
         "code": code.code_commit,
         "lock": code.lock_digest,
     }
-
-
-def _put_in_place(ready: Path, place: Path) -> None:
-    """Move a complete folder to where other tasks look for it; one of them may have been first."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        ready.rename(place)
-    except OSError:
-        shutil.rmtree(place, ignore_errors=True)
-        ready.rename(place)
 
 
 def _limits(recipe: Recipe, stage: str) -> requests.Limits:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from airlock.domain.digest import canonical_json
+from airlock.domain.digest import canonical_json, folder_manifest
 from airlock.domain.errors import Refused, Unreachable
 
 _DOCUMENT_LIMIT = 16 << 20
@@ -60,9 +60,33 @@ def receive(
         copy = Path(scratch) / "copy"
         shutil.copytree(folder, copy, symlinks=True)
         _check_kinds(copy, what)  # it may have changed since the first look
-        shutil.rmtree(place, ignore_errors=True)
-        copy.rename(place)
+        put_in_place(copy, place)
     return place
+
+
+def put_in_place(ready: Path, place: Path) -> None:
+    """Move a complete folder to where other tasks look for it, whatever was there before.
+
+    Another task may have been first, and be reading there: equal files are left as they are, and
+    nobody ever finds a folder that is half there.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        ready.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        if not _equal(ready, place):
+            with tempfile.TemporaryDirectory(prefix="old-", dir=place.parent) as old:
+                place.rename(Path(old) / place.name)
+                ready.rename(place)
+
+
+def _equal(folder: Path, other: Path) -> bool:
+    try:
+        return folder_manifest(folder) == folder_manifest(other)
+    except (OSError, ValueError):  # what has no manifest is equal to nothing
+        return False
 
 
 def write(place: Path, document: Any) -> None:
