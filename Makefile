@@ -32,7 +32,7 @@ if [ "$$have" != "$$want" ] && [ "$$have" != "$$dev" ]; then \
 fi
 endef
 
-.PHONY: help up down demo test unit lint bench test-compose upgrade-check lock clean setup setup-dev chromium scanners bubblewrap emulators
+.PHONY: help up down demo test test-all unit lint bench test-compose upgrade-check lock clean setup setup-dev chromium scanners bubblewrap emulators
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ demo: setup ## Start everything and run real releases (AUTO=1 answers the approv
 
 test: setup-dev chromium scanners bubblewrap emulators ## Set up and run all tests
 	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder # one waits for a platform most of the time
+
+test-all: setup-dev chromium scanners bubblewrap emulators ## Run all tests on every database and store, and each race more often
+	@TEST_MATRIX=all $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 unit: setup-dev ## Run the fast tests only
 	@$(BIN)/python -m pytest -m unit

@@ -14,10 +14,11 @@ from pathlib import Path
 from tests.support import ROOT
 
 FOLDERS = ("dags", "include", "plugins", "tests")
-REFUSED = frozenset(
+_WORDS = (
     "one ones it its they them those these me mine theirs thing things who whom whose which what "
-    "found said told known given asked made wanted kept judged seen done taken shown held".split()
+    "found said told known given asked made wanted kept judged seen done taken shown held"
 )
+REFUSED = frozenset(_WORDS.split())
 
 
 def bound(node: ast.AST) -> Iterator[str]:

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 
 
+#: What `make test-all` sets: each test on every database and store, and each race many times.
+#: `make test` runs each on those that `make up` and docker-compose.yml use.
+EVERYWHERE = os.environ.get("TEST_MATRIX") == "all"
+
+
+def rounds(few: int, many: int) -> int:
+    """Return how often to repeat: *few* times, *many* in `make test-all`, or TEST_ROUNDS times."""
+    return int(os.environ.get("TEST_ROUNDS", many if EVERYWHERE else few))
+
+
 #: Memory that looks like a disk, and how much of it has to be free.
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30
 

@@ -1,7 +1,8 @@
 """One guarded server for each pair of database and store, for all attacks together.
 
-Everything runs on the two pairs that share nothing; what is marked with `ON_ALL_PAIRS` runs on the
-other two as well. In several processes, all tests of a pair run in one, so each server starts once.
+`make test` runs on PostgreSQL, with files in folders or in a bucket. `make test-all` runs all on
+the two pairs that share nothing, and what is marked with `ON_ALL_PAIRS` on the other two, too. In
+several processes, all tests of a pair run in one, so each server starts once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 from airlock.adapters.embedded.server import Server
 from tests.attack.guard_kit import Site, guarded
 from tests.attack.guard_sites import in_bucket, on_postgres, s3
-from tests.support import short_folder
+from tests.support import EVERYWHERE, short_folder
 
 HERE = Path(__file__).parent
 
@@ -30,7 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"guard-{pair}"))
 
 
-@pytest.fixture(scope="session", params=["sqlite-files", "postgres-s3"])
+@pytest.fixture(
+    scope="session", params=["sqlite-files", "postgres-s3"] if EVERYWHERE else ["postgres-s3"]
+)
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     """Return each guarded server in turn."""
     database, store = request.param.split("-")

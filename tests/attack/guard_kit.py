@@ -41,15 +41,22 @@ from tests.attack.guard_server import (
     migrate,
     serving,
 )
+from tests.support import EVERYWHERE
 
 ANY = "sha256:" + "0" * 64
-#: For what depends on where rows and files are kept: on the other two pairs as well.
-ON_ALL_PAIRS = pytest.mark.parametrize(
-    "site",
-    ["sqlite-files", "postgres-s3", "sqlite-s3", "postgres-files"],
-    indirect=True,
-    scope="session",
-)
+_PAIRS = ["sqlite-files", "postgres-s3", "sqlite-s3", "postgres-files"]
+
+
+def _on(*pairs: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "site", _PAIRS if EVERYWHERE else pairs, indirect=True, scope="session"
+    )
+
+
+#: For what depends on where rows are kept; the stores are those of `make up`.
+ON_ALL_PAIRS = _on("postgres-files")
+#: For what depends on where files are kept.
+ON_ALL_STORES = _on("postgres-files", "postgres-s3")
 
 
 @dataclass

@@ -10,12 +10,12 @@ import requests
 from mlflow.exceptions import MlflowException, RestException
 
 from airlock.adapters.mlflow_registry import MlflowRegistry
-from tests.attack.guard_kit import ON_ALL_PAIRS, Site, raw_request
+from tests.attack.guard_kit import ON_ALL_STORES, Site, raw_request
 from tests.attack.guard_server import WORKER
 
 API, AJAX = "/api/2.0", "/ajax-api/2.0"
 MLFLOW = f"{API}/mlflow"
-pytestmark = ON_ALL_PAIRS
+pytestmark = ON_ALL_STORES
 
 
 class Frozen:

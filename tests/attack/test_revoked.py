@@ -6,7 +6,6 @@ the real one, over its own database.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -39,11 +38,12 @@ from airlock.testing import World, pipeline_document
 from airlock_mlflow.schema import create
 from tests.attack.guard_kit import ON_ALL_PAIRS, Answer, Site
 from tests.attack.guard_server import WORKER
+from tests.support import rounds
 
 ON_SQLITE = pytest.mark.parametrize("site", ["sqlite-files"], indirect=True, scope="session")
 ON_POSTGRES = pytest.mark.parametrize("site", ["postgres-s3"], indirect=True, scope="session")
 #: How often each race is run; the whole thousand now and then, by hand.
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "12"))
+ROUNDS = rounds(6, 24)
 
 
 def line(site: Site) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from airlock.domain.policy import Rulebook
 from airlock.testing import FakeClock, World
 from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK
+from tests.support import EVERYWHERE
 
 EARLY = datetime(2019, 1, 1, tzinfo=UTC)
 
@@ -134,9 +135,9 @@ def sqlite_database(
     database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres"] if EVERYWHERE else ["postgres"])
 def database(request: pytest.FixtureRequest) -> Database:
-    """Return each kind of database in turn."""
+    """Return each kind of database in turn: what runs in production, and all in `make test-all`."""
     found: Database = request.getfixturevalue(f"{request.param}_database")
     return found
 

@@ -30,6 +30,7 @@ from airlock_evidence.proofs import peek
 from airlock_evidence.trust import Trust, fingerprint
 from tests.contract.bundle_kit import Evidenced, Files, canonical, lines, resealed, unlines
 from tests.contract.tree_kit import keys
+from tests.support import rounds
 
 pytestmark = pytest.mark.tamper
 
@@ -87,8 +88,8 @@ def test_the_untouched_bundle_holds(airlock: Evidenced, files: Files) -> None:
 
 def test_a_flipped_byte_anywhere_in_the_zip_is_found(zipped: bytes) -> None:
     random.seed(8)
-    places = {*range(0, len(zipped), 97), *random.sample(range(len(zipped)), 500)}
-    places |= {*range(200), *range(len(zipped) - 3000, len(zipped))}
+    places = {*range(200), *random.sample(range(len(zipped)), rounds(200, 1500))}
+    places |= {*range(len(zipped) - rounds(300, 3000), len(zipped))}
     for at in sorted(places):
         changed = bytearray(zipped)
         changed[at] ^= 1 << at % 8
@@ -100,7 +101,7 @@ def test_a_flipped_byte_in_any_file_is_found_and_the_file_is_named(
     airlock: Evidenced, files: Files
 ) -> None:
     for name, data in files.items():
-        step = max(1, len(data) // 400)
+        step = max(1, len(data) // rounds(60, 400))
         for at in range(0, len(data), step):
             changed = bytearray(data)
             changed[at] ^= 1 << at % 8
@@ -136,7 +137,7 @@ def test_a_flipped_byte_is_found_under_a_fitting_manifest_too(
     airlock: Evidenced, files: Files, name: str
 ) -> None:
     data = files[name]
-    for at in range(0, len(data), max(1, len(data) // 250)):
+    for at in range(0, len(data), max(1, len(data) // rounds(50, 250))):
         changed = bytearray(data)
         changed[at] ^= 1 << at % 7
         assert failed(airlock, resealed({**files, name: bytes(changed)}, readable_too=False))
@@ -362,7 +363,7 @@ def test_a_text_nobody_committed_to_is_found(airlock: Evidenced, files: Files) -
     assert "not the one that was committed to" in failed(airlock, made)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(40, 150), deadline=None)
 @given(data=st.data())
 def test_no_change_of_any_file_holds(airlock: Evidenced, files: Files, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(files)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ class Hostile(RuleBasedStateMachine):
         """Let the log be verified once at the end of each life."""
         assert auditing.verify(self.world.store, self.world.keys).damages == ()
         self.store.close()
+        shutil.rmtree(self.folder)
 
     @initialize()
     def begin(self) -> None:

@@ -3,12 +3,11 @@
 Each round is one approved release. A task promotes it, and at the same moment somebody ends it; or
 the task's attempt has begun, and is settled while its grant is being handed in. Afterwards the
 alias has moved if, and only if, the release is PROMOTED, and what was signed moves nothing more.
-`RACE_ROUNDS=1000` runs the whole thousand.
+`TEST_ROUNDS=1000` runs the whole thousand.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,10 +24,11 @@ from airlock.services import deciding, people, promoting, reading, timing
 from airlock.testing import World, pipeline_document
 from tests.contract.conftest import Database
 from tests.seeding import clone, damages
+from tests.support import rounds
 
 pytestmark = pytest.mark.race
 
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "20"))
+ROUNDS = rounds(10, 40)
 OTHER = f"sha256:{'1' * 64}"
 
 

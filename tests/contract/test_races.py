@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,11 +15,12 @@ from airlock.services import deciding, promoting, reading, timing
 from airlock.testing import FakeKeys, FakeRegistry, FakeWatch, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.seeding import Runner, clone, damages, race
+from tests.support import rounds
 
 pytestmark = pytest.mark.race
 
-#: How often each race is run; `RACE_ROUNDS=1000` runs a thousand.
-ROUNDS = {"postgres": int(os.environ.get("RACE_ROUNDS", "200")), "sqlite": 40}
+#: How often each race is run; `TEST_ROUNDS=1000` runs a thousand.
+ROUNDS = {"postgres": rounds(50, 200), "sqlite": 40}
 CROWD = {"postgres": 50, "sqlite": 20}
 
 

@@ -31,6 +31,7 @@ NOT_RUN = {
     "make lint": "is run beside the tests",
     "make scanners": "installs the scanners; tests/integration/test_scanners.py needs them",
     "make test": "is what runs this",
+    "make test-all": "is this, on every database and store",
     "make test-compose": "half an hour with containers, as root on Debian; `tests/compose` is it",
     "make lock": "compiles the requirements files anew, from an index",
     "make upgrade-check": "installs another environment; tests/unit/test_upgrade_check.py runs it",
