@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
@@ -22,6 +24,7 @@ from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK
 from tests.support import EVERYWHERE
 
+BuiltOnce = Callable[[str, Callable[[], tuple[World, Any]]], tuple[World, Any]]
 EARLY = datetime(2019, 1, 1, tzinfo=UTC)
 
 
@@ -31,7 +34,13 @@ class Database:
 
     kind: str
     urls: dict[str, str]
+    admin: psycopg.Connection | None = None
     opened: list[SqlStore] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Return the database's name, or the path of the file."""
+        return str(make_url(self.urls["airlock_decider"]).database)
 
     def store(self, role: str, clock: FakeClock | None = None) -> SqlStore:
         """Return a store in one role, if asked with a clock of the test's own.
@@ -44,8 +53,27 @@ class Database:
 
     def close(self) -> None:
         """Close what the test has opened."""
-        for one in self.opened:
-            one.close()
+        for store in self.opened:
+            store.close()
+        self.opened.clear()
+
+    def save(self, folder: Path) -> str:
+        """Keep a copy of what is in it, on SQLite below *folder*; return the copy's name."""
+        self.close()
+        name = f"saved_{uuid.uuid4().hex[:12]}"
+        if self.admin is None:
+            return str(shutil.copy(self.name, folder / name))
+        copy_of(self.admin, self.name, name)
+        return name
+
+    def restore(self, saved: str) -> None:
+        """Put back what was kept, in place of what is there."""
+        self.close()
+        if self.admin is None:
+            shutil.copy(saved, self.name)
+            return
+        self.admin.execute(f'DROP DATABASE "{self.name}" WITH (FORCE)')
+        copy_of(self.admin, saved, self.name)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +129,7 @@ def postgres_database(
     name = f"test_{uuid.uuid4().hex[:12]}"
     copy_of(admin, template if begins_empty(request) else enrolled_template, name)
     roles = ("airlock_owner", "airlock_decider", "airlock_worker", "postgres")
-    database = Database("postgres", {role: postgres.url(role, name) for role in roles})
+    database = Database("postgres", {role: postgres.url(role, name) for role in roles}, admin)
     yield database
     database.close()
     admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -157,6 +185,37 @@ def make_world(database: Database) -> Callable[..., World]:
         return World(database.store("airlock_decider", clock), worker=worker, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def saved_worlds() -> dict[tuple[str, str], tuple[str, World, Any, datetime]]:
+    """Keep what `built_once` has built: the saved database, the world, the rest, the time."""
+    return {}
+
+
+@pytest.fixture
+def built_once(
+    database: Database, clock: FakeClock, saved_worlds: Any, tmp_path_factory: Any
+) -> BuiltOnce:
+    """Return a function that builds a world for the first test that asks, and copies it for each.
+
+    It takes a name for what is built and what builds it: world and anything else.
+    """
+
+    def once(name: str, build: Callable[[], tuple[World, Any]]) -> tuple[World, Any]:
+        key = (name, database.kind)
+        if key not in saved_worlds:
+            world, rest = build()
+            saved = database.save(tmp_path_factory.mktemp("saved"))
+            saved_worlds[key] = (saved, world, rest, clock.at)
+        saved, world, rest, clock.at = saved_worlds[key]
+        database.restore(saved)
+        decider, worker = (
+            database.store(f"airlock_{role}", clock) for role in ("decider", "worker")
+        )
+        return world.over(decider, worker), copy.deepcopy(rest)
+
+    return once
 
 
 @pytest.fixture

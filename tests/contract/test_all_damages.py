@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from airlock.domain.clock import stamp
 from airlock.domain.release import Decision
 from airlock.services import auditing, bundling, deciding, sequencing, verifying
 from airlock.testing import FakeClock, World
-from tests.contract.conftest import Database
+from tests.contract.conftest import BuiltOnce, Database
 from tests.contract.tree_kit import keys
 
 pytestmark = pytest.mark.tamper
@@ -82,24 +81,31 @@ def _hash(made: Any, change: Any) -> bytes:
     return link(made.prev, made.seq, change(made.body)) if change else made.hash
 
 
-@pytest.fixture
-def signed(tmp_path: Path) -> tuple[FileSigner, FileKeyring]:
-    return keys(tmp_path)
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[FileSigner, FileKeyring]:
+    return keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture
 def world(
-    make_world: Callable[..., World], clock: FakeClock, signed: tuple[FileSigner, FileKeyring]
+    built_once: BuiltOnce,
+    make_world: Callable[..., World],
+    clock: FakeClock,
+    signed: tuple[FileSigner, FileKeyring],
 ) -> World:
     """Return a world with two promoted releases, everything in the tree."""
-    made = make_world(clock, signer=signed[0])
-    made.keys = signed[1]  # type: ignore[assignment]
-    for run in ("one", "two"):
-        release_id = made.open(run)
-        made.approve_all(release_id)
-        made.promote(release_id, run)
-    sequencing.checkpoint_now(made.store, signed[0])
-    return made
+
+    def build() -> tuple[World, None]:
+        world = make_world(clock, signer=signed[0])
+        world.keys = signed[1]  # type: ignore[assignment]
+        for run in ("one", "two"):
+            release_id = world.open(run)
+            world.approve_all(release_id)
+            world.promote(release_id, run)
+        sequencing.checkpoint_now(world.store, signed[0])
+        return world, None
+
+    return built_once("two promoted releases", build)[0]
 
 
 @pytest.fixture

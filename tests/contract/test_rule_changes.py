@@ -32,7 +32,7 @@ from airlock.services import (
 from airlock.services.delivering import Delivery
 from airlock.services.voiding import void_stale
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
-from tests.contract.conftest import Database
+from tests.contract.conftest import BuiltOnce, Database
 from tests.contract.test_broken_rows import edit as edit_row
 from tests.support import ROOT
 
@@ -290,15 +290,19 @@ class Table:
 
 
 @pytest.fixture
-def table(make_world: Callable[..., World]) -> Table:
-    clock = FakeClock()
+def table(built_once: BuiltOnce, make_world: Callable[..., World], clock: FakeClock) -> Table:
     documents = [pipeline(name) for name in STATES]
-    world = make_world(clock, rulebook=rules(), pipeline=documents[0])
-    configuring.register(world.store, rules(), documents, SHIPPED)
-    releases = {}
-    for document, (name, reach) in zip(documents, STATES.items(), strict=True):
-        world.pipeline = document
-        releases[name] = reach(world, name)
+
+    def build() -> tuple[World, dict[str, str]]:
+        world = make_world(clock, rulebook=rules(), pipeline=documents[0])
+        configuring.register(world.store, rules(), documents, SHIPPED)
+        releases = {}
+        for document, (name, reach) in zip(documents, STATES.items(), strict=True):
+            world.pipeline = document
+            releases[name] = reach(world, name)
+        return world, releases
+
+    world, releases = built_once("a release in each state", build)
     return Table(world, clock, documents, releases)
 
 
