@@ -6,6 +6,7 @@ nothing else. Every event is there.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from airlock.domain.enrolment import SeenAccount, Standing, Wanted
@@ -40,24 +41,38 @@ def persons(folks: Mapping[str, str]) -> Iterator[Person]:
 
 def enrol(store: Store, rulebook: Rulebook, folks: Iterable[Person]) -> None:
     """Keep these people, see their accounts, and enrol them for each role they hold."""
-    folks = list(folks)
     with store.begin() as unit:
-        known = {person.id: person for person in unit.people()}
-        for person in folks:
-            if not person.same_account(known.get(person.id)):
-                people.keep(unit, person, known.get(person.id))
+        stored = {person.id: person for person in unit.people()}
+        roles = _enrolled_roles(unit)
+        incomplete = [
+            person
+            for person in folks
+            if not person.same_account(stored.get(person.id))
+            or (person.active and person.claimed & rulebook.roles - roles[person.id])
+        ]
+        for person in incomplete:
+            if not person.same_account(stored.get(person.id)):
+                people.keep(unit, person, stored.get(person.id))
             if unit.account(person.id) is None:
                 accounts.observe(unit, person.id, seen_account(person.id))
-        for person in folks:
+        for person in incomplete:
             if person.active:
-                _enrol(unit, rulebook, person)
-        unit.commit()
+                _enrol(unit, rulebook, person, roles[person.id])
+        if incomplete:
+            unit.commit()
 
 
-def _enrol(unit: UnitOfWork, rulebook: Rulebook, person: Person) -> None:
-    standing = {Standing.PROPOSED, Standing.ACTIVE}
-    known = {o.role for o in unit.enrolments(person=person.id) if o.state in standing}
+def _enrolled_roles(unit: UnitOfWork) -> defaultdict[str, set[str]]:
+    """Return person -> roles that are proposed or confirmed, all in one query."""
+    roles: defaultdict[str, set[str]] = defaultdict(set)
+    for enrolment in unit.enrolments():
+        if enrolment.state in (Standing.PROPOSED, Standing.ACTIVE):
+            roles[enrolment.person].add(enrolment.role)
+    return roles
+
+
+def _enrol(unit: UnitOfWork, rulebook: Rulebook, person: Person, enrolled: set[str]) -> None:
     scene = _Open.of(unit, rulebook)
-    for role in sorted(person.claimed & rulebook.roles - known):
+    for role in sorted(person.claimed & rulebook.roles - enrolled):
         made = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
         write_confirmation(scene, SECOND, made.id, WHY)
