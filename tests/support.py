@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+Case = TypeVar("Case")
 
 
 #: What `make test-all` sets: each test on every database and store, and each race many times.
@@ -22,6 +24,11 @@ EVERYWHERE = os.environ.get("TEST_MATRIX") == "all"
 def rounds(few: int, many: int) -> int:
     """Return how often to repeat: *few* times, *many* in `make test-all`, or TEST_ROUNDS times."""
     return int(os.environ.get("TEST_ROUNDS", many if EVERYWHERE else few))
+
+
+def sample(cases: Iterable[Case], every: int) -> list[Case]:
+    """Return each case in `make test-all`, else one of so many: the first and those after it."""
+    return list(cases)[:: 1 if EVERYWHERE else every]
 
 
 #: Memory that looks like a disk, and how much of it has to be free.

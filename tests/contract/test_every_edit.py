@@ -38,7 +38,7 @@ from airlock.services.halving import Split
 from airlock.testing import FakeClock, World
 from tests.contract.rich_world import RichWorld
 from tests.contract.unchecked import DELETABLE, INSERTABLE, UNCHECKED
-from tests.support import ROOT
+from tests.support import ROOT, sample
 
 pytestmark = pytest.mark.tamper
 
@@ -152,7 +152,7 @@ def test_every_table_has_rows_to_edit(place: Place, name: str) -> None:
     assert place.connection.execute(select(metadata.tables[name]).limit(1)).first(), name
 
 
-@pytest.mark.parametrize(("name", "column"), COLUMNS)
+@pytest.mark.parametrize(("name", "column"), sample(COLUMNS, 4))
 def test_an_edit_of_one_value_is_found(place: Place, name: str, column: str) -> None:
     if f"{name}.{column}" in UNCHECKED or name in UNCHECKED:
         pytest.skip(UNCHECKED.get(f"{name}.{column}") or UNCHECKED[name])

@@ -18,6 +18,7 @@ from airlock.entrypoints import slack_door
 from airlock.entrypoints.api import HEALTH
 from airlock.services import reading
 from tests.integration.door_kit import Doors, running
+from tests.support import rounds
 
 
 @pytest.fixture
@@ -289,7 +290,7 @@ def test_no_input_is_an_accident(doors: Doors) -> None:
     release_id = doors.world.open()
     body, http = doors.body(release_id), doors.rest("vera")
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=rounds(40, 150), deadline=None)
     @given(st.sampled_from(sorted(body)), JSON, st.text(max_size=40))
     def hold(name: str, value: object, address: str) -> None:
         content = json.dumps({**body, name: value}).encode()

@@ -26,6 +26,7 @@ from airlock.entrypoints.identity import Identity
 from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import FOLKS, Doors, FakePlatform, running
 from tests.integration.duty_kit import delegation, enrolment_of, finding, fresh, imported
+from tests.support import rounds
 
 TOKEN = {"Authorization": "Bearer all"}
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -97,7 +98,7 @@ def tried(app: FastAPI, headers: dict[str, str], *phases: str, **options: Any) -
         {
             "seed": 1,
             "headers": headers,
-            "generation": {"mode": "all", "max-examples": 12, "deterministic": True},
+            "generation": {"mode": "all", "max-examples": rounds(5, 12), "deterministic": True},
             "phases": {name: {"enabled": name in phases} for name in PHASES},
             **options,
         }

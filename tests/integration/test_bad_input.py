@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 
 from tests.integration.door_kit import Doors, running, text_of
 from tests.integration.duty_kit import WRITES, fresh, newcomer
+from tests.support import sample
 
 #: What a refusal itself may write: who tried is in the log.
 LOG = {"audit_event", "audit_stream", "audit_leaf", "audit_node", "audit_text", "alembic_version"}
@@ -123,7 +124,7 @@ def test_a_field_of_another_type_is_refused(doors: Doors, name: str) -> None:
     good = dict(write.body(doors, one))
     before = state(doors)
     for field in [*good, *(["conditions", "behind"] if name == "answer" else [])]:
-        for what, raw in BAD_VALUES.items():
+        for what, raw in sample(BAD_VALUES.items(), 3):
             if (field, what) in GOOD:
                 continue
             rest = {key: value for key, value in good.items() if key != field}
