@@ -29,7 +29,7 @@ from airlock.services import auditing, deciding, reading
 from airlock.services.promoting import promote
 from airlock.services.proposals import ProposedPromotions
 from airlock.testing import FakeClock, World, pipeline_document
-from tests.support import short_folder
+from tests.support import rounds, short_folder
 
 pytestmark = pytest.mark.attack
 
@@ -245,7 +245,7 @@ class Hostile(RuleBasedStateMachine):
 
 TestHostileWorker = Hostile.TestCase
 TestHostileWorker.settings = settings(
-    max_examples=40,
+    max_examples=rounds(10, 40),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -17,6 +17,7 @@ from airlock.adapters.embedded.server import Server
 from tests.contract.engines import DomainEngine, SqlEngine
 from tests.contract.machine import ReleaseMachine
 from tests.contract.mutants import MUTANTS
+from tests.support import rounds
 
 QUIET = list(HealthCheck)
 
@@ -30,7 +31,7 @@ def play(engine: Any, **options: Any) -> None:
 
 
 def test_no_invariant_breaks_in_the_domain() -> None:
-    play(DomainEngine, max_examples=150, stateful_step_count=30)
+    play(DomainEngine, max_examples=rounds(60, 150), stateful_step_count=30)
 
 
 def test_no_invariant_breaks_on_the_store(tmp_path: Path, sqlite_template: Path) -> None:
@@ -40,7 +41,7 @@ def test_no_invariant_breaks_on_the_store(tmp_path: Path, sqlite_template: Path)
         path = shutil.copy(sqlite_template, tmp_path / f"{next(copies)}.db")
         return SqlEngine(f"sqlite:///{path}")
 
-    play(engine, max_examples=15, stateful_step_count=25)
+    play(engine, max_examples=rounds(5, 15), stateful_step_count=25)
 
 
 def test_no_invariant_breaks_on_postgresql(postgres: Server, template: str) -> None:
@@ -56,7 +57,7 @@ def test_no_invariant_breaks_on_postgresql(postgres: Server, template: str) -> N
         )
 
     with contextlib.closing(admin):
-        play(engine, max_examples=6, stateful_step_count=15)
+        play(engine, max_examples=rounds(4, 6), stateful_step_count=15)
 
 
 @pytest.mark.parametrize("sentence", MUTANTS)
