@@ -42,7 +42,7 @@ def check_command(
             place = f"{one.file}:{one.line}" if one.line else one.file
             where = f"{one.path}: " if one.path else ""
             hint = f' Did you mean "{one.nearest}"?' if one.nearest else ""
-            say(f"{place}: {where}expected {one.expected}; found {one.found}.{hint}")
+            say(f"{place}: {where}expected {one.expected}; found {one.actual}.{hint}")
         say(_summary(len(findings), folder))
         for line in _advice(folder, here.root):
             say(line)

@@ -98,7 +98,7 @@ def _gate(document: Mapping[str, Any]) -> Gate:
         where = ".".join(str(part) for part in one.place)
         raise Invalid(
             f"the gate {document['gate']} cannot be made: {where}: expected {one.expected}, "
-            f"found {one.found}",
+            f"found {one.actual}",
             next_step="`airlock gate list` shows its options; give them with --set OPTION=VALUE.",
         )
     return gate

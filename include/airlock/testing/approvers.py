@@ -42,10 +42,10 @@ def enrol(store: Store, rulebook: Rulebook, folks: Iterable[Person]) -> None:
     """Keep these people, see their accounts, and enrol them for each role they hold."""
     folks = list(folks)
     with store.begin() as unit:
-        known = {person.id: person for person in unit.people()}
+        stored = {person.id: person for person in unit.people()}
         for person in folks:
-            if not person.same_account(known.get(person.id)):
-                people.keep(unit, person, known.get(person.id))
+            if not person.same_account(stored.get(person.id)):
+                people.keep(unit, person, stored.get(person.id))
             if unit.account(person.id) is None:
                 accounts.observe(unit, person.id, seen_account(person.id))
         for person in folks:
@@ -56,8 +56,8 @@ def enrol(store: Store, rulebook: Rulebook, folks: Iterable[Person]) -> None:
 
 def _enrol(unit: UnitOfWork, rulebook: Rulebook, person: Person) -> None:
     standing = {Standing.PROPOSED, Standing.ACTIVE}
-    known = {o.role for o in unit.enrolments(person=person.id) if o.state in standing}
+    enrolled_roles = {o.role for o in unit.enrolments(person=person.id) if o.state in standing}
     scene = _Open.of(unit, rulebook)
-    for role in sorted(person.claimed & rulebook.roles - known):
-        made = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
-        write_confirmation(scene, SECOND, made.id, WHY)
+    for role in sorted(person.claimed & rulebook.roles - enrolled_roles):
+        proposal = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
+        write_confirmation(scene, SECOND, proposal.id, WHY)
