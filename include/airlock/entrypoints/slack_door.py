@@ -40,7 +40,7 @@ class Reception:
 
     def __init__(self, make: Callable[[], Desk] | None = None) -> None:
         """*make* says by raising that Slack is not set up."""
-        self._make, self._said = make, ""
+        self._make, self._last_error = make, ""
         self._desk: Desk | None = None
         self._lock = threading.Lock()
 
@@ -55,9 +55,9 @@ class Reception:
                 try:
                     self._desk = self._make()
                 except AirlockError as error:
-                    if error.message != self._said:
+                    if error.message != self._last_error:
                         log.warning("%s %s", error.message, error.next_step)
-                    self._said = error.message
+                    self._last_error = error.message
             desk = self._desk
         if desk is None or not desk.settings.signing_secret:
             raise Unreachable(
@@ -103,13 +103,13 @@ def read(body: bytes, content_type: str) -> dict[str, Any]:
     try:
         text = body.decode()
         if content_type.partition(";")[0].strip().lower() == "application/json":
-            found = json.loads(text)
+            document = json.loads(text)
         else:
             fields = parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS)
             form = {name: values[0] for name, values in fields.items() if len(values) == 1}
-            found = json.loads(form["payload"]) if "payload" in form else form
+            document = json.loads(form["payload"]) if "payload" in form else form
     except (ValueError, RecursionError) as error:
         raise Invalid("this request cannot be read") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise Invalid("this request cannot be read")
-    return found
+    return document
