@@ -32,7 +32,7 @@ _LOG_IN = "Log in to Airflow, then try again."
 
 
 def identify(request: Request) -> Identity:
-    """Return who sent the request.
+    """Return the identity of a request's sender.
 
     Raises:
         Unauthenticated: if nobody is logged in, or the account may not be used any more.

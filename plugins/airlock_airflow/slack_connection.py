@@ -43,7 +43,7 @@ def settings_of_the_app() -> Settings:
 
 
 def read(name: str) -> dict[str, str]:
-    """Return what the connection holds; empty where it says nothing.
+    """Return the values of the connection, empty where it has none.
 
     Raises:
         Invalid: if there is no such connection, or it is of another type.

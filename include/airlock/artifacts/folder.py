@@ -120,7 +120,7 @@ def format_of(path: Path) -> str:
 
 
 def kind_of(path: Path, name: str) -> Kind:
-    """Return what one file is."""
+    """Return the kind of one file."""
     state = path.lstat()
     if stat.S_ISLNK(state.st_mode):
         # The target is outside the manifest, so it may change after it was judged.

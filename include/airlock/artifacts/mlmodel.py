@@ -224,7 +224,7 @@ _PYFUNC: dict[str, Check] = {
 
 
 def read_mlmodel(path: Path) -> Described:
-    """Return what an MLmodel file says.
+    """Return the description of a model in an MLmodel file.
 
     Raises:
         NotPlain: naming the first key or value that is not on our list.

@@ -309,7 +309,7 @@ class Workbench:
     def look(self, kind: str, case: Case) -> dict[str, Any]:
         """Collect one kind of evidence; its facts are those that `collect` would return.
 
-        What the team's own code leaves is made anew where that may run.
+        The team's own code runs again where it may; else the files it left are taken.
         """
         anew = self._lab.runs_team_code
         evidence = self._collected(

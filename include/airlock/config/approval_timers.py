@@ -36,7 +36,7 @@ class Timers(Strict):
 
 
 def filled(timers: Timers | None, tier: str) -> Timers:
-    """Return the timers of a tier with the mandated times for what was not said."""
+    """Return the timers of a tier, with the mandated times where the policy sets none."""
     overrides: dict[str, Any] = (
         timers.model_dump(by_alias=True, exclude_none=True) if timers else {}
     )

@@ -27,7 +27,7 @@ _ADVICE = "Mend the connection in Airflow, then restart; docs/howto/slack.md sho
 
 
 def connected(settings: Settings, read: Callable[[str], Mapping[str, str]]) -> Settings:
-    """Return the settings with what their connection holds, if they name one.
+    """Return the settings completed from their Airflow connection, if they name one.
 
     Raises:
         Invalid: naming what is wrong with the connection.

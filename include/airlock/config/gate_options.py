@@ -40,7 +40,7 @@ def options_of(gate: type[Gate]) -> type[Strict]:
 
 
 def parse(raw: Any, place: Place) -> tuple[Gate | None, list[Trouble]]:
-    """Return the gate one entry of a YAML list asks for, or what is wrong with the entry."""
+    """Return the gate one entry of a YAML list describes, or the problems of the entry."""
     if not isinstance(raw, dict):
         return None, [Trouble(place, "a mapping such as {gate: data-validation}", show(raw))]
     gate = BY_NAME.get(raw["gate"]) if isinstance(raw.get("gate"), str) else None
@@ -61,7 +61,7 @@ def parse(raw: Any, place: Place) -> tuple[Gate | None, list[Trouble]]:
 
 
 def thresholds(values: Mapping[str, float]) -> Iterator[tuple[Gate | None, list[Trouble]]]:
-    """Yield the gate each entry of a `metricsThreshold` stands for, or what is wrong with it."""
+    """Yield the gate of each entry of a `metricsThreshold`, or the problems of the entry."""
     for metric, threshold in values.items():
         entry: dict[str, Any] = {"gate": "latency", "p95Ms": threshold}
         if metric != LATENCY:

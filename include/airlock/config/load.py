@@ -118,7 +118,7 @@ class Pipelines:
 
 
 def fingerprint(config_dir: Path, *parts: str) -> Fingerprint:
-    """Return what differs once a file of *parts* (all: both) was added, removed or written."""
+    """Return a mark that changes with every file of *parts* added, removed or written."""
     files = set()
     for part in parts or (PIPELINES, POLICIES):
         for path in (config_dir / part).glob("*.y*ml"):

@@ -86,7 +86,7 @@ def _forestalled(rules: tuple[RiskRule, ...]) -> Iterator[Trouble]:
 def facts_troubles(
     values: Mapping[str, object], facts: Mapping[str, tuple[object, ...]], place: Place = ()
 ) -> Iterator[Trouble]:
-    """Yield what is wrong with facts: unknown names, and values that are no choice."""
+    """Yield the problems of facts: unknown names, and values that are no choice."""
     for name, value in values.items():
         if name not in facts:
             yield unknown((*place, name), name, facts, "one of the facts")

@@ -44,7 +44,7 @@ class SlackSettings:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> SlackSettings | None:
-        """Return what the environment says of Slack, or None if it says nothing."""
+        """Return the settings of Slack in the environment, or None if there are none."""
         if not any(name.startswith("AIRLOCK_SLACK_") for name in environ):
             return None
         secrets = environ.get("AIRLOCK_SLACK_SIGNING_SECRET", "").split(",")
@@ -207,7 +207,7 @@ def _settings(values: Mapping[str, str], cwd: Path) -> Settings:
 
 
 def _from_files(ours: Mapping[str, str], cwd: Path) -> tuple[dict[str, str], list[str]]:
-    """Return the settings with those that lie in files read, and what is wrong with the files."""
+    """Return the settings, those in files read, and the problems of the files."""
     values = {name: value for name, value in ours.items() if name not in FILE_NAMES}
     wrong = []
     for name in sorted(ours.keys() & FILE_NAMES.keys()):

@@ -319,7 +319,7 @@ def _respond(request: Request, error: Exception) -> AnyResponse:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return what the address of a request can be asked, over all routes that share it."""
+    """Return the methods of a request's address, over all routes that share it."""
     routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
     method_sets = (
         route.methods for route in routes if route.matches(request.scope)[0] is not Match.NONE

@@ -46,7 +46,7 @@ def conditions(
 
 
 def sentences(body: dict[str, Any]) -> list[str]:
-    """Say until when, on the reader's own clock: what was typed may have been a day."""
+    """Describe the conditions, with each end on the reader's own clock."""
     lines = []
     if "expiresAt" in body:
         lines.append(f"The approval is good until {local(body['expiresAt'])}.")

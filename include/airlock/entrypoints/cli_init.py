@@ -142,7 +142,7 @@ def _of_init(step: str) -> str:
 
 
 def _task(target: Column) -> str:
-    """Return what the target is: 0 and 1 are classes, few other whole numbers are a question.
+    """Return the task: 0 and 1 are classes, few other whole numbers are a question.
 
     Raises:
         Invalid: if nobody can tell classes from amounts, or there is one value alone.

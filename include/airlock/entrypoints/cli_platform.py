@@ -76,7 +76,7 @@ def start(people: Iterable[Entry] = (), *, move: bool = False) -> None:
 
 
 def say_what_is_next() -> None:
-    """Say how people come in, as long as nobody may approve anything."""
+    """Print how to enrol people, as long as nobody may approve anything."""
     from airlock.config.load import load_rulebook
     from airlock.domain.errors import AirlockError
     from airlock.domain.policy import Rulebook
@@ -148,7 +148,7 @@ def current_platform(
 ) -> Platform:
     """Return the platform the settings describe, with the policy's protected aliases if asked.
 
-    *variables*: the environment; by default this command's, with what was written down.
+    *variables*: the environment; by default this command's, with the saved settings.
     """
     environ = environment(anywhere=True) if variables is None else variables
     settings = Settings.from_environment(environ, Path.cwd())
@@ -184,7 +184,7 @@ def _is_slack(name: str, value: str) -> bool:
 
 
 def slack_state(platform: Platform) -> str:
-    """Say how Slack is, as far as this machine knows."""
+    """Describe the state of Slack, as far as this machine knows."""
     variables, runs = platform.options.slack, bool(platform.supervisor.processes("slack"))
     if not variables:
         unset = f"running, but {SLACK}* is set nowhere any more: `airlock up` would stop it"

@@ -123,7 +123,7 @@ JOBS = {"databases": databases, "airflow": airflow}
 
 
 def main(arguments: list[str]) -> int:
-    """Run one job; say what is wrong in one sentence."""
+    """Run one job; print an error as one sentence."""
     running = arguments[:1] == [RUN] and len(arguments) > 1
     if not running and (len(arguments) != 1 or arguments[0] not in JOBS):
         sys.stderr.write(f"Expected one of: {', '.join(JOBS)}, or {RUN} and a command.\n")

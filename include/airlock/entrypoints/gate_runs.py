@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def described(gate: type[Gate]) -> dict[str, Any]:
-    """Return what a gate asks: its name, its question, its options, the evidence it needs."""
+    """Return the description of a gate: name, question, options and the evidence it needs."""
     schema = options_of(gate).model_json_schema(by_alias=True, mode="validation")
     required = set(schema.get("required", ()))
     paragraph = (sys.modules[gate.__module__].__doc__ or "").strip().partition("\n\n")[0]

@@ -46,7 +46,7 @@ def settings(*, anywhere: bool = False) -> Settings:
 
 
 def environment(*, anywhere: bool = False, moving: bool = False) -> dict[str, str]:
-    """Return the environment with what was written down of the platform.
+    """Return the environment with the saved settings of the platform.
 
     *anywhere*: outside of any checkout, the platform of the command's own; *moving*: leave ports
     that are set as they are.

@@ -72,7 +72,7 @@ UNKNOWN_LOGINS = UnknownLogins()
 
 
 def identity_of(request: Request) -> Identity:
-    """Return who sent the request.
+    """Return the identity of a request's sender.
 
     Raises:
         Unauthenticated: if nobody was identified, for whatever reason.

@@ -93,7 +93,7 @@ def utc(text: str, label: str) -> datetime:
 
 
 def utc_end(text: str, label: str) -> datetime:
-    """Return until when something holds; a day without a time means its end for the reader."""
+    """Return a typed end in UTC; a day without a time means its end for the reader."""
     moment = utc(text, label)
     if len(text.strip()) != len("2026-11-24"):
         return moment
@@ -127,7 +127,7 @@ def render(request: Request, name: str, *, status: int = 200, **context: Any) ->
 
 
 def back(request: Request, address: str, notice: str) -> Response:
-    """Return to a page after a change, which then says what was done."""
+    """Redirect to a page after a change; the page shows *notice*."""
     return RedirectResponse(f"{mount(request)}{address}?done={notice}", 303)
 
 

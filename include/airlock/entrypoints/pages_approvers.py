@@ -184,7 +184,7 @@ def _approvers(request: Request, airlock: Platform, actor: Actor, **extra: Any) 
 
 
 def _missing(people: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Return whoever holds a role that decides, and whom nobody has proposed for it yet."""
+    """Return people with a deciding role for which nobody has proposed them yet."""
     return [
         {"person": person["id"], "role": role}
         for person in people

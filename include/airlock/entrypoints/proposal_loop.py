@@ -69,7 +69,7 @@ class ProposalLoop:
         return True
 
     def _guarded(self, act: Callable[[], PendingProposal | None]) -> PendingProposal | None:
-        """Do it; a database that is away is said once, and nothing else ends the loop."""
+        """Call *act*; log an absent database once, and let no error end the loop."""
         try:
             proposal = act()
         except AirlockError as error:

@@ -18,7 +18,7 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def scanned(place: Path, *, scanners: bool, work: Path) -> dict[str, Any]:
-    """Return what a file or a model folder is, and the verdict about it."""
+    """Return the report on a file or a model folder, with the verdict."""
     if not place.is_dir() or place.is_symlink():
         return _one_file(place)
     good, why, facts = judge(place)

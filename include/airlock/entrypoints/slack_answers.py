@@ -155,7 +155,7 @@ class Answers:
 
     # messages that are out of date
     def _repair(self, reviewed: ReviewedVersion | None, error: AirlockError) -> None:
-        """Have the message drawn again if it let somebody answer what is not there any more."""
+        """Refresh the message if its button belongs to a release or round that is over."""
         if reviewed is None or not isinstance(error, Conflict):
             return
         try:
@@ -216,7 +216,7 @@ def _confirmation(release: Release, ballot: Ballot, actor: Actor) -> str:
 
 
 def refusal(error: AirlockError, block: str = "reason") -> Ack:
-    """Return what a form shows of a refusal: at a field if it can be mended there."""
+    """Return a refusal as a form shows it: at the field where it can be corrected."""
     if isinstance(error, Invalid | Unreachable):
         place = "sure" if isinstance(error, Unsure) else block
         return Ack(

@@ -75,10 +75,10 @@ class Backroom:
 
     # whose account it is
     def actor(self, sender: Sender) -> Actor:
-        """Return whose account it is, with the roles held now, who may look at releases.
+        """Return the owner of the account, with the roles held now, who may see releases.
 
         Raises:
-            Forbidden: if it is nobody's, or its owner may not use Airflow any more.
+            Forbidden: if it is not linked, or its owner may not use Airflow any more.
         """
         actor = self.owner(sender)
         if actor is None:
@@ -87,7 +87,7 @@ class Backroom:
         return actor
 
     def owner(self, sender: Sender) -> Actor | None:
-        """Return whose account it is; None if nobody's.
+        """Return the owner of the account; None if it is not linked.
 
         Raises:
             Forbidden: if its owner may not use Airflow any more.

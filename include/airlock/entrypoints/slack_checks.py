@@ -51,7 +51,7 @@ def refused(name: str, error: Closed) -> Checked:
 
 
 def of_settings(slack: SlackSettings) -> list[Checked]:
-    """Judge what is set at all."""
+    """Check which settings are missing."""
     needed = (
         ("team", slack.team_id, "TEAM_ID"),
         ("app", slack.app_id, "APP_ID"),

@@ -48,7 +48,7 @@ class Reception:
         """Return the desk.
 
         Raises:
-            Unreachable: if there is none; what is missing stands in the log alone.
+            Unreachable: if there is none; the log alone names the missing settings.
         """
         with self._lock:
             if self._desk is None and self._make is not None:
@@ -95,7 +95,7 @@ def _answer(reception: Reception, body: bytes, headers: Mapping[str, str]) -> Re
 
 
 def read(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return what a genuine request says: JSON, a form around JSON, or a form.
+    """Return the content of a genuine request: JSON, a form around JSON, or a form.
 
     Raises:
         Invalid: if it is none of these.

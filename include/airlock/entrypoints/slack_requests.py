@@ -93,7 +93,7 @@ def text(payload: Any, *path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewedVersion:
-    """What somebody was looking at; *decision* is what the button was for."""
+    """The version a person reviewed; *decision* is what the button was for."""
 
     release: str
     round: int
@@ -145,7 +145,7 @@ def pressed(payload: Payload) -> tuple[str, str]:
 
 
 def field(payload: Payload, name: str) -> Any:
-    """Return what a field of a form holds: text, a choice, an account, a time; None if nothing."""
+    """Return the value of a form's field: text, choice, account or time; None if empty."""
     node: Any = payload
     for step in ("view", "state", "values", name, name):
         node = node.get(step) if isinstance(node, Mapping) else None
@@ -158,6 +158,6 @@ def field(payload: Payload, name: str) -> Any:
 
 
 def words(payload: Payload, name: str) -> str:
-    """Return what was typed into a field, or chosen there."""
+    """Return the text typed into a field, or chosen there."""
     value = field(payload, name)
     return value.strip() if isinstance(value, str) else ""

@@ -93,7 +93,7 @@ class Schema:
 
 
 def read_schema(folder: Path) -> Schema | None:
-    """Return what the MLmodel file of a folder declares; None if it declares no columns."""
+    """Return the columns that a folder's MLmodel file declares; None if there are none."""
     signature = read_yaml((folder / "MLmodel").read_text("utf-8")).get("signature") or {}
     inputs = read_json(signature["inputs"]) if signature.get("inputs") else []
     if not inputs or any(
@@ -132,7 +132,7 @@ def _twice(names: list[str]) -> list[str]:
 
 
 def _odd(column: Column, values: pandas.Series[Any]) -> str:
-    """Return what is wrong with one column, or nothing."""
+    """Return the problem of one column, or nothing."""
     empty = values.isna()
     if column.required and bool(empty.any()):
         return f"{int(empty.sum())} values of {column.name!r} are missing"

@@ -28,7 +28,7 @@ class Replayed(Refused):
 
 
 def remember(file: Path, released: Released) -> None:
-    """Refuse what is older than what was seen before; else remember it.
+    """Refuse a release older than the last one recorded; else record it.
 
     Raises:
         Replayed: naming both numbers.

@@ -58,7 +58,7 @@ WRONG: dict[str, Callable[[Any, Loaded], Any]] = {
 
 
 def outcomes(loaded: Loaded, rows: pandas.DataFrame) -> Iterator[dict[str, str]]:
-    """Yield what became of each wrong input; *rows* are good ones."""
+    """Yield the outcome of each wrong input; *rows* are good ones."""
     for name, change in WRONG.items():
         changed = change(rows.copy(), loaded)
         if changed is None:

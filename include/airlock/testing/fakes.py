@@ -87,7 +87,7 @@ class FakeRegistry:
         return True
 
     def standing(self, grant_id: str) -> Standing:
-        """Return what the guard knows of a grant."""
+        """Return the state of a grant in the guard."""
         self._check()
         with self._lock:
             if any(read_own(envelope).id == grant_id for envelope in self.envelopes if envelope):
@@ -169,7 +169,7 @@ class FakeWatch:
         return tuple(sightings)
 
     def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
-        """Return what is protected, and the grants the registry was handed."""
+        """Return the protected aliases, and the grants the registry was handed."""
         self.registry._check()
         spent = [
             SpentThere(grant=grant.id, model=grant.model, alias=grant.alias, version=grant.version)
@@ -195,7 +195,7 @@ class FakeWatch:
         return tuple(self.refused)
 
     def standing(self, grant_id: str) -> Standing:
-        """Return what the guard knows of a grant."""
+        """Return the state of a grant in the guard."""
         return self.registry.standing(grant_id)
 
     def revoke(self, grant_id: str, envelope: str) -> Standing:
@@ -203,7 +203,7 @@ class FakeWatch:
         return self.registry.revoke(grant_id)
 
     def set_back(self, model: str, alias: str, version: str) -> None:
-        """Set an alias back to what was handed in last, as the guard does."""
+        """Set an alias back to the last grant's version, as the guard does."""
         self.registry._check()
         last = [grant for grant in self._grants() if (grant.model, grant.alias) == (model, alias)]
         if not last or last[-1].version != version:
