@@ -7,9 +7,9 @@ from airflow.sdk import DAG, get_parsing_context
 from airlock_airflow.loading import current
 
 loaded = current()
-wanted = get_parsing_context().dag_id  # a task that starts builds only its own DAG
+requested = get_parsing_context().dag_id  # a task that starts builds only its own DAG
 
 for config in loaded.pipelines.valid:
-    if wanted in (None, config.name):
+    if requested in (None, config.name):
         dag: DAG = loaded.build(config)
         globals()[config.name] = dag

@@ -134,10 +134,10 @@ def _body(view: Mapping[str, Any], level: int) -> str:
             f"Answer on the page **[Releases](/airlock/releases/{view['id']})**, or with "
             f'`airlock release approve {view["id"]} --reason "..."`.',
             *(
-                f"The gate **{one['gate']}** did not pass: {one['by']} waived it until "
-                f"{spelled(one['until'])}. Why is on the page."
-                for one in view["waivers"]
-                if not one["void"]
+                f"The gate **{waiver['gate']}** did not pass: {waiver['by']} waived it until "
+                f"{spelled(waiver['until'])}. Why is on the page."
+                for waiver in view["waivers"]
+                if not waiver["void"]
             ),
             "Nothing can be answered here: this entry only shows that the run waits.",
         )

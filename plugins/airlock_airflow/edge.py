@@ -72,11 +72,11 @@ def translated(context: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
-        raise AirflowException(_left(context, f"could not tell: {said(error)}")) from error
+        raise AirflowException(_left(context, f"could not tell: {error_line(error)}")) from error
     except Refused as error:
-        raise AirflowFailException(_left(context, f"refused: {said(error)}")) from error
+        raise AirflowFailException(_left(context, f"refused: {error_line(error)}")) from error
     except AirlockError as error:
-        raise AirflowFailException(_left(context, said(error))) from error
+        raise AirflowFailException(_left(context, error_line(error))) from error
     except Exception as error:
         if not isinstance(error, AirflowException):
             _left(context, f"{type(error).__name__}: {error}")
@@ -106,7 +106,7 @@ def fail(context: Mapping[str, Any], why: str) -> NoReturn:
     raise AirflowFailException(_left(context, spelled(why)))
 
 
-def said(error: AirlockError) -> str:
+def error_line(error: AirlockError) -> str:
     """Return an error as one line, with what to do about it."""
     return spelled(" ".join(f"{error.message}. {error.next_step}".split()).removesuffix(" ."))
 

@@ -37,8 +37,8 @@ class GateOperator(LiteralFields, BaseOperator):
         self.gate = dict(gate)
         self.summary = "not judged yet"
         if self.gate.get("gate") not in BY_NAME:
-            known = ", ".join(sorted(BY_NAME))
-            raise ValueError(f"gate must be one of {known}, found {self.gate.get('gate')!r}")
+            names = ", ".join(sorted(BY_NAME))
+            raise ValueError(f"gate must be one of {names}, found {self.gate.get('gate')!r}")
         self.gate_key = build(self.gate).key  # refuses options that cannot be
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ _LOG_IN = "Log in to Airflow, then try again."
 
 
 def identify(request: Request) -> Identity:
-    """Return who sent the request.
+    """Return the identity of a request's sender.
 
     Raises:
         Unauthenticated: if nobody is logged in, or the account may not be used any more.
@@ -41,8 +41,12 @@ def identify(request: Request) -> Identity:
     if type(user).__module__.startswith("airflow.providers.fab."):
         return _fab_identity(int(user.get_id()))
     role = getattr(user, "role", None)
-    seen = SeenAccount.of(type(user).__module__, str(user.get_id()), user__name=user.get_name())
-    return Identity(user.get_name(), user.get_name(), frozenset([role] if role else []), seen)
+    seen_account = SeenAccount.of(
+        type(user).__module__, str(user.get_id()), user__name=user.get_name()
+    )
+    return Identity(
+        user.get_name(), user.get_name(), frozenset([role] if role else []), seen_account
+    )
 
 
 def user_of(request: Request) -> Any:
@@ -61,8 +65,8 @@ def user_of(request: Request) -> Any:
     try:
         return from_thread.run(get_user, request, None, bearer)
     except HTTPException as error:
-        known = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-        if error.status_code not in known:
+        refusals = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        if error.status_code not in refusals:
             raise
         raise Unauthenticated(f"nobody is logged in: {error.detail}", next_step=_LOG_IN) from error
 
@@ -70,11 +74,11 @@ def user_of(request: Request) -> Any:
 def _fab_identity(user_id: int) -> Identity:
     from airflow.providers.fab.auth_manager.models import User
 
-    found = _fab_accounts(User.id == user_id)
-    if not found or not found[0].active:
+    matches = _fab_accounts(User.id == user_id)
+    if not matches or not matches[0].active:
         raise Unauthenticated("this account may not be used any more", next_step=_LOG_IN)
-    one = found[0]
-    return Identity(one.user, one.name or one.user, one.roles, one.seen)
+    account = matches[0]
+    return Identity(account.user, account.name or account.user, account.roles, account.seen)
 
 
 def accounts() -> tuple[Account, ...] | None:
@@ -83,10 +87,10 @@ def accounts() -> tuple[Account, ...] | None:
 
     if not type(get_auth_manager()).__module__.startswith("airflow.providers.fab."):
         return None
-    return tuple(one for one in _fab_accounts() if one.user != SERVICE)
+    return tuple(account for account in _fab_accounts() if account.user != SERVICE)
 
 
-def _fab_accounts(*which: Any) -> list[Account]:
+def _fab_accounts(*conditions: Any) -> list[Account]:
     """Read accounts as they are now. Columns: objects would cost most of the time it takes."""
     from airflow.providers.fab.auth_manager.models import Role, User
     from airflow.utils.session import create_session
@@ -94,7 +98,7 @@ def _fab_accounts(*which: Any) -> list[Account]:
 
     columns = (User.id, User.username, User.first_name, User.last_name, User.active)
     query = select(*columns, User.email, User.password, Role.name)
-    query = query.outerjoin(User.roles).where(*which).order_by(User.id)
+    query = query.outerjoin(User.roles).where(*conditions).order_by(User.id)
     with create_session() as session:
         rows = session.execute(query).all()
     roles: dict[int, set[str]] = {}
@@ -107,8 +111,8 @@ def _fab_accounts(*which: Any) -> list[Account]:
 
 
 def _fab_account(row: Any, roles: frozenset[str]) -> Account:
-    seen = SeenAccount.of(
+    seen_account = SeenAccount.of(
         FAB, str(row.id), user__name=row.username, password=row.password, e_mail=row.email
     )
     name = f"{row.first_name} {row.last_name}".strip()
-    return Account(row.username, name, roles, bool(row.active), seen)
+    return Account(row.username, name, roles, bool(row.active), seen_account)

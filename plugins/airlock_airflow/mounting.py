@@ -29,7 +29,7 @@ class MountedApp:
         self._build = build
         self._app: ASGIApp | None = None
         self._making = asyncio.Lock()
-        self._said = ""
+        self._last_error = ""
 
     def __repr__(self) -> str:
         return "Airlock"
@@ -53,9 +53,9 @@ class MountedApp:
                 try:
                     self._app = await run_in_threadpool(self._build)
                 except AirlockError as error:
-                    if error.message != self._said:
-                        log.error("Airlock cannot start: %s", edge.said(error))
-                    self._said = error.message
+                    if error.message != self._last_error:
+                        log.error("Airlock cannot start: %s", edge.error_line(error))
+                    self._last_error = error.message
                     raise
             return self._app
 

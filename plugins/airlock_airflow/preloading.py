@@ -23,7 +23,7 @@ _NEEDED = (
 
 def preload(arguments: Sequence[str]) -> bool:
     """Import it if this process, started with *arguments*, forks tasks; say whether it does."""
-    forks = any(tuple(arguments[: len(one)]) == one for one in _FORKS)
+    forks = any(tuple(arguments[: len(command)]) == command for command in _FORKS)
     for name in _NEEDED if forks else ():
         importlib.import_module(name)
     return forks

@@ -48,7 +48,9 @@ def _migrate() -> None:
 
 def _set_role(security: Any, name: str, permissions: list[list[str]]) -> None:
     role = security.find_role(name) or security.add_role(name)
-    role.permissions = [security.create_permission(action, thing) for action, thing in permissions]
+    role.permissions = [
+        security.create_permission(action, resource) for action, resource in permissions
+    ]
     security.session.commit()
 
 

@@ -149,41 +149,41 @@ class OutcomeOperator(BaseOperator):
             if state == "failed" and name != ti.task_id
         }
         idle = sum(state == "upstream_failed" for state in states.values())
-        asked = ti.xcom_pull(task_ids=REQUEST) or {}
+        request_result = ti.xcom_pull(task_ids=REQUEST) or {}
         with edge.translated(context), edge.airlock().store.begin() as work:
             release = work.by_origin(edge.origin(context))
-        told = outcome(release, asked, failures, idle)
-        if told["outcome"] == "failed" or (failures and told["outcome"] != "promoted"):
-            ti.xcom_push(key="return_value", value=told)
+        result = outcome(release, request_result, failures, idle)
+        if result["outcome"] == "failed" or (failures and result["outcome"] != "promoted"):
+            ti.xcom_push(key="return_value", value=result)
             if release is None:
-                _note(context, told)
-            edge.fail(context, f"{told['outcome']}: {told['why']}")
-        return told
+                _note(context, result)
+            edge.fail(context, f"{result['outcome']}: {result['why']}")
+        return result
 
 
 def _states(context: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the states of this run's tasks, by name."""
     ti = context["ti"]
-    found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])
-    states: Mapping[str, str] = found.get(ti.run_id, {})
+    states_of_runs = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])
+    states: Mapping[str, str] = states_of_runs.get(ti.run_id, {})
     return states
 
 
-def _note(context: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+def _note(context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """Have the sentence noted on the run; the release of a run is noted by the decider."""
     from airlock.domain.errors import AirlockError
     from airlock.domain.proposals import Kind
 
-    body = {"why": f"{told['outcome']}: {told['why']}"[: edge.MOST_WHY]}
+    body = {"why": f"{result['outcome']}: {result['why']}"[: edge.MOST_WHY]}
     try:
         edge.airlock().proposals.submit(Kind.FAILURE, edge.origin(context), body)
     except AirlockError as error:  # the run fails with its own reason, not with this one
-        log.warning("the run's note could not be written: %s", edge.said(error))
+        log.warning("the run's note could not be written: %s", edge.error_line(error))
 
 
 def outcome(
     release: Release | None,
-    asked: Mapping[str, Any],
+    request_result: Mapping[str, Any],
     failures: Mapping[str, str],
     idle: int = 0,
 ) -> dict[str, Any]:
@@ -193,11 +193,13 @@ def outcome(
     because of it. A gate's no in a dry run is an answer, and no accident.
     """
     if release is None:
-        word = str(asked.get("outcome") or "failed")
-        why = _because(failures, idle) or str(asked.get("why", ""))
+        word = str(request_result.get("outcome") or "failed")
+        why = _because(failures, idle) or str(request_result.get("why", ""))
         if failures:
-            judged = word == "measured" and all(name.startswith("gates.") for name in failures)
-            word = "refused" if judged else "failed"
+            gates_refused = word == "measured" and all(
+                name.startswith("gates.") for name in failures
+            )
+            word = "refused" if gates_refused else "failed"
         return {"outcome": word, "release": None, "why": why or "nothing was released"}
     word = _WORDS.get(release.state.value, "failed")
     why = release.why
@@ -211,9 +213,9 @@ def outcome(
 
 def _because(failures: Mapping[str, str], idle: int) -> str:
     """Say in one sentence what failed for itself, and how many tasks did not run because of it."""
-    said = "; ".join(f"task {name} failed: {why.rstrip('.')}" for name, why in failures.items())
+    reasons = "; ".join(f"task {name} failed: {why.rstrip('.')}" for name, why in failures.items())
     others = f" ({idle} more task{'s' if idle != 1 else ''} did not run because of that)"
-    return said + (others if said and idle else "")
+    return reasons + (others if reasons and idle else "")
 
 
 _WORDS = {

@@ -14,10 +14,10 @@ def run_note(dag_id: str, run_id: str) -> str:
     from sqlalchemy import select
     from sqlalchemy.exc import SQLAlchemyError
 
-    wanted = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     try:
         with create_session() as session:
-            run = session.scalar(wanted)
+            run = session.scalar(query)
             return str(run.note or "") if run else ""
     except SQLAlchemyError as error:
         log.warning("the note of run %s could not be read: %s", run_id, type(error).__name__)

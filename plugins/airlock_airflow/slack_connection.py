@@ -38,27 +38,27 @@ def settings_of_the_app() -> Settings:
     try:
         return connected(chosen, read)
     except Invalid as error:
-        log.error("Airlock goes on without Slack: %s", edge.said(error))
+        log.error("Airlock goes on without Slack: %s", edge.error_line(error))
         return replace(chosen, slack=None)
 
 
 def read(name: str) -> dict[str, str]:
-    """Return what the connection holds; empty where it says nothing.
+    """Return the values of the connection, empty where it has none.
 
     Raises:
         Invalid: if there is no such connection, or it is of another type.
         Unreachable: if Airflow's database did not answer.
     """
-    found = _connection(name)
-    if found.conn_type not in TYPES:
+    connection = _connection(name)
+    if connection.conn_type not in TYPES:
         raise Invalid(
-            f"the connection {name!r} of Airflow is of the type {found.conn_type!r}; "
+            f"the connection {name!r} of Airflow is of the type {connection.conn_type!r}; "
             f"expected {' or '.join(TYPES)}",
             next_step="Change its type, or let AIRLOCK_SLACK_CONNECTION name another one.",
         )
-    extra = found.extra_dejson
+    extra = connection.extra_dejson
     return {
-        "bot_token": found.password or "",
+        "bot_token": connection.password or "",
         "signing_secret": str(extra.get("signing_secret") or ""),
         "app_token": str(extra.get("app_token") or ""),
     }

@@ -84,13 +84,13 @@ def recipe_of(pipeline: str) -> Recipe:
     from airlock.domain.recipe import Recipe
 
     settings = edge.settings()
-    found = load_pipelines(settings.config_dir, settings.root).get(pipeline)
-    if found is None:
+    pipeline_config = load_pipelines(settings.config_dir, settings.root).get(pipeline)
+    if pipeline_config is None:
         raise Refused(
             f"there is no valid pipeline {pipeline!r} in {settings.config_dir}/pipelines",
             next_step="`airlock policy check` says what is wrong with the files.",
         )
-    return Recipe(found.document)
+    return Recipe(pipeline_config.document)
 
 
 def _day(text: Any) -> date | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 #: The only option of a Required Action. It decides nothing.
-DONE = "Done"
+DONE_OPTION = "Done"
 #: A lost wake-up costs at most this long: then Airflow's scheduler wakes the task by itself.
 PARK_FOR = timedelta(minutes=15)
 SERVICE = "airlock-service"
@@ -30,7 +30,7 @@ def announce(ti_id: UUID, *, subject: str, body: str, service_user_id: str) -> N
 
     upsert_hitl_detail(
         ti_id=ti_id,
-        options=[DONE],
+        options=[DONE_OPTION],
         subject=subject,
         body=body,
         defaults=None,

@@ -220,7 +220,9 @@ class RunningPlatform:
         rulebook = Rulebook.from_document(load_rulebook(Path(config)).document)
         roles = demo_people.roles_of(rulebook)
         store = SqlStore(self.url("airlock_owner"), pooled=False)
-        demo_people.wait(lambda: demo_people.seen(store, roles), "the accounts to be seen")
+        demo_people.wait(
+            lambda: demo_people.accounts_observed(store, roles), "the accounts to be seen"
+        )
         registrars = {name: roles[name] for name in demo_people.REGISTRARS}
         for name in demo_people.missing(store, registrars):
             enrolment.first(store, rulebook, name, roles[name], "a test needs it")

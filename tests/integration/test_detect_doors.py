@@ -96,7 +96,7 @@ def test_status_shows_both_looks_and_what_keeps_them_from_looking(
     doors.world.registry.down = True
 
     def steps() -> dict[str, tuple[str, str]]:
-        return {line.name: (line.said, line.problem) for line in work_report.steps(tmp_path)}
+        return {line.name: (line.text, line.problem) for line in work_report.steps(tmp_path)}
 
     Watchman(detector, period=0.05, folder=tmp_path).start(stop)
     try:

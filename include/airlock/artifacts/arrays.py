@@ -38,10 +38,10 @@ def check_array(body: bytes, name: str) -> None:
     if size > _HEADER_LIMIT or start > len(body):
         raise NotPlain(f"{name} with a header of {size:,} bytes", "a header that fits")
     header = _header(body[12 if wide else 10 : start], name)
-    wanted = _bytes_of(header["descr"], name) * _count(header["shape"], name)
-    if len(body) - start != wanted:
+    expected = _bytes_of(header["descr"], name) * _count(header["shape"], name)
+    if len(body) - start != expected:
         raise NotPlain(
-            f"{name} with {len(body) - start:,} bytes of data", f"{wanted:,} as its header says"
+            f"{name} with {len(body) - start:,} bytes of data", f"{expected:,} as its header says"
         )
 
 
@@ -56,12 +56,12 @@ def check_arrays(body: bytes, name: str) -> None:
 
 def _header(text: bytes, name: str) -> dict[str, Any]:
     try:
-        found = ast.literal_eval(text.decode("latin-1").strip())
+        header = ast.literal_eval(text.decode("latin-1").strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise NotPlain(f"{name} with an unreadable header", _EXPECTED) from error
-    if not isinstance(found, dict) or set(found) != {"descr", "fortran_order", "shape"}:
+    if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
         raise NotPlain(f"{name} with a header of other fields", _EXPECTED)
-    return found
+    return header
 
 
 def _bytes_of(described: Any, name: str) -> int:
@@ -72,14 +72,14 @@ def _bytes_of(described: Any, name: str) -> int:
             raise NotPlain(f"{name} of type {described!r}, whose data is a pickle", _EXPECTED)
         return int(match[2] or 1) * _UNIT.get(match[1], 1)
     if isinstance(described, list) and 0 < len(described) <= 1000:
-        return sum(_field(one, name) for one in described)
+        return sum(_field(field, name) for field in described)
     raise NotPlain(f"{name} of an unknown type", _EXPECTED)
 
 
-def _field(one: Any, name: str) -> int:
-    if not isinstance(one, tuple) or len(one) not in (2, 3):
+def _field(field: Any, name: str) -> int:
+    if not isinstance(field, tuple) or len(field) not in (2, 3):
         raise NotPlain(f"{name} with an unknown field", _EXPECTED)
-    return _bytes_of(one[1], name) * (_count(one[2], name) if len(one) == 3 else 1)
+    return _bytes_of(field[1], name) * (_count(field[2], name) if len(field) == 3 else 1)
 
 
 def _count(shape: Any, name: str) -> int:

@@ -41,16 +41,16 @@ def content_digest(path: Path, kind: str) -> str:
 
 def _plain(node: Any, members: dict[str, str], ids: dict[Any, int]) -> Any:
     if isinstance(node, list):
-        return [_plain(one, members, ids) for one in node]
+        return [_plain(entry, members, ids) for entry in node]
     if not isinstance(node, dict):
         return node
-    found: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
     for key in sorted(node):
         value = node[key]
         if key == _ID:
-            found[key] = ids.setdefault(str(value), len(ids))
+            plain[key] = ids.setdefault(str(value), len(ids))
         elif key == "file" and "__loader__" in node:
-            found[key] = members[value]
+            plain[key] = members[value]
         else:
-            found[key] = _plain(value, members, ids)
-    return found
+            plain[key] = _plain(value, members, ids)
+    return plain

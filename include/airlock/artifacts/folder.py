@@ -120,7 +120,7 @@ def format_of(path: Path) -> str:
 
 
 def kind_of(path: Path, name: str) -> Kind:
-    """Return what one file is."""
+    """Return the kind of one file."""
     state = path.lstat()
     if stat.S_ISLNK(state.st_mode):
         # The target is outside the manifest, so it may change after it was judged.
@@ -129,19 +129,19 @@ def kind_of(path: Path, name: str) -> Kind:
     if not stat.S_ISREG(state.st_mode):
         return _refused("special", name, "a device, pipe or socket", "a file", "Remove it.")
     if state.st_size > _SIZE_LIMIT:
-        found = f"{state.st_size:,} bytes"
-        return _refused("unknown", name, found, f"at most {_SIZE_LIMIT:,}", "Split the model.")
+        actual = f"{state.st_size:,} bytes"
+        return _refused("unknown", name, actual, f"at most {_SIZE_LIMIT:,}", "Split the model.")
     try:
         return _recognised(path, name)
     except NotPlain as odd:
-        return _refused("unknown", name, odd.found, odd.expected, odd.next_step)
+        return _refused("unknown", name, odd.actual, odd.expected, odd.next_step)
     except Exception as error:  # a reader that breaks on hostile bytes has refused them
-        found = f"a file that cannot be read ({type(error).__name__})"
-        return _refused("unknown", name, found, "a format on the list", "Save the model again.")
+        actual = f"a file that cannot be read ({type(error).__name__})"
+        return _refused("unknown", name, actual, "a format on the list", "Save the model again.")
 
 
-def _refused(kind: str, name: str, found: str, expected: str, step: str) -> Kind:
-    return Kind(kind, Refusal(show(name), show(found), expected, step))
+def _refused(kind: str, name: str, actual: str, expected: str, step: str) -> Kind:
+    return Kind(kind, Refusal(show(name), show(actual), expected, step))
 
 
 def _recognised(path: Path, name: str) -> Kind:
@@ -194,20 +194,22 @@ _BINARY: tuple[tuple[Callable[[bytes], bool], str, Callable[[Path], None]], ...]
 
 def _with_external(folder: Path, kinds: dict[str, Kind]) -> dict[str, Kind]:
     """Accept the files that ONNX models keep their weights in, if nothing else is in them."""
-    found = dict(kinds)
+    new_kinds = dict(kinds)
     for kind in kinds.values():
         for place, reach in kind.external:
             if place not in kinds or kinds[place].format != "unknown":
-                found[place] = _missing(place)
+                new_kinds[place] = _missing(place)
                 continue
             size = (folder / place).stat().st_size
             if size == reach:
-                found[place] = Kind("onnx-data")
+                new_kinds[place] = Kind("onnx-data")
             else:
-                said = f"{size:,} bytes"
-                found[place] = _refused("unknown", place, said, f"{reach:,} as the model says", "")
-    return {name: kind for name, kind in found.items() if name in kinds} | {
-        name: kind for name, kind in found.items() if name not in kinds and kind.refusal
+                actual = f"{size:,} bytes"
+                new_kinds[place] = _refused(
+                    "unknown", place, actual, f"{reach:,} as the model says", ""
+                )
+    return {name: kind for name, kind in new_kinds.items() if name in kinds} | {
+        name: kind for name, kind in new_kinds.items() if name not in kinds and kind.refusal
     }
 
 
@@ -229,8 +231,8 @@ def _described(folder: Path, kinds: dict[str, Kind]) -> tuple[Described | None, 
 def _misfits(described: Described, kinds: dict[str, Kind], step: str) -> Iterator[Refusal]:
     data = kinds.get(described.data)
     if data is None or (data.format != described.format and not data.refusal):
-        found = data.format if data else "no such file"
-        yield Refusal(show(described.data), found, f"a model as {described.format}", step)
+        actual = data.format if data else "no such file"
+        yield Refusal(show(described.data), actual, f"a model as {described.format}", step)
     for name, kind in kinds.items():
         if "/" in name and not kind.refusal:
             yield Refusal(show(name), "a file in a folder", "all files beside MLmodel", step)

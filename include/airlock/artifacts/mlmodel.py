@@ -79,9 +79,13 @@ def _plain(value: Any, depth: int = 0) -> bool:
     """Say whether *value* is small plain data."""
     if isinstance(value, Mapping):
         inner = [*value.keys(), *value.values()]
-        return depth < 5 and len(value) < 100 and all(_plain(one, depth + 1) for one in inner)
+        return (
+            depth < 5 and len(value) < 100 and all(_plain(element, depth + 1) for element in inner)
+        )
     if isinstance(value, list):
-        return depth < 5 and len(value) < 1000 and all(_plain(one, depth + 1) for one in value)
+        return (
+            depth < 5 and len(value) < 1000 and all(_plain(element, depth + 1) for element in value)
+        )
     return value is None or isinstance(value, str | int | float | bool)
 
 
@@ -101,7 +105,7 @@ def _signature(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and set(value) <= {"inputs", "outputs", "params"}
-        and all(_json_text(one) for one in value.values())
+        and all(_json_text(columns) for columns in value.values())
     )
 
 
@@ -220,16 +224,16 @@ _PYFUNC: dict[str, Check] = {
 
 
 def read_mlmodel(path: Path) -> Described:
-    """Return what an MLmodel file says.
+    """Return the description of a model in an MLmodel file.
 
     Raises:
         NotPlain: naming the first key or value that is not on our list.
     """
-    found = read_yaml(path.read_text("utf-8"))
-    if not isinstance(found, dict) or "flavors" not in found:
+    document = read_yaml(path.read_text("utf-8"))
+    if not isinstance(document, dict) or "flavors" not in document:
         raise NotPlain("no mapping with flavors", "an MLmodel file", _STEP)
-    _check("MLmodel", found, _TOP)
-    flavors = found["flavors"]
+    _check("MLmodel", document, _TOP)
+    flavors = document["flavors"]
     others = sorted(set(flavors) - {PYFUNC})
     if len(others) != 1 or others[0] not in FLAVORS:
         raise NotPlain(
@@ -241,18 +245,18 @@ def read_mlmodel(path: Path) -> Described:
 
 
 def _described(name: str, flavors: Mapping[str, Any]) -> Described:
-    flavor, given = FLAVORS[name], flavors[name]
-    _check(f"flavor {name}", given, flavor.keys)
+    flavor, options = FLAVORS[name], flavors[name]
+    _check(f"flavor {name}", options, flavor.keys)
     python = flavors.get(PYFUNC, {})
     _check(f"flavor {PYFUNC}", python, _PYFUNC)
     if python.get("loader_module", flavor.loader) != flavor.loader:
         raise NotPlain(
             f"loader_module {python['loader_module']} for the flavor {name}", flavor.loader, _STEP
         )
-    model_class = str(given.get("model_class", ""))
+    model_class = str(options.get("model_class", ""))
     if flavor.classes and model_class not in flavor.classes:
         raise NotPlain(f"model_class {model_class}", " or ".join(sorted(flavor.classes)), _STEP)
-    data = str(given.get(flavor.data, ""))
+    data = str(options.get(flavor.data, ""))
     for key in ("data", "model_path", "model_binary"):
         if python.get(key, data) != data:
             raise NotPlain(f"{key} {python[key]} in one flavor, {data} in another", "one file")
@@ -263,22 +267,24 @@ def _described(name: str, flavors: Mapping[str, Any]) -> Described:
         data=data,
         model_class=model_class,
         flavors=tuple(sorted(map(str, flavors))),
-        claimed_types=tuple(given.get("skops_trusted_types") or ()),
+        claimed_types=tuple(options.get("skops_trusted_types") or ()),
         predict=str(python.get("predict_fn", "predict")),
     )
 
 
-def _check(where: str, given: Any, known: Mapping[str, Check]) -> None:
-    if not isinstance(given, Mapping):
+def _check(where: str, options: Any, checks: Mapping[str, Check]) -> None:
+    if not isinstance(options, Mapping):
         raise NotPlain(f"{where}: no mapping", "a mapping", _STEP)
-    for key, value in given.items():
-        if key not in known:
-            raise NotPlain(f"{where}: the key {key!r}", f"some of {', '.join(known)}", _STEP)
-        if not known[key](value):
-            raise NotPlain(f"{where}: {key} {show(repr(value))}", _WANTED.get(key, "a plain value"))
+    for key, value in options.items():
+        if key not in checks:
+            raise NotPlain(f"{where}: the key {key!r}", f"some of {', '.join(checks)}", _STEP)
+        if not checks[key](value):
+            raise NotPlain(
+                f"{where}: {key} {show(repr(value))}", _EXPECTED_VALUES.get(key, "a plain value")
+            )
 
 
-_WANTED = {
+_EXPECTED_VALUES = {
     "code": "none: no code beside the model",
     "loader_module": "MLflow's own loader of a flavor on our list",
     "serialization_format": "skops",

@@ -36,12 +36,12 @@ def check_xgboost(path: Path) -> None:
     _check_learner(read_json(body[:]) if text else read_ubjson(memoryview(body)))
 
 
-def _check_learner(found: Any) -> None:
-    learner = found.get("learner") if isinstance(found, dict) else None
-    if not isinstance(learner, dict) or set(found) != {"learner", "version"}:
+def _check_learner(document: Any) -> None:
+    learner = document.get("learner") if isinstance(document, dict) else None
+    if not isinstance(learner, dict) or set(document) != {"learner", "version"}:
         raise NotPlain("data without a learner", _XGBOOST)
-    wanted = {"gradient_booster", "learner_model_param", "objective"}
-    if not wanted <= set(learner) or not isinstance(learner["gradient_booster"], dict):
+    required = {"gradient_booster", "learner_model_param", "objective"}
+    if not required <= set(learner) or not isinstance(learner["gradient_booster"], dict):
         raise NotPlain("a learner without a booster", _XGBOOST)
 
 
@@ -59,22 +59,22 @@ def check_lightgbm(path: Path) -> None:
     """Check a model LightGBM saved as text."""
     _bounded(path, _LIGHTGBM)
     importances = False
-    seen: set[str] = set()
+    keys: set[str] = set()
     with path.open(encoding="utf-8", errors="strict", newline="\n") as stream:
         try:
             for number, raw in enumerate(stream, 1):
                 line = raw.rstrip("\n")
                 match = _LINES.fullmatch(line) if line else None
-                known = not line or match or (importances and _IMPORTANCE.fullmatch(line))
-                if not known or (number == 1 and line != "tree"):
+                allowed = not line or match or (importances and _IMPORTANCE.fullmatch(line))
+                if not allowed or (number == 1 and line != "tree"):
                     raise NotPlain(f"line {number}: {line[:60]!r}", _LIGHTGBM)
                 importances = line == "feature_importances:" or (importances and bool(line))
-                seen.add(line.partition("=")[0])
+                keys.add(line.partition("=")[0])
                 if match and match["json"] is not None:
                     read_json(match["json"])
         except UnicodeDecodeError as error:
             raise NotPlain("bytes that are no text", _LIGHTGBM) from error
-    missing = {"tree", "version", "num_class", "max_feature_idx", "end of trees"} - seen
+    missing = {"tree", "version", "num_class", "max_feature_idx", "end of trees"} - keys
     if missing:
         raise NotPlain(f"no {sorted(missing)[0]}", _LIGHTGBM)
 
@@ -113,7 +113,7 @@ def check_safetensors(path: Path) -> None:
     notes = header.pop("__metadata__", {})
     if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
         raise NotPlain("metadata that is not text", _SAFETENSORS)
-    spans = sorted(_span(name, one) for name, one in header.items())
+    spans = sorted(_span(name, tensor) for name, tensor in header.items())
     at = 0
     for begin, end, name in spans:
         if begin != at:
@@ -124,8 +124,8 @@ def check_safetensors(path: Path) -> None:
 
 
 def _span(name: str, tensor: Any) -> tuple[int, int, str]:
-    wanted = {"dtype", "shape", "data_offsets"}
-    if not isinstance(tensor, dict) or set(tensor) != wanted or tensor["dtype"] not in _BITS:
+    keys = {"dtype", "shape", "data_offsets"}
+    if not isinstance(tensor, dict) or set(tensor) != keys or tensor["dtype"] not in _BITS:
         raise NotPlain(f"a tensor {name!r} of an unknown kind", _SAFETENSORS)
     shape, offsets = tensor["shape"], tensor["data_offsets"]
     plain = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2

@@ -29,8 +29,8 @@ _META_REFUSED = ("ort_config", "ep_context")
 
 
 @dataclass
-class Seen:
-    """What was met on the way."""
+class GraphSummary:
+    """What the walk through a file has met."""
 
     nodes: int = 0
     domains: set[str] = field(default_factory=set)
@@ -47,18 +47,18 @@ def check_onnx(path: Path) -> dict[str, int]:
     Raises:
         NotPlain: if it is not an ONNX model that holds data alone.
     """
-    seen = Seen()
+    summary = GraphSummary()
     with path.open("rb") as stream:
         body = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    _message(memoryview(body), "model", seen, 0)  # the map is closed with the last view of it
-    if not (seen.opset and seen.graph and seen.nodes):
+    _message(memoryview(body), "model", summary, 0)  # the map is closed with the last view of it
+    if not (summary.opset and summary.graph and summary.nodes):
         raise NotPlain("no graph, no operators or no operator set", _EXPECTED)
-    foreign = sorted(seen.domains - _DOMAINS - seen.functions)
+    foreign = sorted(summary.domains - _DOMAINS - summary.functions)
     if foreign:
         raise NotPlain(
             f"operators of {foreign[0]!r}, which need a library", "operators of ONNX itself"
         )
-    return seen.external
+    return summary.external
 
 
 #: message -> field number -> what is in it: another message, plain data (""), or a reader.
@@ -111,14 +111,14 @@ _FIELDS: dict[str, dict[int, str]] = {
 }
 
 
-def _message(message: memoryview, kind: str, seen: Seen, depth: int) -> dict[int, bytes]:
+def _message(message: memoryview, kind: str, summary: GraphSummary, depth: int) -> dict[int, bytes]:
     """Walk one message; return its short plain fields."""
     if depth > _DEPTH:
         raise NotPlain("a graph nested too deep", f"up to {_DEPTH} levels")
-    known, plain = _FIELDS[kind], {}
+    nested_kinds, plain = _FIELDS[kind], {}
     outside: list[dict[int, bytes]] = []
     for number, wire, value in fields(message):
-        inner = known.get(number)
+        inner = nested_kinds.get(number)
         if inner is None:
             raise NotPlain(f"a field {number} in a {kind}", "the fields of onnx.proto")
         if not inner:
@@ -126,48 +126,50 @@ def _message(message: memoryview, kind: str, seen: Seen, depth: int) -> dict[int
             continue
         if wire != BYTES or not isinstance(value, memoryview):
             raise NotPlain(f"a number where a {inner} belongs", _EXPECTED)
-        found = _message(value, inner, seen, depth + 1)
-        outside += [found] if inner == "external" else []
-    _note(kind, plain, outside, seen)
+        fields_inside = _message(value, inner, summary, depth + 1)
+        outside += [fields_inside] if inner == "external" else []
+    _note(kind, plain, outside, summary)
     return plain
 
 
-def _note(kind: str, plain: dict[int, bytes], outside: list[dict[int, bytes]], seen: Seen) -> None:
-    """Remember what the whole file is asked about."""
+def _note(
+    kind: str, plain: dict[int, bytes], outside: list[dict[int, bytes]], summary: GraphSummary
+) -> None:
+    """Note the fields that count for the whole file."""
     if outside or (kind == "tensor" and plain.get(14, b"0") != b"0"):
-        _note_external(outside, seen)
+        _note_external(outside, summary)
     if kind in _NOTES:
-        _NOTES[kind](plain, seen)
+        _NOTES[kind](plain, summary)
 
 
 def _short(value: int | memoryview) -> bytes:
     return str(value).encode() if isinstance(value, int) else bytes(value[:300])
 
 
-def _note_node(plain: dict[int, bytes], seen: Seen) -> None:
-    seen.nodes += 1
-    seen.domains.add(_text(plain.get(7, b"")))
+def _note_node(plain: dict[int, bytes], summary: GraphSummary) -> None:
+    summary.nodes += 1
+    summary.domains.add(_text(plain.get(7, b"")))
 
 
-def _note_function(plain: dict[int, bytes], seen: Seen) -> None:
-    seen.functions.add(_text(plain.get(10, b"")))
+def _note_function(plain: dict[int, bytes], summary: GraphSummary) -> None:
+    summary.functions.add(_text(plain.get(10, b"")))
 
 
-def _note_meta(plain: dict[int, bytes], _seen: Seen) -> None:
+def _note_meta(plain: dict[int, bytes], _summary: GraphSummary) -> None:
     key = _text(plain.get(1, b""))
     if key.startswith(_META_REFUSED):
         raise NotPlain(f"metadata {key!r}, which configures the runtime", "plain metadata")
 
 
-def _note_opset(_plain: dict[int, bytes], seen: Seen) -> None:
-    seen.opset = True
+def _note_opset(_plain: dict[int, bytes], summary: GraphSummary) -> None:
+    summary.opset = True
 
 
-def _note_graph(_plain: dict[int, bytes], seen: Seen) -> None:
-    seen.graph = True
+def _note_graph(_plain: dict[int, bytes], summary: GraphSummary) -> None:
+    summary.graph = True
 
 
-_NOTES: dict[str, Callable[[dict[int, bytes], Seen], None]] = {
+_NOTES: dict[str, Callable[[dict[int, bytes], GraphSummary], None]] = {
     "node": _note_node,
     "function": _note_function,
     "meta": _note_meta,
@@ -176,18 +178,18 @@ _NOTES: dict[str, Callable[[dict[int, bytes], Seen], None]] = {
 }
 
 
-def _note_external(entries: list[dict[int, bytes]], seen: Seen) -> None:
+def _note_external(entries: list[dict[int, bytes]], summary: GraphSummary) -> None:
     """Note which file a tensor's data lies in."""
-    found = {_text(one.get(1, b"")): _text(one.get(2, b"")) for one in entries}
-    place = found.get("location", "")
-    known = {"location", "offset", "length", "checksum"}
-    numbers = [found.get(key, "0") for key in ("offset", "length")]
-    if not _FILE.fullmatch(place) or set(found) - known or not all(map(str.isdecimal, numbers)):
+    notes = {_text(entry.get(1, b"")): _text(entry.get(2, b"")) for entry in entries}
+    place = notes.get("location", "")
+    allowed = {"location", "offset", "length", "checksum"}
+    numbers = [notes.get(key, "0") for key in ("offset", "length")]
+    if not _FILE.fullmatch(place) or set(notes) - allowed or not all(map(str.isdecimal, numbers)):
         raise NotPlain(
             f"weights in {place!r}", "weights inside the file, or in a plain file beside it"
         )
     reach = sum(int(number[:19]) for number in numbers)
-    seen.external[place] = max(seen.external.get(place, 0), reach)
+    summary.external[place] = max(summary.external.get(place, 0), reach)
 
 
 def _text(value: bytes) -> str:

@@ -39,15 +39,15 @@ def read_yaml(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Plain)  # noqa: S506 - _Plain is a SafeLoader with less
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        said = " ".join(str(error).split())
-        raise NotPlain(f"no plain YAML ({said})", "plain YAML", _YAML_STEP) from error
+        reason = " ".join(str(error).split())
+        raise NotPlain(f"no plain YAML ({reason})", "plain YAML", _YAML_STEP) from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
         raise ValueError("a name is there twice")
-    return found
+    return mapping
 
 
 def _constant(name: str) -> float:
@@ -67,7 +67,7 @@ class _Plain(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        found = super().construct_mapping(node, deep=deep)
-        if len(found) != len(node.value):
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value):
             raise yaml.YAMLError("a name is there twice")
-        return found
+        return mapping

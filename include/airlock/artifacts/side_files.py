@@ -50,51 +50,59 @@ def kind_of_text(path: Path) -> tuple[str, tuple[str, ...]]:
     return _kind_of_yaml(path, read_yaml(text))
 
 
-def _kind_of_yaml(path: Path, found: Any) -> tuple[str, tuple[str, ...]]:
-    keys = set(found) if isinstance(found, dict) else set()
+def _kind_of_yaml(path: Path, document: Any) -> tuple[str, tuple[str, ...]]:
+    keys = set(document) if isinstance(document, dict) else set()
     if "flavors" in keys:
         read_mlmodel(path)
         return "mlmodel", ()
     if {"name", "dependencies"} <= keys <= {"name", "channels", "dependencies"}:
-        return "conda-env", _conda(found)
+        return "conda-env", _conda(document)
     if {"python", "dependencies"} <= keys <= {"python", "build_dependencies", "dependencies"}:
-        return "python-env", _python(found)
+        return "python-env", _python(document)
     named = keys and keys <= {"model_name", "model_version"}
-    if named and all(isinstance(value, str | int) for value in found.values()):
+    if named and all(isinstance(value, str | int) for value in document.values()):
         return "registered-model", ()
     raise NotPlain("text of no known format", "a format on the list")
 
 
-def _conda(found: dict[str, Any]) -> tuple[str, ...]:
-    channels = found.get("channels") or []
+def _conda(document: dict[str, Any]) -> tuple[str, ...]:
+    channels = document.get("channels") or []
     if not isinstance(channels, list) or not set(map(str, channels)) <= _CHANNELS:
         raise NotPlain(f"the channels {channels!r}", ", ".join(sorted(_CHANNELS)), _STEP)
     pinned: list[str] = []
-    for one in _list(found["dependencies"]):
-        if isinstance(one, dict) and set(one) == {"pip"}:
-            pinned += _requirements(_list(one["pip"]))
-        elif not isinstance(one, str) or not (_PYTHON.fullmatch(one) or _TOOL.fullmatch(one)):
-            raise NotPlain(f"the dependency {one!r}", "python=3.x.y, pip, and pinned packages")
+    for dependency in _list(document["dependencies"]):
+        if isinstance(dependency, dict) and set(dependency) == {"pip"}:
+            pinned += _requirements(_list(dependency["pip"]))
+        elif not isinstance(dependency, str) or not (
+            _PYTHON.fullmatch(dependency) or _TOOL.fullmatch(dependency)
+        ):
+            raise NotPlain(
+                f"the dependency {dependency!r}", "python=3.x.y, pip, and pinned packages"
+            )
     return tuple(pinned)
 
 
-def _python(found: dict[str, Any]) -> tuple[str, ...]:
-    if not _PYTHON_VERSION.fullmatch(str(found["python"])):
-        raise NotPlain(f"python {found['python']!r}", "a version such as 3.11.7", _STEP)
-    for tool in _list(found.get("build_dependencies") or []):
+def _python(document: dict[str, Any]) -> tuple[str, ...]:
+    if not _PYTHON_VERSION.fullmatch(str(document["python"])):
+        raise NotPlain(f"python {document['python']!r}", "a version such as 3.11.7", _STEP)
+    for tool in _list(document.get("build_dependencies") or []):
         if not isinstance(tool, str) or not _TOOL.fullmatch(tool):
             raise NotPlain(f"the build dependency {tool!r}", "pip, setuptools, wheel", _STEP)
-    others = [one for one in _list(found["dependencies"]) if one != "-r requirements.txt"]
+    others = [
+        dependency
+        for dependency in _list(document["dependencies"])
+        if dependency != "-r requirements.txt"
+    ]
     return tuple(_requirements(others))
 
 
-def _requirements(given: Iterable[Any]) -> list[str]:
-    found = []
-    for one in given:
-        if not isinstance(one, str) or not _PINNED.fullmatch(one):
-            raise NotPlain(f"the requirement {one!r}", _PIN, _STEP)
-        found.append(one)
-    return found
+def _requirements(requirements: Iterable[Any]) -> list[str]:
+    pinned = []
+    for requirement in requirements:
+        if not isinstance(requirement, str) or not _PINNED.fullmatch(requirement):
+            raise NotPlain(f"the requirement {requirement!r}", _PIN, _STEP)
+        pinned.append(requirement)
+    return pinned
 
 
 def _list(value: Any) -> list[Any]:

@@ -275,5 +275,5 @@ def types_in(path: Path) -> list[str]:
     archive = open_plain(path)
     with archive.archive:
         schema = json.loads(archive.read(SCHEMA))
-    found = {f"{node.get('__module__')}.{node.get('__class__')}" for node in _nodes(schema)}
-    return sorted(found)
+    names = {f"{node.get('__module__')}.{node.get('__class__')}" for node in _nodes(schema)}
+    return sorted(names)

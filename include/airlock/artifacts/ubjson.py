@@ -14,7 +14,7 @@ _EXPECTED = "an XGBoost model"
 _NUMBERS = {"i": ">b", "U": ">B", "I": ">h", "l": ">i", "L": ">q", "d": ">f", "D": ">d"}
 _LENGTHS = "iUIlL"
 _DEPTH = 60
-_KEPT = 64
+_MOST_ITEMS = 64
 
 
 class _Reader:
@@ -26,9 +26,9 @@ class _Reader:
     def take(self, size: int) -> memoryview:
         if size < 0 or self.at + size > len(self.body):
             raise NotPlain("a file that breaks off", _EXPECTED)
-        found = self.body[self.at : self.at + size]
+        part = self.body[self.at : self.at + size]
         self.at += size
-        return found
+        return part
 
     def mark(self) -> str:
         return chr(self.take(1)[0])
@@ -40,15 +40,15 @@ class _Reader:
         form = _NUMBERS.get(kind)
         if form is None:
             raise NotPlain(f"a value of kind {kind!r}", _EXPECTED)
-        found: int | float = struct.unpack(form, self.take(struct.calcsize(form)))[0]
-        return found
+        value: int | float = struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        return value
 
     def length(self) -> int:
         kind = self.mark()
-        found = self.number(kind) if kind in _LENGTHS else -1
-        if found < 0:
+        size = self.number(kind) if kind in _LENGTHS else -1
+        if size < 0:
             raise NotPlain("a length that is none", _EXPECTED)
-        return int(found)
+        return int(size)
 
     def text(self) -> str:
         try:
@@ -64,10 +64,10 @@ def read_ubjson(body: memoryview) -> Any:
         NotPlain: if it is none, or something follows it.
     """
     reader = _Reader(body)
-    found = _value(reader, reader.mark(), 0)
+    document = _value(reader, reader.mark(), 0)
     if reader.at != len(body):
         raise NotPlain(f"{len(body) - reader.at} bytes behind the model", _EXPECTED)
-    return found
+    return document
 
 
 def _value(reader: _Reader, kind: str, depth: int) -> Any:
@@ -91,33 +91,33 @@ def _array(reader: _Reader, depth: int) -> list[Any]:
     if kind in _NUMBERS and count is not None:
         reader.take(count * struct.calcsize(_NUMBERS[kind]))
         return []
-    found: list[Any] = []
-    done = 0
-    while done != count:
+    items: list[Any] = []
+    read_count = 0
+    while read_count != count:
         if count is None and reader.peek() == "]":
             reader.mark()
             break
         item = _value(reader, kind or reader.mark(), depth + 1)
-        done += 1
-        if len(found) < _KEPT or isinstance(item, dict):
-            found.append(item)
-    return found
+        read_count += 1
+        if len(items) < _MOST_ITEMS or isinstance(item, dict):
+            items.append(item)
+    return items
 
 
 def _object(reader: _Reader, depth: int) -> dict[str, Any]:
     kind, count = _header(reader)
-    found: dict[str, Any] = {}
-    done = 0
-    while done != count:
+    members: dict[str, Any] = {}
+    read_count = 0
+    while read_count != count:
         if count is None and reader.peek() == "}":
             reader.mark()
             break
         name = reader.text()
-        if name in found:
+        if name in members:
             raise NotPlain(f"{name!r} twice", _EXPECTED)
-        found[name] = _value(reader, kind or reader.mark(), depth + 1)
-        done += 1
-    return found
+        members[name] = _value(reader, kind or reader.mark(), depth + 1)
+        read_count += 1
+    return members
 
 
 def _header(reader: _Reader) -> tuple[str, int | None]:

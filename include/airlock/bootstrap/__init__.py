@@ -75,12 +75,12 @@ class Airlock:
     def places(self) -> tuple[Place, ...]:
         """Where the log's checkpoints are kept outside the database."""
         chosen = self.settings
-        found: list[Place] = [CheckpointFolder(chosen.checkpoints)]
+        places: list[Place] = [CheckpointFolder(chosen.checkpoints)]
         if chosen.checkpoint_bucket:
-            found.append(CheckpointBucket(chosen.checkpoint_bucket))
+            places.append(CheckpointBucket(chosen.checkpoint_bucket))
         if self._witness:
-            found.append(self._witness)
-        return tuple(found)
+            places.append(self._witness)
+        return tuple(places)
 
     @cached_property
     def _witness(self) -> WitnessClient | None:
@@ -95,8 +95,8 @@ class Airlock:
     @property
     def witnesses(self) -> Mapping[str, Cosigner]:
         """The witnesses whose cosignatures are trusted."""
-        one = self._witness
-        return {one.witness_name: one.cosigner} if one else {}
+        witness = self._witness
+        return {witness.witness_name: witness.cosigner} if witness else {}
 
     @cached_property
     def registry(self) -> MlflowRegistry:
@@ -205,7 +205,7 @@ class _Policies:
 
     def __init__(self, config_dir: Path) -> None:
         self._config_dir = config_dir
-        self._seen: Fingerprint = frozenset()
+        self._fingerprint: Fingerprint = frozenset()
         self._rulebook: Rulebook | None = None
 
     def rulebook(self) -> Rulebook:
@@ -214,9 +214,9 @@ class _Policies:
         Raises:
             ConfigurationError: if none ever was.
         """
-        seen = fingerprint(self._config_dir, POLICIES)
-        if self._rulebook is None or seen != self._seen:
-            self._seen = seen
+        current = fingerprint(self._config_dir, POLICIES)
+        if self._rulebook is None or current != self._fingerprint:
+            self._fingerprint = current
             try:
                 document = load_rulebook(self._config_dir).document
                 self._rulebook = Rulebook.from_document(document)
@@ -232,22 +232,22 @@ def settings() -> Settings:
     return Settings.from_environment(os.environ, Path.cwd())
 
 
-def connected(given: Settings | None = None) -> Settings:
+def connected(explicit: Settings | None = None) -> Settings:
     """Return the settings of a process that speaks to Slack, its connection in Airflow read."""
-    chosen = given or settings()
+    chosen = explicit or settings()
     return with_connection(chosen, lambda name: airflow_connection.read(name, chosen.root))
 
 
-def worker(given: Settings | None = None) -> Airlock:
+def worker(explicit: Settings | None = None) -> Airlock:
     """Put together what a task works with."""
-    chosen = given or settings()
+    chosen = explicit or settings()
     store = SqlStore(_database(chosen), pooled=False, gate_keys=_gate_keys(chosen))
     return Airlock(chosen, store, None)
 
 
-def decider(given: Settings | None = None) -> Airlock:
+def decider(explicit: Settings | None = None) -> Airlock:
     """Put together what decides: it has the signing key."""
-    chosen = given or settings()
+    chosen = explicit or settings()
     if chosen.signing_key is None:
         raise Invalid(
             "AIRLOCK_SIGNING_KEY is not set: this process cannot decide anything",

@@ -75,7 +75,7 @@ class DiskRules:
     def __init__(self, airlock: Airlock) -> None:
         """Read what *airlock* is configured with."""
         self._airlock = airlock
-        self._seen: Fingerprint | None = None
+        self._fingerprint: Fingerprint | None = None
         self._pipelines: dict[str, str] = {}
 
     def policy(self) -> str:
@@ -85,11 +85,11 @@ class DiskRules:
     def pipeline(self, name: str) -> str | None:
         """Return the digest of a pipeline, or None if there is no valid one of that name."""
         chosen = self._airlock.settings
-        seen = fingerprint(chosen.config_dir)
-        if seen != self._seen:
+        current = fingerprint(chosen.config_dir)
+        if current != self._fingerprint:
             valid = load_pipelines(chosen.config_dir, chosen.root).valid
-            self._pipelines = {one.name: digest_json(one.document) for one in valid}
-            self._seen = seen
+            self._pipelines = {pipeline.name: digest_json(pipeline.document) for pipeline in valid}
+            self._fingerprint = current
         return self._pipelines.get(name)
 
 

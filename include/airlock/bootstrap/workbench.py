@@ -142,7 +142,7 @@ class Workbench:
 
     def validate(self, recipe: Recipe, data: str) -> tuple[dict[str, Any], Path]:
         """Check pinned rows with the model's suite, which is the team's own code."""
-        found = self._lab.validate(
+        validation = self._lab.validate(
             requests.ValidateRequest(
                 name=recipe.name,
                 data=self._rows(recipe, data),
@@ -150,26 +150,26 @@ class Workbench:
                 limits=_limits(recipe, "validate"),
             )
         )
-        left = found.docs.parent / "left"
+        left = validation.docs.parent / "left"
         left.mkdir()
-        found.docs.rename(left / _DOCS)
-        handover.write(left / _FACTS, found.facts)
-        return found.facts, left
+        validation.docs.rename(left / _DOCS)
+        handover.write(left / _FACTS, validation.facts)
+        return validation.facts, left
 
     def validated(
         self, origin: str, recipe: Recipe, data: str, folder: Path
     ) -> tuple[dict[str, Any], Path]:
-        """Take over what a validation left; what can be known without its word is found here."""
+        """Take over the files of a validation; compute here what need not be trusted to it."""
         place = self._received(origin) / "validation"
-        what = "what the validation left,"
-        handover.receive(folder, self._handed_over, place, what, "validate_data")
+        description = "what the validation left,"
+        handover.receive(folder, self._handed_over, place, description, "validate_data")
         docs = place / _DOCS
-        found = {
+        facts = {
             "dataDigest": data,
             "docsDigest": manifest_digest(folder_manifest(docs)),
             "newest": self._data.newest(data, recipe.time_column),
         }
-        return handover.read(place / _FACTS, dict[str, Any]) | found, docs
+        return handover.read(place / _FACTS, dict[str, Any]) | facts, docs
 
     def run_team_code(self, origin: str, recipe: Recipe, data: str) -> dict[str, str]:
         """Run the team's own code for every gate that asks for it; leave what came out."""
@@ -211,8 +211,8 @@ class Workbench:
             Refused: if it is about something else, or is not there and may not run here.
             LabFailure: with the sentence of a run that failed.
         """
-        one = case.candidate
-        left = self._left_by(one.origin, kind)
+        candidate = case.candidate
+        left = self._left_by(candidate.origin, kind)
         if not left.is_dir() and self._lab.runs_team_code:
             return None
         if not left.is_dir():
@@ -221,20 +221,22 @@ class Workbench:
                 next_step='Put a StepOperator with step="collect" before the gate: it runs on '
                 "the queue train; docs/howto/production.md says more.",
             )
-        place = self._received(one.origin) / kind
-        what = f"what was left for {kind},"
-        handover.receive(left, self._handed_over, place, what, "run_team_code")
-        said = handover.read(place / _ABOUT, _Left)
-        code = Origin(code_commit=one.code_commit, lock_digest=one.lock_digest)
-        if said.about != _about(one.origin, one.pipeline_digest, one.data_digest, code):
+        place = self._received(candidate.origin) / kind
+        description = f"what was left for {kind},"
+        handover.receive(left, self._handed_over, place, description, "run_team_code")
+        record = handover.read(place / _ABOUT, _Left)
+        code = Origin(code_commit=candidate.code_commit, lock_digest=candidate.lock_digest)
+        if record.about != _about(
+            candidate.origin, candidate.pipeline_digest, candidate.data_digest, code
+        ):
             raise Refused(
                 f"what was left for {kind} is about other code, data or libraries than the "
                 "candidate's",
                 next_step="Start a new run, or clear the task that left it (in a pipeline's DAG "
                 "the task run_team_code).",
             )
-        if said.failure:
-            raise LabFailure(said.failure[:2000], next_step=said.next_step[:2000])
+        if record.failure:
+            raise LabFailure(record.failure[:2000], next_step=record.next_step[:2000])
         return place
 
     def _left_by(self, origin: str, kind: str) -> Path:
@@ -245,7 +247,7 @@ class Workbench:
 
     def train(self, recipe: Recipe, data: str) -> Trained:
         """Train in a child process."""
-        found = self._lab.train(
+        result = self._lab.train(
             requests.TrainRequest(
                 name=recipe.name,
                 data=self._rows(recipe, data),
@@ -254,12 +256,12 @@ class Workbench:
             )
         )
         return Trained(
-            folder=found.model,
-            artifact_digest=found.artifact_digest,
-            params=found.params,
-            metrics=found.metrics,
-            seconds=found.seconds,
-            peak_mb=found.peak_mb,
+            folder=result.model,
+            artifact_digest=result.artifact_digest,
+            params=result.params,
+            metrics=result.metrics,
+            seconds=result.seconds,
+            peak_mb=result.peak_mb,
         )
 
     def receive(self, folder: Path, artifact: str) -> Path:
@@ -271,20 +273,20 @@ class Workbench:
         self, recipe: Recipe, data: str, candidate: Path, champion: tuple[str, Path] | None
     ) -> tuple[dict[str, Any], dict[str, Any], Path]:
         """Measure candidate and champion on the same rows."""
-        found = self._lab.evaluate(
+        measurement = self._lab.evaluate(
             requests.EvaluateRequest(
                 name=recipe.name,
                 data=self._rows(recipe, data),
                 candidate=candidate,
                 limits=_limits(recipe, "evaluate"),
                 champion=requests.Champion(champion[1], champion[0]) if champion else None,
-                bound=tuple(requests.Compare(*one) for one in recipe.bounds),
-                compare=tuple(requests.Compare(*one) for one in recipe.comparisons),
-                slices=tuple(requests.Slice(*one) for one in recipe.slices),
+                bound=tuple(requests.Compare(*options) for options in recipe.bounds),
+                compare=tuple(requests.Compare(*options) for options in recipe.comparisons),
+                slices=tuple(requests.Slice(*options) for options in recipe.slices),
             )
         )
-        self._files.put(found.predictions)
-        return found.evaluation, found.comparison, found.predictions
+        self._files.put(measurement.predictions)
+        return measurement.evaluation, measurement.comparison, measurement.predictions
 
     @property
     def collects(self) -> Collection[str]:
@@ -293,12 +295,12 @@ class Workbench:
 
     def collect(self, kind: str, case: Case) -> dict[str, Any]:
         """Collect one kind of evidence; its files go to the evidence store and to MLflow."""
-        found = self._collected(kind, case, lambda kind: self._taken_over(kind, case))
-        files = {name: self._files.put(path) for name, path in found.files.items()}
-        facts = found.facts | ({"files": files} if files else {})
+        evidence = self._collected(kind, case, lambda kind: self._taken_over(kind, case))
+        files = {name: self._files.put(path) for name, path in evidence.files.items()}
+        facts = evidence.facts | ({"files": files} if files else {})
         run = case.candidate.run_id
         self._registry.log_evidence(run, kind, facts)
-        for path in found.files.values():
+        for path in evidence.files.values():
             self._registry.log_files(run, path, f"evidence/{kind}")
         self._registry.log_metrics(run, _numbers(kind, facts))
         return facts
@@ -306,14 +308,14 @@ class Workbench:
     def look(self, kind: str, case: Case) -> dict[str, Any]:
         """Collect one kind of evidence; its facts are those that `collect` would return.
 
-        What the team's own code leaves is made anew where that may run.
+        The team's own code runs again where it may; else the files it left are taken.
         """
         anew = self._lab.runs_team_code
-        found = self._collected(
+        evidence = self._collected(
             kind, case, lambda kind: None if anew else self._taken_over(kind, case)
         )
-        files = {name: file_digest(path) for name, path in found.files.items()}
-        return found.facts | ({"files": files} if files else {})
+        files = {name: file_digest(path) for name, path in evidence.files.items()}
+        return evidence.facts | ({"files": files} if files else {})
 
     def _collected(
         self, kind: str, case: Case, handed_over: Callable[[str], Path | None]
@@ -352,11 +354,11 @@ class Workbench:
             ready = Path(scratch) / "ready"
             ready.mkdir()
             folder = self._registry.download(model, version, Path(scratch))
-            found = manifest_digest(folder_manifest(folder))
-            if found != digest:
+            actual = manifest_digest(folder_manifest(folder))
+            if actual != digest:
                 raise Refused(
                     f"version {version} of {model} was changed in MLflow: expected "
-                    f"{short(digest)}, found {short(found)}",
+                    f"{short(digest)}, found {short(actual)}",
                     next_step="`airlock detect list` says what else was changed.",
                 )
             folder.rename(ready / place.name)
@@ -387,7 +389,7 @@ class Workbench:
         """Sign and register the candidate and keep the evidence with its MLflow run."""
         if self._keys.signing is not None:
             self._lab.sign(trained.folder, self._keys.signing)
-        found = self._registry.record_candidate(
+        version_record = self._registry.record_candidate(
             CandidateRecord(
                 model=recipe.name,
                 origin=tags["origin"],
@@ -404,18 +406,20 @@ class Workbench:
             )
         )
         for kind, facts in evidence.items():
-            self._registry.log_evidence(found.run_id, kind, facts)
+            self._registry.log_evidence(version_record.run_id, kind, facts)
         signature = signature_of(trained.folder)
         if signature.is_file():
-            self._registry.log_files(found.run_id, signature, "signature")
+            self._registry.log_files(version_record.run_id, signature, "signature")
         for folder, path in files.items():
-            self._registry.log_files(found.run_id, path, folder)
-        self._registry.log_metrics(found.run_id, _numbers("evaluation", evidence["evaluation"]))
+            self._registry.log_files(version_record.run_id, path, folder)
+        self._registry.log_metrics(
+            version_record.run_id, _numbers("evaluation", evidence["evaluation"])
+        )
         return Recorded(
-            version=found.version,
-            run_id=found.run_id,
-            location=found.location,
-            artifact_digest=found.artifact_digest,
+            version=version_record.version,
+            run_id=version_record.run_id,
+            location=version_record.location,
+            artifact_digest=version_record.artifact_digest,
         )
 
     def _code(self, recipe: Recipe) -> Origin:
@@ -438,7 +442,9 @@ class Workbench:
 
 def _kinds(recipe: Recipe) -> list[str]:
     """Return the kinds of evidence a pipeline's gates need, each once."""
-    return list(dict.fromkeys(kind for one in recipe.gates for kind in BY_NAME[one["gate"]].needs))
+    return list(
+        dict.fromkeys(kind for gate in recipe.gates for kind in BY_NAME[gate["gate"]].needs)
+    )
 
 
 def _about(origin: str, pipeline: str, data: str, code: Origin) -> dict[str, str]:

@@ -72,7 +72,11 @@ class Role(Strict):
     @property
     def personal(self) -> tuple[Permission, ...]:
         """The permissions that never pass on to another role."""
-        return tuple(one for one in self.permissions if one in (VOTE, WAIVE, ENROL, *EXPORTS))
+        return tuple(
+            permission
+            for permission in self.permissions
+            if permission in (VOTE, WAIVE, ENROL, *EXPORTS)
+        )
 
 
 class AccessSpec(Strict):
@@ -101,13 +105,15 @@ class AccessSpec(Strict):
     @field_validator("git_authors")
     @classmethod
     def _authors(cls, table: dict[str, str] | None) -> dict[str, str] | None:
-        seen: dict[str, str] = {}
+        authors: dict[str, str] = {}
         for author in table or {}:
-            if author.casefold() in seen:
+            if author.casefold() in authors:
                 refuse(
-                    Trouble((author,), "each author once", f"it also as {seen[author.casefold()]}")
+                    Trouble(
+                        (author,), "each author once", f"it also as {authors[author.casefold()]}"
+                    )
                 )
-            seen[author.casefold()] = author
+            authors[author.casefold()] = author
         return {author.casefold(): person for author, person in (table or {}).items()} or None
 
     @field_validator("superiors")
@@ -123,14 +129,14 @@ class AccessSpec(Strict):
 
 def chain(roles: Mapping[str, Role], role: str) -> tuple[str, ...]:
     """Return a role and all it inherits from, each once, unknown ones left out."""
-    found: dict[str, None] = {}
+    lineage: dict[str, None] = {}
     todo = [role]
     while todo:
         name = todo.pop()
-        if name in roles and name not in found:
-            found[name] = None
+        if name in roles and name not in lineage:
+            lineage[name] = None
             todo.extend(roles[name].inherits)
-    return tuple(found)
+    return tuple(lineage)
 
 
 def _inheritance(roles: Mapping[str, Role]) -> Iterator[Trouble]:

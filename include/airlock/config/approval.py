@@ -114,9 +114,9 @@ class Tiers(Strict):
     @classmethod
     def _timers(cls, tier: Tier, info: ValidationInfo) -> Tier:
         name, may = str(info.field_name), tier.slack_may_answer
-        taken = name != "high" if may is None else may
+        may_answer = name != "high" if may is None else may
         return tier.model_copy(
-            update={"timers": filled(tier.timers, name), "slack_may_answer": taken}
+            update={"timers": filled(tier.timers, name), "slack_may_answer": may_answer}
         )
 
     @model_validator(mode="after")
@@ -144,8 +144,8 @@ class KeptOut(Strict):
     @model_validator(mode="after")
     def _check(self) -> KeptOut:
         if (self.role is None) == (self.person is None):
-            found = "neither" if self.role is None else "both"
-            refuse(Trouble((), "either a role or a person", found))
+            actual = "neither" if self.role is None else "both"
+            refuse(Trouble((), "either a role or a person", actual))
         return self
 
 
@@ -191,7 +191,7 @@ class ApprovalSpec(Strict):
     def _fallback(cls, role: str | None, info: ValidationInfo) -> str | None:
         if role is not None and isinstance(info.context, ApprovalContext):
             roles = info.context.roles
-            voters = [name for name, one in roles.items() if VOTE in one.permissions]
+            voters = [name for name, definition in roles.items() if VOTE in definition.permissions]
             if role not in voters:
                 refuse(unknown((), role, voters, "a role that may vote, one of"))
         return role
@@ -211,9 +211,9 @@ class ApprovalSpec(Strict):
         if duties and isinstance(info.context, ApprovalContext):
             roles = info.context.roles
             settle(
-                unknown(("also", index, "role"), one.role, roles, "one of the roles")
-                for index, one in enumerate(duties.also)
-                if one.role is not None and one.role not in roles
+                unknown(("also", index, "role"), duty.role, roles, "one of the roles")
+                for index, duty in enumerate(duties.also)
+                if duty.role is not None and duty.role not in roles
             )
         return duties if duties and duties.also else None
 
@@ -226,8 +226,10 @@ class ApprovalSpec(Strict):
         if isinstance(info.context, ApprovalContext) and info.context.protected is not None:
             settle(_protected(environments, info.context.protected))
         return {
-            name: one if one.alias else one.model_copy(update={"alias": name})
-            for name, one in environments.items()
+            name: environment
+            if environment.alias
+            else environment.model_copy(update={"alias": name})
+            for name, environment in environments.items()
         }
 
 
@@ -243,8 +245,8 @@ def _glass_troubles(glass: BreakGlass, roles: Mapping[str, Role]) -> Iterator[Tr
 def _production(environments: Mapping[str, Environment]) -> Iterator[Trouble]:
     production = environments.get(PRODUCTION)
     if production is None:
-        found = ", ".join(environments) or "none"
-        yield Trouble((), f"an environment {PRODUCTION}", found)
+        actual = ", ".join(environments) or "none"
+        yield Trouble((), f"an environment {PRODUCTION}", actual)
     elif not production.people:
         expected = "true, because nothing reaches production without people"
         yield Trouble((PRODUCTION, "people"), expected, "false")
@@ -252,15 +254,15 @@ def _production(environments: Mapping[str, Environment]) -> Iterator[Trouble]:
 
 def _aliases(environments: Mapping[str, Environment]) -> Iterator[Trouble]:
     """Two environments on one alias: the weaker one would be a back door to the other."""
-    taken: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for name, environment in environments.items():
         alias = environment.alias or name
-        if alias in taken:
-            found = f'"{alias}", which moves for {taken[alias]}'
-            yield Trouble((name, "alias"), "an alias of its own", found)
+        if alias in owners:
+            actual = f'"{alias}", which moves for {owners[alias]}'
+            yield Trouble((name, "alias"), "an alias of its own", actual)
         if alias == "latest" or (alias[0] == "v" and alias[1:].isdigit()):
             yield Trouble((name, "alias"), "an alias MLflow does not reserve", show(alias))
-        taken.setdefault(alias, name)
+        owners.setdefault(alias, name)
 
 
 def _protected(

@@ -41,13 +41,15 @@ class Rule(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Rule:
-        given = {"role": self.role, "people": self.people, "allOf": self.all_of}
-        said = [name for name, one in {**given, "anyOf": self.any_of}.items() if one is not None]
-        if len(said) != 1:
-            found = "neither" if not said else "both" if len(said) == 2 else ", ".join(said)
-            refuse(Trouble((), "one of allOf and anyOf, or either a role or people", found))
+        parts = {"role": self.role, "people": self.people, "allOf": self.all_of}
+        kinds = [
+            name for name, value in {**parts, "anyOf": self.any_of}.items() if value is not None
+        ]
+        if len(kinds) != 1:
+            actual = "neither" if not kinds else "both" if len(kinds) == 2 else ", ".join(kinds)
+            refuse(Trouble((), "one of allOf and anyOf, or either a role or people", actual))
         if self.parts and self.count != 1:
-            refuse(Trouble(("count",), f"no count beside {said[0]}", str(self.count)))
+            refuse(Trouble(("count",), f"no count beside {kinds[0]}", str(self.count)))
         named = set(self.people or ())
         if self.people and (len(named) < self.count or len(named) < len(self.people)):
             expected = f"at least {self.count} people, each named once"
@@ -89,8 +91,8 @@ class Level(Strict):
     def _check(self) -> Level:
         for index, rule in enumerate(self.rules):
             if rule.depth > DEEPEST:
-                found = f"{rule.depth} deep"
-                refuse(Trouble(("rules", index), f"rules at most {DEEPEST} deep", found))
+                actual = f"{rule.depth} deep"
+                refuse(Trouble(("rules", index), f"rules at most {DEEPEST} deep", actual))
         ways = prod(rule.ways for rule in self.rules)
         if ways > MOST_WAYS:
             refuse(Trouble(("rules",), f"at most {MOST_WAYS} ways to meet a level", str(ways)))

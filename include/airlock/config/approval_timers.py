@@ -35,15 +35,17 @@ class Timers(Strict):
     expire_hours: Annotated[int, _HOURS] | None = None
 
 
-def filled(given: Timers | None, tier: str) -> Timers:
-    """Return the timers of a tier with the mandated times for what was not said."""
-    said: dict[str, Any] = given.model_dump(by_alias=True, exclude_none=True) if given else {}
-    found = Timers.model_validate({**DEFAULTS[tier], **said})
-    remind, expire = found.remind_hours or 0, found.expire_hours or 0
+def filled(timers: Timers | None, tier: str) -> Timers:
+    """Return the timers of a tier, with the mandated times where the policy sets none."""
+    overrides: dict[str, Any] = (
+        timers.model_dump(by_alias=True, exclude_none=True) if timers else {}
+    )
+    complete = Timers.model_validate({**DEFAULTS[tier], **overrides})
+    remind, expire = complete.remind_hours or 0, complete.expire_hours or 0
     if remind >= expire:
         expected = f"fewer hours than until it expires ({expire})"
         refuse(Trouble(("timers", "remindHours"), expected, str(remind)))
-    return found
+    return complete
 
 
 def _time(text: str) -> str:
@@ -104,8 +106,8 @@ class Clock(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Clock:
-        given = [key for key in self.model_fields_set if getattr(self, key) is not None]
-        if self.kind == "wall" and set(given) - {"kind"}:
+        keys = [key for key in self.model_fields_set if getattr(self, key) is not None]
+        if self.kind == "wall" and set(keys) - {"kind"}:
             refuse(Trouble(("kind",), "business, since there are settings for it", "wall"))
         if self.kind == "business" and self.time_zone not in available_timezones():
             expected = "an IANA time zone such as Europe/Berlin"
@@ -122,11 +124,11 @@ def _place_troubles(country: str | None, subdivision: str | None) -> list[Troubl
     if country is None:
         expected = "no subdivision without a country"
         return [Trouble(("subdivision",), expected, subdivision)] if subdivision else []
-    known = countries()
-    if country not in known:
-        return [unknown(("country",), country, known, "a country's two letters, one of")]
-    if subdivision is not None and subdivision not in known[country]:
-        return [unknown(("subdivision",), subdivision, known[country], f"a part of {country}:")]
+    divisions = countries()
+    if country not in divisions:
+        return [unknown(("country",), country, divisions, "a country's two letters, one of")]
+    if subdivision is not None and subdivision not in divisions[country]:
+        return [unknown(("subdivision",), subdivision, divisions[country], f"a part of {country}:")]
     return []
 
 

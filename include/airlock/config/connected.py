@@ -27,7 +27,7 @@ _ADVICE = "Mend the connection in Airflow, then restart; docs/howto/slack.md sho
 
 
 def connected(settings: Settings, read: Callable[[str], Mapping[str, str]]) -> Settings:
-    """Return the settings with what their connection holds, if they name one.
+    """Return the settings completed from their Airflow connection, if they name one.
 
     Raises:
         Invalid: naming what is wrong with the connection.
@@ -36,10 +36,10 @@ def connected(settings: Settings, read: Callable[[str], Mapping[str, str]]) -> S
     name, slack = settings.slack_connection, settings.slack
     if name is None or slack is None:
         return settings
-    found = {part: value for part, value in read(name).items() if value}
-    if wrong := [f"its {where} is not {expected}" for where, expected in _wrong(found)]:
+    values = {part: value for part, value in read(name).items() if value}
+    if wrong := [f"its {where} is not {expected}" for where, expected in _wrong(values)]:
         raise Invalid(_refused(name, " and ".join(wrong)), next_step=_ADVICE)
-    filled = _filled(slack, found)
+    filled = _filled(slack, values)
     if not filled.bot_token:
         raise Invalid(_refused(name, "its password, the bot token, is empty"), next_step=_ADVICE)
     if not filled.signing_secret and not filled.app_token:
@@ -48,22 +48,22 @@ def connected(settings: Settings, read: Callable[[str], Mapping[str, str]]) -> S
     return replace(settings, slack=filled)
 
 
-def _filled(slack: SlackSettings, found: Mapping[str, str]) -> SlackSettings:
-    secrets = tuple(one.strip() for one in found.get("signing_secret", "").split(","))
+def _filled(slack: SlackSettings, values: Mapping[str, str]) -> SlackSettings:
+    secrets = tuple(secret.strip() for secret in values.get("signing_secret", "").split(","))
     return replace(
         slack,
-        bot_token=slack.bot_token or found.get("bot_token", ""),
-        signing_secret=slack.signing_secret or tuple(one for one in secrets if one),
-        app_token=slack.app_token or found.get("app_token", ""),
+        bot_token=slack.bot_token or values.get("bot_token", ""),
+        signing_secret=slack.signing_secret or tuple(secret for secret in secrets if secret),
+        app_token=slack.app_token or values.get("app_token", ""),
     )
 
 
-def _wrong(found: Mapping[str, str]) -> list[tuple[str, str]]:
-    known = {setting.name: setting for setting in SETTINGS}
+def _wrong(values: Mapping[str, str]) -> list[tuple[str, str]]:
+    settings = {setting.name: setting for setting in SETTINGS}
     return [
-        (where, known[variable].expected)
+        (where, settings[variable].expected)
         for part, where, variable in PARTS
-        if part in found and not known[variable].accepts(found[part])
+        if part in values and not settings[variable].accepts(values[part])
     ]
 
 

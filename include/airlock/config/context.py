@@ -34,13 +34,13 @@ def relative(path: str) -> str:
 
 def inside(base: Path, value: str, *, folder: bool = False, exists: bool = True) -> None:
     """Refuse a path that is absolute, climbs out of *base*, hides, or must be there and is not."""
-    what = "a folder" if folder else "a file"
+    kind = "a folder" if folder else "a file"
     parts = Path(value).parts
     hidden = any(part.startswith(".") for part in parts)
     if not parts or Path(value).is_absolute() or hidden or not value.isprintable():
         refuse(
             Trouble(
-                (), f"a relative path to {what}, nothing in it starting with a dot", show(value)
+                (), f"a relative path to {kind}, nothing in it starting with a dot", show(value)
             )
         )
     try:
@@ -48,8 +48,8 @@ def inside(base: Path, value: str, *, folder: bool = False, exists: bool = True)
         there = path.is_dir() if folder else path.is_file()
         stays = path.is_relative_to(base.resolve())
     except (OSError, RuntimeError) as error:  # too long a name, a circle of links
-        refuse(Trouble((), f"a path to {what}", f"{show(value)} ({error})"))
+        refuse(Trouble((), f"a path to {kind}", f"{show(value)} ({error})"))
     if not stays:
         refuse(Trouble((), f"a path that stays inside {base}", f"a link out of it, to {path}"))
     if exists and not there:
-        refuse(Trouble((), f"{what} that exists", f"{show(value)}; nothing is at {path}"))
+        refuse(Trouble((), f"{kind} that exists", f"{show(value)}; nothing is at {path}"))

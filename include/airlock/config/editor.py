@@ -28,21 +28,21 @@ def schema(kind: str) -> dict[str, Any]:
         hint = nearest(kind, KINDS)
         advice = f'Did you mean "{hint}"?' if hint else ""
         raise Invalid(f"unknown kind {kind!r}; there are {listed(KINDS)}", next_step=advice)
-    found = KINDS[kind].model_json_schema(by_alias=True, mode="validation")
+    document = KINDS[kind].model_json_schema(by_alias=True, mode="validation")
     if kind == "ModelPipeline":
-        gates = found["$defs"]["PipelineSpec"]["properties"]["gates"]
+        gates = document["$defs"]["PipelineSpec"]["properties"]["gates"]
         gates["items"] = {"oneOf": [_gate(gate) for gate in GATES]}
-    return {"$schema": DIALECT, **found}
+    return {"$schema": DIALECT, **document}
 
 
 def _gate(gate: type[Gate]) -> dict[str, Any]:
-    found = options_of(gate).model_json_schema(by_alias=True, mode="validation")
-    properties = {"gate": {"const": gate.name}, **found.get("properties", {})}
+    options = options_of(gate).model_json_schema(by_alias=True, mode="validation")
+    properties = {"gate": {"const": gate.name}, **options.get("properties", {})}
     return {
         "type": "object",
         "title": gate.name,
         "description": (gate.__doc__ or "").splitlines()[0],
         "properties": properties,
-        "required": ["gate", *found.get("required", [])],
+        "required": ["gate", *options.get("required", [])],
         "additionalProperties": False,
     }

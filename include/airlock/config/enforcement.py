@@ -24,16 +24,16 @@ from airlock.domain.enforcement import Enforcement
 from airlock.domain.policy import Tier
 from airlock.gates import BY_NAME
 
-WEIGHTS = tuple(one.value for one in Enforcement)
+WEIGHTS = tuple(enforcement.value for enforcement in Enforcement)
 
 
-def _known(word: Any) -> Any:
+def _parse(word: Any) -> Any:
     if not isinstance(word, str) or word not in WEIGHTS:
         refuse(unknown((), word, WEIGHTS))
     return Enforcement(word)
 
 
-Weight = Annotated[Enforcement, BeforeValidator(_known, json_schema_input_type=Enforcement)]
+Weight = Annotated[Enforcement, BeforeValidator(_parse, json_schema_input_type=Enforcement)]
 
 
 class PerTier(Strict):
@@ -58,13 +58,13 @@ class PerTier(Strict):
         return weight
 
 
-def _spread(given: Any) -> Any:
+def _spread(value: Any) -> Any:
     """One word stands for all tiers."""
-    return dict.fromkeys(("high", "medium", "low"), _known(given)) if _is_word(given) else given
+    return dict.fromkeys(("high", "medium", "low"), _parse(value)) if _is_word(value) else value
 
 
-def _is_word(given: Any) -> bool:
-    return not isinstance(given, dict | PerTier)
+def _is_word(value: Any) -> bool:
+    return not isinstance(value, dict | PerTier)
 
 
 Weights = Annotated[PerTier, BeforeValidator(_spread, json_schema_input_type=Enforcement | PerTier)]

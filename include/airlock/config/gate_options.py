@@ -40,57 +40,57 @@ def options_of(gate: type[Gate]) -> type[Strict]:
 
 
 def parse(raw: Any, place: Place) -> tuple[Gate | None, list[Trouble]]:
-    """Return the gate one entry of a YAML list asks for, or what is wrong with the entry."""
+    """Return the gate one entry of a YAML list describes, or the problems of the entry."""
     if not isinstance(raw, dict):
         return None, [Trouble(place, "a mapping such as {gate: data-validation}", show(raw))]
     gate = BY_NAME.get(raw["gate"]) if isinstance(raw.get("gate"), str) else None
     if gate is None:
         where = (*place, "gate") if "gate" in raw else place
         return None, [unknown(where, raw.get("gate"), BY_NAME, "one of the gates")]
-    given = {key: value for key, value in raw.items() if key != "gate"}
+    raw_options = {key: value for key, value in raw.items() if key != "gate"}
     try:
-        options = options_of(gate).model_validate(given)
+        options = options_of(gate).model_validate(raw_options)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        return None, [complaint(details, options_of(gate), place) for details in found]
+        errors = error.errors(include_url=False)
+        return None, [complaint(details, options_of(gate), place) for details in errors]
     values = {name: getattr(options, name) for name in type(options).model_fields}
     try:
         return gate(**values), []
     except ValueError as error:
-        return None, [_out_of_range(str(error), given, place)]
+        return None, [_out_of_range(str(error), raw_options, place)]
 
 
-def thresholds(given: Mapping[str, float]) -> Iterator[tuple[Gate | None, list[Trouble]]]:
-    """Yield the gate each entry of a `metricsThreshold` stands for, or what is wrong with it."""
-    for metric, threshold in given.items():
+def thresholds(values: Mapping[str, float]) -> Iterator[tuple[Gate | None, list[Trouble]]]:
+    """Yield the gate of each entry of a `metricsThreshold`, or the problems of the entry."""
+    for metric, threshold in values.items():
         entry: dict[str, Any] = {"gate": "latency", "p95Ms": threshold}
         if metric != LATENCY:
             entry = {"gate": "metrics-threshold", "metric": metric, "threshold": threshold}
         gate, troubles = parse(entry, ())
         if metric != LATENCY and metric not in DIRECTIONS:
             troubles = [unknown((), metric, [*DIRECTIONS, LATENCY])]
-        yield gate, [dataclasses.replace(one, place=(metric,)) for one in troubles]
+        yield gate, [dataclasses.replace(trouble, place=(metric,)) for trouble in troubles]
 
 
 def read_gates(
-    given: Any, shorthand: Sequence[Gate], required: Sequence[str], metrics: Sequence[str]
+    entries: Any, shorthand: Sequence[Gate], required: Sequence[str], metrics: Sequence[str]
 ) -> tuple[Gate, ...]:
     """Return all gates of a pipeline: those of its thresholds, then those it lists.
 
     Refuses a gate that is there twice, one on a metric its task does not have (none given: not
     known), and a list in which a required gate is missing.
     """
-    if not isinstance(given, list | tuple):
-        refuse(Trouble((), "a list", show(given)))
+    if not isinstance(entries, list | tuple):
+        refuse(Trouble((), "a list", show(entries)))
     gates: dict[str, Gate] = {}
-    troubles = [one for gate in shorthand for one in _add(gate, (), gates, metrics)]
-    for index, raw in enumerate(given):
+    troubles = [trouble for gate in shorthand for trouble in _add(gate, (), gates, metrics)]
+    for index, raw in enumerate(entries):
         gate, wrong = parse(raw, (index,))
         troubles += wrong or _add(gate, (index,), gates, metrics)
     settle(troubles)
     names = {gate.name for gate in gates.values()}
-    found = listed(sorted(names))
-    settle(Trouble((), f"the required gate {n}", found) for n in required if n not in names)
+    actual = listed(sorted(names))
+    settle(Trouble((), f"the required gate {n}", actual) for n in required if n not in names)
     return tuple(gates.values())
 
 
@@ -122,16 +122,16 @@ def _options(gate: type[Gate]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(gate)  # type: ignore[arg-type]  # Gate is a Protocol of dataclasses
 
 
-def _out_of_range(message: str, given: Mapping[str, Any], place: Place) -> Trouble:
+def _out_of_range(message: str, values: Mapping[str, Any], place: Place) -> Trouble:
     """Point at the option the gate's message names, if it names exactly one."""
-    if "metric" in given and given["metric"] not in DIRECTIONS:
-        return unknown((*place, "metric"), given["metric"], DIRECTIONS)
+    if "metric" in values and values["metric"] not in DIRECTIONS:
+        return unknown((*place, "metric"), values["metric"], DIRECTIONS)
     words = set(re.findall(r"\w+", message))
-    named = [key for key in given if {key, _snake(key)} & words]
+    named = [key for key in values if {key, _snake(key)} & words]
     if len(named) != 1:
-        return Trouble(place, message, ", ".join(f"{k}: {show(v)}" for k, v in given.items()))
+        return Trouble(place, message, ", ".join(f"{k}: {show(v)}" for k, v in values.items()))
     expected = re.sub(r"\bmust (be |lie )?", "", message.split(", found")[0])
-    return Trouble((*place, named[0]), expected, show(given[named[0]]))
+    return Trouble((*place, named[0]), expected, show(values[named[0]]))
 
 
 def _snake(key: str) -> str:

@@ -60,7 +60,10 @@ class RulebookConfig:
     def protected_aliases(self) -> tuple[str, ...]:
         """The aliases that move by grants alone; those of the environments always do."""
         listed = self.access.spec.protected_aliases or PROTECTED
-        moved = (one.alias or name for name, one in self.approval.spec.environments.items())
+        moved = (
+            environment.alias or name
+            for name, environment in self.approval.spec.environments.items()
+        )
         return tuple(sorted({*listed, *moved}))
 
 
@@ -111,20 +114,20 @@ class Pipelines:
 
     def get(self, name: str) -> PipelineConfig | None:
         """Return the valid pipeline of that name."""
-        return next((one for one in self.valid if one.name == name), None)
+        return next((pipeline for pipeline in self.valid if pipeline.name == name), None)
 
 
 def fingerprint(config_dir: Path, *parts: str) -> Fingerprint:
-    """Return what differs once a file of *parts* (all: both) was added, removed or written."""
-    found = set()
+    """Return a mark that changes with every file of *parts* added, removed or written."""
+    files = set()
     for part in parts or (PIPELINES, POLICIES):
         for path in (config_dir / part).glob("*.y*ml"):
             try:
                 stat = path.stat()
             except FileNotFoundError:  # an editor is putting another in its place
                 continue
-            found.add((str(path), stat.st_mtime_ns, stat.st_size))
-    return frozenset(found)
+            files.add((str(path), stat.st_mtime_ns, stat.st_size))
+    return frozenset(files)
 
 
 def load_rulebook(config_dir: Path) -> RulebookConfig:
@@ -141,11 +144,11 @@ def load_rulebook(config_dir: Path) -> RulebookConfig:
             wrong = [*wrong, _second(source, by_kind[kind], kind)]
         problems += wrong
         by_kind.setdefault(kind, source)
-    folder = _shown(config_dir, POLICIES)
+    folder = _display_name(config_dir, POLICIES)
     absent = [kind for kind in POLICY_KINDS if kind not in by_kind]
     if absent and not problems:
-        found = listed(source.file for source in sources)
-        problems += [Problem(folder, 0, "", f"a file of kind {kind}", found) for kind in absent]
+        actual = listed(source.file for source in sources)
+        problems += [Problem(folder, 0, "", f"a file of kind {kind}", actual) for kind in absent]
     return _rulebook(by_kind, problems)
 
 
@@ -155,7 +158,7 @@ def protected_aliases(config_dir: Path, more: str) -> str:
     Raises:
         ConfigurationError: if the policies cannot be read: an alias forgotten would be anybody's.
     """
-    added = {one.strip() for one in more.split(",") if one.strip()}
+    added = {alias.strip() for alias in more.split(",") if alias.strip()}
     return ",".join(sorted({*load_rulebook(config_dir).protected_aliases, *added}))
 
 
@@ -243,12 +246,12 @@ def _with_namesakes(sources: list[Source]) -> Iterator[tuple[Source, list[Proble
     for source, name in zip(sources, names, strict=True):
         others = [
             other.file
-            for other, its in zip(sources, names, strict=True)
-            if name and counts[name] > 1 and its == name and other is not source
+            for other, claimed in zip(sources, names, strict=True)
+            if name and counts[name] > 1 and claimed == name and other is not source
         ]
         place = ("metadata", "name")
-        found = f'"{name}" also in {listed(others)}'
-        yield source, [source.problem(place, "a name of its own", found)] if others else []
+        actual = f'"{name}" also in {listed(others)}'
+        yield source, [source.problem(place, "a name of its own", actual)] if others else []
 
 
 def _name(source: Source) -> str:
@@ -259,7 +262,7 @@ def _name(source: Source) -> str:
 
 def _read_all(config_dir: Path, part: str) -> tuple[list[Source], list[Problem]]:
     folder = config_dir / part
-    name = _shown(config_dir, part)
+    name = _display_name(config_dir, part)
     if not folder.is_dir():
         return [], [Problem(name, 0, "", f"a folder with {part}", "no such folder")]
     sources: list[Source] = []
@@ -274,6 +277,6 @@ def _read_all(config_dir: Path, part: str) -> tuple[list[Source], list[Problem]]
     return sources, problems
 
 
-def _shown(config_dir: Path, part: str) -> str:
+def _display_name(config_dir: Path, part: str) -> str:
     """Return a folder's name as people in the checkout know it: `include/pipelines`."""
     return f"{config_dir.resolve().name}/{part}"

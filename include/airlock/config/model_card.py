@@ -99,9 +99,9 @@ def read_card(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, str]]]:
         card, problems = validate(ModelCard, source)
     except ConfigurationError as error:
         card, problems = None, list(error.problems)
-    return (document(card) if card else None), [_plain(one) for one in problems]
+    return (document(card) if card else None), [_plain(problem) for problem in problems]
 
 
 def _plain(problem: Problem) -> dict[str, str]:
-    found = f"{problem.found} (line {problem.line})" if problem.line else problem.found
-    return {"place": problem.path, "expected": problem.expected, "found": found}
+    actual = f"{problem.actual} (line {problem.line})" if problem.line else problem.actual
+    return {"place": problem.path, "expected": problem.expected, "found": actual}

@@ -80,11 +80,11 @@ class Triggers(Strict):
 
     @field_validator("on_drift")
     @classmethod
-    def _not_yet(cls, given: bool) -> bool:
-        if given:
+    def _not_yet(cls, value: bool) -> bool:
+        if value:
             expected = "false: nothing looks for drift in production yet, so it would start no run"
             refuse(Trouble((), expected, "true"))
-        return given
+        return value
 
 
 class Data(Strict):
@@ -111,10 +111,10 @@ class Data(Strict):
 
     @field_validator("available_at")
     @classmethod
-    def _times(cls, given: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
-        if given and info.data.get("time_column") is None:
-            refuse(Trouble((), "nothing without timeColumn, to compare with", show(given)))
-        return given or None
+    def _times(cls, times: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
+        if times and info.data.get("time_column") is None:
+            refuse(Trouble((), "nothing without timeColumn, to compare with", show(times)))
+        return times or None
 
     @field_validator("serving_log")
     @classmethod
@@ -136,10 +136,10 @@ class Data(Strict):
     @field_validator("slices", "protected_attributes")
     @classmethod
     def _groups(
-        cls, given: tuple[Slice, ...] | None, info: ValidationInfo
+        cls, groups: tuple[Slice, ...] | None, info: ValidationInfo
     ) -> tuple[Slice, ...] | None:
-        check_columns(given or (), info.data.get("target"), info.data.get("time_column"))
-        return given or None
+        check_columns(groups or (), info.data.get("target"), info.data.get("time_column"))
+        return groups or None
 
 
 class Resources(Strict):
@@ -161,12 +161,12 @@ class Stage(Strict):
 
     @field_validator("metrics_threshold")
     @classmethod
-    def _only_evaluate(cls, given: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+    def _only_evaluate(cls, limits: dict[str, float], info: ValidationInfo) -> dict[str, float]:
         name = info.data.get("name")
         if name not in (None, "evaluate"):
             refuse(Trouble((), "thresholds in the stage evaluate", f"them in the stage {name}"))
-        settle(trouble for _, troubles in thresholds(given) for trouble in troubles)
-        return given
+        settle(trouble for _, troubles in thresholds(limits) for trouble in troubles)
+        return limits
 
 
 class PipelineMetadata(Strict):
@@ -214,7 +214,7 @@ class PipelineSpec(Strict):
 
     @field_validator("environment")
     @classmethod
-    def _known(cls, environment: str, info: ValidationInfo) -> str:
+    def _check_environment(cls, environment: str, info: ValidationInfo) -> str:
         context = context_of(info)
         if context and context.approval and environment not in context.approval.environments:
             refuse(unknown((), environment, context.approval.environments))
@@ -222,25 +222,25 @@ class PipelineSpec(Strict):
 
     @field_validator("stages")
     @classmethod
-    def _all_stages(cls, given: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    def _all_stages(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
         named: dict[str, Stage] = {}
-        for index, stage in enumerate(given):
+        for index, stage in enumerate(stages):
             if stage.name in named:
                 refuse(Trouble((index, "name"), "each stage once", f"{stage.name} again"))
             named[stage.name] = stage
         always = tuple(named.get(name) or Stage(name=name) for name in STAGES)
-        return always + tuple(one for name, one in named.items() if name not in STAGES)
+        return always + tuple(stage for name, stage in named.items() if name not in STAGES)
 
     @field_validator("gates", mode="before")
     @classmethod
-    def _gates(cls, given: Any, info: ValidationInfo) -> tuple[Gate, ...]:
+    def _gates(cls, entries: Any, info: ValidationInfo) -> tuple[Gate, ...]:
         stages: tuple[Stage, ...] = info.data.get("stages", ())
         shorthand = [
             gate for stage in stages for gate, _ in thresholds(stage.metrics_threshold) if gate
         ]
         data: Data | None = info.data.get("data")
         metrics = METRICS[data.task] if data else ()
-        return read_gates(given, shorthand, _required(info) if stages else (), metrics)
+        return read_gates(entries, shorthand, _required(info) if stages else (), metrics)
 
     def stage(self, name: str) -> Stage:
         """Return one stage; every pipeline has all of them."""

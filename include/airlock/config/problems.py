@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -30,13 +30,13 @@ class Problem:
     line: int
     path: str
     expected: str
-    found: str
+    actual: str
     nearest: str = ""
 
     def __str__(self) -> str:
         where = ", ".join(part for part in (self._line(), self.path) if part)
         hint = f' Did you mean "{self.nearest}"?' if self.nearest else ""
-        sentence = f"expected {self.expected}; found {self.found}.{hint}"
+        sentence = f"expected {self.expected}; found {self.actual}.{hint}"
         return f"{where}: {sentence}" if where else sentence
 
     def _line(self) -> str:
@@ -44,7 +44,14 @@ class Problem:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the problem as plain data for `--json`."""
-        return asdict(self)
+        return {
+            "file": self.file,
+            "line": self.line,
+            "path": self.path,
+            "expected": self.expected,
+            "found": self.actual,
+            "nearest": self.nearest,
+        }
 
 
 class ConfigurationError(Invalid):
@@ -64,20 +71,20 @@ class ConfigurationError(Invalid):
 def _text(problems: Sequence[Problem]) -> str:
     blocks = []
     for file, group in groupby(problems, key=lambda problem: problem.file):
-        found = list(group)
-        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-        lines = [f"  {problem}" for problem in found[:_MOST_SHOWN]]
-        if len(found) > _MOST_SHOWN:
-            lines.append(f"  and {len(found) - _MOST_SHOWN} more")
+        members = list(group)
+        count = "1 problem" if len(members) == 1 else f"{len(members)} problems"
+        lines = [f"  {problem}" for problem in members[:_MOST_SHOWN]]
+        if len(members) > _MOST_SHOWN:
+            lines.append(f"  and {len(members) - _MOST_SHOWN} more")
         blocks.append("\n".join([f"{file} is refused, {count}:", *lines]))
     return "\n".join(blocks)
 
 
 def nearest(word: object, choices: Iterable[str]) -> str:
     """Return the choice spelled most like *word*, or an empty string if none is near."""
-    known = {choice.casefold(): choice for choice in choices}
-    near = difflib.get_close_matches(str(word).casefold(), known, n=1, cutoff=0.6)
-    return known[near[0]] if near else ""
+    spellings = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(str(word).casefold(), spellings, n=1, cutoff=0.6)
+    return spellings[near[0]] if near else ""
 
 
 def show(value: object) -> str:

@@ -66,10 +66,10 @@ class RiskSpec(Strict):
     @field_validator("rules")
     @classmethod
     def _check(cls, rules: tuple[RiskRule, ...], info: ValidationInfo) -> tuple[RiskRule, ...]:
-        known = info.data.get("facts")
+        facts = info.data.get("facts")
         troubles = list(_forestalled(rules))
-        for index, rule in enumerate(rules if known is not None else ()):
-            troubles += facts_troubles(rule.when, known or {}, (index, "when"))
+        for index, rule in enumerate(rules if facts is not None else ()):
+            troubles += facts_troubles(rule.when, facts or {}, (index, "when"))
         settle(troubles)
         return rules
 
@@ -78,21 +78,24 @@ def _forestalled(rules: tuple[RiskRule, ...]) -> Iterator[Trouble]:
     for index, rule in enumerate(rules):
         for earlier, before in enumerate(rules[:index]):
             if before.when.items() <= rule.when.items():
-                found = f"one that rules[{earlier}] always forestalls"
-                yield Trouble((index,), "a rule that can apply", found)
+                actual = f"one that rules[{earlier}] always forestalls"
+                yield Trouble((index,), "a rule that can apply", actual)
                 break
 
 
 def facts_troubles(
-    given: Mapping[str, object], known: Mapping[str, tuple[object, ...]], place: Place = ()
+    values: Mapping[str, object], facts: Mapping[str, tuple[object, ...]], place: Place = ()
 ) -> Iterator[Trouble]:
-    """Yield what is wrong with facts: unknown names, and values that are no choice."""
-    for name, value in given.items():
-        if name not in known:
-            yield unknown((*place, name), name, known, "one of the facts")
-        elif value not in known[name]:
-            choices = (str(one).lower() if isinstance(one, bool) else one for one in known[name])
-            yield unknown((*place, name), value, (str(one) for one in choices))
+    """Yield the problems of facts: unknown names, and values that are no choice."""
+    for name, value in values.items():
+        if name not in facts:
+            yield unknown((*place, name), name, facts, "one of the facts")
+        elif value not in facts[name]:
+            choices = (
+                str(choice).lower() if isinstance(choice, bool) else choice
+                for choice in facts[name]
+            )
+            yield unknown((*place, name), value, (str(choice) for choice in choices))
 
 
 class RiskPolicy(Strict):

@@ -36,26 +36,30 @@ class Plan:
     margin: float
     confidence: float
     needed: int | None
-    held: int | None
+    held_out: int | None
     why: str = ""
 
     @property
     def is_short(self) -> bool:
         """Say whether the held-out rows are known to be too few."""
-        return self.needed is not None and self.held is not None and self.held < self.needed
+        return self.needed is not None and self.held_out is not None and self.held_out < self.needed
 
     def __str__(self) -> str:
         head = f"{self.pipeline}: {self.metric} with margin {self.margin:g}"
         if self.needed is None:
             return f"{head}: how many rows it needs, {self.why}."
-        held = f"holds out {self.held:,}" if self.held is not None else f"is not known: {self.why}"
-        said = (
+        supply = (
+            f"holds out {self.held_out:,}"
+            if self.held_out is not None
+            else f"is not known: {self.why}"
+        )
+        sentence = (
             f"{head} needs about {self.needed:,} held-out rows ({100 * self.confidence:g} % "
-            f"confidence per attempt, 80 % power); the source {held}"
+            f"confidence per attempt, 80 % power); the source {supply}"
         )
         if not self.is_short:
-            return f"{said}."
-        return f"WARNING {said}; more rows, a larger margin or fewer attempts are needed."
+            return f"{sentence}."
+        return f"WARNING {sentence}; more rows, a larger margin or fewer attempts are needed."
 
 
 def plans(pipeline: PipelineConfig, root: Path) -> Iterator[Plan]:
@@ -63,7 +67,7 @@ def plans(pipeline: PipelineConfig, root: Path) -> Iterator[Plan]:
     gates = [gate for gate in pipeline.gates if isinstance(gate, PerformanceRegression)]
     if not gates:
         return
-    held, positive, why = _held(pipeline, root)
+    held_out, positive, why = _count_held_out(pipeline, root)
     for gate in gates:
         deviation = _deviation(gate.metric, positive)
         yield Plan(
@@ -72,12 +76,12 @@ def plans(pipeline: PipelineConfig, root: Path) -> Iterator[Plan]:
             gate.margin,
             gate.each,
             rows_planned(deviation, gate.margin, gate.each) if deviation else None,
-            held,
+            held_out,
             why if deviation else "the first comparison says",
         )
 
 
-def _held(pipeline: PipelineConfig, root: Path) -> tuple[int | None, float, str]:
+def _count_held_out(pipeline: PipelineConfig, root: Path) -> tuple[int | None, float, str]:
     """Return how many rows are held out, the share of positive ones, or why that is not known."""
     data = pipeline.spec.data
     try:

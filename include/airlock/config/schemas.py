@@ -44,7 +44,7 @@ class Trouble:
 
     place: Place
     expected: str
-    found: str
+    actual: str
     nearest: str = ""
 
 
@@ -55,8 +55,8 @@ def refuse(*troubles: Trouble) -> NoReturn:
 
 def settle(troubles: Iterable[Trouble]) -> None:
     """Refuse if there are troubles, else do nothing."""
-    if found := tuple(troubles):
-        refuse(*found)
+    if refused := tuple(troubles):
+        refuse(*refused)
 
 
 def distinct(values: tuple[T, ...]) -> tuple[T, ...]:
@@ -66,11 +66,11 @@ def distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
-def unknown(place: Place, word: object, choices: Iterable[str], what: str = "") -> Trouble:
+def unknown(place: Place, word: object, choices: Iterable[str], description: str = "") -> Trouble:
     """Return the trouble of a word that is not among the choices."""
-    known = list(choices)
-    expected = f"{what or 'one of'} {listed(sorted(known))}"
-    return Trouble(place, expected, show(word), nearest(word, known))
+    words = list(choices)
+    expected = f"{description or 'one of'} {listed(sorted(words))}"
+    return Trouble(place, expected, show(word), nearest(word, words))
 
 
 def _spelled(pattern: str, longest: int, expected: str, value: str) -> str:
@@ -134,21 +134,21 @@ def validate(
     try:
         parsed = model.model_validate(source.data, context=context)
     except ValidationError as error:
-        found = (
+        complaints = (
             problem
             for details in error.errors(include_url=False)
             for problem in _problems(details, model, source)
         )
-        problems += [one for one in found if not _covered(one, source.problems)]
+        problems += [problem for problem in complaints if not _covered(problem, source.problems)]
         return None, problems
     return (None if problems else parsed), problems
 
 
-def _covered(problem: Problem, known: Iterable[Problem]) -> bool:
+def _covered(problem: Problem, explained: Iterable[Problem]) -> bool:
     """Say whether YAML already explained this place: then the schema's complaint is noise."""
     return any(
         problem.path == other.path or problem.path.startswith((f"{other.path}.", f"{other.path}["))
-        for other in known
+        for other in explained
     )
 
 
@@ -157,10 +157,13 @@ def _problems(details: ErrorDetails, model: type[Strict], source: Source) -> lis
     if details["type"] == "airlock":
         place = _place(details)
         below: tuple[Trouble, ...] = details["ctx"]["troubles"]
-        troubles = tuple(replace(one, place=(*place, *one.place)) for one in below)
+        troubles = tuple(replace(trouble, place=(*place, *trouble.place)) for trouble in below)
     else:
         troubles = (complaint(details, model),)
-    return [source.problem(one.place, one.expected, one.found, one.nearest) for one in troubles]
+    return [
+        source.problem(trouble.place, trouble.expected, trouble.actual, trouble.nearest)
+        for trouble in troubles
+    ]
 
 
 def complaint(details: ErrorDetails, model: type[Strict], above: Place = ()) -> Trouble:
@@ -169,11 +172,11 @@ def complaint(details: ErrorDetails, model: type[Strict], above: Place = ()) -> 
     if details["type"] == "extra_forbidden":
         keys = keys_of(model, place[:-1])
         expected = f"only the keys {listed(keys)}" if keys else "no further keys"
-        found = f'the key "{place[-1]}"'
-        return Trouble((*above, *place), expected, found, nearest(place[-1], keys))
-    found = "nothing" if details["type"] == "missing" else show(details["input"])
+        actual = f'the key "{place[-1]}"'
+        return Trouble((*above, *place), expected, actual, nearest(place[-1], keys))
+    actual = "nothing" if details["type"] == "missing" else show(details["input"])
     expected, choices = _expected(details["type"], details.get("ctx", {}))
-    return Trouble((*above, *place), expected, found, nearest(details["input"], choices))
+    return Trouble((*above, *place), expected, actual, nearest(details["input"], choices))
 
 
 def _place(details: ErrorDetails) -> Place:
@@ -234,7 +237,7 @@ def _unwrapped(annotation: Any) -> Any:
     """Take `Annotated[...]` and `... | None` off a type."""
     if get_origin(annotation) is Annotated:
         return _unwrapped(get_args(annotation)[0])
-    options = [one for one in get_args(annotation) if one is not type(None)]
+    options = [argument for argument in get_args(annotation) if argument is not type(None)]
     is_optional = type(None) in get_args(annotation)
     return _unwrapped(options[0]) if is_optional and len(options) == 1 else annotation
 

@@ -43,19 +43,20 @@ class SlackSettings:
     api_url: str = "https://slack.com/api/"
 
     @classmethod
-    def of(cls, given: Mapping[str, str]) -> SlackSettings | None:
-        """Return what the environment says of Slack, or None if it says nothing."""
-        if not any(name.startswith("AIRLOCK_SLACK_") for name in given):
+    def of(cls, environ: Mapping[str, str]) -> SlackSettings | None:
+        """Return the settings of Slack in the environment, or None if there are none."""
+        if not any(name.startswith("AIRLOCK_SLACK_") for name in environ):
             return None
-        secrets = given.get("AIRLOCK_SLACK_SIGNING_SECRET", "").split(",")
+        secrets = environ.get("AIRLOCK_SLACK_SIGNING_SECRET", "").split(",")
         return cls(
-            bot_token=given.get("AIRLOCK_SLACK_BOT_TOKEN", ""),
-            signing_secret=tuple(one.strip() for one in secrets if one.strip()),
-            app_token=given.get("AIRLOCK_SLACK_APP_TOKEN", ""),
-            team_id=given.get("AIRLOCK_SLACK_TEAM_ID", ""),
-            app_id=given.get("AIRLOCK_SLACK_APP_ID", ""),
-            channel=given.get("AIRLOCK_SLACK_CHANNEL", ""),
-            api_url=given.get("AIRLOCK_SLACK_API_URL", "https://slack.com/api/").rstrip("/") + "/",
+            bot_token=environ.get("AIRLOCK_SLACK_BOT_TOKEN", ""),
+            signing_secret=tuple(secret.strip() for secret in secrets if secret.strip()),
+            app_token=environ.get("AIRLOCK_SLACK_APP_TOKEN", ""),
+            team_id=environ.get("AIRLOCK_SLACK_TEAM_ID", ""),
+            app_id=environ.get("AIRLOCK_SLACK_APP_ID", ""),
+            channel=environ.get("AIRLOCK_SLACK_CHANNEL", ""),
+            api_url=environ.get("AIRLOCK_SLACK_API_URL", "https://slack.com/api/").rstrip("/")
+            + "/",
         )
 
 
@@ -118,13 +119,19 @@ class Settings:
             SettingsError: naming every unknown name and every value of a wrong type.
         """
         ours = {name: value for name, value in environ.items() if _is_ours(name) and value}
-        wrong = [_unknown(name) for name in sorted(environ) if _is_ours(name) and not _known(name)]
-        given, unread = _from_files(ours, cwd)
+        wrong = [
+            _unknown(name) for name in sorted(environ) if _is_ours(name) and not _is_known(name)
+        ]
+        values, unread = _from_files(ours, cwd)
         wrong += unread
-        wrong += [_refused(one, given[one.name]) for one in SETTINGS if _is_wrong(one, given)]
+        wrong += [
+            _refused(setting, values[setting.name])
+            for setting in SETTINGS
+            if _is_wrong(setting, values)
+        ]
         if wrong:
             raise SettingsError(wrong)
-        return _settings(given, cwd)
+        return _settings(values, cwd)
 
 
 class SettingsError(Invalid):
@@ -132,22 +139,22 @@ class SettingsError(Invalid):
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = tuple(problems)
-        text = "\n".join(["the environment is refused:", *(f"  {one}" for one in problems)])
+        text = "\n".join(["the environment is refused:", *(f"  {problem}" for problem in problems)])
         advice = "Mend these variables; docs/reference/configuration.md lists them all."
         super().__init__(text, next_step=advice)
 
 
-def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
+def _settings(values: Mapping[str, str], cwd: Path) -> Settings:
     def path(name: str, default: Path) -> Path:
-        return cwd / given[name] if name in given else default
+        return cwd / values[name] if name in values else default
 
     def file(name: str) -> Path | None:
-        return cwd / given[name] if name in given else None
+        return cwd / values[name] if name in values else None
 
     root = path("AIRLOCK_ROOT", cwd)
     home = path("AIRLOCK_HOME", root / ".airlock")
-    airflow = int(given.get("AIRLOCK_AIRFLOW_PORT", "8080"))
-    mlflow = int(given.get("AIRLOCK_MLFLOW_PORT", "5000"))
+    airflow = int(values.get("AIRLOCK_AIRFLOW_PORT", "8080"))
+    mlflow = int(values.get("AIRLOCK_MLFLOW_PORT", "5000"))
     return Settings(
         root=root,
         home=home,
@@ -155,65 +162,65 @@ def _settings(given: Mapping[str, str], cwd: Path) -> Settings:
         data_dir=path("AIRLOCK_DATA_DIR", home / "data"),
         handover=path("AIRLOCK_HANDOVER", home / "work"),
         trusted_keys=path("AIRLOCK_TRUSTED_KEYS", home / "keys"),
-        keep_work_days=int(given.get("AIRLOCK_KEEP_WORK_DAYS", "14")),
-        disk_reserve_mb=int(given.get("AIRLOCK_DISK_RESERVE_MB", "1000")),
-        queue=given.get("AIRLOCK_QUEUE"),
+        keep_work_days=int(values.get("AIRLOCK_KEEP_WORK_DAYS", "14")),
+        disk_reserve_mb=int(values.get("AIRLOCK_DISK_RESERVE_MB", "1000")),
+        queue=values.get("AIRLOCK_QUEUE"),
         signing_key=file("AIRLOCK_SIGNING_KEY"),
         service_password_file=file("AIRLOCK_SERVICE_PASSWORD_FILE"),
-        service_user_id=given.get("AIRLOCK_SERVICE_USER_ID"),
-        database_url=given.get("AIRLOCK_DATABASE_URL"),
-        owner_database_url=given.get("AIRLOCK_OWNER_DATABASE_URL"),
-        postgres_url=given.get("AIRLOCK_POSTGRES_URL"),
-        mlflow_tracking_uri=given.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mlflow}"),
-        airflow_url=given.get("AIRLOCK_AIRFLOW_URL", f"http://127.0.0.1:{airflow}").rstrip("/"),
+        service_user_id=values.get("AIRLOCK_SERVICE_USER_ID"),
+        database_url=values.get("AIRLOCK_DATABASE_URL"),
+        owner_database_url=values.get("AIRLOCK_OWNER_DATABASE_URL"),
+        postgres_url=values.get("AIRLOCK_POSTGRES_URL"),
+        mlflow_tracking_uri=values.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mlflow}"),
+        airflow_url=values.get("AIRLOCK_AIRFLOW_URL", f"http://127.0.0.1:{airflow}").rstrip("/"),
         airflow_port=airflow,
         mlflow_port=mlflow,
-        postgres_port=int(given.get("AIRLOCK_POSTGRES_PORT", "5433")),
-        code_commit=given.get("AIRLOCK_CODE_COMMIT"),
+        postgres_port=int(values.get("AIRLOCK_POSTGRES_PORT", "5433")),
+        code_commit=values.get("AIRLOCK_CODE_COMMIT"),
         checkpoints=path("AIRLOCK_CHECKPOINTS", home / "checkpoints"),
-        checkpoint_bucket=given.get("AIRLOCK_CHECKPOINT_BUCKET"),
-        witness_url=given.get("AIRLOCK_WITNESS_URL"),
-        witness_key=given.get("AIRLOCK_WITNESS_KEY"),
+        checkpoint_bucket=values.get("AIRLOCK_CHECKPOINT_BUCKET"),
+        witness_url=values.get("AIRLOCK_WITNESS_URL"),
+        witness_key=values.get("AIRLOCK_WITNESS_KEY"),
         evidence=path("AIRLOCK_EVIDENCE", home / "evidence"),
-        evidence_bucket=given.get("AIRLOCK_EVIDENCE_BUCKET"),
+        evidence_bucket=values.get("AIRLOCK_EVIDENCE_BUCKET"),
         model_signing_key=file("AIRLOCK_MODEL_SIGNING_KEY"),
         model_keys=path("AIRLOCK_MODEL_KEYS", home / "model-keys"),
         gate_signing_key=file("AIRLOCK_GATE_SIGNING_KEY"),
         gate_keys=path("AIRLOCK_GATE_KEYS", home / "gate-keys"),
-        guard_database_url=given.get("AIRLOCK_GUARD_DATABASE_URL"),
-        protected_aliases=given.get("AIRLOCK_PROTECTED_ALIASES"),
-        mlflow_accounts=given.get("AIRLOCK_MLFLOW_ACCOUNTS"),
-        mlflow_proxies=given.get("AIRLOCK_MLFLOW_PROXIES"),
-        mlflow_proxy_header=given.get("AIRLOCK_MLFLOW_PROXY_HEADER"),
-        detector_revert=given.get("AIRLOCK_DETECTOR_REVERT", "off"),
-        public_url=given.get(
-            "AIRLOCK_PUBLIC_URL", given.get("AIRLOCK_AIRFLOW_URL", f"http://127.0.0.1:{airflow}")
+        guard_database_url=values.get("AIRLOCK_GUARD_DATABASE_URL"),
+        protected_aliases=values.get("AIRLOCK_PROTECTED_ALIASES"),
+        mlflow_accounts=values.get("AIRLOCK_MLFLOW_ACCOUNTS"),
+        mlflow_proxies=values.get("AIRLOCK_MLFLOW_PROXIES"),
+        mlflow_proxy_header=values.get("AIRLOCK_MLFLOW_PROXY_HEADER"),
+        detector_revert=values.get("AIRLOCK_DETECTOR_REVERT", "off"),
+        public_url=values.get(
+            "AIRLOCK_PUBLIC_URL", values.get("AIRLOCK_AIRFLOW_URL", f"http://127.0.0.1:{airflow}")
         ).rstrip("/"),
-        mlflow_public_url=given.get(
+        mlflow_public_url=values.get(
             "AIRLOCK_MLFLOW_PUBLIC_URL",
-            given.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mlflow}"),
+            values.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mlflow}"),
         ).rstrip("/"),
-        slack=SlackSettings.of(given),
-        slack_connection=given.get("AIRLOCK_SLACK_CONNECTION"),
-        alert_mail=given.get("AIRLOCK_ALERT_MAIL"),
+        slack=SlackSettings.of(values),
+        slack_connection=values.get("AIRLOCK_SLACK_CONNECTION"),
+        alert_mail=values.get("AIRLOCK_ALERT_MAIL"),
     )
 
 
 def _from_files(ours: Mapping[str, str], cwd: Path) -> tuple[dict[str, str], list[str]]:
-    """Return the settings with those that lie in files read, and what is wrong with the files."""
-    found = {name: value for name, value in ours.items() if name not in FILE_NAMES}
+    """Return the settings, those in files read, and the problems of the files."""
+    values = {name: value for name, value in ours.items() if name not in FILE_NAMES}
     wrong = []
     for name in sorted(ours.keys() & FILE_NAMES.keys()):
         setting = FILE_NAMES[name]
-        if setting in found:
+        if setting in values:
             wrong.append(f"{name}: expected it or {setting}; found both.")
             continue
         value, problem = _read_value(cwd / ours[name])
         if problem:
             wrong.append(f"{name}: expected a file with {setting}; {problem}.")
         elif value:
-            found[setting] = value
-    return found, wrong
+            values[setting] = value
+    return values, wrong
 
 
 def _read_value(path: Path) -> tuple[str, str]:
@@ -229,15 +236,15 @@ def _read_value(path: Path) -> tuple[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name.upper().startswith(PREFIX) or _known(name)
+    return name.upper().startswith(PREFIX) or _is_known(name)
 
 
-def _known(name: str) -> bool:
+def _is_known(name: str) -> bool:
     return name in _NAMES or name in FILE_NAMES
 
 
-def _is_wrong(setting: Setting, given: Mapping[str, str]) -> bool:
-    return setting.name in given and not setting.accepts(given[setting.name])
+def _is_wrong(setting: Setting, values: Mapping[str, str]) -> bool:
+    return setting.name in values and not setting.accepts(values[setting.name])
 
 
 def _unknown(name: str) -> str:
@@ -247,8 +254,8 @@ def _unknown(name: str) -> str:
 
 
 def _refused(setting: Setting, value: str) -> str:
-    found = "something else (not shown, it may hold a password)" if setting.secret else show(value)
-    return f"{setting.name}: expected {setting.expected}; found {found}."
+    actual = "something else (not shown, it may hold a password)" if setting.secret else show(value)
+    return f"{setting.name}: expected {setting.expected}; found {actual}."
 
 
 _NAMES = frozenset(setting.name for setting in SETTINGS)

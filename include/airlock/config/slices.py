@@ -39,19 +39,19 @@ class Slice(Strict):
         return edges
 
 
-def _spelled_out(given: Any) -> Any:
-    return {"column": given} if isinstance(given, str) else given
+def _spelled_out(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
 
 
 #: A YAML list of columns, each by name or with its edges.
 Slices = Items[Annotated[Slice, BeforeValidator(_spelled_out, json_schema_input_type=str | Slice)]]
 
 
-def check_columns(slices: tuple[Slice, ...], *taken: str | None) -> None:
+def check_columns(slices: tuple[Slice, ...], *reserved: str | None) -> None:
     """Refuse a column named twice, the target and the time column."""
-    known = {column: "the target and the time column" for column in taken if column}
-    for index, one in enumerate(slices):
-        if one.column in known:
-            expected = f"another column than {known[one.column]}"
-            refuse(Trouble((index,), expected, show(one.column)))
-        known[one.column] = "those before it"
+    reasons = {column: "the target and the time column" for column in reserved if column}
+    for index, group in enumerate(slices):
+        if group.column in reasons:
+            expected = f"another column than {reasons[group.column]}"
+            refuse(Trouble((index,), expected, show(group.column)))
+        reasons[group.column] = "those before it"

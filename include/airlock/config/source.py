@@ -52,9 +52,9 @@ class Source:
             place = place[:-1]
         return self.lines.get(place, 1)
 
-    def problem(self, place: Place, expected: str, found: str, nearest: str = "") -> Problem:
+    def problem(self, place: Place, expected: str, actual: str, nearest: str = "") -> Problem:
         """Return a problem at *place*, with its line."""
-        return Problem(self.file, self.line(place), dotted(place), expected, found, nearest)
+        return Problem(self.file, self.line(place), dotted(place), expected, actual, nearest)
 
 
 def read(path: Path, name: str = "") -> Source:
@@ -78,8 +78,8 @@ def parse(text: str, name: str) -> Source:
         line = mark.line + 1 if mark is not None else 0
         raise _unreadable(name, line, "valid YAML", f"a slip: {error.problem}") from None
     except yaml.YAMLError as error:  # a character YAML does not allow
-        found = " ".join(str(error).split())
-        raise _unreadable(name, 0, "valid YAML", f"a slip: {found}") from None
+        reason = " ".join(str(error).split())
+        raise _unreadable(name, 0, "valid YAML", f"a slip: {reason}") from None
     return Source(name, data, builder.lines, tuple(builder.problems))
 
 
@@ -100,8 +100,8 @@ def _text(path: Path, name: str) -> str:
         raise _unreadable(name, line, "UTF-8 text", f"byte 0x{raw[error.start]:02x}") from None
 
 
-def _unreadable(name: str, line: int, expected: str, found: str) -> ConfigurationError:
-    return ConfigurationError([Problem(name, line, "", expected, found)])
+def _unreadable(name: str, line: int, expected: str, actual: str) -> ConfigurationError:
+    return ConfigurationError([Problem(name, line, "", expected, actual)])
 
 
 @dataclass
@@ -155,21 +155,21 @@ class _Builder:
         return False
 
     def _mapping(self, events: Iterator[Any], place: Place) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
             key = self._key(event, events, place)
             line = _line(event)
-            if key in found:
+            if key in mapping:
                 first = self.lines[(*place, key)]
                 found_again = f"it again, first on line {first}"
                 self._add((*place, key), f'the key "{key}" once', found_again, line)
                 self._skip(next(events), events)
                 continue
             self.lines[(*place, key)] = line
-            found[key] = self._node(next(events), events, (*place, key))
-        return found
+            mapping[key] = self._node(next(events), events, (*place, key))
+        return mapping
 
     def _key(self, event: Any, events: Iterator[Any], place: Place) -> str:
         line = _line(event)
@@ -177,18 +177,18 @@ class _Builder:
             if event.anchor is not None or event.tag is not None or not event.value.strip():
                 self._add(place, "a plain name as key", show(event.value), line)
             return str(event.value)
-        found = "an alias" if isinstance(event, yaml.AliasEvent) else "a list or mapping"
-        self._add(place, "a plain name as key", found, line)
+        actual = "an alias" if isinstance(event, yaml.AliasEvent) else "a list or mapping"
+        self._add(place, "a plain name as key", actual, line)
         self._skip(event, events)
         return f"(line {line}, column {event.start_mark.column + 1})"
 
     def _sequence(self, events: Iterator[Any], place: Place) -> list[Any]:
-        found: list[Any] = []
+        sequence: list[Any] = []
         for event in events:
             if isinstance(event, yaml.SequenceEndEvent):
                 break
-            found.append(self._node(event, events, (*place, len(found))))
-        return found
+            sequence.append(self._node(event, events, (*place, len(sequence))))
+        return sequence
 
     def _skip(self, event: Any, events: Iterator[Any]) -> None:
         open_nodes = int(isinstance(event, yaml.CollectionStartEvent))
@@ -197,9 +197,9 @@ class _Builder:
             open_nodes += isinstance(event, yaml.CollectionStartEvent)
             open_nodes -= isinstance(event, yaml.CollectionEndEvent)
 
-    def _add(self, place: Place, expected: str, found: str, line: int = 0) -> None:
+    def _add(self, place: Place, expected: str, actual: str, line: int = 0) -> None:
         where = line or self.lines.get(place, 1)
-        self.problems.append(Problem(self.file, where, dotted(place), expected, found))
+        self.problems.append(Problem(self.file, where, dotted(place), expected, actual))
 
 
 def _line(event: Any) -> int:

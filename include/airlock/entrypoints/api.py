@@ -61,7 +61,7 @@ from airlock.entrypoints.callers import (
     paged,
 )
 from airlock.entrypoints.doorman import MAX_BODY, Doorman, log, route_path
-from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
+from airlock.entrypoints.freshness import IfMatch, check_match, release_response, tagged
 from airlock.entrypoints.identity import UNKNOWN_LOGINS, Accounts, Identify, Logins
 from airlock.entrypoints.problems import declared, problem_of
 from airlock.entrypoints.slack_desk import Desk
@@ -125,8 +125,8 @@ def health(airlock: Airlock) -> dict[str, str]:
     return {"status": "healthy", "database": "answers"}
 
 
-@routes.get("/me", tags=["people"])
-def me(airlock: Airlock, actor: Caller) -> dict[str, Any]:
+@routes.get("/me", name="me", tags=["people"])
+def current_person(airlock: Airlock, actor: Caller) -> dict[str, Any]:
     """Say who is logged in, with the roles and permissions held now."""
     return {
         "id": actor.id,
@@ -170,7 +170,7 @@ def releases(
 )
 def release(airlock: Airlock, actor: Reader, release_id: ReleaseId) -> Response:
     """Show one release: subject, gates, metrics, levels, votes, who may answer, grant."""
-    return shown(airlock, release_id, actor, 200)
+    return release_response(airlock, release_id, actor, 200)
 
 
 @routes.post(
@@ -191,8 +191,8 @@ def vote(
 ) -> Response:
     """Answer at the open level. The same Idempotency-Key gives the same answer again."""
     check_match(airlock, release_id, actor, if_match, Once.of("vote", actor, key))
-    given = deciding.answer(airlock.store, signer, release_id, request.ballot(), actor, key)
-    return shown(airlock, release_id, actor, answered=given)
+    answer = deciding.answer(airlock.store, signer, release_id, request.ballot(), actor, key)
+    return release_response(airlock, release_id, actor, answered=answer)
 
 
 @routes.post(
@@ -213,7 +213,7 @@ def withdrawal(
     """Take a release back; only who requested it can."""
     check_match(airlock, release_id, actor, if_match, Once.of("withdraw", actor, key))
     deciding.withdraw(airlock.store, release_id, actor, request.reason, key)
-    return shown(airlock, release_id, actor)
+    return release_response(airlock, release_id, actor)
 
 
 @routes.get("/releases/{release_id}/events", tags=["releases"])
@@ -319,7 +319,9 @@ def _respond(request: Request, error: Exception) -> AnyResponse:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return what the address of a request can be asked, over all routes that share it."""
+    """Return the methods of a request's address, over all routes that share it."""
     routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
-    found = (one.methods for one in routes if one.matches(request.scope)[0] is not Match.NONE)
-    return {method for methods in found for method in methods}
+    method_sets = (
+        route.methods for route in routes if route.matches(request.scope)[0] is not Match.NONE
+    )
+    return {method for methods in method_sets for method in methods}

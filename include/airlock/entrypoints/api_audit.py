@@ -24,7 +24,7 @@ Verifier = Annotated[Actor, Depends(allowed("audit:verify"))]
 Exporter = Annotated[Actor, Depends(allowed("audit:export"))]
 Stream = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")]
 #: The kind of an event, such as VoteCast.
-What = Annotated[str, Query(pattern=r"^[A-Za-z]{0,60}$")]
+EventKind = Annotated[str, Query(alias="what", pattern=r"^[A-Za-z]{0,60}$")]
 Seq = Annotated[int, Query(ge=1, le=2_000_000_000)]
 
 
@@ -43,7 +43,7 @@ def events(
     airlock: Airlock,
     actor: LogReader,
     stream: Stream | None = None,
-    what: What = "",
+    event_kind: EventKind = "",
     after: After = "",
     limit: Limit = 200,
 ) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def events(
 
     Where there are older ones, the header Link names their page (RFC 8288, `rel="next"`).
     """
-    page = auditing.read(airlock.store, actor, stream, limit, what=what, after=after)
+    page = auditing.read(airlock.store, actor, stream, limit, what=event_kind, after=after)
     return paged(request, response, page)
 
 
@@ -61,17 +61,17 @@ def verification(airlock: Airlock, actor: Verifier) -> dict[str, Any]:
     report = verifying.verify_against(
         airlock.store, airlock.keyring, airlock.places, airlock.witnesses
     )
-    found = {"events": report.events, "damages": len(report.damages)}
-    auditing.note(airlock.store, actor, "LogVerified", "", found)
+    summary = {"events": report.events, "damages": len(report.damages)}
+    auditing.note(airlock.store, actor, "LogVerified", "", summary)
     return report.to_document()
 
 
 @routes.get("/proof", response_class=PlainTextResponse)
 def proof(airlock: Airlock, actor: LogReader, stream: Stream, seq: Seq) -> str:
     """Return the proof that one entry is in the log (C2SP tlog-proof)."""
-    made = auditing.prove(airlock.store, stream, seq)
+    text = auditing.prove(airlock.store, stream, seq)
     auditing.note(airlock.store, actor, "LogRead", stream, {"proof": seq})
-    return made
+    return text
 
 
 @routes.post("/export", response_class=StreamingResponse, status_code=200)

@@ -27,7 +27,7 @@ from airlock.entrypoints.callers import (
     allowed,
     paged,
 )
-from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
+from airlock.entrypoints.freshness import IfMatch, check_match, release_response, tagged
 from airlock.entrypoints.problems import declared
 from airlock.services import delegating, emergency, reading_duties, rolling_back
 from airlock.services.once import Once
@@ -70,7 +70,8 @@ class ConditionsRequest(_Body):
             segments=tuple(self.segments),
             expires_at=_stamped(self.expiresAt),
             findings=tuple(
-                Demand(text=one.text, owner=one.owner, due=stamp(one.due)) for one in self.findings
+                Demand(text=finding.text, owner=finding.owner, due=stamp(finding.due))
+                for finding in self.findings
             ),
         )
 
@@ -134,7 +135,7 @@ def delegate(
     airlock: Airlock, actor: Reader, request: DelegationRequest, key: Key = ""
 ) -> dict[str, Any]:
     """Let somebody else answer for the caller for a while."""
-    made = delegating.delegate(
+    delegation = delegating.delegate(
         airlock.store,
         airlock.rulebook,
         actor,
@@ -144,7 +145,7 @@ def delegate(
         request.reason,
         key,
     )
-    return asdict(made)
+    return asdict(delegation)
 
 
 @routes.post("/delegations/{delegation_id}/end", tags=["people"], status_code=201)
@@ -216,7 +217,7 @@ def break_glass(
         seen=request.subjectDigest,
         key=key,
     )
-    return shown(airlock, release_id, actor)
+    return release_response(airlock, release_id, actor)
 
 
 @routes.post(

@@ -22,7 +22,7 @@ routes = APIRouter(
     prefix=f"{API}/v1", tags=["people"], responses=declared(401, 403, 404, 409, 413, 422, 503)
 )
 
-Known = Annotated[Actor, Depends(allowed("user:read"))]
+UserReader = Annotated[Actor, Depends(allowed("user:read"))]
 Reader = Annotated[Actor, Depends(allowed("release:read"))]
 Registrar = Annotated[Actor, Depends(allowed(ENROL))]
 Reason = Annotated[PlainText, Field(min_length=3, max_length=2000)]
@@ -61,13 +61,13 @@ class FileRequest(_Body):
 
 
 @routes.get("/people")
-def people(airlock: Airlock, actor: Known) -> list[dict[str, Any]]:
+def people(airlock: Airlock, actor: UserReader) -> list[dict[str, Any]]:
     """List everybody known: the roles that count, those nobody has confirmed, the enrolments."""
     return enrolment.people(airlock.store, airlock.rulebook)
 
 
 @routes.get("/people/look-alikes")
-def look_alikes(airlock: Airlock, actor: Known) -> list[dict[str, Any]]:
+def look_alikes(airlock: Airlock, actor: UserReader) -> list[dict[str, Any]]:
     """List the user names that were refused because they look like somebody else's."""
     return list(enrolment.look_alikes(airlock.store))
 
@@ -75,7 +75,7 @@ def look_alikes(airlock: Airlock, actor: Known) -> list[dict[str, Any]]:
 @routes.get("/enrolments")
 def enrolments(
     airlock: Airlock,
-    actor: Known,
+    actor: UserReader,
     person: Annotated[PlainText, Query(max_length=100)] = "",
     state: Annotated[State, Query()] = "",
 ) -> list[dict[str, Any]]:
@@ -88,10 +88,10 @@ def propose(
     airlock: Airlock, actor: Registrar, request: ProposalRequest, key: Key = ""
 ) -> dict[str, Any]:
     """Propose somebody for a role; another person has to confirm it."""
-    made = enrolment.propose(
+    proposal = enrolment.propose(
         airlock.store, airlock.rulebook, actor, request.person, request.role, request.reason, key
     )
-    return enrolment.view(made)
+    return enrolment.view(proposal)
 
 
 @routes.post("/enrolments/import", status_code=201)
@@ -99,8 +99,10 @@ def import_file(
     airlock: Airlock, actor: Registrar, request: FileRequest, key: Key = ""
 ) -> dict[str, Any]:
     """Propose everybody a file names, all or nobody; one confirmation of the file is enough."""
-    batch, made = enrolment.import_file(airlock.store, airlock.rulebook, actor, request.text, key)
-    return {"digest": batch, "enrolments": [enrolment.view(one) for one in made]}
+    batch, proposals = enrolment.import_file(
+        airlock.store, airlock.rulebook, actor, request.text, key
+    )
+    return {"digest": batch, "enrolments": [enrolment.view(proposal) for proposal in proposals]}
 
 
 @routes.post("/enrolments/import/{digest}/confirmation", status_code=201)
@@ -108,10 +110,10 @@ def confirm_file(
     airlock: Airlock, actor: Registrar, digest: FileDigest, request: WhyRequest, key: Key = ""
 ) -> list[dict[str, Any]]:
     """Confirm everybody one file has proposed, as another person than who imported it."""
-    made = enrolment.confirm_file(
+    records = enrolment.confirm_file(
         airlock.store, airlock.rulebook, actor, digest, request.reason, key
     )
-    return [enrolment.view(one) for one in made]
+    return [enrolment.view(record) for record in records]
 
 
 @routes.post("/enrolments/{enrolment_id}/confirmation", status_code=201)
@@ -123,10 +125,10 @@ def confirm(
     key: Key = "",
 ) -> dict[str, Any]:
     """Confirm a proposal, as another person than who made it and whom it is about."""
-    made = enrolment.confirm(
+    record = enrolment.confirm(
         airlock.store, airlock.rulebook, actor, enrolment_id, request.reason, key
     )
-    return enrolment.view(made)
+    return enrolment.view(record)
 
 
 @routes.post("/enrolments/{enrolment_id}/end", status_code=201)
@@ -134,8 +136,10 @@ def end(
     airlock: Airlock, actor: Reader, enrolment_id: EnrolmentId, request: WhyRequest, key: Key = ""
 ) -> dict[str, Any]:
     """End an enrolment at once, as somebody who may enrol or as the person enrolled."""
-    made = enrolment.end(airlock.store, airlock.rulebook, actor, enrolment_id, request.reason, key)
-    return enrolment.view(made)
+    record = enrolment.end(
+        airlock.store, airlock.rulebook, actor, enrolment_id, request.reason, key
+    )
+    return enrolment.view(record)
 
 
 @routes.get("/accounts")
@@ -149,10 +153,10 @@ def accounts(request: Request, _token: Token, _cookie: Cookie) -> dict[str, Any]
             f"only {SERVICE} asks who may log in",
             next_step="`airlock person list` shows whom Airlock knows.",
         )
-    found = request.app.state.accounts()
-    return {"accounts": None if found is None else [_account(one) for one in found]}
+    entries = request.app.state.accounts()
+    return {"accounts": None if entries is None else [_account(entry) for entry in entries]}
 
 
-def _account(one: Any) -> dict[str, Any]:
-    seen = asdict(one.seen) if one.seen else None
-    return {**asdict(one), "roles": sorted(one.roles), "seen": seen}
+def _account(entry: Any) -> dict[str, Any]:
+    seen_account = asdict(entry.seen) if entry.seen else None
+    return {**asdict(entry), "roles": sorted(entry.roles), "seen": seen_account}

@@ -49,7 +49,7 @@ def export(
     airlock: Airlock, actor: Exporter, release_id: ReleaseId, request: EvidenceRequest
 ) -> Response:
     """Return the evidence of a release as a zip to be checked offline; noted in the log."""
-    found = bundling.export(
+    bundle = bundling.export(
         airlock.store,
         airlock.keyring,
         airlock.signer,
@@ -59,12 +59,12 @@ def export(
         request.reason,
     )
     headers = {"Content-Disposition": f'attachment; filename="evidence-{release_id}.zip"'}
-    return Response(found, media_type=ZIP, headers=headers)
+    return Response(bundle, media_type=ZIP, headers=headers)
 
 
 @page.get("/releases/{release_id}/evidence")
 def report(airlock: Airlock, actor: EvidenceReader, release_id: ReleaseId) -> Response:
     """Show the report that a bundle of this release would hold."""
-    found = bundling.report(airlock.store, airlock.keyring, airlock.witnesses, release_id)
+    document = bundling.report(airlock.store, airlock.keyring, airlock.witnesses, release_id)
     auditing.note(airlock.store, actor, "LogRead", release_id, {"report": release_id})
-    return HTMLResponse(found)
+    return HTMLResponse(document)

@@ -18,7 +18,7 @@ from airlock.entrypoints.callers import (
     ReleaseId,
     Signing,
 )
-from airlock.entrypoints.freshness import IfMatch, check_match, shown, tagged
+from airlock.entrypoints.freshness import IfMatch, check_match, release_response, tagged
 from airlock.entrypoints.problems import declared
 from airlock.services import recomputing, waiving
 from airlock.services.once import Once
@@ -72,4 +72,4 @@ def waive(
         seen=request.subjectDigest,
         key=key,
     )
-    return shown(airlock, release_id, actor)
+    return release_response(airlock, release_id, actor)

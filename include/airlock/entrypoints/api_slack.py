@@ -25,8 +25,12 @@ Eraser = Annotated[Actor, Depends(allowed("people:erase"))]
 @routes.get("/me/slack")
 def link(airlock: Airlock, actor: Caller) -> dict[str, Any]:
     """Say which account in Slack is the caller's, and whether Slack is set up at all."""
-    found = linking.of(airlock.store, actor.id)
-    account = found and {"team": found.team, "account": found.account, "since": found.linked_at}
+    slack_link = linking.of(airlock.store, actor.id)
+    account = slack_link and {
+        "team": slack_link.team,
+        "account": slack_link.account,
+        "since": slack_link.linked_at,
+    }
     return {"configured": airlock.slack is not None, "link": account}
 
 
@@ -34,8 +38,8 @@ def link(airlock: Airlock, actor: Caller) -> dict[str, Any]:
 def code(airlock: Airlock, actor: Caller) -> dict[str, Any]:
     """Make a one-time code for the caller; the one before no longer works."""
     check_configured(airlock)
-    made = linking.offer(airlock.store, actor)
-    return {"code": made.code, "expiresAt": made.expires_at, "type": made.command}
+    offer = linking.offer(airlock.store, actor)
+    return {"code": offer.code, "expiresAt": offer.expires_at, "type": offer.command}
 
 
 @routes.delete("/me/slack")

@@ -82,8 +82,8 @@ class Platform(Protocol):
 
 async def platform(request: Request) -> Platform:
     """Return the platform the app was built for."""
-    found: Platform = request.app.state.airlock
-    return found
+    airlock: Platform = request.app.state.airlock
+    return airlock
 
 
 Airlock = Annotated[Platform, Depends(platform)]
@@ -135,23 +135,23 @@ def allowed(permission: str) -> Callable[..., Actor]:
 
 
 def _recognised(request: Request, airlock: Platform, rulebook: Rulebook) -> Actor:
-    who = identity_of(request)
+    identity = identity_of(request)
     return people.recognise(
         airlock.store,
         rulebook,
-        who.user_id,
-        who.name,
-        who.airflow_roles,
+        identity.user_id,
+        identity.name,
+        identity.airflow_roles,
         _channel(request),
-        who.seen,
+        identity.account,
     )
 
 
 def _channel(request: Request) -> Channel:
     if not route_path(request).startswith(f"{API}/"):
         return Channel.PAGE
-    said = request.headers.get(CHANNEL_HEADER, "")
-    return Channel.CLI if said.lower() == Channel.CLI.value else Channel.API
+    channel = request.headers.get(CHANNEL_HEADER, "")
+    return Channel.CLI if channel.lower() == Channel.CLI.value else Channel.API
 
 
 def plain(text: str) -> str:

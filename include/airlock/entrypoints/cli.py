@@ -51,8 +51,8 @@ app = typer.Typer(
 )
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
+def _say_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"airlock {installed('airlock')}")
         raise typer.Exit
 

@@ -40,7 +40,9 @@ def register(app: typer.Typer) -> None:
 
 def list_command(
     stream: Annotated[str, typer.Option(help="One stream only, such as a release's id.")] = "",
-    what: Annotated[str, typer.Option(help="One kind only, such as VoteCast.")] = "",
+    event_kind: Annotated[
+        str, typer.Option("--what", help="One kind only, such as VoteCast.")
+    ] = "",
     limit: Annotated[int, typer.Option(help="How many events at most.", min=1)] = 100,
     as_user: AsUser = "",
     session: SessionFile = None,
@@ -49,19 +51,19 @@ def list_command(
     """Show the latest events of the log."""
     with connect(as_user, session) as client:
         pages = client.pages(
-            f"{AIRLOCK}/audit/events", limit, stream=stream, what=what, limit=min(limit, 1000)
+            f"{AIRLOCK}/audit/events", limit, stream=stream, what=event_kind, limit=min(limit, 1000)
         )
-    found = [event for page in reversed(pages) for event in page][-limit:]
+    events = [event for page in reversed(pages) for event in page][-limit:]
     if as_json:
-        print_json(found)
+        print_json(events)
         return
-    table(("when (UTC)", "stream", "no", "who", "by", "what"), [_row(event) for event in found])
+    table(("when (UTC)", "stream", "no", "who", "by", "what"), [_row(event) for event in events])
 
 
 def _row(event: dict[str, Any]) -> list[object]:
     when = event["at"][:23].replace("T", " ")
-    who, what = event["who"]["id"], sentence(event)
-    return [when, event["stream"], event["seq"], who, event["channel"], what]
+    person, text = event["who"]["id"], sentence(event)
+    return [when, event["stream"], event["seq"], person, event["channel"], text]
 
 
 def verify_command(
@@ -114,7 +116,7 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
     from airlock.domain.texts import TextCheck
     from airlock.services.verifying import Log, check
 
-    kept = CheckpointFolder(checkpoints).kept() if checkpoints else ()
+    stored = CheckpointFolder(checkpoints).kept() if checkpoints else ()
     try:
         if not file.is_file():
             raise OSError("it is no plain file")
@@ -125,7 +127,7 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
             texts = TextCheck(export.texts_of)
             waiting = ((entry, Turn.UNKNOWN) for entry in texts.entries(export.leafless()))
             log = Log(header.origin, texts.leaves(export.leaves()), waiting, header.heads, now)
-            report, _ = check(log, FileKeyring(keys), [*header.checkpoints, *kept])
+            report, _ = check(log, FileKeyring(keys), [*header.checkpoints, *stored])
             report = report.and_also(texts.findings())
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"{file} cannot be read as an export: {error}") from error

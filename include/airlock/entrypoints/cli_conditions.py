@@ -36,33 +36,33 @@ def conditions(
             f"a share of the traffic is above 0 and at most 1, found {share:g}",
             next_step="A quarter is 0.25.",
         )
-    given = {
+    body = {
         "maxTrafficShare": share,
         "segments": segments,
         "expiresAt": end_of(until).isoformat() if until else None,
-        "findings": [_finding(one) for one in findings],
+        "findings": [_finding(text) for text in findings],
     }
-    return {name: value for name, value in given.items() if value not in (None, [])}
+    return {name: value for name, value in body.items() if value not in (None, [])}
 
 
-def sentences(given: dict[str, Any]) -> list[str]:
-    """Say until when, on the reader's own clock: what was typed may have been a day."""
-    said = []
-    if "expiresAt" in given:
-        said.append(f"The approval is good until {local(given['expiresAt'])}.")
-    for finding in given.get("findings", ()):
+def sentences(body: dict[str, Any]) -> list[str]:
+    """Describe the conditions, with each end on the reader's own clock."""
+    lines = []
+    if "expiresAt" in body:
+        lines.append(f"The approval is good until {local(body['expiresAt'])}.")
+    for finding in body.get("findings", ()):
         due = local(finding["due"])
-        said.append(f"To be mended by {finding['owner']} until {due}: {finding['text']}")
-    return said
+        lines.append(f"To be mended by {finding['owner']} until {due}: {finding['text']}")
+    return lines
 
 
 def _finding(text: str) -> dict[str, str]:
     owner, _, rest = text.partition(":")
-    day, _, what = rest.partition(":")
-    if not (owner.strip() and day.strip() and what.strip()):
+    day, _, description = rest.partition(":")
+    if not (owner.strip() and day.strip() and description.strip()):
         raise Invalid(
             f"{text!r} is not a finding: who mends it, by what day, and what",
             next_step=f"Write it as ana:{example_time(30)[:10]}:explain the age effect.",
         )
     due = end_of(day)
-    return {"owner": owner.strip(), "due": due.isoformat(), "text": what.strip()}
+    return {"owner": owner.strip(), "due": due.isoformat(), "text": description.strip()}

@@ -68,9 +68,10 @@ def to_command(
         "reason": reason,
     }
     with connect(as_user, session) as client:
-        made = client.post(f"{AIRLOCK}/delegations", body, key=uuid.uuid4().hex)
+        delegation = client.post(f"{AIRLOCK}/delegations", body, key=uuid.uuid4().hex)
     say(
-        f"{made['taker']} may answer for {made['giver']} until {local(made['end'])} ({made['id']})."
+        f"{delegation['taker']} may answer for {delegation['giver']} until "
+        f"{local(delegation['end'])} ({delegation['id']})."
     )
 
 
@@ -83,13 +84,13 @@ def moment_of(text: str) -> datetime:
     if not text:
         return datetime.now(UTC)
     try:
-        found = datetime.fromisoformat(text)
-        found = found if found.tzinfo else found.astimezone()
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.astimezone()
     except (ValueError, OverflowError):
-        found = datetime.min.replace(tzinfo=UTC)
-    if not 2000 <= found.year < 3000:
+        moment = datetime.min.replace(tzinfo=UTC)
+    if not 2000 <= moment.year < 3000:
         raise Invalid(f"{text!r} is not a time", next_step=f"Such as {example_time()}.")
-    return found
+    return moment
 
 
 def end_of(text: str) -> datetime:
@@ -104,8 +105,8 @@ def end_of(text: str) -> datetime:
 
 def local(at: str | datetime) -> str:
     """Write a time for the reader: on the clock of this machine, with its zone."""
-    found = datetime.fromisoformat(at) if isinstance(at, str) else at
-    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def list_command(
@@ -117,9 +118,9 @@ def list_command(
 ) -> None:
     """List delegations, the one that begins last first."""
     with connect(as_user, session) as client:
-        found = client.rows(f"{AIRLOCK}/delegations", most, person=person)
+        rows = client.rows(f"{AIRLOCK}/delegations", most, person=person)
     columns = ("id", "giver", "taker", "start", "end", "inForce", "reason")
-    print_rows(found, columns, as_json)
+    print_rows(rows, columns, as_json)
 
 
 def end_command(
@@ -143,9 +144,9 @@ def findings_command(
 ) -> None:
     """List findings, the most urgent first."""
     with connect(as_user, session) as client:
-        found = client.rows(f"{AIRLOCK}/findings", most, model=model)
+        rows = client.rows(f"{AIRLOCK}/findings", most, model=model)
     columns = ("id", "model", "owner", "due", "overdue", "closed_by", "text")
-    print_rows(found, columns, as_json)
+    print_rows(rows, columns, as_json)
 
 
 def close_command(
@@ -173,12 +174,12 @@ def break_glass_command(
 ) -> None:
     """Release in an emergency without the levels; it takes two people, and a review."""
     with connect(as_user, session) as client:
-        seen = client.get(_path(release_id))
-        print_subject(seen)
+        release = client.get(_path(release_id))
+        print_subject(release)
         body = {
             "reason": reason,
             "incident": incident,
-            "subjectDigest": subject or seen["subject"]["digest"],
+            "subjectDigest": subject or release["subject"]["digest"],
         }
         view = client.post(f"{_path(release_id)}/emergency", body, key=uuid.uuid4().hex)
     say(f"Release {release_id} is {view['state']}.")
@@ -193,8 +194,8 @@ def review_command(
     """Record that you, who were not involved, have reviewed an emergency."""
     with connect(as_user, session) as client:
         path = f"{_path(release_id)}/review"
-        found = client.post(path, {"reason": reason}, key=uuid.uuid4().hex)
-    say(f"The emergency {found['incident']} of release {release_id} is reviewed.")
+        emergency = client.post(path, {"reason": reason}, key=uuid.uuid4().hex)
+    say(f"The emergency {emergency['incident']} of release {release_id} is reviewed.")
 
 
 def _path(release_id: str) -> str:

@@ -99,12 +99,12 @@ def deliver(
 
 def _answer(airlock: Airlock, stop: threading.Event) -> None:
     """Answer tasks until *stop* is set; what it needs and is not there yet is waited for."""
-    made: list[ProposalLoop | None] = []
-    making = Step("answer what tasks propose", lambda: made.append(_proposals(airlock)))
-    while not made and not stop.wait(PERIOD_S):
+    loops: list[ProposalLoop | None] = []
+    making = Step("answer what tasks propose", lambda: loops.append(_proposals(airlock)))
+    while not loops and not stop.wait(PERIOD_S):
         making.run()
-    if made and made[0] is not None:
-        made[0].run(stop)
+    if loops and loops[0] is not None:
+        loops[0].run(stop)
 
 
 def _proposals(airlock: Airlock) -> ProposalLoop | None:
@@ -124,9 +124,9 @@ def run(courier: Courier, stop: threading.Event, posted: Waiting) -> None:
     rounds = (
         (courier.asking(), stop.wait),
         (courier.delivering(), posted.wait),
-        *((one, stop.wait) for one in courier.carrying()),
+        *((carrier_round, stop.wait) for carrier_round in courier.carrying()),
     )
-    beside = [threading.Thread(target=_repeat, args=(*one, stop)) for one in rounds]
+    beside = [threading.Thread(target=_repeat, args=(*arguments, stop)) for arguments in rounds]
     for thread in beside:
         thread.start()
     _repeat(courier.deciding(), stop.wait, stop)
@@ -175,8 +175,8 @@ class Courier:
         self.asking().run()
         self.delivering().run()
         self.deciding().run()
-        for one in self.carrying():
-            one.run()
+        for carrier_round in self.carrying():
+            carrier_round.run()
 
     def deciding(self) -> Round:
         """Return the steps that nobody outside the database can make wait."""
@@ -199,9 +199,10 @@ class Courier:
             return [self._steps("carrying", Step("keep checkpoints", lambda: self._airlock.places))]
         return [
             self._steps(
-                f"carrying-{number}", Step(f"keep checkpoints in {one.place.name}", one.round)
+                f"carrying-{number}",
+                Step(f"keep checkpoints in {carrier.place.name}", carrier.round),
             )
-            for number, one in enumerate(each)
+            for number, carrier in enumerate(each)
         ]
 
     def asking(self) -> Round:
@@ -274,7 +275,7 @@ class Courier:
         self._rulebook, self._people_at = Rulebook.from_document(document), 0.0
         with contextlib.suppress(Unreachable):  # said by the step that keeps people in step
             self._sync_people()  # before it is asked who owns what
-        documents = self._owned([one.document for one in pipelines.valid])
+        documents = self._owned([pipeline.document for pipeline in pipelines.valid])
         if files != self._registered:
             self._changer_at = 0.0
             self._names_changer()
@@ -282,9 +283,9 @@ class Courier:
             log.info("registered %s; the policies were last changed by %s", digest, self._changer)
         self._refused = tuple(map(str, pipelines.refused))
         self._folders = {
-            one.name: Recipe(one.document).folder
-            for one in pipelines.valid
-            if one.spec.triggers.on_commit
+            pipeline.name: Recipe(pipeline.document).folder
+            for pipeline in pipelines.valid
+            if pipeline.spec.triggers.on_commit
         }
         self._in_force, self._stale_at = (document, documents), 0.0
         self._registered, self._again = files, False
@@ -311,14 +312,15 @@ class Courier:
 
         if self._in_force is None or time.monotonic() < self._stale_at:
             return
-        found = void_stale(self._airlock.store, *self._in_force)
-        self._stale_at = time.monotonic() + (1.0 if found.underway else STALE_S)
-        for release_id in found.moved:
+        sweep = void_stale(self._airlock.store, *self._in_force)
+        self._stale_at = time.monotonic() + (1.0 if sweep.underway else STALE_S)
+        for release_id in sweep.moved:
             log.info("%s was asked for under other rules, and is void or over", release_id)
-        if found.failed:
-            said = "; ".join(f"{name}: {why}" for name, why in found.failed.items())
+        if sweep.failed:
+            reasons = "; ".join(f"{name}: {why}" for name, why in sweep.failed.items())
             raise Invalid(
-                f"{len(found.failed)} releases cannot be held against the rules in force: {said}",
+                f"{len(sweep.failed)} releases cannot be held against the rules in force: "
+                f"{reasons}",
                 next_step="`airlock audit verify` says whether their rows were changed.",
             )
 
@@ -336,7 +338,7 @@ class Courier:
                     *(name, owner, owner),
                 )
         self._ownerless = frozenset(missing.items())
-        return [one for one in documents if one["metadata"]["name"] not in missing]
+        return [document for document in documents if document["metadata"]["name"] not in missing]
 
     def _names_changer(self) -> bool:
         """Ask git, now and then, who changed the policies; say whether it knows."""

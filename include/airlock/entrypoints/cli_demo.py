@@ -134,14 +134,14 @@ def _follow(client: Client, run: Run, auto: bool) -> None:
     """Show a run, and what its release waits for, until both wait for nothing more."""
     answer = _Answers(client, auto)
     last = time.monotonic()
-    with RunView() as shown:
+    with RunView() as run_view:
         while True:
             state, rows = _progress(client, run)
             over = state in ("success", "failed")
-            if shown.update(rows):
+            if run_view.update(rows):
                 last = time.monotonic()
-            asked = over or any(row["state"] == "awaiting_input" for row in rows)
-            if asked and answer(run.dag_id, run.run_id):
+            is_due = over or any(row["state"] == "awaiting_input" for row in rows)
+            if is_due and answer(run.dag_id, run.run_id):
                 last = time.monotonic()
             if over and not answer.waiting:
                 return
@@ -170,7 +170,7 @@ class _Answers:
         """Start with nothing shown."""
         self._client, self._auto = client, auto
         self._opened = False
-        self._seen: tuple[int, int] = (0, 0)
+        self._last_place: tuple[int, int] = (0, 0)
         self.waiting = False  #: whether a level was open when last looked at
 
     def __call__(self, name: str, run_id: str) -> bool:
@@ -183,9 +183,9 @@ class _Answers:
             show_opened(view)
             self._opened = True
         place = (view["level"], len(view["levels"][view["level"] - 1]["votes"]))
-        if place == self._seen:
+        if place == self._last_place:
             return False
-        self._seen = place
+        self._last_place = place
         show_level(view, current_platform().site().public_url)
         if self._auto:
             _answer(view)
@@ -201,7 +201,7 @@ def _answer(view: dict[str, Any]) -> None:
             next_step=f"`{program()} release show {view['id']} --as {REQUESTER}` says who was "
             "excluded and why.",
         )
-    who = view["mayAnswer"][0]
+    approver = view["mayAnswer"][0]
     body = {
         "decision": "approve",
         "reason": f"demo: {level['name']} looked at the gates and agrees",
@@ -209,9 +209,9 @@ def _answer(view: dict[str, Any]) -> None:
         "round": view["round"],
         "subjectDigest": view["subject"]["digest"],
     }
-    with connect(who) as client:
+    with connect(approver) as client:
         client.post(f"{AIRLOCK}/releases/{view['id']}/votes", body, key=uuid.uuid4().hex)
-    say(f"  {who} approves\n")
+    say(f"  {approver} approves\n")
 
 
 def _of_run(client: Client, name: str, run_id: str) -> dict[str, Any] | None:
@@ -243,7 +243,7 @@ def _verify_log() -> None:
         say(f"  damaged: {damage}")
     if not report["ok"]:
         raise Refused("the audit log does not verify", next_step="Keep everything; find out who.")
-    found = f"{report['events']} events in {report['streams']} streams"
-    found += f", {report['releases']} releases and {report['grants']} grants"
-    say(f"  {found}: every hash, every state and every signature is right")
+    summary = f"{report['events']} events in {report['streams']} streams"
+    summary += f", {report['releases']} releases and {report['grants']} grants"
+    say(f"  {summary}: every hash, every state and every signature is right")
     say(f"  to look yourself: {program()} audit list --as {AUDITOR}")

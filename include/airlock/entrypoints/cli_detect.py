@@ -44,15 +44,15 @@ def run_command(role: RoleName = "", as_json: AsJson = False) -> None:
     take_role(role, ("operator",))
     detector = bootstrap.decider().detector
     looked, hashed = detector.look(), detector.weigh()
-    found = [one.told() for one in (*looked.found, *hashed.found)]
+    findings = [finding.told() for finding in (*looked.found, *hashed.found)]
     if as_json:
-        print_json({**_counts(looked), "hashed": hashed.hashed, "found": found})
+        print_json({**_counts(looked), "hashed": hashed.hashed, "found": findings})
     else:
         say(_sentence(looked, hashed))
-        if found:
+        if findings:
             columns = ("id", "kind", "thing", "old", "new", "why")
-            table(columns, [[one[column] for column in columns] for one in found])
-    if found:
+            table(columns, [[finding[column] for column in columns] for finding in findings])
+    if findings:
         raise typer.Exit(1)
 
 
@@ -65,14 +65,18 @@ def list_command(
     """Show what in MLflow is not as it was released, as far as it was found."""
     with connect(as_user, session) as client:
         events = client.get(f"{AIRLOCK}/audit/events", stream=drift_log.STREAM, limit=1000)
-    rows = [one for one in drift_log.fold(events).values() if everything or "mended" not in one]
+    rows = [
+        finding
+        for finding in drift_log.fold(events).values()
+        if everything or "mended" not in finding
+    ]
     if as_json:
         print_json(rows)
         return
     if not rows:
         say("No finding is open. `airlock status` shows whether anybody looks.")
         return
-    table(_COLUMNS, [[_short(one.get(column)) for column in _COLUMNS] for one in rows])
+    table(_COLUMNS, [[_short(row.get(column)) for column in _COLUMNS] for row in rows])
 
 
 def _counts(looked: Round) -> dict[str, Any]:

@@ -49,14 +49,14 @@ def list_command(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    shown = [[row["name"], row["question"], _options(row), ", ".join(row["needs"])] for row in rows]
-    table(("name", "question", "options (* required)", "needs"), shown)
+    cells = [[row["name"], row["question"], _options(row), ", ".join(row["needs"])] for row in rows]
+    table(("name", "question", "options (* required)", "needs"), cells)
 
 
 def _options(row: dict[str, Any]) -> str:
     return ", ".join(
-        f"{one['name']}*" if one["required"] else f"{one['name']}={one['default']}"
-        for one in row["options"]
+        f"{option['name']}*" if option["required"] else f"{option['name']}={option['default']}"
+        for option in row["options"]
     )
 
 
@@ -80,11 +80,11 @@ def run_command(
     take_role(role, ("worker",))
     results = try_gate(bootstrap.worker(), name, model, version, option or [], keep=keep)
     if as_json:
-        print_json([one.to_document() for one in results])
+        print_json([result.to_document() for result in results])
     else:
-        rows = [[one.key, one.verdict.value, one.message] for one in results]
+        rows = [[result.key, result.verdict.value, result.message] for result in results]
         table(("gate", "verdict", "message"), rows)
-    code = max(_CODES[one.verdict] for one in results)
+    code = max(_CODES[result.verdict] for result in results)
     if code:
         raise typer.Exit(code)
 
@@ -105,23 +105,23 @@ def recompute_command(
     """Judge a release's gates again from stored evidence alone; ends with 1 if anything differs."""
     path = f"{AIRLOCK}/releases/{quote(release_id, safe='')}/recomputation"
     with connect(as_user, session) as client:
-        found = client.get(path)
+        recomputation = client.get(path)
     if numbers:
         take_role(role, ("worker",))
-        found["numbers"] = _numbers(release_id)
-        found["same"] = found["same"] and found["numbers"]["same"]
+        recomputation["numbers"] = _numbers(release_id)
+        recomputation["same"] = recomputation["same"] and recomputation["numbers"]["same"]
     if as_json:
-        print_json(found)
+        print_json(recomputation)
     else:
         rows = [
-            [one["key"], one["kept"], one["again"], ", ".join(one["differs"]), one["message"]]
-            for one in found["gates"]
+            [gate["key"], gate["kept"], gate["again"], ", ".join(gate["differs"]), gate["message"]]
+            for gate in recomputation["gates"]
         ]
         table(("gate", "kept", "again", "differs", "message"), rows)
-        for line in found.get("numbers", {}).get("differs", ()):
+        for line in recomputation.get("numbers", {}).get("differs", ()):
             say(f"Not what the predictions say: {line}")
-        say("The same." if found["same"] else "NOT the same as was kept.")
-    if not found["same"]:
+        say("The same." if recomputation["same"] else "NOT the same as was kept.")
+    if not recomputation["same"]:
         raise typer.Exit(1)
 
 
@@ -146,13 +146,13 @@ def waive_command(
     end = end_of(until)
     path = f"{AIRLOCK}/releases/{quote(release_id, safe='')}"
     with connect(as_user, session) as client:
-        seen = client.get(path)
-        print_subject(seen)
+        release = client.get(path)
+        print_subject(release)
         body = {
             "gate": gate,
             "reason": reason,
             "until": end.isoformat(),
-            "subjectDigest": subject or seen["subject"]["digest"],
+            "subjectDigest": subject or release["subject"]["digest"],
         }
         view = client.post(f"{path}/waivers", body, key=uuid.uuid4().hex)
     print_waivers(view)

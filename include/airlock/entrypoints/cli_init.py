@@ -73,12 +73,12 @@ def init_command(
     if not draft.features:
         raise Invalid(f"{data} has no column a model could learn {target} from")
     written = files(draft)
-    taken = [
+    existing = [
         path for path in (*written, *([source] if copied else [])) if (here.root / path).exists()
     ]
-    if taken:
+    if existing:
         raise Conflict(
-            f"{', '.join(taken)}: already there, nothing was written",
+            f"{', '.join(existing)}: already there, nothing was written",
             next_step="Choose another name, or remove what is there.",
         )
     for path, text in written.items():
@@ -142,23 +142,23 @@ def _of_init(step: str) -> str:
 
 
 def _task(target: Column) -> str:
-    """Return what the target is: 0 and 1 are classes, few other whole numbers are a question.
+    """Return the task: 0 and 1 are classes, few other whole numbers are a question.
 
     Raises:
         Invalid: if nobody can tell classes from amounts, or there is one value alone.
     """
     if set(target.values) == {0, 1}:
         return "classification"
-    shown = ", ".join(f"{value:g}" for value in target.values[:5])
+    values = ", ".join(f"{value:g}" for value in target.values[:5])
     more = f" and {len(target.values) - 5} more" if len(target.values) > 5 else ""
     if target.distinct < 2:
         raise Invalid(
-            f"the target {target.name!r} has one value only ({shown}): there is nothing to learn",
+            f"the target {target.name!r} has one value only ({values}): there is nothing to learn",
             next_step="Give data with different answers.",
         )
     if target.distinct <= _FEW_CLASSES and all(value == int(value) for value in target.values):
         raise Invalid(
-            f"the target {target.name!r} holds {target.distinct} whole numbers ({shown}{more}): "
+            f"the target {target.name!r} holds {target.distinct} whole numbers ({values}{more}): "
             "are they classes, or amounts?",
             next_step="Classes: two can be trained so far, written 0 and 1; encode them so in the "
             "data. Amounts: say --task regression.",
@@ -173,15 +173,15 @@ def _cautious(rulebook: RulebookConfig) -> Mapping[str, Any]:
 
 
 def _environment(rulebook: RulebookConfig) -> str:
-    known = list(rulebook.approval.spec.environments)
-    return "production" if "production" in known else known[-1]
+    environments = list(rulebook.approval.spec.environments)
+    return "production" if "production" in environments else environments[-1]
 
 
 def _gates(rulebook: RulebookConfig, target: Column, task: str) -> list[Mapping[str, Any]]:
     """Return the gates the policy requires, and those that need nothing more."""
     classes = task == "classification"
     margin = 0.01 if classes else float(f"{0.05 * float(target.spread or 1):.2g}")
-    given = {"metric": "roc_auc" if classes else "mae", "margin": margin}
+    options = {"metric": "roc_auc" if classes else "mae", "margin": margin}
     gates: list[Mapping[str, Any]] = []
     for name in dict.fromkeys((*_ALWAYS, *rulebook.approval.spec.required_gates)):
         if name in _THRESHOLDS:
@@ -192,12 +192,12 @@ def _gates(rulebook: RulebookConfig, target: Column, task: str) -> list[Mapping[
             if option.default is dataclasses.MISSING
             and option.default_factory is dataclasses.MISSING
         ]
-        if unknown := [option for option in needed if option not in given]:
+        if unknown := [option for option in needed if option not in options]:
             raise Invalid(
                 f"the policy requires the gate {name}, whose {', '.join(unknown)} nobody can guess",
                 next_step="Copy a pipeline of include/pipelines and write your own.",
             )
-        gates.append({"gate": name, **{option: given[option] for option in needed}})
+        gates.append({"gate": name, **{option: options[option] for option in needed}})
     return gates
 
 

@@ -41,15 +41,15 @@ def show_command(role: RoleName = "", as_json: AsJson = False) -> None:
             next_step="The delivery process makes it with the first entry; `airlock status` shows "
             "whether it runs.",
         )
-    found: list[dict[str, Any]] = [
+    rows: list[dict[str, Any]] = [
         {"id": key, "vkey": vkey(tree.origin, NOTE, public)}
         for key, public in airlock.keyring.keys().items()
     ]
     if as_json:
-        print_json(found)
+        print_json(rows)
         return
-    for one in found:
-        say(f"{one['id']}  {one['vkey']}")
+    for row in rows:
+        say(f"{row['id']}  {row['vkey']}")
 
 
 def rotate_command(role: RoleName = "") -> None:

@@ -18,10 +18,10 @@ def mlflow_token(
 ) -> None:
     """Print a login for MLflow, valid for a working day: name and password."""
     with connect(as_user, session) as client:
-        found = client.post(f"{AIRLOCK}/mlflow-token", {})
+        login = client.post(f"{AIRLOCK}/mlflow-token", {})
     if as_json:
-        print_json(found)
+        print_json(login)
         return
-    say(f"export MLFLOW_TRACKING_USERNAME={found['user']}")
-    say(f"export MLFLOW_TRACKING_PASSWORD={found['token']}")
-    say(f"# until {found['expires'][:19]}Z; a browser asks for the same two")
+    say(f"export MLFLOW_TRACKING_USERNAME={login['user']}")
+    say(f"export MLFLOW_TRACKING_PASSWORD={login['token']}")
+    say(f"# until {login['expires'][:19]}Z; a browser asks for the same two")

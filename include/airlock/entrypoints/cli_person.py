@@ -55,20 +55,20 @@ def list_command(
 ) -> None:
     """Show everybody known: which roles count, which nobody has confirmed, and what waits."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRLOCK}/people")
+        people = client.get(f"{AIRLOCK}/people")
     if as_json:
-        print_json(found)
+        print_json(people)
         return
-    rows = [_row(one) for one in found]
+    rows = [_row(entry) for entry in people]
     table(("person", "name", "counts", "not enrolled for", "enrolments", "may enrol"), rows)
 
 
-def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    standing = (f"{o['role']}: {o['state']} ({o['id']})" for o in one["enrolments"])
-    name = one["name"] if one["active"] else f"{one['name']} (not active)"
-    may = "yes" if one["mayEnrol"] else ""
-    counts, waiting = ", ".join(one["roles"]), ", ".join(one["unconfirmed"])
-    return (one["id"], name, counts, waiting, ", ".join(standing), may)
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    standing = (f"{o['role']}: {o['state']} ({o['id']})" for o in entry["enrolments"])
+    name = entry["name"] if entry["active"] else f"{entry['name']} (not active)"
+    may = "yes" if entry["mayEnrol"] else ""
+    counts, waiting = ", ".join(entry["roles"]), ", ".join(entry["unconfirmed"])
+    return (entry["id"], name, counts, waiting, ", ".join(standing), may)
 
 
 def enrol_command(
@@ -89,18 +89,18 @@ def enrol_command(
     if first:
         from airlock.services import enrolment
 
-        made = enrolment.view(enrol_first(name, role, reason))
+        proposal = enrolment.view(enrol_first(name, role, reason))
     else:
         body = {"person": name, "role": role, "reason": reason}
         with connect(as_user, session) as client:
-            made = client.post(f"{AIRLOCK}/enrolments", body, key=uuid.uuid4().hex)
+            proposal = client.post(f"{AIRLOCK}/enrolments", body, key=uuid.uuid4().hex)
     if as_json:
-        print_json(made)
+        print_json(proposal)
     elif first:
         say(f"{name} is enrolled as {role}, set up by the owner's credential.")
     else:
         say(f"{name} is proposed as {role}. Another person who may enrol runs:")
-        say(advised(f'  `airlock person confirm {made["id"]} --as ANOTHER --reason "..."`'))
+        say(advised(f'  `airlock person confirm {proposal["id"]} --as ANOTHER --reason "..."`'))
 
 
 def enrol_first(name: str, role: str, reason: str) -> Any:
@@ -170,13 +170,13 @@ def confirm_command(
     path = enrolment_id if file is None else f"import/{digest_bytes(_text(file).encode())}"
     with connect(as_user, session) as client:
         address = f"{AIRLOCK}/enrolments/{path}/confirmation"
-        made = client.post(address, {"reason": reason}, key=uuid.uuid4().hex)
-    done = made if isinstance(made, list) else [made]
+        response = client.post(address, {"reason": reason}, key=uuid.uuid4().hex)
+    enrolments = response if isinstance(response, list) else [response]
     if as_json:
-        print_json(made)
+        print_json(response)
         return
-    for one in done:
-        say(f"{one['person']} is enrolled as {one['role']}.")
+    for enrolment in enrolments:
+        say(f"{enrolment['person']} is enrolled as {enrolment['role']}.")
 
 
 def end_command(
@@ -189,11 +189,11 @@ def end_command(
     """End an enrolment at once."""
     with connect(as_user, session) as client:
         address = f"{AIRLOCK}/enrolments/{enrolment_id}/end"
-        made = client.post(address, {"reason": reason}, key=uuid.uuid4().hex)
+        enrolment = client.post(address, {"reason": reason}, key=uuid.uuid4().hex)
     if as_json:
-        print_json(made)
+        print_json(enrolment)
     else:
-        say(f"{made['person']} is not enrolled as {made['role']} any more.")
+        say(f"{enrolment['person']} is not enrolled as {enrolment['role']} any more.")
 
 
 def import_command(
@@ -205,11 +205,11 @@ def import_command(
     """Propose everybody a file names; one other person confirms the file."""
     text = _text(file)
     with connect(as_user, session) as client:
-        made = client.post(f"{AIRLOCK}/enrolments/import", {"text": text}, key=uuid.uuid4().hex)
+        batch = client.post(f"{AIRLOCK}/enrolments/import", {"text": text}, key=uuid.uuid4().hex)
     if as_json:
-        print_json(made)
+        print_json(batch)
         return
-    say(f"{len(made['enrolments'])} proposed, from the file {made['digest']}.")
+    say(f"{len(batch['enrolments'])} proposed, from the file {batch['digest']}.")
     command = f'`airlock person confirm --file {file} --as ANOTHER --reason "..."`'
     say(advised(f"Another person confirms: {command}"))
 

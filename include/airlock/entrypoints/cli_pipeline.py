@@ -47,16 +47,16 @@ def list_command(
 ) -> None:
     """List the pipelines Airflow knows, and say which files it could not use."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRFLOW}/dags", tags="airlock", limit=100, order_by="dag_id")["dags"]
+        dags = client.get(f"{AIRFLOW}/dags", tags="airlock", limit=100, order_by="dag_id")["dags"]
         refused = client.get(f"{AIRFLOW}/importErrors", limit=100)["import_errors"]
-    rows = [_pipeline(dag) for dag in found if _PLATFORM not in _tags(dag)]
+    rows = [_pipeline(dag) for dag in dags if _PLATFORM not in _tags(dag)]
     if as_json:
-        print_json({"pipelines": rows, "refused": [one["stack_trace"] for one in refused]})
+        print_json({"pipelines": rows, "refused": [error["stack_trace"] for error in refused]})
         return
     columns = ("name", "schedule", "owner", "paused", "tags", "description")
     table(columns, [[row[column] for column in columns] for row in rows])
-    for one in refused:
-        say(f"\nAirflow could not use {one['filename']}:\n{one['stack_trace'].strip()}")
+    for error in refused:
+        say(f"\nAirflow could not use {error['filename']}:\n{error['stack_trace'].strip()}")
 
 
 def show_command(
@@ -66,20 +66,20 @@ def show_command(
     """Show a pipeline of this checkout as it counts: every default said, and its digest."""
     here = settings()
     loaded = load_pipelines(here.config_dir, here.root)
-    found = loaded.get(name)
-    if found is None:
-        names = ", ".join(one.name for one in loaded.valid) or "none"
+    config = loaded.get(name)
+    if config is None:
+        names = ", ".join(pipeline.name for pipeline in loaded.valid) or "none"
         raise NotFound(
             f"there is no valid pipeline {name!r} in {here.config_dir}/pipelines; valid: {names}",
             next_step="`airlock policy check` says what is wrong with the files.",
         )
-    recipe = Recipe(found.document)
+    recipe = Recipe(config.document)
     if as_json:
-        print_json({"digest": recipe.digest, "document": found.document})
+        print_json({"digest": recipe.digest, "document": config.document})
         return
     say(f"{name}, owner {recipe.owner}, for {recipe.environment}")
     say(f"digest {recipe.digest}")
-    say(yaml.safe_dump(found.document["spec"], sort_keys=False, allow_unicode=True).rstrip())
+    say(yaml.safe_dump(config.document["spec"], sort_keys=False, allow_unicode=True).rstrip())
 
 
 def _pipeline(dag: dict[str, Any]) -> dict[str, Any]:
@@ -111,8 +111,8 @@ def run_command(
     as_json: AsJson = False,
 ) -> None:
     """Start a run of a pipeline; its release then waits for approval."""
-    given = {"since": since, "until": until, "reason": reason, "raise_tier": raise_tier}
-    conf: dict[str, Any] = {key: value for key, value in given.items() if value}
+    options = {"since": since, "until": until, "reason": reason, "raise_tier": raise_tier}
+    conf: dict[str, Any] = {key: value for key, value in options.items() if value}
     if dry_run:
         conf["dry_run"] = True
     with connect(as_user, session) as client:
@@ -136,9 +136,9 @@ def _wait(client: Client, name: str, run_id: str, seconds: int, *, quiet: bool) 
             _hint(client, name, run_id)
 
     state = follow(client, name, run_id, changed, seconds)
-    found = returned(client, name, run_id, "outcome")
-    if isinstance(found, dict):
-        return found
+    outcome = returned(client, name, run_id, "outcome")
+    if isinstance(outcome, dict):
+        return outcome
     return {"outcome": state, "why": "" if state == "success" else broken(client, name, run_id)}
 
 

@@ -51,13 +51,13 @@ def up_command(
 def start(people: Iterable[Entry] = (), *, move: bool = False) -> None:
     """Start everything, with accounts for *people* beside the operator's; exit 1 if it fails."""
     begun = time.monotonic()
-    given = environment(anywhere=True, moving=True)
+    environ = environment(anywhere=True, moving=True)
     if not move:
-        check_ports(given)
-    platform = current_platform(given, protected=True)
+        check_ports(environ)
+    platform = current_platform(environ, protected=True)
     try:
         with Steps() as steps:
-            Launch(platform, steps, migrations(), given).up(people)
+            Launch(platform, steps, migrations(), environ).up(people)
     except KeyboardInterrupt:
         console.print(
             "\nInterrupted. What was started goes on: `airlock up` starts the rest, "
@@ -76,7 +76,7 @@ def start(people: Iterable[Entry] = (), *, move: bool = False) -> None:
 
 
 def say_what_is_next() -> None:
-    """Say how people come in, as long as nobody may approve anything."""
+    """Print how to enrol people, as long as nobody may approve anything."""
     from airlock.config.load import load_rulebook
     from airlock.domain.errors import AirlockError
     from airlock.domain.policy import Rulebook
@@ -86,8 +86,8 @@ def say_what_is_next() -> None:
     with contextlib.suppress(AirlockError):
         config_dir = Settings.from_environment(environment(), Path.cwd()).config_dir
         rulebook = Rulebook.from_document(load_rulebook(config_dir).document)
-        known = enrolment.people(owner_store(), rulebook)
-        if not any(one["mayEnrol"] for one in known):
+        people = enrolment.people(owner_store(), rulebook)
+        if not any(person["mayEnrol"] for person in people):
             console.print(_NEXT, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -115,12 +115,12 @@ def logs_command(
 ) -> None:
     """Show the end of a process's log."""
     supervisor = current_platform().supervisor
-    known = sorted(file.stem for file in supervisor.logs.glob("*.log"))
-    if process not in known:
+    processes = sorted(file.stem for file in supervisor.logs.glob("*.log"))
+    if process not in processes:
         raise NotFound(
             f"there is no log of {process!r}",
-            next_step=f"There are: {', '.join(known)}."
-            if known
+            next_step=f"There are: {', '.join(processes)}."
+            if processes
             else "Nothing was started here yet: `make up`.",
         )
     file = supervisor.log_file(process)
@@ -144,13 +144,13 @@ def _grown(file: Path) -> Iterator[str]:
 
 
 def current_platform(
-    given: Mapping[str, str] | None = None, *, protected: bool = False
+    variables: Mapping[str, str] | None = None, *, protected: bool = False
 ) -> Platform:
     """Return the platform the settings describe, with the policy's protected aliases if asked.
 
-    *given*: the environment; by default this command's, with what was written down.
+    *variables*: the environment; by default this command's, with the saved settings.
     """
-    environ = environment(anywhere=True) if given is None else given
+    environ = environment(anywhere=True) if variables is None else variables
     settings = Settings.from_environment(environ, Path.cwd())
     aliases = settings.protected_aliases or ""
     if protected:
@@ -184,12 +184,12 @@ def _is_slack(name: str, value: str) -> bool:
 
 
 def slack_state(platform: Platform) -> str:
-    """Say how Slack is, as far as this machine knows."""
-    told, runs = platform.options.slack, bool(platform.supervisor.processes("slack"))
-    if not told:
+    """Describe the state of Slack, as far as this machine knows."""
+    variables, runs = platform.options.slack, bool(platform.supervisor.processes("slack"))
+    if not variables:
         unset = f"running, but {SLACK}* is set nowhere any more: `airlock up` would stop it"
         return unset if runs else "not configured"
-    channel = told.get(f"{SLACK}CHANNEL", "none")
+    channel = variables.get(f"{SLACK}CHANNEL", "none")
     return f"running, channel {channel}" if runs else "not running; see the log of slack"
 
 

@@ -38,11 +38,11 @@ def check_command(
     if as_json:
         print_json([finding.as_dict() for finding in findings])
     else:
-        for one in findings:
-            place = f"{one.file}:{one.line}" if one.line else one.file
-            where = f"{one.path}: " if one.path else ""
-            hint = f' Did you mean "{one.nearest}"?' if one.nearest else ""
-            say(f"{place}: {where}expected {one.expected}; found {one.found}.{hint}")
+        for finding in findings:
+            place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+            where = f"{finding.path}: " if finding.path else ""
+            hint = f' Did you mean "{finding.nearest}"?' if finding.nearest else ""
+            say(f"{place}: {where}expected {finding.expected}; found {finding.actual}.{hint}")
         say(_summary(len(findings), folder))
         for line in _advice(folder, here.root):
             say(line)

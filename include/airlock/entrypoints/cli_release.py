@@ -76,7 +76,7 @@ def list_command(
 ) -> None:
     """List releases, newest first; with --waiting the next to expire first."""
     with connect(as_user, session) as client:
-        found = client.rows(
+        rows = client.rows(
             f"{AIRLOCK}/releases",
             most,
             state=state.upper().replace("-", "_"),
@@ -84,7 +84,7 @@ def list_command(
             waiting="me" if waiting else "",
         )
     columns = ("id", "model", "version", "environment", "state", "level", "tier", "requester")
-    print_rows(found, (*columns, "why"), as_json)
+    print_rows(rows, (*columns, "why"), as_json)
 
 
 def show_command(

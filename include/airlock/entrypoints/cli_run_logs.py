@@ -27,25 +27,25 @@ def logs_command(
     with connect(as_user, session) as client:
         run_id = run or _last_run(client, name)
         begun = _begun(tasks(client, name, run_id), name, run_id, task)
-        told = [(_title(one), _log(client, name, run_id, one)[-lines:]) for one in begun]
+        logs = [(_title(row), _log(client, name, run_id, row)[-lines:]) for row in begun]
     if as_json:
-        print_json({"run": run_id, "tasks": [{"task": what, "lines": log} for what, log in told]})
+        print_json({"run": run_id, "tasks": [{"task": title, "lines": log} for title, log in logs]})
         return
     say(f"{name}, run {run_id}")
-    for what, log in told:
-        say(f"\n{what}")
+    for title, log in logs:
+        say(f"\n{title}")
         for line in log:
             say(f"  {line}")
 
 
 def _last_run(client: Client, name: str) -> str:
     path = f"{dag_path(name)}/dagRuns"
-    found = client.get(path, order_by="-run_after", limit=1)["dag_runs"]
-    if not found:
+    runs = client.get(path, order_by="-run_after", limit=1)["dag_runs"]
+    if not runs:
         raise NotFound(
             f"{name} has not run yet", next_step=f"`airlock pipeline run {name}` starts a run."
         )
-    return str(found[0]["dag_run_id"])
+    return str(runs[0]["dag_run_id"])
 
 
 def _begun(
@@ -66,15 +66,15 @@ def _begun(
 
 def _title(row: Mapping[str, Any]) -> str:
     index = int(row.get("map_index", -1))
-    which = f" [{index}]" if index >= 0 else ""
-    return f"{row['task_id']}{which}: {row['state'] or 'not begun'}, try {row['try_number']}"
+    index_text = f" [{index}]" if index >= 0 else ""
+    return f"{row['task_id']}{index_text}: {row['state'] or 'not begun'}, try {row['try_number']}"
 
 
 def _log(client: Client, name: str, run_id: str, row: Mapping[str, Any]) -> list[str]:
     task, number = quote(str(row["task_id"]), safe=""), int(row["try_number"])
     path = f"{run_path(name, run_id)}/taskInstances/{task}/logs/{number}"
-    told = client.get(path, full_content=True, map_index=int(row.get("map_index", -1)))
-    return [line for entry in told["content"] for line in _lines(entry)]
+    response = client.get(path, full_content=True, map_index=int(row.get("map_index", -1)))
+    return [line for entry in response["content"] for line in _lines(entry)]
 
 
 def _lines(entry: Mapping[str, Any] | str) -> Iterator[str]:

@@ -49,13 +49,13 @@ def follow(client: Client, dag_id: str, run_id: str, on_change: OnChange, second
         Unreachable: if it has not ended in time.
     """
     deadline = time.monotonic() + seconds
-    shown: dict[str, str] = {}
+    states: dict[str, str] = {}
     while True:
         state = str(client.get(run_path(dag_id, run_id))["state"])
         for task in tasks(client, dag_id, run_id):
             name, now = str(task["task_id"]), str(task["state"] or "")
-            if now and shown.get(name) != now:
-                shown[name] = now
+            if now and states.get(name) != now:
+                states[name] = now
                 on_change(name, now)
         if state in _ENDED:
             return state
@@ -69,10 +69,10 @@ def follow(client: Client, dag_id: str, run_id: str, on_change: OnChange, second
 
 def tasks(client: Client, dag_id: str, run_id: str) -> list[dict[str, Any]]:
     """Return the task instances of a run."""
-    found: list[dict[str, Any]] = client.get(
+    instances: list[dict[str, Any]] = client.get(
         f"{run_path(dag_id, run_id)}/taskInstances", limit=100
     )["task_instances"]
-    return found
+    return instances
 
 
 def returned(
@@ -92,8 +92,8 @@ def no_release(client: Client, name: str, run: Run) -> Refused:
     A task is pointed at only if there is one that failed for itself.
     """
     outcome = returned(client, run.dag_id, run.run_id, "outcome")
-    told = outcome if isinstance(outcome, dict) else {}
-    why = str(told.get("why") or broken(client, run.dag_id, run.run_id))
+    result = outcome if isinstance(outcome, dict) else {}
+    why = str(result.get("why") or broken(client, run.dag_id, run.run_id))
     failed = _first_failure(tasks(client, run.dag_id, run.run_id))
     page = run_page(client.session.url, run, failed)
     return Refused(

@@ -52,21 +52,22 @@ def scan_command(
         path = Path(target)
         there = path.is_symlink() or path.exists()
         place = path if there else _download(target, mlflow, Path(scratch))
-        found = report.scanned(place, scanners=scanners, work=Path(scratch))
+        scan = report.scanned(place, scanners=scanners, work=Path(scratch))
     if as_json:
-        print_json(found)
+        print_json(scan)
     else:
-        table(("file", "format", "size"), [_file(one) for one in found["files"]])
-        for text in found["why"]:
+        table(("file", "format", "size"), [_file(file) for file in scan["files"]])
+        for text in scan["why"]:
             say(f"  {text}")
-        for one in found["scanners"]:
-            say(f"  {one['name']} {one['version']}: {one['status']} {one['why']}".rstrip())
-        say(f"{target}: {found['verdict']}")
-    raise typer.Exit({"ALLOWED": 0, "REFUSED": 1}.get(found["verdict"], 3))
+        for scanner in scan["scanners"]:
+            name, version = scanner["name"], scanner["version"]
+            say(f"  {name} {version}: {scanner['status']} {scanner['why']}".rstrip())
+        say(f"{target}: {scan['verdict']}")
+    raise typer.Exit({"ALLOWED": 0, "REFUSED": 1}.get(scan["verdict"], 3))
 
 
-def _file(one: dict[str, Any]) -> tuple[str, str, str]:
-    return one["path"], one["format"], f"{one['size']:,}"
+def _file(file: dict[str, Any]) -> tuple[str, str, str]:
+    return file["path"], file["format"], f"{file['size']:,}"
 
 
 def _download(target: str, mlflow: str, scratch: Path) -> Path:
@@ -100,18 +101,18 @@ def audit_command(
     from airlock.services.surveying import survey
 
     uri = mlflow or settings().mlflow_tracking_uri
-    found = survey(MlflowInventory(uri), report.known_weaknesses())
+    result = survey(MlflowInventory(uri), report.known_weaknesses())
     if sarif:
-        print_json(report.sarif(found))
+        print_json(report.sarif(result))
     elif as_json:
-        print_json(found.to_document())
+        print_json(result.to_document())
     else:
         columns = ("model", "version", "verdict", "formats", "aliases", "signed", "why")
-        table(columns, [report.cells(row) for row in found.rows])
-        for one in found.server:
-            say(f"  {one['rule']}: {one['what']}. {one['nextStep']}")
-        say(report.summary(found))
-    raise typer.Exit(1 if found.refused else 3 if found.unsure else 0)
+        table(columns, [report.cells(row) for row in result.rows])
+        for finding in result.server:
+            say(f"  {finding['rule']}: {finding['what']}. {finding['nextStep']}")
+        say(report.summary(result))
+    raise typer.Exit(1 if result.refused else 3 if result.unsure else 0)
 
 
 def convert_command(
@@ -129,12 +130,15 @@ def convert_command(
     if result.exists():
         raise Invalid(f"{result} is there already", next_step="Give another file with --out.")
     with tempfile.TemporaryDirectory(prefix="airlock-quarantine-") as work:
-        made = quarantine.convert(source, to, result, Path(work))
-    digest = file_digest(made)
+        model_file = quarantine.convert(source, to, result, Path(work))
+    digest = file_digest(model_file)
     if as_json:
-        print_json({"file": str(made), "format": to, "digest": digest})
+        print_json({"file": str(model_file), "format": to, "digest": digest})
     else:
-        say(f"Wrote {made}, {digest}. It is a new artifact: evaluate it, then log and release it.")
+        say(
+            f"Wrote {model_file}, {digest}. It is a new artifact: evaluate it, then log and "
+            "release it."
+        )
 
 
 def released_command(
@@ -146,11 +150,11 @@ def released_command(
 ) -> None:
     """Fetch the signed statement of what serves, for hosts that cannot reach Airlock."""
     with connect(as_user, session) as client:
-        found = client.get(
+        document = client.get(
             f"{AIRLOCK}/released/{quote(model, safe='')}/{quote(environment, safe='')}"
         )
     if out is None:
-        typer.echo(found["statement"])
+        typer.echo(document["statement"])
         return
-    out.write_text(found["statement"] + "\n", encoding="utf-8")
+    out.write_text(document["statement"] + "\n", encoding="utf-8")
     say(f"Wrote {out}. Load with airlock.serving: release=FromFile({str(out)!r}).")

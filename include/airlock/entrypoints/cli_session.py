@@ -52,10 +52,10 @@ def login(
 def whoami(as_user: AsUser = "", session: SessionFile = None, as_json: AsJson = False) -> None:
     """Say who is logged in, with the roles held now."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRLOCK}/me")
+        person = client.get(f"{AIRLOCK}/me")
     if as_json:
-        print_json(found)
+        print_json(person)
         return
-    say(f"{found['id']} ({found['name']}) at {client.session.url}")
-    say(f"roles: {', '.join(found['roles']) or 'none'}")
-    say(f"permissions: {', '.join(found['permissions']) or 'none'}")
+    say(f"{person['id']} ({person['name']}) at {client.session.url}")
+    say(f"roles: {', '.join(person['roles']) or 'none'}")
+    say(f"permissions: {', '.join(person['permissions']) or 'none'}")

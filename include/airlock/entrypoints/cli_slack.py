@@ -86,8 +86,8 @@ def main(
 
 def listen(airlock: Airlock, stop: threading.Event) -> Ears | None:
     """Receive by Socket Mode until *stop* is set, if there is an app token."""
-    given = airlock.settings.slack
-    if given is None or not given.app_token:
+    slack_settings = airlock.settings.slack
+    if slack_settings is None or not slack_settings.app_token:
         log.info("no app token, so Slack reaches us by HTTP alone")
         return None
     from airlock.adapters.slack_notifier import socket
@@ -98,7 +98,7 @@ def listen(airlock: Airlock, stop: threading.Event) -> Ears | None:
     except AirlockError as error:
         log.error("not listening: %s %s", error.message, error.next_step)
         return None
-    token, url = given.app_token, given.api_url
+    token, url = slack_settings.app_token, slack_settings.api_url
     ears = Ears(lambda: socket.listen(token, url, desk.handle, stop), stop)
     ears.start()
     return ears
@@ -125,7 +125,7 @@ def _decider(*, patient: bool) -> Airlock:
     """Put everything together; a connection of Airflow that is not right yet is waited for."""
     from airlock import bootstrap
 
-    chosen, said = bootstrap.settings(), ""
+    chosen, last_error = bootstrap.settings(), ""
     while True:
         try:
             chosen = bootstrap.connected(chosen)
@@ -133,9 +133,9 @@ def _decider(*, patient: bool) -> Airlock:
         except AirlockError as error:
             if not patient or chosen.slack_connection is None:
                 raise
-            if error.message != said:
+            if error.message != last_error:
                 log.warning("%s. %s", error.message, error.next_step)
-            said = error.message
+            last_error = error.message
             time.sleep(CONNECTION_S)
     return bootstrap.decider(chosen)
 

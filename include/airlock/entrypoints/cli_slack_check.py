@@ -29,18 +29,18 @@ def check_command(
 ) -> None:
     """Look at token, scopes, app, channel, clock, address, policy and links; say what to mend."""
     # Slack's library and the database's: every other command would pay for importing them up there.
-    from airlock.entrypoints.slack_checks import told
+    from airlock.entrypoints.slack_checks import as_documents
     from airlock.entrypoints.slack_look import look
 
-    found = look(socket=socket)
-    states = {one.state for one in found}
+    checks = look(socket=socket)
+    states = {check.state for check in checks}
     if as_json:
-        print_json({"ok": not states & {"wrong", "unknown"}, "checks": told(found)})
+        print_json({"ok": not states & {"wrong", "unknown"}, "checks": as_documents(checks)})
     else:
-        for one in found:
-            say(f"{_SIGNS[one.state]} {one.name:<10} {one.found}")
-            if one.next_step:
-                say(f"{'':<18} {one.next_step}")
+        for check in checks:
+            say(f"{_SIGNS[check.state]} {check.name:<10} {check.detail}")
+            if check.next_step:
+                say(f"{'':<18} {check.next_step}")
     if "wrong" in states:
         raise typer.Exit(_WRONG)
     if "unknown" in states:

@@ -44,14 +44,14 @@ def register(app: typer.Typer) -> None:
 def status_command(as_json: JsonFlag = False) -> None:
     """Show processes and work. Exit 0: well, 1: something needs a look, 2: down or silent."""
     platform = current_platform()
-    known = platform.secrets.exist()
-    asked: Answer[list[Health]] = _health(platform) if known else Answer([])
-    lines = _work(platform) if known else []
-    code = _code(asked, lines)
+    was_started = platform.secrets.exist()
+    answer: Answer[list[Health]] = _health(platform) if was_started else Answer([])
+    lines = _work(platform) if was_started else []
+    code = _code(answer, lines)
     if as_json:
-        typer.echo(json.dumps(_document(platform, asked, lines, code), indent=2))
-    elif known:
-        _print(platform, asked, lines)
+        typer.echo(json.dumps(_document(platform, answer, lines, code), indent=2))
+    elif was_started:
+        _print(platform, answer, lines)
     else:
         console.print("Airlock was never started here. Run `make up` or `airlock up`.")
     raise typer.Exit(code)
@@ -66,12 +66,12 @@ def _work(platform: Platform) -> list[Line]:
     saved = load(platform.options.home)
     if saved is None:
         return [Line("work", "could not be asked", "`airlock up` has not ended yet", silent=True)]
-    given = environment(anywhere=True) | dict(saved.roles["operator"])
-    return report(Settings.from_environment(given, Path.cwd()))
+    environ = environment(anywhere=True) | dict(saved.roles["operator"])
+    return report(Settings.from_environment(environ, Path.cwd()))
 
 
-def _code(asked: Answer[list[Health]], lines: list[Line]) -> int:
-    if not asked.found or not all(row.healthy for row in asked.found):
+def _code(answer: Answer[list[Health]], lines: list[Line]) -> int:
+    if not answer.found or not all(row.healthy for row in answer.found):
         return DOWN
     if any(line.silent for line in lines):
         return DOWN
@@ -79,9 +79,9 @@ def _code(asked: Answer[list[Health]], lines: list[Line]) -> int:
 
 
 def _document(
-    platform: Platform, asked: Answer[list[Health]], lines: list[Line], code: int
+    platform: Platform, answer: Answer[list[Health]], lines: list[Line], code: int
 ) -> dict[str, object]:
-    rows = asked.found or []
+    rows = answer.found or []
     processes = [
         {
             "name": row.name,
@@ -98,13 +98,13 @@ def _document(
         for row in rows
     ]
     work = [
-        {"name": one.name, "said": one.said, "problem": one.problem, "silent": one.silent}
-        for one in lines
+        {"name": line.name, "said": line.text, "problem": line.problem, "silent": line.silent}
+        for line in lines
     ]
     return {
         "exitCode": code,
         "healthy": bool(rows) and all(row.healthy for row in rows),
-        "problem": asked.problem,
+        "problem": answer.problem,
         "processes": processes,
         "work": work,
         "usersFile": str(platform.secrets.users_file),
@@ -112,17 +112,17 @@ def _document(
     }
 
 
-def _print(platform: Platform, asked: Answer[list[Health]], lines: list[Line]) -> None:
-    if asked.found is None:
-        console.print(f"The processes could not be asked: {asked.problem}", soft_wrap=True)
+def _print(platform: Platform, answer: Answer[list[Health]], lines: list[Line]) -> None:
+    if answer.found is None:
+        console.print(f"The processes could not be asked: {answer.problem}", soft_wrap=True)
     else:
-        print_health(asked.found)
+        print_health(answer.found)
     print_addresses(platform)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("work", ""):
         table.add_column(name)
     for line in lines:
-        table.add_row(line.name, line.said)
+        table.add_row(line.name, line.text)
     console.print()
     console.print(table)
     for line in problems(lines):

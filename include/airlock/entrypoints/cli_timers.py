@@ -45,7 +45,7 @@ def run_command(
     timing.arm_missing(store)
     ringing.arm_missing(store)
     if once:
-        say(_told(timing.sweep(store)))
+        say(_summary(timing.sweep(store)))
         return
     stop = threading.Event()
 
@@ -62,9 +62,9 @@ def run_command(
             say(f"{error.message} {error.next_step}")
         else:
             if swept.batches:
-                say(_told(swept))
+                say(_summary(swept))
         stop.wait(every)
 
 
-def _told(swept: timing.Swept) -> str:
+def _summary(swept: timing.Swept) -> str:
     return f"{swept.fired} timers fired, {swept.cancelled} had nothing left to do."

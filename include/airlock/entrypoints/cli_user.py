@@ -38,16 +38,16 @@ def roles_command(
 ) -> None:
     """Show the roles and permissions somebody held at a moment."""
     with connect(as_user, session) as client:
-        found = client.get(f"{AIRLOCK}/people/{quote(name, safe='')}/rights", at=at)
+        rights = client.get(f"{AIRLOCK}/people/{quote(name, safe='')}/rights", at=at)
     if as_json:
-        print_json(found)
+        print_json(rights)
         return
-    say(f"{found['person']} at {found['at']}")
-    say(f"active: {'yes' if found['active'] else 'no'}")
-    say(f"roles: {', '.join(found['roles']) or 'none'}")
-    say(f"permissions: {', '.join(found['permissions']) or 'none'}")
-    if found["answersFor"]:
-        say(f"may answer for: {', '.join(found['answersFor'])}")
+    say(f"{rights['person']} at {rights['at']}")
+    say(f"active: {'yes' if rights['active'] else 'no'}")
+    say(f"roles: {', '.join(rights['roles']) or 'none'}")
+    say(f"permissions: {', '.join(rights['permissions']) or 'none'}")
+    if rights["answersFor"]:
+        say(f"may answer for: {', '.join(rights['answersFor'])}")
 
 
 def erase_command(
@@ -68,11 +68,11 @@ def erase_command(
         typer.confirm(question, abort=True, err=as_json)
     with connect(as_user, session) as client:
         path = f"{AIRLOCK}/people/{quote(name, safe='')}/erasure"
-        done = client.post(path, {"reason": reason})
+        erasure = client.post(path, {"reason": reason})
     if as_json:
-        print_json(done)
+        print_json(erasure)
         return
-    say(f"Erased {done['texts']} texts of {done['person']} and the display name.")
+    say(f"Erased {erasure['texts']} texts of {erasure['person']} and the display name.")
 
 
 def link_slack_command(
@@ -93,13 +93,13 @@ def link_slack_command(
     with connect(as_user, session) as client:
         if end:
             path = f"people/{quote(of, safe='')}" if of else "me"
-            found = client.delete(f"{AIRLOCK}/{path}/slack")
+            response = client.delete(f"{AIRLOCK}/{path}/slack")
         else:
-            found = client.post(f"{AIRLOCK}/me/slack/code", {})
+            response = client.post(f"{AIRLOCK}/me/slack/code", {})
     if as_json:
-        print_json(found)
+        print_json(response)
     elif end:
-        say("The link is ended." if found["ended"] else "There was no link.")
+        say("The link is ended." if response["ended"] else "There was no link.")
     else:
-        say(f"Type in Slack, from your own account: {found['type']}")
-        say(f"It works once, until {found['expiresAt']}.")
+        say(f"Type in Slack, from your own account: {response['type']}")
+        say(f"It works once, until {response['expiresAt']}.")

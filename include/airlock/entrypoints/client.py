@@ -110,15 +110,15 @@ def demo_password(home: Path, user: str) -> str:
     file = home / "secrets" / "users.json"
     try:
         people = json.loads(file.read_text(encoding="utf-8"))
-        known = {person["user"]: str(person["password"]) for person in people}
+        passwords = {person["user"]: str(person["password"]) for person in people}
     except (OSError, ValueError, KeyError, TypeError):
         raise Invalid(
             f"--as needs the demo users of this machine's platform, but {file} cannot be read",
             next_step="Start the platform here with `make up`, or use `airlock login`.",
         ) from None
-    if user not in known:
-        raise Invalid(f"there is no demo user {user!r}; there are {', '.join(known)}")
-    return known[user]
+    if user not in passwords:
+        raise Invalid(f"there is no demo user {user!r}; there are {', '.join(passwords)}")
+    return passwords[user]
 
 
 class Client:
@@ -152,8 +152,8 @@ class Client:
 
     def get(self, path: str, **params: Any) -> Any:
         """Read."""
-        given = {key: value for key, value in params.items() if value not in (None, "", [])}
-        return self._call("GET", path, params=given)
+        query = {key: value for key, value in params.items() if value not in (None, "", [])}
+        return self._call("GET", path, params=query)
 
     def rows(self, path: str, most: int, **params: Any) -> list[Any]:
         """Read a list page by page, as far as *most* rows."""
@@ -162,12 +162,12 @@ class Client:
     def pages(self, path: str, most: int, **params: Any) -> list[list[Any]]:
         """Read the pages of a list until they have *most* rows."""
         pages: list[list[Any]] = []
-        given = {key: value for key, value in params.items() if value not in (None, "", [])}
+        query = {key: value for key, value in params.items() if value not in (None, "", [])}
         onward: str | None = path
         while onward and sum(map(len, pages)) < most:
-            answer = self._answer("GET", onward, **({"params": given} if given else {}))
+            answer = self._answer("GET", onward, **({"params": query} if query else {}))
             pages.append(_json(answer) or [])
-            onward, given = answer.links.get("next", {}).get("url"), {}
+            onward, query = answer.links.get("next", {}).get("url"), {}
         return pages
 
     def post(self, path: str, body: Mapping[str, Any], *, key: str = "") -> Any:
@@ -235,8 +235,8 @@ class Client:
 
 def error_of(answer: httpx.Response) -> AirlockError:
     """Return the error a response stands for, with the server's own words."""
-    said = _json(answer)
-    document = said if isinstance(said, dict) else {}
+    body = _json(answer)
+    document = body if isinstance(body, dict) else {}
     status = answer.status_code
     detail, advice = document.get("detail"), str(document.get("nextStep", ""))
     message = detail if isinstance(detail, str) else json.dumps(detail) if detail else ""

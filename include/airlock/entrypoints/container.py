@@ -80,14 +80,14 @@ def airflow(environ: Mapping[str, str], home: Path) -> None:
         _check_service(json.loads(output.read_text())["id"], environ)
 
 
-def _check_service(found: str, environ: Mapping[str, str]) -> None:
+def _check_service(user_id: str, environ: Mapping[str, str]) -> None:
     """Refuse to go on when the waiting tasks would be locked to somebody else."""
-    told = _need(environ, "AIRLOCK_SERVICE_USER_ID")
-    if found != told:
+    expected = _need(environ, "AIRLOCK_SERVICE_USER_ID")
+    if user_id != expected:
         raise Invalid(
-            f"airlock-service has the number {found} in Airflow, but AIRLOCK_SERVICE_USER_ID "
-            f"is {told}.",
-            next_step=f"Set AIRLOCK_SERVICE_USER_ID={found} and start again.",
+            f"airlock-service has the number {user_id} in Airflow, but AIRLOCK_SERVICE_USER_ID "
+            f"is {expected}.",
+            next_step=f"Set AIRLOCK_SERVICE_USER_ID={user_id} and start again.",
         )
 
 
@@ -112,10 +112,10 @@ def _value(environ: Mapping[str, str], name: str) -> str:
         ) from error
 
 
-def told(environ: Mapping[str, str]) -> dict[str, str]:
+def program_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a program that `run` starts."""
-    given = {name: value for name, value in environ.items() if name not in _FILES}
-    return given | {name: value for name in FROM_FILES if (value := _value(environ, name))}
+    variables = {name: value for name, value in environ.items() if name not in _FILES}
+    return variables | {name: value for name in FROM_FILES if (value := _value(environ, name))}
 
 
 _FILES = frozenset(f"{name}{FILE}" for name in FROM_FILES)
@@ -123,14 +123,15 @@ JOBS = {"databases": databases, "airflow": airflow}
 
 
 def main(arguments: list[str]) -> int:
-    """Run one job; say what is wrong in one sentence."""
+    """Run one job; print an error as one sentence."""
     running = arguments[:1] == [RUN] and len(arguments) > 1
     if not running and (len(arguments) != 1 or arguments[0] not in JOBS):
         sys.stderr.write(f"Expected one of: {', '.join(JOBS)}, or {RUN} and a command.\n")
         return 2
     try:
         if running:
-            os.execvpe(arguments[1], arguments[1:], told(os.environ))  # noqa: S606 - as it is
+            environ = program_environment(os.environ)
+            os.execvpe(arguments[1], arguments[1:], environ)  # noqa: S606 - as it is
         JOBS[arguments[0]](os.environ, Path(os.environ["AIRLOCK_HOME"]))
     except AirlockError as error:
         sys.stderr.write(f"{error.message}\n{error.next_step}\n")

@@ -33,24 +33,26 @@ def enrol_everybody() -> None:
     here, store = settings(), owner_store()
     rulebook = Rulebook.from_document(load_rulebook(here.config_dir).document)
     roles = roles_of(rulebook)
-    wait(lambda: seen(store, roles), "Airlock to see the accounts of the demo people")
-    for name in missing(store, {one: roles[one] for one in REGISTRARS}):
+    wait(lambda: accounts_observed(store, roles), "Airlock to see the accounts of the demo people")
+    for name in missing(store, {registrar: roles[registrar] for registrar in REGISTRARS}):
         enrol_first(name, roles[name], WHY)
         say(f"  {name} is enrolled as {roles[name]}, with the owner's credential")
     if waiting := missing(store, roles):
         _by_two_people({name: roles[name] for name in waiting})
     pipelines = load_pipelines(here.config_dir, here.root).valid
-    digests = [one.digest for one in pipelines if one.owner in roles]
+    digests = [pipeline.digest for pipeline in pipelines if pipeline.owner in roles]
     wait(lambda: registered(store, digests), "the pipelines to be registered")
 
 
 def roles_of(rulebook: Rulebook) -> dict[str, str]:
     """Return person -> Airlock's role, for everybody of the demo."""
-    found = {user: rulebook.roles_of_airflow(frozenset({role})) for user, _, _, role in PEOPLE}
-    return {user: next(iter(roles)) for user, roles in found.items() if roles}
+    roles_of_users = {
+        user: rulebook.roles_of_airflow(frozenset({role})) for user, _, _, role in PEOPLE
+    }
+    return {user: next(iter(roles)) for user, roles in roles_of_users.items() if roles}
 
 
-def seen(store: Store, people: Iterable[str]) -> bool:
+def accounts_observed(store: Store, people: Iterable[str]) -> bool:
     """Say whether the accounts of all these people have been seen."""
     with store.begin() as unit:
         return set(people) <= unit.accounts().keys()
@@ -80,34 +82,34 @@ def _by_two_people(roles: dict[str, str]) -> None:
     with connect(first) as client:
         _end_proposals(roles)
         body = {"text": file_of(roles)}
-        made = client.post(f"{AIRLOCK}/enrolments/import", body, key=uuid.uuid4().hex)
+        batch = client.post(f"{AIRLOCK}/enrolments/import", body, key=uuid.uuid4().hex)
     say(f"  {first} proposes {names}, by one file")
     with connect(second) as client:
-        address = f"{AIRLOCK}/enrolments/import/{made['digest']}/confirmation"
+        address = f"{AIRLOCK}/enrolments/import/{batch['digest']}/confirmation"
         client.post(address, {"reason": WHY}, key=uuid.uuid4().hex)
-    say(f"  {second} confirms the file {made['digest'][:19]}...")
+    say(f"  {second} confirms the file {batch['digest'][:19]}...")
 
 
 def _end_proposals(roles: dict[str, str]) -> None:
     """End what an earlier demo has proposed and nobody has confirmed."""
     with connect(next(iter(REGISTRARS))) as client:
-        for one in client.get(f"{AIRLOCK}/enrolments", state="proposed"):
-            if roles.get(one["person"]) == one["role"]:
-                address = f"{AIRLOCK}/enrolments/{one['id']}/end"
+        for proposal in client.get(f"{AIRLOCK}/enrolments", state="proposed"):
+            if roles.get(proposal["person"]) == proposal["role"]:
+                address = f"{AIRLOCK}/enrolments/{proposal['id']}/end"
                 client.post(address, {"reason": "proposed again"}, key=uuid.uuid4().hex)
 
 
-def wait(done: Callable[[], bool], what: str) -> None:
+def wait(condition: Callable[[], bool], description: str) -> None:
     """Wait for something of the platform's.
 
     Raises:
         Unreachable: if it takes too long.
     """
     deadline = time.monotonic() + PATIENCE_S
-    while not done():
+    while not condition():
         if time.monotonic() > deadline:
             raise Unreachable(
-                f"waited {PATIENCE_S:.0f} s for {what}",
+                f"waited {PATIENCE_S:.0f} s for {description}",
                 next_step="`airlock status` shows what does not work; the log of deliver says why.",
             )
         time.sleep(0.5)

@@ -18,7 +18,7 @@ from airlock.entrypoints.progress import console
 from airlock.entrypoints.release_text import print_gates
 from airlock.entrypoints.terminal import say
 
-_DONE = {"success": "green", "skipped": "dim", "failed": "red", "upstream_failed": "red"}
+_FINAL_STYLES = {"success": "green", "skipped": "dim", "failed": "red", "upstream_failed": "red"}
 _WAITING = "awaiting_input"
 
 
@@ -27,7 +27,7 @@ class RunView:
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self._shown: set[tuple[str, int]] = set()
+        self._printed_tries: set[tuple[str, int]] = set()
         self._since: dict[str, float] = {}
         self._live = Live(get_renderable=self._table, console=console, refresh_per_second=4)
 
@@ -51,14 +51,14 @@ class RunView:
     def update(self, tasks: Sequence[dict[str, Any]]) -> list[str]:
         """Show what changed and return the tasks that ended since the last time."""
         ended = []
-        for task in sorted(tasks, key=lambda one: one["end_date"] or "9"):
+        for task in sorted(tasks, key=lambda task: task["end_date"] or "9"):
             name, state = str(task["task_id"]), str(task["state"] or "")
-            if state not in _DONE:
+            if state not in _FINAL_STYLES:
                 self._note(name, state)
                 continue
             self._since.pop(name, None)
-            if (name, task["try_number"]) not in self._shown:
-                self._shown.add((name, task["try_number"]))
+            if (name, task["try_number"]) not in self._printed_tries:
+                self._printed_tries.add((name, task["try_number"]))
                 self._line(name, state, task["duration"])
                 ended.append(name)
         return ended
@@ -71,12 +71,12 @@ class RunView:
 
     def _line(self, name: str, state: str, duration: float | None) -> None:
         seconds = f"{duration:6.1f} s" if duration else " " * 8
-        console.print(f"  [{_DONE[state]}]{state:<15}[/] {seconds}  {escape(name)}")
+        console.print(f"  [{_FINAL_STYLES[state]}]{state:<15}[/] {seconds}  {escape(name)}")
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
         now = time.monotonic()
-        for name, since in sorted(self._since.items(), key=lambda one: one[1]):
+        for name, since in sorted(self._since.items(), key=lambda entry: entry[1]):
             table.add_row(
                 "  [yellow]at work        [/]", f"{now - since:6.1f} s", f" {escape(name)}"
             )
@@ -89,10 +89,11 @@ def show_level(view: dict[str, Any], page: str) -> None:
     say(f"\n  Level {level['number']} of {len(view['levels'])}: {level['name']}")
     for gap in level["missing"]:
         say(f"  still needs {gap['needs']}; may answer: {', '.join(gap['candidates']) or 'nobody'}")
-    who = view["mayAnswer"][0] if view["mayAnswer"] else "NOBODY"
-    say(f"  on the page:      {page}/airlock/releases/{view['id']}  (log in as {who})")
+    approver = view["mayAnswer"][0] if view["mayAnswer"] else "NOBODY"
+    say(f"  on the page:      {page}/airlock/releases/{view['id']}  (log in as {approver})")
     say(
-        f'  on the command line: {program()} release approve {view["id"]} --as {who} --reason "..."'
+        f"  on the command line: {program()} release approve {view['id']} --as {approver} "
+        '--reason "..."'
     )
 
 

@@ -87,12 +87,12 @@ class Doorman:
     async def _admit(self, request: Request) -> bytes:
         setattr(request.state, STATE, None)
         path = route_path(request)
-        known = path not in self._open_paths
-        if known:
+        needs_identity = path not in self._open_paths
+        if needs_identity:
             setattr(request.state, STATE, await run_in_threadpool(self._identify, request))
         if request.method in _READS:
             return b""
-        if known:  # there is no cookie to abuse where nobody is asked for one
+        if needs_identity:  # there is no cookie to abuse where nobody is asked for one
             check_origin(request)
         return await _body(request, self._open_paths.get(path, MAX_BODY))
 

@@ -46,26 +46,26 @@ class Draft:
     def features(self) -> tuple[Column, ...]:
         """The columns a model can learn from as they are."""
         return tuple(
-            one
-            for one in self.profile.columns
-            if one.name not in (self.target, self.time_column)
-            and one.kind in ("number", "boolean", "text")
-            and one.distinct > 1
-            and (one.kind != "text" or one.distinct <= _MANY)
+            column
+            for column in self.profile.columns
+            if column.name not in (self.target, self.time_column)
+            and column.kind in ("number", "boolean", "text")
+            and column.distinct > 1
+            and (column.kind != "text" or column.distinct <= _MANY)
         )
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """The columns that are neither feature, target nor time."""
-        known = {self.target, self.time_column, *(one.name for one in self.features)}
-        return tuple(one.name for one in self.profile.columns if one.name not in known)
+        used = {self.target, self.time_column, *(column.name for column in self.features)}
+        return tuple(column.name for column in self.profile.columns if column.name not in used)
 
 
 def files(draft: Draft) -> dict[str, str]:
     """Return the text of every file, by its path in the checkout."""
     code, regression = f"include/models/{draft.package}", draft.task == "regression"
-    texts = [one.name for one in draft.features if one.kind == "text"]
-    plain = [one.name for one in draft.features if one.kind != "text"]
+    texts = [column.name for column in draft.features if column.kind == "text"]
+    plain = [column.name for column in draft.features if column.kind != "text"]
     words = {
         "name": draft.name,
         "package": draft.package,
@@ -101,8 +101,8 @@ def _left_out(names: Sequence[str]) -> str:
     """Name the columns that are no features, in lines that are not too wide."""
     if not names:
         return ""
-    said = f"Left out, because they are constant, times or free text: {', '.join(names)}."
-    return "\n" + textwrap.fill(said.replace("\\", ""), _WIDE, break_long_words=False)
+    note = f"Left out, because they are constant, times or free text: {', '.join(names)}."
+    return "\n" + textwrap.fill(note.replace("\\", ""), _WIDE, break_long_words=False)
 
 
 def _dropped(column: str | None) -> str:
@@ -123,11 +123,11 @@ def _quoted(text: str) -> str:
 
 def _list(name: str, values: Iterable[Any], indent: str = "", end: str = "") -> str:
     """Return `name = [...]` on one line, or one value per line where it does not fit."""
-    every = [_literal(one) for one in values]
+    every = [_literal(value) for value in values]
     short = f"{indent}{name} = [{', '.join(every)}]{end}"
     if len(short) <= _WIDE:
         return short
-    lines = "".join(f"{indent}    {one},\n" for one in every)
+    lines = "".join(f"{indent}    {literal},\n" for literal in every)
     return f"{indent}{name} = [\n{lines}{indent}]{end}"
 
 
@@ -137,7 +137,7 @@ def _entry(name: str, values: Iterable[Any]) -> str:
     short = f"    {_literal(name)}: {text},\n"
     if len(short) <= _WIDE + 1 and "\n" not in text:
         return short
-    lines = "".join(f"        {_literal(one)},\n" for one in values)
+    lines = "".join(f"        {_literal(value)},\n" for value in values)
     return f"    {_literal(name)}: [\n{lines}    ],\n"
 
 
@@ -149,20 +149,20 @@ def _table(entries: Iterable[str]) -> str:
 
 def _suite(draft: Draft) -> str:
     """Return expectations that hold on the data as it is."""
-    columns = [one for one in draft.profile.columns if one.distinct]
-    present = [one.name for one in columns if not one.missing]
-    partly = {one.name: _share(one) for one in columns if one.missing}
-    valued = [one for one in columns if one.values and one.distinct <= FEW]
-    ranged = [one for one in columns if one.low is not None and one not in valued]
+    columns = [column for column in draft.profile.columns if column.distinct]
+    present = [column.name for column in columns if not column.missing]
+    partly = {column.name: _share(column) for column in columns if column.missing}
+    valued = [column for column in columns if column.values and column.distinct <= FEW]
+    ranged = [column for column in columns if column.low is not None and column not in valued]
     target = draft.profile.column(draft.target)
     mean, spread = float(target.mean or 0), float(target.spread or 0)
     return Template(draft_texts.SUITE).substitute(
         name=draft.name,
-        columns=_list("COLUMNS", [one.name for one in draft.profile.columns]),
+        columns=_list("COLUMNS", [column.name for column in draft.profile.columns]),
         present=_list("PRESENT", present),
         mostly=_table(f"    {_literal(k)}: {v},\n" for k, v in partly.items()),
         ranges=_table(f"    {_literal(c.name)}: ({c.low!r}, {c.high!r}),\n" for c in ranged),
-        values=_table(_entry(one.name, one.values) for one in valued),
+        values=_table(_entry(column.name, column.values) for column in valued),
         rows=max(1, draft.profile.rows // 2),
         target=_literal(draft.target),
         low=float(f"{mean - spread / 4:.4g}"),
@@ -192,7 +192,7 @@ def _pipeline(draft: Draft) -> str:
         risk=risk,
         environment=draft.environment,
         threshold=threshold,
-        gates="".join(f"    - {{{_options(one)}}}\n" for one in draft.gates),
+        gates="".join(f"    - {{{_options(gate)}}}\n" for gate in draft.gates),
     )
 
 

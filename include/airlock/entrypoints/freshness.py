@@ -40,13 +40,13 @@ def etag(view: dict[str, Any]) -> str:
     glass = view["emergency"] or {}
     review = glass.get("review") or {}
     parts = ("state", "round", "level", "levels")
-    seen = [view["subject"]["digest"], *(view[part] for part in parts)]
-    seen += [(one["gate"], one["by"], one["until"]) for one in view["waivers"]]
-    seen += [glass.get("incident"), glass.get("people"), review.get("by")]
-    return f'"{digest_json(seen).removeprefix("sha256:")[:32]}"'
+    content = [view["subject"]["digest"], *(view[part] for part in parts)]
+    content += [(waiver["gate"], waiver["by"], waiver["until"]) for waiver in view["waivers"]]
+    content += [glass.get("incident"), glass.get("people"), review.get("by")]
+    return f'"{digest_json(content).removeprefix("sha256:")[:32]}"'
 
 
-def shown(
+def release_response(
     airlock: Platform,
     release_id: str,
     actor: Actor,
@@ -64,20 +64,20 @@ def shown(
 
 
 def check_match(
-    airlock: Platform, release_id: str, actor: Actor, wanted: str, repeats: Once
+    airlock: Platform, release_id: str, actor: Actor, expected: str, repeats: Once
 ) -> None:
     """Refuse a request about a release that has changed since.
 
     One that *repeats* an answered request passes: it gets the answer of then.
 
     Raises:
-        Stale: if *wanted* is a tag, and not that of the release now.
+        Stale: if *expected* is a tag, and not that of the release now.
     """
-    if not wanted or wanted == "*" or repeats.known(airlock.store):
+    if not expected or expected == "*" or repeats.known(airlock.store):
         return
-    found = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
-    if wanted != found:
+    current = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
+    if expected != current:
         raise Stale(
-            f"release {release_id} is not what you looked at: expected {wanted}, found {found}",
+            f"release {release_id} is not what you looked at: expected {expected}, found {current}",
             next_step="Read the release again, look at what changed, then answer.",
         )

@@ -40,38 +40,38 @@ def of_run(airlock: Airlock, origin: str, artifact_digest: str) -> dict[str, Any
     from airlock.adapters.lab.children.evaluate import recompute
 
     with airlock.store.begin() as unit:
-        known = {
-            kind: one.facts
-            for kind, one in unit.evidence_of(origin).items()
-            if one.artifact_digest == artifact_digest
+        facts = {
+            kind: evidence.facts
+            for kind, evidence in unit.evidence_of(origin).items()
+            if evidence.artifact_digest == artifact_digest
         }
-    evaluation = known.get("evaluation", {})
+    evaluation = facts.get("evaluation", {})
     digest = str(evaluation.get("predictionsDigest", ""))
     if not digest:
         raise NotFound(
             f"run {origin} has no evaluation whose predictions were kept",
             next_step="Leave --numbers out: the verdicts are compared all the same.",
         )
-    comparison = known.get("comparison", _NO_CHAMPION)
+    comparison = facts.get("comparison", _NO_CHAMPION)
     again = recompute(airlock.files.get(digest), evaluation, comparison)
     differs = [*_changes("evaluation", evaluation, again[0])]
     differs += _changes("comparison", comparison, again[1])
     return {"predictions": digest, "same": not differs, "differs": differs}
 
 
-def _changes(place: str, kept: Any, again: Any) -> Iterator[str]:
+def _changes(place: str, stored: Any, again: Any) -> Iterator[str]:
     """Yield where the numbers kept are not those found, and both."""
-    if isinstance(kept, Mapping) and isinstance(again, Mapping) and set(kept) == set(again):
-        for name in sorted(kept):
-            yield from _changes(f"{place}.{name}", kept[name], again[name])
-    elif isinstance(kept, list) and isinstance(again, list) and len(kept) == len(again):
-        for number, (one, other) in enumerate(zip(kept, again, strict=True)):
-            yield from _changes(f"{place}.{number}", one, other)
-    elif not _same(kept, again):
-        yield f"{place}: kept {kept}, found {again}"
+    if isinstance(stored, Mapping) and isinstance(again, Mapping) and set(stored) == set(again):
+        for name in sorted(stored):
+            yield from _changes(f"{place}.{name}", stored[name], again[name])
+    elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
+        for number, (element, other) in enumerate(zip(stored, again, strict=True)):
+            yield from _changes(f"{place}.{number}", element, other)
+    elif not _same(stored, again):
+        yield f"{place}: kept {stored}, found {again}"
 
 
-def _same(kept: Any, again: Any) -> bool:
-    if isinstance(kept, (int, float)) and isinstance(again, (int, float)):
-        return math.isclose(kept, again, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
-    return bool(kept == again)
+def _same(stored: Any, again: Any) -> bool:
+    if isinstance(stored, (int, float)) and isinstance(again, (int, float)):
+        return math.isclose(stored, again, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+    return bool(stored == again)

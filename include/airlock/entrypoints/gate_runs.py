@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def described(gate: type[Gate]) -> dict[str, Any]:
-    """Return what a gate asks: its name, its question, its options, the evidence it needs."""
+    """Return the description of a gate: name, question, options and the evidence it needs."""
     schema = options_of(gate).model_json_schema(by_alias=True, mode="validation")
     required = set(schema.get("required", ()))
     paragraph = (sys.modules[gate.__module__].__doc__ or "").strip().partition("\n\n")[0]
-    asked = re.match(r"(?:[\w-]+: )?([^?]+\?)", " ".join(paragraph.split()))
+    question = re.match(r"(?:[\w-]+: )?([^?]+\?)", " ".join(paragraph.split()))
     return {
         "name": gate.name,
-        "question": asked[1] if asked else " ".join(paragraph.split()),
+        "question": question[1] if question else " ".join(paragraph.split()),
         "options": [
-            {"name": name, "required": name in required, "default": one.get("default")}
-            for name, one in schema.get("properties", {}).items()
+            {"name": name, "required": name in required, "default": field.get("default")}
+            for name, field in schema.get("properties", {}).items()
         ],
         "needs": list(gate.needs),
     }
@@ -53,8 +53,8 @@ def try_gate(
     from airlock.bootstrap.workbench import bench_of
 
     if name not in BY_NAME:
-        known = ", ".join(sorted(BY_NAME))
-        raise Invalid(f"there is no gate {name!r}; there are: {known}")
+        names = ", ".join(sorted(BY_NAME))
+        raise Invalid(f"there is no gate {name!r}; there are: {names}")
     if keep and changes:
         raise Invalid("what is kept is judged with the pipeline's own options: leave --set out")
     origin = _origin(airlock, model, version)
@@ -84,21 +84,21 @@ def _gates(airlock: Airlock, origin: str, name: str, changes: Mapping[str, Any])
     """Return the gates of that name in the pipeline of a run, or one made of *changes* alone."""
     with airlock.store.begin() as unit:
         recipe = evidence.case_of(unit, origin).recipe
-    return [_gate({**one, **changes}) for one in _written(recipe, name)]
+    return [_gate({**gate, **changes}) for gate in _written(recipe, name)]
 
 
 def _written(recipe: Recipe, name: str) -> list[Mapping[str, Any]]:
-    return [one for one in recipe.gates if one["gate"] == name] or [{"gate": name}]
+    return [gate for gate in recipe.gates if gate["gate"] == name] or [{"gate": name}]
 
 
 def _gate(document: Mapping[str, Any]) -> Gate:
     gate, wrong = parse(dict(document), ())
     if gate is None or wrong:
-        one = wrong[0]
-        where = ".".join(str(part) for part in one.place)
+        trouble = wrong[0]
+        where = ".".join(str(part) for part in trouble.place)
         raise Invalid(
-            f"the gate {document['gate']} cannot be made: {where}: expected {one.expected}, "
-            f"found {one.found}",
+            f"the gate {document['gate']} cannot be made: {where}: expected {trouble.expected}, "
+            f"found {trouble.actual}",
             next_step="`airlock gate list` shows its options; give them with --set OPTION=VALUE.",
         )
     return gate
@@ -107,16 +107,16 @@ def _gate(document: Mapping[str, Any]) -> Gate:
 def _read(changes: Sequence[str]) -> dict[str, Any]:
     import yaml
 
-    found = {}
+    options = {}
     for text in changes:
         key, equals, value = text.partition("=")
         try:
-            found[key.strip()] = yaml.safe_load(value) if equals else None
+            options[key.strip()] = yaml.safe_load(value) if equals else None
         except yaml.YAMLError as error:
             raise Invalid(f"{text!r} cannot be read: {error}") from error
         if not equals or not key.strip():
             raise Invalid(f"{text!r} is not OPTION=VALUE", next_step="Such as --set margin=0.01.")
-    return found
+    return options
 
 
 def _check_unfrozen(airlock: Airlock, origin: str) -> None:

@@ -46,38 +46,38 @@ def settings(*, anywhere: bool = False) -> Settings:
 
 
 def environment(*, anywhere: bool = False, moving: bool = False) -> dict[str, str]:
-    """Return the environment with what was written down of the platform.
+    """Return the environment with the saved settings of the platform.
 
     *anywhere*: outside of any checkout, the platform of the command's own; *moving*: leave ports
     that are set as they are.
     """
-    given = dict(os.environ)
+    environ = dict(os.environ)
     if _CHOSEN:
-        given["AIRLOCK_HOME"] = str(_CHOSEN[0])
-    if given.get("AIRLOCK_DATABASE_URL"):
-        return given
-    if not given.get("AIRLOCK_ROOT") and not given.get("AIRLOCK_HOME"):
+        environ["AIRLOCK_HOME"] = str(_CHOSEN[0])
+    if environ.get("AIRLOCK_DATABASE_URL"):
+        return environ
+    if not environ.get("AIRLOCK_ROOT") and not environ.get("AIRLOCK_HOME"):
         root = _checkout(Path.cwd(), anywhere=anywhere)
         if root is not None:
-            given["AIRLOCK_ROOT"] = str(root)
-    saved = load(_home(given))
+            environ["AIRLOCK_ROOT"] = str(root)
+    saved = load(_home(environ))
     if saved is None:
-        return given
-    ports = {name: saved.settings[name] for name in PORTS if not (moving and given.get(name))}
-    return _moved(saved, _home(given)) | given | ports
+        return environ
+    ports = {name: saved.settings[name] for name in PORTS if not (moving and environ.get(name))}
+    return _moved(saved, _home(environ)) | environ | ports
 
 
-def check_ports(given: Mapping[str, str]) -> None:
+def check_ports(environ: Mapping[str, str]) -> None:
     """Refuse ports in the environment that are not where the platform is.
 
     Raises:
         Refused: naming both.
     """
-    saved = load(_home(given))
-    settings = saved.settings if saved else given
-    other = [name for name in PORTS if given.get(name) != settings.get(name)]
+    saved = load(_home(environ))
+    settings = saved.settings if saved else environ
+    other = [name for name in PORTS if environ.get(name) != settings.get(name)]
     if other:
-        differs = ", ".join(f"{name} is {given[name]} and was {settings[name]}" for name in other)
+        differs = ", ".join(f"{name} is {environ[name]} and was {settings[name]}" for name in other)
         raise Refused(
             f"this platform is on other ports than this shell says: {differs}",
             next_step="`airlock up --move` moves it there and restarts everything; to leave it "
@@ -96,9 +96,9 @@ def take_role(role: str, allowed: tuple[str, ...]) -> None:
     if not role and os.environ.get("AIRLOCK_DATABASE_URL"):
         return
     if role not in allowed:
-        found = f"it cannot run as {role!r}" if role else "no role was named"
+        reason = f"it cannot run as {role!r}" if role else "no role was named"
         raise Invalid(
-            f"this command needs the rights of the role {' or '.join(allowed)}, and {found}",
+            f"this command needs the rights of the role {' or '.join(allowed)}, and {reason}",
             next_step=f"On the machine of `make up`, add `--role {allowed[0]}`.",
         )
     home = _home(environment(anywhere=True))
@@ -111,9 +111,9 @@ def take_role(role: str, allowed: tuple[str, ...]) -> None:
     os.environ.update(saved.roles[role])
 
 
-def _home(given: Mapping[str, str]) -> Path:
-    root = Path(given.get("AIRLOCK_ROOT") or Path.cwd())
-    return Path(given.get("AIRLOCK_HOME") or root / ".airlock").absolute()
+def _home(environ: Mapping[str, str]) -> Path:
+    root = Path(environ.get("AIRLOCK_ROOT") or Path.cwd())
+    return Path(environ.get("AIRLOCK_HOME") or root / ".airlock").absolute()
 
 
 def _moved(saved: Saved, home: Path) -> dict[str, str]:

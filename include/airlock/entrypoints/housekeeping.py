@@ -58,8 +58,10 @@ class Housekeeper:
     def _look(self) -> None:
         try:
             self._reserve.check()
-            scarce = [one for one in disk.rooms(self._reserve.folders) if one.share < disk.SCARCE]
-            notes = tuple(f"{one.folder} has {one.share:.0%} of its disk free" for one in scarce)
+            scarce = [
+                room for room in disk.rooms(self._reserve.folders) if room.share < disk.SCARCE
+            ]
+            notes = tuple(f"{room.folder} has {room.share:.0%} of its disk free" for room in scarce)
         except AirlockError as error:
             notes = (f"no new work begins: {error.message}",)
         if bool(notes) != bool(self._notes):

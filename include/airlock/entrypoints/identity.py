@@ -32,13 +32,13 @@ STATE = "airlock_identity"
 class Identity:
     """Somebody who logged in to Airflow: the user name, the name shown, Airflow's role names.
 
-    *seen*: what an enrolment is made for; None where the login does not say.
+    *account*: what an enrolment is made for; None where the login does not say.
     """
 
     user_id: str
     name: str
     airflow_roles: frozenset[str]
-    seen: SeenAccount | None = None
+    account: SeenAccount | None = None
 
 
 Identify = Callable[[Request], Identity]
@@ -72,15 +72,15 @@ UNKNOWN_LOGINS = UnknownLogins()
 
 
 def identity_of(request: Request) -> Identity:
-    """Return who sent the request.
+    """Return the identity of a request's sender.
 
     Raises:
         Unauthenticated: if nobody was identified, for whatever reason.
     """
-    found = getattr(request.state, STATE, None)
-    if not isinstance(found, Identity) or not found.user_id:
+    identity = getattr(request.state, STATE, None)
+    if not isinstance(identity, Identity) or not identity.user_id:
         raise Unauthenticated(
             "nobody is logged in, so nothing is shown or changed",
             next_step="Log in to Airflow, then try again.",
         )
-    return found
+    return identity

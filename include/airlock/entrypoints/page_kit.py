@@ -73,31 +73,31 @@ class ReasonForm(Fields):
     key: FormKey
 
 
-def utc(text: str, what: str) -> datetime:
+def utc(text: str, label: str) -> datetime:
     """Return a time typed into a form, on the reader's clock, as a time in UTC.
 
     Raises:
         Invalid: if it is none.
     """
     try:
-        found = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        found = None
-    if found is None or not re.match(r"2\d{3}-", text.strip()):
+        moment = None
+    if moment is None or not re.match(r"2\d{3}-", text.strip()):
         raise Invalid(
-            f"{what} is a day and a time in {reader_zone_name()}, found {text[:40]!r}",
+            f"{label} is a day and a time in {reader_zone_name()}, found {text[:40]!r}",
             next_step=f"Write it as {example_time()}.",
         )
-    aware = found if found.tzinfo else found.replace(tzinfo=reader_zone())
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=reader_zone())
     return aware.astimezone(UTC)
 
 
-def utc_end(text: str, what: str) -> datetime:
-    """Return until when something holds; a day without a time means its end for the reader."""
-    found = utc(text, what)
+def utc_end(text: str, label: str) -> datetime:
+    """Return a typed end in UTC; a day without a time means its end for the reader."""
+    moment = utc(text, label)
     if len(text.strip()) != len("2026-11-24"):
-        return found
-    day = found.astimezone(reader_zone())
+        return moment
+    day = moment.astimezone(reader_zone())
     return day.replace(hour=23, minute=59, second=59).astimezone(UTC)
 
 
@@ -120,30 +120,30 @@ def render(request: Request, name: str, *, status: int = 200, **context: Any) ->
         "css": f"{above}{CSS_PATH}",
         "zone": reader_zone_name(),
     }
-    me = context.get("me")
-    rulebook = request.app.state.airlock.rulebook if me else None
-    shared["reads_log"] = rulebook.allows(me, "audit:read") if rulebook else False
+    actor = context.get("me")
+    rulebook = request.app.state.airlock.rulebook if actor else None
+    shared["reads_log"] = rulebook.allows(actor, "audit:read") if rulebook else False
     return HTMLResponse(page.render(shared, **context), status)
 
 
-def back(request: Request, address: str, done: str) -> Response:
-    """Return to a page after a change, which then says what was done."""
-    return RedirectResponse(f"{mount(request)}{address}?done={done}", 303)
+def back(request: Request, address: str, notice: str) -> Response:
+    """Redirect to a page after a change; the page shows *notice*."""
+    return RedirectResponse(f"{mount(request)}{address}?done={notice}", 303)
 
 
-def problem(request: Request, found: Problem) -> Response:
+def problem(request: Request, refusal: Problem) -> Response:
     """Return the page of a problem; without a login it points to Airflow's."""
     target = quote(f"{mount(request)}/releases", safe="")
     if request.method == "GET":
         target = quote(request.url.path, safe="")
     above = mount(request).rpartition("/")[0]
-    login = f"{above}/api/v2/auth/login?next={target}" if found.status == 401 else ""
-    carried = Markup(CSS) if found.status == 401 else ""  # noqa: S704 - our own file, no input
+    login = f"{above}/api/v2/auth/login?next={target}" if refusal.status == 401 else ""
+    carried = Markup(CSS) if refusal.status == 401 else ""  # noqa: S704 - our own file, no input
     return render(
         request,
         "problem.html",
-        status=found.status,
-        problem=found,
+        status=refusal.status,
+        problem=refusal,
         login=login,
         carried=carried,
     )

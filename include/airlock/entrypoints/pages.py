@@ -44,7 +44,7 @@ routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 #: Entries of a release's log on its page.
 EVENTS_ON_PAGE = 300
-_DONE = {
+_NOTICES = {
     "approve": "Your approval is recorded.",
     "reject": "Your rejection is recorded. It is final.",
     "withdraw": "The release is withdrawn.",
@@ -101,9 +101,9 @@ def releases(
     waiting: Annotated[PlainText, Query(max_length=200)] = "",
 ) -> Response:
     """Show what waits for the reader first, then every release; or go to the one of a run."""
-    found = _of_run(airlock, f"{dag}/{run}") if dag and run else None
-    if found:
-        return RedirectResponse(f"{mount(request)}/releases/{found.id}", 303)
+    run_release = _of_run(airlock, f"{dag}/{run}") if dag and run else None
+    if run_release:
+        return RedirectResponse(f"{mount(request)}/releases/{run_release.id}", 303)
     states = [State(state)] if state else []
     page = reading.listing(airlock.store, states=states, model=model or None, after=after)
     return render(
@@ -115,7 +115,7 @@ def releases(
         chosen={"state": str(state), "model": model},
         after=after,
         waiting=waiting,
-        states=[one.value for one in State],
+        states=[choice.value for choice in State],
         models=reading.models(airlock.store),
         without=run,
         noted=request.app.state.run_note(dag, run) if dag and run else "",
@@ -133,11 +133,13 @@ def release(
     airlock: Airlock,
     actor: Reader,
     release_id: ReleaseId,
-    done: Annotated[str, Query(max_length=20)] = "",
+    notice: Annotated[str, Query(alias="done", max_length=20)] = "",
     older: After = "",
 ) -> Response:
     """Show one release; its log goes on where the page before ended (*older*)."""
-    return release_page(request, airlock, actor, release_id, done=_DONE.get(done, ""), older=older)
+    return release_page(
+        request, airlock, actor, release_id, done=_NOTICES.get(notice, ""), older=older
+    )
 
 
 @routes.post("/releases/{release_id}/votes")
@@ -198,13 +200,13 @@ def refusal(
 
 
 def release_page(
-    request: Request, airlock: Platform, actor: Actor, release_id: str, **shown: Any
+    request: Request, airlock: Platform, actor: Actor, release_id: str, **extra: Any
 ) -> Response:
     """Return the page of a release."""
     view = reading.show(airlock.store, airlock.keyring, release_id, actor)
-    context = {"done": "", "refused": None, "seen": "", "older": "", **shown}
+    context = {"done": "", "refused": None, "seen": "", "older": "", **extra}
     events = auditing.read(airlock.store, actor, release_id, EVENTS_ON_PAGE, after=context["older"])
-    context["typed"], refused = again(shown.get("typed", {})), context["refused"]
+    context["typed"], refused = again(extra.get("typed", {})), context["refused"]
     people = reading_duties.known_people(airlock.store) if view["youMayAnswer"] else []
     return render(
         request,

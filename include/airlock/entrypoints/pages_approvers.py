@@ -35,8 +35,8 @@ from airlock.services import enrolment
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 LIMITS = (REASON_MIN, REASON_MAX)
-Done = Annotated[str, Query(max_length=20)]
-_DONE = {
+Notice = Annotated[str, Query(alias="done", max_length=20)]
+_NOTICES = {
     "proposed": "The proposal is recorded. Another person has to confirm it.",
     "imported": "Everybody in the file is proposed. Another person has to confirm the file.",
     "confirmed": "The enrolment is confirmed, and counts from now on.",
@@ -61,9 +61,9 @@ class FileForm(Fields):
 
 
 @routes.get("/approvers")
-def approvers(request: Request, airlock: Airlock, actor: Reader, done: Done = "") -> Response:
+def approvers(request: Request, airlock: Airlock, actor: Reader, notice: Notice = "") -> Response:
     """Show who may approve as what."""
-    return _approvers(request, airlock, actor, done=_DONE.get(done, ""))
+    return _approvers(request, airlock, actor, done=_NOTICES.get(notice, ""))
 
 
 @routes.post("/enrolments")
@@ -155,12 +155,12 @@ def _refused(
     return _approvers(request, airlock, actor, refused=problem_of(error), typed=typed)
 
 
-def _approvers(request: Request, airlock: Platform, actor: Actor, **shown: Any) -> Response:
+def _approvers(request: Request, airlock: Platform, actor: Actor, **extra: Any) -> Response:
     everything = enrolment.enrolments(airlock.store)
     people = enrolment.people(airlock.store, airlock.rulebook)
-    context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
+    context = {"done": "", "refused": None, **extra, "typed": again(extra.get("typed", {}))}
     may_enrol = airlock.rulebook.allows(actor, ENROL)
-    rows = {state.value: [one for one in everything if one["state"] == state] for state in Standing}
+    rows = {state.value: [row for row in everything if row["state"] == state] for state in Standing}
     proposed = rows[Standing.PROPOSED]
     return render(
         request,
@@ -168,13 +168,13 @@ def _approvers(request: Request, airlock: Platform, actor: Actor, **shown: Any) 
         status=context["refused"].status if context["refused"] else 200,
         me=actor,
         may_enrol=may_enrol,
-        nobody=not any(one["mayEnrol"] for one in people),
-        registrars=[one["id"] for one in people if one["mayEnrol"]],
+        nobody=not any(person["mayEnrol"] for person in people),
+        registrars=[person["id"] for person in people if person["mayEnrol"]],
         missing=_missing(people),
-        proposed=[one for one in proposed if not one["batch"]],
+        proposed=[row for row in proposed if not row["batch"]],
         files=_files(proposed),
         rows=rows,
-        people=[one for one in people if one["active"] and one["id"] != actor.id],
+        people=[person for person in people if person["active"] and person["id"] != actor.id],
         roles=sorted(airlock.rulebook.deciding_roles),
         look_alikes=enrolment.look_alikes(airlock.store),
         key=uuid.uuid4().hex,
@@ -184,20 +184,20 @@ def _approvers(request: Request, airlock: Platform, actor: Actor, **shown: Any) 
 
 
 def _missing(people: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Return whoever holds a role that decides, and whom nobody has proposed for it yet."""
+    """Return people with a deciding role for which nobody has proposed them yet."""
     return [
-        {"person": one["id"], "role": role}
-        for one in people
-        if one["active"]
-        for role in one["unconfirmed"]
-        if role not in {known["role"] for known in one["enrolments"]}
+        {"person": person["id"], "role": role}
+        for person in people
+        if person["active"]
+        for role in person["unconfirmed"]
+        if role not in {row["role"] for row in person["enrolments"]}
     ]
 
 
 def _files(proposed: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return digest -> what that file has proposed."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for one in proposed:
-        if one["batch"]:
-            found.setdefault(one["batch"], []).append(one)
-    return found
+    rows_by_file: dict[str, list[dict[str, Any]]] = {}
+    for row in proposed:
+        if row["batch"]:
+            rows_by_file.setdefault(row["batch"], []).append(row)
+    return rows_by_file

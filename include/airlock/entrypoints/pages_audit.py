@@ -25,19 +25,24 @@ def log(
     airlock: Airlock,
     actor: LogReader,
     stream: Annotated[PlainText, Query(max_length=200)] = "",
-    what: Annotated[PlainText, Query(max_length=60)] = "",
+    event_kind: Annotated[PlainText, Query(alias="what", max_length=60)] = "",
     after: After = "",
 ) -> Response:
     """Show a page of the log, of one stream or of one kind of event; who reads it is in it."""
-    found = auditing.read(
-        airlock.store, actor, stream.strip() or None, PAGE_ROWS, what=what.strip(), after=after
+    page = auditing.read(
+        airlock.store,
+        actor,
+        stream.strip() or None,
+        PAGE_ROWS,
+        what=event_kind.strip(),
+        after=after,
     )
     return render(
         request,
         "audit.html",
         me=actor,
-        events=list(reversed(found.rows)),
-        next=found.next,
+        events=list(reversed(page.rows)),
+        next=page.next,
         after=after,
-        chosen={"stream": stream.strip(), "what": what.strip()},
+        chosen={"stream": stream.strip(), "what": event_kind.strip()},
     )

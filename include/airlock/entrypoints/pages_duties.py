@@ -19,7 +19,7 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor
 from airlock.domain.voting import REASON_MAX, REASON_MIN
 from airlock.entrypoints.api_duties import DelegationId, FindingId
-from airlock.entrypoints.callers import After, Airlock, Platform, ReleaseId, Signing
+from airlock.entrypoints.callers import After, Airlock, PlainText, Platform, ReleaseId, Signing
 from airlock.entrypoints.page_kit import (
     Fields,
     FormKey,
@@ -50,8 +50,8 @@ _NEWEST: Mapping[str, str] = defaultdict(str)
 #: What the form for a delegation suggests.
 SUGGESTED = timedelta(days=7)
 
-Done = Annotated[str, Query(max_length=20)]
-_DONE = {
+Notice = Annotated[str, Query(alias="done", max_length=20)]
+_NOTICES = {
     "given": "The delegation is recorded.",
     "ended": "The delegation is ended.",
     "closed": "The finding is closed.",
@@ -88,14 +88,14 @@ def delegations(
     request: Request,
     airlock: Airlock,
     actor: Reader,
-    done: Done = "",
-    mine: After = "",
+    notice: Notice = "",
+    own: Annotated[PlainText, Query(alias="mine", max_length=200)] = "",
     lent: After = "",
     others: After = "",
 ) -> Response:
     """Show who answers for whom; each list goes on where its page before ended."""
-    after = {"mine": mine, "lent": lent, "others": others}
-    return _delegations(request, airlock, actor, after, done=_DONE.get(done, ""))
+    after = {"mine": own, "lent": lent, "others": others}
+    return _delegations(request, airlock, actor, after, done=_NOTICES.get(notice, ""))
 
 
 @routes.post("/delegations")
@@ -141,7 +141,7 @@ def _delegations(
     airlock: Platform,
     actor: Actor,
     after: Mapping[str, str] = _NEWEST,
-    **shown: Any,
+    **extra: Any,
 ) -> Response:
     def page(name: str, **chosen: str) -> Rows:
         return reading_duties.delegation_rows(
@@ -150,7 +150,7 @@ def _delegations(
 
     now = datetime.now(UTC)
     suggested = {"start": _minute(now), "end": _minute(now + SUGGESTED)}
-    context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
+    context = {"done": "", "refused": None, **extra, "typed": again(extra.get("typed", {}))}
     return render(
         request,
         "delegations.html",
@@ -163,7 +163,11 @@ def _delegations(
         standing_in=reading_duties.standing_in(airlock.rulebook),
         fallback=airlock.rulebook.fallback,
         votes=bool(actor.roles & airlock.rulebook.voting_roles),
-        people=[one for one in reading_duties.known_people(airlock.store) if one["id"] != actor.id],
+        people=[
+            person
+            for person in reading_duties.known_people(airlock.store)
+            if person["id"] != actor.id
+        ],
         suggested=suggested,
         key=uuid.uuid4().hex,
         limits=LIMITS,
@@ -180,13 +184,13 @@ def findings(
     request: Request,
     airlock: Airlock,
     actor: Reader,
-    done: Done = "",
+    notice: Notice = "",
     waiting: After = "",
     closed: After = "",
 ) -> Response:
     """Show what conditional approvals want mended, the most urgent first."""
     after = {"waiting": waiting, "closed": closed}
-    return _findings(request, airlock, actor, after, done=_DONE.get(done, ""))
+    return _findings(request, airlock, actor, after, done=_NOTICES.get(notice, ""))
 
 
 @routes.post("/findings/{finding_id}/closing")
@@ -216,14 +220,14 @@ def _findings(
     airlock: Platform,
     actor: Actor,
     after: Mapping[str, str] = _NEWEST,
-    **shown: Any,
+    **extra: Any,
 ) -> Response:
     def page(name: str, closed: bool) -> Rows:
         return reading_duties.finding_rows(
             airlock.store, closed=closed, after=after[name], limit=PAGE_ROWS
         )
 
-    context = {"done": "", "refused": None, **shown, "typed": again(shown.get("typed", {}))}
+    context = {"done": "", "refused": None, **extra, "typed": again(extra.get("typed", {}))}
     return render(
         request,
         "findings.html",

@@ -33,12 +33,12 @@ def file(
     airlock: Airlock, actor: EvidenceReader, release_id: ReleaseId, digest: Digest
 ) -> Response:
     """Send a plot or the model card of a release."""
-    found = reading.evidence_file(airlock.store, release_id, digest)
+    evidence_file = reading.evidence_file(airlock.store, release_id, digest)
     headers = {
         "Content-Security-Policy": POLICY,
         "Cache-Control": "private, max-age=86400, immutable",  # a digest has one content
     }
-    return Response(airlock.files.read(digest, MOST), 200, headers, found.media_type)
+    return Response(airlock.files.read(digest, MOST), 200, headers, evidence_file.media_type)
 
 
 @routes.get("/releases/{release_id}/code")

@@ -28,7 +28,7 @@ routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 #: How long ago a login may be, and how far the clocks of two machines may be apart.
 FRESH, SKEW = timedelta(minutes=5), timedelta(minutes=1)
 
-Seen = Annotated[str, Query(pattern=r"^sha256:[0-9a-f]{64}$")]
+SubjectDigest = Annotated[str, Query(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 @routes.get("/releases/{release_id}/review")
@@ -37,20 +37,20 @@ def review(
     airlock: Airlock,
     actor: Reader,
     release_id: ReleaseId,
-    digest: Seen,
+    digest: SubjectDigest,
     again: Literal["", "1"] = "",
 ) -> Response:
     """Show a release to somebody who has just logged in."""
     view = reading.show(airlock.store, airlock.keyring, release_id, actor)
-    shown = {"me": actor, "release": view, "seen": digest}
+    context = {"me": actor, "release": view, "seen": digest}
     if view["subject"]["digest"] != digest:
-        return render(request, "review.html", status=409, changed=True, **shown)
+        return render(request, "review.html", status=409, changed=True, **context)
     logins: Logins = request.app.state.logins
     if is_fresh(logins.logged_in_at(request), datetime.now(UTC)):
         return release_page(request, airlock, actor, release_id, seen=digest)
     here = f"{mount(request)}/releases/{release_id}/review?digest={digest}"
-    asked = None if again else logins.log_in_again(request, f"{here}&again=1")
-    return asked or render(request, "review.html", status=403, changed=False, retry=here, **shown)
+    login = None if again else logins.log_in_again(request, f"{here}&again=1")
+    return login or render(request, "review.html", status=403, changed=False, retry=here, **context)
 
 
 def is_fresh(logged_in_at: datetime | None, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from airlock.services import linking
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_DONE = {"ended": "The link is ended. Nothing you do in Slack counts any more."}
+_NOTICES = {"ended": "The link is ended. Nothing you do in Slack counts any more."}
 
 
 @routes.get("/slack")
@@ -28,10 +28,10 @@ def slack(
     request: Request,
     airlock: Airlock,
     actor: Reader,
-    done: Annotated[str, Query(max_length=20)] = "",
+    notice: Annotated[str, Query(alias="done", max_length=20)] = "",
 ) -> Response:
     """Show the reader's account in Slack."""
-    return _page(request, airlock, actor, done=_DONE.get(done, ""))
+    return _page(request, airlock, actor, done=_NOTICES.get(notice, ""))
 
 
 @routes.post("/slack/code")
@@ -52,8 +52,8 @@ def end(request: Request, airlock: Airlock, actor: Reader) -> Response:
     return back(request, "/slack", "ended")
 
 
-def _page(request: Request, airlock: Platform, actor: Actor, **shown: Any) -> Response:
-    context = {"done": "", "refused": None, "offer": None, **shown}
+def _page(request: Request, airlock: Platform, actor: Actor, **extra: Any) -> Response:
+    context = {"done": "", "refused": None, "offer": None, **extra}
     refused = context["refused"]
     return render(
         request,

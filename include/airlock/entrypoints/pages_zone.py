@@ -25,7 +25,7 @@ class ZoneForm(Fields):
 
 @routes.get("/zone")
 def zone(
-    request: Request, actor: Reader, done: Annotated[str, Query(max_length=20)] = ""
+    request: Request, actor: Reader, notice: Annotated[str, Query(alias="done", max_length=20)] = ""
 ) -> Response:
     """Show the zone of this browser, and every other."""
     return render(
@@ -35,7 +35,7 @@ def zone(
         zones=zones(),
         chosen=str(zone_called(request.cookies.get(COOKIE, ""))),
         now=datetime.now(UTC),
-        done="Times are shown in this zone from now on." if done else "",
+        done="Times are shown in this zone from now on." if notice else "",
     )
 
 

@@ -45,16 +45,16 @@ def example_time(days: float = 7) -> str:
 def spelled_for(text: str, user: str) -> str:
     """Return a text with its commands as *user* types them: a name, or "" for a login."""
 
-    def mended(found: re.Match[str]) -> str:
-        line = found[1]
-        name = next((one for one in PERSONAL if f"{line} ".startswith(f"{one} ")), "")
+    def mended(match: re.Match[str]) -> str:
+        line = match[1]
+        name = next((command for command in PERSONAL if f"{line} ".startswith(f"{command} ")), "")
         if not name or _NOBODY.search(line):
-            return found[0]
-        right, who = RIGHTS.get(name, ("", user))
+            return match[0]
+        right, account = RIGHTS.get(name, ("", user))
         if not user:
-            return found[0].replace(line, _AS.sub("", line)) + (
+            return match[0].replace(line, _AS.sub("", line)) + (
                 f" (needs {right})" if right else ""
             )
-        return found[0] if _AS.search(line) else found[0].replace(line, f"{line} --as {who}")
+        return match[0] if _AS.search(line) else match[0].replace(line, f"{line} --as {account}")
 
     return _COMMAND.sub(mended, text)

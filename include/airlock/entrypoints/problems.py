@@ -95,8 +95,8 @@ def problem_of(error: Exception) -> Problem:
 
 def _short(text: str) -> str:
     """Return a sentence that cannot carry a whole body back."""
-    shown = spelled(text)
-    return shown if len(shown) <= MOST_DETAIL else f"{shown[:MOST_DETAIL]}..."
+    sentence = spelled(text)
+    return sentence if len(sentence) <= MOST_DETAIL else f"{sentence[:MOST_DETAIL]}..."
 
 
 def _http(error: HTTPException) -> Problem:
@@ -111,8 +111,8 @@ def _http(error: HTTPException) -> Problem:
 
 def _places(error: RequestValidationError) -> str:
     places = (
-        f"{'.'.join(str(part) for part in one['loc'])[:100]}: {one['msg']}"
-        for one in error.errors()[:10]
+        f"{'.'.join(str(part) for part in detail['loc'])[:100]}: {detail['msg']}"
+        for detail in error.errors()[:10]
     )
     text = "; ".join(places)
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -34,7 +34,7 @@ CLAIM_S = 300.0
 LAST_ATTEMPT = 3
 POLL_S = 1.0
 #: Answers are kept for whoever waits for them, and no longer.
-KEPT = timedelta(hours=1)
+RETENTION = timedelta(hours=1)
 _TIDY_S = 60.0
 
 
@@ -46,7 +46,7 @@ class ProposalLoop:
         self._handling, self._store, self._waiting = handling, handling.store, waiting
         self._free = threading.Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, "proposal")
-        self._tidy_at, self._said = 0.0, ""
+        self._tidy_at, self._last_error = 0.0, ""
 
     def run(self, stop: threading.Event) -> None:
         """Answer until *stop* is set, whatever happens."""
@@ -69,19 +69,19 @@ class ProposalLoop:
         return True
 
     def _guarded(self, act: Callable[[], PendingProposal | None]) -> PendingProposal | None:
-        """Do it; a database that is away is said once, and nothing else ends the loop."""
+        """Call *act*; log an absent database once, and let no error end the loop."""
         try:
-            found = act()
+            proposal = act()
         except AirlockError as error:
-            if error.message != self._said:
+            if error.message != self._last_error:
                 log.warning("%s", error.message)
-            self._said = error.message
+            self._last_error = error.message
             return None
         except Exception:
             log.exception("no proposal could be taken")
             return None
-        self._said = ""
-        return found
+        self._last_error = ""
+        return proposal
 
     def drain(self) -> int:
         """Answer what is there now, one after the other; return how many that were."""
@@ -93,10 +93,10 @@ class ProposalLoop:
 
     def _next(self) -> PendingProposal | None:
         with self._store.begin() as unit:
-            found = unit.claim_proposal(CLAIM_S)
-            if found is not None:
+            proposal = unit.claim_proposal(CLAIM_S)
+            if proposal is not None:
                 unit.commit()
-        return found
+        return proposal
 
     def _answer(self, pending: PendingProposal) -> None:
         try:
@@ -122,8 +122,8 @@ class ProposalLoop:
         if pending.attempts > LAST_ATTEMPT:
             answer = refused(Invalid("this proposal ended the process that handled it, repeatedly"))
         else:
-            said = (pending.kind, pending.origin, pending.body)
-            answer = self._handling.answer(*said, finish)
+            request = (pending.kind, pending.origin, pending.body)
+            answer = self._handling.answer(*request, finish)
         if not written:
             with self._store.begin() as unit:
                 unit.answer_proposal(pending.id, json.dumps(answer))
@@ -143,5 +143,5 @@ class ProposalLoop:
             return
         self._tidy_at = time.monotonic() + _TIDY_S
         with self._store.begin() as unit:
-            if unit.forget_proposals(stamp(unit.now() - KEPT)):
+            if unit.forget_proposals(stamp(unit.now() - RETENTION)):
                 unit.commit()

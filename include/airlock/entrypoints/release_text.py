@@ -43,9 +43,12 @@ def print_gates(view: dict[str, Any]) -> None:
 
 def print_waivers(view: dict[str, Any]) -> None:
     """Show who has accepted which result, until when, and what you could waive."""
-    for one in view["waivers"]:
-        ended = f" (void: {one['void']})" if one["void"] else ""
-        say(f"{one['gate']} waived by {one['by']} until {one['until']}: {one['why']}{ended}")
+    for waiver in view["waivers"]:
+        ended = f" (void: {waiver['void']})" if waiver["void"] else ""
+        say(
+            f"{waiver['gate']} waived by {waiver['by']} until {waiver['until']}: "
+            f"{waiver['why']}{ended}"
+        )
     for key in view["youMayWaive"]:
         command = f'`airlock gate waive {view["id"]} {key} --until DAY --reason "..."`'
         say(advised(f"You may waive {key}: {command}"))
@@ -81,8 +84,15 @@ def print_release(view: dict[str, Any]) -> None:
 def _print_changed(view: dict[str, Any]) -> None:
     """Show what gates ask for now that asked for something else when they last said no."""
     rows = [
-        [one["gate"], one["verdict"], one["release"], one["option"], one["then"], one["now"]]
-        for one in view["changedSinceFailure"]
+        [
+            change["gate"],
+            change["verdict"],
+            change["release"],
+            change["option"],
+            change["then"],
+            change["now"],
+        ]
+        for change in view["changedSinceFailure"]
     ]
     if rows:
         say("\nthese gates asked for something else when they last said no:")
@@ -95,8 +105,13 @@ def _print_metrics(view: dict[str, Any]) -> None:
     say()
     champion = f"champion v{view['championVersion']}" if view["championVersion"] else "no champion"
     rows = [
-        [one["metric"], number(one["candidate"]), number(one["champion"]), one["direction"]]
-        for one in view["metrics"]
+        [
+            metric["metric"],
+            number(metric["candidate"]),
+            number(metric["champion"]),
+            metric["direction"],
+        ]
+        for metric in view["metrics"]
     ]
     table(("metric", f"candidate v{view['version']}", champion, "better"), rows)
 
@@ -107,8 +122,10 @@ def _print_levels(view: dict[str, Any]) -> None:
             f"\nlevel {level['number']} ({level['name']}), needs {level['needs']}: {level['state']}"
         )
         for vote in level["votes"]:
-            whom = f" for {vote['behind']}" if vote["behind"] else ""
-            say(f"  {vote['person']}{whom}: {vote['decision']}, {vote['at']}: {vote['reason']}")
+            on_behalf = f" for {vote['behind']}" if vote["behind"] else ""
+            say(
+                f"  {vote['person']}{on_behalf}: {vote['decision']}, {vote['at']}: {vote['reason']}"
+            )
             _print_conditions(vote["conditions"])
         for gap in level["missing"]:
             able = ", ".join(gap["candidates"]) or "nobody"
@@ -134,8 +151,8 @@ def _print_conditions(tied: dict[str, Any]) -> None:
         say(f"    only for {', '.join(tied['segments'])}")
     if until:
         say(f"    good until {until}")
-    for one in tied.get("findings", ()):
-        say(f"    {one['owner']} mends by {one['due']}: {one['text']}")
+    for finding in tied.get("findings", ()):
+        say(f"    {finding['owner']} mends by {finding['due']}: {finding['text']}")
 
 
 def _print_emergency(view: dict[str, Any]) -> None:

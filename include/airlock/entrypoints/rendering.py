@@ -55,7 +55,7 @@ def templates() -> Environment:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_spell_value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -75,7 +75,7 @@ def templates() -> Environment:
     return environment
 
 
-def _shown(value: Any) -> Any:
+def _spell_value(value: Any) -> Any:
     plain = isinstance(value, str) and not isinstance(value, Markup)
     return spelled(value, reader_zone()) if plain else value
 

@@ -18,11 +18,11 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def scanned(place: Path, *, scanners: bool, work: Path) -> dict[str, Any]:
-    """Return what a file or a model folder is, and the verdict about it."""
+    """Return the report on a file or a model folder, with the verdict."""
     if not place.is_dir() or place.is_symlink():
         return _one_file(place)
     good, why, facts = judge(place)
-    found = {
+    report = {
         "verdict": "ALLOWED" if good else "REFUSED",
         "files": facts["files"],
         "why": list(why),
@@ -30,8 +30,8 @@ def scanned(place: Path, *, scanners: bool, work: Path) -> dict[str, Any]:
         "scanners": [],
     }
     if scanners and facts["files"]:
-        found |= _with_scanners(place, work, facts, found)
-    return found
+        report |= _with_scanners(place, work, facts, report)
+    return report
 
 
 def _one_file(place: Path) -> dict[str, Any]:
@@ -49,31 +49,31 @@ def _one_file(place: Path) -> dict[str, Any]:
 
 
 def _with_scanners(
-    place: Path, work: Path, facts: Mapping[str, Any], found: Mapping[str, Any]
+    place: Path, work: Path, facts: Mapping[str, Any], report: Mapping[str, Any]
 ) -> dict[str, Any]:
     from airlock.adapters.lab import Lab
 
     scan = Lab(work / "lab", tools=settings().home / "tools").scan(place)
     digest = facts["manifestDigest"]
     evidence = {
-        kind: Evidence(kind, digest, one)
-        for kind, one in (("artifact-format", facts), ("artifact-scan", scan))
+        kind: Evidence(kind, digest, content)
+        for kind, content in (("artifact-format", facts), ("artifact-scan", scan))
     }
     result = ArtifactScan().judge(evidence)
-    verdict = found["verdict"]
+    verdict = report["verdict"]
     if result.verdict is Verdict.FAILED:
         verdict = "REFUSED"
     elif result.verdict is Verdict.ERRORED and verdict == "ALLOWED":
         verdict = "COULD_NOT_TELL"
-    said = [] if result.verdict is Verdict.PASSED else [result.message]
-    return {"scanners": scan["scanners"], "verdict": verdict, "why": [*found["why"], *said]}
+    reasons = [] if result.verdict is Verdict.PASSED else [result.message]
+    return {"scanners": scan["scanners"], "verdict": verdict, "why": [*report["why"], *reasons]}
 
 
 def known_weaknesses() -> Sequence[Mapping[str, str]]:
     """Return the published weaknesses of MLflow we know of, each with its source and date."""
     text = files("airlock.entrypoints").joinpath("known_weaknesses.json").read_text("utf-8")
-    found: list[Mapping[str, str]] = json.loads(text)["mlflow"]
-    return found
+    weaknesses: list[Mapping[str, str]] = json.loads(text)["mlflow"]
+    return weaknesses
 
 
 def cells(row: Row) -> tuple[object, ...]:
@@ -84,21 +84,21 @@ def cells(row: Row) -> tuple[object, ...]:
     return row.model, row.version, row.verdict, formats, aliases, signed, why
 
 
-def summary(found: Survey) -> str:
+def summary(survey: Survey) -> str:
     """Return the last line for people."""
     counts = {name: 0 for name in ("ALLOWED", "REFUSED", "UNREADABLE")}
-    for row in found.rows:
+    for row in survey.rows:
         counts[row.verdict] += 1
-    said = ", ".join(f"{count} {name.lower()}" for name, count in counts.items())
-    return f"{len(found.rows)} versions: {said}; {len(found.server)} findings about the server."
+    totals = ", ".join(f"{count} {name.lower()}" for name, count in counts.items())
+    return f"{len(survey.rows)} versions: {totals}; {len(survey.server)} findings about the server."
 
 
-def sarif(found: Survey) -> dict[str, Any]:
+def sarif(survey: Survey) -> dict[str, Any]:
     """Return the survey in SARIF 2.1.0."""
-    results = [_result(row) for row in found.rows if row.verdict != "ALLOWED" or row.notes]
+    results = [_result(row) for row in survey.rows if row.verdict != "ALLOWED" or row.notes]
     results += [
-        {"ruleId": one["rule"], "level": "error", "message": {"text": one["what"]}}
-        for one in found.server
+        {"ruleId": finding["rule"], "level": "error", "message": {"text": finding["what"]}}
+        for finding in survey.server
     ]
     rules = sorted({str(result["ruleId"]) for result in results})
     driver = {

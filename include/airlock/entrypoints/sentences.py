@@ -59,7 +59,7 @@ def _requested(data: Content, content: Content) -> str:
     )
 
 
-def _judged(data: Content, _: Content) -> str:
+def _gate_counts(data: Content, _: Content) -> str:
     counts = Counter(str(result["verdict"]).lower() for result in data["results"])
     return "gates judged: " + (", ".join(f"{n} {v}" for v, n in sorted(counts.items())) or "none")
 
@@ -68,16 +68,18 @@ def _vote(data: Content, content: Content) -> str:
     did = "approved" if data["decision"] == "approve" else "rejected"
     behind = str(data.get("behind", ""))
     role = behind.removeprefix("role/")
-    whom = f", standing in for the {role}" if role != behind else f" for {behind}" if behind else ""
+    on_behalf = (
+        f", standing in for the {role}" if role != behind else f" for {behind}" if behind else ""
+    )
     tied = ", under conditions" if data.get("conditions") else ""
-    return f"{did} at level {data['level']}{whom}{tied}: {content['why']}"
+    return f"{did} at level {data['level']}{on_behalf}{tied}: {content['why']}"
 
 
 def _voided(data: Content, content: Content) -> str:
-    told = ", ".join(data["voters"]) or "nobody had answered yet"
+    voters = ", ".join(data["voters"]) or "nobody had answered yet"
     return (
         f"every answer is void, the subject changed from {short(data['oldDigest'])} to "
-        f"{short(data['newDigest'])} ({', '.join(data['differs'])}; answered: {told}): "
+        f"{short(data['newDigest'])} ({', '.join(data['differs'])}; answered: {voters}): "
         f"{content['why']}"
     )
 
@@ -101,19 +103,19 @@ def _promoted(data: Content, _: Content) -> str:
 
 
 def _rights(_: Content, content: Content) -> str:
-    def held(rights: Content | None) -> str:
+    def describe(rights: Content | None) -> str:
         if rights is None:
             return "unknown"
         roles = ", ".join(rights["roles"]) or "no role"
         return roles if rights["active"] else f"not active ({roles})"
 
     person = str(content["resource"]).removeprefix("user/")
-    return f"rights of {person}: {held(content['old'])}, now {held(content['new'])}"
+    return f"rights of {person}: {describe(content['old'])}, now {describe(content['new'])}"
 
 
 _WORDS: Mapping[str, Callable[[Content, Content], str]] = {
     "ReleaseRequested": _requested,
-    "GatesJudged": _judged,
+    "GatesJudged": _gate_counts,
     "VoteCast": _vote,
     "VoteRefused": _refused,
     "LevelOpened": _opened,

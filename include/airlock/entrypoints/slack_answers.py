@@ -22,7 +22,15 @@ from airlock.domain.release import Decision, Release, State
 from airlock.domain.voting import Ballot
 from airlock.entrypoints.callers import plain_lines
 from airlock.entrypoints.slack_backroom import Backroom, log
-from airlock.entrypoints.slack_requests import Payload, Seen, Sender, field, pressed, text, words
+from airlock.entrypoints.slack_requests import (
+    Payload,
+    ReviewedVersion,
+    Sender,
+    field,
+    pressed,
+    text,
+    words,
+)
 from airlock.ports import CHAT
 from airlock.ports.chat import Ack, Received
 from airlock.services import chat_evidence, deciding, reading, telling
@@ -32,7 +40,7 @@ DECISIONS = {"airlock.approve": "approve", "airlock.reject": "reject"}
 LINKS = frozenset({"airlock.evidence", "airlock.review"})
 AGAIN = "Slack could not open the form. Nothing has happened; please click again."
 #: As much of a sentence as Slack shows under a field.
-SHOWN = 1000
+MOST_CHARACTERS = 1000
 
 
 class Outdated(Conflict):
@@ -55,36 +63,37 @@ class Answers:
         action, value = pressed(payload)
         if action in LINKS:
             return Ack()
-        seen: Seen | None = None
+        reviewed: ReviewedVersion | None = None
         try:
             if action not in DECISIONS:
                 raise Refused("this button is not one of Airlock's")
-            seen = Seen.of(value, DECISIONS[action])
+            reviewed = ReviewedVersion.of(value, DECISIONS[action])
             self._back.check_known(sender)
-            form = self._form(seen, self._back.actor(sender))
+            form = self._form(reviewed, self._back.actor(sender))
         except AirlockError as error:
             self._back.refused(received, f"a click on {action[:60]}", error.message, sender)
             self._back.whisper(sender, sentence(error))
-            self._repair(seen, error)
+            self._repair(reviewed, error)
             return Ack()
         self._back.later(lambda: self._open(sender, form))
         return Ack()
 
-    def _form(self, seen: Seen, actor: Actor) -> dict[str, Any]:
-        view = self._back.view(seen.release, actor)
-        _check_current(view, seen)
+    def _form(self, reviewed: ReviewedVersion, actor: Actor) -> dict[str, Any]:
+        view = self._back.view(reviewed.release, actor)
+        _check_current(view, reviewed)
         if not view["slackMayAnswer"]:
             raise Forbidden(
-                f"release {seen.release} is of {view['tier']} risk, which is not answered in Slack",
+                f"release {reviewed.release} is of {view['tier']} risk, which is not answered in "
+                "Slack",
                 next_step=f"Open {view['page']}, log in, and answer there.",
             )
         if not view["youMayAnswer"]:
             able = ", ".join(view["mayAnswer"]) or "nobody"
             raise Forbidden(
-                f"{actor.id} cannot answer release {seen.release}: {view['whyNot']}",
+                f"{actor.id} cannot answer release {reviewed.release}: {view['whyNot']}",
                 next_step=f"May answer now: {able}.",
             )
-        return forms.answer_form(view, seen.decision, view["yourSeats"])
+        return forms.answer_form(view, reviewed.decision, view["yourSeats"])
 
     def _open(self, sender: Sender, form: dict[str, Any]) -> None:
         try:
@@ -97,25 +106,27 @@ class Answers:
     # the form
     def submit(self, payload: Payload, sender: Sender, received: Received) -> Ack:
         """Take a filled form: answer, or say why not."""
-        form, seen = text(payload, "view", "id"), None
+        form, reviewed = text(payload, "view", "id"), None
         try:
-            seen = Seen.of(text(payload, "view", "private_metadata"))
+            reviewed = ReviewedVersion.of(text(payload, "view", "private_metadata"))
             actor = self._back.actor(sender)
             self._back.check_account(sender)
-            self._check_sure(payload, seen)
-            ballot = _ballot(payload, seen)
+            self._check_sure(payload, reviewed)
+            ballot = _ballot(payload, reviewed)
             origin = self._back.origin(sender, received, form)
-            evidence = chat_evidence.answered(actor, origin, seen.release, ballot)
-            release = self._vote(seen, ballot, actor, form, evidence)
+            evidence = chat_evidence.answered(actor, origin, reviewed.release, ballot)
+            release = self._vote(reviewed, ballot, actor, form, evidence)
         except AirlockError as error:
-            about = f"an answer to {seen.release}" if seen else "an answer"
+            about = f"an answer to {reviewed.release}" if reviewed else "an answer"
             self._back.refused(received, about, error.message, sender)
-            self._repair(seen, error)
+            self._repair(reviewed, error)
             return refusal(error)
-        view = forms.confirmed(_said(release, ballot, actor))
+        view = forms.confirmed(_confirmation(release, ballot, actor))
         return Ack(body={"response_action": "update", "view": view})
 
-    def _vote(self, seen: Seen, ballot: Ballot, actor: Actor, form: str, evidence: Any) -> Release:
+    def _vote(
+        self, reviewed: ReviewedVersion, ballot: Ballot, actor: Actor, form: str, evidence: Any
+    ) -> Release:
         signer = self._airlock.signer
         if not form:
             raise Refused("this form has no id, so it is not one of Slack's")
@@ -127,15 +138,15 @@ class Answers:
         return deciding.vote(
             self._airlock.store,
             signer,
-            seen.release,
+            reviewed.release,
             ballot,
             actor,
             f"slack/{form}",
             beside=evidence,
         )
 
-    def _check_sure(self, payload: Payload, seen: Seen) -> None:
-        release = reading.outcome(self._airlock.store, seen.release)
+    def _check_sure(self, payload: Payload, reviewed: ReviewedVersion) -> None:
+        release = reading.outcome(self._airlock.store, reviewed.release)
         if release.tier is Tier.HIGH and not field(payload, "sure"):
             raise Unsure(
                 f"release {release.id} is of high risk, so the confirmation is required",
@@ -143,54 +154,55 @@ class Answers:
             )
 
     # messages that are out of date
-    def _repair(self, seen: Seen | None, error: AirlockError) -> None:
-        """Have the message drawn again if it let somebody answer what is not there any more."""
-        if seen is None or not isinstance(error, Conflict):
+    def _repair(self, reviewed: ReviewedVersion | None, error: AirlockError) -> None:
+        """Refresh the message if its button belongs to a release or round that is over."""
+        if reviewed is None or not isinstance(error, Conflict):
             return
         try:
             with self._airlock.store.begin() as unit:
-                release = unit.get(seen.release)
+                release = unit.get(reviewed.release)
                 minute = unit.now().strftime("%Y%m%d%H%M")  # many clicks are one repair
                 about = f"repair-{telling.place(release)}-{minute}"
                 letters = telling.noted(release.id, about)
-                unit.post_all([one for one in letters if one[0] == CHAT])
+                unit.post_all([letter for letter in letters if letter[0] == CHAT])
                 unit.commit()
         except AirlockError as problem:
-            log.warning("the message of %s was not mended: %s", seen.release, problem.message)
+            log.warning("the message of %s was not mended: %s", reviewed.release, problem.message)
 
 
-def _check_current(view: dict[str, Any], seen: Seen) -> None:
+def _check_current(view: dict[str, Any], reviewed: ReviewedVersion) -> None:
     if view["state"] != State.AWAITING_APPROVAL.value:
         raise Outdated(
-            f"release {seen.release} is {view['state']}, so there is nothing to answer any more",
+            f"release {reviewed.release} is {view['state']}, so there is nothing to answer any "
+            "more",
             next_step="The message is being mended.",
         )
     here = (view["round"], view["level"], view["subject"]["digest"])
-    if here != (seen.round, seen.level, seen.digest):
+    if here != (reviewed.round, reviewed.level, reviewed.digest):
         raise Outdated(
-            f"this button is for round {seen.round}, level {seen.level}; release {seen.release} is "
-            f"in round {view['round']} at level {view['level']}",
+            f"this button is for round {reviewed.round}, level {reviewed.level}; release "
+            f"{reviewed.release} is in round {view['round']} at level {view['level']}",
             next_step="The message is being mended: look at what changed, then click again.",
         )
 
 
-def _ballot(payload: Payload, seen: Seen) -> Ballot:
+def _ballot(payload: Payload, reviewed: ReviewedVersion) -> Ballot:
     behind = words(payload, "seat")[:120]
     try:
         reason = plain_lines(words(payload, "reason"))
     except ValueError as error:
         raise Invalid("the reason has control characters", next_step="Use plain text.") from error
     return Ballot(
-        decision=Decision(seen.decision),
+        decision=Decision(reviewed.decision),
         reason=reason,
-        level=seen.level,
-        round=seen.round,
-        subject_digest=seen.digest,
+        level=reviewed.level,
+        round=reviewed.round,
+        subject_digest=reviewed.digest,
         behind="" if behind == forms.OWN else behind,
     )
 
 
-def _said(release: Release, ballot: Ballot, actor: Actor) -> str:
+def _confirmation(release: Release, ballot: Ballot, actor: Actor) -> str:
     did = "approved" if ballot.decision is Decision.APPROVE else "rejected"
     now = f"is {release.state.value.lower()}"
     if release.state is State.AWAITING_APPROVAL:
@@ -204,15 +216,17 @@ def _said(release: Release, ballot: Ballot, actor: Actor) -> str:
 
 
 def refusal(error: AirlockError, block: str = "reason") -> Ack:
-    """Return what a form shows of a refusal: at a field if it can be mended there."""
+    """Return a refusal as a form shows it: at the field where it can be corrected."""
     if isinstance(error, Invalid | Unreachable):
         place = "sure" if isinstance(error, Unsure) else block
-        return Ack(body={"response_action": "errors", "errors": {place: sentence(error)[:SHOWN]}})
+        return Ack(
+            body={"response_action": "errors", "errors": {place: sentence(error)[:MOST_CHARACTERS]}}
+        )
     view = forms.refused(sentence(error))
     return Ack(body={"response_action": "update", "view": view})
 
 
 def sentence(error: AirlockError) -> str:
     """Return an error as somebody in Slack reads it."""
-    said = error.message[:1].upper() + error.message[1:]
-    return f"{said.rstrip('.')}. {error.next_step}".strip()
+    message = error.message[:1].upper() + error.message[1:]
+    return f"{message.rstrip('.')}. {error.next_step}".strip()

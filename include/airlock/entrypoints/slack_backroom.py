@@ -62,9 +62,9 @@ class Backroom:
         """Do something in the background; what goes wrong there is logged."""
         return self._pool.submit(_safely, do)
 
-    def whisper(self, sender: Sender, said: str) -> None:
+    def whisper(self, sender: Sender, message: str) -> None:
         """Tell one account something in the background, if there is a channel to say it in."""
-        plain = said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        plain = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         if sender.channel and sender.account:
             self.later(lambda: self.chat.whisper(sender.channel, sender.account, plain))
 
@@ -75,19 +75,19 @@ class Backroom:
 
     # whose account it is
     def actor(self, sender: Sender) -> Actor:
-        """Return whose account it is, with the roles held now, who may look at releases.
+        """Return the owner of the account, with the roles held now, who may see releases.
 
         Raises:
-            Forbidden: if it is nobody's, or its owner may not use Airflow any more.
+            Forbidden: if it is not linked, or its owner may not use Airflow any more.
         """
-        found = self.owner(sender)
-        if found is None:
+        actor = self.owner(sender)
+        if actor is None:
             raise Unlinked
-        people.require(self.airlock.store, self.airlock.rulebook, found, "release:read")
-        return found
+        people.require(self.airlock.store, self.airlock.rulebook, actor, "release:read")
+        return actor
 
     def owner(self, sender: Sender) -> Actor | None:
-        """Return whose account it is; None if nobody's.
+        """Return the owner of the account; None if it is not linked.
 
         Raises:
             Forbidden: if its owner may not use Airflow any more.
@@ -96,7 +96,7 @@ class Backroom:
             link = unit.link(sender.team, sender.account)
             if link is None:
                 return None
-            person = {one.id: one for one in unit.people()}.get(link.person)
+            person = {candidate.id: candidate for candidate in unit.people()}.get(link.person)
         if person is None or not person.active:
             raise Forbidden(
                 f"{link.person} may not use Airflow any more",
@@ -127,9 +127,9 @@ class Backroom:
             Forbidden: naming what it is.
         """
         self.check_home(sender)
-        found = self._kept(sender.account)
-        if found is not None:
-            self._check(found)
+        profile = self._cached_profile(sender.account)
+        if profile is not None:
+            self._check(profile)
 
     def check_account(self, sender: Sender) -> None:
         """Refuse an account that is none of ours; ask Slack if it has not said so lately.
@@ -139,12 +139,12 @@ class Backroom:
             Unreachable: if Slack did not say in time.
         """
         self.check_home(sender)
-        found = self._kept(sender.account)
-        self._check(found if found is not None else self._asked(sender.account))
+        profile = self._cached_profile(sender.account)
+        self._check(profile if profile is not None else self._fetch_profile(sender.account))
 
     def learn(self, account: str) -> None:
         """Ask Slack about an account, so that its word is there when it is needed."""
-        if self._kept(account) is None:
+        if self._cached_profile(account) is None:
             self._ask(account)
 
     def _check(self, profile: Profile) -> None:
@@ -158,14 +158,14 @@ class Backroom:
         if profile.team != self.team:
             raise _stranger()
 
-    def _kept(self, account: str) -> Profile | None:
+    def _cached_profile(self, account: str) -> Profile | None:
         with self._lock:
-            found = self._profiles.get(account)
-            if found is None or time.monotonic() - found[1] > KEPT_S:
+            entry = self._profiles.get(account)
+            if entry is None or time.monotonic() - entry[1] > KEPT_S:
                 return None
-            return found[0]
+            return entry[0]
 
-    def _asked(self, account: str) -> Profile:
+    def _fetch_profile(self, account: str) -> Profile:
         asking = self._pool.submit(self._ask, account)
         try:
             return asking.result(PATIENCE_S)
@@ -181,12 +181,12 @@ class Backroom:
             ) from error
 
     def _ask(self, account: str) -> Profile:
-        found = self.chat.profile(account)
+        profile = self.chat.profile(account)
         with self._lock:
             if len(self._profiles) > 10_000:
                 self._profiles.clear()
-            self._profiles[account] = (found, time.monotonic())
-        return found
+            self._profiles[account] = (profile, time.monotonic())
+        return profile
 
     # the record
     def origin(self, sender: Sender, received: Received, form: str = "") -> Origin:

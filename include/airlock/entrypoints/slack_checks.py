@@ -40,7 +40,7 @@ class Checked:
 
     name: str
     state: Literal["ok", "wrong", "unknown", "note"]
-    found: str
+    detail: str
     next_step: str = ""
 
 
@@ -51,18 +51,18 @@ def refused(name: str, error: Closed) -> Checked:
 
 
 def of_settings(slack: SlackSettings) -> list[Checked]:
-    """Judge what is set at all."""
+    """Check which settings are missing."""
     needed = (
         ("team", slack.team_id, "TEAM_ID"),
         ("app", slack.app_id, "APP_ID"),
         ("channel", slack.channel, "CHANNEL"),
     )
-    found = [
+    checks = [
         Checked(name, "wrong", "not set", f"Set AIRLOCK_SLACK_{variable}; docs/howto/slack.md.")
         for name, value, variable in needed
         if not value
     ]
-    return [*found, _receiving(slack)]
+    return [*checks, _receiving(slack)]
 
 
 def _receiving(slack: SlackSettings) -> Checked:
@@ -78,10 +78,10 @@ def _receiving(slack: SlackSettings) -> Checked:
 
 def of_bot(slack: SlackSettings, bot: Bot) -> list[Checked]:
     """Judge what Slack says of the token."""
-    found = [Checked("token", "ok", f"of the bot {bot.user} in {bot.team_name}")]
+    checks = [Checked("token", "ok", f"of the bot {bot.user} in {bot.team_name}")]
     if slack.team_id:
-        found.append(_same("team", slack.team_id, bot.team, "TEAM_ID"))
-    return [*found, _scopes(bot.scopes), _clock(bot.ahead)]
+        checks.append(_same("team", slack.team_id, bot.team, "TEAM_ID"))
+    return [*checks, _scopes(bot.scopes), _clock(bot.ahead)]
 
 
 def of_app(slack: SlackSettings, app: str) -> Checked:
@@ -91,20 +91,20 @@ def of_app(slack: SlackSettings, app: str) -> Checked:
     return _same("app", slack.app_id, app, "APP_ID")
 
 
-def _same(name: str, ours: str, theirs: str, variable: str) -> Checked:
-    if ours == theirs:
+def _same(name: str, ours: str, actual: str, variable: str) -> Checked:
+    if ours == actual:
         return Checked(name, "ok", ours)
-    step = f"Set AIRLOCK_SLACK_{variable}={theirs}, or use the token of {ours}."
-    return Checked(name, "wrong", f"expected {ours}; the token belongs to {theirs}", step)
+    step = f"Set AIRLOCK_SLACK_{variable}={actual}, or use the token of {ours}."
+    return Checked(name, "wrong", f"expected {ours}; the token belongs to {actual}", step)
 
 
-def _scopes(given: frozenset[str] | None) -> Checked:
-    if given is None:
+def _scopes(granted: frozenset[str] | None) -> Checked:
+    if granted is None:
         return Checked("scopes", "unknown", "Slack's answer does not name them")
-    if missing := [scope for scope in SCOPES if scope not in given]:
-        told = "; ".join(f"{scope} ({SCOPES[scope]})" for scope in missing)
-        return Checked("scopes", "wrong", f"missing: {told}", _MANIFEST)
-    if more := sorted(given - SCOPES.keys()):
+    if missing := [scope for scope in SCOPES if scope not in granted]:
+        names = "; ".join(f"{scope} ({SCOPES[scope]})" for scope in missing)
+        return Checked("scopes", "wrong", f"missing: {names}", _MANIFEST)
+    if more := sorted(granted - SCOPES.keys()):
         step = "Take them from the app: Airlock does not use them."
         return Checked("scopes", "note", f"more than needed: {', '.join(more)}", step)
     return Checked("scopes", "ok", f"all {len(SCOPES)}")
@@ -113,13 +113,16 @@ def _scopes(given: frozenset[str] | None) -> Checked:
 def _clock(ahead: float | None) -> Checked:
     if ahead is None:
         return Checked("clock", "unknown", "Slack's answer has no date")
-    found = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
+    detail = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
     if abs(ahead) < CLOCK_S:
         return Checked("clock", "ok", f"within {CLOCK_S} s of Slack's")
     step = "Set this machine's clock (NTP)."
     if abs(ahead) > CLOCK_LIMIT_S:
-        found, step = f"{found}: every click is refused", f"{step} The limit is {CLOCK_LIMIT_S} s."
-    return Checked("clock", "wrong", found, step)
+        detail, step = (
+            f"{detail}: every click is refused",
+            f"{step} The limit is {CLOCK_LIMIT_S} s.",
+        )
+    return Checked("clock", "wrong", detail, step)
 
 
 def of_channel(channel: str, place: Place) -> Checked:
@@ -142,12 +145,12 @@ def of_address(settings: Settings, slack: SlackSettings) -> Checked:
     parts = urlsplit(settings.public_url)
     step = "Set AIRLOCK_PUBLIC_URL to the address people's browsers use, https://..."
     if _is_here(parts.hostname or ""):
-        found = f"{settings.public_url} leads to each reader's own machine"
+        detail = f"{settings.public_url} leads to each reader's own machine"
         only_links = not slack.signing_secret and bool(slack.app_token)
-        return Checked("address", "note" if only_links else "wrong", found, step)
+        return Checked("address", "note" if only_links else "wrong", detail, step)
     if parts.scheme != "https":
-        found = f"{settings.public_url} is not https; Slack sends nothing there"
-        return Checked("address", "wrong" if slack.signing_secret else "note", found, step)
+        detail = f"{settings.public_url} is not https; Slack sends nothing there"
+        return Checked("address", "wrong" if slack.signing_secret else "note", detail, step)
     return Checked("address", "ok", settings.public_url)
 
 
@@ -165,21 +168,21 @@ def of_policy(book: Rulebook) -> Checked:
         step = "Say slackMayAnswer: true at a tier of the ApprovalPolicy if it may."
         return Checked("policy", "note", "no tier takes an answer from Slack: links only", step)
     rest = [tier.value for tier in Tier if tier.value not in may]
-    told = f"; {', '.join(rest)}: the button leads to the page" if rest else ""
-    return Checked("policy", "ok", f"answers count at {', '.join(may)}{told}")
+    others = f"; {', '.join(rest)}: the button leads to the page" if rest else ""
+    return Checked("policy", "ok", f"answers count at {', '.join(may)}{others}")
 
 
 def of_links(book: Rulebook, people: Iterable[Person], linked: Collection[str]) -> Checked:
     """Say which approvers have a linked account."""
-    approvers = [one for one in people if one.active and one.roles & book.voting_roles]
-    without = sorted(one.name for one in approvers if one.id not in linked)
-    found = f"{len(approvers) - len(without)} of {len(approvers)} approvers have linked an account"
+    approvers = [person for person in people if person.active and person.roles & book.voting_roles]
+    without = sorted(person.name for person in approvers if person.id not in linked)
+    detail = f"{len(approvers) - len(without)} of {len(approvers)} approvers have linked an account"
     step = "Each links the own one: page Slack in Airflow, or `airlock user link-slack`."
     if not without and approvers:
-        return Checked("links", "ok", found)
+        return Checked("links", "ok", detail)
     if len(without) == len(approvers):
-        return Checked("links", "wrong", f"{found}: nobody can answer in Slack", step)
-    return Checked("links", "note", f"{found}; without: {', '.join(without)}", step)
+        return Checked("links", "wrong", f"{detail}: nobody can answer in Slack", step)
+    return Checked("links", "note", f"{detail}; without: {', '.join(without)}", step)
 
 
 def of_mail(settings: Settings) -> Checked:
@@ -190,9 +193,14 @@ def of_mail(settings: Settings) -> Checked:
     return Checked("mail", "note", "nobody hears by e-mail that Slack takes no messages", step)
 
 
-def told(lines: Iterable[Checked]) -> list[Mapping[str, Any]]:
+def as_documents(lines: Iterable[Checked]) -> list[Mapping[str, Any]]:
     """Return the lines for programs."""
     return [
-        {"name": one.name, "state": one.state, "found": one.found, "nextStep": one.next_step}
-        for one in lines
+        {
+            "name": check.name,
+            "state": check.state,
+            "found": check.detail,
+            "nextStep": check.next_step,
+        }
+        for check in lines
     ]

@@ -40,13 +40,13 @@ class Commands:
     def run(self, payload: Payload, sender: Sender, received: Received) -> Ack:
         """Take a slash command."""
         word, _, rest = text(payload, "text").strip().partition(" ")
-        known = {
+        handlers = {
             "pending": self._pending,
             "show": self._show,
             "link": self._link,
             "delegate": self._delegate,
         }
-        do = known.get(word.lower())
+        do = handlers.get(word.lower())
         if do is None or text(payload, "command") != COMMAND:
             return Ack(body=replies.usage())
         try:
@@ -62,17 +62,17 @@ class Commands:
         waiting = chat_inbox.waiting(self._airlock.store, actor.id, self._back.url)
         return Ack(body=replies.pending(waiting))
 
-    def _show(self, sender: Sender, given: str) -> Ack:
+    def _show(self, sender: Sender, release_id: str) -> Ack:
         actor = self._back.actor(sender)
-        if not _ID.fullmatch(given):
+        if not _ID.fullmatch(release_id):
             raise NotFound("there is no such release", next_step="Try `/airlock pending`.")
-        return Ack(body=replies.shown(self._back.view(given, actor)))
+        return Ack(body=replies.shown(self._back.view(release_id, actor)))
 
     def _link(self, sender: Sender, code: str) -> Ack:
         link = linking.redeem(self._airlock.store, sender.team, sender.account, code)
         self._publish(sender.account, link.person)
-        said = f"From now on this Slack account is {link.person} in Airlock."
-        return Ack(body=replies.plain(said))
+        message = f"From now on this Slack account is {link.person} in Airlock."
+        return Ack(body=replies.plain(message))
 
     def _delegate(self, sender: Sender, _: str) -> Ack:
         self._back.actor(sender)
@@ -93,7 +93,7 @@ class Commands:
         try:
             actor = self._back.actor(sender)
             self._back.check_account(sender)
-            made = delegating.delegate(
+            delegation = delegating.delegate(
                 self._airlock.store,
                 self._airlock.rulebook,
                 actor,
@@ -107,8 +107,9 @@ class Commands:
             self._back.refused(received, "a delegation", error.message, sender)
             return refusal(error, error.block if isinstance(error, Misplaced) else "reason")
         self._publish(sender.account, actor.id)
-        said = f"{made.taker} may answer for you, {made.giver}, from {_day(made.start)} to "
-        view = forms.confirmed(f"{said}{_day(made.end)} UTC.")
+        parties = f"{delegation.taker} may answer for you, {delegation.giver}"
+        period = f"from {_day(delegation.start)} to {_day(delegation.end)} UTC"
+        view = forms.confirmed(f"{parties}, {period}.")
         return Ack(body={"response_action": "update", "view": view})
 
     def _taker(self, account: str) -> str:
@@ -149,9 +150,9 @@ class Commands:
 def _nobodys_home(url: str) -> dict[str, Any]:
     """Return the App Home of an account that is not linked: how to link it."""
     page = f"{url}/airlock/slack"
-    shown = home.home({"waiting": [], "decided": [], "delegations": [], "page": page})
+    view = home.home({"waiting": [], "decided": [], "delegations": [], "page": page})
     first = {"type": "section", "text": {"type": "plain_text", "text": sentence(Unlinked())}}
-    return {**shown, "blocks": [first, *shown["blocks"]]}
+    return {**view, "blocks": [first, *view["blocks"]]}
 
 
 class Misplaced(Invalid):
@@ -162,10 +163,10 @@ class Misplaced(Invalid):
         self.block = block
 
 
-def _time(given: Any, name: str) -> datetime:
+def _time(value: Any, name: str) -> datetime:
     try:
-        if type(given) is int:
-            return datetime.fromtimestamp(given, UTC)
+        if type(value) is int:
+            return datetime.fromtimestamp(value, UTC)
     except (OverflowError, OSError, ValueError):
         pass
     raise Misplaced("this is not a time", name, "Choose a day and a time.")

@@ -49,10 +49,10 @@ class Desk:
         except Exception:
             number = secrets.token_hex(4)
             log.exception("something broke while answering Slack: incident %s", number)
-            said = f"Something broke. Tell whoever runs Airlock the number of it: {number}."
+            message = f"Something broke. Tell whoever runs Airlock the number of it: {number}."
             if text(payload, "type") == "block_actions":
-                self._back.whisper(sender(payload), said)
-            return _worded(payload, said)
+                self._back.whisper(sender(payload), message)
+            return _worded(payload, message)
 
     def forged(self, received: Received) -> None:
         """Take note of a request that is not Slack's."""
@@ -62,42 +62,42 @@ class Desk:
         kind = "command" if "command" in payload else text(payload, "type")
         if kind == "url_verification":
             return Ack(body={"challenge": text(payload, "challenge")[:1000]})
-        who = sender(payload)
-        if not self._is_ours(who):
-            self._back.refused(received, f"a {kind[:40]}", "it is for another workspace", who)
+        sent_by = sender(payload)
+        if not self._is_ours(sent_by):
+            self._back.refused(received, f"a {kind[:40]}", "it is for another workspace", sent_by)
             return _worded(payload, _FOREIGN, 403)
-        known = {
+        handlers = {
             "block_actions": self._answers.press,
             "view_submission": self._submitted,
             "view_closed": lambda *_: Ack(),
             "command": self._commands.run,
             "event_callback": self._commands.opened,
         }
-        if kind not in known:
-            self._back.refused(received, f"a {kind[:40]}", "nothing of that kind is taken", who)
+        if kind not in handlers:
+            self._back.refused(received, f"a {kind[:40]}", "nothing of that kind is taken", sent_by)
             return Ack()
-        return known[kind](payload, who, received)
+        return handlers[kind](payload, sent_by, received)
 
-    def _is_ours(self, who: Sender) -> bool:
+    def _is_ours(self, sent_by: Sender) -> bool:
         ours = (self.settings.app_id, self.settings.team_id)
-        return all(ours) and (who.app, who.team) == ours
+        return all(ours) and (sent_by.app, sent_by.team) == ours
 
-    def _submitted(self, payload: Payload, who: Sender, received: Received) -> Ack:
+    def _submitted(self, payload: Payload, sent_by: Sender, received: Received) -> Ack:
         callback = text(payload, "view", "callback_id")
         if callback == forms.ANSWER:
-            return self._answers.submit(payload, who, received)
+            return self._answers.submit(payload, sent_by, received)
         if callback == forms.DELEGATE:
-            return self._commands.submit(payload, who, received)
-        self._back.refused(received, f"the form {callback[:60]}", "it is not known", who)
+            return self._commands.submit(payload, sent_by, received)
+        self._back.refused(received, f"the form {callback[:60]}", "it is not known", sent_by)
         return _worded(payload, _UNKNOWN)
 
 
-def _worded(payload: Payload, said: str, status: int = 200) -> Ack:
+def _worded(payload: Payload, message: str, status: int = 200) -> Ack:
     """Return an answer in words, where Slack shows one; else *status* alone says no."""
     if "command" in payload:
-        return Ack(body=replies.plain(said))
+        return Ack(body=replies.plain(message))
     if text(payload, "type") == "view_submission":
-        return Ack(body={"response_action": "update", "view": forms.refused(said)})
+        return Ack(body={"response_action": "update", "view": forms.refused(message)})
     return Ack(status)
 
 
@@ -108,19 +108,19 @@ def desk_of(airlock: Airlock) -> Desk:
         Refused: naming what is not set.
         Unreachable: if this process cannot decide.
     """
-    given = airlock.settings.slack
-    wanted = {
-        "AIRLOCK_SLACK_BOT_TOKEN": given and given.bot_token,
-        "AIRLOCK_SLACK_TEAM_ID": given and given.team_id,
-        "AIRLOCK_SLACK_APP_ID": given and given.app_id,
+    slack = airlock.settings.slack
+    required = {
+        "AIRLOCK_SLACK_BOT_TOKEN": slack and slack.bot_token,
+        "AIRLOCK_SLACK_TEAM_ID": slack and slack.team_id,
+        "AIRLOCK_SLACK_APP_ID": slack and slack.app_id,
     }
-    missing = [name for name, value in wanted.items() if not value]
+    missing = [name for name, value in required.items() if not value]
     chat = airlock.chat
-    if given is None or missing or chat is None:
+    if slack is None or missing or chat is None:
         raise Refused(
             f"Slack is not set up: {', '.join(missing) or 'it'} is not set",
             next_step="docs/howto/slack.md says how; `airlock slack check` says what is missing.",
         )
     if airlock.signer is None:
         raise Unreachable("this process has no signing key, so nothing can be decided here")
-    return Desk(airlock, given, chat, airlock.settings.public_url)
+    return Desk(airlock, slack, chat, airlock.settings.public_url)

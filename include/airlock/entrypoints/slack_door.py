@@ -40,7 +40,7 @@ class Reception:
 
     def __init__(self, make: Callable[[], Desk] | None = None) -> None:
         """*make* says by raising that Slack is not set up."""
-        self._make, self._said = make, ""
+        self._make, self._last_error = make, ""
         self._desk: Desk | None = None
         self._lock = threading.Lock()
 
@@ -48,16 +48,16 @@ class Reception:
         """Return the desk.
 
         Raises:
-            Unreachable: if there is none; what is missing stands in the log alone.
+            Unreachable: if there is none; the log alone names the missing settings.
         """
         with self._lock:
             if self._desk is None and self._make is not None:
                 try:
                     self._desk = self._make()
                 except AirlockError as error:
-                    if error.message != self._said:
+                    if error.message != self._last_error:
                         log.warning("%s %s", error.message, error.next_step)
-                    self._said = error.message
+                    self._last_error = error.message
             desk = self._desk
         if desk is None or not desk.settings.signing_secret:
             raise Unreachable(
@@ -95,7 +95,7 @@ def _answer(reception: Reception, body: bytes, headers: Mapping[str, str]) -> Re
 
 
 def read(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return what a genuine request says: JSON, a form around JSON, or a form.
+    """Return the content of a genuine request: JSON, a form around JSON, or a form.
 
     Raises:
         Invalid: if it is none of these.
@@ -103,13 +103,13 @@ def read(body: bytes, content_type: str) -> dict[str, Any]:
     try:
         text = body.decode()
         if content_type.partition(";")[0].strip().lower() == "application/json":
-            found = json.loads(text)
+            document = json.loads(text)
         else:
             fields = parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS)
             form = {name: values[0] for name, values in fields.items() if len(values) == 1}
-            found = json.loads(form["payload"]) if "payload" in form else form
+            document = json.loads(form["payload"]) if "payload" in form else form
     except (ValueError, RecursionError) as error:
         raise Invalid("this request cannot be read") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise Invalid("this request cannot be read")
-    return found
+    return document

@@ -28,7 +28,7 @@ def look(*, socket: bool) -> list[Checked]:
     Raises:
         Refused: if nothing of Slack is set.
     """
-    settings, found = bootstrap.settings(), list[Checked]()
+    settings, checks = bootstrap.settings(), list[Checked]()
     if settings.slack is None:
         raise Refused(
             "Slack is not configured: nothing that begins with AIRLOCK_SLACK_ is set here",
@@ -37,13 +37,13 @@ def look(*, socket: bool) -> list[Checked]:
     if settings.slack_connection:
         try:
             settings = bootstrap.connected(settings)
-            found.append(Checked("connection", "ok", f"{settings.slack_connection} of Airflow"))
+            checks.append(Checked("connection", "ok", f"{settings.slack_connection} of Airflow"))
         except AirlockError as error:
-            found.append(_failed("connection", error))
+            checks.append(_failed("connection", error))
     slack = settings.slack or SlackSettings()
-    found += [*slack_checks.of_settings(slack), *_of_slack(slack, socket)]
-    found.append(slack_checks.of_address(settings, slack))
-    return [*found, *_of_ours(settings, slack.team_id), slack_checks.of_mail(settings)]
+    checks += [*slack_checks.of_settings(slack), *_of_slack(slack, socket)]
+    checks.append(slack_checks.of_address(settings, slack))
+    return [*checks, *_of_ours(settings, slack.team_id), slack_checks.of_mail(settings)]
 
 
 def _of_slack(slack: SlackSettings, socket: bool) -> list[Checked]:
@@ -55,13 +55,13 @@ def _of_slack(slack: SlackSettings, socket: bool) -> list[Checked]:
         bot = probe.bot()
     except (Closed, Unreachable) as error:
         return [_failed("token", error)]
-    found, place = slack_checks.of_bot(slack, bot), slack.channel
+    checks, place = slack_checks.of_bot(slack, bot), slack.channel
     if slack.app_id:
-        found.append(_asked("app", lambda: slack_checks.of_app(slack, probe.app(bot.bot))))
+        checks.append(_run_check("app", lambda: slack_checks.of_app(slack, probe.app(bot.bot))))
     if place:
         ask = lambda: slack_checks.of_channel(place, probe.channel(place))  # noqa: E731
-        found.append(_asked("channel", ask))
-    return [*found, _of_socket(probe, slack.app_token)] if socket else found
+        checks.append(_run_check("channel", ask))
+    return [*checks, _of_socket(probe, slack.app_token)] if socket else checks
 
 
 def _of_socket(probe: SlackProbe, app_token: str) -> Checked:
@@ -77,7 +77,7 @@ def _of_socket(probe: SlackProbe, app_token: str) -> Checked:
     return Checked("socket", "ok", "Slack would open a Socket Mode connection")
 
 
-def _asked(name: str, ask: Callable[[], Checked]) -> Checked:
+def _run_check(name: str, ask: Callable[[], Checked]) -> Checked:
     try:
         return ask()
     except (Closed, Unreachable) as error:
@@ -94,19 +94,19 @@ def _failed(name: str, error: AirlockError) -> Checked:
 
 def _of_ours(settings: Settings, team: str) -> list[Checked]:
     """Ask the database, if there is one, and the policies."""
-    found: list[Checked] = []
+    checks: list[Checked] = []
     try:
         store = _store(settings)
         book = _book(settings, store)
-        found.append(slack_checks.of_policy(book))
+        checks.append(slack_checks.of_policy(book))
         if store is None:
-            return [*found, Checked("links", "note", "not looked at: no database is set here")]
+            return [*checks, Checked("links", "note", "not looked at: no database is set here")]
         with store.begin() as unit:
             people, links = unit.people(), unit.links()
     except AirlockError as error:
-        return [*found, _failed("links" if found else "policy", error)]
+        return [*checks, _failed("links" if checks else "policy", error)]
     linked = {person for person, link in links.items() if link.team == team}
-    return [*found, slack_checks.of_links(book, people, linked)]
+    return [*checks, slack_checks.of_links(book, people, linked)]
 
 
 def _store(settings: Settings) -> SqlStore | None:

@@ -92,8 +92,8 @@ def text(payload: Any, *path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What somebody was looking at; *decision* is what the button was for."""
+class ReviewedVersion:
+    """The version a person reviewed; *decision* is what the button was for."""
 
     release: str
     round: int
@@ -102,38 +102,38 @@ class Seen:
     decision: str = ""
 
     @classmethod
-    def of(cls, said: str, decision: str = "") -> Self:
+    def of(cls, encoded: str, decision: str = "") -> Self:
         """Read the value of a button, or what a form carried along.
 
         Raises:
             Refused: if it is not one of ours.
         """
         try:
-            found = json.loads(said)
+            document = json.loads(encoded)
         except (ValueError, RecursionError):
-            found = None
-        given = {"decision": decision, **found} if isinstance(found, dict) else {}
+            document = None
+        values = {"decision": decision, **document} if isinstance(document, dict) else {}
         if decision:
-            given["decision"] = decision
-        if given.keys() != cls.__dataclass_fields__.keys() or not _is_ours(given):
+            values["decision"] = decision
+        if values.keys() != cls.__dataclass_fields__.keys() or not _is_ours(values):
             raise Refused(
                 "this button or form is not one of Airlock's, or of another version",
                 next_step="Use the newest message about the release, or its page in Airflow.",
             )
-        return cls(**given)
+        return cls(**values)
 
-    def said(self) -> str:
+    def encode(self) -> str:
         """Write it as a button's value or for a form."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
-def _is_ours(given: Mapping[str, Any]) -> bool:
+def _is_ours(values: Mapping[str, Any]) -> bool:
     words = all(
-        isinstance(given[name], str) and re.fullmatch(shape, given[name])
+        isinstance(values[name], str) and re.fullmatch(shape, values[name])
         for name, shape in _SHAPES.items()
     )
-    counts = (given["round"], given["level"])
-    return words and all(type(one) is int and 0 <= one <= _MOST for one in counts)
+    counts = (values["round"], values["level"])
+    return words and all(type(count) is int and 0 <= count <= _MOST for count in counts)
 
 
 def pressed(payload: Payload) -> tuple[str, str]:
@@ -145,19 +145,19 @@ def pressed(payload: Payload) -> tuple[str, str]:
 
 
 def field(payload: Payload, name: str) -> Any:
-    """Return what a field of a form holds: text, a choice, an account, a time; None if nothing."""
-    found: Any = payload
+    """Return the value of a form's field: text, choice, account or time; None if empty."""
+    node: Any = payload
     for step in ("view", "state", "values", name, name):
-        found = found.get(step) if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping):
+        node = node.get(step) if isinstance(node, Mapping) else None
+    if not isinstance(node, Mapping):
         return None
-    if isinstance(found.get("selected_option"), Mapping):
-        return found["selected_option"].get("value")
+    if isinstance(node.get("selected_option"), Mapping):
+        return node["selected_option"].get("value")
     kinds = ("value", "selected_user", "selected_date_time", "selected_options")
-    return next((found[kind] for kind in kinds if found.get(kind) is not None), None)
+    return next((node[kind] for kind in kinds if node.get(kind) is not None), None)
 
 
 def words(payload: Payload, name: str) -> str:
-    """Return what was typed into a field, or chosen there."""
-    found = field(payload, name)
-    return found.strip() if isinstance(found, str) else ""
+    """Return the text typed into a field, or chosen there."""
+    value = field(payload, name)
+    return value.strip() if isinstance(value, str) else ""

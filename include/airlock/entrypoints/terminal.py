@@ -88,13 +88,13 @@ def advised(text: str) -> str:
     return spelled_for(text, acting())
 
 
-def connect(as_user: str = "", kept: Path | None = None) -> Client:
+def connect(as_user: str = "", session_path: Path | None = None) -> Client:
     """Return a client for a demo user, a session file, or the login of this user."""
     if as_user:
         _ACTING[:] = [as_user]
         local = here.settings(anywhere=True)
         return Client(log_in(local.airflow_url, as_user, demo_password(local.home, as_user)))
-    return Client(load_session(kept or session_file(os.environ)))
+    return Client(load_session(session_path or session_file(os.environ)))
 
 
 def print_json(data: Any) -> None:
@@ -104,13 +104,13 @@ def print_json(data: Any) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """Print a table for people. Nothing in a cell is read as markup."""
-    shown = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    grid = Table(title=title or None, title_justify="left", header_style="bold", box=None)
     for column in columns:
-        shown.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
+        grid.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
-        shown.add_row(*(cell(value) for value in row))
+        grid.add_row(*(cell(value) for value in row))
     wide = console if console.is_terminal else Console(width=_WIDE, highlight=False)
-    wide.print(shown)
+    wide.print(grid)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:

@@ -51,12 +51,12 @@ class Watchman:
     def look(self) -> None:
         """Compare aliases and grants once."""
         try:
-            found = self._detector.look()
+            comparison = self._detector.look()
         except AirlockError as error:
             self._problem = error.message
             raise
         self._good_at = time.monotonic()
-        _report(found)
+        _report(comparison)
 
     def weigh(self) -> None:
         """Hash files once, for a part of the period."""
@@ -77,10 +77,10 @@ class Watchman:
             work.run()
 
 
-def _report(found: detecting.Round) -> None:
-    for one in found.new:
-        log.error("ALARM %s: %s (was %s, is %s)", one.id, one.why, one.old, one.new)
-    if found.mended:
-        log.info("%s findings are over", found.mended)
-    if found.set_back:
-        log.warning("%s aliases were set back", found.set_back)
+def _report(comparison: detecting.Round) -> None:
+    for finding in comparison.new:
+        log.error("ALARM %s: %s (was %s, is %s)", finding.id, finding.why, finding.old, finding.new)
+    if comparison.mended:
+        log.info("%s findings are over", comparison.mended)
+    if comparison.set_back:
+        log.warning("%s aliases were set back", comparison.set_back)

@@ -65,11 +65,11 @@ def witness(
 
 def known_logs(vkeys: Sequence[str]) -> dict[str, dict[str, bytes]]:
     """Return origin -> key id -> public key of the logs to cosign."""
-    found: dict[str, dict[str, bytes]] = {}
-    for one in vkeys:
-        origin, _, public = read_vkey(one)
-        found.setdefault(origin, {})[public.hex()] = public
-    return found
+    logs: dict[str, dict[str, bytes]] = {}
+    for log_key in vkeys:
+        origin, _, public = read_vkey(log_key)
+        logs.setdefault(origin, {})[public.hex()] = public
+    return logs
 
 
 class Witness:
@@ -112,17 +112,17 @@ class Witness:
 
         with self._mutex:
             origin = origin_of(request)
-            found = answer(request, self._logs, verify, self._known(origin))
-            if not found.accepted:
-                log.warning("%s: %s %s", origin or "?", found.status, found.body.strip())
-                return found
-            text, now = found.accepted, int(time.time())
+            response = answer(request, self._logs, verify, self._stored_checkpoint(origin))
+            if not response.accepted:
+                log.warning("%s: %s %s", origin or "?", response.status, response.body.strip())
+                return response
+            text, now = response.accepted, int(time.time())
             line = cosign(text, self._name, self._signer.public, self._signer.sign, now).text()
             signed = request.partition("\n\n")[2].rpartition("\n\n")[2]
             self._keep({**self._notes, origin: f"{text}\n{signed}{line}"})
             return Answer(200, line)
 
-    def _known(self, origin: str) -> Checkpoint | None:
+    def _stored_checkpoint(self, origin: str) -> Checkpoint | None:
         note = self._notes.get(origin)
         return parse(note)[0] if note else None
 
@@ -182,13 +182,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(self.server.keeper.add(request))
 
     def do_GET(self) -> None:
-        known = self.path == "/checkpoints"
-        self._reply(Answer(200, self.server.keeper.newest()) if known else Answer(404, "\n"))
+        is_list = self.path == "/checkpoints"
+        self._reply(Answer(200, self.server.keeper.newest()) if is_list else Answer(404, "\n"))
 
-    def _reply(self, found: Answer) -> None:
-        body = found.body.encode()
-        self.send_response(found.status)
-        self.send_header("Content-Type", found.kind or TEXT_TYPE)
+    def _reply(self, response: Answer) -> None:
+        body = response.body.encode()
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.kind or TEXT_TYPE)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -201,8 +201,8 @@ def _read(file: Path) -> dict[str, str]:
     if not file.exists():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {str(origin): str(note) for origin, note in found.items()}
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return {str(origin): str(note) for origin, note in document.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise Invalid(
             f"{file} is not the state of a witness: {error!r}",

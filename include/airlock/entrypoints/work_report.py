@@ -31,7 +31,7 @@ LATE, PROPOSAL_LATE = timedelta(minutes=5), timedelta(minutes=1)
 #: A round that was not written down for so long has not ended.
 ROUND_LATE = timedelta(minutes=1)
 #: How long a message that was given up is shown.
-SHOWN = timedelta(hours=24)
+FAILURE_WINDOW = timedelta(hours=24)
 #: A key or certificate that ends within this is named.
 NEAR_END = timedelta(days=30)
 
@@ -42,7 +42,7 @@ class Line:
     *silent*: it could not be asked."""
 
     name: str
-    said: str
+    text: str
     problem: str = ""
     silent: bool = False
 
@@ -90,71 +90,73 @@ def _round(file: Path, now: datetime) -> Iterator[Line]:
 
 
 def _step(name: str, row: dict[str, Any], written: datetime, now: datetime) -> Line:
-    done = f"last done {_ago(now - moment(row['succeededAt']))}" if row["succeededAt"] else "never"
+    progress = (
+        f"last done {_ago(now - moment(row['succeededAt']))}" if row["succeededAt"] else "never"
+    )
     problems = [str(row["error"]), *map(str, row.get("notes", ()))]
     if now - written > ROUND_LATE:
         problems.append(f"its round has not ended for {_span(now - written)}")
-    return Line(name, done, "; ".join(one for one in problems if one))
+    return Line(name, progress, "; ".join(part for part in problems if part))
 
 
 def _database(url: str) -> list[Line]:
     store = SqlStore(url, pooled=False)
     with store.begin() as unit:
-        found = unit.backlog(unit.now() - SHOWN)
+        backlog = unit.backlog(unit.now() - FAILURE_WINDOW)
         event = unit.oldest_waiting(unit.tree())
-    behind = lag(event, found.at) if event is not None else 0.0
+    behind = lag(event, backlog.at) if event is not None else 0.0
     late = f"it waits longer than {MERGE_DELAY_S} s for its place in the log's tree"
     return [
-        _queue("messages to Airflow", found.messages, found.at, LATE),
-        _queue("messages to the chat", found.chat, found.at, LATE),
-        _queue("timers due", found.timers, found.at, LATE),
-        _queue("proposals of tasks", found.proposals, found.at, PROPOSAL_LATE),
+        _queue("messages to Airflow", backlog.messages, backlog.at, LATE),
+        _queue("messages to the chat", backlog.chat, backlog.at, LATE),
+        _queue("timers due", backlog.timers, backlog.at, LATE),
+        _queue("proposals of tasks", backlog.proposals, backlog.at, PROPOSAL_LATE),
         Line(
             "oldest event outside the tree",
             "none" if event is None else _ago(timedelta(seconds=min(behind, 1e9))),
             late if behind > MERGE_DELAY_S else "",
         ),
-        *_given_up(found),
+        *_given_up(backlog),
     ]
 
 
 def _queue(name: str, queue: Queue, at: datetime, late: timedelta) -> Line:
     if not queue.count:
         return Line(name, "none wait")
-    said = f"{queue.count} {'waits' if queue.count == 1 else 'wait'}"
+    text = f"{queue.count} {'waits' if queue.count == 1 else 'wait'}"
     try:
         waited = at - moment(queue.since)
     except ValueError:
-        return Line(name, said, f"{queue.about} says {queue.since!r} instead of a time")
-    said = f"{said}, the oldest for {_span(waited)}"
-    return Line(name, said, f"{queue.about} waits for {_span(waited)}" if waited > late else "")
+        return Line(name, text, f"{queue.about} says {queue.since!r} instead of a time")
+    text = f"{text}, the oldest for {_span(waited)}"
+    return Line(name, text, f"{queue.about} waits for {_span(waited)}" if waited > late else "")
 
 
-def _given_up(found: Backlog) -> Iterator[Line]:
-    if not found.given_up:
+def _given_up(backlog: Backlog) -> Iterator[Line]:
+    if not backlog.given_up:
         yield Line("messages given up", "none in the last 24 h")
-    for one in found.given_up:
-        yield Line("message given up", f"{one.key} at {one.at[:19]}Z", one.error)
+    for message in backlog.given_up:
+        yield Line("message given up", f"{message.key} at {message.at[:19]}Z", message.error)
 
 
 def _disk(settings: Settings) -> list[Line]:
     folders = (settings.home, settings.data_dir, settings.evidence, settings.checkpoints)
-    return [_free(one) for one in disk.rooms(folders)]
+    return [_free(room) for room in disk.rooms(folders)]
 
 
-def _free(one: disk.Room) -> Line:
-    said = f"{_bytes(one.free)} of {_bytes(one.total)} free ({one.share:.0%})"
-    scarce = f"less than {disk.SCARCE:.0%} is free" if one.share < disk.SCARCE else ""
-    return Line(f"disk of {one.folder}", said, scarce)
+def _free(room: disk.Room) -> Line:
+    text = f"{_bytes(room.free)} of {_bytes(room.total)} free ({room.share:.0%})"
+    scarce = f"less than {disk.SCARCE:.0%} is free" if room.share < disk.SCARCE else ""
+    return Line(f"disk of {room.folder}", text, scarce)
 
 
 def _sizes(settings: Settings) -> list[Line]:
-    inside = sorted(one for one in settings.home.iterdir() if one.is_dir())
+    inside = sorted(path for path in settings.home.iterdir() if path.is_dir())
     others = (settings.data_dir, settings.evidence, settings.checkpoints)
-    folders = dict.fromkeys([*inside, *(one for one in others if one.is_dir())])
-    sizes = {one: disk.size(one) for one in folders}
+    folders = dict.fromkeys([*inside, *(path for path in others if path.is_dir())])
+    sizes = {folder: disk.size(folder) for folder in folders}
     largest = sorted(sizes.items(), key=lambda pair: -pair[1])
-    return [Line("sizes", ", ".join(f"{one.name} {_bytes(taken)}" for one, taken in largest))]
+    return [Line("sizes", ", ".join(f"{folder.name} {_bytes(size)}" for folder, size in largest))]
 
 
 def _keys(settings: Settings) -> list[Line]:
@@ -175,7 +177,7 @@ def _endings(settings: Settings) -> Iterator[tuple[str, datetime]]:
         if until is not None:
             yield f"the key {key} that signs", until
     folders = (settings.trusted_keys, settings.gate_keys, settings.model_keys)
-    for file, until in certificate_ends(one for one in folders if one.is_dir()):
+    for file, until in certificate_ends(folder for folder in folders if folder.is_dir()):
         yield f"the certificate {file.name}", until
 
 

@@ -46,17 +46,17 @@ class Step:
     _pause: float = 0.0
     _not_before: float = 0.0
 
-    def run(self, known: Collection[str] = ()) -> bool:
+    def run(self, logged: Collection[str] = ()) -> bool:
         """Do it if it is time; say whether it was done. Raises nothing.
 
-        *known*: the errors of other steps: what has been said of them is not said again.
+        *logged*: the errors of other steps, which are in the log already.
         """
         if time.monotonic() < self._not_before:
             return False
         try:
             self.act()
         except Exception as error:
-            self._failed(error, known)
+            self._failed(error, logged)
             return False
         if self.error:
             log.info("it works again: %s", self.name)
@@ -64,11 +64,11 @@ class Step:
         self.succeeded_at = stamp(datetime.now(UTC))
         return True
 
-    def _failed(self, error: Exception, known: Collection[str]) -> None:
+    def _failed(self, error: Exception, logged: Collection[str]) -> None:
         self._pause = min(max(FIRST_PAUSE_S, self._pause * 2), LONGEST_PAUSE_S)
         self._not_before = time.monotonic() + self._pause
         message = error.message if isinstance(error, AirlockError) else repr(error)
-        if message == self.error or message in known:
+        if message == self.error or message in logged:
             self.error = message
             return
         self.error = message
@@ -89,10 +89,10 @@ class Round:
 
     def run(self) -> int:
         """Run every step; return how many were done."""
-        done = sum(step.run({step.error for step in self.steps}) for step in self.steps)
+        count = sum(step.run({step.error for step in self.steps}) for step in self.steps)
         with contextlib.suppress(OSError):
             self._write()
-        return done
+        return count
 
     def forget(self) -> None:
         """Remove the file: a process that ended as asked is late with nothing."""
@@ -101,15 +101,15 @@ class Round:
                 self.file.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        told = {step.name: (step.error, tuple(step.notes())) for step in self.steps}
-        if self.file is None or (told == self._written and time.monotonic() < self._write_at):
+        states = {step.name: (step.error, tuple(step.notes())) for step in self.steps}
+        if self.file is None or (states == self._written and time.monotonic() < self._write_at):
             return
         rows = [
             {
                 "name": step.name,
                 "succeededAt": step.succeeded_at,
                 "error": step.error,
-                "notes": list(told[step.name][1]),
+                "notes": list(states[step.name][1]),
             }
             for step in self.steps
         ]
@@ -117,4 +117,4 @@ class Round:
         fresh = self.file.with_suffix(".new")
         fresh.write_text(json.dumps({"at": stamp(datetime.now(UTC)), "steps": rows}))
         os.replace(fresh, self.file)
-        self._written, self._write_at = told, time.monotonic() + _WRITE_EVERY_S
+        self._written, self._write_at = states, time.monotonic() + _WRITE_EVERY_S

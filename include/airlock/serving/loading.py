@@ -116,20 +116,20 @@ def load_released(
     """
     ring = FileKeyring(Path(keys))
     text = release.statement(model, environment)
-    found = open_statement(text, model, environment, ring.verify, ring.valid_at)
-    if data is not None and data != found.subject.data_digest:
+    released = open_statement(text, model, environment, ring.verify, ring.valid_at)
+    if data is not None and data != released.subject.data_digest:
         raise ReleaseUnproven(
-            f"{model} version {found.grant.version} was trained on "
-            f"{short(found.subject.data_digest)}, expected {short(data)}",
+            f"{model} version {released.grant.version} was trained on "
+            f"{short(released.subject.data_digest)}, expected {short(data)}",
             next_step="Serve it with the features of its own data, or release a newer model.",
         )
     private = Path(tempfile.mkdtemp(prefix="airlock-served-", dir=scratch))  # mode 0700
     try:
-        loaded = _load(found, files, private)
-        remember(Path(state), found)
+        loaded = _load(released, files, private)
+        remember(Path(state), released)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    grant = found.grant
+    grant = released.grant
     return Served(
         loaded=loaded,
         name=grant.model,
@@ -138,12 +138,12 @@ def load_released(
         release=grant.release,
         sequence=grant.sequence,
         artifact_digest=grant.artifact_digest,
-        data_digest=found.subject.data_digest,
+        data_digest=released.subject.data_digest,
     )
 
 
-def _load(found: Released, files: BytesSource, private: Path) -> Loaded:
-    grant = found.grant
+def _load(released: Released, files: BytesSource, private: Path) -> Loaded:
+    grant = released.grant
     folder = files.fetch(grant, private)
     if not folder.resolve().is_relative_to(private.resolve()):
         raise Invalid(f"{folder} is not in the private folder of this load")

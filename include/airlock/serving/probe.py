@@ -25,7 +25,7 @@ from airlock.serving.wrong_inputs import outcomes
 if TYPE_CHECKING:
     import pandas
 
-_SHOWN = 5
+_MOST_SHOWN = 5
 _ROWS = 3
 
 
@@ -64,22 +64,22 @@ def _columns(loaded: Loaded, table: pandas.DataFrame) -> list[str]:
 def _schema(loaded: Loaded, table: pandas.DataFrame) -> dict[str, Any]:
     """Hold the declared columns against the recorded rows, and against the model's own record."""
     if loaded.schema is None:
-        said = ["MLmodel declares no signature of columns"]
-        return {"declared": [], "equal": False, "differences": said}
-    names, found = loaded.schema.names, []
+        differences = ["MLmodel declares no signature of columns"]
+        return {"declared": [], "equal": False, "differences": differences}
+    names, differences = loaded.schema.names, []
     fitted = getattr(loaded.model, "feature_names_in_", None)
     if fitted is not None and [str(name) for name in fitted] != names:
-        found.append(f"the model was fitted on {', '.join(map(str, fitted))}")
+        differences.append(f"the model was fitted on {', '.join(map(str, fitted))}")
     for column in loaded.schema.columns:
         if column.name not in table.columns:
-            found.append(f"the rows have no column {column.name!r}")
+            differences.append(f"the rows have no column {column.name!r}")
         elif (kind := type_of(table[column.name])) not in ("", column.type):
-            found.append(f"{column.name!r} is {column.type} there, {kind} in the rows")
+            differences.append(f"{column.name!r} is {column.type} there, {kind} in the rows")
     declared = [
-        {"name": one.name, "type": one.type, "required": one.required}
-        for one in loaded.schema.columns
+        {"name": column.name, "type": column.type, "required": column.required}
+        for column in loaded.schema.columns
     ]
-    return {"declared": declared, "equal": not found, "differences": found}
+    return {"declared": declared, "equal": not differences, "differences": differences}
 
 
 def _sent(loaded: Loaded, table: pandas.DataFrame, expected: Any) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def _sent(loaded: Loaded, table: pandas.DataFrame, expected: Any) -> dict[str, A
             unanswered.append(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
     return {
         "answered": len(table) - len(unanswered),
-        "unanswered": sorted(set(unanswered))[:_SHOWN],
-        "differing": sum(one > 0 for one in apart),
+        "unanswered": sorted(set(unanswered))[:_MOST_SHOWN],
+        "differing": sum(difference > 0 for difference in apart),
         "maxDifference": max(apart, default=None),
         "scale": max(1.0, float(abs(expected).max())),
     }

@@ -32,7 +32,7 @@ _ACCEPTS: dict[str, frozenset[str]] = {
     "string": frozenset({"string"}),
     "datetime": frozenset({"datetime"}),
 }
-_SHOWN = 5
+_MOST_SHOWN = 5
 
 
 class InputRefused(Invalid):
@@ -71,31 +71,39 @@ class Schema:
             raise InputRefused(f"expected a table with columns, found {type(table).__name__}")
         if not len(table):
             raise InputRefused("expected at least one row, found none")
-        given = [str(column) for column in table.columns]
-        wrong = [f"the column {name!r} is missing" for name in self.names if name not in given]
-        wrong += [f"{name!r} is no column of the model" for name in given if name not in self.names]
-        wrong += [f"the column {name!r} is there twice" for name in _twice(given)]
+        columns = [str(column) for column in table.columns]
+        wrong = [f"the column {name!r} is missing" for name in self.names if name not in columns]
+        wrong += [
+            f"{name!r} is no column of the model" for name in columns if name not in self.names
+        ]
+        wrong += [f"the column {name!r} is there twice" for name in _twice(columns)]
         if not wrong:
-            wrong = [said for column in self.columns if (said := _odd(column, table[column.name]))]
+            wrong = [
+                complaint
+                for column in self.columns
+                if (complaint := _odd(column, table[column.name]))
+            ]
         if wrong:
-            more = f"; {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            more = f"; {len(wrong) - _MOST_SHOWN} more" if len(wrong) > _MOST_SHOWN else ""
             raise InputRefused(
-                f"{'; '.join(wrong[:_SHOWN])}{more}",
+                f"{'; '.join(wrong[:_MOST_SHOWN])}{more}",
                 next_step=f"Send the columns {', '.join(self.names)}.",
             )
         return table[self.names]
 
 
 def read_schema(folder: Path) -> Schema | None:
-    """Return what the MLmodel file of a folder declares; None if it declares no columns."""
+    """Return the columns that a folder's MLmodel file declares; None if there are none."""
     signature = read_yaml((folder / "MLmodel").read_text("utf-8")).get("signature") or {}
     inputs = read_json(signature["inputs"]) if signature.get("inputs") else []
-    if not inputs or any(one.get("type") not in _ACCEPTS or "name" not in one for one in inputs):
+    if not inputs or any(
+        field.get("type") not in _ACCEPTS or "name" not in field for field in inputs
+    ):
         return None
     return Schema(
         tuple(
-            Column(str(one["name"]), str(one["type"]), one.get("required", True) is True)
-            for one in inputs
+            Column(str(field["name"]), str(field["type"]), field.get("required", True) is True)
+            for field in inputs
         )
     )
 
@@ -116,7 +124,7 @@ def type_of(values: pandas.Series[Any]) -> str:
     if pandas.api.types.is_datetime64_any_dtype(kind):
         return "datetime"
     present = values.dropna()
-    return "string" if len(present) and all(isinstance(one, str) for one in present) else ""
+    return "string" if len(present) and all(isinstance(value, str) for value in present) else ""
 
 
 def _twice(names: list[str]) -> list[str]:
@@ -124,13 +132,13 @@ def _twice(names: list[str]) -> list[str]:
 
 
 def _odd(column: Column, values: pandas.Series[Any]) -> str:
-    """Return what is wrong with one column, or nothing."""
+    """Return the problem of one column, or nothing."""
     empty = values.isna()
     if column.required and bool(empty.any()):
         return f"{int(empty.sum())} values of {column.name!r} are missing"
     if bool(empty.all()):
         return ""
-    found = type_of(values)
-    if found not in _ACCEPTS[column.type]:
-        return f"{column.name!r} holds {found or values.dtype}, expected {column.type}"
+    actual = type_of(values)
+    if actual not in _ACCEPTS[column.type]:
+        return f"{column.name!r} holds {actual or values.dtype}, expected {column.type}"
     return ""

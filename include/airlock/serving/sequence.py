@@ -28,7 +28,7 @@ class Replayed(Refused):
 
 
 def remember(file: Path, released: Released) -> None:
-    """Refuse what is older than what was seen before; else remember it.
+    """Refuse a release older than the last one recorded; else record it.
 
     Raises:
         Replayed: naming both numbers.
@@ -38,11 +38,11 @@ def remember(file: Path, released: Released) -> None:
     line = f"{grant.model}/{grant.environment}"
     now = {"sequence": released.sequence, "grant": digest_json(released.envelope)}
     with _locked(file):
-        known = _read(file)
-        before = known.get(line)
+        entries = _read(file)
+        before = entries.get(line)
         if before is not None:
             _check(line, before, now)
-        _write(file, {**known, line: now})
+        _write(file, {**entries, line: now})
 
 
 def _check(line: str, before: Any, now: dict[str, Any]) -> None:
@@ -77,24 +77,24 @@ def _read(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     try:
-        known = json.loads(file.read_text("utf-8"))
-        for one in known.values():
-            if type(one["sequence"]) is not int or not isinstance(one["grant"], str):
+        document = json.loads(file.read_text("utf-8"))
+        for entry in document.values():
+            if type(entry["sequence"]) is not int or not isinstance(entry["grant"], str):
                 raise ValueError("an entry without a number")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Invalid(
             f"{file} does not say which releases were seen: {error}",
             next_step="Restore it. Deleting it means to trust the next answer as the first one.",
         ) from error
-    found: dict[str, Any] = known
-    return found
+    entries: dict[str, Any] = document
+    return entries
 
 
-def _write(file: Path, known: dict[str, Any]) -> None:
+def _write(file: Path, entries: dict[str, Any]) -> None:
     fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(known, stream, indent=1, sort_keys=True)
+        json.dump(entries, stream, indent=1, sort_keys=True)
         stream.flush()
         os.fsync(stream.fileno())
     fresh.replace(file)

@@ -63,17 +63,17 @@ class FromAirlock:
         raise self._refusal(answer)
 
     def _refusal(self, answer: httpx.Response) -> Exception:
-        status, said = answer.status_code, _detail(answer)
+        status, detail = answer.status_code, _detail(answer)
         if status == 401:
             return Unauthenticated(
                 "Airlock does not know this token",
                 next_step="Get a new one from Airflow: POST /auth/token, with release:read.",
             )
         if status == 404:
-            return NotFound(said)
+            return NotFound(detail)
         if status >= 500 or answer.is_success:
-            return self._unreachable(said)
-        return Refused(said)
+            return self._unreachable(detail)
+        return Refused(detail)
 
     def _unreachable(self, why: str) -> Unreachable:
         return Unreachable(

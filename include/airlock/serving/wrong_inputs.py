@@ -58,12 +58,12 @@ WRONG: dict[str, Callable[[Any, Loaded], Any]] = {
 
 
 def outcomes(loaded: Loaded, rows: pandas.DataFrame) -> Iterator[dict[str, str]]:
-    """Yield what became of each wrong input; *rows* are good ones."""
+    """Yield the outcome of each wrong input; *rows* are good ones."""
     for name, change in WRONG.items():
         changed = change(rows.copy(), loaded)
         if changed is None:
-            said = "every column may be empty, as it was in training"
-            yield {"name": name, "outcome": "not applicable", "said": said}
+            reason = "every column may be empty, as it was in training"
+            yield {"name": name, "outcome": "not applicable", "said": reason}
         else:
             yield {"name": name} | _outcome(loaded, changed)
 
@@ -74,6 +74,6 @@ def _outcome(loaded: Loaded, rows: pandas.DataFrame) -> dict[str, str]:
     except AirlockError as error:
         return {"outcome": "refused", "said": error.message[:_WORDS]}
     except Exception as error:
-        said = " ".join(str(error).split())
-        return {"outcome": "broke", "said": f"{type(error).__name__}: {said}"[:_WORDS]}
+        reason = " ".join(str(error).split())
+        return {"outcome": "broke", "said": f"{type(error).__name__}: {reason}"[:_WORDS]}
     return {"outcome": "answered", "said": " ".join(str(answer).split())[:_WORDS]}

@@ -74,5 +74,5 @@ def _enrolled_roles(unit: UnitOfWork) -> defaultdict[str, set[str]]:
 def _enrol(unit: UnitOfWork, rulebook: Rulebook, person: Person, enrolled: set[str]) -> None:
     scene = _Open.of(unit, rulebook)
     for role in sorted(person.claimed & rulebook.roles - enrolled):
-        made = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
-        write_confirmation(scene, SECOND, made.id, WHY)
+        proposal = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
+        write_confirmation(scene, SECOND, proposal.id, WHY)

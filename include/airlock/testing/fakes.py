@@ -62,13 +62,13 @@ class FakeRegistry:
 
     def _spendable(self, grant: Grant, model: str, alias: str, version: str) -> bool:
         """Say whether a grant is still to be spent; False if it has moved the alias already."""
-        spent = [read_own(one) for one in self.envelopes if one]
-        last = max((one.sequence for one in spent if one.model == model), default=0)
-        if grant.id in {one.id for one in spent}:
+        spent = [read_own(envelope) for envelope in self.envelopes if envelope]
+        last = max((other.sequence for other in spent if other.model == model), default=0)
+        if grant.id in {other.id for other in spent}:
             if grant.sequence == last:
                 return False
             raise Refused(f"grant {grant.id} is spent already: a grant is spent once")
-        found = self.artifact_digest(model, version)
+        digest = self.artifact_digest(model, version)
         wrong = {
             f"grant {grant.id} was revoked": grant.id in self.revoked,
             f"grant {grant.id} is for something else": (grant.model, grant.alias, grant.version)
@@ -77,8 +77,8 @@ class FakeRegistry:
             <= last,
             f"grant {grant.id} expired": self.clock is not None
             and self.clock() >= grant.expires_at,
-            f"the files of {model} version {version} are {short(found)} now, but "
-            f"{short(grant.artifact_digest)} was approved: somebody changed them": found
+            f"the files of {model} version {version} are {short(digest)} now, but "
+            f"{short(grant.artifact_digest)} was approved: somebody changed them": digest
             != grant.artifact_digest,
         }
         for why, holds in wrong.items():
@@ -87,10 +87,10 @@ class FakeRegistry:
         return True
 
     def standing(self, grant_id: str) -> Standing:
-        """Return what the guard knows of a grant."""
+        """Return the state of a grant in the guard."""
         self._check()
         with self._lock:
-            if any(read_own(one).id == grant_id for one in self.envelopes if one):
+            if any(read_own(envelope).id == grant_id for envelope in self.envelopes if envelope):
                 return Standing.SPENT
             return Standing.REVOKED if grant_id in self.revoked else Standing.UNSPENT
 
@@ -148,13 +148,13 @@ class FakeWatch:
         if self.before:
             self.before.pop(0)()
         self.registry._check()
-        newest = {(one.model, one.alias): one for one in self._grants()}
-        found = []
+        newest = {(grant.model, grant.alias): grant for grant in self._grants()}
+        sightings = []
         for (model, alias), version in self.registry.aliases.items():
             if alias in self.protected:
                 last = newest.get((model, alias))
                 plain = self.registry.location(model, version)
-                found.append(
+                sightings.append(
                     Seen(
                         model=model,
                         alias=alias,
@@ -166,14 +166,14 @@ class FakeWatch:
                         sequence=last.sequence if last else None,
                     )
                 )
-        return tuple(found)
+        return tuple(sightings)
 
     def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
-        """Return what is protected, and the grants the registry was handed."""
+        """Return the protected aliases, and the grants the registry was handed."""
         self.registry._check()
         spent = [
-            SpentThere(grant=one.id, model=one.model, alias=one.alias, version=one.version)
-            for one in self._grants()
+            SpentThere(grant=grant.id, model=grant.model, alias=grant.alias, version=grant.version)
+            for grant in self._grants()
         ]
         return self.protected, (*spent, *self.forged)
 
@@ -195,7 +195,7 @@ class FakeWatch:
         return tuple(self.refused)
 
     def standing(self, grant_id: str) -> Standing:
-        """Return what the guard knows of a grant."""
+        """Return the state of a grant in the guard."""
         return self.registry.standing(grant_id)
 
     def revoke(self, grant_id: str, envelope: str) -> Standing:
@@ -203,16 +203,16 @@ class FakeWatch:
         return self.registry.revoke(grant_id)
 
     def set_back(self, model: str, alias: str, version: str) -> None:
-        """Set an alias back to what was handed in last, as the guard does."""
+        """Set an alias back to the last grant's version, as the guard does."""
         self.registry._check()
-        last = [one for one in self._grants() if (one.model, one.alias) == (model, alias)]
+        last = [grant for grant in self._grants() if (grant.model, grant.alias) == (model, alias)]
         if not last or last[-1].version != version:
             raise Refused(f"the newest release of {model} is not of version {version}")
         self.registry.aliases[model, alias] = version
 
     def _grants(self) -> list[Grant]:
-        found = {one.id: one for one in map(read_own, filter(None, self.registry.envelopes))}
-        return sorted(found.values(), key=lambda one: one.sequence)
+        grants = {grant.id: grant for grant in map(read_own, filter(None, self.registry.envelopes))}
+        return sorted(grants.values(), key=lambda grant: grant.sequence)
 
 
 @dataclass
@@ -262,12 +262,12 @@ class FakeRuns:
     def add(self, origin: str, triggered_by: str = "", **more: Any) -> RunRecord:
         """Let there be a run."""
         dag_id, _, run_id = origin.partition("/")
-        made = RunRecord(
+        run = RunRecord(
             **{"dag_id": dag_id, "run_id": run_id, "state": "running", **more},
             triggered_by=triggered_by,
         )
-        self.runs[origin] = made
-        return made
+        self.runs[origin] = run
+        return run
 
     def run(self, origin: str) -> RunRecord | None:
         """Return a run."""
@@ -328,8 +328,8 @@ class FakeArtifacts:
         """Hash a version's files."""
         if (model, version) in self.digests:
             return self.digests[model, version]
-        if found := self.recorded(model, version):
-            return found
+        if digest := self.recorded(model, version):
+            return digest
         try:
             return str(self.registry().artifact_digest(model, version))
         except NotFound:

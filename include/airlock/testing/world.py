@@ -114,8 +114,8 @@ class World:
     def actor(self, name: str, channel: Channel = Channel.PAGE) -> Actor:
         """Return a person as an actor, with the roles held now."""
         with self.store.begin() as unit:
-            found = {person.id: person for person in unit.people()}
-        person = found.get(name, Person(name, name, frozenset()))
+            persons = {person.id: person for person in unit.people()}
+        person = persons.get(name, Person(name, name, frozenset()))
         return person.acting(channel)
 
     def measure(
@@ -162,7 +162,9 @@ class World:
         served = {"version": champion, "metrics": {"roc_auc": 0.75}} if champion else None
         facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": served}
         kinds = {"evaluation": facts, **(more or {})}
-        measured = evidence.documents([Evidence(kind, digest, one) for kind, one in kinds.items()])
+        measured = evidence.documents(
+            [Evidence(kind, digest, details) for kind, details in kinds.items()]
+        )
         body = {"candidate": asdict(candidate), "evidence": measured}
         self.proposals.submit(Kind.CANDIDATE, origin, body)
         for gate in self.pipeline["spec"]["gates"]:
@@ -178,9 +180,9 @@ class World:
         if when_open:
             actor = Actor.system("run", Channel.DAG)
             return requesting.request_release(self.store, policy, origin, when_open, actor)
-        asked = requesting.propose(self.proposals, origin, policy)
-        release = reading.outcome(self.store, asked.release) if asked.release else None
-        return requesting.Opened(asked.outcome, release, asked.message)
+        opening = requesting.propose(self.proposals, origin, policy)
+        release = reading.outcome(self.store, opening.release) if opening.release else None
+        return requesting.Opened(opening.outcome, release, opening.message)
 
     def open(self, run: str = "run-1", **measured: Any) -> str:
         """Measure a candidate and open its release; return the release id."""
@@ -196,14 +198,14 @@ class World:
     @staticmethod
     def ballot_of(release: Release, decision: Decision, **overrides: Any) -> Ballot:
         """Return an answer to a release as somebody has seen it."""
-        seen = Ballot(
+        ballot = Ballot(
             decision=decision,
             reason="looked at the numbers",
             level=release.level,
             round=release.round,
             subject_digest=release.subject.digest,
         )
-        return replace(seen, **overrides)
+        return replace(ballot, **overrides)
 
     def approve(self, release_id: str, name: str, key: str = "", **overrides: Any) -> Release:
         """Approve as *name* at the open level."""

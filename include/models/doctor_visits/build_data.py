@@ -31,9 +31,9 @@ def build(source: Path) -> pandas.DataFrame:
     """Read the table with the types it means."""
     import pandas
 
-    found = hashlib.sha256(source.read_bytes()).hexdigest()
-    if found != SOURCE_DIGEST:
-        raise SystemExit(f"{source.name}: expected sha256 {SOURCE_DIGEST}, found {found}")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    if digest != SOURCE_DIGEST:
+        raise SystemExit(f"{source.name}: expected sha256 {SOURCE_DIGEST}, found {digest}")
     rows = pandas.read_csv(source)
     numbers = dict.fromkeys(rows.columns, "float64") | dict.fromkeys(WHOLE_NUMBERS, "int64")
     return rows.astype(numbers)
@@ -49,9 +49,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         raise SystemExit("usage: build_data.py <randhie.csv>")
     rows = build(Path(arguments[0]))
-    found = rows_digest(rows)
-    if found != ROWS_DIGEST:
-        raise SystemExit(f"rows: expected sha256 {ROWS_DIGEST}, found {found}; nothing written")
+    digest = rows_digest(rows)
+    if digest != ROWS_DIGEST:
+        raise SystemExit(f"rows: expected sha256 {ROWS_DIGEST}, found {digest}; nothing written")
     rows.to_parquet(TARGET, index=False, compression="zstd", compression_level=19)
     sys.stdout.write(f"{TARGET}: {len(rows)} rows, {TARGET.stat().st_size} bytes\n")
     return 0

@@ -42,9 +42,9 @@ def build(folder: Path) -> pandas.DataFrame:
     import pandas
 
     for name, expected in SOURCES.items():
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        if found != expected:
-            raise SystemExit(f"{name}: expected sha256 {expected}, found {found}")
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        if digest != expected:
+            raise SystemExit(f"{name}: expected sha256 {expected}, found {digest}")
     reference, analysis, answers = (pandas.read_parquet(folder / name) for name in SOURCES)
     later = analysis.merge(answers, on="id", validate="one_to_one")
     rows = pandas.concat([reference, later], ignore_index=True).sort_values("id")
@@ -64,9 +64,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         raise SystemExit("usage: build_data.py <folder with the three .pq files>")
     rows = build(Path(arguments[0]))
-    found = rows_digest(rows)
-    if found != ROWS_DIGEST:
-        raise SystemExit(f"rows: expected sha256 {ROWS_DIGEST}, found {found}; nothing written")
+    digest = rows_digest(rows)
+    if digest != ROWS_DIGEST:
+        raise SystemExit(f"rows: expected sha256 {ROWS_DIGEST}, found {digest}; nothing written")
     rows.to_parquet(TARGET, index=False, compression="zstd", compression_level=19)
     sys.stdout.write(f"{TARGET}: {len(rows)} rows, {TARGET.stat().st_size} bytes\n")
     return 0

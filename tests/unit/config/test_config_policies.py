@@ -58,7 +58,7 @@ def test_a_missing_policy_is_named(checkout: Checkout) -> None:
     checkout.policy("risk").unlink()
     (problem,) = checkout.policy_problems()
     assert "expected a file of kind RiskPolicy" in str(problem)
-    assert "access.yaml" in problem.found
+    assert "access.yaml" in problem.actual
 
 
 def test_all_files_are_reported_together(checkout: Checkout) -> None:
@@ -102,7 +102,7 @@ def test_an_environment_whose_alias_is_not_protected_is_refused(checkout: Checko
     (problem,) = checkout.policy_problems()
     assert problem.path == "spec.environments.staging.alias"
     assert "protectedAliases" in problem.expected
-    assert "staging" in problem.found
+    assert "staging" in problem.actual
 
 
 def test_an_empty_list_of_protected_aliases_is_refused(checkout: Checkout) -> None:

@@ -33,10 +33,10 @@ def test_accuracy_needs_what_was_measured_and_more_when_attempts_share_the_error
     checkout: Checkout,
 ) -> None:
     (plan,) = planned(checkout, 4 * 6100, ACCURACY)
-    assert (plan.needed, plan.held, plan.is_short) == (6100, 6100, False)
+    assert (plan.needed, plan.held_out, plan.is_short) == (6100, 6100, False)
     once = ("margin: 0.01", "margin: 0.01\n      attempts: 1")
     (plan,) = planned(checkout, 4 * 3799, once)
-    assert (plan.needed, plan.held, plan.is_short) == (3800, 3799, True)
+    assert (plan.needed, plan.held_out, plan.is_short) == (3800, 3799, True)
     assert str(plan) == (
         "WARNING churn: accuracy with margin 0.01 needs about 3,800 held-out rows (95 % confidence "
         "per attempt, 80 % power); the source holds out 3,799; more rows, a larger margin or fewer "
@@ -68,5 +68,5 @@ def test_a_source_that_cannot_be_read_is_said_so(checkout: Checkout) -> None:
     (pipeline,) = checkout.load().valid
     (checkout.config / "models/churn/data.parquet").write_bytes(b"no table")
     (plan,) = plans(pipeline, checkout.root)
-    assert plan.held is None
+    assert plan.held_out is None
     assert "the source is not known: data churn/data.parquet cannot be read" in str(plan)

@@ -53,8 +53,8 @@ def problems(settings: Settings) -> dict[str, str]:
 def test_where_all_is_well_there_is_no_problem(settings: Settings) -> None:
     lines = {line.name: line for line in report(settings)}
     assert {line.problem for line in lines.values()} == {""}
-    assert lines["messages to Airflow"].said == "none wait"
-    assert lines["fire timers"].said.startswith("last done")
+    assert lines["messages to Airflow"].text == "none wait"
+    assert lines["fire timers"].text.startswith("last done")
 
 
 def written(settings: Settings, **changed: Any) -> None:

@@ -11,20 +11,23 @@ from hypothesis import strategies as st
 
 from airlock.domain.errors import Invalid, Refused
 from airlock.entrypoints.slack_door import read
-from airlock.entrypoints.slack_requests import Seen, field, pressed, sender, text, words
+from airlock.entrypoints.slack_requests import ReviewedVersion, field, pressed, sender, text, words
 
 SEEN = {"release": "rel-1", "round": 1, "level": 2, "digest": f"sha256:{'a' * 64}"}
 JSON = "application/json"
 
 
 def test_what_was_seen_is_read_with_the_decision_of_the_button() -> None:
-    seen = Seen.of(json.dumps(SEEN), "reject")
+    seen = ReviewedVersion.of(json.dumps(SEEN), "reject")
     assert (seen.release, seen.round, seen.level, seen.decision) == ("rel-1", 1, 2, "reject")
-    assert Seen.of(json.dumps({**SEEN, "decision": "approve"})).decision == "approve"
+    assert ReviewedVersion.of(json.dumps({**SEEN, "decision": "approve"})).decision == "approve"
 
 
 def test_a_button_cannot_say_another_decision_than_its_own() -> None:
-    assert Seen.of(json.dumps({**SEEN, "decision": "approve"}), "reject").decision == "reject"
+    assert (
+        ReviewedVersion.of(json.dumps({**SEEN, "decision": "approve"}), "reject").decision
+        == "reject"
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_a_button_cannot_say_another_decision_than_its_own() -> None:
 )
 def test_anything_else_is_not_ours(said: str) -> None:
     with pytest.raises(Refused):
-        Seen.of(said)
+        ReviewedVersion.of(said)
 
 
 def test_the_organisation_counts_where_there_is_one() -> None:
