@@ -27,6 +27,6 @@ def caller() -> Caller:
     return _current.get()
 
 
-def enter(who: Caller) -> None:
-    """Say who makes the request that is answered in this context."""
-    _current.set(who)
+def enter(sender: Caller) -> None:
+    """Set the caller of the request that this context answers."""
+    _current.set(sender)

@@ -15,10 +15,10 @@ _STEPS = 5
 def location_of(store: Any, source: str) -> str:
     """Return where the files of a version of this source would really lie."""
     for _ in range(_STEPS):
-        found = _step(store, source)
-        if found == source:
+        location = _step(store, source)
+        if location == source:
             break
-        source = found
+        source = location
     return source
 
 
