@@ -71,7 +71,7 @@ def _work(platform: Platform) -> list[Line]:
 
 
 def _code(asked: Answer[list[Health]], lines: list[Line]) -> int:
-    if not asked.found or not all(row.healthy for row in asked.found):
+    if not asked.value or not all(row.healthy for row in asked.value):
         return DOWN
     if any(line.silent for line in lines):
         return DOWN
@@ -81,7 +81,7 @@ def _code(asked: Answer[list[Health]], lines: list[Line]) -> int:
 def _document(
     platform: Platform, asked: Answer[list[Health]], lines: list[Line], code: int
 ) -> dict[str, object]:
-    rows = asked.found or []
+    rows = asked.value or []
     processes = [
         {
             "name": row.name,
@@ -113,10 +113,10 @@ def _document(
 
 
 def _print(platform: Platform, asked: Answer[list[Health]], lines: list[Line]) -> None:
-    if asked.found is None:
+    if asked.value is None:
         console.print(f"The processes could not be asked: {asked.problem}", soft_wrap=True)
     else:
-        print_health(asked.found)
+        print_health(asked.value)
     print_addresses(platform)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("work", ""):

@@ -68,8 +68,8 @@ class Component:
 
 def components(site: Site) -> tuple[Component, ...]:
     """Return the processes of *site* in starting order; they stop in reverse."""
-    made = tuple(make(site) for make in _MAKERS)
-    return (*made, _slack(site)) if site.slack else made
+    parts = tuple(make(site) for make in _MAKERS)
+    return (*parts, _slack(site)) if site.slack else parts
 
 
 def airflow_environment(site: Site) -> dict[str, str]:

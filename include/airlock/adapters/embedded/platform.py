@@ -149,12 +149,13 @@ class Platform:
         """
         states = self.supervisor.states() if self.supervisor.pid() else {}
         parts = self.parts()
-        asked = ask_all(
+        answers = ask_all(
             {part.name: partial(self._health, part, states.get(part.name)) for part in parts},
             ASKED_S,
         )
         return [
-            asked[part.name].found or self._silent(part, asked[part.name].problem) for part in parts
+            answers[part.name].value or self._silent(part, answers[part.name].problem)
+            for part in parts
         ]
 
     def check(self, part: Component, state: State | None) -> str:

@@ -13,13 +13,13 @@ from airlock.ports import CodeChange
 class OwnCheckout:
     """`airlock.ports.CodeSource` over git."""
 
-    def __init__(self, root: Path, given: str = "") -> None:
-        """*root*: of the checkout; *given*: the commit, in an image without git."""
-        self._root, self._given = root, given
+    def __init__(self, root: Path, pinned: str = "") -> None:
+        """*root*: of the checkout; *pinned*: the commit, in an image without git."""
+        self._root, self._pinned = root, pinned
 
     def commit(self, folder: str) -> str:
         """Return the commit of the code in a folder. Raises Refused."""
-        return commit(self._root, folder, self._given)
+        return commit(self._root, folder, self._pinned)
 
     def committers(self, folder: str, since: str = "") -> tuple[str, ...]:
         """Return who has changed a folder since a commit."""

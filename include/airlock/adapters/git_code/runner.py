@@ -64,7 +64,7 @@ def run_git(
     command = ("git", "--no-pager", *settings, "-C", str(root), *arguments)
     environment = {"PATH": os.environ.get("PATH", os.defpath)} | _ENVIRONMENT | dict(more or {})
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             input=stdin,
             capture_output=True,
@@ -79,7 +79,7 @@ def run_git(
     except subprocess.CalledProcessError as error:
         text = " ".join(error.stderr.decode("utf-8", "replace").split())
         raise unknown_code(root, text[:300] or f"git ended with {error.returncode}") from error
-    return done.stdout
+    return completed.stdout
 
 
 def unknown_code(root: Path, why: str) -> Refused:
@@ -110,8 +110,8 @@ class Checkout:
         Raises:
             Refused: if git knows no repository there.
         """
-        shown = run_git(root, "rev-parse", "--show-prefix", "--show-toplevel")
-        prefix, _, top = shown.partition(b"\n")
+        output = run_git(root, "rev-parse", "--show-prefix", "--show-toplevel")
+        prefix, _, top = output.partition(b"\n")
         return cls(root, Path(decoded(top.rstrip(b"\n"))), decoded(prefix))
 
     def git(self, *arguments: str, stdin: bytes = b"") -> bytes:
@@ -129,9 +129,9 @@ class Checkout:
     def tree(self, paths: tuple[str, ...]) -> dict[str, tuple[str, str]]:
         """Return path -> (mode, object) of what `HEAD` has at these paths and below them."""
         listed = self.git("ls-tree", "-r", "-z", "--full-tree", "HEAD", "--", *paths)
-        found = {}
+        objects = {}
         for entry in filter(None, listed.split(b"\0")):
             meta, _, name = entry.partition(b"\t")
             mode, _, oid = meta.decode().split()
-            found[decoded(name)] = (mode, oid)
-        return found
+            objects[decoded(name)] = (mode, oid)
+        return objects

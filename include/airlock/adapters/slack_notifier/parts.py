@@ -28,7 +28,7 @@ _TIERS = {
 }
 
 
-def what(view: View) -> str:
+def release_title(view: View) -> str:
     """Say what is to be released, as data."""
     return (
         f"{one_line(view['model'], MODEL)} v{one_line(view['version'], SHORT)} "

@@ -25,12 +25,12 @@ def samples(measures: Sequence[Weighted], n: int, resamples: int, seed: int) -> 
     import numpy
 
     draw = numpy.random.default_rng(seed)
-    found = numpy.empty((resamples, len(measures)))
+    values = numpy.empty((resamples, len(measures)))
     with numpy.errstate(divide="ignore", invalid="ignore"):
         for row in range(resamples):
             weights = numpy.bincount(draw.integers(0, n, n), minlength=n).astype(float)
-            found[row] = [measure(weights) for measure in measures]
-    return found
+            values[row] = [measure(weights) for measure in measures]
+    return values
 
 
 def difference(candidate: Weighted, champion: Weighted) -> Weighted:
