@@ -82,7 +82,7 @@ def unpack(data: bytes, where: str) -> dict[str, bytes]:
 
 
 def read_plain(path: Path, most: int = LARGEST) -> bytes:
-    """Return what is in a plain file of at most *most* bytes, never waiting for a writer.
+    """Return the bytes of a plain file of at most *most* bytes, never waiting for a writer.
 
     Raises:
         OSError: saying so, if it is anything else: a pipe, a device, a socket, a folder, too large.

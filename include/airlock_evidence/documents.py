@@ -75,7 +75,7 @@ def program_digest(files: Mapping[str, bytes]) -> str:
 
 
 def judge_program(files: Mapping[str, bytes], signed: Any) -> tuple[str, str]:
-    """Return what is wrong with the program among *files*, and what there is to note about it.
+    """Return the problem of the program among *files*, and a note about it.
 
     *signed*: its digest as the log has it. A bundle whose entry has none was handed out before the
     log said it: then it has this program, or an earlier one that is known.

@@ -20,7 +20,7 @@ class Metric(NamedTuple):
 
 
 def metrics(dossier: Dossier) -> list[Metric]:
-    """Return what was measured on the held-out rows."""
+    """Return the metrics on the held-out rows."""
     facts = dossier.evidence_of("evaluation")
     champion = (facts.get("champion") or {}).get("metrics", {})
     compared = {
@@ -49,7 +49,7 @@ def _difference(row: dict[str, Any]) -> str:
 
 
 def data(dossier: Dossier) -> dict[str, str]:
-    """Return what is known of the data."""
+    """Return the recorded facts about the data."""
     subject, spec = dossier.release.subject, dossier.pipeline["spec"]
     profile = dossier.evidence_of("data-profile")
     declared = spec.get("data", {})

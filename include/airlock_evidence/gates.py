@@ -37,7 +37,7 @@ def code() -> dict[str, bytes]:
 
 
 def better(metric: str) -> str:
-    """Return which way a metric improves; empty for one nobody knows."""
+    """Return the direction in which a metric improves; empty for an unknown one."""
     return str(DIRECTIONS.get(metric, ""))
 
 

@@ -12,7 +12,7 @@ Content = Mapping[str, Any]
 
 
 def sentence(content: Content) -> str:
-    """Say what happened, without who and when."""
+    """Describe an event, without who and when."""
     data, why = content["data"], str(content["why"])
     say = _WORDS.get(content["what"])
     try:

@@ -23,7 +23,7 @@ LONGEST = timedelta(days=90)
 
 
 def weight(dossier: Dossier, gate: str) -> str:
-    """Return what a gate weighs in the tier of this release: advisory, soft or hard."""
+    """Return the weight of a gate in the tier of this release: advisory, soft or hard."""
     table = dossier.policy["approval"]["spec"].get("enforcement", {})
     return str(table.get(gate, {}).get(dossier.release.tier, "hard"))
 

@@ -165,7 +165,7 @@ def check(guard: Guard, environ: Mapping[str, str] = os.environ) -> None:
 
 
 def unknown() -> list[str]:
-    """Return what of this MLflow nobody has looked at: its version, methods and addresses."""
+    """Return what nobody has classified in this MLflow: version, methods and addresses."""
     return [
         *_version(),
         *unclassified(_registry_methods(), REGISTRY, "registry operations"),

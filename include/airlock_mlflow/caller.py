@@ -23,7 +23,7 @@ _current: ContextVar[Caller] = ContextVar("airlock_caller", default=NOBODY)
 
 
 def caller() -> Caller:
-    """Return who makes the request that is being answered."""
+    """Return the caller of the request being answered."""
     return _current.get()
 
 

@@ -160,7 +160,7 @@ class Guard:
         return grant
 
     def open_token(self, token: str) -> AccessToken:
-        """Return what an access token says. Raises Unauthenticated."""
+        """Return the claims of an access token. Raises Unauthenticated."""
         return read(token, self.keyring().verify, self._host())
 
     def check_clock(self, grant: Grant, now: datetime) -> None:

@@ -45,7 +45,7 @@ def ancestors(place: str) -> list[str]:
 
 
 def below(uri: str, root: str) -> str | None:
-    """Return where the store *uri* lies below the store *root*, or None if it is elsewhere."""
+    """Return the path of the store *uri* below the store *root*, or None if it is elsewhere."""
     if uri.rstrip("/") == root.rstrip("/"):
         return ""
     inside = uri.startswith(root.rstrip("/") + "/") and ".." not in uri.split("/")

@@ -108,7 +108,7 @@ def state() -> list[dict[str, Any]]:
 
 @routes.get("/ledger")
 def ledger_of_all() -> dict[str, Any]:
-    """Return which aliases are protected, and every grant that was spent."""
+    """Return the protected aliases, and every spent grant."""
     server_guard = guard()
     with server_guard.database() as work:
         rows = [dict(row._mapping) for row in ledger.spent(work)]
@@ -137,7 +137,7 @@ def refusals(
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     model: str = "",
 ) -> list[dict[str, Any]]:
-    """Return what was refused, to people who may read the log."""
+    """Return the refusals, to people who may read the log."""
     _check_auditor("read refusals", "refusals")
     return guard().refusals(after, limit, model)
 

@@ -192,7 +192,7 @@ def _measured(sent: dict[str, Any]) -> set[str]:
 
 
 def _named(sent: dict[str, Any]) -> str:
-    """Return what something without a run is about, as people name it."""
+    """Name the target of a call without a run, as people do."""
     for kind, key in (("experiment", "experiment_id"), ("data set", "dataset_id")):
         if sent.get(key):
             return f"{kind} {sent[key]}"

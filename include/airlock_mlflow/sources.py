@@ -13,7 +13,7 @@ _STEPS = 5
 
 
 def location_of(store: Any, source: str) -> str:
-    """Return where the files of a version of this source would really lie."""
+    """Return the real location of the files of a version with this source."""
     for _ in range(_STEPS):
         location = _step(store, source)
         if location == source:

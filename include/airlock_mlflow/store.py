@@ -169,7 +169,7 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
 
     @recorded
     def get_model_version_download_uri(self, name: str, version: Any) -> str:
-        """Return where a version's files lie; a frozen one must still lie where it was frozen."""
+        """Return the location of a version's files; a frozen one must still lie where it was."""
         location: str = super().get_model_version_download_uri(name, version)
         number = int(_validate_model_version(version))
         with self.ManagedSessionMaker() as session:

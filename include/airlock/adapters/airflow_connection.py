@@ -21,7 +21,7 @@ _MODULE = "airlock_airflow.slack_connection"
 
 
 def read(connection: str, root: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what a connection holds for Slack.
+    """Return the Slack settings a connection holds.
 
     Raises:
         Invalid: if this process has nothing of Airflow's, or the connection is refused.

@@ -82,5 +82,5 @@ class CheckpointFolder:
 
 
 def signed_part(note: str) -> str:
-    """Return what the log itself signed; cosignatures may come later."""
+    """Return the part the log itself signed; cosignatures may come later."""
     return note.rpartition("\n\n")[0]

@@ -139,7 +139,7 @@ class FileData:
 
 
 def name_of(source: Path) -> str:
-    """Return what a source is called in facts and messages."""
+    """Return the name of a source in facts and messages."""
     return f"{source.parent.name}/{source.name}"
 
 

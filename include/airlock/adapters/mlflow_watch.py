@@ -78,7 +78,7 @@ class MlflowWatch:
         return self._read(lambda: None if document["digest"] is None else str(document["digest"]))
 
     def attempts(self, model: str) -> tuple[Mapping[str, Any], ...]:
-        """Return what was refused last about a model: who, what, from where, when."""
+        """Return the last refusals about a model: who, what, from where, when."""
         rows = self._get("/airlock/refusals", model=model, limit=_ATTEMPTS)
         return self._read(
             lambda: tuple(
@@ -93,7 +93,7 @@ class MlflowWatch:
         )
 
     def standing(self, grant_id: str) -> Standing:
-        """Return what the guard's ledger knows of a grant; UNSPENT if it was never delivered."""
+        """Return the standing of a grant in the ledger; UNSPENT if it was never delivered."""
         document = self._get(f"/airlock/grants/{grant_id}")
         return self._read(lambda: Standing(document["standing"]))
 
@@ -162,7 +162,7 @@ class MlflowWatch:
 
 
 def _json(answer: httpx.Response) -> Any:
-    """Return what an answer says, None if it is no JSON."""
+    """Return the JSON of an answer, None if it has none."""
     try:
         return answer.json()
     except ValueError:

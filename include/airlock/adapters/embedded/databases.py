@@ -43,7 +43,7 @@ _PLAIN = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
 
 def prepare(server: Server) -> None:
-    """Create or mend roles, databases and rights; safe to repeat."""
+    """Create or repair roles, databases and rights; safe to repeat."""
     import psycopg
 
     try:

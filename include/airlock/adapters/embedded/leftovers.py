@@ -14,7 +14,7 @@ from airlock.adapters.embedded import session
 
 
 def read_record(path: Path) -> dict[str, dict[str, int]]:
-    """Return what `session.record` wrote; nothing when there is nothing to read."""
+    """Return the record that `session.record` wrote; empty when there is none."""
     try:
         record: dict[str, dict[str, int]] = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -139,7 +139,7 @@ def _platform_of(pid: int) -> str:
 
 
 def _holder(port: int) -> str:
-    """Return who listens on *port*, as far as we may see it."""
+    """Name the process that listens on *port*, as far as we may see it."""
     import psutil
 
     try:

@@ -23,7 +23,7 @@ _ESTABLISHED = "01"
 
 
 def ask(kind: str, target: str, expect: tuple[str, str] | None = None) -> str:
-    """Return what is wrong with *target*, or an empty string."""
+    """Return the problem of *target*, or an empty string."""
     if kind == "process":
         return ""
     if kind == "connected":

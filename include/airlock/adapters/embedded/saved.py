@@ -51,7 +51,7 @@ def save(platform: Platform, environment: Mapping[str, str]) -> None:
 
 
 def load(home: Path) -> Saved | None:
-    """Return what was written down in a home, None if nothing was.
+    """Return the platform saved in a home, None if there is none.
 
     Raises:
         Invalid: if it belongs to another user of this machine, or is broken.

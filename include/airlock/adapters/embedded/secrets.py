@@ -143,7 +143,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def provision_document(users: list[dict[str, Any]], service_password: str) -> dict[str, Any]:
-    """Return what `airlock_airflow.provision` is to create in Airflow's login."""
+    """Return the document from which `airlock_airflow.provision` creates Airflow's log-ins."""
     people = [
         {
             "user": entry["user"],

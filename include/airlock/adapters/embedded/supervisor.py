@@ -214,7 +214,7 @@ class Supervisor:
             waiting = {name for name in waiting if states[name].pid}
 
     def log_file(self, name: str) -> Path:
-        """Return where a program's output goes."""
+        """Return the file with a program's output."""
         return self.logs / f"{name}.log"
 
     def processes(self, name: str) -> dict[str, int]:

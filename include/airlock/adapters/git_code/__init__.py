@@ -70,7 +70,7 @@ def authors(root: Path, folder: str, since: str = "") -> tuple[str, ...]:
 
 
 def authors_since(root: Path, folder: str, since: str = "") -> Authors:
-    """Return who changed the code of *folder* after the commit *since*; ever, without *since*.
+    """Return the authors of the code of *folder* since a commit; all, without *since*.
 
     Authors, committers and co-authors count, of merges too. Changes in no commit, a history that
     is not all here, and a checkout without git are unknown.

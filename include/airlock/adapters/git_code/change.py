@@ -25,7 +25,7 @@ _OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--f
 
 
 def change(root: Path, folder: str, before: str, after: str) -> CodeChange:
-    """Return what changed in the code of *folder* from commit *before* to commit *after*.
+    """Return the change of the code of *folder* from commit *before* to commit *after*.
 
     Raises:
         Refused: if git does not have both commits, or does not answer in time.

@@ -36,7 +36,7 @@ class Reach:
 
 
 def imported(root: Path, folder: str) -> Reach:
-    """Return what the Python files below *folder* use elsewhere in the checkout *root*."""
+    """Return the files outside *folder* that its Python files use, in the checkout *root*."""
     root = root.resolve()
     inside = root / folder
     todo = sorted(path for path in inside.rglob("*.py") if path.is_file())

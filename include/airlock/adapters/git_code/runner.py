@@ -55,7 +55,7 @@ def run_git(
     patience_s: int = PATIENCE_S,
     more: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return what git prints about the checkout *root*. *more*: further `GIT_` variables.
+    """Return git's output about the checkout *root*. *more*: further `GIT_` variables.
 
     Raises:
         Refused: if git is not there, fails, or does not end within *patience_s* seconds.
@@ -115,7 +115,7 @@ class Checkout:
         return cls(root, Path(decoded(top.rstrip(b"\n"))), decoded(prefix))
 
     def git(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """Return what git prints, asked from the top of the repository."""
+        """Return git's output, run from the top of the repository."""
         return run_git(self.top, *arguments, stdin=stdin)
 
     def head(self) -> str:

@@ -76,7 +76,7 @@ class Code:
 
 
 def digests(code: Code) -> dict[str, str]:
-    """Return what the sources written out hold at this moment; nothing for one that is gone."""
+    """Return the current digests of the exported sources; nothing for a deleted one."""
     places = ((path, code.tree / path) for path in code.sources)
     return {path: file_digest(at) for path, at in places if at.is_file() and not at.is_symlink()}
 
@@ -107,7 +107,7 @@ def exported(root: Path, folder: str, registered: str, into: Path) -> Iterator[C
 
 
 def base_of(scene: Scene) -> Base:
-    """Return what the candidate's lines are compared with."""
+    """Return the commit the candidate's lines are compared with."""
     if scene.champion is None:
         return Base(None, "no champion: the first release, so every line is new")
     registered = scene.champion.code_commit

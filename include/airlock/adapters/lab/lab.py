@@ -283,7 +283,7 @@ def _relay(noun: str, name: str, output: Path) -> None:
 
 
 def printed(output: Path) -> list[str]:
-    """Return what a child has printed, line by line, without what could steer a terminal."""
+    """Return a child's output, line by line, without terminal control characters."""
     if not output.is_file():
         return []
     text = output.read_text("utf-8", "replace")

@@ -48,7 +48,7 @@ Arcs = Mapping[str, Sequence[tuple[int, int]]]
 def read(
     arcs: Arcs | None, tree: Path, sources: tuple[str, ...], report: Path
 ) -> dict[str, Measured]:
-    """Return what was measured of each source, and write coverage's own JSON report.
+    """Return the coverage of each source, and write coverage's own JSON report.
 
     Raises:
         Refused: if nothing was measured, or a source is no Python.

@@ -42,7 +42,7 @@ class TeamCode:
         return self.rows_of(self.recipe, self.data)
 
     def limits(self, gate: str) -> Limits:
-        """Return what running it for *gate* may use: its own stage's, or that of evaluation."""
+        """Return the limits of running it for *gate*: its own stage's, or those of evaluation."""
         return limits_of(self.recipe, gate)
 
 
@@ -51,7 +51,7 @@ Run = Callable[[TeamCode, Path], None]
 
 
 def limits_of(recipe: Recipe, gate: str) -> Limits:
-    """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""
+    """Return the limits of collecting for *gate*: its own stage's, or those of evaluation."""
     budget = recipe.budget(gate)
     return Limits(budget.seconds, budget.memory_mb, budget.threads)
 
@@ -171,7 +171,7 @@ class Scene:
         return self.case.facts[kind]
 
     def limits(self, gate: str) -> Limits:
-        """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""
+        """Return the limits of collecting for *gate*: its own stage's, or those of evaluation."""
         return limits_of(self.recipe, gate)
 
     def options(self, gate: str) -> Mapping[str, Any]:

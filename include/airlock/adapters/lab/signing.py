@@ -38,7 +38,7 @@ _REFUSED = "Verification failed"
 
 
 def signature_of(model: Path) -> Path:
-    """Return where the signature of a model folder lies."""
+    """Return the path of a model folder's signature."""
     return model.with_name(f"{model.name}.sig")
 
 
@@ -94,7 +94,7 @@ def _verified(model: Path, signature: Path, keys: Path, work: Path, python: str)
 
 
 def _ignored(signature: Path) -> list[str]:
-    """Return what a signature leaves out, in its own words; it is verified elsewhere."""
+    """Return the paths a signature says it leaves out; it is verified elsewhere."""
     if signature.stat().st_size > _SIGNATURE_LIMIT:
         raise ValueError("it is too long")
     bundle = json.loads(signature.read_text("utf-8"))

@@ -133,7 +133,7 @@ class MlflowRegistry:
             )
 
     def tag(self, model: str, version: str, name: str) -> str:
-        """Return what was noted with the version when it was registered; empty if nothing was."""
+        """Return the tag set when the version was registered; empty if there is none."""
         with translated(f"reading the tags of version {version} of {model}", self._uri):
             tags = self._client.get_model_version(model, version).tags
         return str(tags.get(f"airlock.{name}", ""))

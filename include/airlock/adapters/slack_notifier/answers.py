@@ -79,7 +79,7 @@ def level_words(view: View) -> str:
 
 
 def needed(view: View) -> str:
-    """Say what the open level still needs, as data."""
+    """State the votes the open level still needs, as data."""
     level = open_level(view)
     if level is None:
         return NONE
@@ -88,7 +88,7 @@ def needed(view: View) -> str:
 
 
 def trail(view: View, room: Room = WIDE) -> list[Part]:
-    """Return what was answered in this round, level by level, oldest first."""
+    """Return the votes of this round, level by level, oldest first."""
     answers = [
         (level, vote)
         for level in view.get("levels") or []

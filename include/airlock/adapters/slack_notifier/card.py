@@ -81,7 +81,7 @@ def request_text(view: View) -> str:
 
 
 def carried(view: View) -> dict[str, Any]:
-    """Return what somebody who presses a button was looking at."""
+    """Return the version of the request that a button's card shows."""
     return {
         "release": view["id"],
         "round": view["round"],

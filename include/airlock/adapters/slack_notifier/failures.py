@@ -76,7 +76,7 @@ class Unshowable(Refused):
 
 
 def failure(method: str, status: int, code: str, retry_after: str = "") -> AirlockError:
-    """Return what an answer of Slack means that is not "ok"; nothing of it goes unnamed."""
+    """Return the error for an answer of Slack that is not "ok"."""
     if status == 429 or code in _BUSY:
         wait = seconds(retry_after)
         return Busy(f"Slack takes no {method} for {wait:g} s: too much at once", wait)

@@ -80,12 +80,12 @@ def delegate_form() -> Part:
 
 
 def confirmed(text: str) -> Part:
-    """Return what replaces a form that was taken."""
+    """Return the view that replaces an accepted form."""
     return _note("Done", "\N{WHITE HEAVY CHECK MARK}", text)
 
 
 def refused(text: str) -> Part:
-    """Return what replaces a form that was refused."""
+    """Return the view that replaces a refused form."""
     return _note("Not taken", "\N{NO ENTRY}", text)
 
 

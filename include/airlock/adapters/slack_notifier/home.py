@@ -56,7 +56,7 @@ def home(inbox: Inbox) -> Part:
 
 
 def waiting_line(item: Item) -> str:
-    """Say what waits, for mrkdwn."""
+    """Describe a waiting release, for mrkdwn."""
     due = f", answer by {when(item['deadline'])}" if item.get("deadline") else ""
     tier = safe(item["tier"], 20)
     return f"{spoken(item)}, {tier} risk, level {safe(item['level'], 10)}{due}"

@@ -75,7 +75,7 @@ ROOMS = (
 
 
 def length(text: str) -> int:
-    """Return how long a text is for Slack."""
+    """Return the length of a text as Slack counts it."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -272,7 +272,7 @@ def fitting(draw: Callable[[Room], list[Part]]) -> list[Part]:
 
 
 def weight(part: object) -> int:
-    """Return how many characters of text there are in blocks."""
+    """Count the characters of text in blocks."""
     if isinstance(part, dict):
         return sum(
             length(value) if key in _WEIGHING and isinstance(value, str) else weight(value)

@@ -95,7 +95,7 @@ def _evidence(view: View) -> str:
 
 
 def _now(view: View) -> str:
-    """Say what follows from the state, in words of ours."""
+    """State the consequence of the state, in words of ours."""
     state, served = view["state"], serving(view)
     if state == "APPROVED":
         end = view.get("approvedUntil")

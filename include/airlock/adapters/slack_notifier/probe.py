@@ -74,7 +74,7 @@ class SlackProbe:
         )
 
     def bot(self) -> Bot:
-        """Ask whom the token belongs to."""
+        """Ask Slack for the bot the token belongs to."""
         answer = _ask("auth.test", self._client.auth_test)
         now = time.time()
         headers = {name.lower(): str(value) for name, value in dict(answer.headers or {}).items()}

@@ -62,7 +62,7 @@ def _pending(item: Mapping[str, Any]) -> str:
 
 
 def release_status(view: View) -> Part:
-    """Return where a release is, without buttons that answer: those are on its card."""
+    """Return the status of a release, without buttons that answer: those are on its card."""
     asking = view["state"] == ASKING
     text = request_text(view) if asking else outcome_text(view)
     return _reply(text, fitting(lambda room: _status_blocks(view, room)))
@@ -88,7 +88,7 @@ def _status_blocks(view: View, room: Room) -> list[Part]:
 
 
 def usage() -> Part:
-    """Return what the command can do."""
+    """Return the usage of the command."""
     lines = "\n".join(f"`{command}` {description}" for command, description in _USAGE)
     commands = ", ".join(command for command, _ in _USAGE)
     return _reply(f"Airlock: {commands}", [section(mrkdwn(lines))])

@@ -98,7 +98,7 @@ def _last(client: _Client, stop: threading.Event) -> str:
 
 
 def _reason(error: Exception) -> tuple[str, float]:
-    """Return what went wrong, and how long to wait at least."""
+    """Return the reason of a failure, and the least time to wait."""
     if not isinstance(error, SlackApiError):
         return f"Slack was not reached ({type(error).__name__})", 0.0
     answer = error.response

@@ -41,7 +41,7 @@ class Chat(Base):
         self._connection.execute(changed.values(**values))
 
     def link(self, team: str, account: str) -> Link | None:
-        """Return whose account that is now."""
+        """Return the link of an account now."""
         query = select(chat_link).where(chat_link.c.team == team, chat_link.c.account == account)
         return self._standing(query)
 

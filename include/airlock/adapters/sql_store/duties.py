@@ -88,7 +88,7 @@ class Duties(Texts):
         return Page(tuple(Finding(**fields(finding, row)) for row in rows), onward)
 
     def count_findings(self) -> int:
-        """Return how many findings are open."""
+        """Return the number of open findings."""
         query = select(func.count()).select_from(finding).where(finding.c.closed_at.is_(None))
         return int(self._connection.execute(query).scalar_one())
 

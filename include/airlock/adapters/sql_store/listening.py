@@ -32,12 +32,12 @@ _GLANCE_S = 0.02
 
 
 def outbox_watch(url: str) -> Waiting:
-    """Return what waits for messages in the outbox of the database in *url*."""
+    """Return the waiter for messages in the outbox of the database in *url*."""
     return FileWatch(url) if url.startswith("sqlite") else Listener(url, OUTBOX)
 
 
 class Listener:
-    """A connection to PostgreSQL that listens, made anew when it is lost."""
+    """A connection to PostgreSQL that listens, reopened when it is lost."""
 
     def __init__(self, url: str, channel: str) -> None:
         """*url*: of Airlock's database; *channel*: what is listened to."""

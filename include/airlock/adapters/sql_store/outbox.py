@@ -159,7 +159,7 @@ class Outbox(Base):
         )
 
     def letter(self, kind: str, key: str) -> Mapping[str, Any] | None:
-        """Return what a message in the outbox says, delivered or not; None if there is none."""
+        """Return the payload of a message, delivered or not; None if there is none."""
         row = self._row(outbox, kind=kind, key=key)
         return dict(json.loads(row["payload"])) if row else None
 

@@ -216,7 +216,7 @@ def _vote(row: RowMapping) -> Vote:
 
 
 def _readable(row: RowMapping, votes: tuple[Vote, ...]) -> Release | None:
-    """Return the release of a row; a damaged row is said aloud and stands for none."""
+    """Return the release of a row; a damaged row is logged and gives None."""
     try:
         return _release(row, votes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

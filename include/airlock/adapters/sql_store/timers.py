@@ -82,7 +82,7 @@ class Timers(Releases):
         return tuple(Due(locked[name], tuple(timers)) for name, timers in by_release.items())
 
     def count_due(self, at: str) -> int:
-        """Return how many waiting timers were due by a time."""
+        """Count the waiting timers that were due by a time."""
         query = select(func.count()).select_from(timer)
         due = query.where(timer.c.ended_at.is_(None), timer.c.due_at <= at)
         return int(self._connection.execute(due).scalar_one())

@@ -96,7 +96,7 @@ class LogTree(Releases):
         return Helper(json.dumps(request).encode())
 
     def tree(self) -> Tree | None:
-        """Return how far the tree is, or None if there is none yet."""
+        """Return the tree as it is now, or None if there is none yet."""
         return self._tree(select(audit_tree))
 
     def lock_tree(self, origin: str) -> Tree | None:
@@ -218,7 +218,7 @@ class LogTree(Releases):
         return self._connection.execute(query).scalar_one() or 0
 
     def receipts(self, size: int) -> tuple[str, ...]:
-        """Return what the places gave back for a checkpoint: cosignature lines, or nothing."""
+        """Return the receipts for a checkpoint: cosignature lines, or nothing."""
         query = select(audit_copy.c.receipt).where(audit_copy.c.size == size)
         return tuple(self._connection.execute(query.order_by(audit_copy.c.place)).scalars())
 

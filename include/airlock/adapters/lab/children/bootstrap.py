@@ -21,7 +21,7 @@ METHOD = "percentile bootstrap"
 
 
 def samples(measures: Sequence[Weighted], n: int, resamples: int, seed: int) -> Array:
-    """Return what is measured: one row per resample, one column per measure."""
+    """Return the measured values: one row per resample, one column per measure."""
     import numpy
 
     draw = numpy.random.default_rng(seed)

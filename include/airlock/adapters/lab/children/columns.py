@@ -30,7 +30,7 @@ class Columns:
         return [str(name) for name in self.schema.names]
 
     def type_of(self, column: str) -> str:
-        """Return what a column holds."""
+        """Return the kind of a column's values."""
         return tables.kind_of(self.schema.field(column).type)
 
     @property

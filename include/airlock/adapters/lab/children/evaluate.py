@@ -95,7 +95,7 @@ def _how(name: str, facts: Mapping[str, Any]) -> intervals.How:
 
 
 def _table(request: dict[str, Any], test: pandas.DataFrame) -> pandas.DataFrame:
-    """Return what is kept of each held-out row."""
+    """Return the columns kept of each held-out row."""
     import pandas
 
     name, truth = request["name"], test[request["data"]["target"]]
@@ -121,7 +121,7 @@ def _measured(table: pandas.DataFrame, side: str, how: intervals.How) -> dict[st
 
 
 def _rows_digest(request: dict[str, Any], test: pandas.DataFrame) -> str:
-    """Return what names these rows: the data's digest and the numbers of the rows in it."""
+    """Return a digest over the data's digest and the numbers of these rows in it."""
     numbers = hashlib.sha256(test.index.to_numpy().astype("<i8").tobytes()).hexdigest()
     return digest_json({"data": request["data"]["digest"], "rowNumbers": numbers})
 

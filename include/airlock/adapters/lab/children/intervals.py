@@ -132,7 +132,7 @@ def _line(parts: list[Part], item: dict[str, Any], how: How) -> dict[str, Any]:
 
 
 def _drawn(metric: str, parts: list[Part], how: How) -> dict[str, Any]:
-    """Return what the resamples of all rows say of each part that is large enough, by label."""
+    """Return the resampled values of each part that is large enough, by label."""
     large = [part for part in parts if not part.label or part.n >= FEWEST_ROWS]
     measures = [bootstrap.part(_measure(metric, part), part.rows) for part in large]
     samples = bootstrap.samples(measures, parts[0].n, how.resamples, how.seed)
@@ -163,7 +163,7 @@ def _estimate(part: Part, metric: str, confidence: float, drawn: dict[str, Any])
 
 
 def _bounded(metric: str, part: Part, samples: Any) -> Callable[[float, float], dict[str, Any]]:
-    """Return what bounds a value of this metric with a confidence."""
+    """Return the function that bounds a value of this metric with a confidence."""
     if metric not in METHODS:
         return partial(_resampled, samples)
     exact = {"roc_auc": _delong, "accuracy": _counted}
@@ -171,7 +171,7 @@ def _bounded(metric: str, part: Part, samples: Any) -> Callable[[float, float], 
 
 
 def _values(part: Part, metric: str) -> dict[str, float]:
-    """Return what each model reaches on a part, and the difference of two."""
+    """Return each model's value on a part, and the difference of two."""
     import numpy
 
     weights = numpy.ones(part.n)

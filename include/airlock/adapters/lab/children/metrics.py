@@ -37,7 +37,7 @@ def prepare(metric: str, truth: Array, predicted: Array) -> Weighted:
 
 
 def per_row(metric: str, truth: Array, predicted: Array) -> Array:
-    """Return what *metric* is the mean of, row by row; KeyError if it is no mean."""
+    """Return the values whose mean is *metric*, row by row; KeyError if it is no mean."""
     values: Array = _PER_ROW[metric](truth, predicted)
     return values
 

@@ -105,7 +105,7 @@ def _expectations(request: dict[str, Any]) -> list[Any]:
 
 
 def _named(outcome: Any) -> dict[str, str]:
-    """Return which expectation it is, and of which column."""
+    """Return the name of an expectation and its column."""
     config = outcome.expectation_config
     return {"expectation": str(config.type), "column": ", ".join(_columns(config.kwargs))}
 
@@ -116,7 +116,7 @@ def _columns(settings: Any) -> list[str]:
 
 
 def _exception(outcome: Any) -> str:
-    """Return what a check raised; GX keeps it plainly, or once per metric it could not compute."""
+    """Return the exception of a check; GX keeps it plainly, or once per failed metric."""
     about = outcome.exception_info or {}
     entries = [about] if "raised_exception" in about else list(about.values())
     for entry in entries:
@@ -126,7 +126,7 @@ def _exception(outcome: Any) -> str:
 
 
 def _count_values(outcome: Any, table: pandas.DataFrame) -> int | None:
-    """Return how many values an expectation looked at; None if it is about the table itself."""
+    """Count the values an expectation looked at; None if it is about the table itself."""
     settings, result = outcome.expectation_config.kwargs, outcome.result or {}
     if "element_count" in result:
         return int(result["element_count"]) - int(result.get("missing_count") or 0)

@@ -45,7 +45,7 @@ class Ended:
     pytest: str = ""
 
     def facts(self) -> dict[str, Any]:
-        """Return what becomes evidence: without the steps and the longest words."""
+        """Return the facts for the evidence: without the steps and the longest words."""
         facts: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         facts["failures"] = [name[:300] for name in self.failures[:20]]
         return facts | ({"pytest": self.pytest[:40]} if self.pytest else {})
@@ -163,7 +163,7 @@ def _around(code: Code) -> set[Path]:
 
 
 def _pragmas(code: Code) -> list[str]:
-    """Return where the code asks not to be counted. It is counted all the same."""
+    """Return the lines where the code asks not to be counted. It is counted all the same."""
     return [
         f"{path}:{number}"
         for path in code.sources
@@ -183,7 +183,7 @@ def _file(path: str, coverage: Measured) -> dict[str, Any]:
 
 
 def _changed(by_path: dict[str, Measured], new: dict[str, list[int]] | None) -> dict[str, Any]:
-    """Return which of the new statements ran; None: all of them are new."""
+    """Return the new statements, and those that did not run; *new* None: all are new."""
     files: list[dict[str, Any]] = []
     lines = 0
     uncovered: list[str] = []
