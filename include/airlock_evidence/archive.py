@@ -82,7 +82,7 @@ def unpack(data: bytes, where: str) -> dict[str, bytes]:
 
 
 def read_plain(path: Path, most: int = LARGEST) -> bytes:
-    """Return what is in a plain file of at most *most* bytes, never waiting for a writer.
+    """Return the bytes of a plain file of at most *most* bytes, never waiting for a writer.
 
     Raises:
         OSError: saying so, if it is anything else: a pipe, a device, a socket, a folder, too large.
@@ -91,11 +91,11 @@ def read_plain(path: Path, most: int = LARGEST) -> bytes:
         raise OSError("it is no plain file")
     opened = os.open(str(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(opened, "rb") as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise OSError("it is no plain file")
-        if found.st_size > most:
-            raise OSError(f"it has {found.st_size} bytes, more than the {most} that are read")
+        if status.st_size > most:
+            raise OSError(f"it has {status.st_size} bytes, more than the {most} that are read")
         data = stream.read(most + 1)
     if len(data) > most:
         raise OSError(f"it grew beyond the {most} bytes that are read")
@@ -138,8 +138,8 @@ def check_manifest(files: Mapping[str, bytes]) -> None:
         Failed: naming the first file that is changed, missing or added.
     """
     try:
-        known = json.loads(files[MANIFEST])["files"]
-        listed = {str(name): str(digest) for name, digest in known.items()}
+        digests = json.loads(files[MANIFEST])["files"]
+        listed = {str(name): str(digest) for name, digest in digests.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Failed(MANIFEST, "is missing or cannot be read") from error
     here = {name: sha256(data) for name, data in files.items() if name != MANIFEST}

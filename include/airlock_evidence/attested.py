@@ -28,39 +28,39 @@ PREDICATE_TYPES = ("urn:airlock:gate-result:v1", "urn:airlock:gate-result:v2")
 
 def document(keys: Mapping[str, bytes], results: Mapping[str, str]) -> bytes:
     """Return the file of attestations: envelopes by gate, and the public keys of their signers."""
-    known = {name: base64.b64encode(public).decode() for name, public in keys.items()}
-    return canonical({"keys": known, "results": dict(results)})
+    encoded = {name: base64.b64encode(public).decode() for name, public in keys.items()}
+    return canonical({"keys": encoded, "results": dict(results)})
 
 
 def check_attested(files: Mapping[str, bytes], dossier: Dossier) -> list[str]:
-    """Check every attestation against the result in the log; return what is to be noted.
+    """Check every attestation against the result in the log; return the notes.
 
     Raises:
         Failed: naming the gate.
     """
-    told = dossier.told
+    release = dossier.release
     if ATTESTATIONS not in files:
         return ["the results of the gates are not signed by the place that ran them"]
-    found = json.loads(files[ATTESTATIONS])
-    if canonical(found) != files[ATTESTATIONS]:
+    attestations = json.loads(files[ATTESTATIONS])
+    if canonical(attestations) != files[ATTESTATIONS]:
         raise Failed(ATTESTATIONS, "is not spelled as Airlock writes it")
-    if told.gates_origin != told.origin:
+    if release.gates_origin != release.origin:
         return ["the log has no results of this round to compare the signed ones with"]
-    keys = _keys(found)
+    keys = _keys(attestations)
     signers = set()
-    for result in told.gates:
-        envelope = found["results"].get(result["key"], "")
+    for result in release.gates:
+        envelope = attestations["results"].get(result["key"], "")
         if envelope:
             signers.add(_check(dossier, result, envelope, keys))
         elif _has_to(dossier, result):
             raise Failed(ATTESTATIONS, f"does not have the signed result of {result['key']}")
-    said = ", ".join(sorted(signers)) or "nobody"
-    return [f"results of gates are signed by {said}: compare with the place that runs gates"]
+    names = ", ".join(sorted(signers)) or "nobody"
+    return [f"results of gates are signed by {names}: compare with the place that runs gates"]
 
 
-def _keys(found: Mapping[str, Any]) -> dict[str, bytes]:
+def _keys(attestations: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the signers' keys; people compare their ids, so each has to be that of its key."""
-    keys = {str(name): unbase64(public) for name, public in found["keys"].items()}
+    keys = {str(name): unbase64(public) for name, public in attestations["keys"].items()}
     for name, public in keys.items():
         if len(public) != 32 or key_id(public) != name:
             raise Failed(ATTESTATIONS, f"the key {name} is not the one its id names")
@@ -68,7 +68,7 @@ def _keys(found: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def _has_to(dossier: Dossier, result: Mapping[str, Any]) -> bool:
-    went_on = dossier.told.state not in ("REQUESTED", "BLOCKED", "AWAITING_APPROVAL")
+    went_on = dossier.release.state not in ("REQUESTED", "BLOCKED", "AWAITING_APPROVAL")
     return went_on and weight(dossier, str(result["gate"])) != "advisory"
 
 
@@ -80,32 +80,34 @@ def _check(
     try:
         outer = json.loads(envelope)
         payload = unbase64(outer["payload"])
-        signatures = [(str(one["keyid"]), unbase64(one["sig"])) for one in outer["signatures"]]
+        signatures = [
+            (str(entry["keyid"]), unbase64(entry["sig"])) for entry in outer["signatures"]
+        ]
         statement = json.loads(payload)
-        said = dict(statement["predicate"])
+        claims = dict(statement["predicate"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Failed(ATTESTATIONS, f"the one of {key} is no envelope") from error
     message = pae(payload)
-    good = [one for one, sig in signatures if one in keys and verify(keys[one], sig, message)]
+    good = [name for name, sig in signatures if name in keys and verify(keys[name], sig, message)]
     if not good or outer["payloadType"] != PAYLOAD_TYPE:
         raise Failed(ATTESTATIONS, f"the result of {key} is not signed by a key that is here")
     verdict = (result.get("details") or {}).get("waivedVerdict", result["verdict"])
-    artifact = dossier.told.subject["artifact_digest"].replace("sha256:", "", 1)
-    asked = {key_of(gate): gate for gate in dossier.pipeline["spec"]["gates"]}
-    wanted = {
+    artifact = dossier.release.subject["artifact_digest"].replace("sha256:", "", 1)
+    gates = {key_of(gate): gate for gate in dossier.pipeline["spec"]["gates"]}
+    expected = {
         "gate": result["gate"],
         "key": key,
         "evidence": sorted(result["evidence"]),
         "verdict": verdict,
-        "options": (options(asked[key]) if key in asked else "") or said.get("options"),
+        "options": (options(gates[key]) if key in gates else "") or claims.get("options"),
     }
     about = [{"name": "artifact", "digest": {"sha256": artifact}}]
     kind = statement.get("predicateType")
     if kind == PREDICATE_TYPES[1]:
-        wanted["run"] = dossier.told.origin
-    known = statement.get("_type") == STATEMENT_TYPE and kind in PREDICATE_TYPES
-    if not known or statement.get("subject") != about:
+        expected["run"] = dossier.release.origin
+    supported = statement.get("_type") == STATEMENT_TYPE and kind in PREDICATE_TYPES
+    if not supported or statement.get("subject") != about:
         raise Failed(ATTESTATIONS, f"what is signed for {key} is about another artifact")
-    if said != wanted:
+    if claims != expected:
         raise Failed(ATTESTATIONS, f"what is signed for {key} is not the result in the log")
     return good[0]

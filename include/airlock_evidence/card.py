@@ -13,7 +13,7 @@ from airlock_evidence.words import number, when
 
 def card(dossier: Dossier) -> str:
     """Return the model card."""
-    told, subject = dossier.told, dossier.told.subject
+    release, subject = dossier.release, dossier.release.subject
     metadata = dossier.pipeline["metadata"]
     lines = [
         f"# {_text(subject['model'])}, version {_text(subject['version'])}",
@@ -22,11 +22,11 @@ def card(dossier: Dossier) -> str:
         "",
         *_pairs(
             [
-                ("Release", f"{told.id}, {told.state}"),
+                ("Release", f"{release.id}, {release.state}"),
                 ("Environment", subject["environment"]),
-                ("Risk tier", told.tier),
+                ("Risk tier", release.tier),
                 ("Owner", metadata.get("owner", "not declared")),
-                ("Requested by", f"{told.requester}, {when(told.opened_at)}"),
+                ("Requested by", f"{release.requester}, {when(release.opened_at)}"),
                 ("Artifact", subject["artifact_digest"]),
                 ("Code", subject["code_commit"]),
                 ("Pipeline", subject["pipeline_digest"]),
@@ -52,39 +52,41 @@ def card(dossier: Dossier) -> str:
         *_approvals(dossier),
         "## Limits",
         "",
-        *(f"* {_text(one)}" for one in facts.limits(dossier)),
+        *(f"* {_text(limit)}" for limit in facts.limits(dossier)),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _measured(dossier: Dossier) -> list[str]:
     rows = [
-        [one.name, one.better, one.candidate, one.champion, one.difference]
-        for one in facts.metrics(dossier)
+        [metric.name, metric.better, metric.candidate, metric.champion, metric.difference]
+        for metric in facts.metrics(dossier)
     ]
     head = ["metric", "better", "this version", "champion then", "difference"]
     return ["## Metrics on held-out rows", "", *_table(head, rows), ""]
 
 
 def _slices(dossier: Dossier) -> list[str]:
-    found = facts.slices(dossier)
-    if not found:
+    slices = facts.slices(dossier)
+    if not slices:
         return []
-    columns = sorted({str(key) for one in found for key in one})
-    rows = [[number(one.get(column)) for column in columns] for one in found]
+    columns = sorted({str(key) for row in slices for key in row})
+    rows = [[number(row.get(column)) for column in columns] for row in slices]
     return ["## Metrics by group", "", *_table(columns, rows), ""]
 
 
 def _gates(dossier: Dossier) -> list[str]:
-    rows = [[one["key"], one["verdict"], one["message"]] for one in dossier.told.gates]
+    rows = [
+        [result["key"], result["verdict"], result["message"]] for result in dossier.release.gates
+    ]
     return ["## Gates", "", *_table(["gate", "verdict", "found"], rows), ""]
 
 
 def _approvals(dossier: Dossier) -> list[str]:
-    told = dossier.told
+    release = dossier.release
     rows = [
         [vote.level, vote.name, vote.person, vote.behind or "", vote.decision, when(vote.at)]
-        for vote in told.votes_now()
+        for vote in release.votes_now()
     ]
     head = ["level", "name", "person", "for", "answer", "when"]
     return ["## Approvals", "", *_table(head, rows), ""]

@@ -83,7 +83,7 @@ def check(files: Mapping[str, bytes], choose: Choose | None = None) -> Result:
         result.proved.append(f"{len(files) - 1} files are those of the manifest")
         _check_form(files)
         dossier = read_dossier(files)
-        result.release, result.state = dossier.told.id, dossier.told.state
+        result.release, result.state = dossier.release.id, dossier.release.state
         trusted = _trust(dossier, choose, result)
         signed = _checkpoints(files, dossier, trusted, result)
         _log(dossier, signed, result)
@@ -111,7 +111,7 @@ def _check_form(files: Mapping[str, bytes]) -> None:
         )
     if form != files[BUNDLE]:
         raise Failed(BUNDLE, "is not the header of an evidence bundle")
-    known = {
+    expected = {
         MANIFEST,
         BUNDLE,
         KEYS,
@@ -130,7 +130,7 @@ def _check_form(files: Mapping[str, bytes]) -> None:
         *evidence_names(files),
     }
     for name in sorted(files):
-        if name not in known and not documents.PROGRAM.fullmatch(name):
+        if name not in expected and not documents.PROGRAM.fullmatch(name):
             raise Failed(name, "does not belong into a bundle")
 
 
@@ -169,9 +169,9 @@ def _checkpoints(
     if WITNESSED in files:
         older = open_note(WITNESSED, files[WITNESSED], trusted.log, witnesses)
         check_in_use(WITNESSED, older.key, older.at, rotated)
-        found = json.loads(files[CONSISTENCY])
-        path = [unbase64(one) for one in found["path"]]
-        same = older.origin == newest.origin and canonical(found) == files[CONSISTENCY]
+        proof = json.loads(files[CONSISTENCY])
+        path = [unbase64(node) for node in proof["path"]]
+        same = older.origin == newest.origin and canonical(proof) == files[CONSISTENCY]
         if not same or not consistent(older.size, newest.size, path, older.root, newest.root):
             raise Failed(CONSISTENCY, "the checkpoint does not extend the one of the witness")
         opened.append(older)
@@ -184,16 +184,16 @@ def _checkpoints(
 
 
 def _cosigned(opened: list[Signed], dossier: Dossier, trusted: Trust, result: Result) -> None:
-    for one in opened:
-        count = sum(entry.place < one.size for entry in dossier.entries)
-        for name, at in one.witnesses.items():
-            known = name in trusted.witnesses
-            whose = "" if known and result.outside else ", with the key inside the bundle"
+    for checkpoint in opened:
+        count = sum(entry.place < checkpoint.size for entry in dossier.entries)
+        for name, at in checkpoint.witnesses.items():
+            is_trusted = name in trusted.witnesses
+            caveat = "" if is_trusted and result.outside else ", with the key inside the bundle"
             result.proved.append(
-                f"witness {name} cosigned {one.size} entries on {since_1970(at)}{whose}: "
+                f"witness {name} cosigned {checkpoint.size} entries on {since_1970(at)}{caveat}: "
                 f"{count} of {len(dossier.entries)} entries of this release are among them"
             )
-    if not any(one.witnesses for one in opened):
+    if not any(checkpoint.witnesses for checkpoint in opened):
         result.notes.append(
             "no witness has cosigned the checkpoint: the owner of the log's key could show "
             "somebody else another log"
@@ -205,7 +205,7 @@ def _log(dossier: Dossier, signed: Signed, result: Result) -> None:
     for entry in dossier.entries:
         check_sound(entry)
     check_chain(dossier.entries, str(dossier.header["release"]))
-    order = [(one.stream, one.seq) for one in dossier.context]
+    order = [(entry.stream, entry.seq) for entry in dossier.context]
     if order != sorted(set(order)):
         raise Failed(CONTEXT, "has entries twice or in another order")
     for content in dossier.around:
@@ -215,12 +215,12 @@ def _log(dossier: Dossier, signed: Signed, result: Result) -> None:
     export = dossier.export
     if not export or export["what"] != EXPORTED:
         raise Failed(CONTEXT, "does not have the entry of this export")
-    if export["resource"] != f"release/{dossier.told.id}":
+    if export["resource"] != f"release/{dossier.release.id}":
         raise Failed(CONTEXT, f"tells of an export of {export['resource']}")
     last = dossier.entries[-1]
-    said = (export["data"]["entries"], export["data"]["head"])
-    if said != (last.seq, last.hash.hex()):
-        raise Failed(STREAM, f"has {last.seq} entries, at the export it had {said[0]}")
+    exported = (export["data"]["entries"], export["data"]["head"])
+    if exported != (last.seq, last.hash.hex()):
+        raise Failed(STREAM, f"has {last.seq} entries, at the export it had {exported[0]}")
     result.proved.append(
         f"{len(dossier.entries)} entries are the whole log of the release at the export, "
         f"and {len(dossier.context)} more are in the same log"
@@ -229,38 +229,38 @@ def _log(dossier: Dossier, signed: Signed, result: Result) -> None:
 
 def _release(files: Mapping[str, bytes], dossier: Dossier, trusted: Trust, result: Result) -> None:
     """Check documents, evidence, gates, votes and grants."""
-    told = dossier.told
+    release = dossier.release
     check_documents(files, dossier)
     _texts(dossier, result)
     result.notes += check_gates(dossier)
     result.notes += check_attested(files, dossier)
-    result.notes += check_levels(told, dossier.policy, dossier.rights)
+    result.notes += check_levels(release, dossier.policy, dossier.rights)
     check_risk(dossier)
 
     def good(key: str, signature: bytes, message: bytes) -> bool:
         return key in trusted.log and verify(trusted.log[key], signature, message)
 
     rotated = rotations(dossier.around)
-    result.notes += claims.check_grants(files, told, dossier.policy, good, rotated)
+    result.notes += claims.check_grants(files, release, dossier.policy, good, rotated)
     result.proved.append(
         f"policy, pipeline, {len(dossier.evidence)} pieces of evidence and "
-        f"{len(told.gates)} gate results are those of the log"
+        f"{len(release.gates)} gate results are those of the log"
     )
     result.proved.append(
-        f"{len(told.votes_now())} votes were for the subject {told.digest}, "
-        f"{len(told.complete)} of {len(dossier.levels)} levels complete by the policy's rules"
+        f"{len(release.votes_now())} votes were for the subject {release.digest}, "
+        f"{len(release.complete)} of {len(dossier.levels)} levels complete by the policy's rules"
     )
     grant = "its grant is signed and for exactly this subject" if dossier.grants else "no grant"
-    result.proved.append(f"the release is {told.state}; {grant}")
+    result.proved.append(f"the release is {release.state}; {grant}")
 
 
 def _texts(dossier: Dossier, result: Result) -> None:
     """Check that every text belongs to an entry, and that a missing one was erased."""
     entries = [*dossier.entries, *dossier.context]
-    used = {name for one in entries for name in texts.commitments(one.content)}
-    for name in sorted(set(dossier.said) - used):
+    used = {name for entry in entries for name in texts.commitments(entry.content)}
+    for name in sorted(set(dossier.texts) - used):
         raise Failed(texts.TEXTS, f"has a text that no entry commits to: {name}")
-    gone = used - set(dossier.said)
+    gone = used - set(dossier.texts)
     for name in sorted(gone - texts.erased(dossier.around)):
         raise Failed(texts.TEXTS, f"does not have {name}, and no entry says it was erased")
     if gone:
@@ -269,14 +269,14 @@ def _texts(dossier: Dossier, result: Result) -> None:
 
 def _readable(files: Mapping[str, bytes], dossier: Dossier, result: Result) -> None:
     """Make every readable document again and compare."""
-    made: dict[str, Any] = documents.readable(dossier)
-    for name, data in made.items():
+    rendered: dict[str, Any] = documents.readable(dossier)
+    for name, data in rendered.items():
         if files.get(name) != data:
             raise Failed(name, "does not say what the signed log says")
     why, note = documents.judge_program(files, dossier.export["data"].get("program"))
     result.failures += [Failed("the program in the bundle", why)] if why else []
     result.notes += [note] if note else []
-    result.proved.append(f"{len(made)} readable documents say what the log says, to the byte")
+    result.proved.append(f"{len(rendered)} readable documents say what the log says, to the byte")
 
 
 def head(release: str, export: int) -> bytes:
@@ -288,4 +288,4 @@ def head(release: str, export: int) -> bytes:
 
 def path_document(path: list[bytes]) -> bytes:
     """Return the file of a consistency proof."""
-    return canonical({"path": [base64.b64encode(one).decode() for one in path]})
+    return canonical({"path": [base64.b64encode(node).decode() for node in path]})

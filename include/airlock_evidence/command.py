@@ -31,17 +31,17 @@ def main(arguments: Sequence[str], here: str) -> int:
         help="SHA-256 of a public key you trust; may be given several times",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        keys = Path(given.keys) if given.keys else None
-        result = run(Path(given.bundle), keys, given.fingerprint)
+        keys = Path(options.keys) if options.keys else None
+        result = run(Path(options.bundle), keys, options.fingerprint)
     except WrongUse as error:
         sys.stderr.write(f"{_plain(str(error))}\n")
         return WRONG_USE
     except Unknown as error:
         sys.stderr.write(f"Could not tell: {_plain(str(error))}\n")
         return UNKNOWN
-    text = json.dumps(document(result), indent=2) if given.json else "\n".join(lines(result))
+    text = json.dumps(document(result), indent=2) if options.json else "\n".join(lines(result))
     sys.stdout.write(f"{text}\n")
     return GOOD if result.ok else BAD
 
@@ -76,32 +76,34 @@ def _choice(keys: Path | None, fingerprints: Sequence[str]) -> Choose | None:
 
 
 def document(result: Result) -> dict[str, Any]:
-    """Return what was found as data."""
+    """Return the result as data."""
     return {
         "ok": result.ok,
         "release": result.release,
         "state": result.state,
         "trust": "outside" if result.outside else "inside",
         "trustSentence": result.trust,
-        "failures": [{"where": one.where, "why": one.why} for one in result.failures],
+        "failures": [{"where": failure.where, "why": failure.why} for failure in result.failures],
         "proved": result.proved,
         "notes": result.notes,
     }
 
 
 def lines(result: Result) -> list[str]:
-    """Return what was found, for people."""
-    found = [f"  ok      {_plain(one)}" for one in result.proved]
-    found += [f"  FAILED  {_plain(one.where)}: {_plain(one.why)}" for one in result.failures]
-    found += [f"  note    {_plain(one)}" for one in result.notes]
+    """Return the result as lines for people."""
+    rows = [f"  ok      {_plain(sentence)}" for sentence in result.proved]
+    rows += [
+        f"  FAILED  {_plain(failure.where)}: {_plain(failure.why)}" for failure in result.failures
+    ]
+    rows += [f"  note    {_plain(note)}" for note in result.notes]
     if result.trust:
-        found += ["", f"Keys: {_plain(result.trust)}."]
+        rows += ["", f"Keys: {_plain(result.trust)}."]
     if not result.ok:
-        return [*found, "", "DOES NOT HOLD: do not rely on this bundle."]
+        return [*rows, "", "DOES NOT HOLD: do not rely on this bundle."]
     if result.outside:
-        return [*found, "", f"HOLDS: release {result.release} is proved by keys you trust."]
+        return [*rows, "", f"HOLDS: release {result.release} is proved by keys you trust."]
     return [
-        *found,
+        *rows,
         "",
         f"AGREES WITH ITSELF: release {result.release}. Whose it is, only other keys tell:",
         "give --keys DIR or --fingerprint HEX (see README.txt).",

@@ -41,16 +41,16 @@ def complete(raw: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def readable(dossier: Dossier) -> dict[str, bytes]:
     """Return the documents people read."""
-    told = dossier.told
+    release = dossier.release
     return {
         SUBJECT: pretty(
-            {"subject": told.subject, "digest": told.digest, "location": told.location}
+            {"subject": release.subject, "digest": release.digest, "location": release.location}
         ),
         VOTES: pretty(
-            {"levels": _levels(dossier), "votes": [_vote(dossier, v) for v in told.votes]}
+            {"levels": _levels(dossier), "votes": [_vote(dossier, v) for v in release.votes]}
         ),
         GATES: pretty(
-            {"about": told.gates_subject, "results": told.gates, "waivers": told.waivers}
+            {"about": release.gates_subject, "results": release.gates, "waivers": release.waivers}
         ),
         OUTCOME: pretty(_outcome(dossier)),
         CARD: card(dossier).encode(),
@@ -75,63 +75,63 @@ def program_digest(files: Mapping[str, bytes]) -> str:
 
 
 def judge_program(files: Mapping[str, bytes], signed: Any) -> tuple[str, str]:
-    """Return what is wrong with the program among *files*, and what there is to note about it.
+    """Return the problem of the program among *files*, and a note about it.
 
     *signed*: its digest as the log has it. A bundle whose entry has none was handed out before the
     log said it: then it has this program, or an earlier one that is known.
     """
-    mine = code()
+    own = code()
     here = {name: data for name, data in files.items() if PROGRAM.fullmatch(name)}
-    other = sorted(name for name in {*here, *mine} if here.get(name) != mine.get(name))
-    known = {program_digest(mine), *EARLIER} if signed is None else {signed}
-    if program_digest(here) not in known:
+    other = sorted(name for name in {*here, *own} if here.get(name) != own.get(name))
+    digests = {program_digest(own), *EARLIER} if signed is None else {signed}
+    if program_digest(here) not in digests:
         return f"was replaced, so do not run it ({', '.join(other[:5]) or 'as this one is'})", ""
     return "", "the program in the bundle is that of another version of Airlock" if other else ""
 
 
 def _levels(dossier: Dossier) -> list[dict[str, Any]]:
-    told = dossier.told
+    release = dossier.release
     return [
         {
             "number": number,
             "name": level["name"],
             "needs": needs(level),
-            "complete": number in told.complete,
+            "complete": number in release.complete,
         }
         for number, level in enumerate(dossier.levels, 1)
     ]
 
 
 def _vote(dossier: Dossier, vote: Vote) -> dict[str, Any]:
-    found = asdict(vote)
-    found["roles"] = list(vote.roles)
+    fields = asdict(vote)
+    fields["roles"] = list(vote.roles)
     if vote.principal != vote.person:
-        held = dossier.rights.roles(vote.principal, vote.at)
-        found["roles_of_the_person_behind"] = sorted(held or ())
-    void = vote.round != dossier.told.round
-    return {**found, "time_to_decide": span(vote.opened_at, vote.at), "void": void}
+        roles = dossier.rights.roles(vote.principal, vote.at)
+        fields["roles_of_the_person_behind"] = sorted(roles or ())
+    void = vote.round != dossier.release.round
+    return {**fields, "time_to_decide": span(vote.opened_at, vote.at), "void": void}
 
 
 def _outcome(dossier: Dossier) -> dict[str, Any]:
-    told = dossier.told
+    release = dossier.release
     return {
-        "release": told.id,
-        "state": told.state,
-        "why": told.why,
-        "round": told.round,
-        "requester": told.requester,
-        "may_not_judge": told.excluded,
-        "unknown_authors": told.unknown_authors,
-        "tier": told.tier,
-        "opened_at": told.opened_at,
-        "voided": told.voided,
-        "break_glass": told.emergency,
-        "reviews": told.reviews,
-        "grants_issued": told.grants,
-        "grant_claims": {name: one["claims"] for name, one in dossier.grants.items()},
-        "promotion": told.promotion,
-        "rollbacks_allowed": told.rollbacks,
-        "rollback": told.rollback,
-        "findings": told.findings,
+        "release": release.id,
+        "state": release.state,
+        "why": release.why,
+        "round": release.round,
+        "requester": release.requester,
+        "may_not_judge": release.excluded,
+        "unknown_authors": release.unknown_authors,
+        "tier": release.tier,
+        "opened_at": release.opened_at,
+        "voided": release.voided,
+        "break_glass": release.emergency,
+        "reviews": release.reviews,
+        "grants_issued": release.grants,
+        "grant_claims": {name: grant["claims"] for name, grant in dossier.grants.items()},
+        "promotion": release.promotion,
+        "rollbacks_allowed": release.rollbacks,
+        "rollback": release.rollback,
+        "findings": release.findings,
         "export": dict(dossier.export),
     }

@@ -17,7 +17,7 @@ from airlock_evidence.entries import CHECKPOINT, CONTEXT, STREAM, WITNESSED, Ent
 from airlock_evidence.levels import Rights, levels_of
 from airlock_evidence.proofs import peek
 from airlock_evidence.story import fold
-from airlock_evidence.told import Content, Told
+from airlock_evidence.told import Content, ReleaseState
 from airlock_evidence.trust import Trust
 
 BUNDLE, POLICY, PIPELINE = "bundle.json", "policy.json", "pipeline.json"
@@ -34,13 +34,13 @@ class Dossier:
     context: list[Entry]
     contents: Sequence[Content]
     around: Sequence[Content]
-    told: Told
+    release: ReleaseState
     rights: Rights
     policy: dict[str, Any]
     pipeline: dict[str, Any]
     evidence: dict[str, dict[str, Any]]
     keys: Trust
-    said: dict[str, tuple[bytes, str]]
+    texts: dict[str, tuple[bytes, str]]
     grants: dict[str, dict[str, Any]]
     checkpoint: tuple[str, int, bytes, int] | None = None
     witnessed: tuple[str, int, bytes, int] | None = None
@@ -50,19 +50,21 @@ class Dossier:
     def export(self) -> Content:
         """The entry of this export; empty where nothing was exported."""
         place = ("access", self.header.get("export"))
-        found = [one for one in self.around if (one["stream"], one["seq"]) == place]
-        return found[0] if found else {}
+        exports = [
+            content for content in self.around if (content["stream"], content["seq"]) == place
+        ]
+        return exports[0] if exports else {}
 
     def evidence_of(self, kind: str) -> dict[str, Any]:
         """Return the facts of one kind about this artifact; the judged ones first."""
-        judged = {digest for gate in self.told.gates for digest in gate["evidence"]}
-        wanted = self.told.subject["artifact_digest"]
-        found = sorted(
-            (digest not in judged, digest)
-            for digest, one in self.evidence.items()
-            if one["kind"] == kind and one["artifactDigest"] == wanted
+        digests = {digest for gate in self.release.gates for digest in gate["evidence"]}
+        artifact = self.release.subject["artifact_digest"]
+        ranked = sorted(
+            (digest not in digests, digest)
+            for digest, document in self.evidence.items()
+            if document["kind"] == kind and document["artifactDigest"] == artifact
         )
-        facts: dict[str, Any] = self.evidence[found[0][1]]["facts"] if found else {}
+        facts: dict[str, Any] = self.evidence[ranked[0][1]]["facts"] if ranked else {}
         return facts
 
 
@@ -74,12 +76,12 @@ def read_dossier(files: Mapping[str, bytes]) -> Dossier:
     """
     header = _json(files, BUNDLE)
     entries, context = read(files, STREAM), read(files, CONTEXT)
-    known = texts.read(files)
-    contents = [texts.said(one.content, known) for one in entries]
-    around = [texts.said(one.content, known) for one in context]
-    policy, told = _json(files, POLICY), fold(contents)
+    committed = texts.read(files)
+    contents = [texts.resolve(entry.content, committed) for entry in entries]
+    around = [texts.resolve(entry.content, committed) for entry in context]
+    policy, release = _json(files, POLICY), fold(contents)
     try:
-        levels = levels_of(policy, told.tier, told.subject["environment"])
+        levels = levels_of(policy, release.tier, release.subject["environment"])
     except (KeyError, TypeError, ValueError) as error:
         raise Failed(POLICY, f"has no levels for a release of this kind: {error!r}") from error
     return Dossier(
@@ -88,13 +90,13 @@ def read_dossier(files: Mapping[str, bytes]) -> Dossier:
         context=context,
         contents=contents,
         around=around,
-        told=told,
+        release=release,
         rights=Rights(around),
         policy=policy,
         pipeline=_json(files, PIPELINE),
         evidence={sha256(files[name]): _json(files, name) for name in evidence_names(files)},
         keys=trust.inside(files),
-        said=known,
+        texts=committed,
         grants={
             name: claims.open_envelope(name, files[name])
             for name in (claims.PROMOTION, claims.ROLLBACK)
@@ -113,11 +115,11 @@ def evidence_names(files: Mapping[str, bytes]) -> list[str]:
 
 def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
-        found = json.loads(files[name])
+        document = json.loads(files[name])
     except KeyError:
         raise Failed(name, "is missing") from None
     except ValueError as error:
         raise Failed(name, "is not JSON") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise Failed(name, "is not a JSON object")
-    return found
+    return document

@@ -29,29 +29,29 @@ def verify(public: bytes, signature: bytes, message: bytes) -> bool:
         return False
     digest = hashlib.sha512(signature[:32] + public + message).digest()
     x, y, z, t = key
-    found = _sum_of(s, _BASE, int.from_bytes(digest, "little") % _L, (_P - x, y, z, _P - t))
-    return _encode(found) == signature[:32]
+    point = _sum_of(s, _BASE, int.from_bytes(digest, "little") % _L, (_P - x, y, z, _P - t))
+    return _encode(point) == signature[:32]
 
 
-def _add(one: Point, other: Point) -> Point:
-    a = (one[1] - one[0]) * (other[1] - other[0]) % _P
-    b = (one[1] + one[0]) * (other[1] + other[0]) % _P
-    c = 2 * one[3] * other[3] * _D % _P
-    d = 2 * one[2] * other[2] % _P
+def _add(first: Point, other: Point) -> Point:
+    a = (first[1] - first[0]) * (other[1] - other[0]) % _P
+    b = (first[1] + first[0]) * (other[1] + other[0]) % _P
+    c = 2 * first[3] * other[3] * _D % _P
+    d = 2 * first[2] * other[2] % _P
     e, f, g, h = b - a, d - c, d + c, b + a
     return (e * f % _P, g * h % _P, f * g % _P, e * h % _P)
 
 
-def _sum_of(s: int, one: Point, h: int, other: Point) -> Point:
-    """Return [s]one + [h]other, both at once from the highest bit down."""
-    choice = (None, one, other, _add(one, other))
-    found = _NEUTRAL
+def _sum_of(s: int, first: Point, h: int, other: Point) -> Point:
+    """Return [s]first + [h]other, both at once from the highest bit down."""
+    choice = (None, first, other, _add(first, other))
+    total = _NEUTRAL
     for bit in range(max(s.bit_length(), h.bit_length()) - 1, -1, -1):
-        found = _add(found, found)
+        total = _add(total, total)
         step = choice[(s >> bit & 1) + 2 * (h >> bit & 1)]
         if step is not None:
-            found = _add(found, step)
-    return found
+            total = _add(total, step)
+    return total
 
 
 def _encode(point: Point) -> bytes:

@@ -62,7 +62,7 @@ def line(entry: Entry) -> bytes:
         "prev": entry.prev.hex(),
         "hash": entry.hash.hex(),
         "index": entry.place,
-        "path": [base64.b64encode(one).decode() for one in entry.path],
+        "path": [base64.b64encode(node).decode() for node in entry.path],
     }
     return canonical(document) + b"\n"
 
@@ -75,26 +75,26 @@ def read(files: Mapping[str, bytes], name: str) -> list[Entry]:
     """
     if name not in files:
         raise Failed(name, "is missing")
-    found = []
+    entries = []
     for number, text in enumerate(files[name].splitlines(keepends=True), 1):
         try:
-            one = json.loads(text)
+            document = json.loads(text)
             entry = Entry(
-                stream=one["stream"],
-                seq=one["seq"],
-                body=one["body"].encode(),
-                prev=bytes.fromhex(one["prev"]),
-                hash=bytes.fromhex(one["hash"]),
-                place=one["index"],
-                path=tuple(unbase64(part) for part in one["path"]),
+                stream=document["stream"],
+                seq=document["seq"],
+                body=document["body"].encode(),
+                prev=bytes.fromhex(document["prev"]),
+                hash=bytes.fromhex(document["hash"]),
+                place=document["index"],
+                path=tuple(unbase64(part) for part in document["path"]),
             )
             same = line(entry) == text and isinstance(entry.content, dict)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Failed(name, f"line {number} is not a log entry") from error
         if not same:
             raise Failed(name, f"line {number} is not spelled as Airlock writes it")
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def check_sound(entry: Entry) -> None:
@@ -103,8 +103,8 @@ def check_sound(entry: Entry) -> None:
     Raises:
         Failed: if the bytes were edited, or come from elsewhere.
     """
-    made = hashlib.sha256(EVENT_TAG + entry.prev + entry.seq.to_bytes(8, "big") + entry.body)
-    if made.digest() != entry.hash:
+    hasher = hashlib.sha256(EVENT_TAG + entry.prev + entry.seq.to_bytes(8, "big") + entry.body)
+    if hasher.digest() != entry.hash:
         raise Failed(entry.where, "the bytes do not match their hash: edited")
     content = entry.content
     if (content.get("stream"), content.get("seq")) != (entry.stream, entry.seq):

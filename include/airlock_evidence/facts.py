@@ -20,11 +20,12 @@ class Metric(NamedTuple):
 
 
 def metrics(dossier: Dossier) -> list[Metric]:
-    """Return what was measured on the held-out rows."""
+    """Return the metrics on the held-out rows."""
     facts = dossier.evidence_of("evaluation")
     champion = (facts.get("champion") or {}).get("metrics", {})
     compared = {
-        one["metric"]: one for one in dossier.evidence_of("comparison").get("comparisons", [])
+        comparison["metric"]: comparison
+        for comparison in dossier.evidence_of("comparison").get("comparisons", [])
     }
     return [
         Metric(
@@ -48,8 +49,8 @@ def _difference(row: dict[str, Any]) -> str:
 
 
 def data(dossier: Dossier) -> dict[str, str]:
-    """Return what is known of the data."""
-    subject, spec = dossier.told.subject, dossier.pipeline["spec"]
+    """Return the recorded facts about the data."""
+    subject, spec = dossier.release.subject, dossier.pipeline["spec"]
     profile = dossier.evidence_of("data-profile")
     declared = spec.get("data", {})
     evaluated = dossier.evidence_of("evaluation").get("rows")
@@ -66,16 +67,16 @@ def data(dossier: Dossier) -> dict[str, str]:
 
 def _window(window: Any) -> str:
     if isinstance(window, dict):
-        said = ", ".join(f"{key} {value}" for key, value in sorted(window.items()) if value)
-        return said or "all rows"
+        description = ", ".join(f"{key} {value}" for key, value in sorted(window.items()) if value)
+        return description or "all rows"
     return str(window) if window else "not recorded"
 
 
 def intended_use(dossier: Dossier) -> str:
     """Return the declared intended use, or say that there is none."""
     metadata, spec = dossier.pipeline["metadata"], dossier.pipeline["spec"]
-    found = spec.get("intendedUse") or metadata.get("intendedUse") or metadata.get("description")
-    return str(found) if found else "Not declared."
+    declared = spec.get("intendedUse") or metadata.get("intendedUse") or metadata.get("description")
+    return str(declared) if declared else "Not declared."
 
 
 def risk(dossier: Dossier) -> dict[str, str]:
@@ -84,28 +85,32 @@ def risk(dossier: Dossier) -> dict[str, str]:
 
 
 def slices(dossier: Dossier) -> list[dict[str, Any]]:
-    """Return metrics by group of rows, where somebody measured them."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    """Return the metrics measured by group of rows."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for line in dossier.evidence_of("evaluation").get("bounds", []):
-        for one in line["slices"]:
-            row = found.setdefault((line["metric"], one["slice"]), _group(line, one))
-            row["this version"] = one["value"]
+        for group in line["slices"]:
+            row = rows.setdefault((line["metric"], group["slice"]), _group(line, group))
+            row["this version"] = group["value"]
     for line in dossier.evidence_of("comparison").get("comparisons", []):
-        for one in line.get("slices", []):
-            row = found.setdefault((line["metric"], one["slice"]), _group(line, one))
-            row |= {"this version": one["candidate"], "champion then": one["champion"]}
-    return list(found.values())
+        for group in line.get("slices", []):
+            row = rows.setdefault((line["metric"], group["slice"]), _group(line, group))
+            row |= {"this version": group["candidate"], "champion then": group["champion"]}
+    return list(rows.values())
 
 
-def _group(line: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
-    return {"group": one["slice"], "metric": line["metric"], "rows": one["n"]}
+def _group(line: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+    return {"group": group["slice"], "metric": line["metric"], "rows": group["n"]}
 
 
 def unjudged(dossier: Dossier) -> list[str]:
     """Return the kinds of evidence no gate has judged: the log does not name their digests."""
-    judged = dossier.told.judged
+    digests = dossier.release.gate_evidence
     return sorted(
-        {str(one["kind"]) for digest, one in dossier.evidence.items() if digest not in judged}
+        {
+            str(document["kind"])
+            for digest, document in dossier.evidence.items()
+            if digest not in digests
+        }
     )
 
 
@@ -119,32 +124,34 @@ def limits(dossier: Dossier) -> list[str]:
 
 
 def _unmeasured(dossier: Dossier) -> list[str]:
-    found = []
+    gaps = []
     if not slices(dossier):
-        found.append("No metrics by group of people or rows were measured.")
-    if not any(one.difference != NONE for one in metrics(dossier)):
-        found.append("There was no champion to compare with, or no interval was computed.")
+        gaps.append("No metrics by group of people or rows were measured.")
+    if not any(metric.difference != NONE for metric in metrics(dossier)):
+        gaps.append("There was no champion to compare with, or no interval was computed.")
     if not dossier.evidence_of("data-profile").get("window"):
-        found.append("No data window is recorded.")
+        gaps.append("No data window is recorded.")
     kinds = ", ".join(unjudged(dossier))
     if kinds:
-        found.append(f"Collected, but judged by no gate, so not named in the log: {kinds}.")
-    return found
+        gaps.append(f"Collected, but judged by no gate, so not named in the log: {kinds}.")
+    return gaps
 
 
 def _open_ends(dossier: Dossier) -> list[str]:
-    told, found = dossier.told, []
-    if not told.promotion:
-        found.append(f"This version was not promoted by this release: it is {told.state}.")
-    if told.unknown_authors:
-        found.append(
+    release, gaps = dossier.release, []
+    if not release.promotion:
+        gaps.append(f"This version was not promoted by this release: it is {release.state}.")
+    if release.unknown_authors:
+        gaps.append(
             "Authors of the code whom nobody knows as users, so they could not be excluded from "
-            f"voting: {', '.join(told.unknown_authors)}."
+            f"voting: {', '.join(release.unknown_authors)}."
         )
-    waived = [str(one["key"]) for one in told.gates if one["verdict"] == "WAIVED"]
+    waived = [str(result["key"]) for result in release.gates if result["verdict"] == "WAIVED"]
     if waived:
-        found.append(f"Gates that were waived: {', '.join(waived)}.")
-    for one in told.findings:
-        state = f"closed by {one['closedBy']}" if "closedBy" in one else "open"
-        found.append(f"Finding {one['finding']} ({state}, due {one['due'][:10]}): {one['text']}")
-    return found
+        gaps.append(f"Gates that were waived: {', '.join(waived)}.")
+    for finding in release.findings:
+        state = f"closed by {finding['closedBy']}" if "closedBy" in finding else "open"
+        gaps.append(
+            f"Finding {finding['finding']} ({state}, due {finding['due'][:10]}): {finding['text']}"
+        )
+    return gaps

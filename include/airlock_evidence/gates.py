@@ -37,7 +37,7 @@ def code() -> dict[str, bytes]:
 
 
 def better(metric: str) -> str:
-    """Return which way a metric improves; empty for one nobody knows."""
+    """Return the direction in which a metric improves; empty for an unknown one."""
     return str(DIRECTIONS.get(metric, ""))
 
 
@@ -48,8 +48,8 @@ def key_of(gate: Mapping[str, Any]) -> str:
 
 def needs(gate: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the kinds of evidence a gate judges; none for a gate this program does not know."""
-    known = BY_NAME.get(str(gate["gate"]))
-    return known.needs if known else ()
+    gate_class = BY_NAME.get(str(gate["gate"]))
+    return gate_class.needs if gate_class else ()
 
 
 def judge(
@@ -59,11 +59,11 @@ def judge(
     built = _built(gate)
     if built is None:
         return None
-    found = {
-        kind: Evidence(kind, str(one["artifactDigest"]), one["facts"])
-        for kind, one in evidence.items()
+    inputs = {
+        kind: Evidence(kind, str(document["artifactDigest"]), document["facts"])
+        for kind, document in evidence.items()
     }
-    return run_gate(built, found).to_document()
+    return run_gate(built, inputs).to_document()
 
 
 def options(gate: Mapping[str, Any]) -> str:
@@ -72,13 +72,13 @@ def options(gate: Mapping[str, Any]) -> str:
     return options_digest(built) if built is not None else ""
 
 
-def differs(found: Mapping[str, Any], said: Mapping[str, Any]) -> str:
+def differs(computed: Mapping[str, Any], logged: Mapping[str, Any]) -> str:
     """Say in what a result in the log is not the one found here, or nothing."""
     for name in ("verdict", "measured", "threshold", "n"):
-        mine, theirs = found[name], said.get(name)
-        if not _same(mine, theirs):
-            what = "" if name == "verdict" else f"{name} "
-            return f"is {what}{_said(mine)} by its evidence, the log says {_said(theirs)}"
+        value, expected = computed[name], logged.get(name)
+        if not _same(value, expected):
+            label = "" if name == "verdict" else f"{name} "
+            return f"is {label}{_spelled(value)} by its evidence, the log says {_spelled(expected)}"
     return ""
 
 
@@ -92,12 +92,12 @@ def _built(gate: Mapping[str, Any]) -> Gate | None:
         return None
 
 
-def _same(mine: Any, theirs: Any) -> bool:
-    numbers = [one for one in (mine, theirs) if isinstance(one, (int, float))]
+def _same(value: Any, other: Any) -> bool:
+    numbers = [number for number in (value, other) if isinstance(number, (int, float))]
     if len(numbers) < 2:
-        return bool(mine == theirs)
-    return math.isclose(mine, theirs, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+        return bool(value == other)
+    return math.isclose(value, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
 
 
-def _said(value: Any) -> str:
+def _spelled(value: Any) -> str:
     return "nothing" if value is None else f"{value}"

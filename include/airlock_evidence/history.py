@@ -12,14 +12,14 @@ Content = Mapping[str, Any]
 
 
 def sentence(content: Content) -> str:
-    """Say what happened, without who and when."""
+    """Describe an event, without who and when."""
     data, why = content["data"], str(content["why"])
     say = _WORDS.get(content["what"])
     try:
-        said = say(data) if say else apart(content["what"])
+        phrase = say(data) if say else apart(content["what"])
     except (KeyError, TypeError, AttributeError):  # an older event with other fields
-        said = apart(content["what"])
-    return f"{said}: {why}" if why else said
+        phrase = apart(content["what"])
+    return f"{phrase}: {why}" if why else phrase
 
 
 def _requested(data: Content) -> str:
@@ -27,17 +27,17 @@ def _requested(data: Content) -> str:
     return f"asked to release version {subject['version']} ({short(data['subjectDigest'])})"
 
 
-def _judged(data: Content) -> str:
-    counts = Counter(str(one["verdict"]).lower() for one in data["results"])
+def _gates_judged(data: Content) -> str:
+    counts = Counter(str(result["verdict"]).lower() for result in data["results"])
     return "gates judged: " + (", ".join(f"{n} {v}" for v, n in sorted(counts.items())) or "none")
 
 
 def _vote(data: Content) -> str:
     did = "approved" if data["decision"] == "approve" else "rejected"
     behind = str(data.get("behind", "")).replace("role/", "the ", 1)
-    whom = f" for {behind}" if behind else ""
+    principal = f" for {behind}" if behind else ""
     tied = ", under conditions" if data.get("conditions") else ""
-    return f"{did} at level {data['level']}{whom}{tied}"
+    return f"{did} at level {data['level']}{principal}{tied}"
 
 
 def _moved(data: Content) -> str:
@@ -46,7 +46,7 @@ def _moved(data: Content) -> str:
 
 _WORDS: dict[str, Callable[[Content], str]] = {
     "ReleaseRequested": _requested,
-    "GatesJudged": _judged,
+    "GatesJudged": _gates_judged,
     "VoteCast": _vote,
     "VoteRefused": lambda _: "tried to answer and was refused",
     "LevelOpened": lambda data: f"level {data['level']} ({data['name']}) opened",

@@ -28,13 +28,14 @@ def check_documents(files: Mapping[str, bytes], dossier: Dossier) -> None:
     Raises:
         Failed: naming the file.
     """
-    subject = dossier.told.subject
+    subject = dossier.release.subject
     for name, kind in ((POLICY, "policy"), (PIPELINE, "pipeline")):
-        wanted = subject[f"{kind}_digest"]
-        if sha256(files[name]) != wanted:
-            raise Failed(name, f"is not the {kind} in the subject: expected {wanted}")
+        expected = subject[f"{kind}_digest"]
+        if sha256(files[name]) != expected:
+            raise Failed(name, f"is not the {kind} in the subject: expected {expected}")
         if not any(
-            one["what"] == "Registered" and one["new"]["digest"] == wanted for one in dossier.around
+            content["what"] == "Registered" and content["new"]["digest"] == expected
+            for content in dossier.around
         ):
             raise Failed(name, f"no entry of the log says that this {kind} was registered")
     for name in evidence_names(files):
@@ -51,59 +52,66 @@ def evidence_name(digest: str) -> str:
 
 
 def check_gates(dossier: Dossier) -> list[str]:
-    """Check the results of the gates; return what could not be told.
+    """Check the results of the gates; return notes on what it could not check.
 
     Raises:
         Failed: naming the gate.
     """
-    told = dossier.told
+    release = dossier.release
     _check_about(dossier)
-    if not told.gates and told.state != "REQUESTED":
+    if not release.gates and release.state != "REQUESTED":
         raise Failed(GATES, "no gates were judged: empty never passes")
-    wanted = {key_of(gate): gate for gate in dossier.pipeline["spec"]["gates"]}
-    if told.gates_origin != told.origin:
-        return _judge_anew(dossier, wanted)
-    results = {str(one["key"]): one for one in told.gates}
-    for key in wanted:
+    gates = {key_of(gate): gate for gate in dossier.pipeline["spec"]["gates"]}
+    if release.gates_origin != release.origin:
+        return _judge_anew(dossier, gates)
+    results = {str(result["key"]): result for result in release.gates}
+    for key in gates:
         if key not in results and _needs_gates(dossier):
             raise Failed(GATES, f"{key} has no result")
-    notes = [note for one in told.gates for note in _check_result(dossier, wanted, one)]
+    notes = [note for result in release.gates for note in _check_result(dossier, gates, result)]
     if not _needs_gates(dossier):
         return notes
-    weighing = {key: one for key, one in results.items() if _can_block(dossier, one["gate"])}
-    shut = {key: one for key, one in weighing.items() if one["verdict"] not in OPENING}
-    late = {key: one for key, one in shut.items() if _is_waived(dossier, key, one["evidence"])}
+    weighing = {
+        key: result for key, result in results.items() if _can_block(dossier, result["gate"])
+    }
+    shut = {key: result for key, result in weighing.items() if result["verdict"] not in OPENING}
+    late = {
+        key: result for key, result in shut.items() if _is_waived(dossier, key, result["evidence"])
+    }
     closed = [key for key in shut if key not in late]
     if closed or not weighing:
         lacking = f"{', '.join(closed)} did not open" if closed else "no gate could block it"
         raise Failed(GATES, f"the release went on although {lacking}")
-    for key, one in late.items():
-        notes += check_waived(dossier, str(one["gate"]), key, one["evidence"])
+    for key, result in late.items():
+        notes += check_waived(dossier, str(result["gate"]), key, result["evidence"])
     return notes
 
 
 def _check_about(dossier: Dossier) -> None:
-    told = dossier.told
-    for digest, one in dossier.evidence.items():
-        same = one.get("artifactDigest") == told.subject["artifact_digest"]
-        if not same and digest not in told.judged:
+    release = dossier.release
+    for digest, document in dossier.evidence.items():
+        same = document.get("artifactDigest") == release.subject["artifact_digest"]
+        if not same and digest not in release.gate_evidence:
             raise Failed(evidence_name(digest), "is about another artifact")
 
 
 def _needs_gates(dossier: Dossier) -> bool:
     """Say whether this release could only go on with open gates, and has gone on."""
-    told, place = dossier.told, dossier.policy["approval"]["spec"]["environments"]
-    if told.state in ("REQUESTED", "BLOCKED"):
+    release, place = dossier.release, dossier.policy["approval"]["spec"]["environments"]
+    if release.state in ("REQUESTED", "BLOCKED"):
         return False
     # Voiding opens a level whatever the gates say; nobody can answer there while they are shut.
-    waits = bool(told.voided) and not (told.votes_now() or told.approved_at or told.emergency)
-    return bool(place[told.subject["environment"]]["gates"]) and not waits
+    waits = bool(release.voided) and not (
+        release.votes_now() or release.approved_at or release.emergency
+    )
+    return bool(place[release.subject["environment"]]["gates"]) and not waits
 
 
-def _is_waived(dossier: Dossier, key: str, judged: Collection[str]) -> bool:
+def _is_waived(dossier: Dossier, key: str, evidence: Collection[str]) -> bool:
     """Say whether somebody has waived a gate on exactly this evidence, whoever that was."""
     return any(
-        one["gate"] == key and set(one["evidence"]) == set(judged) for one in dossier.told.waivers
+        waiver["gate"] == key and set(waiver["evidence"]) == set(evidence)
+        for waiver in dossier.release.waivers
     )
 
 
@@ -112,7 +120,7 @@ def _can_block(dossier: Dossier, gate: str) -> bool:
 
 
 def _check_result(
-    dossier: Dossier, wanted: Mapping[str, Any], result: Mapping[str, Any]
+    dossier: Dossier, gates: Mapping[str, Any], result: Mapping[str, Any]
 ) -> list[str]:
     key = result["key"]
     missing = [digest for digest in result["evidence"] if digest not in dossier.evidence]
@@ -120,56 +128,64 @@ def _check_result(
         raise Failed(evidence_name(missing[0]), f"is missing: {key} was judged on it")
     documents = [dossier.evidence[digest] for digest in result["evidence"]]
     if result["verdict"] == "PASSED":
-        about = {one["artifactDigest"] for one in documents}
-        same_artifact = about == {dossier.told.subject["artifact_digest"]}
+        about = {document["artifactDigest"] for document in documents}
+        same_artifact = about == {dossier.release.subject["artifact_digest"]}
         if not documents or not same_artifact:
             raise Failed(GATES, f"{key} is PASSED without evidence about this artifact")
-    said, notes = dict(result), list[str]()
+    logged, notes = dict(result), list[str]()
     if result["verdict"] == "WAIVED":
         notes = check_waived(dossier, str(result["gate"]), key, result["evidence"])
-        said["verdict"] = (result.get("details") or {}).get("waivedVerdict")
-    if key not in wanted:
+        logged["verdict"] = (result.get("details") or {}).get("waivedVerdict")
+    if key not in gates:
         return [*notes, f"{key} is {result['verdict']}: not judged again"]
-    found = judge(wanted[key], {str(one["kind"]): one for one in documents})
-    if found is None:
+    computed = judge(gates[key], {str(document["kind"]): document for document in documents})
+    if computed is None:
         why = "this program does not know the gate or its options"
         return [*notes, f"{key} was not judged again: {why}"]
-    if wrong := differs(found, said):
+    if wrong := differs(computed, logged):
         raise Failed(GATES, f"{key} {wrong}")
     return notes
 
 
-def _judge_anew(dossier: Dossier, wanted: Mapping[str, Any]) -> list[str]:
+def _judge_anew(dossier: Dossier, gates: Mapping[str, Any]) -> list[str]:
     """Judge a candidate that took the release over, where an older log has no verdicts on it."""
-    artifact = dossier.told.subject["artifact_digest"]
+    artifact = dossier.release.subject["artifact_digest"]
     evidence: dict[str, dict[str, Any]] = {
-        one["kind"]: one for one in dossier.evidence.values() if one["artifactDigest"] == artifact
+        document["kind"]: document
+        for document in dossier.evidence.values()
+        if document["artifactDigest"] == artifact
     }
-    judged = {key: judge(gate, evidence) for key, gate in wanted.items()}
-    found = {key: str(one["verdict"]) if one else "" for key, one in judged.items()}
+    results = {key: judge(gate, evidence) for key, gate in gates.items()}
+    verdicts = {key: str(result["verdict"]) if result else "" for key, result in results.items()}
     closed = [
         f"{key} ({verdict})"
-        for key, verdict in found.items()
+        for key, verdict in verdicts.items()
         if verdict in ("FAILED", "ERRORED")
-        and _can_block(dossier, wanted[key]["gate"])
-        and not _waived_anew(dossier, wanted[key], evidence)
+        and _can_block(dossier, gates[key]["gate"])
+        and not _waived_anew(dossier, gates[key], evidence)
     ]
     if closed and _needs_gates(dossier):
         raise Failed(GATES, f"judged by its evidence, {', '.join(closed)} did not open")
     notes = [
-        f"round {dossier.told.round} took over the candidate of another run: the log has no "
+        f"round {dossier.release.round} took over the candidate of another run: the log has no "
         "verdicts on it, the gates were judged here from the evidence in the bundle"
     ]
-    return notes + [f"{key} was not judged: unknown gate" for key, one in found.items() if not one]
+    return notes + [
+        f"{key} was not judged: unknown gate" for key, verdict in verdicts.items() if not verdict
+    ]
 
 
 def _waived_anew(
     dossier: Dossier, gate: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
 ) -> bool:
     key = key_of(gate)
-    mine = [evidence[kind] for kind in needs(gate) if kind in evidence]
-    judged = [digest for digest, one in dossier.evidence.items() if any(one is it for it in mine)]
-    if not _is_waived(dossier, key, judged):
+    documents = [evidence[kind] for kind in needs(gate) if kind in evidence]
+    digests = [
+        digest
+        for digest, document in dossier.evidence.items()
+        if any(document is used for used in documents)
+    ]
+    if not _is_waived(dossier, key, digests):
         return False
-    check_waived(dossier, str(gate["gate"]), key, judged)
+    check_waived(dossier, str(gate["gate"]), key, digests)
     return True

@@ -18,7 +18,7 @@ from typing import Any
 
 from airlock_evidence.archive import Failed
 from airlock_evidence.rules import met, sentence
-from airlock_evidence.told import ROLE, Content, Told, Vote
+from airlock_evidence.told import ROLE, Content, ReleaseState, Vote
 
 VOTES = "votes.json"
 
@@ -28,30 +28,32 @@ class Rights:
 
     def __init__(self, contents: Sequence[Content]) -> None:
         """Read `RightsChanged`, `Delegated` and `DelegationEnded`."""
-        self._changes = [one for one in contents if one["what"] == "RightsChanged"]
-        self._lent = [one for one in contents if one["what"] == "Delegated"]
-        self._ended = [one for one in contents if one["what"] == "DelegationEnded"]
+        self._changes = [content for content in contents if content["what"] == "RightsChanged"]
+        self._lent = [content for content in contents if content["what"] == "Delegated"]
+        self._ended = [content for content in contents if content["what"] == "DelegationEnded"]
 
     def roles(self, person: str, at: str) -> frozenset[str] | None:
         """Return the roles somebody held at a time; None if the entries do not say."""
-        known = [
-            one for one in self._changes if one["resource"] == f"user/{person}" and one["at"] <= at
+        changes = [
+            change
+            for change in self._changes
+            if change["resource"] == f"user/{person}" and change["at"] <= at
         ]
-        if not known:
+        if not changes:
             return None
-        new = max(known, key=lambda one: str(one["at"]))["new"]
+        new = max(changes, key=lambda change: str(change["at"]))["new"]
         return frozenset(new["roles"]) if new["active"] else frozenset()
 
     def delegation(self, giver: str, taker: str, at: str) -> bool:
         """Say whether *giver* had lent the vote to *taker* at a time."""
         return any(
-            (one["data"]["giver"], one["data"]["taker"]) == (giver, taker)
-            and one["at"] <= at
-            and one["data"]["start"] <= at < one["data"]["end"]
+            (delegation["data"]["giver"], delegation["data"]["taker"]) == (giver, taker)
+            and delegation["at"] <= at
+            and delegation["data"]["start"] <= at < delegation["data"]["end"]
             and not any(
-                end["resource"] == one["resource"] and end["at"] <= at for end in self._ended
+                end["resource"] == delegation["resource"] and end["at"] <= at for end in self._ended
             )
-            for one in self._lent
+            for delegation in self._lent
         )
 
 
@@ -68,51 +70,55 @@ def needs(level: Mapping[str, Any]) -> str:
     return " and ".join(sentence(rule) for rule in level["rules"])
 
 
-def check_levels(told: Told, policy: Mapping[str, Any], rights: Rights) -> list[str]:
-    """Check every complete level of the newest round; return what could not be told.
+def check_levels(release: ReleaseState, policy: Mapping[str, Any], rights: Rights) -> list[str]:
+    """Check every complete level of the newest round; return notes on what it could not check.
 
     Raises:
         Failed: naming the level and what it asks for.
     """
     notes: list[str] = []
-    wanted = levels_of(policy, told.tier, told.subject["environment"])
-    for number in told.complete:
-        if number > len(wanted):
+    levels = levels_of(policy, release.tier, release.subject["environment"])
+    for number in release.complete:
+        if number > len(levels):
             raise Failed("log/stream.jsonl", f"level {number} is complete, the policy has none")
-        votes = [one for one in told.votes_now() if one.level == number]
-        if any(one.decision != "approve" for one in votes):
+        votes = [vote for vote in release.votes_now() if vote.level == number]
+        if any(vote.decision != "approve" for vote in votes):
             raise Failed(VOTES, f"level {number} is complete although somebody said no")
-        able = {one.principal: _roles(one, policy, rights, notes) for one in votes}
-        if not met(wanted[number - 1]["rules"], able):
-            found = ", ".join(f"{who} ({', '.join(sorted(r))})" for who, r in able.items())
-            why = f"level {number} asks for {needs(wanted[number - 1])}, found {found or 'nobody'}"
+        able = {vote.principal: _roles(vote, policy, rights, notes) for vote in votes}
+        if not met(levels[number - 1]["rules"], able):
+            present = ", ".join(f"{person} ({', '.join(sorted(r))})" for person, r in able.items())
+            why = (
+                f"level {number} asks for {needs(levels[number - 1])}, found {present or 'nobody'}"
+            )
             raise Failed(VOTES, why)
-    if told.approved_at:
-        _check_approved(told, policy, len(wanted))
-    if told.round > 1:
+    if release.approved_at:
+        _check_approved(release, policy, len(levels))
+    if release.round > 1:
         notes.append("the votes of earlier rounds are void: they were not counted here")
     return notes
 
 
-def _check_approved(told: Told, policy: Mapping[str, Any], levels: int) -> None:
-    if told.emergency:
-        _check_glass(told, policy)
-    elif told.complete != list(range(1, levels + 1)):
-        done = ", ".join(map(str, told.complete)) or "none"
-        raise Failed(VOTES, f"approved with levels {done} of {levels} complete")
+def _check_approved(release: ReleaseState, policy: Mapping[str, Any], levels: int) -> None:
+    if release.emergency:
+        _check_glass(release, policy)
+    elif release.complete != list(range(1, levels + 1)):
+        complete = ", ".join(map(str, release.complete)) or "none"
+        raise Failed(VOTES, f"approved with levels {complete} of {levels} complete")
 
 
-def _check_glass(told: Told, policy: Mapping[str, Any]) -> None:
+def _check_glass(release: ReleaseState, policy: Mapping[str, Any]) -> None:
     glass = policy["approval"]["spec"].get("breakGlass")
     if not glass:
         raise Failed("policy.json", "has no breakGlass, but the glass was broken")
     people = {
-        one["person"] for one in told.emergency["people"] if set(one["roles"]) & set(glass["roles"])
+        person["person"]
+        for person in release.emergency["people"]
+        if set(person["roles"]) & set(glass["roles"])
     }
-    wanted = glass.get("people", 2)
-    if len(people) < wanted or told.approved_at >= told.emergency["until"]:
+    needed = glass.get("people", 2)
+    if len(people) < needed or release.approved_at >= release.emergency["until"]:
         raise Failed(
-            "log/stream.jsonl", f"the glass needs {wanted} people in time, found {sorted(people)}"
+            "log/stream.jsonl", f"the glass needs {needed} people in time, found {sorted(people)}"
         )
 
 
@@ -121,11 +127,11 @@ def _roles(
 ) -> frozenset[str]:
     """Return the roles a vote counts with."""
     own = frozenset(vote.roles)
-    known = rights.roles(vote.person, vote.at)
-    if known is not None and known != own:
+    logged = rights.roles(vote.person, vote.at)
+    if logged is not None and logged != own:
         notes.append(
             f"{vote.person} voted with {', '.join(sorted(own)) or 'no role'}, the log of rights "
-            f"says {', '.join(sorted(known)) or 'no role'} for that time"
+            f"says {', '.join(sorted(logged)) or 'no role'} for that time"
         )
     if vote.capacity == "own":
         return own
@@ -157,7 +163,7 @@ def _check_capacity(
 
 
 def _of_other(vote: Vote, rights: Rights) -> frozenset[str]:
-    held = rights.roles(vote.behind, vote.at)
-    if held is None:
+    roles = rights.roles(vote.behind, vote.at)
+    if roles is None:
         raise Failed(VOTES, f"the log does not say which roles {vote.behind} held at that time")
-    return held
+    return roles

@@ -107,13 +107,13 @@ def code(value: Any) -> Markup:
 
 def pill(word: str, tone: str = "") -> Markup:
     """Return a state or a verdict."""
-    kind, said = tone or _TONES.get(word, ""), word.replace("_", " ").lower()
-    return Markup(f'<span class="pill {kind}">{text(said)}</span>')
+    kind, label = tone or _TONES.get(word, ""), word.replace("_", " ").lower()
+    return Markup(f'<span class="pill {kind}">{text(label)}</span>')
 
 
-def pairs(found: Iterable[tuple[Any, Any]]) -> str:
+def pairs(rows: Iterable[tuple[Any, Any]]) -> str:
     """Return a list of names and values."""
-    return "<dl>\n" + "".join(f"<dt>{text(k)}</dt><dd>{text(v)}</dd>\n" for k, v in found) + "</dl>"
+    return "<dl>\n" + "".join(f"<dt>{text(k)}</dt><dd>{text(v)}</dd>\n" for k, v in rows) + "</dl>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[int] = ()) -> str:
@@ -147,7 +147,7 @@ def paragraph(value: Any, kind: str = "") -> str:
 
 def bullets(values: Iterable[Any]) -> str:
     """Return a list."""
-    items: list[str] = [f"<li>{text(one)}</li>\n" for one in values]
+    items: list[str] = [f"<li>{text(value)}</li>\n" for value in values]
     return f"<ul>\n{''.join(items)}</ul>" if items else ""
 
 

@@ -53,18 +53,18 @@ def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: by
     """Say whether *path* proves a leaf hash at *index* under *root* (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:
         return False
-    found, last, left = leaf, size - 1, index
+    digest, last, left = leaf, size - 1, index
     for sibling in path:
         if not last:
             return False
         if left & 1 or left == last:
-            found = _node(sibling, found)
+            digest = _node(sibling, digest)
             while not left & 1 and left:
                 left, last = left >> 1, last >> 1
         else:
-            found = _node(found, sibling)
+            digest = _node(digest, sibling)
         left, last = left >> 1, last >> 1
-    return not last and found == root
+    return not last and digest == root
 
 
 def consistent(old: int, new: int, path: Sequence[bytes], before: bytes, after: bytes) -> bool:
@@ -103,34 +103,37 @@ def open_note(
     plain = ""
     times: list[int] = []
     for key_id, public in keys.items():
-        for one in _of(lines, origin, NOTE, public):
-            _demand(where, one, verify(public, one.raw, text))
+        for signature in _of(lines, origin, NOTE, public):
+            _demand(where, signature, verify(public, signature.raw, text))
             plain = key_id
         times += [
-            _cosigned(where, one, public, text) for one in _of(lines, origin, COSIGNATURE, public)
+            _cosigned(where, signature, public, text)
+            for signature in _of(lines, origin, COSIGNATURE, public)
         ]
     if not plain or not times:
-        used = sorted({one.key.hex() for one in lines if one.name == origin})
+        used = sorted({signature.key.hex() for signature in lines if signature.name == origin})
         raise Failed(where, f"not signed by a trusted key of the log (signed by {', '.join(used)})")
-    seen = {
-        name: _cosigned(where, one, public, text)
+    cosigned = {
+        name: _cosigned(where, signature, public, text)
         for name, public in witnesses.items()
-        for one in _of(lines, name, COSIGNATURE, public)
+        for signature in _of(lines, name, COSIGNATURE, public)
     }
-    return Signed(origin, size, root, times[-1], plain, seen)
+    return Signed(origin, size, root, times[-1], plain, cosigned)
 
 
 def peek(note: bytes) -> tuple[str, int, bytes, int]:
     """Return origin, size, root and time of a note without verifying anything."""
     (origin, size, root), _, lines = _parse("the checkpoint", note)
-    own = [one for one in lines if one.name == origin and len(one.raw) == 72]
+    own = [
+        signature for signature in lines if signature.name == origin and len(signature.raw) == 72
+    ]
     return origin, size, root, int.from_bytes(own[0].raw[:8], "big") if own else 0
 
 
 def signers(note: bytes) -> list[str]:
     """Return the names of all who have signed a note, the log's own first."""
     (origin, _, _), _, lines = _parse("the checkpoint", note)
-    names = {one.name for one in lines}
+    names = {signature.name for signature in lines}
     return [origin, *sorted(names - {origin})]
 
 
@@ -142,23 +145,25 @@ def note_key(name: str, kind: int, public: bytes) -> bytes:
 def unbase64(text: str) -> bytes:
     """Return the bytes of canonical base64; empty for anything else."""
     try:
-        found = base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         return b""
-    return found if base64.b64encode(found).decode() == text else b""
+    return data if base64.b64encode(data).decode() == text else b""
 
 
 def _parse(where: str, note: bytes) -> tuple[tuple[str, int, bytes], bytes, list[_Signature]]:
     try:
-        text, found, tail = note.decode().rpartition("\n\n")
+        text, separator, tail = note.decode().rpartition("\n\n")
         lines = list(_LINE.finditer(tail))
         origin, count, root, *rest = f"{text}\n".split("\n")
     except ValueError as error:
         raise Failed(where, "is not a signed note of a checkpoint") from error
     signatures = [_signature(line[1], unbase64(line[2])) for line in lines]
-    whole = "".join(line[0] for line in lines) == tail and all(one.raw for one in signatures)
+    whole = "".join(line[0] for line in lines) == tail and all(
+        signature.raw for signature in signatures
+    )
     good = bool(origin) and re.fullmatch(r"0|[1-9][0-9]{0,17}", count) and rest == [""]
-    if not (found and whole and good and lines and len(unbase64(root)) == 32):
+    if not (separator and whole and good and lines and len(unbase64(root)) == 32):
         raise Failed(where, "is not a signed note of a checkpoint")
     return (origin, int(count), unbase64(root)), f"{text}\n".encode(), signatures
 
@@ -169,20 +174,22 @@ def _signature(name: str, raw: bytes) -> _Signature:
 
 def _of(lines: Sequence[_Signature], name: str, kind: int, public: bytes) -> list[_Signature]:
     key = note_key(name, kind, public)
-    return [one for one in lines if (one.name, one.key) == (name, key)]
+    return [signature for signature in lines if (signature.name, signature.key) == (name, key)]
 
 
-def _cosigned(where: str, one: _Signature, public: bytes, text: bytes) -> int:
-    at = int.from_bytes(one.raw[:8], "big")
+def _cosigned(where: str, signature: _Signature, public: bytes, text: bytes) -> int:
+    at = int.from_bytes(signature.raw[:8], "big")
     message = f"cosignature/v1\ntime {at}\n".encode() + text
-    _demand(where, one, len(one.raw) == 72 and 0 < at < 1 << 63)
-    _demand(where, one, verify(public, one.raw[8:], message))
+    _demand(where, signature, len(signature.raw) == 72 and 0 < at < 1 << 63)
+    _demand(where, signature, verify(public, signature.raw[8:], message))
     return at
 
 
-def _demand(where: str, one: _Signature, good: bool) -> None:
+def _demand(where: str, signature: _Signature, good: bool) -> None:
     if not good:
-        raise Failed(where, f"the signature of {one.name} (key {one.key.hex()}) does not verify")
+        raise Failed(
+            where, f"the signature of {signature.name} (key {signature.key.hex()}) does not verify"
+        )
 
 
 #: (key id, signature, message) -> is it good?

@@ -79,7 +79,7 @@ What is not proved
 
 def readme(dossier: Dossier) -> str:
     """Return README.txt."""
-    told, export = dossier.told, dossier.export
+    release, export = dossier.release, dossier.export
     keys = [
         f"    log, key {key}\n    {fingerprint(public)}"
         for key, public in sorted(dossier.keys.log.items())
@@ -88,14 +88,14 @@ def readme(dossier: Dossier) -> str:
         f"    witness {name}\n    {fingerprint(public)}"
         for name, public in sorted(dossier.keys.witnesses.items())
     ]
-    title = f"Evidence of release {told.id}"
+    title = f"Evidence of release {release.id}"
     return _TEXT.format(
-        release=told.id,
+        release=release.id,
         line="=" * len(title),
-        model=told.subject["model"],
-        version=told.subject["version"],
-        environment=told.subject["environment"],
-        state=told.state,
+        model=release.subject["model"],
+        version=release.subject["version"],
+        environment=release.subject["environment"],
+        state=release.state,
         at=when(export["at"]) if export else "(not exported)",
         by=export["who"]["id"] if export else "nobody",
         keys="\n\n".join(keys),

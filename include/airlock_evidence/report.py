@@ -28,8 +28,8 @@ from airlock_evidence.words import NONE, apart, number, optional, short, since_1
 
 def report(dossier: Dossier) -> str:
     """Return report.html."""
-    subject = dossier.told.subject
-    title = f"Evidence: {subject['model']} version {subject['version']}, {dossier.told.id}"
+    subject = dossier.release.subject
+    title = f"Evidence: {subject['model']} version {subject['version']}, {dossier.release.id}"
     body = "".join(
         part(dossier)
         for part in (
@@ -48,69 +48,74 @@ def report(dossier: Dossier) -> str:
 
 
 def _head(dossier: Dossier) -> str:
-    told, subject = dossier.told, dossier.told.subject
-    tone = {"high": "bad", "medium": "wait"}.get(told.tier, "")
+    release, subject = dossier.release, dossier.release.subject
+    tone = {"high": "bad", "medium": "wait"}.get(release.tier, "")
     return (
         '<header>\n<p class="over">Evidence of a model release</p>\n'
         f"<h1>{text(subject['model'])} version {text(subject['version'])}</h1>\n"
-        f"<p>{pill(told.state)} {pill(told.tier + ' risk', tone)} "
+        f"<p>{pill(release.state)} {pill(release.tier + ' risk', tone)} "
         f"{pill('into ' + subject['environment'])}</p>\n</header>\n"
         f'<p class="lead">{text(_summary(dossier))}</p>\n{_alarms(dossier)}'
     )
 
 
 def _summary(dossier: Dossier) -> str:
-    told, subject = dossier.told, dossier.told.subject
-    said = (
-        f"{told.requester} asked on {when(told.opened_at)} to release version "
+    release, subject = dossier.release, dossier.release.subject
+    summary = (
+        f"{release.requester} asked on {when(release.opened_at)} to release version "
         f"{subject['version']} of {subject['model']} into {subject['environment']}. "
     )
-    passed = sum(one["verdict"] == "PASSED" for one in told.gates)
-    said += f"{passed} of {len(told.gates)} gates passed. "
+    passed = sum(result["verdict"] == "PASSED" for result in release.gates)
+    summary += f"{passed} of {len(release.gates)} gates passed. "
     if dossier.levels:
-        said += f"{len(told.complete)} of {len(dossier.levels)} levels of approval are complete, "
-        said += f"with {len(told.votes_now())} answers. "
+        summary += (
+            f"{len(release.complete)} of {len(dossier.levels)} levels of approval are complete, "
+        )
+        summary += f"with {len(release.votes_now())} answers. "
     else:
-        said += f"{subject['environment']} needs no approval by people. "
-    if told.promotion:
-        done = told.promotion
+        summary += f"{subject['environment']} needs no approval by people. "
+    if release.promotion:
+        promotion = release.promotion
         return (
-            said
-            + f"It was promoted on {when(done['at'])}: {done['alias']} is version {done['after']}."
+            summary
+            + f"It was promoted on {when(promotion['at'])}: {promotion['alias']} is version "
+            f"{promotion['after']}."
         )
     grant = (
         "A grant was issued but not used" if PROMOTION in dossier.grants else "There is no grant"
     )
-    if told.state == "APPROVED" and not told.grants:
+    if release.state == "APPROVED" and not release.grants:
         grant = "It gets a grant when it is promoted"
-    ended = f" ({told.why})" if told.why else ""
-    return f"{said}{grant}: the release is {told.state.replace('_', ' ').lower()}{ended}."
+    ended = f" ({release.why})" if release.why else ""
+    return f"{summary}{grant}: the release is {release.state.replace('_', ' ').lower()}{ended}."
 
 
 def _alarms(dossier: Dossier) -> str:
-    told, found = dossier.told, []
-    if told.emergency.get("people"):
-        people = " and ".join(one["person"] for one in told.emergency["people"])
-        reviewed = f"reviewed by {told.reviews[-1]['by']}" if told.reviews else "not reviewed yet"
-        found.append(
-            f"The glass was broken for {told.emergency['incident']} by {people}: the levels "
+    release, alarms = dossier.release, []
+    if release.emergency.get("people"):
+        people = " and ".join(person["person"] for person in release.emergency["people"])
+        reviewed = (
+            f"reviewed by {release.reviews[-1]['by']}" if release.reviews else "not reviewed yet"
+        )
+        alarms.append(
+            f"The glass was broken for {release.emergency['incident']} by {people}: the levels "
             f"were not completed. {reviewed.capitalize()}."
         )
-    if told.rollback:
-        found.append(
-            f"Rolled back on {when(told.rollback['at'])} to version "
-            f"{told.rollback['after']} of release {told.rollback['to']}."
+    if release.rollback:
+        alarms.append(
+            f"Rolled back on {when(release.rollback['at'])} to version "
+            f"{release.rollback['after']} of release {release.rollback['to']}."
         )
-    found += [
-        f"The subject changed on {when(one['at'])} ({', '.join(one['differs'])}): every answer "
-        f"until then is void. {one['why']}"
-        for one in told.voided
+    alarms += [
+        f"The subject changed on {when(change['at'])} ({', '.join(change['differs'])}): every "
+        f"answer until then is void. {change['why']}"
+        for change in release.voided
     ]
-    return "".join(f'<p class="alarm">{text(one)}</p>\n' for one in found)
+    return "".join(f'<p class="alarm">{text(alarm)}</p>\n' for alarm in alarms)
 
 
 def _subject(dossier: Dossier) -> str:
-    told, subject = dossier.told, dossier.told.subject
+    release, subject = dossier.release, dossier.release.subject
     place = dossier.policy["approval"]["spec"]["environments"][subject["environment"]]
     alias = place.get("alias") or subject["environment"]
     return section(
@@ -118,7 +123,7 @@ def _subject(dossier: Dossier) -> str:
         paragraph("Change one of these and every answer is void.", "quiet"),
         pairs(
             [
-                ("Subject", code(told.digest)),
+                ("Subject", code(release.digest)),
                 ("Model", f"{subject['model']} version {subject['version']}"),
                 ("Environment", Markup(f"{text(subject['environment'])}, served as {code(alias)}")),
                 ("Artifact", code(subject["artifact_digest"])),
@@ -126,10 +131,10 @@ def _subject(dossier: Dossier) -> str:
                 ("Code", code(subject["code_commit"])),
                 ("Pipeline", code(subject["pipeline_digest"])),
                 ("Policy", code(subject["policy_digest"])),
-                ("Bytes at", code(told.location)),
-                ("Run", code(told.origin)),
-                ("Requested by", told.requester),
-                *([("After the rejection of", told.attempt_of)] if told.attempt_of else []),
+                ("Bytes at", code(release.location)),
+                ("Run", code(release.origin)),
+                ("Requested by", release.requester),
+                *([("After the rejection of", release.attempt_of)] if release.attempt_of else []),
             ]
         ),
     )
@@ -138,22 +143,22 @@ def _subject(dossier: Dossier) -> str:
 def _gates(dossier: Dossier) -> str:
     rows = [
         [
-            one["key"],
-            pill(str(one["verdict"])),
-            weight(dossier, str(one["gate"])),
-            _measure(one, "measured"),
-            _measure(one, "threshold"),
-            number(one["n"]),
-            one["message"],
+            result["key"],
+            pill(str(result["verdict"])),
+            weight(dossier, str(result["gate"])),
+            _measure(result, "measured"),
+            _measure(result, "threshold"),
+            number(result["n"]),
+            result["message"],
         ]
-        for one in dossier.told.gates
+        for result in dossier.release.gates
     ]
     head = ["Gate", "Verdict", "Weight", "Measured", "Limit", "n", "Found"]
     note = "Judged on evidence whose digest is in the log; the check judges it again."
     parts = [paragraph(note, "quiet"), table(head, rows, (3, 4, 5))]
     waived = [
-        [one["gate"], one["person"], when(one["at"]), when(one["until"]), one["why"]]
-        for one in dossier.told.waivers
+        [waiver["gate"], waiver["person"], when(waiver["at"]), when(waiver["until"]), waiver["why"]]
+        for waiver in dossier.release.waivers
     ]
     if waived:
         parts.append("<h3>Waivers</h3>\n" + table(["Waived", "By", "When", "Until", "Why"], waived))
@@ -167,21 +172,21 @@ def _measure(gate: Any, name: str) -> str:
 def _measured(dossier: Dossier) -> str:
     rows = [
         [
-            Markup(f'{text(one.name)} <span class="quiet">{text(one.better)}</span>'),
-            one.candidate,
-            one.champion,
-            one.difference,
+            Markup(f'{text(metric.name)} <span class="quiet">{text(metric.better)}</span>'),
+            metric.candidate,
+            metric.champion,
+            metric.difference,
         ]
-        for one in facts.metrics(dossier)
+        for metric in facts.metrics(dossier)
     ]
     head = ["Metric (which way is better)", "This version", "Champion then", "Difference"]
     parts = [table(head, rows, (1, 2))] if rows else []
-    found = facts.slices(dossier)
-    if found:
-        columns = sorted({str(key) for one in found for key in one})
+    slices = facts.slices(dossier)
+    if slices:
+        columns = sorted({str(key) for row in slices for key in row})
         parts += [
             "<h3>By group</h3>\n",
-            table(columns, [[number(one.get(key)) for key in columns] for one in found]),
+            table(columns, [[number(row.get(key)) for key in columns] for row in slices]),
         ]
     return section("Measured on held-out rows", *parts)
 
@@ -211,17 +216,23 @@ def _grant(dossier: Dossier) -> str:
         )
         if name in dossier.grants
     ]
-    told = dossier.told
-    rows = [["Started", when(one["at"]), str(one["attempt"])] for one in told.started]
+    release = dossier.release
+    rows = [
+        ["Started", when(attempt["at"]), str(attempt["attempt"])] for attempt in release.started
+    ]
     rows += [
-        [step, when(one["at"]), f"{one['alias']}: {optional(one['before'])} to {one['after']}"]
-        for step, one in (("Promoted", told.promotion), ("Rolled back", told.rollback))
-        if one
+        [
+            step,
+            when(outcome["at"]),
+            f"{outcome['alias']}: {optional(outcome['before'])} to {outcome['after']}",
+        ]
+        for step, outcome in (("Promoted", release.promotion), ("Rolled back", release.rollback))
+        if outcome
     ]
     if rows:
         parts.append("<h3>What was done with it</h3>\n" + table(["Step", "When", "What"], rows))
     if not parts:
-        yet = " yet" if told.state == "APPROVED" else ""
+        yet = " yet" if release.state == "APPROVED" else ""
         parts.append(paragraph(f"No grant was issued{yet}: nothing could be promoted.", "quiet"))
     return section("Grant and promotion", *parts)
 
@@ -246,28 +257,29 @@ def _claims(grant: Any) -> str:
 def _events(dossier: Dossier) -> str:
     rows = [
         [
-            one["seq"],
-            Markup(f'<span class="time">{text(when(one["at"]))}</span>'),
-            one["who"]["id"],
-            one["channel"],
-            sentence(one),
+            content["seq"],
+            Markup(f'<span class="time">{text(when(content["at"]))}</span>'),
+            content["who"]["id"],
+            content["channel"],
+            sentence(content),
         ]
-        for one in dossier.contents
+        for content in dossier.contents
     ]
     return section("Log of this release", table(["No", "When", "Who", "By", "What"], rows))
 
 
 def _proof(dossier: Dossier) -> str:
-    found: list[Any] = []
+    rows: list[Any] = []
     export = dossier.export
     if export:
-        found.append(
-            ("Exported", f"{when(export['at'])} by {export['who']['id']}: {export['why']}")
-        )
-    for name, one in (("Checkpoint", dossier.checkpoint), ("Cosigned earlier", dossier.witnessed)):
-        if one is not None:
-            origin, size, root, at = one
-            found.append(
+        rows.append(("Exported", f"{when(export['at'])} by {export['who']['id']}: {export['why']}"))
+    for name, checkpoint in (
+        ("Checkpoint", dossier.checkpoint),
+        ("Cosigned earlier", dossier.witnessed),
+    ):
+        if checkpoint is not None:
+            origin, size, root, at = checkpoint
+            rows.append(
                 (
                     name,
                     Markup(
@@ -276,28 +288,28 @@ def _proof(dossier: Dossier) -> str:
                     ),
                 )
             )
-    found += [
+    rows += [
         (f"Key {key}", code(fingerprint(public)))
         for key, public in sorted(dossier.keys.log.items())
     ]
-    found += [
+    rows += [
         (f"Witness {name}", code(fingerprint(public)))
         for name, public in sorted(dossier.keys.witnesses.items())
     ]
     last = dossier.entries[-1]
-    found.append(("End of this log", Markup(f"entry {last.seq}, {code(last.hash.hex())}")))
+    rows.append(("End of this log", Markup(f"entry {last.seq}, {code(last.hash.hex())}")))
     note = (
         "This page proves nothing by itself. It is part of a bundle that anybody can check without "
         "network or trust in its sender; README.txt says how. Compare the fingerprints with those "
         "you get by another way."
     )
-    return section("Proof", paragraph(note, "quiet"), pairs(found))
+    return section("Proof", paragraph(note, "quiet"), pairs(rows))
 
 
 def _foot(dossier: Dossier) -> str:
-    told = dossier.told
+    release = dossier.release
     return (
-        f"<footer>Release {text(told.id)}, subject {text(short(told.digest))}. Times are UTC. "
-        "People are named by their user names. Generated from the signed log; nobody has edited "
-        "it.</footer>\n"
+        f"<footer>Release {text(release.id)}, subject {text(short(release.digest))}. Times are "
+        "UTC. People are named by their user names. Generated from the signed log; nobody has "
+        "edited it.</footer>\n"
     )

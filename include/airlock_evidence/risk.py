@@ -24,20 +24,20 @@ def check_risk(dossier: Dossier) -> None:
     Raises:
         Failed: naming what the subject or the log says, and what the documents say.
     """
-    told = dossier.told
-    if not (told.complete or told.approved_at):
+    release = dossier.release
+    if not (release.complete or release.approved_at):
         return
     named = (dossier.pipeline["metadata"]["name"], dossier.pipeline["spec"]["environment"])
-    subject = (told.subject["model"], told.subject["environment"])
+    subject = (release.subject["model"], release.subject["environment"])
     if named != subject:
         why = f"is that of {' for '.join(named)}, not of {' for '.join(subject)}"
         raise Failed(PIPELINE, why)
     tier = _tier(dossier.policy["risk"]["spec"], dossier.pipeline["spec"]["risk"])
-    if tier not in TIERS or told.tier not in TIERS:
-        raise Failed(POLICY, f"has a tier this program does not know: {tier}, {told.tier}")
-    if TIERS.index(told.tier) < TIERS.index(tier):
+    if tier not in TIERS or release.tier not in TIERS:
+        raise Failed(POLICY, f"has a tier this program does not know: {tier}, {release.tier}")
+    if TIERS.index(release.tier) < TIERS.index(tier):
         raise Failed(
-            STREAM, f"the release was opened as {told.tier}, its declared facts say {tier}"
+            STREAM, f"the release was opened as {release.tier}, its declared facts say {tier}"
         )
 
 

@@ -61,8 +61,8 @@ def sentence(rule: Mapping[str, Any]) -> str:
     """Say in words what a rule asks for."""
     for key, word in (("allOf", " and "), ("anyOf", " or ")):
         if key in rule:
-            said = [sentence(part) for part in rule[key]]
-            return f"({word.join(said)})" if len(said) > 1 else said[0]
+            parts = [sentence(part) for part in rule[key]]
+            return f"({word.join(parts)})" if len(parts) > 1 else parts[0]
     count = rule.get("count", 1)
     if "people" in rule:
         return f"{count} of {', '.join(rule['people'])}"
@@ -70,21 +70,21 @@ def sentence(rule: Mapping[str, Any]) -> str:
 
 
 def _fits(seat: Seat, person: str, roles: frozenset[str]) -> bool:
-    kind, wanted = seat
-    return wanted in roles if kind == "role" else person in wanted
+    kind, required = seat
+    return required in roles if kind == "role" else person in required
 
 
 def _filled(seats: Sequence[Seat], people: Mapping[str, frozenset[str]]) -> bool:
     """Say whether every seat has somebody of its own (Kuhn's bipartite matching)."""
-    taken: dict[str, int] = {}
+    seated: dict[str, int] = {}
 
     def fill(seat: int, tried: set[str]) -> bool:
         for person in sorted(people):
             if person in tried or not _fits(seats[seat], person, people[person]):
                 continue
             tried.add(person)
-            if person not in taken or fill(taken[person], tried):
-                taken[person] = seat
+            if person not in seated or fill(seated[person], tried):
+                seated[person] = seat
                 return True
         return False
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from airlock_evidence.archive import Failed
-from airlock_evidence.told import Content, Told, Vote
+from airlock_evidence.told import Content, ReleaseState, Vote
 
 _MOVES: dict[str, frozenset[str]] = {
     "REQUESTED": frozenset({"BLOCKED", "AWAITING_APPROVAL", "APPROVED"}),
@@ -52,55 +52,59 @@ _ENDS = {
 }
 
 
-def fold(contents: Sequence[Content]) -> Told:
-    """Return what a stream tells.
+def fold(contents: Sequence[Content]) -> ReleaseState:
+    """Return the release that a stream describes.
 
     Raises:
         Failed: naming the first event that cannot follow those before it.
     """
-    told = Told()
+    release = ReleaseState()
     for content in contents:
         try:
-            _next(told, content)
+            _next(release, content)
         except _Wrong as error:
             raise Failed(_where(content), str(error)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Failed(_where(content), f"is malformed: {error!r}") from error
-        told.events.append(content)
-    if not told.events:
+        release.events.append(content)
+    if not release.events:
         raise Failed("log/stream.jsonl", "is empty: there is no release in it")
-    if _unheard(told):
-        raise Failed(_where(told.events[-1]), "is a no, and the release did not end with it")
-    return told
+    if _unheard(release):
+        raise Failed(_where(release.events[-1]), "is a no, and the release did not end with it")
+    return release
 
 
-def _next(told: Told, content: Content) -> None:
-    what = content["what"]
+def _next(release: ReleaseState, content: Content) -> None:
+    event = content["what"]
     _demand(
-        told.state != "" or what == "ReleaseRequested", "comes before the release was asked for"
+        release.state != "" or event == "ReleaseRequested", "comes before the release was asked for"
     )
-    _demand(not _unheard(told) or what == "ReleaseRejected", "comes after a no, which is final")
-    before, step = _place(told), _STEPS.get(what)
+    _demand(not _unheard(release) or event == "ReleaseRejected", "comes after a no, which is final")
+    before, step = _place(release), _STEPS.get(event)
     if step is not None:
-        step(told, content)
+        step(release, content)
     _check_said(content, "old", before)
-    _check_said(content, "new", _place(told))
+    _check_said(content, "new", _place(release))
 
 
-def _unheard(told: Told) -> bool:
+def _unheard(release: ReleaseState) -> bool:
     """Say whether somebody said no and the release has not ended."""
-    return bool(told.votes) and told.votes[-1].decision == "reject" and told.state != "REJECTED"
+    return (
+        bool(release.votes)
+        and release.votes[-1].decision == "reject"
+        and release.state != "REJECTED"
+    )
 
 
-def _place(told: Told) -> dict[str, Any]:
-    return {"state": told.state, "level": told.level, "round": told.round}
+def _place(release: ReleaseState) -> dict[str, Any]:
+    return {"state": release.state, "level": release.level, "round": release.round}
 
 
 def _check_said(content: Content, when: str, place: dict[str, Any]) -> None:
     """Check what an entry says of the state, if it says anything."""
-    said = content.get(when)
-    if said and "state" in said:
-        _demand(said == place, f"says {when} {said}, the events lead to {place}")
+    stated = content.get(when)
+    if stated and "state" in stated:
+        _demand(stated == place, f"says {when} {stated}, the events lead to {place}")
 
 
 class _Wrong(Exception):
@@ -116,49 +120,49 @@ def _demand(good: bool, why: str) -> None:
         raise _Wrong(why)
 
 
-def _move(told: Told, state: str) -> None:
-    allowed = state in _MOVES.get(told.state, frozenset())
-    _demand(allowed, f"a release that is {told.state} cannot become {state}")
-    told.state, told.level = state, 0
+def _move(release: ReleaseState, state: str) -> None:
+    allowed = state in _MOVES.get(release.state, frozenset())
+    _demand(allowed, f"a release that is {release.state} cannot become {state}")
+    release.state, release.level = state, 0
 
 
-def _requested(told: Told, content: Content) -> None:
+def _requested(release: ReleaseState, content: Content) -> None:
     data = content["data"]
-    _demand(told.state == "", "the release was asked for before")
-    told.id, told.state, told.opened_at = data["id"], "REQUESTED", content["at"]
-    told.origin, told.location = data["origin"], data["location"]
-    told.requester, told.tier = data["requester"], data["tier"]
-    told.attempt_of, told.why = data.get("attempt_of", ""), content["why"]
-    told.subject = dict(data["subject"])
-    told.excluded = dict(data.get("excluded", {}))
-    told.unknown_authors = list(data.get("unknownAuthors", []))
-    _demand(told.id == content["stream"], f"asks for {told.id}, which is another release")
-    _demand(told.digest == data["subjectDigest"], "the subject is not what its digest says")
+    _demand(release.state == "", "the release was asked for before")
+    release.id, release.state, release.opened_at = data["id"], "REQUESTED", content["at"]
+    release.origin, release.location = data["origin"], data["location"]
+    release.requester, release.tier = data["requester"], data["tier"]
+    release.attempt_of, release.why = data.get("attempt_of", ""), content["why"]
+    release.subject = dict(data["subject"])
+    release.excluded = dict(data.get("excluded", {}))
+    release.unknown_authors = list(data.get("unknownAuthors", []))
+    _demand(release.id == content["stream"], f"asks for {release.id}, which is another release")
+    _demand(release.digest == data["subjectDigest"], "the subject is not what its digest says")
 
 
-def _judged(told: Told, content: Content) -> None:
-    told.gates = [dict(result) for result in content["data"]["results"]]
-    told.gates_origin, told.gates_subject = told.origin, told.digest
-    told.judged |= {digest for result in told.gates for digest in result["evidence"]}
+def _gates_judged(release: ReleaseState, content: Content) -> None:
+    release.gates = [dict(result) for result in content["data"]["results"]]
+    release.gates_origin, release.gates_subject = release.origin, release.digest
+    release.gate_evidence |= {digest for result in release.gates for digest in result["evidence"]}
 
 
-def _opened(told: Told, content: Content) -> None:
-    _demand_waiver(told)
+def _opened(release: ReleaseState, content: Content) -> None:
+    _demand_waiver(release)
     level = content["data"]["level"]
-    first = told.state != "AWAITING_APPROVAL"
-    due = 1 if first else told.level + 1
+    first = release.state != "AWAITING_APPROVAL"
+    due = 1 if first else release.level + 1
     _demand(level == due, f"opens level {level}, level {due} was next")
-    _demand(first or told.level in told.complete, f"level {told.level} was not complete")
-    _move(told, "AWAITING_APPROVAL")
-    told.level, told.level_opened_at = level, content["at"]
-    told.complete = [] if first else told.complete
+    _demand(first or release.level in release.complete, f"level {release.level} was not complete")
+    _move(release, "AWAITING_APPROVAL")
+    release.level, release.level_opened_at = level, content["at"]
+    release.complete = [] if first else release.complete
 
 
-def _voted(told: Told, content: Content) -> None:
-    data, who = content["data"], content["who"]
+def _voted(release: ReleaseState, content: Content) -> None:
+    data, actor = content["data"], content["who"]
     vote = Vote(
-        person=who["id"],
-        roles=tuple(who["roles"]),
+        person=actor["id"],
+        roles=tuple(actor["roles"]),
         level=data["level"],
         name=data.get("name", ""),
         round=data["round"],
@@ -167,215 +171,229 @@ def _voted(told: Told, content: Content) -> None:
         behind=data.get("behind", ""),
         channel=content["channel"],
         at=content["at"],
-        opened_at=told.level_opened_at,
+        opened_at=release.level_opened_at,
         subject_digest=data["subjectDigest"],
         reason=content["why"],
         conditions=dict(data.get("conditions", {})),
         seq=content["seq"],
     )
-    _demand(told.state == "AWAITING_APPROVAL", "votes, but no level is open")
-    _demand((vote.level, vote.round) == (told.level, told.round), "votes where nothing is open")
-    _demand(vote.subject_digest == told.digest, "votes on another subject than the one shown then")
+    _demand(release.state == "AWAITING_APPROVAL", "votes, but no level is open")
+    _demand(
+        (vote.level, vote.round) == (release.level, release.round), "votes where nothing is open"
+    )
+    _demand(
+        vote.subject_digest == release.digest, "votes on another subject than the one shown then"
+    )
     _demand(vote.decision in ("approve", "reject"), "is neither an approval nor a rejection")
     _demand(not vote.person.startswith("system:"), "is the vote of a program, not of a person")
-    used = {person for one in told.votes_now() for person in one.people}
+    used = {person for earlier in release.votes_now() for person in earlier.people}
     _demand(not vote.people & used, f"{', '.join(sorted(vote.people & used))} answered before")
-    barred = {told.requester, *told.excluded}
+    barred = {release.requester, *release.excluded}
     own = ", ".join(sorted(vote.people & barred))
     _demand(not own, f"{own} may not judge own work")
-    told.votes.append(vote)
+    release.votes.append(vote)
 
 
-def _completed(told: Told, content: Content) -> None:
+def _completed(release: ReleaseState, content: Content) -> None:
     level = content["data"]["level"]
-    _demand(level == told.level > 0, f"completes level {level}, level {told.level} is open")
-    told.complete.append(level)
+    _demand(level == release.level > 0, f"completes level {level}, level {release.level} is open")
+    release.complete.append(level)
 
 
-def _demand_waiver(told: Told) -> None:
-    _demand(told.state != "BLOCKED" or bool(told.waivers), "opens what is blocked, without waiver")
+def _demand_waiver(release: ReleaseState) -> None:
+    _demand(
+        release.state != "BLOCKED" or bool(release.waivers), "opens what is blocked, without waiver"
+    )
 
 
-def _approved(told: Told, content: Content) -> None:
-    _demand_waiver(told)
+def _approved(release: ReleaseState, content: Content) -> None:
+    _demand_waiver(release)
     emergency = bool(content["data"].get("emergency"))
     if emergency:
-        _demand(bool(told.emergency), "is an emergency nobody has declared")
+        _demand(bool(release.emergency), "is an emergency nobody has declared")
     else:
-        told.emergency = {}
-        done = told.state in ("REQUESTED", "BLOCKED") or told.level in told.complete
-        _demand(done, f"approves before level {told.level} is complete")
-    _move(told, "APPROVED")
-    told.approved_at, told.why = content["at"], content["why"]
+        release.emergency = {}
+        complete = release.state in ("REQUESTED", "BLOCKED") or release.level in release.complete
+        _demand(complete, f"approves before level {release.level} is complete")
+    _move(release, "APPROVED")
+    release.approved_at, release.why = content["at"], content["why"]
 
 
-def _ended(told: Told, content: Content) -> None:
+def _ended(release: ReleaseState, content: Content) -> None:
     if content["what"] == "ReleaseRejected":
-        no = told.votes and told.votes[-1].decision == "reject"
+        no = release.votes and release.votes[-1].decision == "reject"
         _demand(bool(no), "rejects although nobody said no")
-    _move(told, _ENDS[content["what"]])
-    told.why = content["why"]
+    _move(release, _ENDS[content["what"]])
+    release.why = content["why"]
 
 
-def _granted(told: Told, content: Content) -> None:
-    data, attempt = content["data"], told.attempt
-    issued = {**data, "at": content["at"], "round": told.round}
+def _granted(release: ReleaseState, content: Content) -> None:
+    data, attempt = content["data"], release.attempt
+    issued = {**data, "at": content["at"], "round": release.round}
     if data.get("purpose") == "rollback":
         _demand(bool(attempt), "issues a grant to go back while nobody does")
         _demand(data["grant"] == attempt.get("grant"), "issues a grant for another attempt")
         back = {name: attempt[name] for name in ("to", "by", "why")}
-        told.rollbacks.append({**issued, **back, "version": attempt["after"]})
+        release.rollbacks.append({**issued, **back, "version": attempt["after"]})
         return
-    known = [one for one in told.grants if one["round"] == told.round]
+    current = [grant for grant in release.grants if grant["round"] == release.round]
     if "purpose" in data:
-        _demand(told.state == "PROMOTING", f"issues a grant while the release is {told.state}")
+        _demand(
+            release.state == "PROMOTING", f"issues a grant while the release is {release.state}"
+        )
         _demand(data["grant"] == attempt.get("grant"), "issues a grant for another attempt")
-        _demand(all(one["grant"] != data["grant"] for one in known), "issues a grant twice")
+        _demand(all(grant["grant"] != data["grant"] for grant in current), "issues a grant twice")
     else:
-        _demand(told.state == "APPROVED", f"issues a grant while the release is {told.state}")
-        _demand(not known, "issues a second grant")
-    told.grants.append(issued)
+        _demand(release.state == "APPROVED", f"issues a grant while the release is {release.state}")
+        _demand(not current, "issues a second grant")
+    release.grants.append(issued)
 
 
-def _started(told: Told, content: Content) -> None:
+def _started(release: ReleaseState, content: Content) -> None:
     data = content["data"]
-    for vote in told.votes_now():
+    for vote in release.votes_now():
         end = vote.conditions.get("expires_at")
         over = end is not None and end <= content["at"]
         _demand(not over, f"promotes although the approval of {vote.person} was over at {end}")
     if "until" in data:
-        _move(told, "PROMOTING")
-        told.attempt = dict(data)
+        _move(release, "PROMOTING")
+        release.attempt = dict(data)
     else:
-        _demand(told.state == "APPROVED", f"promotes while the release is {told.state}")
-        known = {one["grant"] for one in told.grants if one["round"] == told.round}
-        _demand(data["grant"] in known, "spends a grant that was not issued")
-    told.started.append({**data, "at": content["at"]})
+        _demand(release.state == "APPROVED", f"promotes while the release is {release.state}")
+        issued = {grant["grant"] for grant in release.grants if grant["round"] == release.round}
+        _demand(data["grant"] in issued, "spends a grant that was not issued")
+    release.started.append({**data, "at": content["at"]})
 
 
-def _attempt_ended(told: Told, content: Content) -> None:
+def _attempt_ended(release: ReleaseState, content: Content) -> None:
     back = content["what"] == "RollbackEnded"
     ends = content["data"]["grant"]
-    _demand(ends == told.attempt.get("grant"), "ends an attempt that nobody has begun")
-    _demand(back == (told.state == "PROMOTED"), f"ends an attempt while {told.state}")
+    _demand(ends == release.attempt.get("grant"), "ends an attempt that nobody has begun")
+    _demand(back == (release.state == "PROMOTED"), f"ends an attempt while {release.state}")
     if not back:
-        _move(told, "APPROVED")
-    told.attempt = {}
-    told.ended.add(ends)
+        _move(release, "APPROVED")
+    release.attempt = {}
+    release.ended.add(ends)
 
 
-def _promoted(told: Told, content: Content) -> None:
+def _promoted(release: ReleaseState, content: Content) -> None:
     spent = content["data"]["grant"]
-    begun = {one["grant"] for one in told.started}
+    begun = {attempt["grant"] for attempt in release.started}
     _demand(spent in begun, "promotes without having spent the grant")
-    _demand(spent not in told.ended, "promotes with a grant that was revoked")
-    if told.state == "APPROVED":
-        lasting = [one for one in told.started if one["grant"] == spent and "until" in one]
+    _demand(spent not in release.ended, "promotes with a grant that was revoked")
+    if release.state == "APPROVED":
+        lasting = [
+            attempt
+            for attempt in release.started
+            if attempt["grant"] == spent and "until" in attempt
+        ]
         _demand(not lasting, "promotes with the grant of an attempt that is over")
-        told.state = "PROMOTING"
-    elif told.state == "PROMOTING":
-        _demand(spent == told.attempt.get("grant"), "promotes with another attempt's grant")
-        known = {one["grant"] for one in told.grants}
-        _demand(spent in known, "promotes with a grant that was not issued")
-    _move(told, "PROMOTED")
-    told.attempt = {}
-    told.promotion = {**content["data"], "at": content["at"]}
+        release.state = "PROMOTING"
+    elif release.state == "PROMOTING":
+        _demand(spent == release.attempt.get("grant"), "promotes with another attempt's grant")
+        issued = {grant["grant"] for grant in release.grants}
+        _demand(spent in issued, "promotes with a grant that was not issued")
+    _move(release, "PROMOTED")
+    release.attempt = {}
+    release.promotion = {**content["data"], "at": content["at"]}
 
 
-def _back_granted(told: Told, content: Content) -> None:
-    _demand(told.state == "PROMOTED", f"allows a rollback while the release is {told.state}")
-    who = content["who"]["id"]
-    told.rollbacks.append(
-        {**content["data"], "at": content["at"], "by": who, "why": content["why"]}
+def _back_granted(release: ReleaseState, content: Content) -> None:
+    _demand(release.state == "PROMOTED", f"allows a rollback while the release is {release.state}")
+    person = content["who"]["id"]
+    release.rollbacks.append(
+        {**content["data"], "at": content["at"], "by": person, "why": content["why"]}
     )
 
 
-def _back_allowed(told: Told, content: Content) -> None:
-    _demand(told.state == "PROMOTED", f"allows a rollback while the release is {told.state}")
-    who = content["who"]["id"]
-    told.back_allowed = {**content["data"], "by": who, "why": content["why"]}
+def _back_allowed(release: ReleaseState, content: Content) -> None:
+    _demand(release.state == "PROMOTED", f"allows a rollback while the release is {release.state}")
+    person = content["who"]["id"]
+    release.back_allowed = {**content["data"], "by": person, "why": content["why"]}
 
 
-def _back_started(told: Told, content: Content) -> None:
+def _back_started(release: ReleaseState, content: Content) -> None:
     data = content["data"]
     if "until" not in data:
         return
-    allowed = told.back_allowed
-    _demand(told.state == "PROMOTED", f"goes back while the release is {told.state}")
+    allowed = release.back_allowed
+    _demand(release.state == "PROMOTED", f"goes back while the release is {release.state}")
     _demand(bool(allowed), "goes back although nobody has allowed it")
     _demand(data["to"] == allowed["to"], "goes back to another release than was allowed")
     _demand(content["at"] < allowed["until"], f"goes back after {allowed['until']}")
-    told.attempt = {**data, "by": allowed["by"], "why": allowed["why"]}
+    release.attempt = {**data, "by": allowed["by"], "why": allowed["why"]}
 
 
-def _rolled_back(told: Told, content: Content) -> None:
-    allowed = {one["grant"] for one in told.rollbacks}
+def _rolled_back(release: ReleaseState, content: Content) -> None:
+    allowed = {grant["grant"] for grant in release.rollbacks}
     spent = content["data"]["grant"]
     _demand(spent in allowed, "rolls back without a grant for it")
-    _demand(spent not in told.ended, "rolls back with a grant that was revoked")
-    _move(told, "ROLLED_BACK")
-    told.attempt = {}
-    told.rollback = {**content["data"], "at": content["at"]}
+    _demand(spent not in release.ended, "rolls back with a grant that was revoked")
+    _move(release, "ROLLED_BACK")
+    release.attempt = {}
+    release.rollback = {**content["data"], "at": content["at"]}
 
 
-def _voided(told: Told, content: Content) -> None:
-    data, before = content["data"], told.digest
-    _move(told, "VOIDED")
+def _voided(release: ReleaseState, content: Content) -> None:
+    data, before = content["data"], release.digest
+    _move(release, "VOIDED")
     _demand(before == data["oldDigest"], "voids another subject than the one there was")
-    if data["origin"] != told.origin:
-        told.excluded = {}  # those of another run; the log does not tell them again
-    told.subject = dict(data["subject"])
-    told.origin, told.location = data["origin"], data["location"]
-    told.requester = data["requester"]
-    _demand(told.digest == data["newDigest"], "the new subject is not what its digest says")
-    told.round, told.emergency, told.approved_at = told.round + 1, {}, ""
-    told.why = content["why"]
-    told.voided.append({**data, "at": content["at"], "why": content["why"]})
+    if data["origin"] != release.origin:
+        release.excluded = {}  # those of another run; the log does not tell them again
+    release.subject = dict(data["subject"])
+    release.origin, release.location = data["origin"], data["location"]
+    release.requester = data["requester"]
+    _demand(release.digest == data["newDigest"], "the new subject is not what its digest says")
+    release.round, release.emergency, release.approved_at = release.round + 1, {}, ""
+    release.why = content["why"]
+    release.voided.append({**data, "at": content["at"], "why": content["why"]})
 
 
-def _glass(told: Told, content: Content) -> None:
-    _demand(told.state == "AWAITING_APPROVAL", f"breaks the glass while {told.state}")
+def _glass(release: ReleaseState, content: Content) -> None:
+    _demand(release.state == "AWAITING_APPROVAL", f"breaks the glass while {release.state}")
     data, person = content["data"], content["who"]["id"]
     first = content["what"] == "GlassBroken"
-    before = [] if first else list(told.emergency.get("people", []))
-    barred = {told.requester, *told.excluded, *(one["person"] for one in before)}
+    before = [] if first else list(release.emergency.get("people", []))
+    barred = {release.requester, *release.excluded, *(entry["person"] for entry in before)}
     _demand(person not in barred, f"{person} may not break the glass here, or has done so before")
     _demand(not person.startswith("system:"), "is by a program, not by a person")
-    who = {"person": person, "roles": content["who"]["roles"], "at": content["at"]}
-    told.emergency = {
+    entry = {"person": person, "roles": content["who"]["roles"], "at": content["at"]}
+    release.emergency = {
         "incident": data["incident"],
         "until": data["until"],
-        "people": [*before, {**who, "reason": content["why"]}],
+        "people": [*before, {**entry, "reason": content["why"]}],
     }
 
 
-def _waived(told: Told, content: Content) -> None:
-    data, who = content["data"], content["who"]
-    _demand(told.state in ("BLOCKED", "AWAITING_APPROVAL"), f"waives a gate while {told.state}")
-    barred = {told.requester, *told.excluded}
-    _demand(who["id"] not in barred, f"{who['id']} may not judge own work")
-    _demand(not who["id"].startswith("system:"), "is the waiver of a program, not of a person")
-    said = {"person": who["id"], "roles": list(who["roles"]), "why": content["why"]}
-    told.waivers.append({**data, **said, "at": content["at"]})
+def _waived(release: ReleaseState, content: Content) -> None:
+    data, actor = content["data"], content["who"]
+    _demand(
+        release.state in ("BLOCKED", "AWAITING_APPROVAL"), f"waives a gate while {release.state}"
+    )
+    barred = {release.requester, *release.excluded}
+    _demand(actor["id"] not in barred, f"{actor['id']} may not judge own work")
+    _demand(not actor["id"].startswith("system:"), "is the waiver of a program, not of a person")
+    waiver = {"person": actor["id"], "roles": list(actor["roles"]), "why": content["why"]}
+    release.waivers.append({**data, **waiver, "at": content["at"]})
 
 
-def _found(told: Told, content: Content) -> None:
+def _finding(release: ReleaseState, content: Content) -> None:
     if content["what"] == "FindingRaised":
-        told.findings.append({**content["data"], "text": content["why"]})
+        release.findings.append({**content["data"], "text": content["why"]})
         return
-    for one in told.findings:
-        if one["finding"] == content["data"]["finding"]:
-            one |= {"closedBy": content["who"]["id"], "closedAt": content["at"]}
+    for finding in release.findings:
+        if finding["finding"] == content["data"]["finding"]:
+            finding |= {"closedBy": content["who"]["id"], "closedAt": content["at"]}
 
 
-def _reviewed(told: Told, content: Content) -> None:
-    said = {"by": content["who"]["id"], "at": content["at"], "note": content["why"]}
-    told.reviews.append({**content["data"], **said})
+def _reviewed(release: ReleaseState, content: Content) -> None:
+    review = {"by": content["who"]["id"], "at": content["at"], "note": content["why"]}
+    release.reviews.append({**content["data"], **review})
 
 
-_STEPS: dict[str, Callable[[Told, Content], None]] = {
+_STEPS: dict[str, Callable[[ReleaseState, Content], None]] = {
     "ReleaseRequested": _requested,
-    "GatesJudged": _judged,
+    "GatesJudged": _gates_judged,
     "LevelOpened": _opened,
     "VoteCast": _voted,
     "LevelCompleted": _completed,
@@ -393,8 +411,8 @@ _STEPS: dict[str, Callable[[Told, Content], None]] = {
     "GlassBroken": _glass,
     "GlassConfirmed": _glass,
     "WaiverGranted": _waived,
-    "FindingRaised": _found,
-    "FindingClosed": _found,
+    "FindingRaised": _finding,
+    "FindingClosed": _finding,
     "GlassReviewed": _reviewed,
     **{word: _ended for word in _ENDS},
 }

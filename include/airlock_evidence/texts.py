@@ -39,35 +39,35 @@ def read(files: Mapping[str, bytes]) -> dict[str, tuple[bytes, str]]:
         Failed: if they cannot be read, or one is not what was committed to.
     """
     try:
-        found = {
-            str(name): (bytes.fromhex(one["salt"]), str(one["text"]))
-            for name, one in json.loads(files[TEXTS]).items()
+        texts = {
+            str(name): (bytes.fromhex(entry["salt"]), str(entry["text"]))
+            for name, entry in json.loads(files[TEXTS]).items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Failed(TEXTS, "is missing or cannot be read") from error
-    for name, (salt, text) in found.items():
+    for name, (salt, text) in texts.items():
         digest = hashlib.sha256(salt + text.encode()).hexdigest()
         if name != f"commitment:sha256:{digest}":
             raise Failed(TEXTS, f"the text of {name} is not the one that was committed to")
-    if document(found) != files[TEXTS]:
+    if document(texts) != files[TEXTS]:
         raise Failed(TEXTS, "is not spelled as Airlock writes it")
-    return found
+    return texts
 
 
 def commitments(content: Mapping[str, Any]) -> set[str]:
     """Return the commitments in the body of an entry: its reason, and the findings it demands."""
-    found: set[str] = set()
+    names: set[str] = set()
 
     def note(text: Any) -> Any:
         if isinstance(text, str) and _COMMITMENT.fullmatch(text):
-            found.add(text)
+            names.add(text)
         return text
 
     _swapped(content, note)
-    return found
+    return names
 
 
-def said(content: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
+def resolve(content: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
     """Return the body of an entry with every commitment replaced by its text."""
 
     def swap(text: Any) -> Any:
@@ -81,17 +81,19 @@ def said(content: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
 def erased(contents: Iterable[Mapping[str, Any]]) -> set[str]:
     """Return the commitments whose texts an entry says were erased."""
     return {
-        str(one)
+        str(commitment)
         for content in contents
         if content["what"] == ERASURE
-        for one in content["data"]["commitments"]
+        for commitment in content["data"]["commitments"]
     }
 
 
 def _swapped(content: Mapping[str, Any], swap: Callable[[Any], Any]) -> dict[str, Any]:
-    made = {**content, "why": swap(content.get("why", ""))}
+    body = {**content, "why": swap(content.get("why", ""))}
     conditions = (content.get("data") or {}).get("conditions") or {}
     if conditions.get("findings"):
-        findings = [{**one, "text": swap(one["text"])} for one in conditions["findings"]]
-        made["data"] = {**content["data"], "conditions": {**conditions, "findings": findings}}
-    return made
+        findings = [
+            {**finding, "text": swap(finding["text"])} for finding in conditions["findings"]
+        ]
+        body["data"] = {**content["data"], "conditions": {**conditions, "findings": findings}}
+    return body

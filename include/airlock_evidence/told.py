@@ -47,8 +47,8 @@ class Vote:
 
 
 @dataclass
-class Told:
-    """Everything the stream tells."""
+class ReleaseState:
+    """The state of a release after the events of its stream."""
 
     id: str = ""
     state: str = ""
@@ -71,7 +71,7 @@ class Told:
     gates_origin: str = ""
     gates_subject: str = ""
     #: The evidence any gate was judged on, in whichever round.
-    judged: set[str] = field(default_factory=set)
+    gate_evidence: set[str] = field(default_factory=set)
     emergency: dict[str, Any] = field(default_factory=dict)
     approved_at: str = ""
     grants: list[dict[str, Any]] = field(default_factory=list)

@@ -81,9 +81,9 @@ def inside(files: Mapping[str, bytes]) -> Trust:
         Failed: if they cannot be read, or one is not what its id says.
     """
     try:
-        found = json.loads(files[KEYS])
-        log = {str(key): unbase64(text) for key, text in found["log"].items()}
-        witnesses = {str(name): unbase64(text) for name, text in found["witnesses"].items()}
+        parsed = json.loads(files[KEYS])
+        log = {str(key): unbase64(text) for key, text in parsed["log"].items()}
+        witnesses = {str(name): unbase64(text) for name, text in parsed["witnesses"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Failed(KEYS, "is missing or cannot be read") from error
     for key, public in log.items():
@@ -116,21 +116,21 @@ def from_folder(folder: Path) -> Trust:
     return Trust(log, witnesses, f"the keys in {folder}")
 
 
-def by_fingerprint(wanted: Sequence[str], known: Trust) -> Trust:
-    """Return those keys of a bundle whose fingerprints were brought.
+def by_fingerprint(fingerprints: Sequence[str], bundled: Trust) -> Trust:
+    """Return the keys of a bundle that have one of these fingerprints.
 
     Raises:
         WrongUse: if a fingerprint is not one.
     """
-    marks = {one.lower().replace(":", "").replace("sha256", "", 1) for one in wanted}
-    for one in marks:
-        if not re.fullmatch("[0-9a-f]{64}", one):
+    marks = {mark.lower().replace(":", "").replace("sha256", "", 1) for mark in fingerprints}
+    for mark in marks:
+        if not re.fullmatch("[0-9a-f]{64}", mark):
             raise WrongUse(
-                f"{one!r} is no fingerprint: expected 64 hex digits (SHA-256 of the key)"
+                f"{mark!r} is no fingerprint: expected 64 hex digits (SHA-256 of the key)"
             )
-    log = {key: public for key, public in known.log.items() if fingerprint(public) in marks}
-    seen = {name: key for name, key in known.witnesses.items() if fingerprint(key) in marks}
-    return Trust(log, seen, "the fingerprints you gave")
+    log = {key: public for key, public in bundled.log.items() if fingerprint(public) in marks}
+    witnesses = {name: key for name, key in bundled.witnesses.items() if fingerprint(key) in marks}
+    return Trust(log, witnesses, "the fingerprints you gave")
 
 
 def extended(trust: Trust, rotations: Iterable[Rotation]) -> Trust:
@@ -140,22 +140,24 @@ def extended(trust: Trust, rotations: Iterable[Rotation]) -> Trust:
         Failed: if a trusted key is said to have signed a new one and has not.
     """
     log = dict(trust.log)
-    for one in rotations:
-        if one.old not in log:
+    for rotation in rotations:
+        if rotation.old not in log:
             continue
-        if not verify(log[one.old], one.signature, ROTATION + one.public):
-            raise Failed("log/context.jsonl", f"key {one.new} is not signed by {one.old} before it")
-        log[one.new] = one.public
+        if not verify(log[rotation.old], rotation.signature, ROTATION + rotation.public):
+            raise Failed(
+                "log/context.jsonl", f"key {rotation.new} is not signed by {rotation.old} before it"
+            )
+        log[rotation.new] = rotation.public
     return trust._replace(log=log)
 
 
 def rotations(contents: Iterable[Mapping[str, Any]]) -> list[Rotation]:
-    """Return what log entries tell about new keys, oldest first.
+    """Return the key rotations in log entries, oldest first.
 
     Raises:
         Failed: if one is malformed.
     """
-    found = []
+    changes = []
     for content in contents:
         if content["what"] != "KeyRotated":
             continue
@@ -163,8 +165,8 @@ def rotations(contents: Iterable[Mapping[str, Any]]) -> list[Rotation]:
         public, signature = unbase64(data["publicKey"]), unbase64(data["signature"])
         if len(public) != 32 or key_id(public) != data["new"]:
             raise Failed("log/context.jsonl", f"the new key {data['new']} is not what its id names")
-        found.append(Rotation(content["at"], data["old"], data["new"], public, signature))
-    return sorted(found)
+        changes.append(Rotation(content["at"], data["old"], data["new"], public, signature))
+    return sorted(changes)
 
 
 def check_in_use(where: str, key: str, at: float, rotated: Iterable[Rotation]) -> None:
@@ -173,9 +175,11 @@ def check_in_use(where: str, key: str, at: float, rotated: Iterable[Rotation]) -
     Raises:
         Failed: naming the key.
     """
-    for one in rotated:
-        if one.old == key and at > seconds(one.at) + GRACE_S:
-            raise Failed(where, f"is signed with key {key}, which had been given up at {one.at}")
+    for rotation in rotated:
+        if rotation.old == key and at > seconds(rotation.at) + GRACE_S:
+            raise Failed(
+                where, f"is signed with key {key}, which had been given up at {rotation.at}"
+            )
 
 
 def _pem(path: Path) -> bytes:

@@ -23,54 +23,54 @@ LONGEST = timedelta(days=90)
 
 
 def weight(dossier: Dossier, gate: str) -> str:
-    """Return what a gate weighs in the tier of this release: advisory, soft or hard."""
+    """Return the weight of a gate in the tier of this release: advisory, soft or hard."""
     table = dossier.policy["approval"]["spec"].get("enforcement", {})
-    return str(table.get(gate, {}).get(dossier.told.tier, "hard"))
+    return str(table.get(gate, {}).get(dossier.release.tier, "hard"))
 
 
 def check_waived(dossier: Dossier, gate: str, key: str, evidence: Iterable[str]) -> list[str]:
-    """Check that a gate was waived by somebody who could; return what could not be told.
+    """Check that a gate was waived by somebody who could; return notes on what it could not check.
 
     Raises:
         Failed: naming the gate.
     """
     if weight(dossier, gate) != "soft":
         raise Failed(GATES, f"{key} is WAIVED, but the policy weighs it {weight(dossier, gate)}")
-    told, wanted = dossier.told, set(evidence)
-    known = [
-        one
-        for one in told.waivers
-        if (one["gate"], one["artifactDigest"]) == (key, told.subject["artifact_digest"])
-        and set(one["evidence"]) == wanted
+    release, digests = dossier.release, set(evidence)
+    waivers = [
+        waiver
+        for waiver in release.waivers
+        if (waiver["gate"], waiver["artifactDigest"]) == (key, release.subject["artifact_digest"])
+        and set(waiver["evidence"]) == digests
     ]
-    good = [one for one in known if _could(dossier, one)]
+    good = [waiver for waiver in waivers if _could(dossier, waiver)]
     if not good:
         raise Failed(GATES, f"{key} is WAIVED, but nobody who could has waived it for this")
     for at in _moments(dossier):
-        if not any(one["at"] <= at < one["until"] for one in good):
+        if not any(waiver["at"] <= at < waiver["until"] for waiver in good):
             raise Failed(GATES, f"{key} is WAIVED, but no waiver was in force at {at}")
-    return [note for one in good for note in _rights(dossier, one)]
+    return [note for waiver in good for note in _rights(dossier, waiver)]
 
 
 def _could(dossier: Dossier, waiver: dict[str, Any]) -> bool:
-    told, roles = dossier.told, dossier.policy["access"]["spec"]["roles"]
+    release, roles = dossier.release, dossier.policy["access"]["spec"]["roles"]
     able = {name for name in roles if "gate:waive" in roles[name]["permissions"]}
-    barred = {told.requester, *told.excluded}
+    barred = {release.requester, *release.excluded}
     short = moment(waiver["until"]) - moment(waiver["at"]) <= LONGEST
     return short and bool(able & set(waiver["roles"])) and waiver["person"] not in barred
 
 
 def _moments(dossier: Dossier) -> list[str]:
-    told = dossier.told
-    votes = [one.at for one in told.votes_now() if one.decision == "approve"]
-    approved = [told.approved_at] if told.approved_at else []
-    started = [str(one["at"]) for one in told.started]
+    release = dossier.release
+    votes = [vote.at for vote in release.votes_now() if vote.decision == "approve"]
+    approved = [release.approved_at] if release.approved_at else []
+    started = [str(attempt["at"]) for attempt in release.started]
     return [*votes, *approved, *started]
 
 
 def _rights(dossier: Dossier, waiver: dict[str, Any]) -> list[str]:
-    known = dossier.rights.roles(waiver["person"], waiver["at"])
-    if known is None or known == frozenset(waiver["roles"]):
+    roles = dossier.rights.roles(waiver["person"], waiver["at"])
+    if roles is None or roles == frozenset(waiver["roles"]):
         return []
-    said = ", ".join(sorted(known)) or "no role"
-    return [f"{waiver['person']} waived {waiver['gate']}; the log of rights says {said} then"]
+    names = ", ".join(sorted(roles)) or "no role"
+    return [f"{waiver['person']} waived {waiver['gate']}; the log of rights says {names} then"]

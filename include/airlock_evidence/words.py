@@ -20,22 +20,22 @@ def moment(text: str) -> datetime:
     """
     if text.endswith("Z") and len(text) == 30:
         return datetime.strptime(text[:26], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=timezone.utc)
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    if found.tzinfo is None:
+    parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if parsed.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return found.astimezone(timezone.utc)
+    return parsed.astimezone(timezone.utc)
 
 
 def in_words(text: str) -> str:
     """Return a text with every time of the log in it as people read it."""
 
-    def shown(found: re.Match[str]) -> str:
+    def readable(match: re.Match[str]) -> str:
         try:
-            return when(found[0])
+            return when(match[0])
         except ValueError:  # somebody wrote what only looks like a time
-            return found[0]
+            return match[0]
 
-    return _STAMPED.sub(shown, text)
+    return _STAMPED.sub(readable, text)
 
 
 def seconds(text: str) -> float:
@@ -65,8 +65,8 @@ def span(start: str, end: str) -> str:
     hours, left = divmod(left, 3_600)
     minutes, left = divmod(left, 60)
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (left, "s")]
-    said = [f"{number} {unit}" for number, unit in parts if number]
-    return " ".join(said[:2]) or "under 1 s"
+    words = [f"{number} {unit}" for number, unit in parts if number]
+    return " ".join(words[:2]) or "under 1 s"
 
 
 def number(value: Any) -> str:

@@ -25,9 +25,9 @@ def create_app() -> Application:
     Raises:
         Invalid: naming what would be unguarded.
     """
-    made = guard()
+    server_guard = guard()
     try:
-        boot.check(made)
+        boot.check(server_guard)
     except Invalid:
         boot.end_server()
         raise
@@ -37,10 +37,10 @@ def create_app() -> Application:
     from airlock_mlflow.routes import application
 
     _close_other_stores()
-    runs.protect(made)
-    _switch_off(app, made)
+    runs.protect(server_guard)
+    _switch_off(app, server_guard)
     app.router.routes.insert(0, Mount("/airlock", application()))
-    return Door(app, made)
+    return Door(app, server_guard)
 
 
 def _close_other_stores() -> None:
@@ -53,49 +53,49 @@ def _close_other_stores() -> None:
             _artifact_repository_registry.register(scheme, refused_repository)
 
 
-def _switch_off(app: Any, made: Guard) -> None:
+def _switch_off(app: Any, server_guard: Guard) -> None:
     from mlflow.server import app as flask_app
 
     off = 0
     for route in app.router.routes:
         if surface.is_off(route):
-            route.app = _refusing(made)
+            route.app = _refusing(server_guard)
             off += 1
     for name, view in list(flask_app.view_functions.items()):
         if surface.OFF_HANDLERS.search(surface.view_name(view)):
-            flask_app.view_functions[name] = _refusing_view(made)
+            flask_app.view_functions[name] = _refusing_view(server_guard)
             off += 1
     boot.check_switched_off(off)
 
 
-def _denied(made: Guard) -> Any:
+def _denied(server_guard: Guard) -> Any:
     from airlock_mlflow.caller import caller
     from airlock_mlflow.denial import Denied
 
     denied = Denied("use", caller().request, _OFF, "Use another server for that")
     if not caller().request.startswith("GET "):  # MLflow's own page asks for such things
-        made.record(denied)
+        server_guard.record(denied)
     return denied
 
 
-def _refusing(made: Guard) -> Callable[..., Awaitable[None]]:
+def _refusing(server_guard: Guard) -> Callable[..., Awaitable[None]]:
     from anyio import to_thread
 
     async def refuse(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         from starlette.responses import Response
 
-        denied = await to_thread.run_sync(_denied, made)
+        denied = await to_thread.run_sync(_denied, server_guard)
         answer = Response(denied.serialize_as_json(), 403, media_type="application/json")
         await answer(scope, receive, send)
 
     return refuse
 
 
-def _refusing_view(made: Guard) -> Callable[..., Any]:
+def _refusing_view(server_guard: Guard) -> Callable[..., Any]:
     def refuse(*_: Any, **__: Any) -> Any:
         from flask import Response
 
-        denied = _denied(made)
+        denied = _denied(server_guard)
         return Response(denied.serialize_as_json(), 403, mimetype="application/json")
 
     return refuse

@@ -39,23 +39,23 @@ class _Guarded:
     def _settle(self, artifact_uri: str) -> str:
         """Return the plain address, after checking that it is the server's own store."""
         self._guard = guard()
-        found = below(artifact_uri, self._guard.settings.destination)
-        if found is None:
+        path = below(artifact_uri, self._guard.settings.destination)
+        if path is None:
             _elsewhere(artifact_uri)
-        self._below = found
+        self._below = path
         return artifact_uri.removeprefix(SCHEME)
 
     def _places(self, path: str) -> frozenset[str]:
         return spellings(posixpath.join(self._below, path) if path else self._below)
 
-    def _check(self, what: str, folder: str | None, name: str = "") -> None:
+    def _check(self, action: str, folder: str | None, name: str = "") -> None:
         path = posixpath.join(folder or "", name) if name else folder or ""
         if not unquote(path).isprintable():
-            raise Denied(what, path, "the path holds control characters", "Use another name")
+            raise Denied(action, path, "the path holds control characters", "Use another name")
         version = self._guard.frozen_by(self._places(path))
         if version:
             why = f"the files of {version} are frozen for a release"
-            raise Denied(what, path or "everything", why, "Log a new model and release that")
+            raise Denied(action, path or "everything", why, "Log a new model and release that")
 
 
 class GuardedFiles(_Guarded, LocalArtifactRepository):  # type: ignore[misc] # no types
@@ -68,10 +68,10 @@ class GuardedFiles(_Guarded, LocalArtifactRepository):  # type: ignore[misc] # n
         root = os.path.realpath(self.artifact_dir)
         # Deleting decodes once more than writing does.
         joined = local_file_uri_to_path(os.path.join(self.artifact_dir, path))
-        found = os.path.relpath(os.path.realpath(joined), root).replace(os.sep, "/")
-        if found == ".." or found.startswith("../"):
+        relative = os.path.relpath(os.path.realpath(joined), root).replace(os.sep, "/")
+        if relative == ".." or relative.startswith("../"):
             raise Denied("write files", path, "the path leads out of the server's own store")
-        real = "" if found == "." else found
+        real = "" if relative == "." else relative
         return super()._places(path) | spellings(posixpath.join(self._below, real))
 
     def _publish_staged_artifact(self, temp_file_path: str, destination: str, *rest: Any) -> None:
@@ -135,8 +135,8 @@ class GuardedBucket(_Guarded, S3ArtifactRepository):  # type: ignore[misc] # no 
         """Return the bytes of one object, in blocks."""
         bucket, root = self.parse_s3_compliant_uri(self.artifact_uri)
         key = posixpath.join(root, path)
-        found = self._get_s3_client().get_object(Bucket=bucket, Key=key)
-        yield from found["Body"].iter_chunks(_BLOCK)
+        response = self._get_s3_client().get_object(Bucket=bucket, Key=key)
+        yield from response["Body"].iter_chunks(_BLOCK)
 
     @recorded
     def log_artifact(self, local_file: Any, artifact_path: str | None = None) -> None:
@@ -194,9 +194,9 @@ def artifact_repository(
     return kind(artifact_uri, tracking_uri, registry_uri)
 
 
-def repository(made: Guard) -> GuardedFiles | GuardedBucket:
+def repository(server_guard: Guard) -> GuardedFiles | GuardedBucket:
     """Return the whole of the server's own store."""
-    return artifact_repository(made.settings.destination)
+    return artifact_repository(server_guard.settings.destination)
 
 
 def refused_repository(artifact_uri: str, *_: Any, **__: Any) -> NoReturn:
@@ -212,5 +212,5 @@ def _elsewhere(artifact_uri: str) -> NoReturn:
 
 
 def _files(folder: Path) -> list[str]:
-    found = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-    return found or [""]
+    paths = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    return paths or [""]

@@ -15,22 +15,22 @@ from airlock_mlflow.guard import Guard
 
 
 def problem(guard: Guard, work: Any, workspace: str, model: str, alias: str, version: int) -> str:
-    """Return why nothing backs a protected alias at *version*, or an empty string."""
-    what = f"the alias {alias} of {model} points at version {version}"
-    found = ledger.backing(work, workspace, model, alias, version)
-    if found is None:
-        return f"{what}, but no release says so"
-    if found.version != version:
-        return f"{what}, but the newest release is of version {found.version}: it was changed \
+    """Return why no release backs a protected alias at *version*, or an empty string."""
+    subject = f"the alias {alias} of {model} points at version {version}"
+    last = ledger.backing(work, workspace, model, alias, version)
+    if last is None:
+        return f"{subject}, but no release says so"
+    if last.version != version:
+        return f"{subject}, but the newest release is of version {last.version}: it was changed \
 behind the guard"
     try:
-        grant = guard.open_grant(found.envelope or "")
+        grant = guard.open_grant(last.envelope or "")
     except GrantInvalid as error:
-        return f"{what}, but its release is not signed: {error.message}"
+        return f"{subject}, but its release is not signed: {error.message}"
     guard.check_clock(grant, guard.now(work))
-    said = (grant.id, grant.model, grant.alias, grant.version, grant.sequence)
-    if said != (found.grant_id, model, alias, str(version), found.sequence):
-        return f"{what}, but the signed grant {grant.id} says something else"
-    if grant.location != found.location:
-        return f"{what}, whose files were released at {grant.location}, not at {found.location}"
+    claims = (grant.id, grant.model, grant.alias, grant.version, grant.sequence)
+    if claims != (last.grant_id, model, alias, str(version), last.sequence):
+        return f"{subject}, but the signed grant {grant.id} says something else"
+    if grant.location != last.location:
+        return f"{subject}, whose files were released at {grant.location}, not at {last.location}"
     return ""

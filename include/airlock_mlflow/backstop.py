@@ -43,8 +43,8 @@ def install(work: sa.Connection, protected: Sequence[str], app_role: str, guard_
     _trigger(work, "registered_models", "airlock_check_model", "UPDATE OR DELETE")
     for table in _APPEND_ONLY:
         _trigger(work, table, "airlock_append_only", "UPDATE OR DELETE")
-    kept = ("registered_model_aliases", "model_versions", "registered_models", "airlock_permits")
-    for table in (*kept, *_APPEND_ONLY):
+    guarded = ("registered_model_aliases", "model_versions", "registered_models", "airlock_permits")
+    for table in (*guarded, *_APPEND_ONLY):
         _trigger(work, table, "airlock_no_truncate", "TRUNCATE", "STATEMENT")
     _grant(work, app_role, guard_role)
 

@@ -23,7 +23,7 @@ _TRACE_FACTS = sa.table(
 )
 _LINKS = sa.table(
     "entity_associations",
-    *(sa.column(f"{end}_{what}") for end in ("source", "destination") for what in ("type", "id")),
+    *(sa.column(f"{end}_{field}") for end in ("source", "destination") for field in ("type", "id")),
 )
 #: MLflow's key for the run a trace was written in, and for the prompts a run used.
 SOURCE_RUN: Final = "mlflow.sourceRun"
@@ -89,23 +89,23 @@ _PROMPTS_OF_TRACES = _WITH_TRACES.join(
 
 
 def user_of_prompt(work: sa.Connection, name: str, version: str = "") -> sa.Row[Any] | None:
-    """Return whose run used this version of a prompt; without a version, any of the prompt's."""
+    """Return the run that used this version of a prompt; without a version, any of them."""
     for query, read in ((_PROMPTS_OF_RUNS, _listed), (_PROMPTS_OF_TRACES, _joined)):
         for row in work.execute(query):
-            if any(one == name and version in ("", at) for one, at in read(str(row.value))):
+            if any(listed == name and version in ("", at) for listed, at in read(str(row.value))):
                 return row
     return None
 
 
 def _listed(value: str) -> Iterator[tuple[str, str]]:
-    """Yield the prompts a run's tag names; what is no such list names none."""
+    """Yield the prompts a run's tag names; none if the tag is no such list."""
     try:
-        found = json.loads(value)
+        document = json.loads(value)
     except ValueError:
         return
-    for one in found if isinstance(found, list) else ():
-        if isinstance(one, dict):
-            yield str(one.get("name", "")), str(one.get("version", ""))
+    for entry in document if isinstance(document, list) else ():
+        if isinstance(entry, dict):
+            yield str(entry.get("name", "")), str(entry.get("version", ""))
 
 
 def _joined(value: str) -> Iterator[tuple[str, str]]:

@@ -151,7 +151,7 @@ def check(guard: Guard, environ: Mapping[str, str] = os.environ) -> None:
     """
     problems = [*_addresses(environ), *_switches(environ), *_proxies(guard, environ)]
     problems += unknown()
-    problems += _found()
+    problems += _plugins()
     missing = guard.missing_tables()
     if missing:
         problems.append(
@@ -165,7 +165,7 @@ def check(guard: Guard, environ: Mapping[str, str] = os.environ) -> None:
 
 
 def unknown() -> list[str]:
-    """Return what of this MLflow nobody has looked at: its version, methods and addresses."""
+    """Return what nobody has classified in this MLflow: version, methods and addresses."""
     return [
         *_version(),
         *unclassified(_registry_methods(), REGISTRY, "registry operations"),
@@ -186,10 +186,10 @@ def end_server() -> None:
         os.kill(os.getppid(), signal.SIGUSR1)
 
 
-def unclassified(found: Iterable[str], known: frozenset[str], what: str) -> list[str]:
+def unclassified(names: Iterable[str], classified: frozenset[str], kind: str) -> list[str]:
     """Return a problem if there are methods nobody has classified."""
-    new = sorted(set(found) - known)
-    return [f"this MLflow has {what} nobody has classified: {', '.join(new)}"] if new else []
+    new = sorted(set(names) - classified)
+    return [f"this MLflow has {kind} nobody has classified: {', '.join(new)}"] if new else []
 
 
 def check_switched_off(count: int) -> None:
@@ -210,9 +210,9 @@ def _addresses(environ: Mapping[str, str]) -> Iterable[str]:
 
 
 def _switches(environ: Mapping[str, str]) -> Iterable[str]:
-    for name, (wanted, why) in _SWITCHES.items():
-        if environ.get(name, "").lower() != wanted:
-            yield f"{name} is not {wanted}: {why}"
+    for name, (expected, why) in _SWITCHES.items():
+        if environ.get(name, "").lower() != expected:
+            yield f"{name} is not {expected}: {why}"
     for name, why in _ABSENT.items():
         if environ.get(name, "").lower() not in ("", "false", "0"):
             yield f"{name} is set: {why}"
@@ -230,7 +230,7 @@ def _version() -> Iterable[str]:
         yield f"MLflow is {VERSION}, and the guard was read against {MLFLOW}"
 
 
-def _found() -> Iterable[str]:
+def _plugins() -> Iterable[str]:
     from mlflow.server.handlers import _model_registry_store_registry
     from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry
 
@@ -239,8 +239,8 @@ def _found() -> Iterable[str]:
         (f"{SCHEME}file", _artifact_repository_registry),
         (f"{SCHEME}s3", _artifact_repository_registry),
     ):
-        found = registry._registry.get(scheme)
-        if getattr(found, "__module__", "") != "airlock_mlflow.plugin":
+        entry = registry._registry.get(scheme)
+        if getattr(entry, "__module__", "") != "airlock_mlflow.plugin":
             yield f"MLflow has not found the guard's {scheme}: is it installed beside it?"
 
 

@@ -23,10 +23,10 @@ _current: ContextVar[Caller] = ContextVar("airlock_caller", default=NOBODY)
 
 
 def caller() -> Caller:
-    """Return who makes the request that is being answered."""
+    """Return the caller of the request being answered."""
     return _current.get()
 
 
-def enter(who: Caller) -> None:
-    """Say who makes the request that is answered in this context."""
-    _current.set(who)
+def enter(sender: Caller) -> None:
+    """Set the caller of the request that this context answers."""
+    _current.set(sender)

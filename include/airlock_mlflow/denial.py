@@ -14,11 +14,11 @@ ASK = "Ask for a release in Airlock: run the model's pipeline (`airlock pipeline
 
 
 class Denied(MlflowException):  # type: ignore[misc] # MLflow ships no types
-    """A rule said no. `what` was tried on `thing`."""
+    """A rule said no. `action` was tried on `target`."""
 
-    def __init__(self, what: str, thing: str, why: str, next_step: str = ASK) -> None:
+    def __init__(self, action: str, target: str, why: str, next_step: str = ASK) -> None:
         super().__init__(f"airlock: {why}. {next_step}.", error_code=PERMISSION_DENIED)
-        self.what, self.thing, self.why = what, thing, why
+        self.action, self.target, self.why = action, target, why
         self.recorded = False
 
 

@@ -25,10 +25,10 @@ def stored_digest(repository: Any, place: str) -> str:
     local = repository.get_local_path(place)
     if local is not None and Path(local).is_dir():
         return manifest_digest(folder_manifest(Path(local)))
-    found = [info for info in repository._iter_artifacts_recursive(place) if not info.is_dir]
-    names = {posixpath.relpath(info.path, place): info.path for info in found}
+    infos = [info for info in repository._iter_artifacts_recursive(place) if not info.is_dir]
+    names = {posixpath.relpath(info.path, place): info.path for info in infos}
     check_names(names)
-    check_sizes(info.file_size or 0 for info in found)
+    check_sizes(info.file_size or 0 for info in infos)
     return manifest_digest({name: _digest(repository, path) for name, path in names.items()})
 
 

@@ -42,18 +42,18 @@ class Door:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            who = identify(self._guard, dict(scope))
+            sender = identify(self._guard, dict(scope))
         except Unauthenticated as error:
             if (scope["method"], scope["path"]) not in _OPEN:
                 await _refuse(scope, send, error)
                 return
-            who = Caller("anonymous", _source(scope), f"{scope['method']} {scope['path']}")
+            sender = Caller("anonymous", _source(scope), f"{scope['method']} {scope['path']}")
         except Closed as error:
             if (scope["method"], scope["path"]) not in _OPEN:
                 await _answer(send, 503, json.loads(error.serialize_as_json()))
                 return
-            who = Caller("anonymous", _source(scope), f"{scope['method']} {scope['path']}")
-        enter(who)
+            sender = Caller("anonymous", _source(scope), f"{scope['method']} {scope['path']}")
+        enter(sender)
         await self._limited(scope, receive, send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -54,7 +54,7 @@ class Guard:
         self._host = host or _host_clock
         self._clock = clock or self._database_clock
         self._keys: FileKeyring | None = None
-        self._told: dict[tuple[str, str, str], float] = {}
+        self._recent: dict[tuple[str, str, str], float] = {}
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
@@ -66,13 +66,13 @@ class Guard:
 
     @functools.cached_property
     def aliases(self) -> Aliases:
-        """The protected aliases: those the database protects, and those the guard was told of."""
-        told = self.settings.protected
+        """The protected aliases: those the database protects, and those in the guard's settings."""
+        names = self.settings.protected
         if self.backstop:
             with self.database() as connection:
-                known = ledger.protected(connection)
-            told = known | (told - PROTECTED if known else told)
-        return Aliases(told)
+                registered = ledger.protected(connection)
+            names = registered | (names - PROTECTED if registered else names)
+        return Aliases(names)
 
     @functools.cached_property
     def backstop(self) -> bool:
@@ -104,25 +104,25 @@ class Guard:
 
     def now(self, connection: sa.Connection) -> datetime:
         """Return the database's clock. Closes when it is not the time on this machine."""
-        found, here = self._clock(connection), self._host()
-        if abs(found - here) > SKEW:
+        now, here = self._clock(connection), self._host()
+        if abs(now - here) > SKEW:
             raise Closed(
-                f"its database says that it is {found.isoformat()}, and this machine that it is "
+                f"its database says that it is {now.isoformat()}, and this machine that it is "
                 f"{here.isoformat()}: one of the two clocks is wrong"
             )
-        return found
+        return now
 
     def _database_clock(self, connection: sa.Connection) -> datetime:
         if connection.dialect.name != "postgresql":
             return self._host()
-        found: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
-        return found.astimezone(UTC)
+        now: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+        return now.astimezone(UTC)
 
     def missing_tables(self) -> list[str]:
-        """Return which of the guard's own tables are not there."""
+        """Return the guard's own tables that are missing."""
         with self.database() as connection:
-            known = set(sa.inspect(connection).get_table_names())
-        return sorted(set(METADATA.tables) - known)
+            present = set(sa.inspect(connection).get_table_names())
+        return sorted(set(METADATA.tables) - present)
 
     # -- signatures --------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class Guard:
         return grant
 
     def open_token(self, token: str) -> AccessToken:
-        """Return what an access token says. Raises Unauthenticated."""
+        """Return the claims of an access token. Raises Unauthenticated."""
         return read(token, self.keyring().verify, self._host())
 
     def check_clock(self, grant: Grant, now: datetime) -> None:
@@ -175,12 +175,12 @@ class Guard:
 
     def frozen_by(self, places: frozenset[str]) -> str:
         """Return the frozen version that writing to one of *places* would touch, or empty."""
-        known = FROZEN.c.place
+        frozen = FROZEN.c.place
         for place in places:
             escaped = place.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            inside = known.like(f"{escaped}/%", escape="\\") if place else sa.true()
+            inside = frozen.like(f"{escaped}/%", escape="\\") if place else sa.true()
             query = sa.select(FROZEN.c.model, FROZEN.c.version).where(
-                sa.or_(known.in_(ancestors(place)), inside)
+                sa.or_(frozen.in_(ancestors(place)), inside)
             )
             with self.database() as connection:
                 row = connection.execute(query.limit(1)).first()
@@ -191,22 +191,25 @@ class Guard:
     # -- refusals ----------------------------------------------------------------------------
 
     def record(self, denied: Denied) -> None:
-        """Write a refusal down, once; that it cannot be written changes nothing about it."""
-        who = caller()
-        if denied.recorded or self._told_lately(denied, who.name):
+        """Record a refusal once; a failure to record it does not undo it."""
+        sender = caller()
+        if denied.recorded or self._recorded_lately(denied, sender.name):
             return
         denied.recorded = True
         log.warning(
             "refused %s of %s to %s from %s: %s",
-            *(_plain(one, 300) for one in (denied.what, denied.thing, who.name, who.source)),
+            *(
+                _plain(text, 300)
+                for text in (denied.action, denied.target, sender.name, sender.source)
+            ),
             _plain(denied.why, 500),
         )
         row = {
-            "who": _plain(who.name, 256),
-            "source": _plain(who.source, 100),
-            "request": _plain(who.request, 500),
-            "what": _plain(denied.what, 100),
-            "thing": _plain(denied.thing, 500),
+            "who": _plain(sender.name, 256),
+            "source": _plain(sender.source, 100),
+            "request": _plain(sender.request, 500),
+            "what": _plain(denied.action, 100),
+            "thing": _plain(denied.target, 500),
             "why": _plain(denied.why, 2000),
         }
         try:
@@ -216,21 +219,23 @@ class Guard:
         except (Closed, sa.exc.SQLAlchemyError) as error:
             log.error("a refusal could not be written down: %s", error)
 
-    def _told_lately(self, denied: Denied, name: str) -> bool:
+    def _recorded_lately(self, denied: Denied, name: str) -> bool:
         """Say whether a refused read is the same as a moment ago: serving asks all the time."""
-        if denied.what not in _READING:
+        if denied.action not in _READING:
             return False
-        now, key = time.monotonic(), (name, denied.thing, denied.why)
-        self._told = {one: at for one, at in self._told.items() if now - at < _AGAIN_S}
-        return self._told.setdefault(key, now) != now
+        now, key = time.monotonic(), (name, denied.target, denied.why)
+        self._recent = {
+            recorded: at for recorded, at in self._recent.items() if now - at < _AGAIN_S
+        }
+        return self._recent.setdefault(key, now) != now
 
     def refusals(self, after: int, limit: int, model: str = "") -> list[dict[str, Any]]:
         """Return refusals in order, after number *after*; those about a *model* newest first."""
         query = sa.select(REFUSALS).where(REFUSALS.c.id > after).order_by(REFUSALS.c.id)
         if model:
-            thing, about = REFUSALS.c.thing, [f"{model}@", f"{model}/"]
-            named = [thing.startswith(one, autoescape=True) for one in about]
-            query = query.where(sa.or_(thing == model, *named)).order_by(None)
+            target, about = REFUSALS.c.thing, [f"{model}@", f"{model}/"]
+            named = [target.startswith(prefix, autoescape=True) for prefix in about]
+            query = query.where(sa.or_(target == model, *named)).order_by(None)
             query = query.order_by(REFUSALS.c.id.desc())
         with self.database() as connection:
             return [dict(row._mapping) for row in connection.execute(query.limit(limit))]

@@ -26,7 +26,7 @@ _HOW = "Log in with your Airlock name and a token from `airlock mlflow-token` as
 
 
 def identify(guard: Guard, scope: dict[str, Any]) -> Caller:
-    """Return who sends a request.
+    """Return the sender of a request.
 
     Raises:
         Unauthenticated: saying what was missing or wrong.
@@ -38,10 +38,10 @@ def identify(guard: Guard, scope: dict[str, Any]) -> Caller:
         return _person(guard, "", value.strip(), source, request)
     if kind.lower() == "basic":
         name, secret = _basic(value.strip())
-        known = guard.settings.accounts.get(name)
-        if known is None:
+        expected = guard.settings.accounts.get(name)
+        if expected is None:
             return _person(guard, name, secret, source, request)
-        if hmac.compare_digest(known.encode(), secret.encode()):
+        if hmac.compare_digest(expected.encode(), secret.encode()):
             return Caller(name, source, request, program=True)
         raise Unauthenticated(f"that is not the secret of {name}", next_step=_HOW)
     name = _by_proxy(guard, scope["headers"], source)
@@ -51,10 +51,10 @@ def identify(guard: Guard, scope: dict[str, Any]) -> Caller:
 
 
 def _person(guard: Guard, name: str, token: str, source: str, request: str) -> Caller:
-    found = guard.open_token(token)
-    if name and name != found.person:
-        raise Unauthenticated(f"the token is {found.person}'s, not that of the name beside it")
-    return Caller(found.person, source, request, found.permissions)
+    claims = guard.open_token(token)
+    if name and name != claims.person:
+        raise Unauthenticated(f"the token is {claims.person}'s, not that of the name beside it")
+    return Caller(claims.person, source, request, claims.permissions)
 
 
 def _basic(value: str) -> tuple[str, str]:
@@ -80,5 +80,5 @@ def _by_proxy(guard: Guard, headers: Iterable[tuple[bytes, bytes]], source: str)
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     """Return the one header of a name; several of it count as none, because they disagree."""
-    found = [value for key, value in headers if key.lower() == name]
-    return found[0].decode("latin-1").strip() if len(found) == 1 else ""
+    values = [value for key, value in headers if key.lower() == name]
+    return values[0].decode("latin-1").strip() if len(values) == 1 else ""

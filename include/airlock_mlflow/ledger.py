@@ -15,7 +15,7 @@ _PERMITS = sa.table("airlock_permits", sa.column("grant_id"), sa.column("revoked
 _PROTECTED = sa.table("airlock_protected", sa.column("alias"))
 _VERSIONS = sa.table(
     "model_versions",
-    *(sa.column(one) for one in ("workspace", "name", "version", "source", "storage_location")),
+    *(sa.column(name) for name in ("workspace", "name", "version", "source", "storage_location")),
 )
 #: Made once, because asked at every read of a protected alias.
 _NEWEST = (
@@ -41,7 +41,7 @@ _BACKING = _NEWEST.add_columns(
 )
 
 
-def deliver(work: Work, grant: Grant, envelope: str, who: str, at_ms: int) -> None:
+def deliver(work: Work, grant: Grant, envelope: str, sender: str, at_ms: int) -> None:
     """Keep a grant whose signature is good; delivering it again changes nothing."""
     if work.execute(sa.select(GRANTS.c.id).where(GRANTS.c.id == grant.id)).first():
         return
@@ -53,7 +53,7 @@ def deliver(work: Work, grant: Grant, envelope: str, who: str, at_ms: int) -> No
         "sequence": grant.sequence,
         "envelope": envelope,
         "delivered_ms": at_ms,
-        "delivered_by": who[:256],
+        "delivered_by": sender[:256],
     }
     work.execute(GRANTS.insert().values(**row))
 
@@ -67,8 +67,8 @@ def unspent(work: Work, model: str, alias: str, version: int) -> str | None:
         .where(GRANTS.c.id.not_in(sa.select(REVOKED.c.grant_id)))
         .order_by(GRANTS.c.sequence.desc(), GRANTS.c.delivered_ms.desc())
     )
-    found: str | None = work.execute(query.limit(1)).scalar()
-    return found
+    envelope: str | None = work.execute(query.limit(1)).scalar()
+    return envelope
 
 
 def revoked_for(work: Work, model: str, alias: str, version: int) -> str | None:
@@ -79,8 +79,8 @@ def revoked_for(work: Work, model: str, alias: str, version: int) -> str | None:
         .where(GRANTS.c.id.in_(sa.select(REVOKED.c.grant_id)))
         .order_by(GRANTS.c.sequence.desc(), GRANTS.c.delivered_ms.desc())
     )
-    found: str | None = work.execute(query.limit(1)).scalar()
-    return found
+    grant_id: str | None = work.execute(query.limit(1)).scalar()
+    return grant_id
 
 
 def standing(work: Work, grant_id: str) -> Standing:
@@ -96,9 +96,9 @@ def is_revoked(work: Work, grant_id: str) -> bool:
     return work.execute(query).first() is not None
 
 
-def revoke(work: Work, grant_id: str, who: str, at_ms: int) -> None:
+def revoke(work: Work, grant_id: str, sender: str, at_ms: int) -> None:
     """Revoke a grant. Raises IntegrityError if it was revoked before."""
-    row = {"grant_id": grant_id, "revoked_ms": at_ms, "revoked_by": who[:256]}
+    row = {"grant_id": grant_id, "revoked_ms": at_ms, "revoked_by": sender[:256]}
     work.execute(REVOKED.insert().values(**row))
 
 
@@ -109,14 +109,14 @@ def release_of(work: Work, grant_id: str) -> Any:
 
 def newest(work: Work, model: str, alias: str, without: str = "") -> Any:
     """Return the newest release of a model's alias with its envelope, or None."""
-    asked = {"model": model, "alias": alias, "without": without}
-    return work.execute(_NEWEST, asked).first()
+    parameters = {"model": model, "alias": alias, "without": without}
+    return work.execute(_NEWEST, parameters).first()
 
 
 def backing(work: Work, workspace: str, model: str, alias: str, version: int) -> Any:
     """Return the newest release as `newest`, and where a version's files lie: one question."""
-    asked = {"model": model, "alias": alias, "without": ""}
-    return work.execute(_BACKING, asked | {"workspace": workspace, "version": version}).first()
+    parameters = {"model": model, "alias": alias, "without": ""}
+    return work.execute(_BACKING, parameters | {"workspace": workspace, "version": version}).first()
 
 
 def spent(work: Work) -> list[Any]:
@@ -125,7 +125,7 @@ def spent(work: Work) -> list[Any]:
     return list(work.execute(query))
 
 
-def spend(work: Work, grant: Grant, who: str, at_ms: int) -> None:
+def spend(work: Work, grant: Grant, sender: str, at_ms: int) -> None:
     """Spend a grant. Raises IntegrityError if it, or its number, was spent before."""
     row = {
         "model": grant.model,
@@ -134,7 +134,7 @@ def spend(work: Work, grant: Grant, who: str, at_ms: int) -> None:
         "grant_id": grant.id,
         "version": int(grant.version),
         "spent_ms": at_ms,
-        "spent_by": who[:256],
+        "spent_by": sender[:256],
     }
     work.execute(RELEASES.insert().values(**row))
 

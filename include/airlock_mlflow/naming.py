@@ -37,8 +37,8 @@ class Aliases:
         """Return the protected alias that *alias* could be taken for, if it is another one."""
         if alias in self.protected:
             return None
-        seen = _skeleton(alias)
-        return next((one for one in sorted(self.protected) if _skeleton(one) == seen), None)
+        skeleton = _skeleton(alias)
+        return next((name for name in sorted(self.protected) if _skeleton(name) == skeleton), None)
 
     def problem(self, alias: str) -> str:
         """Return why nobody may set this alias at all, or an empty string."""

@@ -29,12 +29,13 @@ def place_of(location: str) -> str | None:
 
 def spellings(path: str) -> frozenset[str]:
     """Return every place that writing to *path* could reach."""
-    found, seen = path, {path}
-    while (plainer := unquote(found)) not in seen:
-        seen.add(plainer)
-        found = plainer
-    both = seen | {one.replace("\\", "/") for one in seen}  # a backslash parts on some systems only
-    return frozenset(_normal(one) for one in both)
+    spelling, reached = path, {path}
+    while (plainer := unquote(spelling)) not in reached:
+        reached.add(plainer)
+        spelling = plainer
+    # a backslash parts on some systems only
+    both = reached | {text.replace("\\", "/") for text in reached}
+    return frozenset(_normal(text) for text in both)
 
 
 def ancestors(place: str) -> list[str]:
@@ -44,7 +45,7 @@ def ancestors(place: str) -> list[str]:
 
 
 def below(uri: str, root: str) -> str | None:
-    """Return where the store *uri* lies below the store *root*, or None if it is elsewhere."""
+    """Return the path of the store *uri* below the store *root*, or None if it is elsewhere."""
     if uri.rstrip("/") == root.rstrip("/"):
         return ""
     inside = uri.startswith(root.rstrip("/") + "/") and ".." not in uri.split("/")

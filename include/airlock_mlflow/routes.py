@@ -77,8 +77,8 @@ def grants(sent: Annotated[GrantSent, Body()]) -> dict[str, Any]:
 def standing(grant_id: Annotated[str, _ID]) -> dict[str, str]:
     """Return whether a grant was spent or revoked; unspent if nobody has ever delivered it."""
     with guard().database() as work:
-        found = ledger.standing(work, grant_id)
-    return {"grant": grant_id, "standing": found.value}
+        state = ledger.standing(work, grant_id)
+    return {"grant": grant_id, "standing": state.value}
 
 
 @routes.post("/grants/{grant_id}/revoke", status_code=201)
@@ -90,8 +90,8 @@ def revoke(grant_id: Annotated[str, _ID], sent: Annotated[GrantSent, Body()]) ->
         denied = Denied("revoke a grant", grant_id, f"the envelope is that of {grant.id}")
         guard().record(denied)
         raise denied
-    found = spending.revoke(_store(), guard(), grant, sent.envelope)
-    return {"grant": grant_id, "standing": found.value}
+    outcome = spending.revoke(_store(), guard(), grant, sent.envelope)
+    return {"grant": grant_id, "standing": outcome.value}
 
 
 @routes.post("/freeze", status_code=201)
@@ -108,27 +108,27 @@ def state() -> list[dict[str, Any]]:
 
 @routes.get("/ledger")
 def ledger_of_all() -> dict[str, Any]:
-    """Return which aliases are protected, and every grant that was spent."""
-    made = guard()
-    with made.database() as work:
+    """Return the protected aliases, and every spent grant."""
+    server_guard = guard()
+    with server_guard.database() as work:
         rows = [dict(row._mapping) for row in ledger.spent(work)]
-    told = ("grant_id", "model", "alias", "version", "sequence", "spent_ms", "spent_by")
-    spent = [{key: row[key] for key in told} for row in rows]
-    return {"protected": sorted(made.aliases.protected), "spent": spent}
+    columns = ("grant_id", "model", "alias", "version", "sequence", "spent_ms", "spent_by")
+    spent = [{key: row[key] for key in columns} for row in rows]
+    return {"protected": sorted(server_guard.aliases.protected), "spent": spent}
 
 
 @routes.get("/digest")
 def digest(model: str, version: Annotated[int, Query(ge=0, le=10**9)]) -> dict[str, Any]:
     """Hash the stored files of a frozen version now; null if there are none."""
     _check_auditor("hash files", f"{model}/{version}")
-    made = guard()
-    with made.database() as work:
+    server_guard = guard()
+    with server_guard.database() as work:
         row = ledger.frozen(work, model, version)
     try:
-        found = stored_digest(repository(made), row.place) if row is not None else None
+        current = stored_digest(repository(server_guard), row.place) if row is not None else None
     except ValueError:
-        found = None
-    return {"model": model, "version": str(version), "digest": found}
+        current = None
+    return {"model": model, "version": str(version), "digest": current}
 
 
 @routes.get("/refusals")
@@ -137,28 +137,28 @@ def refusals(
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     model: str = "",
 ) -> list[dict[str, Any]]:
-    """Return what was refused, to people who may read the log."""
+    """Return the refusals, to people who may read the log."""
     _check_auditor("read refusals", "refusals")
     return guard().refusals(after, limit, model)
 
 
-def _check_auditor(what: str, thing: str) -> None:
-    _check(what, thing, _AUDIT, "Ask an auditor")
+def _check_auditor(action: str, target: str) -> None:
+    _check(action, target, _AUDIT, "Ask an auditor")
 
 
-def _check(what: str, thing: str, permission: str, step: str) -> None:
+def _check(action: str, target: str, permission: str, step: str) -> None:
     if permission not in caller().permissions:
-        why = f"to {what} needs {permission}, which {caller().name} does not have"
-        denied = Denied(what, thing, why, step)
+        why = f"to {action} needs {permission}, which {caller().name} does not have"
+        denied = Denied(action, target, why, step)
         guard().record(denied)
         raise denied
 
 
-def _opened(what: str, envelope: str) -> Grant:
+def _opened(action: str, envelope: str) -> Grant:
     try:
         return guard().open_grant(envelope)
     except GrantInvalid as error:
-        denied = Denied(what, "grant", _NO_GRANT)
+        denied = Denied(action, "grant", _NO_GRANT)
         guard().record(denied)
         raise denied from error
 
@@ -172,10 +172,10 @@ def application() -> FastAPI:
     return app
 
 
-def _deliver(made: Guard, grant: Grant, envelope: str) -> dict[str, Any]:
-    with made.database() as work:
-        now = made.now(work)
-        made.check_clock(grant, now)
+def _deliver(server_guard: Guard, grant: Grant, envelope: str) -> dict[str, Any]:
+    with server_guard.database() as work:
+        now = server_guard.now(work)
+        server_guard.check_clock(grant, now)
         ledger.deliver(work, grant, envelope, caller().name, millis(now))
         release = ledger.release_of(work, grant.id)
         last = ledger.newest(work, grant.model, grant.alias)
@@ -184,13 +184,15 @@ def _deliver(made: Guard, grant: Grant, envelope: str) -> dict[str, Any]:
     return {"grant": grant.id, "spent": spent, "serving": serving}
 
 
-def _state(made: Guard) -> list[dict[str, Any]]:
-    store, found = _store(), []
+def _state(server_guard: Guard) -> list[dict[str, Any]]:
+    store, rows = _store(), []
     with store.ManagedSessionMaker() as session:
         for workspace, model, alias, version, location in store.protected_aliases(session):
-            problem = backing.problem(made, session.connection(), workspace, model, alias, version)
+            problem = backing.problem(
+                server_guard, session.connection(), workspace, model, alias, version
+            )
             last = ledger.newest(session, model, alias)
-            found.append(
+            rows.append(
                 {
                     "model": model,
                     "alias": alias,
@@ -202,7 +204,7 @@ def _state(made: Guard) -> list[dict[str, Any]]:
                     "sequence": last.sequence if last else None,
                 }
             )
-    return found
+    return rows
 
 
 def _store() -> GuardedStore:

@@ -92,32 +92,32 @@ def unclassified() -> Iterable[str]:
     """Return the methods of MLflow's store for runs that nobody has classified."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    known = GUARDED | FREE
-    found = {name for name in dir(SqlAlchemyStore) if not name.startswith("_")} - known
+    classified = GUARDED | FREE
+    names = {name for name in dir(SqlAlchemyStore) if not name.startswith("_")} - classified
     free = (_READING, _FREE_LIKE)
-    return sorted(name for name in found if not any(one.fullmatch(name) for one in free))
+    return sorted(name for name in names if not any(pattern.fullmatch(name) for pattern in free))
 
 
-def protect(made: Guard) -> None:
+def protect(guard: Guard) -> None:
     """Let MLflow's store for runs ask the guard before it writes."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     for name in sorted(GUARDED):
         plain = getattr(SqlAlchemyStore, name)
         if not hasattr(plain, "airlock_guarded"):
-            setattr(SqlAlchemyStore, name, _asking(made, name, plain))
+            setattr(SqlAlchemyStore, name, _asking(guard, name, plain))
 
 
-def _asking(made: Guard, name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+def _asking(guard: Guard, name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(plain)
 
     @functools.wraps(plain)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(self, *args, **kwargs).arguments
         try:
-            _check(made, name, bound)
+            _check(guard, name, bound)
         except Denied as denied:
-            made.record(denied)
+            guard.record(denied)
             raise
         return plain(self, *args, **kwargs)
 
@@ -125,64 +125,64 @@ def _asking(made: Guard, name: str, plain: Callable[..., Any]) -> Callable[..., 
     return method
 
 
-def _check(made: Guard, name: str, sent: dict[str, Any]) -> None:
+def _check(guard: Guard, name: str, sent: dict[str, Any]) -> None:
     """Refuse what changes the run behind a release, or what belongs to it. Raises Denied."""
-    what = name.removesuffix("_async").replace("_", " ")
+    action = name.removesuffix("_async").replace("_", " ")
     if name in LOGGED:
         if name == "set_logged_model_tags" and _only_mlflows(sent["tags"]):
             return
-        _check_tags(what, f"logged model {sent['model_id']}", sent)
-        _check_logged(made, what, sent["self"], sent["model_id"])
+        _check_tags(action, f"logged model {sent['model_id']}", sent)
+        _check_logged(guard, action, sent["self"], sent["model_id"])
     elif name in EXPERIMENT:
-        _check_experiment(made, what, sent)
+        _check_experiment(guard, action, sent)
     elif name in TRACE_ADDING | TRACE_TAKING:
-        _check_traces(made, what, sent, adding=name in TRACE_ADDING and caller().program)
+        _check_traces(guard, action, sent, adding=name in TRACE_ADDING and caller().program)
     elif name in DATASET:
-        asked = {"dataset": sent["dataset_id"]}
-        thing = f"data set {sent['dataset_id']}"
-        _check_row(made, what, thing, belonging.OF_DATASET, asked)
+        parameters = {"dataset": sent["dataset_id"]}
+        target = f"data set {sent['dataset_id']}"
+        _check_row(guard, action, target, belonging.OF_DATASET, parameters)
     else:
         run = sent.get("run_id") or sent.get("source_run_id") or ""
         adding = name in ADDING | NEW and caller().program
-        _check_tags(what, f"run {run}" if run else _named(sent), sent)
-        _check_run(made, what, f"run {run}", run, adding=adding)
+        _check_tags(action, f"run {run}" if run else _named(sent), sent)
+        _check_run(guard, action, f"run {run}", run, adding=adding)
         for model in _measured(sent):
-            _check_logged(made, what, sent["self"], model, adding=adding)
+            _check_logged(guard, action, sent["self"], model, adding=adding)
 
 
-def _check_experiment(made: Guard, what: str, sent: dict[str, Any]) -> None:
-    asked = {"experiment": int(sent["experiment_id"])}
-    thing = f"experiment {sent['experiment_id']}"
-    _check_row(made, what, thing, belonging.OF_EXPERIMENT, asked)
-    if what == "delete traces":
+def _check_experiment(guard: Guard, action: str, sent: dict[str, Any]) -> None:
+    parameters = {"experiment": int(sent["experiment_id"])}
+    target = f"experiment {sent['experiment_id']}"
+    _check_row(guard, action, target, belonging.OF_EXPERIMENT, parameters)
+    if action == "delete traces":
         for trace in sent.get("trace_ids") or []:
-            _check_row(made, what, f"trace {trace}", belonging.OF_TRACE, {"trace": trace})
+            _check_row(guard, action, f"trace {trace}", belonging.OF_TRACE, {"trace": trace})
         if not sent.get("trace_ids"):
-            _check_row(made, what, f"a trace of {thing}", belonging.OF_TRACES_IN, asked)
+            _check_row(guard, action, f"a trace of {target}", belonging.OF_TRACES_IN, parameters)
 
 
-def _check_traces(made: Guard, what: str, sent: dict[str, Any], *, adding: bool) -> None:
+def _check_traces(guard: Guard, action: str, sent: dict[str, Any], *, adding: bool) -> None:
     traces, facts = _traces(sent)
     for trace in sorted(traces):
-        thing = f"trace {trace}"
-        _check_tags(what, thing, sent)
-        _check_row(made, what, thing, belonging.OF_TRACE, {"trace": trace}, adding=adding)
+        target = f"trace {trace}"
+        _check_tags(action, target, sent)
+        _check_row(guard, action, target, belonging.OF_TRACE, {"trace": trace}, adding=adding)
     if not traces:
-        _check_tags(what, "a new trace", sent)
+        _check_tags(action, "a new trace", sent)
     run = facts.get(belonging.SOURCE_RUN)
-    _check_run(made, what, f"run {run}", run, adding=adding)
+    _check_run(guard, action, f"run {run}", run, adding=adding)
 
 
 def _traces(sent: dict[str, Any]) -> tuple[set[str], dict[str, str]]:
-    """Return the traces something is about, and what it says of a new one."""
+    """Return the traces a call is about, and the metadata it sends of a new one."""
     if "spans" in sent:
         return {span.trace_id for span in sent["spans"]}, {}
     if "assessment" in sent:
         return {sent["assessment"].trace_id}, {}
     if "trace_info" in sent:
         return {sent["trace_info"].trace_id}, sent["trace_info"].trace_metadata or {}
-    known = sent.get("trace_id") or sent.get("request_id")
-    return {known} if known else set(), sent.get("request_metadata") or {}
+    trace_id = sent.get("trace_id") or sent.get("request_id")
+    return {trace_id} if trace_id else set(), sent.get("request_metadata") or {}
 
 
 def _measured(sent: dict[str, Any]) -> set[str]:
@@ -192,56 +192,61 @@ def _measured(sent: dict[str, Any]) -> set[str]:
 
 
 def _named(sent: dict[str, Any]) -> str:
-    """Return what something without a run is about, as people name it."""
+    """Name the target of a call without a run, as people do."""
     for kind, key in (("experiment", "experiment_id"), ("data set", "dataset_id")):
         if sent.get(key):
             return f"{kind} {sent[key]}"
     return str(sent.get("name") or "it")
 
 
-def _check_logged(made: Guard, what: str, store: Any, model: str, *, adding: bool = False) -> None:
+def _check_logged(
+    guard: Guard, action: str, store: Any, model: str, *, adding: bool = False
+) -> None:
     run = store.get_logged_model(model).source_run_id
-    _check_run(made, what, f"logged model {model}", run, adding=adding)
+    _check_run(guard, action, f"logged model {model}", run, adding=adding)
 
 
 def _check_run(
-    made: Guard, what: str, thing: str, run: str | None, *, adding: bool = False
+    guard: Guard, action: str, target: str, run: str | None, *, adding: bool = False
 ) -> None:
     """Refuse to change a run behind a frozen version; one that has no id yet is behind none."""
     if run:
-        _check_row(made, what, thing, belonging.OF_RUN, {"run": run}, adding=adding)
+        _check_row(guard, action, target, belonging.OF_RUN, {"run": run}, adding=adding)
 
 
 def _check_row(
-    made: Guard,
-    what: str,
-    thing: str,
+    guard: Guard,
+    action: str,
+    target: str,
     query: sa.Select[Any],
-    asked: dict[str, Any],
+    parameters: dict[str, Any],
     *,
     adding: bool = False,
 ) -> None:
-    with made.reading() as work:
-        row = work.execute(query, asked).first()
+    with guard.reading() as work:
+        row = work.execute(query, parameters).first()
     if row is None or (adding and row.grant_id is None):
         return
     state = "frozen for a release" if row.grant_id is None else "released"
-    raise Denied(what, thing, f"{thing} belongs to {row.model} version {row.version}, which is \
+    raise Denied(action, target, f"{target} belongs to {row.model} version {row.version}, which is \
 {state}", _STEP)  # fmt: skip
 
 
-def _check_tags(what: str, thing: str, sent: dict[str, Any]) -> None:
+def _check_tags(action: str, target: str, sent: dict[str, Any]) -> None:
     ours = [key for key in _tag_keys(sent) if is_reserved_tag(key)]
     if ours and not caller().program:
-        raise Denied(what, thing, f"the tag {ours[0]} is written by Airlock alone",
+        raise Denied(action, target, f"the tag {ours[0]} is written by Airlock alone",
                      "Use another name for your tag")  # fmt: skip
 
 
 def _tag_keys(sent: dict[str, Any]) -> list[str]:
-    """Return the names of the tags something is about: MLflow sends objects, or a mapping."""
-    told = [sent.get("tags"), getattr(sent.get("trace_info"), "tags", None)]
-    told += [[sent["tag"]] if "tag" in sent else None, {sent["key"]: ""} if "key" in sent else None]
-    return [str(getattr(tag, "key", tag)) for tags in told for tag in tags or ()]
+    """Return the names of the tags a call is about: MLflow sends objects, or a mapping."""
+    groups = [sent.get("tags"), getattr(sent.get("trace_info"), "tags", None)]
+    groups += [
+        [sent["tag"]] if "tag" in sent else None,
+        {sent["key"]: ""} if "key" in sent else None,
+    ]
+    return [str(getattr(tag, "key", tag)) for tags in groups for tag in tags or ()]
 
 
 def _only_mlflows(tags: Iterable[Any]) -> bool:

@@ -49,13 +49,13 @@ def create(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run from the command line; say what is wrong in one sentence."""
+    """Run from the command line; report an error in one sentence."""
     parser = argparse.ArgumentParser(prog="python -m airlock_mlflow.schema", description=__doc__)
     parser.add_argument("--app-role", default="")
     parser.add_argument("--guard-role", default="")
     chosen = parser.parse_args(arguments)
     database = os.environ.get("MLFLOW_BACKEND_STORE_URI", "")
-    aliases = [one.strip() for one in os.environ.get(ALIASES, "").split(",") if one.strip()]
+    aliases = [alias.strip() for alias in os.environ.get(ALIASES, "").split(",") if alias.strip()]
     try:
         if not database:
             raise Invalid("MLFLOW_BACKEND_STORE_URI is not set: which database is it?")

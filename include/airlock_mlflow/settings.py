@@ -51,22 +51,22 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GuardSettings:
         destination=_need(environ, DESTINATION, "where MLflow keeps files"),
         keys=Path(_need(environ, (KEYS,), "the folder of public keys grants are checked with")),
         protected=frozenset(aliases) or PROTECTED,
-        accounts=dict(_account(one) for one in _items(environ.get(ACCOUNTS, ""))),
-        proxies=tuple(_network(one) for one in _items(environ.get(PROXIES, ""))),
+        accounts=dict(_account(account) for account in _items(environ.get(ACCOUNTS, ""))),
+        proxies=tuple(_network(network) for network in _items(environ.get(PROXIES, ""))),
         proxy_header=environ.get(PROXY_HEADER, "x-forwarded-user").strip().lower(),
     )
 
 
 def _items(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _need(environ: Mapping[str, str], names: tuple[str, ...], what: str) -> str:
+def _need(environ: Mapping[str, str], names: tuple[str, ...], purpose: str) -> str:
     for name in names:
         if environ.get(name):
             return environ[name]
     raise Invalid(
-        f"{names[-1]} is not set: it names {what}, and without it the guard cannot guard",
+        f"{names[-1]} is not set: it names {purpose}, and without it the guard cannot guard",
         next_step="Set it in the environment of the MLflow server; `airlock up` does.",
     )
 

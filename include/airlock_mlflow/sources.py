@@ -13,12 +13,12 @@ _STEPS = 5
 
 
 def location_of(store: Any, source: str) -> str:
-    """Return where the files of a version of this source would really lie."""
+    """Return the real location of the files of a version with this source."""
     for _ in range(_STEPS):
-        found = _step(store, source)
-        if found == source:
+        location = _step(store, source)
+        if location == source:
             break
-        source = found
+        source = location
     return source
 
 

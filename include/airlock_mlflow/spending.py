@@ -31,7 +31,7 @@ from airlock_mlflow.denial import Closed, Denied
 from airlock_mlflow.digesting import stored_digest
 from airlock_mlflow.guard import Guard, log, millis
 
-_WHAT = "set alias"
+_ACTION = "set alias"
 _REVOKED = "grant {} was revoked: its release ended, or its promotion did without a move"
 #: PostgreSQL's insufficient_privilege: what the database's own triggers answer.
 _DATABASE_SAYS_NO = "42501"
@@ -105,7 +105,7 @@ def _set_back(store: Any, guard: Guard, name: str, alias: str, version: int) -> 
         workspace = store._get_active_workspace()
         problem = backing.problem(guard, session.connection(), workspace, name, alias, version)
     if problem:
-        raise Denied(_WHAT, f"{name}@{alias}", problem)
+        raise Denied(_ACTION, f"{name}@{alias}", problem)
     grant = guard.open_grant(last.envelope)
     _check_files(store, guard, grant)
     with store.ManagedSessionMaker(read_only=False) as session:
@@ -129,16 +129,16 @@ def _unspent(store: Any, guard: Guard, name: str, alias: str, version: int) -> G
         store._get_sql_model_version(session, name, version)
         envelope = ledger.unspent(session, name, alias, version)
         now = guard.now(session.connection())
-        thing = f"{name}@{alias}"
+        target = f"{name}@{alias}"
         if envelope is None:
             revoked = ledger.revoked_for(session, name, alias, version)
             why = f"the alias {alias} of {name} is protected, and there is no unspent grant for \
 version {version}"
-            raise Denied(_WHAT, thing, _REVOKED.format(revoked) if revoked else why)
+            raise Denied(_ACTION, target, _REVOKED.format(revoked) if revoked else why)
         try:
             grant = guard.open_grant(envelope)
         except GrantInvalid as error:
-            raise Denied(_WHAT, thing, error.message) from error
+            raise Denied(_ACTION, target, error.message) from error
         guard.check_clock(grant, now)
         if now >= grant.expires_at:
             ended = grant.expires_at.isoformat()
@@ -163,13 +163,13 @@ def _check_files(store: Any, guard: Guard, grant: Grant) -> None:
     if row.location != grant.location:
         raise _no(grant, f"the grant is for files at {grant.location}, frozen is {row.location}")
     try:
-        found = stored_digest(repository(guard), row.place)
+        current = stored_digest(repository(guard), row.place)
     except ValueError as error:
         raise _no(grant, f"there are no plain files at {grant.location}: {error}") from error
-    if found != grant.artifact_digest:
+    if current != grant.artifact_digest:
         raise _no(
             grant,
-            f"the files of {grant.model} version {grant.version} are {short(found)} now, but "
+            f"the files of {grant.model} version {grant.version} are {short(current)} now, but "
             f"{short(grant.artifact_digest)} was approved: somebody changed them",
         )
 
@@ -194,23 +194,23 @@ def _check_bound(store: Any, session: Any, guard: Guard, grant: Grant) -> None:
 def _check_current(store: Any, session: Any, grant: Grant, last: Any) -> None:
     """Compare with the newest release; before the first one, with what the alias happens to be."""
     if last is not None:
-        known: set[str | None] = {str(last.version)}
+        allowed: set[str | None] = {str(last.version)}
     else:
         there = store._get_registered_model_alias(session, grant.model, grant.alias)
-        known = {None, str(there.version)} if there is not None else {None}
-    if grant.expected_current not in known:
-        found = ", ".join(sorted(str(one or "nothing") for one in known))
+        allowed = {None, str(there.version)} if there is not None else {None}
+    if grant.expected_current not in allowed:
+        current = ", ".join(sorted(str(version or "nothing") for version in allowed))
         raise _no(
             grant,
             f"the grant was given while {grant.alias} of {grant.model} was "
-            f"{grant.expected_current or 'nothing'}, and it is {found} now",
+            f"{grant.expected_current or 'nothing'}, and it is {current} now",
         )
 
 
 def _no(grant: Grant, why: str) -> Denied:
-    return Denied(_WHAT, f"{grant.model}@{grant.alias}", why)
+    return Denied(_ACTION, f"{grant.model}@{grant.alias}", why)
 
 
 def _state(error: sa.exc.DBAPIError) -> str:
-    found = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
-    return str(found or "")
+    code = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
+    return str(code or "")

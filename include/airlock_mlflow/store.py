@@ -59,15 +59,15 @@ _READ_ONLY = "What was released stays as it is; other models can be changed free
 class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no types
     """The registry of one guarded server."""
 
-    def __init__(self, made: Guard) -> None:
-        self._guard = made
-        missing = made.missing_tables()
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        missing = guard.missing_tables()
         if missing:
             raise Invalid(
                 f"the guard's tables {', '.join(missing)} are not in MLflow's database: run "
                 "`python -m airlock_mlflow.schema` as its owner first"
             )
-        super().__init__(made.settings.database)
+        super().__init__(guard.settings.database)
 
     # -- aliases -----------------------------------------------------------------------------
 
@@ -101,16 +101,18 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
         if like:
             why = f"the alias {alias!r} is not the protected {like!r}"
             raise Denied("read alias", f"{name}@{alias}", why, f"Read {like!r}")
-        found = super().get_model_version_by_alias(name, alias)
+        entity = super().get_model_version_by_alias(name, alias)
         if self._guard.aliases.is_protected(alias):
-            problem = self._problem(name, alias, int(found.version))
+            problem = self._problem(name, alias, int(entity.version))
             if problem:  # a release may have come between the two questions: ask both again
-                found = super().get_model_version_by_alias(name, alias)
-                problem = self._problem(name, alias, int(found.version))
+                entity = super().get_model_version_by_alias(name, alias)
+                problem = self._problem(name, alias, int(entity.version))
             if problem:
                 raise Denied("read alias", f"{name}@{alias}", problem)
-        found.aliases = [one for one in found.aliases if one == alias or self._shown(name, one)]
-        return found
+        entity.aliases = [
+            other for other in entity.aliases if other == alias or self._is_backed(name, other)
+        ]
+        return entity
 
     def _problem(self, name: str, alias: str, version: int) -> str:
         workspace = self._get_active_workspace()
@@ -119,16 +121,16 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
 
     def protected_aliases(self, session: Any) -> list[tuple[str, str, str, int, str]]:
         """Return workspace, model, alias, version and location of every protected alias."""
-        found = []
+        rows = []
         for row in self._get_query(session, SqlRegisteredModelAlias).all():
             if self._guard.aliases.is_protected(row.alias):
                 key = {"name": row.name, "version": row.version}
                 version = self._get_query(session, SqlModelVersion).filter_by(**key).first()
                 location = (version.storage_location or version.source) if version else ""
-                found.append((row.workspace, row.name, row.alias, int(row.version), location))
-        return found
+                rows.append((row.workspace, row.name, row.alias, int(row.version), location))
+        return rows
 
-    def _shown(self, name: str, alias: str, version: int | None = None) -> bool:
+    def _is_backed(self, name: str, alias: str, version: int | None = None) -> bool:
         if self._guard.aliases.looks_like(alias):
             return False
         if not self._guard.aliases.is_protected(alias):
@@ -144,7 +146,7 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
         model._aliases = {
             alias: version
             for alias, version in model._aliases.items()
-            if self._shown(model.name, alias, int(version))
+            if self._is_backed(model.name, alias, int(version))
         }
         return model
 
@@ -154,20 +156,20 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc] # MLflow ships no typ
 
     def search_registered_models(self, *args: Any, **kwargs: Any) -> Any:
         """Search for models; a protected alias is shown only if a release backs it."""
-        found = super().search_registered_models(*args, **kwargs)
-        for model in found:
+        models = super().search_registered_models(*args, **kwargs)
+        for model in models:
             self._without_unbacked(model)
-        return found
+        return models
 
     def get_model_version(self, name: str, version: Any) -> Any:
         """Return a version; a protected alias is shown only if a release backs it."""
-        found = super().get_model_version(name, version)
-        found.aliases = [one for one in found.aliases if self._shown(name, one)]
-        return found
+        entity = super().get_model_version(name, version)
+        entity.aliases = [alias for alias in entity.aliases if self._is_backed(name, alias)]
+        return entity
 
     @recorded
     def get_model_version_download_uri(self, name: str, version: Any) -> str:
-        """Return where a version's files lie; a frozen one must still lie where it was frozen."""
+        """Return the location of a version's files; a frozen one must still lie where it was."""
         location: str = super().get_model_version_download_uri(name, version)
         number = int(_validate_model_version(version))
         with self.ManagedSessionMaker() as session:
@@ -226,8 +228,8 @@ server's own store"
     @recorded
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model that has no release history, to a name that has none."""
-        for one in (name, new_name):
-            self._check_history("rename model", one)
+        for model in (name, new_name):
+            self._check_history("rename model", model)
         self._check_prompt("rename model", name)
         return super().rename_registered_model(name, new_name)
 
@@ -238,27 +240,27 @@ server's own store"
         self._check_prompt("delete model", name)
         super().delete_registered_model(name)
 
-    def _check_history(self, what: str, name: str) -> None:
+    def _check_history(self, action: str, name: str) -> None:
         with self.ManagedSessionMaker() as session:
             if ledger.has_history(session, name):
-                raise Denied(what, name, f"{name} has versions that were released", _READ_ONLY)
+                raise Denied(action, name, f"{name} has versions that were released", _READ_ONLY)
 
-    def _check_prompt(self, what: str, name: str, version: str = "") -> None:
+    def _check_prompt(self, action: str, name: str, version: str = "") -> None:
         """Refuse to change a prompt that a run behind a frozen version has used."""
         with self.ManagedSessionMaker() as session:
             row = belonging.user_of_prompt(session.connection(), name, version)
         if row is not None:
-            thing = f"{name}/{version}" if version else name
-            why = f"the run of {row.model} version {row.version} used the prompt {thing}"
-            raise Denied(what, thing, why, "Register another version of the prompt")
+            target = f"{name}/{version}" if version else name
+            why = f"the run of {row.model} version {row.version} used the prompt {target}"
+            raise Denied(action, target, why, "Register another version of the prompt")
 
     # -- tags --------------------------------------------------------------------------------
 
-    def _check_tags(self, thing: str, keys: list[str], *, creating: bool = True) -> None:
+    def _check_tags(self, target: str, keys: list[str], *, creating: bool = True) -> None:
         ours = [key for key in keys if is_reserved_tag(key)]
         if ours and not (creating and caller().program):
             why = f"the tag {ours[0]} is written by Airlock alone, when a version is created"
-            raise Denied("set tag", thing, why, "Use another name for your tag")
+            raise Denied("set tag", target, why, "Use another name for your tag")
 
     @recorded
     def set_registered_model_tag(self, name: str, tag: Any) -> None:

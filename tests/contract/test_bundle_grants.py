@@ -53,7 +53,7 @@ def checked(
     def good(key: str, signature: bytes, message: bytes) -> bool:
         return key in keys and verify(keys[key], signature, message)
 
-    return check_grants(files, dossier.told, dossier.policy, good, rotated)
+    return check_grants(files, dossier.release, dossier.policy, good, rotated)
 
 
 def issued(airlock: Evidenced, dossier: Dossier, files: Files, **changes: Any) -> Files:
@@ -62,7 +62,7 @@ def issued(airlock: Evidenced, dossier: Dossier, files: Files, **changes: Any) -
     fields = {name: getattr(known, name) for name in Grant.__dataclass_fields__}
     grant = Grant(**{**fields, **changes})
     envelope = seal(grant, airlock.signer.key_id, airlock.signer.sign).encode()
-    dossier.told.grants[-1]["envelopeDigest"] = envelope_digest(envelope)
+    dossier.release.grants[-1]["envelopeDigest"] = envelope_digest(envelope)
     return {**files, PROMOTION: envelope}
 
 
@@ -79,7 +79,7 @@ def test_no_grant_where_one_was_issued_and_one_where_none_was_are_refused(
     less = {name: data for name, data in files.items() if name != PROMOTION}
     with pytest.raises(Failed, match="is missing"):
         checked(airlock, dossier, less)
-    dossier.told.grants.clear()
+    dossier.release.grants.clear()
     with pytest.raises(Failed, match="no such grant"):
         checked(airlock, dossier, files)
 
@@ -156,6 +156,6 @@ def test_an_envelope_that_is_not_signed_as_it_says_is_refused(
     else:
         envelope["signatures"] = []
     made = json.dumps(envelope).encode()
-    dossier.told.grants[-1]["envelopeDigest"] = envelope_digest(made)
+    dossier.release.grants[-1]["envelopeDigest"] = envelope_digest(made)
     with pytest.raises(Failed, match=r"grants/promotion\.json"):
         checked(airlock, dossier, {**files, PROMOTION: made})

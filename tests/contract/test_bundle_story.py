@@ -210,12 +210,12 @@ def test_no_event_that_moves_the_release_may_be_dropped(dossier: Dossier) -> Non
 def judge(bodies: list[Body], dossier: Dossier) -> None:
     told = fold(bodies)
     check_levels(told, dossier.policy, dossier.rights)
-    check_gates(with_told(dossier, told))
+    check_gates(with_release(dossier, told))
 
 
-def with_told(dossier: Dossier, told: Any) -> Dossier:
+def with_release(dossier: Dossier, told: Any) -> Dossier:
     made = copy.copy(dossier)
-    made.told = told
+    made.release = told
     return made
 
 
@@ -246,7 +246,7 @@ def test_a_policy_with_another_level_is_not_met(dossier: Dossier) -> None:
         {"name": "board", "rules": [{"role": "board"}]}
     )
     with pytest.raises(Failed, match="levels 1, 2, 3 of 4 complete"):
-        check_levels(dossier.told, policy, dossier.rights)
+        check_levels(dossier.release, policy, dossier.rights)
 
 
 def test_a_tier_below_the_declared_facts_is_refused_and_one_above_is_not(dossier: Dossier) -> None:
@@ -257,8 +257,8 @@ def test_a_tier_below_the_declared_facts_is_refused_and_one_above_is_not(dossier
         ("high", "low", "opened as low, its declared facts say high"),
         ("huge", "high", "has a tier this program does not know: huge"),
     ):
-        made = with_told(dossier, copy.copy(dossier.told))
-        made.told.tier = tier
+        made = with_release(dossier, copy.copy(dossier.release))
+        made.release.tier = tier
         made.policy = {**dossier.policy, "risk": {"spec": {**risk, "otherwise": otherwise}}}
         refusal = pytest.raises(Failed, match=said) if said else contextlib.nullcontext()
         with refusal:
@@ -274,8 +274,8 @@ def test_the_pipeline_of_another_model_or_environment_is_refused(
     made.pipeline[where[0]][where[1]] = "other"
     with pytest.raises(Failed, match="not of credit for production"):
         check_risk(made)
-    made.told = copy.copy(dossier.told)
-    made.told.complete, made.told.approved_at = [], ""
+    made.release = copy.copy(dossier.release)
+    made.release.complete, made.release.approved_at = [], ""
     check_risk(made)  # nobody has approved anything: the release stands still
 
 
@@ -291,17 +291,17 @@ def test_a_delegation_has_to_be_in_force(dossier: Dossier, change: Body, said: s
     around = copy.deepcopy([dict(one) for one in dossier.around])
     at(around, "Delegated")["data"].update(change)
     with pytest.raises(Failed, match=said):
-        check_levels(dossier.told, dossier.policy, Rights(around))
+        check_levels(dossier.release, dossier.policy, Rights(around))
     gone = [one for one in dossier.around if one["what"] != "RightsChanged"]
     with pytest.raises(Failed, match="does not say which roles carla held"):
-        check_levels(dossier.told, dossier.policy, Rights(gone))
+        check_levels(dossier.release, dossier.policy, Rights(gone))
 
 
 def test_a_delegation_that_was_ended_lends_nothing(dossier: Dossier) -> None:
     made = at([dict(one) for one in dossier.around], "Delegated")
     ended = {**made, "what": "DelegationEnded"}
     with pytest.raises(Failed, match="had no delegation"):
-        check_levels(dossier.told, dossier.policy, Rights([*dossier.around, ended]))
+        check_levels(dossier.release, dossier.policy, Rights([*dossier.around, ended]))
 
 
 @pytest.mark.parametrize(
@@ -321,14 +321,14 @@ def test_a_gate_result_the_evidence_does_not_bear_out_is_refused(
     bodies = copy.deepcopy([dict(one) for one in dossier.contents])
     at(bodies, "GatesJudged")["data"]["results"][0].update(change)
     with pytest.raises(Failed, match=said):
-        check_gates(with_told(dossier, fold(bodies)))
+        check_gates(with_release(dossier, fold(bodies)))
 
 
 def test_a_release_without_any_gate_result_did_not_pass(dossier: Dossier) -> None:
     bodies = copy.deepcopy([dict(one) for one in dossier.contents])
     at(bodies, "GatesJudged")["data"]["results"] = []
     with pytest.raises(Failed, match="empty never passes"):
-        check_gates(with_told(dossier, fold(bodies)))
+        check_gates(with_release(dossier, fold(bodies)))
 
 
 @pytest.mark.parametrize("broken", [None, 5, [], "x", {}])

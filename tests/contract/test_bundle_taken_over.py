@@ -56,10 +56,10 @@ def test_the_gates_of_a_candidate_that_took_over_are_those_in_the_log(airlock: E
 def test_a_forged_result_of_a_candidate_that_took_over_is_found(airlock: Evidenced) -> None:
     release_id = taken_over(airlock)
     dossier = read_dossier(airlock.files(release_id))
-    dossier.told.gates[0]["verdict"] = "FAILED"
+    dossier.release.gates[0]["verdict"] = "FAILED"
     with pytest.raises(Failed, match="is PASSED by its evidence, the log says FAILED"):
         check_gates(dossier)
-    dossier.told.gates.clear()
+    dossier.release.gates.clear()
     with pytest.raises(Failed, match="empty never passes"):
         check_gates(dossier)
 
@@ -72,7 +72,7 @@ def test_where_an_older_log_does_not_tell_them_the_gates_are_judged_anew(
     dossier = read_dossier(airlock.files(release_id))
     *_, told = [one for one in dossier.contents if one["what"] == "GatesJudged"]
     (second,) = told["data"]["results"][0]["evidence"]
-    dossier.told = fold([one for one in dossier.contents if one is not told])
+    dossier.release = fold([one for one in dossier.contents if one is not told])
     assert any("judged here from the evidence" in note for note in check_gates(dossier))
     dossier.evidence[second]["facts"]["candidate"]["metrics"]["roc_auc"] = 0.1
     with pytest.raises(Failed, match=r"judged by its evidence, .* \(FAILED\) did not open"):
@@ -85,7 +85,7 @@ def test_a_release_nobody_could_answer_after_it_was_void_is_told_too(airlock: Ev
         airlock.world.approve(release_id, "lena")
     assert '"verdict": "FAILED"' in holds(airlock, release_id)["files"]["gates.json"].decode()
     dossier = read_dossier(airlock.files(release_id))
-    dossier.told.emergency = {"incident": "INC-7"}
+    dossier.release.emergency = {"incident": "INC-7"}
     with pytest.raises(Failed, match="roc_auc did not open"):
         check_gates(dossier)
     deciding.withdraw(airlock.world.store, release_id, airlock.world.actor("ana"), "it is weak")

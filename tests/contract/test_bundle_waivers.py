@@ -50,36 +50,36 @@ def test_a_blocked_release_with_a_waiver_still_to_come_is_told(airlock: Evidence
 
 
 def no_waiver(dossier: Dossier) -> None:
-    dossier.told.waivers.clear()
+    dossier.release.waivers.clear()
 
 
 def other_evidence(dossier: Dossier) -> None:
-    dossier.told.waivers[0]["evidence"] = ["sha256:0"]
+    dossier.release.waivers[0]["evidence"] = ["sha256:0"]
 
 
 def other_bytes(dossier: Dossier) -> None:
-    dossier.told.waivers[0]["artifactDigest"] = "sha256:0"
+    dossier.release.waivers[0]["artifactDigest"] = "sha256:0"
 
 
 def without_the_right(dossier: Dossier) -> None:
-    dossier.told.waivers[0]["roles"] = ["algorithm_lead"]
+    dossier.release.waivers[0]["roles"] = ["algorithm_lead"]
 
 
 def by_the_requester(dossier: Dossier) -> None:
-    dossier.told.waivers[0]["person"] = "ana"
+    dossier.release.waivers[0]["person"] = "ana"
 
 
 def ended(dossier: Dossier) -> None:
-    dossier.told.waivers[0]["until"] = dossier.told.waivers[0]["at"]
+    dossier.release.waivers[0]["until"] = dossier.release.waivers[0]["at"]
 
 
 def given_afterwards(dossier: Dossier) -> None:
-    dossier.told.waivers[0]["at"] = dossier.told.waivers[0]["until"]
+    dossier.release.waivers[0]["at"] = dossier.release.waivers[0]["until"]
 
 
 def for_longer_than_ninety_days(dossier: Dossier) -> None:
-    given = moment(dossier.told.waivers[0]["at"])
-    dossier.told.waivers[0]["until"] = stamp(given + timedelta(days=91))
+    given = moment(dossier.release.waivers[0]["at"])
+    dossier.release.waivers[0]["until"] = stamp(given + timedelta(days=91))
 
 
 def of_a_hard_gate(dossier: Dossier) -> None:

@@ -82,13 +82,13 @@ def test_a_rolled_back_message_leaves_the_file_as_it_was(sqlite_database: Databa
     watch = FileWatch(sqlite_database.urls["airlock_decider"])
     post(store, "first")  # to connect writes, too
     watch.wait(0)
-    before = watch._seen
+    before = watch._last_version
     post(store, "lost", commit=False)
     watch.wait(0)
-    assert watch._seen == before
+    assert watch._last_version == before
     post(store, "kept")
     watch.wait(0)
-    assert watch._seen != before
+    assert watch._last_version != before
     watch.close()
 
 

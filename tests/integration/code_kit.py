@@ -111,7 +111,7 @@ class Repository:
             keys=self.root / "no-keys",
             model_of=lambda version, digest: self.root,
             rows_of=_no_rows,
-            kept=EvidenceFolder(self.work / "evidence").get,
+            evidence_file=EvidenceFolder(self.work / "evidence").get,
             tag_of=lambda name: tags.get(name, ""),
         )
 

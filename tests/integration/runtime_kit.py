@@ -132,7 +132,7 @@ class Site:
             keys=self.folder,
             model_of=lambda _version, digest: self.models[digest],
             rows_of=lambda _recipe, _digest: self.data,
-            kept=files.get,
+            evidence_file=files.get,
             code_of=self.origin,
         )
 

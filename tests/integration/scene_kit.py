@@ -94,7 +94,7 @@ class Place:
             keys=self.folder,
             model_of=lambda version, digest: model,
             rows_of=self.rows_of,
-            kept=self.files.get,
+            evidence_file=self.files.get,
             card_of=read_card,
         )
 

@@ -81,7 +81,7 @@ def scene_of(lab: Lab, data: LabData, model: Path, **declared: Any) -> Scene:
         keys=ROOT,
         model_of=lambda version, digest: model,
         rows_of=lambda recipe, digest: data,
-        kept=EvidenceFolder(ROOT).get,
+        evidence_file=EvidenceFolder(ROOT).get,
     )
 
 

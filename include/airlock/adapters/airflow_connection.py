@@ -21,42 +21,46 @@ _MODULE = "airlock_airflow.slack_connection"
 
 
 def read(connection: str, root: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what a connection holds for Slack.
+    """Return the Slack settings a connection holds.
 
     Raises:
         Invalid: if this process has nothing of Airflow's, or the connection is refused.
         Unreachable: if Airflow's database or the child did not answer.
     """
-    given = os.environ if environ is None else environ
-    if not any(name.startswith("AIRFLOW_") for name in given):
+    environment = os.environ if environ is None else environ
+    if not any(name.startswith("AIRFLOW_") for name in environment):
         raise Invalid(
             f"AIRLOCK_SLACK_CONNECTION names {connection!r}, but this process has none of "
             "Airflow's settings, so it cannot look there",
             next_step="Give it AIRFLOW_HOME and the AIRFLOW__* variables of Airflow's API server, "
             "or set AIRLOCK_SLACK_BOT_TOKEN and the others instead.",
         )
-    answer = _ask(connection, root, given)
+    answer = _ask(connection, root, environment)
     if "error" in answer:
         kind = Unreachable if answer["kind"] == "unreachable" else Invalid
         raise kind(answer["error"], next_step=answer["next_step"])
     return answer
 
 
-def _ask(connection: str, root: Path, given: Mapping[str, str]) -> dict[str, str]:
-    told = {name: value for name, value in given.items() if not name.startswith("AIRLOCK_")}
-    told["PYTHONPATH"] = os.pathsep.join((str(root / "include"), str(root / "plugins")))
+def _ask(connection: str, root: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    child_environment = {
+        name: value for name, value in environment.items() if not name.startswith("AIRLOCK_")
+    }
+    child_environment["PYTHONPATH"] = os.pathsep.join(
+        (str(root / "include"), str(root / "plugins"))
+    )
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", _MODULE, connection],
             cwd=root,
-            env=told,
+            env=child_environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=PATIENCE_S,
             check=False,
         )
-        answer: dict[str, str] = json.loads(done.stdout)
+        answer: dict[str, str] = json.loads(completed.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise Unreachable(
             f"the connection {connection!r} of Airflow could not be read "

@@ -28,7 +28,7 @@ from airlock.ports import Account, Parked, RunRecord
 
 USER = "airlock-service"
 #: What the only option of a Required Action is called; the operator writes the same.
-DONE = "Done"
+DONE_OPTION = "Done"
 _TIMEOUT_S = 20.0
 #: States on the way to being parked: the task is at work and will park in a moment.
 _ON_THE_WAY = frozenset({"running", "queued", "scheduled", "up_for_retry", "restarting"})
@@ -58,16 +58,16 @@ class AirflowRest:
             Refused: if Airflow does not let the service account do this.
         """
         task = _task(parked.dag_id, parked.run_id, parked.task_id)
-        found = self._ask("GET", task)
-        if found.status_code == HTTPStatus.NOT_FOUND:
+        response = self._ask("GET", task)
+        if response.status_code == HTTPStatus.NOT_FOUND:
             return True
-        state = _field(_json(found), "state")
+        state = _field(_json(response), "state")
         if state != _PARKED:
             return state not in _ON_THE_WAY
-        answer = {"chosen_options": [DONE], "params_input": {}}
+        answer = {"chosen_options": [DONE_OPTION], "params_input": {}}
         # -1 is the map index of a task that is not mapped.
-        told = self._ask("PATCH", f"{task}/-1/hitlDetails", json=answer)
-        return told.status_code != HTTPStatus.CONFLICT
+        resumed = self._ask("PATCH", f"{task}/-1/hitlDetails", json=answer)
+        return resumed.status_code != HTTPStatus.CONFLICT
 
     def note(self, dag_id: str, run_id: str, note: str) -> None:
         """Write a note onto a DAG run; a run that is gone needs none."""
@@ -77,8 +77,8 @@ class AirflowRest:
     def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a DAG run; one of this id that there is already is the one that was wanted."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
-        told = self._ask("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", json=body)
-        if told.status_code == HTTPStatus.NOT_FOUND:
+        response = self._ask("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", json=body)
+        if response.status_code == HTTPStatus.NOT_FOUND:
             raise Unreachable(
                 f"Airflow has no DAG {dag_id} yet", next_step="See its import errors in Airflow."
             )
@@ -88,10 +88,10 @@ class AirflowRest:
         dag_id, _, run_id = origin.partition("/")
         if not dag_id or not run_id:
             return None
-        found = self._ask("GET", _run(dag_id, run_id))
-        if found.status_code == HTTPStatus.NOT_FOUND:
+        response = self._ask("GET", _run(dag_id, run_id))
+        if response.status_code == HTTPStatus.NOT_FOUND:
             return None
-        document = _json(found)
+        document = _json(response)
         try:
             began = document["start_date"]
             record = RunRecord(
@@ -108,23 +108,23 @@ class AirflowRest:
 
     def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
         """Say whether a run has such a task instance."""
-        found = self._ask("GET", _task(dag_id, run_id, task_id))
-        return found.status_code != HTTPStatus.NOT_FOUND
+        response = self._ask("GET", _task(dag_id, run_id, task_id))
+        return response.status_code != HTTPStatus.NOT_FOUND
 
     def failed_tasks(self, dag_id: str, run_id: str) -> tuple[str, ...]:
         """Return the tasks of a run that have failed, by name; a hundred at most."""
-        asked = {"state": "failed", "limit": 100, "order_by": "end_date"}
-        found = self._ask("GET", f"{_run(dag_id, run_id)}/taskInstances", params=asked)
-        rows = _json(found).get("task_instances")
+        parameters = {"state": "failed", "limit": 100, "order_by": "end_date"}
+        response = self._ask("GET", f"{_run(dag_id, run_id)}/taskInstances", params=parameters)
+        rows = _json(response).get("task_instances")
         if not isinstance(rows, list):
             raise Unreachable(f"Airflow's answer about the tasks of {dag_id}/{run_id} is no list")
         return tuple(str(row["task_id"]) for row in rows if isinstance(row, dict))
 
     def last(self, asset: str) -> Mapping[str, Any] | None:
-        """Return what came with the newest event of an asset, None if it had none."""
-        asked = {"asset_id": self._asset(asset), "order_by": "-timestamp", "limit": 1}
-        told = _json(self._ask("GET", "/api/v2/assets/events", params=asked))
-        events = _field(told, "asset_events")
+        """Return the extra of the newest event of an asset, None if it had none."""
+        parameters = {"asset_id": self._asset(asset), "order_by": "-timestamp", "limit": 1}
+        document = _json(self._ask("GET", "/api/v2/assets/events", params=parameters))
+        events = _field(document, "asset_events")
         return dict(events[0]["extra"] or {}) if events else None
 
     def post(self, asset: str, extra: Mapping[str, Any]) -> None:
@@ -133,8 +133,10 @@ class AirflowRest:
         self._ask("POST", "/api/v2/assets/events", json=body)
 
     def _asset(self, name: str) -> int:
-        found = _json(self._ask("GET", "/api/v2/assets", params={"name_pattern": name}))
-        numbers = [int(one["id"]) for one in found.get("assets", ()) if one["name"] == name]
+        document = _json(self._ask("GET", "/api/v2/assets", params={"name_pattern": name}))
+        numbers = [
+            int(asset["id"]) for asset in document.get("assets", ()) if asset["name"] == name
+        ]
         if not numbers:
             raise Unreachable(
                 f"Airflow has no asset {name} yet",
@@ -153,25 +155,25 @@ class AirflowRest:
             return self._listed()
         try:
             accounts = _json(answer)["accounts"]
-            return None if accounts is None else tuple(map(_seen_account, accounts))
+            return None if accounts is None else tuple(map(_account_row, accounts))
         except (KeyError, TypeError) as error:
             raise Unreachable(f"Airflow's answer is no list of accounts: {error!r}") from error
 
     def _listed(self) -> tuple[Account, ...] | None:
-        found: list[Account] = []
-        seen, total = 0, 1
-        while seen < total:
-            page = self._ask("GET", _USERS, params={"limit": _PAGE, "offset": seen})
+        accounts: list[Account] = []
+        count, total = 0, 1
+        while count < total:
+            page = self._ask("GET", _USERS, params={"limit": _PAGE, "offset": count})
             if page.status_code == HTTPStatus.NOT_FOUND:
                 return None
             document = _json(page)
             total = int(_field(document, "total_entries"))
             users = _field(document, "users")
             if not users:
-                raise Unreachable(f"Airflow listed {seen} of {total} users")
-            seen += len(users)
-            found += [_account(user) for user in users if user["username"] != USER]
-        return tuple(found)
+                raise Unreachable(f"Airflow listed {count} of {total} users")
+            count += len(users)
+            accounts += [_account(user) for user in users if user["username"] != USER]
+        return tuple(accounts)
 
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Send a request, logging in first if needed; only 2xx, 404 and 409 come back."""
@@ -238,14 +240,16 @@ def _task(dag_id: str, run_id: str, task_id: str) -> str:
     return f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
 
 
-def _seen_account(one: dict[str, Any]) -> Account:
-    seen = one["seen"]
+def _account_row(row: dict[str, Any]) -> Account:
+    identity = row["seen"]
     return Account(
-        user=one["user"],
-        name=one["name"],
-        roles=frozenset(one["roles"]),
-        active=one["active"] is True,
-        seen=SeenAccount(seen["issuer"], seen["subject"], seen["marks"]) if seen else None,
+        user=row["user"],
+        name=row["name"],
+        roles=frozenset(row["roles"]),
+        active=row["active"] is True,
+        seen=SeenAccount(identity["issuer"], identity["subject"], identity["marks"])
+        if identity
+        else None,
     )
 
 
@@ -260,16 +264,16 @@ def _account(user: dict[str, Any]) -> Account:
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        document = answer.json()
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        document = None
+    if not isinstance(document, dict):
         raise Unreachable(
             f"what answers at {answer.url.copy_with(query=None)} is not Airflow: expected a JSON "
             f"object, found HTTP {answer.status_code} with {answer.text[:80]!r}",
             next_step="See that AIRLOCK_AIRFLOW_URL leads to Airflow's API server.",
         )
-    return found
+    return document
 
 
 def _field(document: dict[str, Any], name: str) -> Any:
@@ -281,9 +285,9 @@ def _field(document: dict[str, Any], name: str) -> Any:
     return document[name]
 
 
-def _failure(what: str, answer: httpx.Response) -> Refused | Unreachable:
-    said = f"{what} was answered with HTTP {answer.status_code}: {answer.text[:200]}"
+def _failure(request: str, answer: httpx.Response) -> Refused | Unreachable:
+    message = f"{request} was answered with HTTP {answer.status_code}: {answer.text[:200]}"
     too_many = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
     if answer.is_server_error or too_many:
-        return Unreachable(said)
-    return Refused(said, next_step=f"Check what {USER} may do in Airflow.")
+        return Unreachable(message)
+    return Refused(message, next_step=f"Check what {USER} may do in Airflow.")

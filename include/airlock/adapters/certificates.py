@@ -23,4 +23,6 @@ def certificate_ends(folders: Iterable[Path]) -> list[tuple[Path, datetime]]:
 
 
 def _first_end(text: bytes) -> datetime:
-    return min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(text))
+    return min(
+        certificate.not_valid_after_utc for certificate in x509.load_pem_x509_certificates(text)
+    )

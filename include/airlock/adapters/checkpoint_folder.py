@@ -67,20 +67,20 @@ class CheckpointFolder:
         fresh.replace(file)
 
     def _sizes(self) -> list[int]:
-        found = self._folder.glob(f"*{NOTE}") if self._folder.is_dir() else ()
-        return sorted(int(file.stem) for file in found if file.stem.isdigit())
+        files = self._folder.glob(f"*{NOTE}") if self._folder.is_dir() else ()
+        return sorted(int(file.stem) for file in files if file.stem.isdigit())
 
     def kept(self) -> tuple[KeptCheckpoint, ...]:
         """Return every checkpoint kept here, smallest first."""
-        return tuple(self._one(size) for size in self._sizes())
+        return tuple(self._checkpoint(size) for size in self._sizes())
 
-    def _one(self, size: int) -> KeptCheckpoint:
+    def _checkpoint(self, size: int) -> KeptCheckpoint:
         note = (self._folder / f"{size:012}{NOTE}").read_text(errors="replace")
         leaves = self._folder / f"{size:012}{LEAVES}"
-        found = leaves.read_bytes() if leaves.exists() else b""
-        return KeptCheckpoint(self.name, size, note, found)
+        data = leaves.read_bytes() if leaves.exists() else b""
+        return KeptCheckpoint(self.name, size, note, data)
 
 
 def signed_part(note: str) -> str:
-    """Return what the log itself signed; cosignatures may come later."""
+    """Return the part the log itself signed; cosignatures may come later."""
     return note.rpartition("\n\n")[0]

@@ -21,7 +21,7 @@ from airlock.services.sequencing import Copy
 NOTE, LEAVES = ".note", ".leaves"
 #: Days an object cannot be deleted.
 RETENTION_DAYS = 3650
-_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class CheckpointBucket:
@@ -60,8 +60,8 @@ class CheckpointBucket:
         if largest <= copy.after:
             return
         if copy.size in self._sizes():
-            known = self._read(f"{copy.size:012}{NOTE}").decode(errors="replace")
-            if known.rpartition("\n\n")[0] == copy.note.rpartition("\n\n")[0]:
+            stored = self._read(f"{copy.size:012}{NOTE}").decode(errors="replace")
+            if stored.rpartition("\n\n")[0] == copy.note.rpartition("\n\n")[0]:
                 return
         raise Refused(
             f"{self.name} holds a checkpoint of {largest} entries that the database does not know, "
@@ -83,13 +83,13 @@ class CheckpointBucket:
                 ObjectLockRetainUntilDate=until,
             )
         except Exception as error:
-            if s3_code(error) not in _TAKEN:
+            if s3_code(error) not in _CONFLICTS:
                 raise
 
     def _read(self, name: str) -> bytes:
         answer = self._client.get_object(Bucket=self._bucket, Key=f"{self._prefix}{name}")
-        found: bytes = answer["Body"].read()
-        return found
+        data: bytes = answer["Body"].read()
+        return data
 
     def _sizes(self) -> list[int]:
         pages = self._client.get_paginator("list_objects_v2")

@@ -32,18 +32,18 @@ class Room:
 
 def room(folder: Path) -> Room:
     """Return the room where a folder is, or will be. Raises OSError."""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    found = shutil.disk_usage(there)
-    return Room(there, found.total, found.free)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    usage = shutil.disk_usage(there)
+    return Room(there, usage.total, usage.free)
 
 
 def rooms(folders: Iterable[Path]) -> list[Room]:
     """Return the room of each file system the folders are on, once each. Raises OSError."""
-    found: dict[int, Room] = {}
+    by_device: dict[int, Room] = {}
     for folder in folders:
-        one = room(folder)
-        found.setdefault(one.folder.stat().st_dev, one)
-    return list(found.values())
+        space = room(folder)
+        by_device.setdefault(space.folder.stat().st_dev, space)
+    return list(by_device.values())
 
 
 def size(folder: Path) -> int:
@@ -73,13 +73,13 @@ class Reserve:
             Unreachable: naming the file system and how much is missing; it may be tried again.
         """
         try:
-            found = rooms(self.folders)
+            spaces = rooms(self.folders)
         except OSError as error:
             raise Unreachable(f"nobody can say how much room the disk has: {error}") from error
-        for one in found:
-            if one.free < self.least:
+        for space in spaces:
+            if space.free < self.least:
                 raise Unreachable(
-                    f"the disk of {one.folder} has {one.free // 10**6} MB free, and new work "
+                    f"the disk of {space.folder} has {space.free // 10**6} MB free, and new work "
                     f"leaves {self.least // 10**6} MB to decisions and the log",
                     next_step="Make room: `airlock status` says what takes it, and "
                     "AIRLOCK_KEEP_WORK_DAYS clears old work earlier. Then try again.",

@@ -76,12 +76,12 @@ class FileSigner:
         self._read()
 
     def _read(self) -> None:
-        self._seen = _state(self._file)
+        self._stamp = _state(self._file)
         self._private = _private(self._file)
 
     @property
     def _key(self) -> Ed25519PrivateKey:
-        if _state(self._file) != self._seen:  # rotated
+        if _state(self._file) != self._stamp:  # rotated
             self._read()
         return self._private
 
@@ -113,7 +113,7 @@ class FileKeyring:
         self._read()
 
     def _read(self) -> None:
-        seen = _state(self._folder)
+        stamp = _state(self._folder)
         keys = [_public(path) for path in sorted(self._folder.glob("*.pem"))]
         if not keys:
             raise Invalid(
@@ -122,10 +122,10 @@ class FileKeyring:
             )
         self._keys = {key_id(key): key for key in keys}
         self._until = _validity(self._folder / VALIDITY)
-        self._seen = seen  # last: what could not be read is read again, not forgotten
+        self._stamp = stamp  # last: what could not be read is read again, not forgotten
 
     def _fresh(self) -> Mapping[str, Ed25519PublicKey]:
-        if _state(self._folder) != self._seen:
+        if _state(self._folder) != self._stamp:
             self._read()
         return self._keys
 
@@ -135,8 +135,8 @@ class FileKeyring:
 
     def valid_at(self, key: str, at: datetime) -> bool:
         """Say whether a key was in use at a time: a key given up signs nothing new."""
-        known = key in self._fresh()
-        return known and (key not in self._until or at <= self._until[key])
+        trusted = key in self._fresh()
+        return trusted and (key not in self._until or at <= self._until[key])
 
     def ends(self, key: str) -> datetime | None:
         """Return until when a key signs, if it was given up."""
@@ -184,13 +184,13 @@ class FileGateKeys:
         return {name: key for ring in rings if ring for name, key in ring.keys().items()}
 
     def _ring(self, folder: Path) -> FileKeyring | None:
-        seen = _state(folder)
-        known = self._rings.get(folder)
-        if known is None or known[0] != seen:
+        stamp = _state(folder)
+        cached = self._rings.get(folder)
+        if cached is None or cached[0] != stamp:
             ring = FileKeyring(folder) if any(folder.glob("*.pem")) else None
-            known = self._rings[folder] = (seen, ring)
+            cached = self._rings[folder] = (stamp, ring)
             self._good.clear()  # somebody may be trusted no more
-        return known[1]
+        return cached[1]
 
 
 def verify_with(public: bytes, signature: bytes, message: bytes) -> bool:
@@ -205,26 +205,26 @@ def verify_with(public: bytes, signature: bytes, message: bytes) -> bool:
 def give_up(folder: Path, key: str, until: str) -> None:
     """Note in *folder* until when a key has signed."""
     file = folder / VALIDITY
-    known = json.loads(file.read_text()) if file.exists() else {}
+    validity = json.loads(file.read_text()) if file.exists() else {}
     fresh = folder / f"{VALIDITY}.{os.getpid()}.new"
-    fresh.write_text(json.dumps({**known, key: {"until": until}}, indent=1, sort_keys=True))
+    fresh.write_text(json.dumps({**validity, key: {"until": until}}, indent=1, sort_keys=True))
     fresh.replace(file)
 
 
 def _state(path: Path) -> tuple[int, int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return (0, 0, 0)
-    return (found.st_mtime_ns, found.st_ino, found.st_size)
+    return (status.st_mtime_ns, status.st_ino, status.st_size)
 
 
 def _validity(file: Path) -> dict[str, datetime]:
     if not file.exists():
         return {}
     try:
-        known = json.loads(file.read_text())
-        return {key: moment(one["until"]) for key, one in known.items()}
+        document = json.loads(file.read_text())
+        return {key: moment(entry["until"]) for key, entry in document.items()}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Invalid(
             f"{file} does not say until when keys are valid: {error!r}",
@@ -234,27 +234,27 @@ def _validity(file: Path) -> dict[str, datetime]:
 
 def _private(path: Path) -> Ed25519PrivateKey:
     try:
-        found = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise _unusable(path, error) from error
-    if not isinstance(found, Ed25519PrivateKey):
-        raise _unusable(path, type(found).__name__)
-    return found
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _unusable(path, type(key).__name__)
+    return key
 
 
 def _public(path: Path) -> Ed25519PublicKey:
     try:
-        found = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, TypeError) as error:
         raise _unusable(path, error) from error
-    if not isinstance(found, Ed25519PublicKey):
-        raise _unusable(path, type(found).__name__)
-    return found
+    if not isinstance(key, Ed25519PublicKey):
+        raise _unusable(path, type(key).__name__)
+    return key
 
 
-def _unusable(path: Path, found: object) -> Invalid:
+def _unusable(path: Path, reason: object) -> Invalid:
     return Invalid(
-        f"{path} is not an Ed25519 key in PEM: {found}",
+        f"{path} is not an Ed25519 key in PEM: {reason}",
         next_step="Give the key `airlock up` created, or create one.",
     )
 

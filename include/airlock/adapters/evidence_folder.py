@@ -56,7 +56,7 @@ class EvidenceFolder:
             NotFound: if it is not kept here.
             Refused: if it was changed.
         """
-        place = self._kept(digest)
+        place = self._existing(digest)
         self._check(digest, file_digest(place))
         return place
 
@@ -67,13 +67,13 @@ class EvidenceFolder:
             NotFound: if it is not kept here.
             Refused: if it is larger, or was changed.
         """
-        with self._kept(digest).open("rb") as stream:
+        with self._existing(digest).open("rb") as stream:
             content = stream.read(most + 1)
         check_size(digest, len(content), most)
         self._check(digest, digest_bytes(content))
         return content
 
-    def _kept(self, digest: str) -> Path:
+    def _existing(self, digest: str) -> Path:
         place = self._place(digest)
         if not place.is_file():
             raise NotFound(
@@ -82,10 +82,10 @@ class EvidenceFolder:
             )
         return place
 
-    def _check(self, digest: str, found: str) -> None:
-        if found != digest:
+    def _check(self, digest: str, current: str) -> None:
+        if current != digest:
             raise Refused(
-                f"the evidence {short(digest)} in {self._root} was changed: it is {short(found)}",
+                f"the evidence {short(digest)} in {self._root} was changed: it is {short(current)}",
                 next_step="Restore it from a backup, and find out who writes there.",
             )
 

@@ -16,7 +16,7 @@ from airlock.domain.digest import digest_bytes, file_digest, is_digest, short
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.evidence_files import check_size
 
-_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 
 
@@ -44,7 +44,7 @@ class EvidenceBucket:
                     Bucket=self._bucket, Key=self._key(digest), Body=body, IfNoneMatch="*"
                 )
         except Exception as error:  # boto3 makes its exception types at run time
-            if s3_code(error) not in _TAKEN:
+            if s3_code(error) not in _CONFLICTS:
                 raise Unreachable(f"{self._url} does not take evidence: {error}") from error
         return digest
 
@@ -92,10 +92,10 @@ class EvidenceBucket:
             )
         return Unreachable(f"{self._url} does not answer: {error}")
 
-    def _check(self, digest: str, found: str) -> None:
-        if found != digest:
+    def _check(self, digest: str, current: str) -> None:
+        if current != digest:
             raise Refused(
-                f"the evidence {short(digest)} in {self._url} was changed: it is {short(found)}",
+                f"the evidence {short(digest)} in {self._url} was changed: it is {short(current)}",
                 next_step="Restore the bucket's older version of it; find out who writes there.",
             )
 

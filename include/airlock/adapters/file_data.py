@@ -95,10 +95,10 @@ class FileData:
         path = self._place(digest)
         if not path.is_file():
             raise NotFound(f"no data is pinned under {digest}", next_step=_PIN_AGAIN)
-        found = file_digest(path)
-        if found != digest:
+        current = file_digest(path)
+        if current != digest:
             raise DataUnusable(
-                f"pinned data was changed: expected {digest}, found {found}",
+                f"pinned data was changed: expected {digest}, found {current}",
                 next_step=f"find out who writes there; {_PIN_AGAIN}",
             )
         return path
@@ -139,7 +139,7 @@ class FileData:
 
 
 def name_of(source: Path) -> str:
-    """Return what a source is called in facts and messages."""
+    """Return the name of a source in facts and messages."""
     return f"{source.parent.name}/{source.name}"
 
 

@@ -72,14 +72,14 @@ class GuardDatabase:
             return tuple(Permit(**row) for row in work.execute(_ALL).mappings())
 
     @contextmanager
-    def _transaction(self, what: str) -> Iterator[sa.Connection]:
+    def _transaction(self, problem: str) -> Iterator[sa.Connection]:
         try:
             with self._engine.begin() as connection:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
-            said = str(error).strip().splitlines()[0][:300]
+            reason = str(error).strip().splitlines()[0][:300]
             raise Unreachable(
-                f"{what} in MLflow's database: {said}",
+                f"{problem} in MLflow's database: {reason}",
                 next_step="See that MLflow's database runs and that its guard's tables are there.",
             ) from error
 

@@ -48,10 +48,10 @@ class MlflowWatch:
 
     def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
         """Return the protected aliases' names, and every grant spent there."""
-        told = self._get("/airlock/ledger")
+        ledger = self._get("/airlock/ledger")
         return self._read(
             lambda: (
-                frozenset(map(str, told["protected"])),
+                frozenset(map(str, ledger["protected"])),
                 tuple(
                     SpentThere(
                         grant=row["grant_id"],
@@ -59,7 +59,7 @@ class MlflowWatch:
                         alias=row["alias"],
                         version=str(row["version"]),
                     )
-                    for row in told["spent"]
+                    for row in ledger["spent"]
                 ),
             )
         )
@@ -67,18 +67,18 @@ class MlflowWatch:
     def told(self, model: str, alias: str) -> str | None:
         """Return the version an ordinary client is told, or None."""
         try:
-            told = self._get(f"{_MODELS}/alias", name=model, alias=alias)
+            document = self._get(f"{_MODELS}/alias", name=model, alias=alias)
         except Refused:
             return None
-        return self._read(lambda: str(told["model_version"]["version"]))
+        return self._read(lambda: str(document["model_version"]["version"]))
 
     def digest(self, model: str, version: str) -> str | None:
         """Hash the files of a version where they lie; None if there are none."""
-        told = self._get("/airlock/digest", _HASHING_S, model=model, version=version)
-        return self._read(lambda: None if told["digest"] is None else str(told["digest"]))
+        document = self._get("/airlock/digest", _HASHING_S, model=model, version=version)
+        return self._read(lambda: None if document["digest"] is None else str(document["digest"]))
 
     def attempts(self, model: str) -> tuple[Mapping[str, Any], ...]:
-        """Return what was refused last about a model: who, what, from where, when."""
+        """Return the last refusals about a model: who, what, from where, when."""
         rows = self._get("/airlock/refusals", model=model, limit=_ATTEMPTS)
         return self._read(
             lambda: tuple(
@@ -93,15 +93,15 @@ class MlflowWatch:
         )
 
     def standing(self, grant_id: str) -> Standing:
-        """Return what the guard's ledger knows of a grant; UNSPENT if it was never delivered."""
-        told = self._get(f"/airlock/grants/{grant_id}")
-        return self._read(lambda: Standing(told["standing"]))
+        """Return the standing of a grant in the ledger; UNSPENT if it was never delivered."""
+        document = self._get(f"/airlock/grants/{grant_id}")
+        return self._read(lambda: Standing(document["standing"]))
 
     def revoke(self, grant_id: str, envelope: str) -> Standing:
         """Let a grant never be spent; return REVOKED, or SPENT if it was spent before."""
         path = f"/airlock/grants/{grant_id}/revoke"
-        told = self._ask("POST", path, _REVOKE, json={"envelope": envelope})
-        return self._read(lambda: Standing(told["standing"]))
+        document = self._ask("POST", path, _REVOKE, json={"envelope": envelope})
+        return self._read(lambda: Standing(document["standing"]))
 
     def set_back(self, model: str, alias: str, version: str) -> None:
         """Set an alias back to what was released last, by the plain call of any client."""
@@ -120,18 +120,18 @@ class MlflowWatch:
             raise self._silent(f"{type(error).__name__} {error}".strip()) from error
         if answer.is_success:
             return self._read(answer.json)
-        said = self._said(answer)
+        reason = self._reason(answer)
         if answer.status_code >= 500 or answer.status_code in (408, 429):
-            raise self._silent(said)
+            raise self._silent(reason)
         if answer.status_code == 404 and path.startswith("/airlock/"):
             raise Unreachable(
                 f"MLflow at {self._uri} has no guard, so nothing can be compared",
                 next_step="Start it as `airlock up` does: mlflow server --app-name airlock ...",
             )
         if not isinstance(_json(answer), dict):  # the page of something in between refuses nothing
-            raise self._silent(said)
+            raise self._silent(reason)
         kind = NotFound if answer.status_code == 404 else Refused
-        raise kind(f"MLflow refused the detector: {said}")
+        raise kind(f"MLflow refused the detector: {reason}")
 
     def _login(self, may: frozenset[str]) -> dict[str, str]:
         token, renew_at = self._tokens.get(may, ("", 0.0))
@@ -148,21 +148,21 @@ class MlflowWatch:
             raise self._silent(f"its answer is not a guard's: {error!r}") from error
 
     @staticmethod
-    def _said(answer: httpx.Response) -> str:
+    def _reason(answer: httpx.Response) -> str:
         try:
             return " ".join(str(answer.json().get("message", answer.text)).split())[:400]
         except (ValueError, AttributeError):
             return " ".join(answer.text.split())[:400]
 
-    def _silent(self, said: str) -> Unreachable:
+    def _silent(self, reason: str) -> Unreachable:
         return Unreachable(
-            f"MLflow at {self._uri} could not be compared: {said[:400]}",
+            f"MLflow at {self._uri} could not be compared: {reason[:400]}",
             next_step="See that MLflow runs (`airlock status`); it is tried again by itself.",
         )
 
 
 def _json(answer: httpx.Response) -> Any:
-    """Return what an answer says, None if it is no JSON."""
+    """Return the JSON of an answer, None if it has none."""
     try:
         return answer.json()
     except ValueError:

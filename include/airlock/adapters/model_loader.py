@@ -37,8 +37,8 @@ def build_model(folder: Path, described: Mapping[str, Any], name: str) -> Any:
             next_step="Install the versions its requirements.txt names.",
         ) from error
     except Exception as error:
-        said = " ".join(str(error).split())[:300]
-        raise Refused(f"{name} does not load: {type(error).__name__}: {said}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise Refused(f"{name} does not load: {type(error).__name__}: {reason}") from error
 
 
 def _skops(path: Path, _class: str) -> Any:
@@ -81,8 +81,8 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
 
 def _named(class_name: str) -> Callable[[], Any]:
     module, attribute = _CLASSES[class_name]
-    found: Callable[[], Any] = getattr(importlib.import_module(module), attribute)
-    return found
+    factory: Callable[[], Any] = getattr(importlib.import_module(module), attribute)
+    return factory
 
 
 _LOADERS: Mapping[str, Callable[[Path, str], Any]] = {

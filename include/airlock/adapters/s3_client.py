@@ -15,10 +15,10 @@ from airlock.domain.errors import Invalid
 CONNECT_S, READ_S, ATTEMPTS = 5, 20, 2
 
 
-def s3_client(what: str, setting: str) -> Any:
+def s3_client(content: str, setting: str) -> Any:
     """Return a client of boto3.
 
-    *what* is kept there, *setting* names the bucket.
+    *content* is kept there, *setting* names the bucket.
 
     Raises:
         Invalid: if boto3 is not installed.
@@ -32,7 +32,7 @@ def s3_client(what: str, setting: str) -> Any:
         )
     except ImportError as error:
         raise Invalid(
-            f"{what} in S3 needs the package boto3, which is not installed",
+            f"{content} in S3 needs the package boto3, which is not installed",
             next_step=f"Install Airlock with the extra `aws`, or unset {setting}.",
         ) from error
     return boto3.client("s3", config=config)

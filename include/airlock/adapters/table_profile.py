@@ -45,11 +45,11 @@ class Profile:
 
     def column(self, name: str) -> Column:
         """Return one column. Raises Invalid."""
-        for one in self.columns:
-            if one.name == name:
-                return one
-        known = ", ".join(one.name for one in self.columns)
-        raise Invalid(f"the data has no column {name!r}; it has {known}")
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = ", ".join(column.name for column in self.columns)
+        raise Invalid(f"the data has no column {name!r}; it has {names}")
 
 
 def profile(table: pyarrow.Table) -> Profile:
@@ -74,9 +74,9 @@ def _column(table: pyarrow.Table, name: str) -> Column:
         "distinct": int(compute.count_distinct(array).as_py()),
     }
     if facts["distinct"] <= FEW and kind != "time":
-        found = [value for value in array.unique().to_pylist() if value is not None]
-        if all(math.isfinite(one) for one in found if not isinstance(one, str)):
-            facts["values"] = tuple(sorted(found))
+        values = [value for value in array.unique().to_pylist() if value is not None]
+        if all(math.isfinite(value) for value in values if not isinstance(value, str)):
+            facts["values"] = tuple(sorted(values))
     if kind == "number" and facts["distinct"]:
         facts |= _range(array)
     return Column(**facts)
@@ -87,12 +87,12 @@ def _range(array: Any) -> dict[str, float | None]:
     import pyarrow
     import pyarrow.compute as compute
 
-    found = compute.min_max(array).as_py()
+    extremes = compute.min_max(array).as_py()
     numbers = array.cast(pyarrow.float64(), safe=False)
     facts = {
-        "low": found["min"],
-        "high": found["max"],
+        "low": extremes["min"],
+        "high": extremes["max"],
         "mean": compute.mean(numbers).as_py(),
         "spread": compute.stddev(numbers).as_py(),
     }
-    return facts if all(math.isfinite(one) for one in facts.values()) else {}
+    return facts if all(math.isfinite(value) for value in facts.values()) else {}

@@ -61,9 +61,9 @@ class WitnessClient:
             Unreachable: if it does not answer, or not as this witness does.
         """
         answer = self._ask(copy, copy.after)
-        known = _size(answer)
-        if known is not None and known != copy.after and known <= copy.size:
-            answer = self._ask(copy, known)
+        remembered = _size(answer)
+        if remembered is not None and remembered != copy.after and remembered <= copy.size:
+            answer = self._ask(copy, remembered)
         if _contradicts(answer):
             raise Refused(
                 f"{self.name} does not cosign the checkpoint of {copy.size} entries "
@@ -78,7 +78,7 @@ class WitnessClient:
         return self._checked(copy.note, answer.text)
 
     def _ask(self, copy: Copy, old: int) -> httpx.Response:
-        proof = "".join(f"{base64.b64encode(one).decode()}\n" for one in copy.prove(old))
+        proof = "".join(f"{base64.b64encode(node).decode()}\n" for node in copy.prove(old))
         body = f"old {old}\n{proof}\n{copy.note}"
         try:
             return self._http.post("/add-checkpoint", content=body.encode())

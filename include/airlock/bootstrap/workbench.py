@@ -327,7 +327,7 @@ class Workbench:
             keys=self._keys.trusted,
             model_of=lambda version, digest: self._model(case.recipe.name, version, digest),
             rows_of=self._rows,
-            kept=self._files.get,
+            evidence_file=self._files.get,
             code_of=self._code,
             card_of=read_card,
             tag_of=lambda name: self._registry.tag(case.recipe.name, case.candidate.version, name),

@@ -71,7 +71,7 @@ def _work(platform: Platform) -> list[Line]:
 
 
 def _code(answer: Answer[list[Health]], lines: list[Line]) -> int:
-    if not answer.found or not all(row.healthy for row in answer.found):
+    if not answer.value or not all(row.healthy for row in answer.value):
         return DOWN
     if any(line.silent for line in lines):
         return DOWN
@@ -81,7 +81,7 @@ def _code(answer: Answer[list[Health]], lines: list[Line]) -> int:
 def _document(
     platform: Platform, answer: Answer[list[Health]], lines: list[Line], code: int
 ) -> dict[str, object]:
-    rows = answer.found or []
+    rows = answer.value or []
     processes = [
         {
             "name": row.name,
@@ -113,10 +113,10 @@ def _document(
 
 
 def _print(platform: Platform, answer: Answer[list[Health]], lines: list[Line]) -> None:
-    if answer.found is None:
+    if answer.value is None:
         console.print(f"The processes could not be asked: {answer.problem}", soft_wrap=True)
     else:
-        print_health(answer.found)
+        print_health(answer.value)
     print_addresses(platform)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("work", ""):

@@ -66,7 +66,7 @@ class Commands:
         actor = self._back.actor(sender)
         if not _ID.fullmatch(release_id):
             raise NotFound("there is no such release", next_step="Try `/airlock pending`.")
-        return Ack(body=replies.shown(self._back.view(release_id, actor)))
+        return Ack(body=replies.release_status(self._back.view(release_id, actor)))
 
     def _link(self, sender: Sender, code: str) -> Ack:
         link = linking.redeem(self._airlock.store, sender.team, sender.account, code)

@@ -62,8 +62,8 @@ def report(settings: Settings) -> list[Line]:
 
 
 def _answered(name: str, answer: Answer[list[Line]]) -> list[Line]:
-    if answer.found is not None:
-        return answer.found
+    if answer.value is not None:
+        return answer.value
     if name == "sizes":  # a large folder takes its time, and nothing is wrong with it
         return [Line(name, f"not known: {answer.problem}")]
     return [Line(name, "could not be asked", answer.problem, silent=True)]

@@ -114,7 +114,7 @@ def delegation_rows(
     with store.begin() as unit:
         now = stamp(unit.now())
         page = unit.delegation_page(
-            given=given, taken=taken, without=without, after=after, limit=limit
+            giver=given, taker=taken, without=without, after=after, limit=limit
         )
         said = unit.said(one.reason for one in page.items)
     rows = [

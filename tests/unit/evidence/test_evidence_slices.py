@@ -6,7 +6,7 @@ from typing import Any
 
 from airlock_evidence import facts
 from airlock_evidence.dossier import Dossier
-from airlock_evidence.told import Told
+from airlock_evidence.told import ReleaseState
 
 
 def dossier(**kinds: Any) -> Dossier:
@@ -19,8 +19,8 @@ def dossier(**kinds: Any) -> Dossier:
     nothing: Any = {}
     return Dossier(
         header={}, entries=[], context=[], contents=[], around=[], rights=nothing, policy={},
-        pipeline={}, keys=nothing, said={}, grants={}, evidence=evidence,
-        told=Told(subject={"artifact_digest": about}),
+        pipeline={}, keys=nothing, texts={}, grants={}, evidence=evidence,
+        release=ReleaseState(subject={"artifact_digest": about}),
     )  # fmt: skip
 
 

@@ -26,7 +26,12 @@ def everything(view: View, seats: Any, text: str) -> Iterator[Said | View]:
     decided = {**INBOX["decided"][0], "model": view["model"], "decision": text}
     lent = {**INBOX["delegations"][0], "giver": text, "taker": text, "reason": text}
     yield home({"waiting": [item], "decided": [decided], "delegations": [lent], "page": text})
-    yield from (replies.pending([item]), replies.shown(view), replies.plain(text), replies.usage())
+    yield from (
+        replies.pending([item]),
+        replies.release_status(view),
+        replies.plain(text),
+        replies.usage(),
+    )
 
 
 def check(drawn: Said | Mapping[str, Any]) -> None:

@@ -63,7 +63,7 @@ def test_fifty_things_that_wait_are_counted() -> None:
 def test_a_release_is_shown_without_anything_to_press_but_a_link(
     name: str, view_of: Views, golden: Compare
 ) -> None:
-    reply = replies.shown(view_of(name))
+    reply = replies.release_status(view_of(name))
     check_reply(reply)
     rows = [block["elements"] for block in reply["blocks"] if block["type"] == "actions"]
     assert [[one["action_id"] for one in row] for row in rows] == [["airlock.evidence"]]

@@ -12,22 +12,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Answer(Generic[Found]):
+class Answer(Generic[Value]):
     """What somebody answered, or why there is no answer."""
 
-    found: Found | None
+    value: Value | None
     problem: str = ""
 
 
 def ask_all(
-    questions: Mapping[str, Callable[[], Found]], seconds: float
-) -> dict[str, Answer[Found]]:
+    questions: Mapping[str, Callable[[], Value]], seconds: float
+) -> dict[str, Answer[Value]]:
     """Ask all at once and return an answer for each, after *seconds* at most; raises nothing."""
-    answers: dict[str, Answer[Found]] = {}
+    answers: dict[str, Answer[Value]] = {}
     threads = {
         name: threading.Thread(target=_ask, args=(name, question, answers), daemon=True)
         for name, question in questions.items()
@@ -37,11 +37,11 @@ def ask_all(
     until = time.monotonic() + seconds
     for thread in threads.values():
         thread.join(max(0.0, until - time.monotonic()))
-    silent: Answer[Found] = Answer(None, f"it did not answer within {seconds:g} s")
+    silent: Answer[Value] = Answer(None, f"it did not answer within {seconds:g} s")
     return {name: answers.get(name, silent) for name in questions}
 
 
-def _ask(name: str, question: Callable[[], Found], answers: dict[str, Answer[Found]]) -> None:
+def _ask(name: str, question: Callable[[], Value], answers: dict[str, Answer[Value]]) -> None:
     try:
         answers[name] = Answer(question())
     except Exception as error:

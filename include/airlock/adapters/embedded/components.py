@@ -68,12 +68,12 @@ class Component:
 
 def components(site: Site) -> tuple[Component, ...]:
     """Return the processes of *site* in starting order; they stop in reverse."""
-    made = tuple(make(site) for make in _MAKERS)
-    return (*made, _slack(site)) if site.slack else made
+    parts = tuple(make(site) for make in _MAKERS)
+    return (*parts, _slack(site)) if site.slack else parts
 
 
 def airflow_environment(site: Site) -> dict[str, str]:
-    """Return what every Airflow process needs, and no URL of Airlock's database."""
+    """Return the settings every Airflow process needs, without the URL of Airlock's database."""
     return {
         "AIRFLOW_HOME": f"{site.home}/airflow",
         "AIRFLOW__CORE__DAGS_FOLDER": f"{site.root}/dags",
@@ -133,7 +133,7 @@ def _bundles(site: Site) -> str:
 
 
 def airlock_environment(site: Site) -> dict[str, str]:
-    """Return what every process with Airlock code in it is told: places, no rights."""
+    """Return the environment of every process with Airlock code: addresses, no rights."""
     environment = {
         "AIRLOCK_ROOT": site.root,
         "AIRLOCK_HOME": site.home,
@@ -153,7 +153,7 @@ def airlock_environment(site: Site) -> dict[str, str]:
 
 
 def decider_environment(site: Site) -> dict[str, str]:
-    """Return what a process that decides is told on top."""
+    """Return the additional environment of a deciding process."""
     return {
         "AIRLOCK_DATABASE_URL": site.urls["airlock_decider"],
         "AIRLOCK_SIGNING_KEY": site.signing_key,
@@ -161,7 +161,7 @@ def decider_environment(site: Site) -> dict[str, str]:
 
 
 def operator_environment(site: Site) -> dict[str, str]:
-    """Return what carries decisions out, and an operator's command, is told."""
+    """Return the environment of the delivery process and of an operator's command."""
     return {
         **airlock_environment(site),
         **decider_environment(site),
@@ -173,7 +173,7 @@ def operator_environment(site: Site) -> dict[str, str]:
 
 
 def worker_environment(site: Site) -> dict[str, str]:
-    """Return what tasks are told: they hold no key that signs grants."""
+    """Return the environment of tasks: they hold no key that signs grants."""
     return {
         **airlock_environment(site),
         "AIRLOCK_DATABASE_URL": site.urls["airlock_worker"],
@@ -185,7 +185,7 @@ def worker_environment(site: Site) -> dict[str, str]:
 
 
 def role_environments(site: Site) -> dict[str, dict[str, str]]:
-    """Return what a command is told that runs in a role, by the role's name."""
+    """Return the environment of a command in each role, by the role's name."""
     return {"operator": operator_environment(site), "worker": worker_environment(site)}
 
 

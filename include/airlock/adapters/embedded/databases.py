@@ -43,7 +43,7 @@ _PLAIN = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
 
 def prepare(server: Server) -> None:
-    """Create or mend roles, databases and rights; safe to repeat."""
+    """Create or repair roles, databases and rights; safe to repeat."""
     import psycopg
 
     try:
@@ -67,10 +67,10 @@ def prepare(server: Server) -> None:
 def _create_roles(admin: Any, server: Server) -> None:
     from psycopg import sql
 
-    known = {row[0] for row in admin.execute("select rolname from pg_roles")}
+    existing = {row[0] for row in admin.execute("select rolname from pg_roles")}
     superuser = admin.execute("select rolsuper from pg_roles where rolname = user").fetchone()[0]
     for role in ROLE_DATABASE:
-        verb = "ALTER" if role in known else "CREATE"
+        verb = "ALTER" if role in existing else "CREATE"
         admin.execute(
             sql.SQL(f"{verb} ROLE {{}} LOGIN {_PLAIN if superuser else ''} PASSWORD {{}}").format(
                 sql.Identifier(role), sql.Literal(server.passwords[role])
@@ -123,10 +123,10 @@ def _close_functions(server: Server) -> None:
 def _create_databases(admin: Any, server: Server) -> None:
     from psycopg import sql
 
-    known = {row[0] for row in admin.execute("select datname from pg_database")}
+    existing = {row[0] for row in admin.execute("select datname from pg_database")}
     for owner in OWNERS:
         names = {"db": sql.Identifier(ROLE_DATABASE[owner]), "owner": sql.Identifier(owner)}
-        if ROLE_DATABASE[owner] not in known:
+        if ROLE_DATABASE[owner] not in existing:
             # Managed servers have no superuser: only a member may give a database to a role.
             admin.execute(sql.SQL("GRANT {owner} TO CURRENT_USER").format(**names))
             admin.execute(sql.SQL("CREATE DATABASE {db} OWNER {owner}").format(**names))

@@ -23,9 +23,9 @@ def migrate(
     """Bring the tables up to date; safe to repeat.
 
     Raises:
-        Refused: with the end of what the program said.
+        Refused: with the end of the program's output.
     """
-    told = {
+    child_environment = {
         **environment,
         "MLFLOW_BACKEND_STORE_URI": server.url("mlflow_owner"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -33,17 +33,17 @@ def migrate(
             part for part in (str(include), os.environ.get("PYTHONPATH", "")) if part
         ),
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         [python, "-m", "airlock_mlflow.schema", *_ROLES],
-        env=told | ({PROTECTED: protected} if protected else {}),
+        env=child_environment | ({PROTECTED: protected} if protected else {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        said = "\n".join(f"    {line[:300]}" for line in done.stderr.splitlines()[-12:])
+    if completed.returncode:
+        output = "\n".join(f"    {line[:300]}" for line in completed.stderr.splitlines()[-12:])
         raise Refused(
-            f"MLflow's tables or its guard's could not be created. It said:\n{said}",
+            f"MLflow's tables or its guard's could not be created. It said:\n{output}",
             next_step="Mend the cause, then run `airlock up` again.",
         )

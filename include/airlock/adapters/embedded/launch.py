@@ -58,13 +58,13 @@ class Launch:
         platform: Platform,
         progress: Progress,
         migrate: Callable[[str], None],
-        given: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Use *migrate* for Airlock's own tables; it gets the owner's URL.
 
-        *given*: the environment of the command, of which the settings are written down.
+        *environment*: that of the command, of which the settings are written down.
         """
-        self._given = given or {}
+        self._environment = environment or {}
         self._platform = platform
         self._supervisor = platform.supervisor
         self._options = platform.options
@@ -84,10 +84,10 @@ class Launch:
                 self._platform.secrets.create()
                 added = self._platform.secrets.add_people(people)
                 self._end_where_it_was()
-                save(self._platform, self._given)
+                save(self._platform, self._environment)
             if not self._all_well():
                 self._start_everything()
-                save(self._platform, self._given)  # the service account has its number now
+                save(self._platform, self._environment)  # the service account has its number now
             elif added:
                 self._provision()
 
@@ -225,10 +225,10 @@ class Launch:
                 raise self._failed(part, f"was healthy and no longer is: {first.problem}")
             self._abort.wait(1)
 
-    def _failed(self, part: Component, what: str) -> Refused:
+    def _failed(self, part: Component, problem: str) -> Refused:
         log = self._supervisor.log_file(part.name)
         return Refused(
-            f"{part.title} ({part.name}) {what}. Its log ends:\n{tail(log)}",
+            f"{part.title} ({part.name}) {problem}. Its log ends:\n{tail(log)}",
             next_step=f"Read {log}, mend the cause, then run `airlock up` again.",
         )
 
@@ -249,8 +249,12 @@ class Launch:
             document["output"] = str(self._platform.service_file)
             text = json.dumps(document)
             stamp = _stamp(text)
-            known = self._stamp_file.exists() and self._stamp_file.read_text() == stamp
-            if known and self._platform.service_file.exists() and not self._options.postgres_url:
+            unchanged = self._stamp_file.exists() and self._stamp_file.read_text() == stamp
+            if (
+                unchanged
+                and self._platform.service_file.exists()
+                and not self._options.postgres_url
+            ):
                 return
             self._run_provision(text)
             self._stamp_file.write_text(stamp)
@@ -262,7 +266,7 @@ class Launch:
         environment = airflow_environment(self._platform.site())
         environment["PYTHONPATH"] = f"{self._options.root}/include:{self._options.root}/plugins"
         with log.open("wb") as stream:
-            done = subprocess.run(
+            completed = subprocess.run(
                 [self._options.programs / "python", "-m", "airlock_airflow.provision", file],
                 cwd=self._options.root,
                 env=base_environment(self._options.programs) | environment,
@@ -272,7 +276,7 @@ class Launch:
                 check=False,
             )
         file.unlink()
-        if done.returncode:
+        if completed.returncode:
             raise Refused(
                 f"Airflow's tables or users could not be created. The log ends:\n{tail(log)}",
                 next_step=f"Read {log}, mend the cause, then run `airlock up` again.",
@@ -287,9 +291,9 @@ def down(platform: Platform, progress: Progress) -> bool:
         supervisor = platform.supervisor
         running = _pid_or_none(supervisor) is not None
         if running:
-            known = supervisor.states()
+            states = supervisor.states()
             for wave in _STOP_ORDER:
-                names = [name for name in wave if name in known]
+                names = [name for name in wave if name in states]
                 with progress.step(f"Stop {', '.join(names)}") if names else nullcontext():
                     supervisor.stop(names)
         with progress.step("Stop the supervisor and look for leftovers"):

@@ -14,7 +14,7 @@ from airlock.adapters.embedded import session
 
 
 def read_record(path: Path) -> dict[str, dict[str, int]]:
-    """Return what `session.record` wrote; nothing when there is nothing to read."""
+    """Return the record that `session.record` wrote; empty when there is none."""
     try:
         record: dict[str, dict[str, int]] = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -28,9 +28,9 @@ def is_same(entry: dict[str, int]) -> bool:
 
 
 def kill_recorded(records: Iterable[Path]) -> None:
-    """Ask what is recorded to stop in order, then make sure of it."""
-    found = [entry for record in records for entry in read_record(record).values()]
-    entries = [entry for entry in found if is_same(entry)]
+    """Ask the recorded processes to stop in order, then kill the rest."""
+    recorded = [entry for record in records for entry in read_record(record).values()]
+    entries = [entry for entry in recorded if is_same(entry)]
     for entry in entries:
         with contextlib.suppress(ProcessLookupError):
             os.kill(entry["pid"], signal.SIGTERM)

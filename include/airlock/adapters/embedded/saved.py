@@ -39,19 +39,19 @@ class Saved:
     roles: Mapping[str, Mapping[str, str]]
 
 
-def save(platform: Platform, given: Mapping[str, str]) -> None:
-    """Write a platform down; *given* is the environment of the command that starts it."""
+def save(platform: Platform, environment: Mapping[str, str]) -> None:
+    """Write a platform down; *environment*: that of the command that starts it."""
     options = platform.options
     saved = Saved(
         home=str(options.home),
-        settings=_settings(options, given),
+        settings=_settings(options, environment),
         roles=role_environments(platform.site()),
     )
     write_private(_file(options.home), json.dumps(asdict(saved), indent=1))
 
 
 def load(home: Path) -> Saved | None:
-    """Return what was written down in a home, None if nothing was.
+    """Return the platform saved in a home, None if there is none.
 
     Raises:
         Invalid: if it belongs to another user of this machine, or is broken.
@@ -73,11 +73,11 @@ def load(home: Path) -> Saved | None:
         ) from None
 
 
-def _settings(options: Options, given: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: given[name] for name in _SETTINGS if given.get(name)}
+def _settings(options: Options, environment: Mapping[str, str]) -> dict[str, str]:
+    settings = {name: environment[name] for name in _SETTINGS if environment.get(name)}
     ports = (options.airflow_port, options.mlflow_port, options.postgres_port)
     return {
-        **kept,
+        **settings,
         **{name: value for name, value in options.slack.items() if name.startswith(SLACK)},
         **dict(zip(PORTS, map(str, ports), strict=True)),
         "AIRLOCK_ROOT": str(options.root),

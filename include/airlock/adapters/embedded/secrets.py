@@ -46,9 +46,9 @@ class Secrets:
     def create(self) -> None:
         """Generate what is missing."""
         private_folder(self.folder)
-        known = _read(self._file) if self._file.exists() else {}
-        if missing := {name: made for name, made in _generate().items() if name not in known}:
-            write_private(self._file, json.dumps({**known, **missing}, indent=1))
+        stored = _read(self._file) if self._file.exists() else {}
+        if missing := {name: secret for name, secret in _generate().items() if name not in stored}:
+            write_private(self._file, json.dumps({**stored, **missing}, indent=1))
         self.create_signing_key()
         self.create_model_key()
         self.create_gate_key()
@@ -109,11 +109,11 @@ class Secrets:
 
     def add_people(self, people: Iterable[Entry]) -> bool:
         """Make log-ins for those of *people* who have none; say whether there was one to make."""
-        known = self.users()
-        names = {one["user"] for one in known}
+        users = self.users()
+        names = {user["user"] for user in users}
         new = [_login(entry) for entry in people if entry[0] not in names]
         if new:
-            self._write_users([*known, *new])
+            self._write_users([*users, *new])
             (self.folder / "users.shown").unlink(missing_ok=True)
         return bool(new)
 
@@ -143,7 +143,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def provision_document(users: list[dict[str, Any]], service_password: str) -> dict[str, Any]:
-    """Return what `airlock_airflow.provision` is to create in Airflow's login."""
+    """Return the document from which `airlock_airflow.provision` creates Airflow's log-ins."""
     people = [
         {
             "user": entry["user"],

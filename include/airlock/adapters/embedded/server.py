@@ -67,11 +67,11 @@ def external_server(admin_url: str, passwords: Mapping[str, str]) -> Server:
             next_step="Write it as postgresql+psycopg://admin:password@host:5432/postgres.",
         )
     admin = unquote(parts.username)
-    known = dict(passwords) | {admin: unquote(parts.password or "")}
+    credentials = dict(passwords) | {admin: unquote(parts.password or "")}
     return Server(
         host=parts.hostname,
         port=parts.port or 5432,
-        passwords=known,
+        passwords=credentials,
         admin=admin,
         options=parts.query,
         admin_database=parts.path.strip("/") or "postgres",

@@ -62,15 +62,15 @@ def main(plan_file: str) -> int:
 
 def code_digest(folders: list[str]) -> str:
     """Return one digest for the code and the data files of some folders; "" for no folder."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(Path(folder).rglob("*")):
             if path.suffix not in _CODE:
                 continue
             with contextlib.suppress(OSError):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
-                found.update(f"{path}\0{content}\n".encode())
-    return found.hexdigest() if folders else ""
+                digest.update(f"{path}\0{content}\n".encode())
+    return digest.hexdigest() if folders else ""
 
 
 def _start(plan: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -112,8 +112,8 @@ def _watch(child: int, stop: signal.Signals, grace: float) -> int:
             return code
         if time.monotonic() > deadline:
             _signal_group(child, signal.SIGKILL)
-        seen = signal.sigtimedwait(_WATCHED, 1.0)
-        if seen and seen.si_signo != signal.SIGCHLD:
+        received = signal.sigtimedwait(_WATCHED, 1.0)
+        if received and received.si_signo != signal.SIGCHLD:
             _signal_group(child, stop)
             deadline = min(deadline, time.monotonic() + grace)
 
@@ -163,26 +163,26 @@ def alive(pid: int) -> bool:
 def descendants() -> list[int]:
     """Return every process below this one."""
     parents = {pid: int(fields[1]) for pid in _pids() if (fields := _stat(pid))}
-    found: list[int] = []
+    pids: list[int] = []
     level = {os.getpid()}
     while level:
         level = {pid for pid, parent in parents.items() if parent in level}
-        found += level
-    return found
+        pids += level
+    return pids
 
 
 def marked(mark: str) -> list[int]:
     """Return every process carrying *mark*, or with it as prefix up to the `#`."""
-    wanted = f"{MARK}={mark}".encode()
-    found = []
+    marker = f"{MARK}={mark}".encode()
+    pids = []
     for pid in _pids():
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(entry == wanted or entry.startswith(wanted + b"#") for entry in environment):
-            found.append(pid)
-    return [pid for pid in found if pid != os.getpid() and alive(pid)]
+        if any(entry == marker or entry.startswith(marker + b"#") for entry in environment):
+            pids.append(pid)
+    return [pid for pid in pids if pid != os.getpid() and alive(pid)]
 
 
 def kill_all(find: Callable[[], list[int]], seconds: float = 10.0) -> bool:

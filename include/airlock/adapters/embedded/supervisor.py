@@ -154,7 +154,7 @@ class Supervisor:
     def states(self) -> dict[str, State]:
         """Return the state of every program."""
         with self._rpc() as rpc:
-            found = rpc.getAllProcessInfo()
+            processes = rpc.getAllProcessInfo()
         return {
             info["name"]: State(
                 name=info["name"],
@@ -162,7 +162,7 @@ class Supervisor:
                 seconds=max(0.0, info["now"] - info["start"]) if info["start"] else 0.0,
                 pid=info["pid"],
             )
-            for info in found
+            for info in processes
         }
 
     def knows(self, parts: Iterable[Component]) -> bool:
@@ -214,7 +214,7 @@ class Supervisor:
             waiting = {name for name in waiting if states[name].pid}
 
     def log_file(self, name: str) -> Path:
-        """Return where a program's output goes."""
+        """Return the file with a program's output."""
         return self.logs / f"{name}.log"
 
     def processes(self, name: str) -> dict[str, int]:

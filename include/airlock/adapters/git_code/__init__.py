@@ -38,23 +38,26 @@ __all__ = [
 class Authors:
     """Who changed some code: addresses in lower case, and why that is not all of them."""
 
-    known: tuple[str, ...]
+    addresses: tuple[str, ...]
     why_unknown: str = ""
 
     @property
     def recorded(self) -> tuple[str, ...]:
         """The addresses, and one entry that says what nobody knows, if anything."""
-        return (*self.known, *((unknown_because(self.why_unknown),) if self.why_unknown else ()))
+        return (
+            *self.addresses,
+            *((unknown_because(self.why_unknown),) if self.why_unknown else ()),
+        )
 
 
-def commit(root: Path, folder: str, given: str = "") -> str:
+def commit(root: Path, folder: str, pinned: str = "") -> str:
     """Return the commit of the checkout *root* for the model's code in *folder*.
 
     Raises:
         Refused: if nobody can say which code this is.
     """
-    if given:
-        return given
+    if pinned:
+        return pinned
     checkout = Checkout.at(root)
     head = checkout.head()
     code = code_of(checkout, folder, imported(root, folder))
@@ -67,7 +70,7 @@ def authors(root: Path, folder: str, since: str = "") -> tuple[str, ...]:
 
 
 def authors_since(root: Path, folder: str, since: str = "") -> Authors:
-    """Return who changed the code of *folder* after the commit *since*; ever, without *since*.
+    """Return the authors of the code of *folder* since a commit; all, without *since*.
 
     Authors, committers and co-authors count, of merges too. Changes in no commit, a history that
     is not all here, and a checkout without git are unknown.
@@ -79,12 +82,12 @@ def authors_since(root: Path, folder: str, since: str = "") -> Authors:
     try:
         checkout = Checkout.at(root)
         code = code_of(checkout, folder, reach)
-        found, why = history.people(checkout, code.paths, since)
+        addresses, why = history.people(checkout, code.paths, since)
         why = "; ".join(filter(None, (why, *code.unclear, _uncommitted(checkout, code))))
     except (Refused, OSError) as error:
         why = "" if untouched else getattr(error, "message", str(error))
         return Authors((), why)
-    return Authors(tuple(sorted(found)), why)
+    return Authors(tuple(sorted(addresses)), why)
 
 
 def last_author(root: Path, folder: str) -> str:
@@ -118,10 +121,10 @@ def last_commit(root: Path, folder: str) -> str:
     try:
         checkout = Checkout.at(root)
         path = checkout.prefix + folder.strip("/")
-        found = checkout.git("rev-list", "--full-history", "-1", checkout.head(), "--", path)
+        output = checkout.git("rev-list", "--full-history", "-1", checkout.head(), "--", path)
     except Refused:
         return ""
-    return found.decode().strip()
+    return output.decode().strip()
 
 
 def _uncommitted(checkout: Checkout, code: Code) -> str:

@@ -25,30 +25,30 @@ _OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--f
 
 
 def change(root: Path, folder: str, before: str, after: str) -> CodeChange:
-    """Return what changed in the code of *folder* from commit *before* to commit *after*.
+    """Return the change of the code of *folder* from commit *before* to commit *after*.
 
     Raises:
         Refused: if git does not have both commits, or does not answer in time.
     """
     checkout = Checkout.at(root)
-    ends = tuple(_known(checkout, commit) for commit in (before, after))
+    ends = tuple(_resolve(checkout, commit) for commit in (before, after))
     paths = code_of(checkout, folder, imported(root, folder)).paths
     counted = _counted(_diff(checkout, ends, paths, "--numstat", "-z"))
-    shown, left_out, lines = [], [], 0
+    included, left_out, lines = [], [], 0
     for path, added, removed in counted:
         size = (added or 0) + (removed or 0)
         if added is None or size > FILE_LINES or lines + size > ALL_LINES:
             left_out.append(path)
         else:
-            shown.append(path)
+            included.append(path)
             lines += size
-    text = _diff(checkout, ends, tuple(shown)).decode("utf-8", "replace") if shown else ""
+    text = _diff(checkout, ends, tuple(included)).decode("utf-8", "replace") if included else ""
     if len(text) > MOST_TEXT:
         text, left_out = "", [path for path, _, _ in counted]
     return CodeChange(tuple(counted), text, tuple(left_out))
 
 
-def _known(checkout: Checkout, commit: str) -> str:
+def _resolve(checkout: Checkout, commit: str) -> str:
     if not COMMIT.fullmatch(commit):
         raise Refused(f"{commit[:60]!r} is no commit")
     try:
@@ -66,9 +66,9 @@ def _diff(checkout: Checkout, ends: tuple[str, ...], paths: tuple[str, ...], *ho
 
 
 def _counted(listed: bytes) -> list[tuple[str, int | None, int | None]]:
-    found = []
+    files = []
     for entry in filter(None, listed.split(b"\0")):
         added, removed, name = entry.split(b"\t", 2)
         counts = (None, None) if added == b"-" else (int(added), int(removed))
-        found.append((decoded(name).encode("utf-8", "replace").decode(), *counts))
-    return found
+        files.append((decoded(name).encode("utf-8", "replace").decode(), *counts))
+    return files

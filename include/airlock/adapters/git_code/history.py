@@ -26,12 +26,12 @@ def people(checkout: Checkout, paths: tuple[str, ...], since: str) -> tuple[set[
     """Return the addresses behind all changes of *paths* after *since*, and what is missing."""
     reach, why = _reach(checkout, since)
     why = _cut(checkout, reach) or why
-    found: set[str] = set()
+    addresses: set[str] = set()
     for commit in _commits(checkout, reach, paths):
         named, nameless = _people(commit)
-        found |= named
+        addresses |= named
         why = why or nameless
-    return found, why
+    return addresses, why
 
 
 def newest(checkout: Checkout, paths: tuple[str, ...]) -> str:
@@ -53,7 +53,7 @@ def last(checkout: Checkout, paths: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _reach(checkout: Checkout, since: str) -> tuple[tuple[str, ...], str]:
-    """Return what to walk, and why that is not what was asked for."""
+    """Return the commits to walk, and why those are not the requested ones."""
     head = checkout.head()
     if not since:
         return (head,), ""
@@ -61,8 +61,8 @@ def _reach(checkout: Checkout, since: str) -> tuple[tuple[str, ...], str]:
     if not COMMIT.fullmatch(since):
         return (head,), f"{since[:60]!r}, the code that serves, is no commit"
     try:
-        known = checkout.git("rev-parse", "--verify", "--quiet", f"{since}^{{commit}}")
-        base = known.decode().strip()
+        resolved = checkout.git("rev-parse", "--verify", "--quiet", f"{since}^{{commit}}")
+        base = resolved.decode().strip()
         checkout.git("merge-base", "--is-ancestor", base, head)
     except Refused:
         return (head,), away
@@ -86,31 +86,31 @@ def _boundary(checkout: Checkout) -> set[str]:
 
 def _commits(checkout: Checkout, reach: tuple[str, ...], paths: tuple[str, ...]) -> list[str]:
     """Return the stored text of every commit that changed *paths* or what they were called."""
-    wanted = set(paths)
+    names = set(paths)
     for _ in range(_MOST_RENAMES):
-        listed = checkout.git("rev-list", "--full-history", *reach, "--", *sorted(wanted))
+        listed = checkout.git("rev-list", "--full-history", *reach, "--", *sorted(names))
         commits = listed.decode().split()
-        before = _former_names(checkout, commits, wanted)
-        if before <= wanted:
+        before = _former_names(checkout, commits, names)
+        if before <= names:
             return list(_texts(checkout, commits))
-        wanted |= before
+        names |= before
     raise Refused(f"{paths[0]} was renamed more than {_MOST_RENAMES} times")
 
 
-def _former_names(checkout: Checkout, commits: list[str], wanted: set[str]) -> set[str]:
+def _former_names(checkout: Checkout, commits: list[str], names: set[str]) -> set[str]:
     if not commits:
         return set()
-    shown = checkout.git(
+    output = checkout.git(
         "diff-tree", "--stdin", "--root", "-r", "-m", "-M", "-l0", "-z", "--no-commit-id",
         "--name-status", "--diff-filter=R", "--no-ext-diff", "--no-textconv",
         stdin="".join(f"{commit}\n" for commit in commits).encode(),
     )  # fmt: skip
-    fields = iter(decoded(name) for name in shown.split(b"\0") if name)
-    found = set()
+    fields = iter(decoded(name) for name in output.split(b"\0") if name)
+    former = set()
     for _status, old, new in zip(fields, fields, fields, strict=False):
-        if any(new == path or new.startswith(f"{path}/") for path in wanted):
-            found.add(old)
-    return {old for old in found if not any(old.startswith(f"{path}/") for path in wanted)}
+        if any(new == path or new.startswith(f"{path}/") for path in names):
+            former.add(old)
+    return {old for old in former if not any(old.startswith(f"{path}/") for path in names)}
 
 
 def _texts(checkout: Checkout, commits: list[str]) -> Iterator[str]:
@@ -130,12 +130,12 @@ def _people(stored: str) -> tuple[set[str], str]:
     """Return the people of one commit, and a sentence if one of them has no address."""
     commit, _, text = stored.partition("\n")
     head = [line for line in _head(text) if line.startswith(("author ", "committer "))]
-    found = {_address(line) for line in head}
+    addresses = {_address(line) for line in head}
     for line in text.partition("\n\n")[2].splitlines():
         person = _PERSON.match(line)
         if person:
-            found |= {address.casefold() for address in _ADDRESS.findall(person[1])}
-    return found - {""}, _nameless(text, commit) if "" in found or not head else ""
+            addresses |= {address.casefold() for address in _ADDRESS.findall(person[1])}
+    return addresses - {""}, _nameless(text, commit) if "" in addresses or not head else ""
 
 
 def _head(text: str) -> list[str]:
@@ -143,8 +143,8 @@ def _head(text: str) -> list[str]:
 
 
 def _address(line: str) -> str:
-    found = _IDENTITY.match(line)
-    return " ".join(found[1].split()).casefold() if found else ""
+    match = _IDENTITY.match(line)
+    return " ".join(match[1].split()).casefold() if match else ""
 
 
 def _nameless(text: str, commit: str) -> str:

@@ -36,34 +36,34 @@ class Reach:
 
 
 def imported(root: Path, folder: str) -> Reach:
-    """Return what the Python files below *folder* use elsewhere in the checkout *root*."""
+    """Return the files outside *folder* that its Python files use, in the checkout *root*."""
     root = root.resolve()
     inside = root / folder
     todo = sorted(path for path in inside.rglob("*.py") if path.is_file())
     # Python runs the packages around a module before the module itself.
     around = [place / "__init__.py" for place in inside.parents if place.is_relative_to(root)]
     todo += [path for path in around if path.is_file()]
-    known, unclear = set(todo), []
+    reached, unclear = set(todo), []
     while todo:
         path = todo.pop()
-        if len(known) > _MOST_FILES:
+        if len(reached) > _MOST_FILES:
             unclear.append(f"{folder} uses more than {_MOST_FILES} files")
             break
         try:
             names = _used(path, root)
         except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
-            unclear.append(f"{_shown(path, root)} cannot be read as Python ({error})")
+            unclear.append(f"{_relative(path, root)} cannot be read as Python ({error})")
             continue
         for name in names:
-            if name not in known and not _SKIPPED & {*name.parts[len(root.parts) :]}:
-                known.add(name)
+            if name not in reached and not _SKIPPED & {*name.parts[len(root.parts) :]}:
+                reached.add(name)
                 if name.suffix == ".py":
                     todo.append(name)
-    outside = (path for path in known if not path.is_relative_to(inside))
-    return Reach(tuple(sorted(_shown(path, root) for path in outside)), tuple(unclear))
+    outside = (path for path in reached if not path.is_relative_to(inside))
+    return Reach(tuple(sorted(_relative(path, root) for path in outside)), tuple(unclear))
 
 
-def _shown(path: Path, root: Path) -> str:
+def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
@@ -74,14 +74,14 @@ def _used(path: Path, root: Path) -> set[Path]:
         warnings.simplefilter("ignore")
         tree = ast.parse(path.read_bytes())
     absolute = (root / "include", path.parent)
-    found: set[Path] = set()
+    files: set[Path] = set()
     for node in ast.walk(tree):
         for bases, names in _modules(node, path, absolute):
             for base in bases:
                 if base.is_relative_to(root):
-                    found |= {*_module(base, names)}
-        found |= {*_named_files(node, path, root)}
-    return found
+                    files |= {*_module(base, names)}
+        files |= {*_named_files(node, path, root)}
+    return files
 
 
 def _modules(
@@ -138,9 +138,9 @@ def _named_files(node: ast.AST, path: Path, root: Path) -> Iterator[Path]:
     if not 2 < len(name) <= _LONGEST_NAME or "\0" in name or "\n" in name:
         return
     for base in bases:
-        found = Path(*_normal(base / name.lstrip("/")))
-        if found.is_relative_to(root) and found != root and found.is_file():
-            yield found
+        file = Path(*_normal(base / name.lstrip("/")))
+        if file.is_relative_to(root) and file != root and file.is_file():
+            yield file
     if name.startswith("/") and Path(name).is_relative_to(root) and Path(name).is_file():
         yield Path(name)
 

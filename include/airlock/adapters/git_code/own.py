@@ -13,16 +13,16 @@ from airlock.ports import CodeChange
 class OwnCheckout:
     """`airlock.ports.CodeSource` over git."""
 
-    def __init__(self, root: Path, given: str = "") -> None:
-        """*root*: of the checkout; *given*: the commit, in an image without git."""
-        self._root, self._given = root, given
+    def __init__(self, root: Path, pinned: str = "") -> None:
+        """*root*: of the checkout; *pinned*: the commit, in an image without git."""
+        self._root, self._pinned = root, pinned
 
     def commit(self, folder: str) -> str:
         """Return the commit of the code in a folder. Raises Refused."""
-        return commit(self._root, folder, self._given)
+        return commit(self._root, folder, self._pinned)
 
     def committers(self, folder: str, since: str = "") -> tuple[str, ...]:
-        """Return who has changed a folder since a commit."""
+        """Return the authors of a folder's changes since a commit."""
         return authors(self._root, folder, since)
 
     def lock(self) -> str:
@@ -30,5 +30,5 @@ class OwnCheckout:
         return file_digest(self._root / "requirements.txt")
 
     def change(self, folder: str, before: str, after: str) -> CodeChange:
-        """Return what changed in the code of a folder between two commits. Raises Refused."""
+        """Return the change of a folder's code between two commits. Raises Refused."""
         return change(self._root, folder, before, after)

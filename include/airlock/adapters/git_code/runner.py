@@ -55,7 +55,7 @@ def run_git(
     patience_s: int = PATIENCE_S,
     more: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return what git prints about the checkout *root*. *more*: further `GIT_` variables.
+    """Return git's output about the checkout *root*. *more*: further `GIT_` variables.
 
     Raises:
         Refused: if git is not there, fails, or does not end within *patience_s* seconds.
@@ -64,7 +64,7 @@ def run_git(
     command = ("git", "--no-pager", *settings, "-C", str(root), *arguments)
     environment = {"PATH": os.environ.get("PATH", os.defpath)} | _ENVIRONMENT | dict(more or {})
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             input=stdin,
             capture_output=True,
@@ -79,7 +79,7 @@ def run_git(
     except subprocess.CalledProcessError as error:
         text = " ".join(error.stderr.decode("utf-8", "replace").split())
         raise unknown_code(root, text[:300] or f"git ended with {error.returncode}") from error
-    return done.stdout
+    return completed.stdout
 
 
 def unknown_code(root: Path, why: str) -> Refused:
@@ -110,12 +110,12 @@ class Checkout:
         Raises:
             Refused: if git knows no repository there.
         """
-        shown = run_git(root, "rev-parse", "--show-prefix", "--show-toplevel")
-        prefix, _, top = shown.partition(b"\n")
+        output = run_git(root, "rev-parse", "--show-prefix", "--show-toplevel")
+        prefix, _, top = output.partition(b"\n")
         return cls(root, Path(decoded(top.rstrip(b"\n"))), decoded(prefix))
 
     def git(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """Return what git prints, asked from the top of the repository."""
+        """Return git's output, run from the top of the repository."""
         return run_git(self.top, *arguments, stdin=stdin)
 
     def head(self) -> str:
@@ -129,9 +129,9 @@ class Checkout:
     def tree(self, paths: tuple[str, ...]) -> dict[str, tuple[str, str]]:
         """Return path -> (mode, object) of what `HEAD` has at these paths and below them."""
         listed = self.git("ls-tree", "-r", "-z", "--full-tree", "HEAD", "--", *paths)
-        found = {}
+        objects = {}
         for entry in filter(None, listed.split(b"\0")):
             meta, _, name = entry.partition(b"\t")
             mode, _, oid = meta.decode().split()
-            found[decoded(name)] = (mode, oid)
-        return found
+            objects[decoded(name)] = (mode, oid)
+        return objects

@@ -62,12 +62,12 @@ def code_of(checkout: Checkout, folder: str, reach: Reach | None = None) -> Code
 
 def changes(checkout: Checkout, code: Code) -> list[str]:
     """Return the paths of the code that are not on disk what they are in `HEAD`, sorted."""
-    kept = checkout.tree(code.paths)
+    committed = checkout.tree(code.paths)
     here = {checkout.prefix + path: checkout.root / path for path in _all(checkout.root, code)}
     hashed = checkout.git("rev-parse", "--show-object-format").decode().strip()
-    changed = {path for path in kept if path not in here}
+    changed = {path for path in committed if path not in here}
     for path, place in here.items():
-        mode, oid = kept.get(path, ("", ""))
+        mode, oid = committed.get(path, ("", ""))
         if not oid or not _same(checkout, place, mode, oid, hashed):
             changed.add(path)
     return sorted(changed)
@@ -105,10 +105,10 @@ def listed(root: Path, folder: str) -> Iterator[str]:
 
 
 def _same(checkout: Checkout, place: Path, mode: str, oid: str, hashed: str) -> bool:
-    found = place.lstat().st_mode
-    if stat.S_ISLNK(found):
+    kind = place.lstat().st_mode
+    if stat.S_ISLNK(kind):
         return mode == _LINK and _blob(os.fsencode(place.readlink()), hashed) == oid
-    if not stat.S_ISREG(found) or mode in (_LINK, _SUBMODULE):
+    if not stat.S_ISREG(kind) or mode in (_LINK, _SUBMODULE):
         return False
     return _blob_of(place, hashed) == oid or _is_pointed_at(checkout, place, oid)
 
@@ -129,8 +129,8 @@ def _is_pointed_at(checkout: Checkout, place: Path, oid: str) -> bool:
     size = int(checkout.git("cat-file", "-s", oid))
     if size > _POINTER_SIZE:
         return False
-    found = _POINTER.match(checkout.git("cat-file", "blob", oid))
-    return found is not None and found[1].decode() == file_digest(place)
+    match = _POINTER.match(checkout.git("cat-file", "blob", oid))
+    return match is not None and match[1].decode() == file_digest(place)
 
 
 def _below(checkout: Checkout, folder: str) -> str:

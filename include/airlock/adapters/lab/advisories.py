@@ -60,7 +60,7 @@ class Database:
 
     def unknown(self, name: str, version: str) -> list[Unreadable]:
         """Return the records about a package that cannot be read, so that nobody can tell."""
-        odd = [one for one in self.unreadable if name in one.packages]
+        odd = [entry for entry in self.unreadable if name in entry.packages]
         for record in self.by_name.get(name, ()):
             try:
                 _fixes(record, name, version)
@@ -69,23 +69,23 @@ class Database:
         return odd
 
     def affecting(self, name: str, version: str) -> list[dict[str, Any]]:
-        """Return what is known about one version: id, aliases, summary and fixing versions."""
-        found = []
+        """Return the advisories about one version: id, aliases, summary and fixing versions."""
+        advisories = []
         for record in self.by_name.get(name, ()):
             try:
                 fixes = _fixes(record, name, version)
             except _MALFORMED:
                 continue  # `unknown` names it
             if fixes is not None:
-                found.append(
+                advisories.append(
                     {
                         "id": record["id"],
-                        "aliases": sorted(str(one) for one in record.get("aliases") or ()),
+                        "aliases": sorted(str(alias) for alias in record.get("aliases") or ()),
                         "summary": str(record.get("summary") or "")[:200],
                         "fixedIn": fixes,
                     }
                 )
-        return found
+        return advisories
 
 
 def load(path: Path) -> Database:
@@ -110,8 +110,8 @@ def load(path: Path) -> Database:
         ) from error
     if not records or as_of is None:
         why = f": {unreadable[0].id}: {unreadable[0].why}" if unreadable else ""
-        said = "is malformed" if unreadable else "has no records"
-        raise Invalid(f"the advisory database {path} {said}{why}", next_step=_STEP)
+        state = "is malformed" if unreadable else "has no records"
+        raise Invalid(f"the advisory database {path} {state}{why}", next_step=_STEP)
     return Database(
         digest=file_digest(path) if path.is_file() else manifest_digest(folder_manifest(path)),
         as_of=as_of,
@@ -140,8 +140,8 @@ def _read_document(
         try:
             records.append(_checked(record, name))
         except _MALFORMED as error:
-            known = record.get("id") if isinstance(record, dict) else None
-            called = known if isinstance(known, str) else f"{name}[{number}]"
+            identifier = record.get("id") if isinstance(record, dict) else None
+            called = identifier if isinstance(identifier, str) else f"{name}[{number}]"
             unreadable.append(Unreadable(called, repr(error), _packages_in(record)))
 
 
@@ -192,8 +192,8 @@ def _checked(record: Any, name: str) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("id"), str):
         raise ValueError(f"{name} holds a record without an id")
     _moment(record["modified"])
-    for one in record.get("affected", ()):
-        package = one.get("package", {"ecosystem": "", "name": ""})
+    for affected in record.get("affected", ()):
+        package = affected.get("package", {"ecosystem": "", "name": ""})
         if not isinstance(package["ecosystem"], str) or not isinstance(package["name"], str):
             raise ValueError(f"{record['id']} names no package")
     return record
@@ -205,22 +205,22 @@ def _moment(text: Any) -> datetime:
 
 
 def _by_name(records: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], ...]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    grouped: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         if not record.get("withdrawn"):
             for name in {name for name, _ in _ours(record)}:
-                found.setdefault(name, []).append(record)
-    return {name: tuple(ours) for name, ours in found.items()}
+                grouped.setdefault(name, []).append(record)
+    return {name: tuple(ours) for name, ours in grouped.items()}
 
 
 def _ours(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what a record says of packages of PyPI, by their normalised names."""
     from packaging.utils import canonicalize_name
 
-    for one in record.get("affected", ()):
-        package = one.get("package")
+    for affected in record.get("affected", ()):
+        package = affected.get("package")
         if package and package["ecosystem"].partition(":")[0] == "PyPI":
-            yield canonicalize_name(package["name"]), one
+            yield canonicalize_name(package["name"]), affected
 
 
 def _fixes(record: dict[str, Any], name: str, version: str) -> list[str] | None:
@@ -230,13 +230,13 @@ def _fixes(record: dict[str, Any], name: str, version: str) -> list[str] | None:
         ValueError, KeyError, TypeError, AttributeError: if the record is malformed.
     """
     hit, fixes = False, []
-    for who, one in _ours(record):
-        if who != name:
+    for package, affected in _ours(record):
+        if package != name:
             continue
-        ranges = [part for part in one.get("ranges", ()) if part["type"] != "GIT"]
+        ranges = [part for part in affected.get("ranges", ()) if part["type"] != "GIT"]
         inside = [part for part in ranges if in_range(version, part["events"])]
-        listed = _listed(version, one.get("versions", ()))
-        if not ranges and not one.get("versions"):
+        listed = _listed(version, affected.get("versions", ()))
+        if not ranges and not affected.get("versions"):
             raise ValueError("it names neither versions nor a range of them")
         events = [event for part in inside for event in part["events"]]
         fixes += [event["fixed"] for event in events if "fixed" in event]
@@ -252,10 +252,10 @@ def in_range(version: str, events: list[dict[str, str]]) -> bool:
     if not any("introduced" in event for event in events):
         raise ValueError("a range must have an event introduced")
     limits = [event["limit"] for event in events if "limit" in event]
-    if limits and "*" not in limits and not any(here < Version(one) for one in limits):
+    if limits and "*" not in limits and not any(here < Version(limit) for limit in limits):
         return False
     affected = False
-    for kind, at in sorted(_moves(events), key=lambda one: (one[1] is not None, one[1] or here)):
+    for kind, at in sorted(_moves(events), key=lambda move: (move[1] is not None, move[1] or here)):
         if kind == "introduced" and (at is None or here >= at):
             affected = True
         elif (kind == "fixed" and here >= at) or (kind == "last" and here > at):
@@ -269,22 +269,22 @@ def _moves(events: list[dict[str, str]]) -> Iterator[tuple[str, Any]]:
 
     kinds = {"introduced": "introduced", "fixed": "fixed", "last_affected": "last"}
     for event in events:
-        found = [key for key in event if key in kinds]
+        named = [key for key in event if key in kinds]
         if "limit" in event:
             continue
-        if len(event) != 1 or not found:
+        if len(event) != 1 or not named:
             raise ValueError(f"an event must be one of {', '.join(kinds)}, found {event}")
-        at = event[found[0]]
-        yield kinds[found[0]], None if found[0] == "introduced" and at == "0" else Version(at)
+        at = event[named[0]]
+        yield kinds[named[0]], None if named[0] == "introduced" and at == "0" else Version(at)
 
 
 def _listed(version: str, versions: Any) -> bool:
     from packaging.version import InvalidVersion, Version
 
     same = {Version(version), Version(Version(version).public)}
-    for one in versions:
+    for spelling in versions:
         try:
-            if one == version or Version(one) in same:
+            if spelling == version or Version(spelling) in same:
                 return True
         except InvalidVersion:
             continue  # old spellings PEP 440 does not know; the same text would have been equal
@@ -294,4 +294,4 @@ def _listed(version: str, versions: Any) -> bool:
 def _later(fixes: list[str], version: str) -> list[str]:
     from packaging.version import Version
 
-    return [str(one) for one in sorted({Version(text) for text in fixes}) if one > Version(version)]
+    return [str(fix) for fix in sorted({Version(text) for text in fixes}) if fix > Version(version)]

@@ -65,16 +65,18 @@ class Code:
     def sources(self) -> tuple[str, ...]:
         """The Python files of the code, but for the tests that lie in the package."""
         inner = f"{self.folder}/tests/"
-        return tuple(one for one in self.files if one.endswith(".py") and not one.startswith(inner))
+        return tuple(
+            path for path in self.files if path.endswith(".py") and not path.startswith(inner)
+        )
 
     @property
     def others(self) -> tuple[str, ...]:
         """Every other file of the code."""
-        return tuple(one for one in self.files if one not in self.sources)
+        return tuple(path for path in self.files if path not in self.sources)
 
 
 def digests(code: Code) -> dict[str, str]:
-    """Return what the sources written out hold at this moment; nothing for one that is gone."""
+    """Return the current digests of the exported sources; nothing for a deleted one."""
     places = ((path, code.tree / path) for path in code.sources)
     return {path: file_digest(at) for path, at in places if at.is_file() and not at.is_symlink()}
 
@@ -105,7 +107,7 @@ def exported(root: Path, folder: str, registered: str, into: Path) -> Iterator[C
 
 
 def base_of(scene: Scene) -> Base:
-    """Return what the candidate's lines are compared with."""
+    """Return the commit the candidate's lines are compared with."""
     if scene.champion is None:
         return Base(None, "no champion: the first release, so every line is new")
     registered = scene.champion.code_commit
@@ -135,18 +137,18 @@ def added_lines(root: Path, base: str, code: Code) -> dict[str, list[int]]:
     )
     try:
         paths = reporter.src_paths_changed()
-        found = {path: list(reporter.lines_changed(path)) for path in paths}
+        added = {path: list(reporter.lines_changed(path)) for path in paths}
     except GitDiffError as error:
         raise _unreadable(str(error)) from error
     counted = sum(int(hunk[1] or 1) for hunk in map(_HUNK.match, diff) if hunk)
-    parsed = sum(map(len, found.values()))
+    parsed = sum(map(len, added.values()))
     if counted != parsed:
         raise _unreadable(f"git counts {counted} new lines, the parser {parsed}")
     named = _git(root, *_DIFF, "--name-only", "-z", *where).split("\0")
-    lost = sorted({*named} & {*code.sources} - {*found})
+    lost = sorted({*named} & {*code.sources} - {*added})
     if lost:
         raise _unreadable(f"the parser does not see {', '.join(lost[:5])}")
-    return {path: found[path] for path in code.sources if path in found}
+    return {path: added[path] for path in code.sources if path in added}
 
 
 def _unreadable(why: str) -> Refused:
@@ -197,13 +199,13 @@ def _code(root: Path, tree: Path, commit: str, folder: str) -> Code:
             f"commit {commit[:12]} has no folder {folder}",
             next_step="sourceCode.path must name the model's package as it is in git.",
         )
-    kept = _files(root, commit, *outside) if outside else ()
-    if lost := sorted({*outside} - {*kept}):
+    reached = _files(root, commit, *outside) if outside else ()
+    if lost := sorted({*outside} - {*reached}):
         raise Refused(
             f"{lost[0]}, which {folder} uses, is reached by a link",
             next_step="Import it by the path at which git keeps it.",
         )
-    return Code(tree, commit, folder, (*own, *kept), kept, reach.unclear)
+    return Code(tree, commit, folder, (*own, *reached), reached, reach.unclear)
 
 
 def _not_airlocks(paths: Iterable[str]) -> tuple[str, ...]:
@@ -213,7 +215,7 @@ def _not_airlocks(paths: Iterable[str]) -> tuple[str, ...]:
 
 def _files(root: Path, commit: str, *paths: str) -> tuple[str, ...]:
     entries = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
-    found = []
+    files = []
     for entry in filter(None, entries.split("\0")):
         meta, _, path = entry.partition("\t")
         if meta.split()[0] not in _FILE_MODES:
@@ -221,8 +223,8 @@ def _files(root: Path, commit: str, *paths: str) -> tuple[str, ...]:
                 f"{path} is a link or another repository, not a file",
                 next_step="Put the file itself into the package.",
             )
-        found.append(path)
-    return tuple(sorted(found))
+        files.append(path)
+    return tuple(sorted(files))
 
 
 def _same_on_disk(root: Path, code: Code) -> None:
@@ -259,10 +261,10 @@ def _plain_lines(code: Code) -> None:
             )
 
 
-def _equal(one: Path, other: Path) -> bool:
-    if one.is_symlink() or not one.is_file():
+def _equal(first: Path, other: Path) -> bool:
+    if first.is_symlink() or not first.is_file():
         return False
-    return file_digest(one) == file_digest(other)
+    return file_digest(first) == file_digest(other)
 
 
 def _git(root: Path, *arguments: str, **environment: str) -> str:

@@ -32,12 +32,12 @@ def receive(
     folder: Path,
     handed_over: Path,
     place: Path,
-    what: str = "the model folder",
+    label: str = "the model folder",
     task: str = "train",
 ) -> Path:
     """Copy *folder* to *place*, whatever was there before, and return *place*.
 
-    *what* it is and which *task* makes it again are words for the errors.
+    *label* and the *task* that makes it again are words for the errors.
 
     Raises:
         Refused: if it is not below *handed_over*, or holds anything but files and folders.
@@ -45,21 +45,21 @@ def receive(
     """
     if not folder.resolve().is_relative_to(handed_over.resolve()):
         raise Refused(
-            f"{what} {folder} is not below {handed_over}",
+            f"{label} {folder} is not below {handed_over}",
             next_step="Training leaves models below AIRLOCK_HANDOVER; see that both sides set it.",
         )
     if not folder.is_dir():
         raise Unreachable(
-            f"{what} {folder} is not on this machine",
+            f"{label} {folder} is not on this machine",
             next_step=f"Clear the task of this run that makes it (in a pipeline's DAG the task "
             f"{task}); it is made again.",
         )
-    _check_kinds(folder, what)
+    _check_kinds(folder, label)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="receiving-", dir=place.parent) as scratch:
         copy = Path(scratch) / "copy"
         shutil.copytree(folder, copy, symlinks=True)
-        _check_kinds(copy, what)  # it may have changed since the first look
+        _check_kinds(copy, label)  # it may have changed since the first look
         put_in_place(copy, place)
     return place
 
@@ -135,11 +135,11 @@ def _unreadable(place: Path, why: str) -> Refused:
     )
 
 
-def _check_kinds(folder: Path, what: str) -> None:
+def _check_kinds(folder: Path, label: str) -> None:
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise Refused(
-                f"{what} holds {path.name}, which is neither a file nor a folder",
+                f"{label} holds {path.name}, which is neither a file nor a folder",
                 next_step="Let the model's code save files only, then start a new run.",
             )

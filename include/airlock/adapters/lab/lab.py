@@ -87,16 +87,16 @@ class Lab:
         work = self._folder("train", request.name)
         model = work / "model"
         extra = {"script": str(request.script.resolve()), "out": str(model)}
-        found, ending = self._run("train", work, request.name, request.data, request.limits, extra)
+        result, ending = self._run("train", work, request.name, request.data, request.limits, extra)
         manifest = _manifest(model, request.name)
         return TrainResult(
             model=model,
             artifact_digest=manifest_digest(manifest),
             manifest=manifest,
-            params=found["params"],
-            metrics=found["metrics"],
-            features=tuple(found["features"]),
-            rows=found["rows"],
+            params=result["params"],
+            metrics=result["metrics"],
+            features=tuple(result["features"]),
+            rows=result["rows"],
             seconds=round(ending.seconds, 3),
             peak_mb=ending.peak_mb,
             log=work / "log.txt",
@@ -116,27 +116,27 @@ class Lab:
             "resamples": request.resamples,
             "out": str(out),
         }
-        found, _ = self._run("evaluate", work, request.name, request.data, request.limits, extra)
+        result, _ = self._run("evaluate", work, request.name, request.data, request.limits, extra)
         evaluation = {
-            "rows": found["rows"],
-            "rowsDigest": found["rowsDigest"],
-            "period": found["period"],
+            "rows": result["rows"],
+            "rowsDigest": result["rowsDigest"],
+            "period": result["period"],
             "dataDigest": request.data.digest,
             "task": request.data.task,
             "seed": request.data.seed,
             "resamples": request.resamples,
-            "candidate": _side(request.candidate, found["candidate"]),
-            "champion": {"version": champion.version} | _side(champion.model, found["champion"])
+            "candidate": _side(request.candidate, result["candidate"]),
+            "champion": {"version": champion.version} | _side(champion.model, result["champion"])
             if champion
             else None,
-            "bounds": found["bounds"],
+            "bounds": result["bounds"],
             "predictionsDigest": file_digest(out),
         }
         same = ("rows", "rowsDigest", "period", "predictionsDigest")
         comparison = {
             "champion": champion.version if champion else None,
             **{name: evaluation[name] for name in same},
-            "comparisons": found["comparisons"],
+            "comparisons": result["comparisons"],
         }
         return EvaluateResult(
             evaluation=evaluation, comparison=comparison, predictions=out, log=work / "log.txt"
@@ -174,10 +174,12 @@ class Lab:
         Returns its result, and the folder.
         """
         work = self._folder(stage, name)
-        plain = {k: _data(one) if isinstance(one, LabData) else one for k, one in extra.items()}
-        told = {"out": str(work / "out")} | plain
-        found, _ = self._run(stage, work, name, data, limits, told, module)
-        return found, work
+        plain = {
+            k: _data(value) if isinstance(value, LabData) else value for k, value in extra.items()
+        }
+        request = {"out": str(work / "out")} | plain
+        result, _ = self._run(stage, work, name, data, limits, request, module)
+        return result, work
 
     def fairness(self, request: FairnessRequest) -> dict[str, Any]:
         """Compare groups of people (evidence fairness)."""
@@ -213,7 +215,7 @@ class Lab:
         """Whether the model team's own code may run here."""
         return self._team_code
 
-    def check_team_code(self, what: str) -> None:
+    def check_team_code(self, activity: str) -> None:
         """Refuse to run the model team's own code where it may not run.
 
         Raises:
@@ -221,7 +223,7 @@ class Lab:
         """
         if not self._team_code:
             raise Refused(
-                f"{what} is the model team's own code, and this worker holds a credential",
+                f"{activity} is the model team's own code, and this worker holds a credential",
                 next_step="The queue train runs it: docs/howto/production.md says which tasks.",
             )
 
@@ -267,7 +269,7 @@ class Lab:
         return _read(stage, name, ending, result), ending
 
 
-def _relay(what: str, name: str, output: Path) -> None:
+def _relay(noun: str, name: str, output: Path) -> None:
     """Write what a child has printed, its traceback too, into this process's log: the task's.
 
     The end counts, so that is what a long output keeps; the rest is in the file.
@@ -275,13 +277,13 @@ def _relay(what: str, name: str, output: Path) -> None:
     lines = printed(output)
     left_out = len(lines) - _RELAYED_LINES
     if left_out > 0:
-        log.info("%s of %s printed %d lines more; all are in %s", what, name, left_out, output)
+        log.info("%s of %s printed %d lines more; all are in %s", noun, name, left_out, output)
     for line in lines[-_RELAYED_LINES:]:
         log.info("%s", line)
 
 
 def printed(output: Path) -> list[str]:
-    """Return what a child has printed, line by line, without what could steer a terminal."""
+    """Return a child's output, line by line, without terminal control characters."""
     if not output.is_file():
         return []
     text = output.read_text("utf-8", "replace")
@@ -313,8 +315,8 @@ def _data(data: LabData) -> dict[str, Any]:
     }
 
 
-def _side(model: Path, found: dict[str, float]) -> dict[str, Any]:
-    return {"artifactDigest": manifest_digest(folder_manifest(model)), "metrics": found}
+def _side(model: Path, metrics: dict[str, float]) -> dict[str, Any]:
+    return {"artifactDigest": manifest_digest(folder_manifest(model)), "metrics": metrics}
 
 
 def _raise_for_ending(
@@ -322,15 +324,16 @@ def _raise_for_ending(
 ) -> None:
     """Raise if a limit ended the child."""
     training = stage == "train"
-    what = f"{_NOUNS[stage]} of {name}"
+    activity = f"{_NOUNS[stage]} of {name}"
     if ending.reason == "time":
         raise (errors.TrainingTimedOut if training else errors.StageTimedOut)(
-            f"{what} was stopped after {ending.seconds:.0f} s; its limit is {limits.seconds} s",
+            f"{activity} was stopped after {ending.seconds:.0f} s; its limit is {limits.seconds} s",
             next_step=f"raise the stage's timeoutMinutes, or see {work / 'log.txt'}",
         )
     if ending.reason == "memory":
         raise (errors.TrainingOutOfMemory if training else errors.StageOutOfMemory)(
-            f"{what} held {ending.peak_mb} MB and was stopped; its limit is {limits.memory_mb} MB",
+            f"{activity} held {ending.peak_mb} MB and was stopped; "
+            f"its limit is {limits.memory_mb} MB",
             next_step=f"raise the stage's resources.memoryMb, or see {work / 'log.txt'}",
         )
 
@@ -356,8 +359,8 @@ def _read(stage: str, name: str, ending: process.Ending, result: Path) -> dict[s
     where = f"see {result.with_name('log.txt')}"
     if not result.is_file():
         last = next((line for line in reversed(printed(result.with_name("log.txt"))) if line), "")
-        what = f"{_NOUNS[stage]} of {name}"
-        raise _silence(what, stage, ending.code, where, last.strip()[:300])
+        activity = f"{_NOUNS[stage]} of {name}"
+        raise _silence(activity, stage, ending.code, where, last.strip()[:300])
     if result.stat().st_size > _RESULT_LIMIT:
         raise errors.LabFailure(f"{_NOUNS[stage]} of {name} answered with too large a result")
     try:
@@ -365,23 +368,23 @@ def _read(stage: str, name: str, ending: process.Ending, result: Path) -> dict[s
         if "failure" in answer:
             kind = errors.REPORTABLE.get(answer["failure"], errors.LabInterrupted)
             raise kind(answer["message"], next_step=answer["nextStep"] or where)
-        found: dict[str, Any] = answer["result"]
+        content: dict[str, Any] = answer["result"]
     except (ValueError, KeyError, TypeError) as error:
         raise errors.LabFailure(
             f"{_NOUNS[stage]} of {name} answered with a result that cannot be read", next_step=where
         ) from error
-    return found
+    return content
 
 
-def _silence(what: str, stage: str, code: int, where: str, last: str) -> AirlockError:
+def _silence(activity: str, stage: str, code: int, where: str, last: str) -> AirlockError:
     """Return the error for a child that left no result; *last*: the last it has printed."""
     if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
-        text = f"{what} was killed from outside by {signal.Signals(-code).name}"
+        text = f"{activity} was killed from outside by {signal.Signals(-code).name}"
         return errors.LabInterrupted(text, next_step=f"try again; {where}")
     ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     broken = errors.ChildCrashed if code < 0 else errors.LabInterrupted
     kind = errors.TrainingFailed if stage == "train" else broken
-    text = f"{what} ended {ended} without a result" + (
+    text = f"{activity} ended {ended} without a result" + (
         f"; the last it said: {last}" if last else ""
     )
     return kind(text, next_step=where)

@@ -67,18 +67,21 @@ _CLASSIFIERS = {
 _EMPTY = ("OSI Approved", "DFSG approved")
 
 
-def of(found: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
-    """Return what a distribution says, and the alternatives it amounts to; none: nobody knows."""
-    expression, text = str(found["expression"] or ""), str(found["license"] or "").strip()
-    for said in (expression, text, _NAMES.get(_plain(text), "")):
-        alternatives = _alternatives(said)
+def of(distribution: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
+    """Return the licence a distribution declares, and its alternatives; none: nobody knows."""
+    expression, text = (
+        str(distribution["expression"] or ""),
+        str(distribution["license"] or "").strip(),
+    )
+    for licence in (expression, text, _NAMES.get(_plain(text), "")):
+        alternatives = _alternatives(licence)
         if alternatives:
-            return said, alternatives
-    named = [one.split(" :: ")[-1] for one in found["classifiers"]]
-    known = [one for one in named if one not in _EMPTY]
-    if known and all(one in _CLASSIFIERS for one in known):
-        together = sorted({_CLASSIFIERS[one] for one in known})
-        return " and ".join(known), [together]
+            return licence, alternatives
+    named = [classifier.split(" :: ")[-1] for classifier in distribution["classifiers"]]
+    recognised = [name for name in named if name not in _EMPTY]
+    if recognised and all(name in _CLASSIFIERS for name in recognised):
+        together = sorted({_CLASSIFIERS[name] for name in recognised})
+        return " and ".join(recognised), [together]
     return (expression or text.partition("\n")[0] or "; ".join(named))[:_LONGEST], []
 
 
@@ -101,7 +104,7 @@ def _alternatives(text: str) -> list[list[str]]:
     form = _spdx().dnf(parsed)
     choices = form.args if _operator(form) == "OR" else (form,)
     return sorted(
-        sorted(str(one) for one in (choice.args if _operator(choice) == "AND" else (choice,)))
+        sorted(str(symbol) for symbol in (choice.args if _operator(choice) == "AND" else (choice,)))
         for choice in choices
     )
 

@@ -35,16 +35,20 @@ def read(path: Path) -> Lock:
     elsewhere = 0
     for line in _logical_lines(path.read_text("utf-8")):
         try:
-            found = Requirement(line.partition(" --hash")[0].strip())
+            requirement = Requirement(line.partition(" --hash")[0].strip())
         except InvalidRequirement as error:
             raise _unpinned(path, line) from error
-        exact = [one.version for one in found.specifier if one.operator in ("==", "===")]
-        if found.url or len(exact) != 1 or len(found.specifier) != 1 or "*" in exact[0]:
+        exact = [
+            specifier.version
+            for specifier in requirement.specifier
+            if specifier.operator in ("==", "===")
+        ]
+        if requirement.url or len(exact) != 1 or len(requirement.specifier) != 1 or "*" in exact[0]:
             raise _unpinned(path, line)
-        if found.marker is not None and not found.marker.evaluate():
+        if requirement.marker is not None and not requirement.marker.evaluate():
             elsewhere += 1
             continue
-        name = canonicalize_name(found.name)
+        name = canonicalize_name(requirement.name)
         if pins.setdefault(name, exact[0]) != exact[0]:
             raise Refused(f"{path.name} pins {name} twice: {pins[name]} and {exact[0]}")
     return Lock(pins, elsewhere)

@@ -48,7 +48,7 @@ Arcs = Mapping[str, Sequence[tuple[int, int]]]
 def read(
     arcs: Arcs | None, tree: Path, sources: tuple[str, ...], report: Path
 ) -> dict[str, Measured]:
-    """Return what was measured of each source, and write coverage's own JSON report.
+    """Return the coverage of each source, and write coverage's own JSON report.
 
     Raises:
         Refused: if nothing was measured, or a source is no Python.
@@ -61,16 +61,16 @@ def read(
             "nothing of the package was run: the coverage data holds no branches",
             next_step="The tests must import the model's package.",
         )
-    found = coverage.Coverage(
+    measurement = coverage.Coverage(
         data_file=str(report.with_suffix(".data")), branch=True, config_file=False, messages=False
     )
-    found.set_option("report:exclude_lines", [_ONLY_FOR_TYPES])
-    found.set_option("report:partial_branches", [])
+    measurement.set_option("report:exclude_lines", [_ONLY_FOR_TYPES])
+    measurement.set_option("report:partial_branches", [])
     try:
         went = {str(tree / path): set(arcs[path]) for path in sources if path in arcs}
-        found.get_data().add_arcs(went)
+        measurement.get_data().add_arcs(went)
         morfs = [str(tree / path) for path in sources]
-        found.json_report(morfs, outfile=str(report))
+        measurement.json_report(morfs, outfile=str(report))
     except CoverageException as error:
         raise Refused(f"the coverage cannot be read: {error}") from error
     return _by_path(report, tree, sources)
@@ -79,31 +79,31 @@ def read(
 def _by_path(report: Path, tree: Path, sources: tuple[str, ...]) -> dict[str, Measured]:
     document = json.loads(report.read_text("utf-8"))
     # coverage names files from the current folder where it can, else absolutely.
-    files = {str(Path.cwd() / name): one for name, one in document["files"].items()}
+    files = {str(Path.cwd() / name): file for name, file in document["files"].items()}
     ours = {path: files.get(str(tree / path)) for path in sources}
-    lost = [path for path, one in ours.items() if one is None]
+    lost = [path for path, file in ours.items() if file is None]
     if lost:
         raise Refused(f"the coverage report lacks {', '.join(lost[:5])}")
-    kept = {path: _lines_only(one) for path, one in ours.items() if one is not None}
-    about = {"coverage": document["meta"]["version"], "files": kept}
+    reduced = {path: _lines_only(file) for path, file in ours.items() if file is not None}
+    about = {"coverage": document["meta"]["version"], "files": reduced}
     report.write_text(json.dumps(about, sort_keys=True), "utf-8")
-    return {path: _measured(one, tree / path) for path, one in kept.items()}
+    return {path: _measured(file, tree / path) for path, file in reduced.items()}
 
 
-def _lines_only(one: dict[str, Any]) -> dict[str, Any]:
+def _lines_only(file: dict[str, Any]) -> dict[str, Any]:
     names = ("executed_lines", "missing_lines", "executed_branches", "missing_branches", "summary")
-    return {name: one[name] for name in names}
+    return {name: file[name] for name in names}
 
 
-def _measured(one: dict[str, Any], source: Path) -> Measured:
-    missing = frozenset(one["missing_lines"])
-    ran = frozenset(one["executed_lines"])
+def _measured(file: dict[str, Any], source: Path) -> Measured:
+    missing = frozenset(file["missing_lines"])
+    ran = frozenset(file["executed_lines"])
     return Measured(
         statements=ran | missing,
         missing=missing,
-        partial=frozenset(line for line, _ in one["missing_branches"]) & ran,
-        branches=one["summary"]["num_branches"],
-        covered_branches=one["summary"]["covered_branches"],
+        partial=frozenset(line for line, _ in file["missing_branches"]) & ran,
+        branches=file["summary"]["num_branches"],
+        covered_branches=file["summary"]["covered_branches"],
         first_lines=_first_lines(source),
     )
 

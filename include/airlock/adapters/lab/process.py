@@ -120,14 +120,14 @@ class _Tree:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._seen: dict[int, psutil.Process] = {}
+        self._processes: dict[int, psutil.Process] = {}
         self.peak_mb = 0
 
     def measure(self) -> int:
         """Return the resident megabytes of the whole tree."""
         total = 0
         for process in self._members():
-            self._seen.setdefault(process.pid, process)
+            self._processes.setdefault(process.pid, process)
             with contextlib.suppress(psutil.Error):
                 total += process.memory_info().rss
         megabytes = total // _MEGABYTE
@@ -143,7 +143,7 @@ class _Tree:
 
     def kill(self) -> None:
         """Kill the session, and every descendant ever seen, also one that left the session."""
-        members = [*self._members(), *self._seen.values()]
+        members = [*self._members(), *self._processes.values()]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, signal.SIGKILL)
         for process in members:
@@ -154,12 +154,12 @@ class _Tree:
 
 def _drain(stream: IO[bytes], log: Path) -> None:
     """Copy *stream* to *log* up to the limit, then only count: the child must never block."""
-    kept = dropped = 0
+    written = dropped = 0
     with log.open("wb") as out, contextlib.suppress(ValueError, OSError):
         while block := os.read(stream.fileno(), 65536):
-            room = LOG_LIMIT - kept
+            room = LOG_LIMIT - written
             out.write(block[:room])
-            kept += len(block[:room])
+            written += len(block[:room])
             dropped += len(block[room:])
         if dropped:
             out.write(f"\n[{dropped} more bytes of output were not kept]\n".encode())

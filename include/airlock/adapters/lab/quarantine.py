@@ -44,14 +44,14 @@ def bubblewrap() -> str:
     Raises:
         NoSandbox: if it is not there, or there is no filter for this machine.
     """
-    found = shutil.which("bwrap")
-    if found is None:
+    program = shutil.which("bwrap")
+    if program is None:
         raise NoSandbox(
             "a pickle is only opened inside bubblewrap, and there is no bwrap here", next_step=_STEP
         )
     if not seccomp.supported():
         raise NoSandbox("there is no seccomp filter for this kind of machine")
-    return found
+    return program
 
 
 def convert(
@@ -76,15 +76,15 @@ def convert(
     results = work / "out"
     results.mkdir(mode=0o700)
     _run(program, source.resolve(), to, results, work, python, limits)
-    made = _only_file(results, TARGETS[to], work / "log.txt")
-    kind = artifacts.kind_of(made, TARGETS[to])
+    converted = _only_file(results, TARGETS[to], work / "log.txt")
+    kind = artifacts.kind_of(converted, TARGETS[to])
     if kind.format != to:
-        said = kind.refusal.sentence() if kind.refusal else f"it is {kind.format}"
+        reason = kind.refusal.sentence() if kind.refusal else f"it is {kind.format}"
         raise ModelUnsafe(
-            f"what came out of the quarantine is not a safe {to} file: {said}",
+            f"what came out of the quarantine is not a safe {to} file: {reason}",
             next_step="The model holds what a safe format cannot; retrain it without own types.",
         )
-    shutil.move(made, out)
+    shutil.move(converted, out)
     return out
 
 
@@ -145,8 +145,8 @@ def _libraries(python: str) -> set[str]:
     places = {sys.prefix, sys.base_prefix, str(Path(python).resolve().parents[1])}
     places |= {str(Path(python).parents[1].resolve()), str(Path(python).parents[1])}
     places |= set(site.getsitepackages())
-    found = {place for place in places if Path(place).is_dir() and place != "/"}
-    return {place for place in found if not Path(place).is_relative_to("/usr") or place != "/usr"}
+    folders = {place for place in places if Path(place).is_dir() and place != "/"}
+    return {place for place in folders if not Path(place).is_relative_to("/usr") or place != "/usr"}
 
 
 def _limited(limits: Limits) -> list[str]:
@@ -164,16 +164,16 @@ def _limited(limits: Limits) -> list[str]:
 
 def _only_file(results: Path, name: str, log: Path) -> Path:
     """Return the one file that came out; whatever ran inside could have written anything."""
-    found = sorted(path.name for path in results.iterdir())
-    made = results / name
-    if found != [name] or not stat.S_ISREG(made.lstat().st_mode):
+    names = sorted(path.name for path in results.iterdir())
+    path = results / name
+    if names != [name] or not stat.S_ISREG(path.lstat().st_mode):
         raise ModelUnsafe(
-            f"the quarantine left {', '.join(found)[:200] or 'nothing'}; expected {name}",
+            f"the quarantine left {', '.join(names)[:200] or 'nothing'}; expected {name}",
             next_step=f"see {log}",
         )
-    if made.stat().st_size > _SIZE_LIMIT or made.stat().st_nlink != 1:
-        raise ModelUnsafe(f"the quarantine left {made.stat().st_size:,} bytes")
-    return made
+    if path.stat().st_size > _SIZE_LIMIT or path.stat().st_nlink != 1:
+        raise ModelUnsafe(f"the quarantine left {path.stat().st_size:,} bytes")
+    return path
 
 
 def _failed(log: Path, code: int) -> Exception:

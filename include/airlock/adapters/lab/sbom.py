@@ -30,7 +30,7 @@ def write(subject: str, version: str, packages: Iterable[Mapping[str, Any]], out
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
-    bom = Bom(components=[_component(one) for one in packages])
+    bom = Bom(components=[_component(package) for package in packages])
     about = Component(
         name=subject,
         version=version,

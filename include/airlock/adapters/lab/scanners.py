@@ -41,11 +41,11 @@ def scan(model: Path, work: Path, tools: Path) -> dict[str, Any]:
     python = tool_python(tools)
     return {
         "manifestDigest": manifest_digest(folder_manifest(model)),
-        "scanners": [_one(name, model.resolve(), control, work, python) for name in SCANNERS],
+        "scanners": [_scan(name, model.resolve(), control, work, python) for name in SCANNERS],
     }
 
 
-def _one(name: str, model: Path, control: Path, work: Path, python: Path) -> dict[str, Any]:
+def _scan(name: str, model: Path, control: Path, work: Path, python: Path) -> dict[str, Any]:
     if not python.exists():
         why = f"there is no {python}; make scanners installs it"
         return _report(name, status="missing", why=why)
@@ -61,19 +61,19 @@ def _one(name: str, model: Path, control: Path, work: Path, python: Path) -> dic
         return _report(name, status="error", why=f"{ending.reason} with exit code {ending.code}")
     if result.stat().st_size > _RESULT_LIMIT:
         return _report(name, status="error", why="its report is too long")
-    return _told(name, result)
+    return _read_report(name, result)
 
 
-def _told(name: str, result: Path) -> dict[str, Any]:
+def _read_report(name: str, result: Path) -> dict[str, Any]:
     try:
-        said = json.loads(result.read_text("utf-8"))
-        target, version = said["target"], str(said["version"])
-        found, read, why = target["findings"], int(target["read"]), str(target["why"])[:500]
-        status = "found" if found else "error" if why else "clean" if read else "nothing"
-        control = "found" if said["control"]["findings"] else "missed"
+        report = json.loads(result.read_text("utf-8"))
+        target, version = report["target"], str(report["version"])
+        detections, read, why = target["findings"], int(target["read"]), str(target["why"])[:500]
+        status = "found" if detections else "error" if why else "clean" if read else "nothing"
+        control = "found" if report["control"]["findings"] else "missed"
         findings = [
-            {"file": str(one["file"])[:200], "what": str(one["what"])[:200]}
-            for one in found[:_MOST]
+            {"file": str(detection["file"])[:200], "what": str(detection["what"])[:200]}
+            for detection in detections[:_MOST]
         ]
     except (ValueError, KeyError, TypeError) as error:
         return _report(name, status="error", why=f"its report cannot be read: {error!r}")

@@ -42,7 +42,7 @@ class TeamCode:
         return self.rows_of(self.recipe, self.data)
 
     def limits(self, gate: str) -> Limits:
-        """Return what running it for *gate* may use: its own stage's, or that of evaluation."""
+        """Return the limits of running it for *gate*: its own stage's, or those of evaluation."""
         return limits_of(self.recipe, gate)
 
 
@@ -51,7 +51,7 @@ Run = Callable[[TeamCode, Path], None]
 
 
 def limits_of(recipe: Recipe, gate: str) -> Limits:
-    """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""
+    """Return the limits of collecting for *gate*: its own stage's, or those of evaluation."""
     budget = recipe.budget(gate)
     return Limits(budget.seconds, budget.memory_mb, budget.threads)
 
@@ -99,7 +99,7 @@ class Scene:
     keys: Path
     model_of: Callable[[str, str], Path]
     rows_of: Callable[[Recipe, str], LabData]
-    kept: Callable[[str], Path]
+    evidence_file: Callable[[str], Path]
     tag_of: Callable[[str], str] = _no_tag
     code_of: Callable[[Recipe], Origin] = _unknown_code
     card_of: Callable[[Path], tuple[Any, list[dict[str, str]]]] = _no_card
@@ -144,8 +144,8 @@ class Scene:
     @property
     def champion_model(self) -> Path | None:
         """The files of what serves now."""
-        one = self.champion
-        return self.model_of(one.version, one.artifact_digest) if one else None
+        champion = self.champion
+        return self.model_of(champion.version, champion.artifact_digest) if champion else None
 
     @property
     def rows(self) -> LabData:
@@ -171,11 +171,11 @@ class Scene:
         return self.case.facts[kind]
 
     def limits(self, gate: str) -> Limits:
-        """Return what collecting for *gate* may use: its own stage's, or that of evaluation."""
+        """Return the limits of collecting for *gate*: its own stage's, or those of evaluation."""
         return limits_of(self.recipe, gate)
 
     def options(self, gate: str) -> Mapping[str, Any]:
-        """Return the options of a gate: of the one that is asked, else as the pipeline has them."""
+        """Return the options of a gate: those of the case, else those of the pipeline."""
         if self.case.asked.get("gate") == gate:
             return self.case.asked
-        return next((one for one in self.recipe.gates if one["gate"] == gate), {})
+        return next((declared for declared in self.recipe.gates if declared["gate"] == gate), {})

@@ -38,7 +38,7 @@ _REFUSED = "Verification failed"
 
 
 def signature_of(model: Path) -> Path:
-    """Return where the signature of a model folder lies."""
+    """Return the path of a model folder's signature."""
     return model.with_name(f"{model.name}.sig")
 
 
@@ -48,13 +48,13 @@ def sign(model: Path, key: Path, work: Path, python: str) -> Path:
     Raises:
         LabInterrupted: if the tool did not.
     """
-    made = work / "model.sig"
-    given = ["--private_key", str(key.resolve()), "--signature", str(made)]
-    code, said = _tool(["sign", "key", str(model.resolve()), *given], work, python)
-    if code or not made.is_file():
-        raise LabInterrupted(f"{model.name} was not signed: {said}", next_step=f"see {work}")
+    signature = work / "model.sig"
+    options = ["--private_key", str(key.resolve()), "--signature", str(signature)]
+    code, output = _tool(["sign", "key", str(model.resolve()), *options], work, python)
+    if code or not signature.is_file():
+        raise LabInterrupted(f"{model.name} was not signed: {output}", next_step=f"see {work}")
     place = signature_of(model)
-    made.replace(place)
+    signature.replace(place)
     return place
 
 
@@ -80,21 +80,21 @@ def verify(model: Path, keys: Path, work: Path, python: str) -> dict[str, Any]:
 
 
 def _verified(model: Path, signature: Path, keys: Path, work: Path, python: str) -> dict[str, str]:
-    said = f"no trusted key of models in {keys}"
+    output = f"no trusted key of models in {keys}"
     for number, key in enumerate(sorted(keys.glob("*.pem"))):
         place = work / str(number)
         place.mkdir()
-        given = ["--public_key", str(key.resolve()), "--signature", str(signature.resolve())]
-        code, said = _tool(["verify", "key", str(model.resolve()), *given], place, python)
+        options = ["--public_key", str(key.resolve()), "--signature", str(signature.resolve())]
+        code, output = _tool(["verify", "key", str(model.resolve()), *options], place, python)
         if code == 0:
             return {"status": "verified", "keyId": _id_of(key.read_bytes()), "why": ""}
-        if code < 0 or _REFUSED not in said:
-            return {"status": "error", "why": said}
-    return {"status": "refused", "why": said}
+        if code < 0 or _REFUSED not in output:
+            return {"status": "error", "why": output}
+    return {"status": "refused", "why": output}
 
 
 def _ignored(signature: Path) -> list[str]:
-    """Return what a signature leaves out, in its own words; it is verified elsewhere."""
+    """Return the paths a signature says it leaves out; it is verified elsewhere."""
     if signature.stat().st_size > _SIGNATURE_LIMIT:
         raise ValueError("it is too long")
     bundle = json.loads(signature.read_text("utf-8"))
@@ -111,10 +111,10 @@ def _tool(arguments: list[str], work: Path, python: str) -> tuple[int, str]:
     ending = process.run(argv, environment, log, LIMITS)
     text = log.read_text("utf-8", "replace").strip() if log.exists() else ""
     begin = text.index(_REFUSED) if _REFUSED in text else max(len(text) - 400, 0)
-    said = " ".join(text[begin : begin + 400].split()) or f"exit code {ending.code}"
+    output = " ".join(text[begin : begin + 400].split()) or f"exit code {ending.code}"
     if ending.reason != "ended":
         return -1, f"stopped by its limit of {ending.reason}"
-    return ending.code, said
+    return ending.code, output
 
 
 def _id_of(pem: bytes) -> str:

@@ -10,7 +10,7 @@ from airlock.adapters.lab.requests import Limits
 
 
 def run(
-    what: str,
+    label: str,
     argv: list[str],
     work: Path,
     limits: Limits,
@@ -32,12 +32,12 @@ def run(
     ending = process.run(argv, environment, log, limits, cwd=cwd)
     if ending.reason == "time":
         raise errors.StageTimedOut(
-            f"{what} was stopped after {ending.seconds:.0f} s; the limit is {limits.seconds} s",
+            f"{label} was stopped after {ending.seconds:.0f} s; the limit is {limits.seconds} s",
             next_step=f"raise timeoutMinutes of this gate's stage, or see {log}",
         )
     if ending.reason == "memory":
         raise errors.StageOutOfMemory(
-            f"{what} held {ending.peak_mb} MB; the limit is {limits.memory_mb} MB",
+            f"{label} held {ending.peak_mb} MB; the limit is {limits.memory_mb} MB",
             next_step=f"raise resources.memoryMb of this gate's stage, or see {log}",
         )
     return ending.code

@@ -31,12 +31,14 @@ def load_model(folder: Path, name: str) -> Any:
 
     path = folder / MODEL_FILE
     if not path.is_file() or path.is_symlink():
-        found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
-        raise ModelUnsafe(f"model {name}: expected a file {MODEL_FILE}, found {found}")
+        names = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
+        raise ModelUnsafe(f"model {name}: expected a file {MODEL_FILE}, found {names}")
     kind = artifacts.kind_of(path, MODEL_FILE)
     if kind.refusal is not None or kind.format != "skops":
-        said = kind.refusal.sentence() if kind.refusal else f"{MODEL_FILE} is {kind.format}"
-        raise ModelUnsafe(f"model {name}: {said}", next_step="save it with skops, as the lab does")
+        reason = kind.refusal.sentence() if kind.refusal else f"{MODEL_FILE} is {kind.format}"
+        raise ModelUnsafe(
+            f"model {name}: {reason}", next_step="save it with skops, as the lab does"
+        )
     try:
         refuse_untrusted(skops.io.get_untrusted_types(file=path), name)
         return skops.io.load(path, trusted=list(TRUSTED_TYPES))

@@ -16,7 +16,7 @@ _EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 
 @contextlib.contextmanager
-def translated(what: str, uri: str) -> Iterator[None]:
+def translated(action: str, uri: str) -> Iterator[None]:
     """Turn whatever MLflow's client raises into one of our errors, in one sentence."""
     import requests
     from mlflow.exceptions import MlflowException
@@ -26,25 +26,25 @@ def translated(what: str, uri: str) -> Iterator[None]:
     except AirlockError:
         raise
     except MlflowException as error:
-        raise _error(what, uri, error.get_http_status_code(), str(error)) from error
+        raise _error(action, uri, error.get_http_status_code(), str(error)) from error
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else 503
-        raise _error(what, uri, status, str(error)) from error
+        raise _error(action, uri, status, str(error)) from error
     except (requests.RequestException, ConnectionError, TimeoutError) as error:
-        raise _error(what, uri, 503, str(error)) from error
+        raise _error(action, uri, 503, str(error)) from error
     except ValueError as error:  # the client reads whatever answers, such as a proxy's page
-        raise _error(what, uri, 503, f"its answer cannot be read: {error}") from error
+        raise _error(action, uri, 503, f"its answer cannot be read: {error}") from error
 
 
-def _error(what: str, uri: str, status: int, text: str) -> AirlockError:
-    said = " ".join(text.split())[:400]
+def _error(action: str, uri: str, status: int, text: str) -> AirlockError:
+    reason = " ".join(text.split())[:400]
     if status >= 500 or status in (408, 429):
         return Unreachable(
-            f"MLflow at {uri} did not answer while {what}: {said}",
+            f"MLflow at {uri} did not answer while {action}: {reason}",
             next_step="see that MLflow runs (airlock status), then run it again; it resumes",
         )
     kind = NotFound if status == 404 else Refused
-    return kind(f"MLflow refused {what}: {said}")
+    return kind(f"MLflow refused {action}: {reason}")
 
 
 def unless_there(create: Callable[[], Any]) -> None:

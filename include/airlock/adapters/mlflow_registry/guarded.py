@@ -30,24 +30,24 @@ def deliver(uri: str, envelope: str) -> bool:
     Raises:
         Refused: if there is no guard, or the guard does not take the grant.
     """
-    told = _post(uri, "grants", {"envelope": envelope}, "handing in the grant")
+    document = _post(uri, "grants", {"envelope": envelope}, "handing in the grant")
     try:
-        return bool(told["serving"])
+        return bool(document["serving"])
     except (KeyError, TypeError) as error:
-        said = f"its answer is not a guard's: {error!r}"
-        raise _unreachable(uri, "handing in the grant", said) from error
+        reason = f"its answer is not a guard's: {error!r}"
+        raise _unreachable(uri, "handing in the grant", reason) from error
 
 
 class NoGuard(Refused):
     """The MLflow server is not guarded."""
 
 
-def _post(uri: str, what: str, body: dict[str, str], doing: str) -> Any:
+def _post(uri: str, resource: str, body: dict[str, str], doing: str) -> Any:
     import requests
 
     try:
         answer = requests.post(
-            f"{uri.rstrip('/')}/airlock/{what}", json=body, auth=_login(), timeout=_TIMEOUT_S
+            f"{uri.rstrip('/')}/airlock/{resource}", json=body, auth=_login(), timeout=_TIMEOUT_S
         )
     except requests.RequestException as error:
         raise _unreachable(uri, doing, str(error)) from error
@@ -56,18 +56,18 @@ def _post(uri: str, what: str, body: dict[str, str], doing: str) -> Any:
             return answer.json()
         except ValueError as error:
             raise _unreachable(uri, doing, f"its answer is no JSON: {error}") from error
-    said = _message(answer)
+    reason = _message(answer)
     if answer.status_code >= 500 or answer.status_code in (408, 429):
-        raise _unreachable(uri, doing, said)
+        raise _unreachable(uri, doing, reason)
     if answer.status_code == 401:
-        raise Unauthenticated(f"MLflow at {uri} does not know who we are while {doing}: {said}")
-    if answer.status_code == 404 and "airlock" not in said and "RESOURCE" not in answer.text:
+        raise Unauthenticated(f"MLflow at {uri} does not know who we are while {doing}: {reason}")
+    if answer.status_code == 404 and "airlock" not in reason and "RESOURCE" not in answer.text:
         raise NoGuard(
             f"MLflow at {uri} has no guard, so an alias it moved would not be protected",
             next_step="Start it as `airlock up` does: mlflow server --app-name airlock ...",
         )
     kind = NotFound if answer.status_code == 404 else Refused
-    raise kind(f"MLflow refused {doing}: {said}")
+    raise kind(f"MLflow refused {doing}: {reason}")
 
 
 def _login() -> Any:
@@ -93,8 +93,8 @@ def _message(answer: Any) -> str:
         return " ".join(answer.text.split())[:400]
 
 
-def _unreachable(uri: str, doing: str, said: str) -> Unreachable:
+def _unreachable(uri: str, doing: str, reason: str) -> Unreachable:
     return Unreachable(
-        f"MLflow at {uri} did not answer while {doing}: {said[:400]}",
+        f"MLflow at {uri} did not answer while {doing}: {reason[:400]}",
         next_step="see that MLflow runs (airlock status), then run it again; it resumes",
     )

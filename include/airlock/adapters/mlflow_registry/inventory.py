@@ -41,14 +41,16 @@ class MlflowInventory:
             models = _all(lambda token: client.search_registered_models(None, _PAGE, None, token))
             aliases = {model.name: dict(model.aliases) for model in models}
             versions = _all(lambda token: client.search_model_versions(None, _PAGE, None, token))
-        for one in sorted(versions, key=lambda one: (one.name, int(one.version))):
-            names = aliases.get(one.name, {})
+        for version in sorted(versions, key=lambda version: (version.name, int(version.version))):
+            names = aliases.get(version.name, {})
             yield Listed(
-                model=one.name,
-                version=str(one.version),
-                aliases=tuple(sorted(n for n, v in names.items() if str(v) == str(one.version))),
-                stage=str(one.current_stage or "None"),
-                run_id=str(one.run_id or ""),
+                model=version.name,
+                version=str(version.version),
+                aliases=tuple(
+                    sorted(n for n, v in names.items() if str(v) == str(version.version))
+                ),
+                stage=str(version.current_stage or "None"),
+                run_id=str(version.run_id or ""),
             )
 
     def fetch(self, model: str, version: str, into: Path) -> Path:
@@ -64,8 +66,8 @@ class MlflowInventory:
         if not run_id:
             return False
         with translated(f"looking for the signature of run {run_id}", self._uri):
-            found = self._client().list_artifacts(run_id, _SIGNATURE.partition("/")[0])
-        return any(one.path == _SIGNATURE for one in found)
+            files = self._client().list_artifacts(run_id, _SIGNATURE.partition("/")[0])
+        return any(file.path == _SIGNATURE for file in files)
 
     def open_to_anybody(self) -> bool:
         """Say whether the server answers a reader who has not logged in."""
@@ -94,11 +96,11 @@ class MlflowInventory:
 
 
 def _all(page: Callable[[str | None], Any]) -> list[Any]:
-    found: list[Any] = []
+    entries: list[Any] = []
     token: str | None = None
     while True:
         answer = page(token)
-        found += answer
+        entries += answer
         token = answer.token
         if not token:
-            return found
+            return entries

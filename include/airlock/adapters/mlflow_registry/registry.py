@@ -38,13 +38,13 @@ class MlflowRegistry:
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
-        self._made: MlflowClient | None = None
+        self._cached_client: MlflowClient | None = None
 
     def record_candidate(self, record: CandidateRecord) -> RegisteredCandidate:
         """Register the saved model as a new version, once per origin."""
-        known = self.find_candidate(record.model, record.origin)
-        if known:
-            return known
+        recorded = self.find_candidate(record.model, record.origin)
+        if recorded:
+            return recorded
         with translated(f"recording a candidate of {record.model}", self._uri):
             self._fail_leftovers(record)
             run = self._start_run(record)
@@ -56,12 +56,12 @@ class MlflowRegistry:
     def find_candidate(self, model: str, origin: str) -> RegisteredCandidate | None:
         """Return the version an origin has recorded, if any."""
         with translated(f"looking for a candidate of {model}", self._uri):
-            found = self._client.search_model_versions(
+            versions = self._client.search_model_versions(
                 f"name = '{plain(model)}' and tags.`airlock.origin` = '{plain(origin)}'"
             )
-        if not found:
+        if not versions:
             return None
-        first = min(found, key=lambda version: int(version.version))
+        first = min(versions, key=lambda version: int(version.version))
         return self._registered(first, created=False)
 
     def log_evidence(self, run_id: str, kind: str, facts: Mapping[str, Any]) -> None:
@@ -86,10 +86,10 @@ class MlflowRegistry:
         """Return the version an alias points at; None also if there is no such model yet."""
         try:
             with translated(f"reading the alias {alias} of {model}", self._uri):
-                found = self._client.get_registered_model(model).aliases.get(alias)
+                version = self._client.get_registered_model(model).aliases.get(alias)
         except NotFound:
             return None
-        return None if found is None else str(found)
+        return None if version is None else str(version)
 
     def set_alias(self, model: str, alias: str, version: str, envelope: str = "") -> None:
         """Point the alias at a version; *envelope* is the signed grant a guarded server asks for.
@@ -120,18 +120,20 @@ class MlflowRegistry:
 
         with translated(f"reading {folder} of version {version} of {model}", self._uri):
             run = str(self._client.get_model_version(model, version).run_id)
-            found = [one.path for one in self._client.list_artifacts(run, folder) if not one.is_dir]
-            if not found:
+            paths = [
+                info.path for info in self._client.list_artifacts(run, folder) if not info.is_dir
+            ]
+            if not paths:
                 return None
             where = tempfile.mkdtemp(prefix="file-", dir=into)
             return Path(
                 mlflow.artifacts.download_artifacts(
-                    run_id=run, artifact_path=found[0], dst_path=where, tracking_uri=self._uri
+                    run_id=run, artifact_path=paths[0], dst_path=where, tracking_uri=self._uri
                 )
             )
 
     def tag(self, model: str, version: str, name: str) -> str:
-        """Return what was noted with the version when it was registered; empty if nothing was."""
+        """Return the tag set when the version was registered; empty if there is none."""
         with translated(f"reading the tags of version {version} of {model}", self._uri):
             tags = self._client.get_model_version(model, version).tags
         return str(tags.get(f"airlock.{name}", ""))
@@ -153,18 +155,19 @@ class MlflowRegistry:
             self._client.set_terminated(run.info.run_id, "FAILED")
 
     def _experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
             unless_there(lambda: self._client.create_experiment(name))
-            found = self._client.get_experiment_by_name(name)
-        if found is None or found.lifecycle_stage != "active":
+            experiment = self._client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage != "active":
             raise Refused(
                 f"the MLflow experiment {name!r} was deleted",
                 next_step=f"restore it (with a token of `airlock mlflow-token` as the password: "
-                f"`mlflow experiments restore -x {found.experiment_id if found else 'ID'}`), or "
+                "`mlflow experiments restore -x "
+                f"{experiment.experiment_id if experiment else 'ID'}`), or "
                 f"rename the pipeline {name}",
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def _start_run(self, record: CandidateRecord) -> Run:
         """Create the run and log what was trained, on what, by which code."""
@@ -193,25 +196,25 @@ class MlflowRegistry:
         """Upload the folder as a logged model, read it back, and only then call it ready."""
         from mlflow.entities import LoggedModelOutput
 
-        made = self._client.create_logged_model(
+        logged = self._client.create_logged_model(
             run.info.experiment_id,
             name=record.model,
             source_run_id=run.info.run_id,
             tags=record.tags(),
         )
-        self._client.log_model_artifacts(made.model_id, str(record.folder))
+        self._client.log_model_artifacts(logged.model_id, str(record.folder))
         with tempfile.TemporaryDirectory(prefix="airlock-upload-") as scratch:
-            back = self._fetch(made.artifact_location, f"model {made.model_id}", Path(scratch))
-            found = manifest_digest(folder_manifest(back))
-        if found != record.artifact_digest:
-            self._client.finalize_logged_model(made.model_id, "FAILED")
+            back = self._fetch(logged.artifact_location, f"model {logged.model_id}", Path(scratch))
+            digest = manifest_digest(folder_manifest(back))
+        if digest != record.artifact_digest:
+            self._client.finalize_logged_model(logged.model_id, "FAILED")
             raise Refused(
                 f"MLflow keeps other bytes of {record.model} than were uploaded: "
-                f"expected {record.artifact_digest}, found {found}"
+                f"expected {record.artifact_digest}, found {digest}"
             )
-        self._client.finalize_logged_model(made.model_id, "READY")
-        self._client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, step=0)])
-        return str(made.model_id)
+        self._client.finalize_logged_model(logged.model_id, "READY")
+        self._client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return str(logged.model_id)
 
     def _create_version(self, record: CandidateRecord, run_id: str, model_id: str) -> ModelVersion:
         unless_there(lambda: self._client.create_registered_model(record.model))
@@ -236,28 +239,28 @@ class MlflowRegistry:
             created=created,
         )
 
-    def _fetch(self, location: str, what: str, into: Path) -> Path:
+    def _fetch(self, location: str, label: str, into: Path) -> Path:
         import mlflow.artifacts
 
         if self._uri.startswith("http") and location.startswith(("/", "file:")):
             # The server may mean its own disk, this would read ours.
-            raise Refused(f"{what} lies at {location}, a local path; expected a served artifact")
+            raise Refused(f"{label} lies at {location}, a local path; expected a served artifact")
         into.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.mkdtemp(prefix="model-", dir=into)
-        with translated(f"downloading {what}", self._uri):
+        with translated(f"downloading {label}", self._uri):
             folder = Path(
                 mlflow.artifacts.download_artifacts(
                     artifact_uri=location, dst_path=scratch, tracking_uri=self._uri
                 )
             )
         if not any(path.is_file() for path in folder.rglob("*")):
-            raise NotFound(f"{what} has no files in MLflow", next_step=f"look at {location}")
+            raise NotFound(f"{label} has no files in MLflow", next_step=f"look at {location}")
         return folder
 
     @property
     def _client(self) -> MlflowClient:
         """The client, made at first use: importing MLflow takes seconds."""
-        if self._made is None:
+        if self._cached_client is None:
             from mlflow import MlflowClient
             from mlflow import environment_variables as settings
 
@@ -267,5 +270,5 @@ class MlflowRegistry:
             settings.MLFLOW_HTTP_REQUEST_TIMEOUT.set(_TIMEOUT_S)
             settings.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")
             settings.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set("true")
-            self._made = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        return self._made
+            self._cached_client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        return self._cached_client

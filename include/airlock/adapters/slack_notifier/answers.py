@@ -47,14 +47,14 @@ def name(view: View, person: str) -> str:
 def called(view: View, people: Sequence[str]) -> str:
     """Mention those who have linked an account, name the others, for mrkdwn."""
     accounts = view.get("accounts", {})
-    shown = people[:NAMED]
-    parts = (mention(str(accounts.get(one, ""))) or safe(name(view, one)) for one in shown)
+    first = people[:NAMED]
+    parts = (mention(str(accounts.get(person, ""))) or safe(name(view, person)) for person in first)
     return listed(parts, 700, len(people)) or "nobody"
 
 
 def named(view: View, people: Sequence[str]) -> str:
     """Name people without a mention, for mrkdwn."""
-    parts = (safe(name(view, one), 60) for one in people[:NAMED])
+    parts = (safe(name(view, person), 60) for person in people[:NAMED])
     return listed(parts, 500, len(people)) or "nobody"
 
 
@@ -79,7 +79,7 @@ def level_words(view: View) -> str:
 
 
 def needed(view: View) -> str:
-    """Say what the open level still needs, as data."""
+    """State the votes the open level still needs, as data."""
     level = open_level(view)
     if level is None:
         return NONE
@@ -88,7 +88,7 @@ def needed(view: View) -> str:
 
 
 def trail(view: View, room: Room = WIDE) -> list[Part]:
-    """Return what was answered in this round, level by level, oldest first."""
+    """Return the votes of this round, level by level, oldest first."""
     answers = [
         (level, vote)
         for level in view.get("levels") or []
@@ -96,15 +96,15 @@ def trail(view: View, room: Room = WIDE) -> list[Part]:
     ]
     left = len(answers) - room.answers
     more = [context(mrkdwn(f"{left} earlier answers are on the page"))] if left > 0 else []
-    shown = answers[max(left, 0) :]
+    visible = answers[max(left, 0) :]
     return more + [
-        _vote(view, level, vote, room) if vote else _skipped(level) for level, vote in shown
+        _vote(view, level, vote, room) if vote else _skipped(level) for level, vote in visible
     ]
 
 
 def _skipped(level: Mapping[str, Any]) -> Part:
-    said = f"Level {level['number']}, {safe(spoken_name(level), 60)}: skipped in an emergency"
-    return context(mrkdwn(f"\N{WARNING SIGN}\N{VARIATION SELECTOR-16} {said}"))
+    text = f"Level {level['number']}, {safe(spoken_name(level), 60)}: skipped in an emergency"
+    return context(mrkdwn(f"\N{WARNING SIGN}\N{VARIATION SELECTOR-16} {text}"))
 
 
 def _vote(view: View, level: Mapping[str, Any], vote: Mapping[str, Any], room: Room) -> Part:
@@ -113,22 +113,22 @@ def _vote(view: View, level: Mapping[str, Any], vote: Mapping[str, Any], room: R
     word = "approved" if good else "rejected"
     tied = conditions(vote.get("conditions") or {})
     door = _DOORS.get(vote["channel"]) or safe(vote["channel"], 20)
-    said = (
+    text = (
         f"{icon} Level {level['number']}, {safe(spoken_name(level), 60)}: *{word}* by "
         f"{safe(name(view, vote['person']))}{_behind(vote)}, {door}, "
         f"{when(vote['at'])}{', *under conditions*' if tied else ''}"
     )
     return context(
-        mrkdwn(said),
-        plain(quoted(vote["reason"], room.said)),
-        *([plain(one_line("; ".join(tied), 2 * room.said))] if tied else []),
+        mrkdwn(text),
+        plain(quoted(vote["reason"], room.reason_length)),
+        *([plain(one_line("; ".join(tied), 2 * room.reason_length))] if tied else []),
     )
 
 
 def quoted(text: object, limit: int) -> str:
-    """Return what somebody said in quotation marks, on one line."""
-    said = one_line(text, limit)
-    return f"\N{LEFT DOUBLE QUOTATION MARK}{said}\N{RIGHT DOUBLE QUOTATION MARK}"
+    """Return a person's words in quotation marks, on one line."""
+    short = one_line(text, limit)
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{short}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 def _behind(vote: Mapping[str, Any]) -> str:
@@ -140,12 +140,14 @@ def _behind(vote: Mapping[str, Any]) -> str:
 
 
 def conditions(tied: Mapping[str, Any]) -> list[str]:
-    """Say what an approval is tied to, as data."""
+    """Return the conditions of an approval, as data."""
     share, until = tied.get("max_traffic_share"), tied.get("expires_at")
     segments, findings = tied.get("segments") or (), tied.get("findings") or ()
-    said = [f"at most {number(100 * share)} % of the traffic"] if share is not None else []
+    terms = [f"at most {number(100 * share)} % of the traffic"] if share is not None else []
     if segments:
-        said.append(f"only for {', '.join(map(str, segments))}")
+        terms.append(f"only for {', '.join(map(str, segments))}")
     if until:
-        said.append(f"good until {until}")
-    return said + [f"{one['owner']} mends by {one['due']}: {one['text']}" for one in findings]
+        terms.append(f"good until {until}")
+    return terms + [
+        f"{finding['owner']} mends by {finding['due']}: {finding['text']}" for finding in findings
+    ]

@@ -45,9 +45,9 @@ from airlock.adapters.slack_notifier.parts import (
     facts,
     full_model,
     identity,
+    release_title,
     spoken,
     spoken_label,
-    what,
 )
 from airlock.ports.chat import Said
 
@@ -81,7 +81,7 @@ def request_text(view: View) -> str:
 
 
 def carried(view: View) -> dict[str, Any]:
-    """Return what somebody who presses a button was looking at."""
+    """Return the version of the request that a button's card shows."""
     return {
         "release": view["id"],
         "round": view["round"],
@@ -92,11 +92,11 @@ def carried(view: View) -> dict[str, Any]:
 
 def _request(view: View, numbers: list[Part], room: Room) -> list[Part]:
     return [
-        header(f"\N{VERTICAL TRAFFIC LIGHT} Approve? {what(view)}"),
+        header(f"\N{VERTICAL TRAFFIC LIGHT} Approve? {release_title(view)}"),
         *full_model(view),
         *_warnings(view),
         facts(view),
-        *([rich(quote(view["why"], 2 * room.said))] if view["why"] else []),
+        *([rich(quote(view["why"], 2 * room.reason_length))] if view["why"] else []),
         section(mrkdwn(f"*{measured.summary(view).capitalize()}*")),
         *numbers,
         *measured.waivers(view, room),
@@ -108,21 +108,23 @@ def _request(view: View, numbers: list[Part], room: Room) -> list[Part]:
 
 
 def _warnings(view: View) -> list[Part]:
-    said = []
+    warnings = []
     if view["round"] > 1:
-        said.append(
+        warnings.append(
             f"*Round {view['round']}*: what is to be released has changed, so every earlier answer "
             "is void. Look at it again."
         )
     if view.get("afterRejection"):
-        said.append(f"*Rejected before*: the same bytes, as {safe(view['afterRejection'], 64)}.")
+        warnings.append(
+            f"*Rejected before*: the same bytes, as {safe(view['afterRejection'], 64)}."
+        )
     glass = view.get("emergency") or {}
     if glass.get("incident"):
-        said.append(
+        warnings.append(
             f"*Emergency* {safe(glass['incident'], 100)}: {named(view, glass['people'])} broke the "
             f"glass{_until(glass)}."
         )
-    return [section(mrkdwn(f"{WARNING} {one}")) for one in said]
+    return [section(mrkdwn(f"{WARNING} {warning}")) for warning in warnings]
 
 
 def _until(glass: Mapping[str, Any]) -> str:

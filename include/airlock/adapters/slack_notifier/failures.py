@@ -76,14 +76,14 @@ class Unshowable(Refused):
 
 
 def failure(method: str, status: int, code: str, retry_after: str = "") -> AirlockError:
-    """Return what an answer of Slack means that is not "ok"; nothing of it goes unnamed."""
+    """Return the error for an answer of Slack that is not "ok"."""
     if status == 429 or code in _BUSY:
         wait = seconds(retry_after)
         return Busy(f"Slack takes no {method} for {wait:g} s: too much at once", wait)
     if status >= 500 or code in _LATER or not _CODE.fullmatch(code):
-        said = code if _CODE.fullmatch(code) else "something else than an answer"
+        description = code if _CODE.fullmatch(code) else "something else than an answer"
         return Unreachable(
-            f"Slack answered {method} with HTTP {status} and {said}",
+            f"Slack answered {method} with HTTP {status} and {description}",
             next_step="It is tried again; status.slack.com tells of trouble there.",
         )
     if code in CLOSED:

@@ -47,7 +47,7 @@ def answer_form(view: View, decision: str, seats: Sequence[Mapping[str, Any]]) -
     """Return the form for one decision. *seats*: as in the release's document, `yourSeats`."""
     word = "Approve" if Decision(decision) is Decision.APPROVE else "Reject"
     blocks = [
-        rich(*(line(words(f"{label}  ", bold=True), said) for label, said in _subject(view))),
+        rich(*(line(words(f"{label}  ", bold=True), value) for label, value in _subject(view))),
         *measured.waivers(view),
         *measured.changed(view),
         *_seat(seats),
@@ -80,16 +80,16 @@ def delegate_form() -> Part:
 
 
 def confirmed(text: str) -> Part:
-    """Return what replaces a form that was taken."""
-    return _said("Done", "\N{WHITE HEAVY CHECK MARK}", text)
+    """Return the view that replaces an accepted form."""
+    return _note("Done", "\N{WHITE HEAVY CHECK MARK}", text)
 
 
 def refused(text: str) -> Part:
-    """Return what replaces a form that was refused."""
-    return _said("Not taken", "\N{NO ENTRY}", text)
+    """Return the view that replaces a refused form."""
+    return _note("Not taken", "\N{NO ENTRY}", text)
 
 
-def _said(title: str, icon: str, text: str) -> Part:
+def _note(title: str, icon: str, text: str) -> Part:
     blocks = [section(plain(f"{icon} {text}"))]
     return {"type": "modal", "title": plain(title), "close": plain("Close")} | {
         "blocks": numbered(blocks, VIEW_BLOCKS)
@@ -123,7 +123,8 @@ def _seat(seats: Sequence[Mapping[str, Any]]) -> list[Part]:
     if not seats or (len(seats) == 1 and not seats[0]["behind"]):
         return []
     options = [
-        _option(_seat_words(one), str(one["behind"]).strip() or OWN) for one in seats[:_MOST_SEATS]
+        _option(_seat_words(seat), str(seat["behind"]).strip() or OWN)
+        for seat in seats[:_MOST_SEATS]
     ]
     select = {"type": "static_select", "action_id": "seat", "options": options}
     return [_input("seat", "You answer", select | {"initial_option": options[0]})]
@@ -170,7 +171,7 @@ def _input(block: str, label: str, element: Part) -> Part:
 def _modal(
     callback: str, title: str, blocks: Sequence[Part], submit: str, metadata: str = ""
 ) -> Part:
-    made = {
+    modal = {
         "type": "modal",
         "callback_id": callback,
         "title": plain(title, _TITLE),
@@ -178,4 +179,4 @@ def _modal(
         "close": plain("Cancel", _TITLE),
         "blocks": numbered(blocks, VIEW_BLOCKS),
     }
-    return made | ({"private_metadata": metadata} if metadata else {})
+    return modal | ({"private_metadata": metadata} if metadata else {})

@@ -37,7 +37,7 @@ Item = Mapping[str, Any]
 
 #: Things of one kind that are shown.
 MOST = 20
-_TAKEN = {
+_DECISIONS = {
     "approve": "\N{WHITE HEAVY CHECK MARK} approved",
     "reject": "\N{CROSS MARK} rejected",
 }
@@ -56,17 +56,17 @@ def home(inbox: Inbox) -> Part:
 
 
 def waiting_line(item: Item) -> str:
-    """Say what waits, for mrkdwn."""
+    """Describe a waiting release, for mrkdwn."""
     due = f", answer by {when(item['deadline'])}" if item.get("deadline") else ""
     tier = safe(item["tier"], 20)
     return f"{spoken(item)}, {tier} risk, level {safe(item['level'], 10)}{due}"
 
 
 def _kind(title: str, items: Sequence[Item], draw: Any, none: str) -> list[Part]:
-    shown = [draw(item) for item in items[:MOST]] or [section(plain(none))]
+    drawn = [draw(item) for item in items[:MOST]] or [section(plain(none))]
     left = len(items) - MOST
     more = [context(mrkdwn(f"and {left} more, on the page"))] if left > 0 else []
-    return [header(f"{title} ({len(items)})" if items else title), *shown, *more]
+    return [header(f"{title} ({len(items)})" if items else title), *drawn, *more]
 
 
 def _waiting(item: Item) -> Part:
@@ -77,14 +77,14 @@ def _waiting(item: Item) -> Part:
 
 
 def _decided(item: Item) -> Part:
-    word = _TAKEN.get(str(item["decision"]), safe(item["decision"], 20))
+    word = _DECISIONS.get(str(item["decision"]), safe(item["decision"], 20))
     version = f"{safe(item['model'])} version {safe(item['version'], 20)}"
     page = link(str(item.get("page") or ""), one_line(item["id"], 64))
     return context(mrkdwn(f"{word} {version}, {when(item['at'])}, {page}"))
 
 
 def _lent(item: Item) -> Part:
-    said = line(
+    summary = line(
         words(one_line(item["taker"], 80), bold=True),
         words(" answers for "),
         words(one_line(item["giver"], 80), bold=True),
@@ -93,4 +93,4 @@ def _lent(item: Item) -> Part:
         words(" until "),
         rich_when(item["end"]),
     )
-    return rich(said, *([quote(item["reason"], 300)] if item.get("reason") else []))
+    return rich(summary, *([quote(item["reason"], 300)] if item.get("reason") else []))

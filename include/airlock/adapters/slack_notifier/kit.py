@@ -63,19 +63,19 @@ class Room:
     waivers: int
     changes: int
     answers: int
-    said: int
+    reason_length: int
 
 
-WIDE = Room(rows=20, waivers=6, changes=8, answers=10, said=300)
+WIDE = Room(rows=20, waivers=6, changes=8, answers=10, reason_length=300)
 ROOMS = (
     WIDE,
-    Room(rows=20, waivers=4, changes=5, answers=6, said=150),
-    Room(rows=12, waivers=2, changes=3, answers=3, said=80),
+    Room(rows=20, waivers=4, changes=5, answers=6, reason_length=150),
+    Room(rows=12, waivers=2, changes=3, answers=3, reason_length=80),
 )
 
 
 def length(text: str) -> int:
-    """Return how long a text is for Slack."""
+    """Return the length of a text as Slack counts it."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -89,8 +89,8 @@ def clip(text: str, limit: int) -> str:
     """Return at most *limit* characters of a text, and say that there is more."""
     if length(text) <= limit:
         return text
-    kept = text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", "ignore")
-    return kept.rstrip() + MORE
+    head = text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", "ignore")
+    return head.rstrip() + MORE
 
 
 def one_line(text: object, limit: int) -> str:
@@ -103,7 +103,7 @@ def safe(text: object, limit: int = 80) -> str:
 
     What is returned has at most *limit* characters, escapes included.
     """
-    calm = _FORMAT.sub(lambda found: _ALIKE[found[0]], one_line(text, limit))
+    calm = _FORMAT.sub(lambda match: _ALIKE[match[0]], one_line(text, limit))
     calm = _SHORTCODE.sub("\N{RATIO}", calm)
     return bounded(calm.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), limit)
 
@@ -117,15 +117,15 @@ def bounded(text: str, limit: int = TEXT) -> str:
 
 def listed(parts: Iterable[str], limit: int, total: int) -> str:
     """Join what fits of the first parts of *total*, and count the rest. *parts* are safe."""
-    kept: list[str] = []
+    fits: list[str] = []
     for part in parts:
-        if length(", ".join([*kept, part])) > limit - 20:
+        if length(", ".join([*fits, part])) > limit - 20:
             break
-        kept.append(part)
-    left = total - len(kept)
+        fits.append(part)
+    left = total - len(fits)
     if not left:
-        return ", ".join(kept)
-    return f"{', '.join(kept)} and {left} more" if kept else f"{left} people"
+        return ", ".join(fits)
+    return f"{', '.join(fits)} and {left} more" if fits else f"{left} people"
 
 
 def plain(text: object, limit: int = SECTION) -> Part:
@@ -150,8 +150,8 @@ def section(text: Part, **more: Any) -> Part:
 
 def fields(pairs: Iterable[tuple[str, str]]) -> Part:
     """Return labelled values in two columns; at most ten, the values safe."""
-    shown = [mrkdwn(f"*{label}*\n{value}") for label, value in pairs][:10]
-    return {"type": "section", "fields": shown}
+    values = [mrkdwn(f"*{label}*\n{value}") for label, value in pairs][:10]
+    return {"type": "section", "fields": values}
 
 
 def context(*texts: Part) -> Part:
@@ -161,29 +161,29 @@ def context(*texts: Part) -> Part:
 
 def actions(*buttons: Part | None) -> list[Part]:
     """Return a row of those buttons that are there; no row if none is."""
-    there = [one for one in buttons if one is not None]
+    there = [element for element in buttons if element is not None]
     return [{"type": "actions", "elements": there}] if there else []
 
 
 def button(action: str, text: str, says: str, value: str, style: str = "") -> Part:
     """Return a button; *says* is what a screen reader says."""
-    made = {
+    element = {
         "type": "button",
         "action_id": action,
         "text": plain(text, BUTTON),
         "value": value,
         "accessibility_label": one_line(says, LABEL),
     }
-    return made | ({"style": style} if style else {})
+    return element | ({"style": style} if style else {})
 
 
 def link_button(action: str, text: str, says: str, url: str, style: str = "") -> Part | None:
     """Return a button that opens a page; None if the address is none."""
     if not _ADDRESS.fullmatch(url):
         return None
-    made = button(action, text, says, "", style)
-    del made["value"]
-    return made | {"url": url}
+    element = button(action, text, says, "", style)
+    del element["value"]
+    return element | {"url": url}
 
 
 def link(url: str, label: str) -> str:
@@ -226,33 +226,33 @@ def words(text: str, **style: bool) -> Part:
 def moment(stamp: object) -> datetime | None:
     """Return a time, or None if it is none."""
     try:
-        found = datetime.fromisoformat(str(stamp))
+        parsed = datetime.fromisoformat(str(stamp))
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def utc(stamp: object) -> str:
     """Return a time in words, in UTC; safe in mrkdwn."""
-    found = moment(stamp)
-    return found.strftime("%d %b %Y, %H:%M UTC") if found else safe(stamp, 40)
+    parsed = moment(stamp)
+    return parsed.strftime("%d %b %Y, %H:%M UTC") if parsed else safe(stamp, 40)
 
 
 def when(stamp: object) -> str:
     """Return a time for mrkdwn: Slack shows it in the reader's own time."""
-    found = moment(stamp)
-    if found is None:
+    parsed = moment(stamp)
+    if parsed is None:
         return safe(stamp, 40)
-    return f"<!date^{int(found.timestamp())}^{{date_short_pretty}} {{time}}|{utc(stamp)}>"
+    return f"<!date^{int(parsed.timestamp())}^{{date_short_pretty}} {{time}}|{utc(stamp)}>"
 
 
 def rich_when(stamp: object) -> Part:
     """Return a time for rich text, in the reader's own time."""
-    found = moment(stamp)
-    if found is None:
+    parsed = moment(stamp)
+    if parsed is None:
         return words(one_line(stamp, 40))
     shape = "{date_short_pretty} {time}"
-    at = int(found.timestamp())
+    at = int(parsed.timestamp())
     return {"type": "date", "timestamp": at, "format": shape, "fallback": utc(stamp)}
 
 
@@ -272,13 +272,13 @@ def fitting(draw: Callable[[Room], list[Part]]) -> list[Part]:
 
 
 def weight(part: object) -> int:
-    """Return how many characters of text there are in blocks."""
+    """Count the characters of text in blocks."""
     if isinstance(part, dict):
         return sum(
             length(value) if key in _WEIGHING and isinstance(value, str) else weight(value)
             for key, value in part.items()
         )
-    return sum(weight(one) for one in part) if isinstance(part, list) else 0
+    return sum(weight(child) for child in part) if isinstance(part, list) else 0
 
 
 def numbered(blocks: Sequence[Part], limit: int = MESSAGE_BLOCKS) -> list[Part]:
@@ -286,7 +286,7 @@ def numbered(blocks: Sequence[Part], limit: int = MESSAGE_BLOCKS) -> list[Part]:
 
     Slack keeps what was typed or shown for a block whose id stays.
     """
-    kept = list(blocks)[:limit]
-    bytes_ = json.dumps(kept, sort_keys=True).encode()
+    limited = list(blocks)[:limit]
+    bytes_ = json.dumps(limited, sort_keys=True).encode()
     revision = hashlib.sha256(bytes_).hexdigest()[:10]
-    return [{"block_id": f"{revision}-{n}", **block} for n, block in enumerate(kept)]
+    return [{"block_id": f"{revision}-{n}", **block} for n, block in enumerate(limited)]

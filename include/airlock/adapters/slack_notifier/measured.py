@@ -57,7 +57,7 @@ def summary(view: View) -> str:
     if not gates:
         return "no gate was judged"
     counts = Counter(str(gate["verdict"]) for gate in gates)
-    others = [f"{counts[verdict]} {said}" for verdict, said in _COUNTED if counts[verdict]]
+    others = [f"{counts[verdict]} {label}" for verdict, label in _COUNTED if counts[verdict]]
     return ", ".join([f"{counts['PASSED']} of {len(gates)} gates passed", *others])
 
 
@@ -82,14 +82,14 @@ def monospaced(view: View, room: Room = WIDE) -> list[Part]:
 
 def _rows(view: View, room: int) -> list[Row]:
     gates = sorted(view.get("gates") or [], key=_rank)
-    metrics = {str(one["metric"]): one for one in view.get("metrics") or []}
-    judged = {metric for gate in gates if (metric := _metric(gate)) in metrics}
-    others = [one for key, one in metrics.items() if key not in judged]
+    metrics = {str(metric["metric"]): metric for metric in view.get("metrics") or []}
+    gate_metrics = {metric for gate in gates if (metric := _metric(gate)) in metrics}
+    others = [metric for key, metric in metrics.items() if key not in gate_metrics]
     if len(gates) + len(others) > room:
         room -= 1  # for the line that says so
-    kept = gates[: max(room - len(others), room - METRICS)]
-    also = others[: room - len(kept)]
-    rows = [_gate_row(gate, metrics) for gate in kept] + [_metric_row(one) for one in also]
+    visible = gates[: max(room - len(others), room - METRICS)]
+    also = others[: room - len(visible)]
+    rows = [_gate_row(gate, metrics) for gate in visible] + [_metric_row(metric) for metric in also]
     left = len(gates) + len(others) - len(rows)
     return [*rows, _row(f"and {left} more, on the page")] if left else rows or [_row(NONE)]
 
@@ -135,8 +135,8 @@ def _metric_row(metric: Mapping[str, Any]) -> Row:
 
 
 def _row(check: object, *figures: str) -> Row:
-    one, two, three, four = (one_line(text, FIGURE) for text in (*figures, *[NONE] * 4)[:4])
-    return one_line(check, CELL), one, two, three, four
+    first, second, third, fourth = (one_line(text, FIGURE) for text in (*figures, *[NONE] * 4)[:4])
+    return one_line(check, CELL), first, second, third, fourth
 
 
 def _figure(value: float | None, unit: str = "") -> str:
@@ -155,48 +155,48 @@ def _padded(row: Row) -> str:
 
 def _aligned(cell: str, column: int) -> str:
     width = _WIDTHS[column]
-    kept = clip(cell, width)
-    pad = " " * (width - length(kept))
-    return kept + pad if column in (0, len(_WIDTHS) - 1) else pad + kept
+    text = clip(cell, width)
+    pad = " " * (width - length(text))
+    return text + pad if column in (0, len(_WIDTHS) - 1) else pad + text
 
 
 def waivers(view: View, room: Room = WIDE) -> list[Part]:
-    """Return who has accepted which result and until when, also what counts no more."""
-    found = list(view.get("waivers") or [])
-    if not found:
+    """Return the waivers with who gave each and until when, void ones too."""
+    entries = list(view.get("waivers") or [])
+    if not entries:
         return []
-    shown = sorted(found, key=lambda one: bool(one["void"]))[: room.waivers]
-    lines = [_waiver(view, one, room.said) for one in shown]
-    return [rich(_title("Waived", len(found), len(shown)), bullets(*lines))]
+    visible = sorted(entries, key=lambda waiver: bool(waiver["void"]))[: room.waivers]
+    lines = [_waiver(view, waiver, room.reason_length) for waiver in visible]
+    return [rich(_title("Waived", len(entries), len(visible)), bullets(*lines))]
 
 
-def _waiver(view: View, one: Mapping[str, Any], said: int) -> Part:
-    void = f" (void: {one_line(one['void'], 80)})" if one["void"] else ""
+def _waiver(view: View, waiver: Mapping[str, Any], limit: int) -> Part:
+    void = f" (void: {one_line(waiver['void'], 80)})" if waiver["void"] else ""
     return line(
-        words(one_line(one["gate"], CELL), bold=True),
-        words(f" by {one_line(name(view, one['by']), 60)} until "),
-        rich_when(one["until"]),
-        words(f": {one_line(one['why'], said)}{void}"),
+        words(one_line(waiver["gate"], CELL), bold=True),
+        words(f" by {one_line(name(view, waiver['by']), 60)} until "),
+        rich_when(waiver["until"]),
+        words(f": {one_line(waiver['why'], limit)}{void}"),
     )
 
 
 def changed(view: View, room: Room = WIDE) -> list[Part]:
-    """Return what gates ask for now that asked for something else when they last said no."""
-    found = list(view.get("changedSinceFailure") or [])
-    if not found:
+    """Return the options that gates have changed since they last failed."""
+    changes = list(view.get("changedSinceFailure") or [])
+    if not changes:
         return []
-    lines = [_change(one) for one in found[: room.changes]]
+    lines = [_change(change) for change in changes[: room.changes]]
     title = "Asked for otherwise when it last said no"
-    return [rich(_title(title, len(found), len(lines)), bullets(*lines))]
+    return [rich(_title(title, len(changes), len(lines)), bullets(*lines))]
 
 
-def _change(one: Mapping[str, Any]) -> Part:
-    then, now = (_option(one[key]) for key in ("then", "now"))
+def _change(change: Mapping[str, Any]) -> Part:
+    then, now = (_option(change[key]) for key in ("then", "now"))
     return line(
-        words(one_line(one["gate"], CELL), bold=True),
+        words(one_line(change["gate"], CELL), bold=True),
         words(
-            f" {one_line(one['option'], 40)}: {then} then, {now} now "
-            f"(did not pass in {one_line(one['release'], 40)})"
+            f" {one_line(change['option'], 40)}: {then} then, {now} now "
+            f"(did not pass in {one_line(change['release'], 40)})"
         ),
     )
 
@@ -207,21 +207,21 @@ def _option(value: object) -> str:
     return one_line(value if isinstance(value, str) else json.dumps(value, default=str), 40)
 
 
-def _title(text: str, found: int, shown: int) -> Part:
-    more = f" ({found - shown} more on the page)" if found > shown else ""
+def _title(text: str, total: int, visible: int) -> Part:
+    more = f" ({total - visible} more on the page)" if total > visible else ""
     return line(words(f"\N{WARNING SIGN}\N{VARIATION SELECTOR-16} {text}{more}", bold=True))
 
 
 def blocking(view: View, most: int = 6) -> Sequence[Part]:
-    """Return the gates that keep a release shut, with what they said."""
-    gates = [one for one in view.get("gates") or [] if one["verdict"] in ("FAILED", "ERRORED")]
+    """Return the gates that block a release, with their messages."""
+    gates = [gate for gate in view.get("gates") or [] if gate["verdict"] in ("FAILED", "ERRORED")]
     if not gates:
         return []
     lines = [
         line(
-            words(one_line(one["key"], CELL), bold=True),
-            words(f" {_MARKS[one['verdict']]}: {one_line(one['message'], 240)}"),
+            words(one_line(gate["key"], CELL), bold=True),
+            words(f" {_MARKS[gate['verdict']]}: {one_line(gate['message'], 240)}"),
         )
-        for one in sorted(gates, key=_rank)[:most]
+        for gate in sorted(gates, key=_rank)[:most]
     ]
     return [rich(_title("Did not pass", len(gates), len(lines)), bullets(*lines))]

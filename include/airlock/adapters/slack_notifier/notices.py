@@ -30,7 +30,7 @@ from airlock.adapters.slack_notifier.kit import (
 )
 from airlock.adapters.slack_notifier.outcome import OUTCOMES
 from airlock.adapters.slack_notifier.outcome import text as outcome_text
-from airlock.adapters.slack_notifier.parts import ASKING, facts, identity, what
+from airlock.adapters.slack_notifier.parts import ASKING, facts, identity, release_title
 from airlock.adapters.slack_notifier.parts import spoken as subject
 from airlock.ports.chat import Said
 
@@ -50,14 +50,16 @@ _NOBODY_DECIDES = "Nothing is released until somebody answers."
 def reminder(view: View, about: str) -> Said:
     """Return a thread reply that a level still waits."""
     text = f"{_icon(about)} {_waits(view, about)}"
-    asked = f"{called(view, view['mayAnswer'])}: level {_sentence(view, about)}"
-    return Said(bounded(text), numbered([section(mrkdwn(f"{_icon(about)} {asked}")), _foot(view)]))
+    question = f"{called(view, view['mayAnswer'])}: level {_sentence(view, about)}"
+    return Said(
+        bounded(text), numbered([section(mrkdwn(f"{_icon(about)} {question}")), _foot(view)])
+    )
 
 
 def escalation(view: View, about: str) -> Said:
     """Return a new message, for the channel or one person, that a level waits too long."""
     blocks = [
-        header(f"{_icon(about)} Still waiting: {what(view)}"),
+        header(f"{_icon(about)} Still waiting: {release_title(view)}"),
         section(mrkdwn(f"Level {_sentence(view, about)}")),
         facts(view),
         _foot(view),
@@ -69,9 +71,14 @@ def spoken(view: View, text: str, people: Sequence[str], about: str) -> Said:
     """Return a notice whose sentence was settled when it was posted."""
     icon, title = _SPOKEN.get(about, ("\N{BELL}", "Notice"))
     heard = [section(mrkdwn(f"For {called(view, people)}"))] if people else []
-    blocks = [header(f"{icon} {title}: {what(view)}"), section(plain(text)), *heard, _foot(view)]
-    said = f"{icon} {title}: {subject(view)}. {safe(text, 600)}"
-    return Said(bounded(said), numbered(blocks))
+    blocks = [
+        header(f"{icon} {title}: {release_title(view)}"),
+        section(plain(text)),
+        *heard,
+        _foot(view),
+    ]
+    sentence = f"{icon} {title}: {subject(view)}. {safe(text, 600)}"
+    return Said(bounded(sentence), numbered(blocks))
 
 
 def moved(view: View) -> Said:
@@ -80,11 +87,13 @@ def moved(view: View) -> Said:
         level = f"level {safe(level_words(view))}"
         again = f"round {view['round']}, " if view["round"] > 1 else ""
         text = f"{subject(view)}: {again}{level} is open. May answer: "
-        known, asked = named(view, view["mayAnswer"]), called(view, view["mayAnswer"])
+        names, mentions = named(view, view["mayAnswer"]), called(view, view["mayAnswer"])
         due = f" by {utc(view['deadline'])}" if view.get("deadline") else ""
-        shown = f" by {when(view['deadline'])}" if view.get("deadline") else ""
-        said = f"\N{VERTICAL TRAFFIC LIGHT} {text}{asked}{shown}."
-        return Said(bounded(f"{text}{known}{due}."), numbered([section(mrkdwn(said)), _foot(view)]))
+        local_due = f" by {when(view['deadline'])}" if view.get("deadline") else ""
+        sentence = f"\N{VERTICAL TRAFFIC LIGHT} {text}{mentions}{local_due}."
+        return Said(
+            bounded(f"{text}{names}{due}."), numbered([section(mrkdwn(sentence)), _foot(view)])
+        )
     icon, title, _ = OUTCOMES.get(view["state"], ("\N{BELL}", safe(view["state"]), ""))
     blocks = [section(mrkdwn(f"{icon} *{title}*: {subject(view)}. {_asker(view)}"))]
     why = [section(plain(view["why"], 600))] if view["why"] else []

@@ -29,10 +29,10 @@ from airlock.adapters.slack_notifier.parts import (
     digest,
     full_model,
     identity,
+    release_title,
     serving,
     spoken,
     tier,
-    what,
 )
 
 #: State -> icon, what a headline says, what a sentence says.
@@ -61,10 +61,10 @@ OUTCOMES: Mapping[str, tuple[str, str, str]] = {
 
 def text(view: View) -> str:
     """State the outcome in one paragraph."""
-    _, _, said = OUTCOMES.get(view["state"], ("", "", "has moved"))
+    _, _, clause = OUTCOMES.get(view["state"], ("", "", "has moved"))
     why = f": {safe(view['why'], 300)}" if view["why"] else ""
     return bounded(
-        f"{spoken(view)} {said}{why}. Release {safe(view['id'])}, subject {digest(view)}."
+        f"{spoken(view)} {clause}{why}. Release {safe(view['id'])}, subject {digest(view)}."
     )
 
 
@@ -74,13 +74,13 @@ def blocks(view: View, room: Room) -> list[Part]:
     glass = view.get("emergency") or {}
     if view["state"] in ("APPROVED", "PROMOTED") and glass.get("brokenAt") and glass.get("until"):
         icon, title = "\N{POLICE CARS REVOLVING LIGHT}", f"{title} in an emergency"
-    asked = f"{tier(view)} risk, asked for by {safe(name(view, view['requester']))}"
+    request = f"{tier(view)} risk, asked for by {safe(name(view, view['requester']))}"
     blocked = measured.blocking(view) if view["state"] == "BLOCKED" else []
     return [
-        header(f"{icon} {title}: {what(view)}"),
+        header(f"{icon} {title}: {release_title(view)}"),
         *full_model(view),
-        section(mrkdwn(f"{asked}. {_now(view)}")),
-        *([rich(quote(view["why"], 2 * room.said))] if view["why"] else []),
+        section(mrkdwn(f"{request}. {_now(view)}")),
+        *([rich(quote(view["why"], 2 * room.reason_length))] if view["why"] else []),
         *blocked,
         *_glass(view, glass),
         *measured.waivers(view, room),
@@ -95,7 +95,7 @@ def _evidence(view: View) -> str:
 
 
 def _now(view: View) -> str:
-    """Say what follows from the state, in words of ours."""
+    """State the consequence of the state, in words of ours."""
     state, served = view["state"], serving(view)
     if state == "APPROVED":
         end = view.get("approvedUntil")
@@ -121,6 +121,8 @@ def _glass(view: View, glass: Mapping[str, Any]) -> list[Part]:
         after = f"The review by somebody who was not involved is {word} {when(review['due'])}."
     else:
         after = ""
-    who = named(view, glass["people"])
-    said = f"*Emergency* {safe(glass['incident'], 100)}: the glass was broken by {who}. {after}"
-    return [section(mrkdwn(f"{WARNING} {said.strip()}"))]
+    people = named(view, glass["people"])
+    sentence = (
+        f"*Emergency* {safe(glass['incident'], 100)}: the glass was broken by {people}. {after}"
+    )
+    return [section(mrkdwn(f"{WARNING} {sentence.strip()}"))]

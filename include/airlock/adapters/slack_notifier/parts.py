@@ -28,8 +28,8 @@ _TIERS = {
 }
 
 
-def what(view: View) -> str:
-    """Say what is to be released, as data."""
+def release_title(view: View) -> str:
+    """Name the model version and its environment, as data."""
     return (
         f"{one_line(view['model'], MODEL)} v{one_line(view['version'], SHORT)} "
         f"\N{RIGHTWARDS ARROW} {one_line(view['environment'], SHORT)}"
@@ -37,7 +37,7 @@ def what(view: View) -> str:
 
 
 def spoken(view: View) -> str:
-    """Say what is to be released in words, for mrkdwn."""
+    """Name the model version and its environment, for mrkdwn."""
     return (
         f"{safe(view['model'], 80)} version {safe(view['version'], SHORT)} into "
         f"{safe(view['environment'], 40)}"
@@ -45,7 +45,7 @@ def spoken(view: View) -> str:
 
 
 def spoken_label(view: View) -> str:
-    """Say what a button is about to a screen reader."""
+    """Name a button's release for a screen reader."""
     return f"{clip(one_line(view['model'], 80), 30)} version {one_line(view['version'], 10)}"
 
 
@@ -74,7 +74,7 @@ def tier(view: View) -> str:
 
 
 def facts(view: View) -> Part:
-    """Return who may answer what until when."""
+    """Return the tier, the level, its approvers and the deadline."""
     due = when(view["deadline"]) if view.get("deadline") else "no deadline"
     return fields(
         [
@@ -91,7 +91,7 @@ def facts(view: View) -> Part:
 
 
 def serving(view: View) -> str:
-    """Say what is served now, for mrkdwn."""
+    """Name the version that serves now, for mrkdwn."""
     version = (view.get("line") or {}).get("version")
     return f"version {safe(version, 40)}" if version else "nothing: first release"
 

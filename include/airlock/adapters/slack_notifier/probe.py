@@ -74,19 +74,19 @@ class SlackProbe:
         )
 
     def bot(self) -> Bot:
-        """Ask whom the token belongs to."""
+        """Ask Slack for the bot the token belongs to."""
         answer = _ask("auth.test", self._client.auth_test)
         now = time.time()
         headers = {name.lower(): str(value) for name, value in dict(answer.headers or {}).items()}
         data = _data(answer)
         scopes = headers.get("x-oauth-scopes")
-        found = (one.strip() for one in (scopes or "").split(","))
+        names = (scope.strip() for scope in (scopes or "").split(","))
         return Bot(
             team=str(data.get("enterprise_id") or data.get("team_id") or ""),
             team_name=str(data.get("team") or ""),
             user=str(data.get("user") or ""),
             bot=str(data.get("bot_id") or ""),
-            scopes=None if scopes is None else frozenset(one for one in found if one),
+            scopes=None if scopes is None else frozenset(scope for scope in names if scope),
             ahead=_ahead(headers.get("date", ""), now),
         )
 
@@ -100,12 +100,12 @@ class SlackProbe:
         answer = _ask(
             "conversations.info", lambda: self._client.conversations_info(channel=channel)
         )
-        found = _data(answer).get("channel") or {}
+        info = _data(answer).get("channel") or {}
         return Place(
-            name=str(found.get("name") or channel),
-            member=bool(found.get("is_member")),
-            archived=bool(found.get("is_archived")),
-            shared=bool(found.get("is_ext_shared")),
+            name=str(info.get("name") or channel),
+            member=bool(info.get("is_member")),
+            archived=bool(info.get("is_archived")),
+            shared=bool(info.get("is_ext_shared")),
         )
 
     def socket(self, app_token: str) -> None:

@@ -33,8 +33,8 @@ from airlock.adapters.slack_notifier.parts import (
     facts,
     full_model,
     identity,
+    release_title,
     spoken_label,
-    what,
 )
 
 _USAGE = (
@@ -46,14 +46,14 @@ _USAGE = (
 
 
 def pending(items: Sequence[Mapping[str, Any]]) -> Part:
-    """Return what waits for somebody."""
+    """Return the list of releases awaiting somebody."""
     if not items:
         return plain("Nothing waits for you.")
     lines = [_pending(item) for item in items[:MOST]]
     left = len(items) - len(lines)
     more = [context(mrkdwn(f"and {left} more, on the page"))] if left else []
     text = f"{len(items)} wait for you"
-    return _reply(text, [header(text), *(section(mrkdwn(one)) for one in lines), *more])
+    return _reply(text, [header(text), *(section(mrkdwn(line)) for line in lines), *more])
 
 
 def _pending(item: Mapping[str, Any]) -> str:
@@ -61,21 +61,21 @@ def _pending(item: Mapping[str, Any]) -> str:
     return f"{waiting_line(item)}, {page}"
 
 
-def shown(view: View) -> Part:
-    """Return where a release is, without buttons that answer: those are on its card."""
+def release_status(view: View) -> Part:
+    """Return the status of a release, without buttons that answer: those are on its card."""
     asking = view["state"] == ASKING
     text = request_text(view) if asking else outcome_text(view)
-    return _reply(text, fitting(lambda room: _shown(view, room)))
+    return _reply(text, fitting(lambda room: _status_blocks(view, room)))
 
 
-def _shown(view: View, room: Room) -> list[Part]:
+def _status_blocks(view: View, room: Room) -> list[Part]:
     asking = view["state"] == ASKING
     icon, title, _ = OUTCOMES.get(view["state"], ("\N{VERTICAL TRAFFIC LIGHT}", "Waiting", ""))
     page = link_button(
         EVIDENCE, "View evidence", f"View {spoken_label(view)}", str(view.get("page") or "")
     )
     return [
-        header(f"{icon} {title}: {what(view)}"),
+        header(f"{icon} {title}: {release_title(view)}"),
         *full_model(view),
         *([facts(view)] if asking else [section(mrkdwn(outcome_text(view)))]),
         *measured.monospaced(view, room),
@@ -88,10 +88,10 @@ def _shown(view: View, room: Room) -> list[Part]:
 
 
 def usage() -> Part:
-    """Return what the command can do."""
-    lines = "\n".join(f"`{command}` {said}" for command, said in _USAGE)
-    said = ", ".join(command for command, _ in _USAGE)
-    return _reply(f"Airlock: {said}", [section(mrkdwn(lines))])
+    """Return the usage of the command."""
+    lines = "\n".join(f"`{command}` {description}" for command, description in _USAGE)
+    commands = ", ".join(command for command, _ in _USAGE)
+    return _reply(f"Airlock: {commands}", [section(mrkdwn(lines))])
 
 
 def plain(text: str) -> Part:

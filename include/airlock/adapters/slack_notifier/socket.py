@@ -66,15 +66,15 @@ def listen(app_token: str, api_url: str, handle: Handle, stop: threading.Event) 
             next_step="Make one on the app's page, under Basic Information, with the scope "
             "connections:write.",
         )
-    said, pause = "", 0.0
+    reason, pause = "", 0.0
     while not stop.wait(pause):
         began = time.monotonic()
         client = _client(app_token, api_url, handle)
         try:
             client.connect()
             if client.is_connected():
-                log.info("Slack's socket is %s", "back" if said else "open")
-                said = ""
+                log.info("Slack's socket is %s", "back" if reason else "open")
+                reason = ""
             why, least = _last(client, stop), 0.0
         except (SlackClientError, HTTPException, OSError, ValueError, LookupError) as error:
             why, least = _reason(error)
@@ -84,9 +84,9 @@ def listen(app_token: str, api_url: str, handle: Handle, stop: threading.Event) 
             return
         good = time.monotonic() - began > GOOD_S
         pause = max(least, 0.0 if good else min(max(FIRST_PAUSE_S, pause * 2), LONGEST_PAUSE_S))
-        if not said:
+        if not reason:
             log.warning("Slack's socket is away: %s. It is opened again.", why)
-        said = why
+        reason = why
 
 
 def _last(client: _Client, stop: threading.Event) -> str:
@@ -98,7 +98,7 @@ def _last(client: _Client, stop: threading.Event) -> str:
 
 
 def _reason(error: Exception) -> tuple[str, float]:
-    """Return what went wrong, and how long to wait at least."""
+    """Return the reason of a failure, and the least time to wait."""
     if not isinstance(error, SlackApiError):
         return f"Slack was not reached ({type(error).__name__})", 0.0
     answer = error.response

@@ -51,13 +51,15 @@ class SlackWeb:
             logger=_quiet,
         )
 
-    def post(self, channel: str, said: Said, *, thread: Spot | None = None, key: str = "") -> Spot:
+    def post(
+        self, channel: str, message: Said, *, thread: Spot | None = None, key: str = ""
+    ) -> Spot:
         """Post a message, into a thread if one is given."""
 
         def send(blocks: Blocks) -> SlackResponse:
             return self._client.chat_postMessage(
                 channel=channel,
-                text=said.text,
+                text=message.text,
                 blocks=[dict(block) for block in blocks] or None,
                 thread_ts=thread.ts if thread else None,
                 metadata={"event_type": EVENT, "event_payload": {"key": key}} if key else None,
@@ -65,21 +67,21 @@ class SlackWeb:
                 unfurl_media=False,
             )
 
-        answer = _shown("chat.postMessage", said, send)
+        answer = _send_with_fallback("chat.postMessage", message, send)
         return Spot(_text(answer, "channel"), _text(answer, "ts"))
 
-    def update(self, spot: Spot, said: Said) -> None:
+    def update(self, spot: Spot, message: Said) -> None:
         """Change a message."""
 
         def send(blocks: Blocks) -> SlackResponse:
             return self._client.chat_update(
                 channel=spot.channel,
                 ts=spot.ts,
-                text=said.text,
+                text=message.text,
                 blocks=[dict(block) for block in blocks],
             )
 
-        _shown("chat.update", said, send)
+        _send_with_fallback("chat.update", message, send)
 
     def find(
         self, key: str, channel: str, since: datetime, *, thread: Spot | None = None
@@ -88,7 +90,7 @@ class SlackWeb:
 
         Without the scope to read there, nothing is found.
         """
-        asked: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "channel": channel,
             "oldest": f"{since.timestamp():.6f}",
             "limit": _PAGE,
@@ -99,10 +101,10 @@ class SlackWeb:
         ask: Callable[..., SlackResponse] = self._client.conversations_history
         if thread is not None:
             method, ask = "conversations.replies", self._client.conversations_replies
-            asked |= {"ts": thread.ts}
+            parameters |= {"ts": thread.ts}
         for _ in range(_PAGES):
             try:
-                page = _call(method, lambda: ask(**asked))
+                page = _call(method, lambda: ask(**parameters))
             except Closed as error:
                 if error.code == "missing_scope":
                     return None
@@ -110,8 +112,8 @@ class SlackWeb:
             for message in page.get("messages") or ():
                 if _key(message) == key:
                     return Spot(channel, _text(message, "ts"))
-            asked["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
-            if not asked["cursor"]:
+            parameters["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
+            if not parameters["cursor"]:
                 break
         return None
 
@@ -154,13 +156,15 @@ class SlackWeb:
         _call("chat.postEphemeral", send)
 
 
-def _shown(method: str, said: Said, send: Callable[[Blocks], SlackResponse]) -> Answer:
+def _send_with_fallback(
+    method: str, message: Said, send: Callable[[Blocks], SlackResponse]
+) -> Answer:
     try:
-        return _call(method, lambda: send(said.blocks))
+        return _call(method, lambda: send(message.blocks))
     except Unshowable:
-        if not said.plainer:
+        if not message.plainer:
             raise
-        return _call(method, lambda: send(said.plainer))
+        return _call(method, lambda: send(message.plainer))
 
 
 def _call(method: str, send: Callable[[], SlackResponse]) -> Answer:

@@ -62,8 +62,8 @@ class Base:
         """Insert a row unless one with the same unique columns *on* is there; say if it was."""
         insert = sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
         statement = insert.values(**values).on_conflict_do_nothing(index_elements=on)
-        kept = statement.execution_options(preserve_rowcount=True)  # not counted for INSERT else
-        return self._connection.execute(kept).rowcount > 0
+        counted = statement.execution_options(preserve_rowcount=True)  # not counted for INSERT else
+        return self._connection.execute(counted).rowcount > 0
 
     def _upsert(self, table: Table, values: Mapping[str, Any]) -> None:
         """Insert a row, or update the one with the same primary key."""

@@ -66,8 +66,8 @@ def update_by(connection: Connection, table: Table, key: str, rows: Rows) -> Non
     if connection.dialect.name == "sqlite":
         changing = update(table).where(table.c[key] == bindparam("by_key"))
         changing = changing.values({name: bindparam(f"new_{name}") for name in names})
-        given = [{f"new_{name}": row[name] for name in names} for row in rows]
-        keyed = [{**new, "by_key": row[key]} for new, row in zip(given, rows, strict=True)]
+        changes = [{f"new_{name}": row[name] for name in names} for row in rows]
+        keyed = [{**new, "by_key": row[key]} for new, row in zip(changes, rows, strict=True)]
         connection.execute(changing, keyed)
         return
     source = _arrays(table, rows, {name: f"new_{name}" for name in rows[0]})

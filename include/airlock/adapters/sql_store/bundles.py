@@ -36,5 +36,5 @@ class Bundles(Replayed):
     def evidence_bodies(self, digests: Collection[str]) -> dict[str, bytes]:
         """Return the exact bytes of evidence by digest, as far as it is there."""
         query = select(evidence.c.digest, evidence.c.body)
-        found = self._connection.execute(query.where(evidence.c.digest.in_(sorted(digests))))
-        return {digest: bytes(body) for digest, body in found}
+        rows = self._connection.execute(query.where(evidence.c.digest.in_(sorted(digests))))
+        return {digest: bytes(body) for digest, body in rows}

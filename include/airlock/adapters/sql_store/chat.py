@@ -19,9 +19,9 @@ class Chat(Base):
     """Reading and writing them (decider only)."""
 
     def begin_posting(self, key: str, release_id: str) -> Posted:
-        """Note that a message is about to be sent; return what was known of it before."""
-        if (known := self.posted(key)) is not None:
-            return known
+        """Note that a message is about to be sent; return its earlier record, if any."""
+        if (posted := self.posted(key)) is not None:
+            return posted
         values = {"key": key, "release": release_id, "begun_at": self._stamp()}
         self._connection.execute(insert(chat_message).values(**values))
         return Posted(key, release_id, "")
@@ -34,14 +34,14 @@ class Chat(Base):
         spot = Spot(row["channel"], row["ts"]) if row["ts"] else None
         return Posted(key, row["release"], row["begun_at"], spot, row["shown"])
 
-    def end_posting(self, key: str, spot: Spot, shown: str = "") -> None:
+    def end_posting(self, key: str, spot: Spot, content_digest: str = "") -> None:
         """Note where a message stands, and what it shows."""
         changed = update(chat_message).where(chat_message.c.key == key)
-        values = {"channel": spot.channel, "ts": spot.ts, "shown": shown}
+        values = {"channel": spot.channel, "ts": spot.ts, "shown": content_digest}
         self._connection.execute(changed.values(**values))
 
     def link(self, team: str, account: str) -> Link | None:
-        """Return whose account that is now."""
+        """Return the link of an account now."""
         query = select(chat_link).where(chat_link.c.team == team, chat_link.c.account == account)
         return self._standing(query)
 

@@ -25,20 +25,20 @@ class Enrolments(Texts):
 
     def put_enrolment(self, new: Enrolment) -> Enrolment:
         """Keep a new enrolment; return it as it is kept. Raises Conflict if one stands already."""
-        kept = replace(
+        stored = replace(
             new,
             proposed_why=self._commitment(new.proposed_by, new.proposed_why) or "",
             confirmed_why=self._commitment(new.confirmed_by, new.confirmed_why),
         )
         try:
-            values = asdict(kept) | {"state": kept.state.value}
+            values = asdict(stored) | {"state": stored.state.value}
             self._connection.execute(insert(enrolment).values(**values))
         except IntegrityError as error:
             raise Conflict(
                 f"{new.person} is proposed or enrolled as {new.role} already",
                 next_step="`airlock person list` shows how it stands.",
             ) from error
-        return kept
+        return stored
 
     def change_enrolment(self, changed: Enrolment) -> None:
         """Write the state of an enrolment, and who confirmed or ended it, when and why."""
@@ -97,9 +97,9 @@ class Enrolments(Texts):
         rows = self._connection.execute(select(account)).mappings()
         return {row["person"]: _account(row) for row in rows}
 
-    def put_account(self, person_id: str, seen: SeenAccount, at: str) -> None:
+    def put_account(self, person_id: str, identity: SeenAccount, at: str) -> None:
         """Keep the account of a person as it is seen now."""
-        values = {"issuer": seen.issuer, "subject": seen.subject, "marks": seen.marked}
+        values = {"issuer": identity.issuer, "subject": identity.subject, "marks": identity.marked}
         self._upsert(account, {"person": person_id, **values, "seen_at": at})
 
     def put_look_alike(self, name: str, why: str, at: str) -> bool:

@@ -47,7 +47,7 @@ from airlock.domain.release import Release, State
 from airlock.ports import Facts, Line, Run
 
 #: The columns of a run.
-_RUN = tuple(one.name for one in fields(Run))
+_RUN = tuple(field.name for field in fields(Run))
 
 
 class FactsReader(People):
@@ -56,12 +56,12 @@ class FactsReader(People):
     def facts(self, of: Release) -> Facts:
         """Read what a judgement of this release depends on; after a lock: as of after the lock."""
         subject = of.subject
-        given = {"origin": of.origin, "since": of.opened_at}
-        given |= {"model": subject.model, "environment": subject.environment, "of": of.id}
-        row = self._connection.execute(_everything(self._is_sqlite), given).one()
+        parameters = {"origin": of.origin, "since": of.opened_at}
+        parameters |= {"model": subject.model, "environment": subject.environment, "of": of.id}
+        row = self._connection.execute(_everything(self._is_sqlite), parameters).one()
         bodies = [bytes.fromhex(body) for (body,) in _rows(row.evidence)]
         self._may_be_named_later = bool(row.named_later)
-        lines, runs = [Line(*one) for one in _rows(row.lines)], _rows(row.run)
+        lines, runs = [Line(*values) for values in _rows(row.lines)], _rows(row.run)
         return Facts(
             now=self._see(row.clock),
             people=self._people_from(_rows(row.people)),
@@ -79,8 +79,8 @@ class FactsReader(People):
         )
 
 
-def _rows(found: str | None) -> list[Any]:
-    return json.loads(found) if found else []  # PostgreSQL: no rows, no array
+def _rows(array: str | None) -> list[Any]:
+    return json.loads(array) if array else []  # PostgreSQL: no rows, no array
 
 
 @cache
@@ -89,13 +89,13 @@ def _everything(sqlite: bool) -> Select[Any]:
     hexed = func.hex(evidence.c.body) if sqlite else func.encode(evidence.c.body, "hex")
     of_run = run.c.origin == bindparam("origin")
     here = (line.c.model == bindparam("model"), line.c.environment == bindparam("environment"))
-    made = select(candidate.c.document).where(candidate.c.origin == bindparam("origin"))
+    document = select(candidate.c.document).where(candidate.c.origin == bindparam("origin"))
     lent = delegation.c.end > bindparam("since")
     signed = select(gate_result.c.key, gate_result.c.attestation).where(
         gate_result.c.origin == bindparam("origin"), gate_result.c.attestation != ""
     )
     demanded = finding.c.closed_at.is_(None) & (finding.c.model == bindparam("model"))
-    theirs = (
+    same_line = (
         release.c.model == bindparam("model"),
         release.c.environment == bindparam("environment"),
     )
@@ -104,7 +104,7 @@ def _everything(sqlite: bool) -> Select[Any]:
     return select(
         (null() if sqlite else func.clock_timestamp()).label("clock"),
         _array(EVERYBODY, sqlite).label("people"),
-        made.scalar_subquery().label("candidate"),
+        document.scalar_subquery().label("candidate"),
         _array(select(hexed).where(evidence.c.digest.in_(digests)), sqlite).label("evidence"),
         _array(signed, sqlite).label("signed"),
         _array(select(line).where(*here), sqlite).label("lines"),
@@ -112,8 +112,8 @@ def _everything(sqlite: bool) -> Select[Any]:
         exists().where(configuration.c.kind == CHANGER).label("named_later"),
         exists().where(lent).label("lent"),
         exists().where(demanded).label("demanded"),
-        exists().where(*theirs, refused).label("rejected"),
-        exists().where(*theirs, before).label("earlier"),
+        exists().where(*same_line, refused).label("rejected"),
+        exists().where(*same_line, before).label("earlier"),
         exists().where(finding.c.release == bindparam("of")).label("raised"),
         exists().where(break_glass.c.model == bindparam("model")).label("broken"),
     )

@@ -49,8 +49,8 @@ class Grants(Base):
 
     def grant_of(self, release_id: str, purpose: str = "promotion") -> StoredGrant | None:
         """Return the newest grant of a release."""
-        found = self._connection.execute(_NEWEST, {"of": release_id, "for": purpose})
-        row = found.mappings().one_or_none()
+        result = self._connection.execute(_NEWEST, {"of": release_id, "for": purpose})
+        row = result.mappings().one_or_none()
         return None if row is None else _stored(row)
 
     def grants_named(self, ids: Collection[str]) -> dict[str, StoredGrant]:
@@ -93,8 +93,8 @@ class Grants(Base):
             self._insert_once(line, first, on=("model", "environment"))
         where = {"of": model, "where": environment}
         row = self._connection.execute(_LOCK_LINE if lock else _LINE, where)
-        found = row.mappings().one_or_none()
-        return Line(**found) if found else Line(model, environment)
+        fields = row.mappings().one_or_none()
+        return Line(**fields) if fields else Line(model, environment)
 
     def put_line(self, new: Line) -> None:
         """Write the line; the epoch may only grow."""

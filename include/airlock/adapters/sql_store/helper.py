@@ -22,7 +22,7 @@ import airlock
 class Helper:
     """Runs `airlock.adapters.sql_store.helping`."""
 
-    def __init__(self, given: bytes) -> None:
+    def __init__(self, request: bytes) -> None:
         """Start it; a machine that cannot is one more way to have no answer."""
         self._answer = b""
         self._process: subprocess.Popen[bytes] | None = None
@@ -34,7 +34,7 @@ class Helper:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-        self._talk = threading.Thread(target=self._listen, args=(given,), daemon=True)
+        self._talk = threading.Thread(target=self._listen, args=(request,), daemon=True)
         self._talk.start()
 
     @property
@@ -42,10 +42,10 @@ class Helper:
         """The process's id."""
         return self._process.pid if self._process else None
 
-    def _listen(self, given: bytes) -> None:
+    def _listen(self, request: bytes) -> None:
         if self._process:
             with contextlib.suppress(OSError):
-                self._answer = self._process.communicate(given)[0]
+                self._answer = self._process.communicate(request)[0]
 
     def answer(self, patience_s: float) -> Mapping[str, Any] | None:
         """Wait for its answer; None if it has none or is not done in time."""
@@ -53,10 +53,10 @@ class Helper:
         if self._talk.is_alive() or self._process is None or self._process.returncode != 0:
             return None
         try:
-            found = json.loads(self._answer)
+            document = json.loads(self._answer)
         except ValueError:
             return None
-        return found if isinstance(found, dict) else None
+        return document if isinstance(document, dict) else None
 
     def failed(self) -> bool:
         """Say whether it has ended without an answer."""

@@ -12,12 +12,12 @@ from airlock.services.halving import work
 
 def main() -> None:
     """Do the job in a transaction that sees what the asking one sees."""
-    given = json.load(sys.stdin.buffer)
-    store = SqlStore(given["url"], pooled=False, reader=True)
+    request = json.load(sys.stdin.buffer)
+    store = SqlStore(request["url"], pooled=False, reader=True)
     with store.begin() as unit:
-        unit.hold_still(given["like"])
-        found = work(unit, given["job"])
-    json.dump(half_to_document(found) if found else None, sys.stdout)
+        unit.hold_still(request["like"])
+        half = work(unit, request["job"])
+    json.dump(half_to_document(half) if half else None, sys.stdout)
 
 
 if __name__ == "__main__":

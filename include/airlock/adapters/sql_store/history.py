@@ -15,12 +15,12 @@ class History(Base):
 
     def roles_at(self, person_id: str, at: str) -> frozenset[str]:
         """Return the roles a person held at a moment."""
-        held = select(role_grant.c.role).where(
+        query = select(role_grant.c.role).where(
             role_grant.c.person == person_id,
             role_grant.c.granted_at <= at,
             or_(role_grant.c.revoked_at.is_(None), role_grant.c.revoked_at > at),
         )
-        return frozenset(self._connection.execute(held).scalars())
+        return frozenset(self._connection.execute(query).scalars())
 
     def active_at(self, person_id: str, at: str) -> bool | None:
         """Return whether a person was active at a moment; None if not known yet then."""

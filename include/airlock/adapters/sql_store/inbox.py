@@ -31,8 +31,8 @@ class Inbox(Base):
         if row is None:
             return None
         until, attempts = stamp(now + timedelta(seconds=seconds)), row["attempts"] + 1
-        taken = update(proposal).where(proposal.c.id == row["id"])
-        self._connection.execute(taken.values(claimed_until=until, attempts=attempts))
+        claim = update(proposal).where(proposal.c.id == row["id"])
+        self._connection.execute(claim.values(claimed_until=until, attempts=attempts))
         return PendingProposal(row["id"], row["kind"], row["origin"], row["body"], attempts)
 
     def answer_proposal(self, proposal_id: int, answer: str) -> None:

@@ -32,12 +32,12 @@ _GLANCE_S = 0.02
 
 
 def outbox_watch(url: str) -> Waiting:
-    """Return what waits for messages in the outbox of the database in *url*."""
+    """Return the waiter for messages in the outbox of the database in *url*."""
     return FileWatch(url) if url.startswith("sqlite") else Listener(url, OUTBOX)
 
 
 class Listener:
-    """A connection to PostgreSQL that listens, made anew when it is lost."""
+    """A connection to PostgreSQL that listens, reopened when it is lost."""
 
     def __init__(self, url: str, channel: str) -> None:
         """*url*: of Airlock's database; *channel*: what is listened to."""
@@ -64,7 +64,7 @@ class Listener:
 
     def _listening(self) -> psycopg.Connection:
         # A peer that is gone without a word is found by TCP within a minute.
-        made = psycopg.connect(
+        connection = psycopg.connect(
             self._dsn,
             autocommit=True,
             connect_timeout=5,
@@ -72,16 +72,16 @@ class Listener:
             keepalives_interval=10,
             keepalives_count=3,
         )
-        made.execute(f"LISTEN {self._channel}")
+        connection.execute(f"LISTEN {self._channel}")
         if self._pause:
             log.info("woken again by %s", self._channel)
         self._pause = 0.0
-        return made
+        return connection
 
     def _lost(self, error: psycopg.Error) -> None:
         if not self._pause:
-            told = " ".join(str(error).split())
-            log.info("not woken by %s for now, so looking now and then: %s", self._channel, told)
+            reason = " ".join(str(error).split())
+            log.info("not woken by %s for now, so looking now and then: %s", self._channel, reason)
         self.close()
         self._pause = min(max(FIRST_PAUSE_S, self._pause * 2), LONGEST_PAUSE_S)
         self._try_at = time.monotonic() + self._pause
@@ -100,14 +100,14 @@ class FileWatch:
         """*url*: of Airlock's database on SQLite."""
         self._path = make_url(url).database or ""
         self._connection: sqlite3.Connection | None = None
-        self._seen = -1
+        self._last_version = -1
 
     def wait(self, seconds: float) -> None:
         """Wait until somebody has written, at most some seconds; never raises."""
         until = time.monotonic() + seconds
-        while (version := self._version()) == self._seen and time.monotonic() < until:
+        while (version := self._version()) == self._last_version and time.monotonic() < until:
             time.sleep(_GLANCE_S)
-        self._seen = version
+        self._last_version = version
 
     def _version(self) -> int:
         """Return a number that differs after a commit of others; the last one if it cannot tell."""
@@ -117,7 +117,7 @@ class FileWatch:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error:
             self.close()
-            return self._seen
+            return self._last_version
 
     def close(self) -> None:
         """Close the file."""

@@ -71,9 +71,9 @@ class Lists(Releases):
         """Return the releases a person has voted on, the latest vote first."""
         last = func.max(vote.c.at).label("last")
         voted = select(vote.c.release, last).where(vote.c.person == person)
-        mine = voted.group_by(vote.c.release).order_by(last.desc()).limit(limit).subquery()
-        query = select(release).join(mine, mine.c.release == release.c.id)
-        return self._read_out(self._many(query.order_by(mine.c.last.desc())))
+        latest = voted.group_by(vote.c.release).order_by(last.desc()).limit(limit).subquery()
+        query = select(release).join(latest, latest.c.release == release.c.id)
+        return self._read_out(self._many(query.order_by(latest.c.last.desc())))
 
     def _page(self, query: Select[Any], order: Order, descending: bool, **page: Any) -> ReleasePage:
         rows, places, onward = rows_of(
@@ -81,4 +81,4 @@ class Lists(Releases):
         )
         releases = self._read_out(self._of_rows(rows))
         where = dict(zip((row["id"] for row in rows), places, strict=True))
-        return ReleasePage(releases, tuple(where[one.id] for one in releases), onward)
+        return ReleasePage(releases, tuple(where[record.id] for record in releases), onward)

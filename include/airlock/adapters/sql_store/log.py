@@ -22,7 +22,7 @@ BATCH = 5_000
 
 _LAST = select(func.max(audit_event.c.seq)).where(audit_event.c.stream == bindparam("of"))
 #: Read with the lock, so after a wait `last` may be older than the row; then it is smaller.
-_HELD = (
+_LOCK_STREAM = (
     select(audit_stream, _LAST.scalar_subquery().label("last"))
     .where(audit_stream.c.stream == bindparam("of"))
     .with_for_update(of=audit_stream)
@@ -50,12 +50,12 @@ class Log(Texts):
 
     def hold(self, stream: str) -> None:
         """Let nobody else append to a stream of its own until this transaction ends."""
-        self._held(stream)
+        self._lock_stream(stream)
 
-    def _held(self, stream: str) -> RowMapping:
+    def _lock_stream(self, stream: str) -> RowMapping:
         first = {"stream": stream, "seq": 0, "head": Head().hash}
         self._insert_once(audit_stream, first, on=("stream",))
-        return self._connection.execute(_HELD, {"of": stream}).mappings().one()
+        return self._connection.execute(_LOCK_STREAM, {"of": stream}).mappings().one()
 
     def _last_head(self, row: RowMapping) -> Head:
         """Return the end of a held stream: its row's, unless entries go on behind that.
@@ -71,7 +71,7 @@ class Log(Texts):
 
     def log(self, stream: str, event: Event) -> Entry:
         """Append an event to a stream that belongs to no release."""
-        row = self._held(stream)
+        row = self._lock_stream(stream)
         sealed = self._sealed(stream, event)
         entry = self._append(stream, self._last_head(row), sealed, self._stamp())
         self._connection.execute(
@@ -85,7 +85,7 @@ class Log(Texts):
         """Append events to a stream that belongs to no release."""
         if not events:
             return
-        row = self._held(stream)
+        row = self._lock_stream(stream)
         sealed = [self._sealed(stream, event) for event in events]
         head = self._append_all(stream, self._last_head(row), sealed, self._stamp())
         self._connection.execute(
@@ -109,7 +109,7 @@ class Log(Texts):
 
     def _append(self, stream: str, head: Head, event: Event, at: str) -> Entry:
         entry = append(head, stream, event, at)
-        made = insert(audit_event).values(
+        statement = insert(audit_event).values(
             stream=stream,
             seq=entry.seq,
             what=event.what,
@@ -118,14 +118,14 @@ class Log(Texts):
             hash=entry.hash,
         )
         with _appending(stream):
-            self._connection.execute(made)
+            self._connection.execute(statement)
         return entry
 
     def streams(self) -> tuple[tuple[str, Head], ...]:
         """Return every stream with the head the application believes in, orphans included."""
         heads: dict[str, Head] = {}
-        known = select(audit_event.c.stream).distinct()
-        for (name,) in self._connection.execute(known):
+        names = select(audit_event.c.stream).distinct()
+        for (name,) in self._connection.execute(names):
             heads[name] = Head()
         for row in self._connection.execute(select(audit_stream)).mappings():
             heads[row["stream"]] = Head(row["seq"], row["head"])
@@ -153,7 +153,7 @@ class Log(Texts):
         self,
         *,
         stream: str | None = None,
-        what: str = "",
+        event_type: str = "",
         after: str = "",
         limit: int,
     ) -> Page[Entry]:
@@ -161,8 +161,8 @@ class Log(Texts):
         query = select(audit_event).order_by(audit_event.c.id.desc())
         if stream is not None:
             query = query.where(audit_event.c.stream == stream)
-        if what:
-            query = query.where(audit_event.c.what == what)
+        if event_type:
+            query = query.where(audit_event.c.what == event_type)
         if after:
             query = query.where(audit_event.c.id < number_of(after))
         rows = self._connection.execute(query.limit(limit + 1)).mappings().all()

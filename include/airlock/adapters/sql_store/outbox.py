@@ -85,8 +85,8 @@ class Outbox(Base):
         now = self._noted()
         same = {"posted_at": now, "due_at": now, "attempts": 0, "error": ""}
         rows = (
-            {"kind": kind, "key": key, "payload": said, "lane": _lane(kind, key)}
-            for kind, key, said in messages
+            {"kind": kind, "key": key, "payload": payload, "lane": _lane(kind, key)}
+            for kind, key, payload in messages
         )
         self._posted += [{**row, **same} for row in rows]
 
@@ -105,8 +105,8 @@ class Outbox(Base):
         driver: Any = self._connection.connection.driver_connection
         answer = driver.pgconn.exec_(_WAKE)
         if answer.status != ExecStatus.TUPLES_OK:
-            said = answer.error_message.decode(errors="replace").strip()
-            log.warning("nobody was woken for what was posted: %s", said)
+            reason = answer.error_message.decode(errors="replace").strip()
+            log.warning("nobody was woken for what was posted: %s", reason)
             if driver.pgconn.status != ConnStatus.OK:
                 self._connection.invalidate()
 
@@ -126,10 +126,10 @@ class Outbox(Base):
         )
         rows = self._connection.execute(query).mappings().all()
         messages = tuple(message for row in rows if (message := self._readable(row)) is not None)
-        taken = outbox.c.id.in_([message.id for message in messages])
+        claimed = outbox.c.id.in_([message.id for message in messages])
         until = stamp(self.now() + timedelta(seconds=seconds))
         if messages:
-            self._connection.execute(update(outbox).where(taken).values(due_at=until))
+            self._connection.execute(update(outbox).where(claimed).values(due_at=until))
         return messages
 
     def _readable(self, row: RowMapping) -> Message | None:
@@ -159,7 +159,7 @@ class Outbox(Base):
         )
 
     def letter(self, kind: str, key: str) -> Mapping[str, Any] | None:
-        """Return what a message in the outbox says, delivered or not; None if there is none."""
+        """Return the payload of a message, delivered or not; None if there is none."""
         row = self._row(outbox, kind=kind, key=key)
         return dict(json.loads(row["payload"])) if row else None
 

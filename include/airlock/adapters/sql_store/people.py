@@ -37,7 +37,7 @@ class Registered:
         return Rulebook.from_document(self.document)
 
 
-_HELD = (role_grant.c.person == person.c.id) & role_grant.c.revoked_at.is_(None)
+_CURRENT_GRANT = (role_grant.c.person == person.c.id) & role_grant.c.revoked_at.is_(None)
 _CONFIRMED = (
     (enrolment.c.person == person.c.id)
     & (enrolment.c.role == role_grant.c.role)
@@ -55,7 +55,7 @@ EVERYBODY = (
         enrolment.c.id.label("enrolment"),
         _POLICIES.label("policies"),
     )
-    .select_from(person.outerjoin(role_grant, _HELD).outerjoin(enrolment, _CONFIRMED))
+    .select_from(person.outerjoin(role_grant, _CURRENT_GRANT).outerjoin(enrolment, _CONFIRMED))
     .order_by(person.c.id)
 )
 _ALL_POLICIES = select(configuration.c.document).where(configuration.c.kind == "policy")
@@ -75,8 +75,8 @@ class People(Base):
 
     def _people_from(self, rows: Iterable[Sequence[Any]]) -> tuple[Person, ...]:
         """Return people from rows of `EVERYBODY`."""
-        found = list(rows)
-        return people_from(found, self._deciding(int(found[0][5])) if found else frozenset())
+        loaded = list(rows)
+        return people_from(loaded, self._deciding(int(loaded[0][5])) if loaded else frozenset())
 
     def _deciding(self, policies: int) -> frozenset[str] | None:
         """Return the roles that decide under any policy ever registered: once is for ever.
@@ -96,16 +96,16 @@ class People(Base):
 
     def put_person(self, new: Person) -> str:
         """Insert or update a person and the role grants; return when, or nothing if all is so."""
-        known = self._known(new.id)
-        if new.same_account(known):
+        stored = self._lock_person(new.id)
+        if new.same_account(stored):
             return ""
         self._upsert(person, {"id": new.id, "name": new.name, "active": int(new.active)})
         now = self._stamp()
-        held = known.roles if known else frozenset[str]()
-        for role in sorted(new.claimed - held):
+        roles = stored.roles if stored else frozenset[str]()
+        for role in sorted(new.claimed - roles):
             grant = {"person": new.id, "role": role, "granted_at": now}
             self._connection.execute(insert(role_grant).values(**grant))
-        for role in sorted(held - new.claimed):
+        for role in sorted(roles - new.claimed):
             current = (role_grant.c.person == new.id, role_grant.c.role == role)
             self._connection.execute(
                 update(role_grant)
@@ -114,15 +114,15 @@ class People(Base):
             )
         return now
 
-    def _known(self, person_id: str) -> Person | None:
+    def _lock_person(self, person_id: str) -> Person | None:
         locked = select(person).where(person.c.id == person_id).with_for_update()
         row = self._connection.execute(locked).mappings().one_or_none()
         if row is None:
             return None
-        held = select(role_grant.c.role).where(
+        query = select(role_grant.c.role).where(
             role_grant.c.person == person_id, role_grant.c.revoked_at.is_(None)
         )
-        roles = frozenset(role for (role,) in self._connection.execute(held))
+        roles = frozenset(role for (role,) in self._connection.execute(query))
         return Person(row["id"], row["name"], roles, bool(row["active"]))
 
     def register(
@@ -148,36 +148,36 @@ class People(Base):
 
     def changed_by(self, kind: str, digest: str) -> str:
         """Return who last changed a registered document, as git names that person."""
-        found = self._document(kind, digest)
-        if found is None:
+        entry = self._document(kind, digest)
+        if entry is None:
             return UNKNOWN
-        return self._named_later(digest) if is_unknown(found.changed_by) else found.changed_by
+        return self._named_later(digest) if is_unknown(entry.changed_by) else entry.changed_by
 
     def _named_later(self, digest: str) -> str:
-        """Return whom git named after the policy had been registered, else what was noted then."""
+        """Return the author git named after the policy's registration, else the one noted then."""
         if self._may_be_named_later:
             rows = select(configuration.c.document).where(configuration.c.kind == CHANGER)
             rows = rows.order_by(configuration.c.registered_at)
             for named in map(json.loads, self._connection.execute(rows).scalars()):
                 if named["policy"] == digest:
                     return str(named["changedBy"])
-        found = self._document("policy", digest)
-        return found.changed_by if found else UNKNOWN
+        entry = self._document("policy", digest)
+        return entry.changed_by if entry else UNKNOWN
 
     def _document(self, kind: str, digest: str) -> Registered | None:
-        found: Registered | None = self._documents.get((kind, digest))
-        if found is not None:
-            return found
+        entry: Registered | None = self._documents.get((kind, digest))
+        if entry is not None:
+            return entry
         row = self._row(configuration, kind=kind, digest=digest)
         if row is None:
             return None
-        found = Registered(
+        entry = Registered(
             json.loads(row["document"]), moment(row["registered_at"]), row["changed_by"]
         )
         if len(self._documents) >= MOST_DOCUMENTS:
             self._documents.clear()
-        self._documents[kind, digest] = found
-        return found
+        self._documents[kind, digest] = entry
+        return entry
 
     def policy_at(self, at: str) -> Mapping[str, Any] | None:
         """Return the policy registered last before a moment, if any."""
@@ -186,28 +186,28 @@ class People(Base):
             .where(configuration.c.kind == "policy", configuration.c.registered_at <= at)
             .order_by(configuration.c.registered_at.desc())
         )
-        found = self._connection.execute(query.limit(1)).scalar_one_or_none()
-        return json.loads(found) if found else None
+        document = self._connection.execute(query.limit(1)).scalar_one_or_none()
+        return json.loads(document) if document else None
 
     def registered(self, kind: str, digest: str) -> tuple[Mapping[str, Any], datetime]:
         """Return a registered document and when it was registered."""
-        found = self._known_document(kind, digest)
-        return found.document, found.at
+        entry = self._known_document(kind, digest)
+        return entry.document, entry.at
 
     def rulebook(self, digest: str) -> Rulebook:
         """Return a registered rule book."""
         return self._known_document("policy", digest).rulebook
 
     def _known_document(self, kind: str, digest: str) -> Registered:
-        found = self._document(kind, digest)
-        if found is None:
+        entry = self._document(kind, digest)
+        if entry is None:
             raise Refused(
                 f"the {kind} with digest {short(digest)} is not registered: the deciding process "
                 "has not accepted it",
                 next_step="Run `airlock policy check`; the delivery process (`airlock deliver`) "
                 "registers valid files within seconds, a pipeline once its owner has an account.",
             )
-        return found
+        return entry
 
 
 def people_from(
@@ -218,19 +218,19 @@ def people_from(
     def counts(role: str, sure: bool) -> bool:
         return sure or (deciding is not None and role not in deciding)
 
-    known: dict[str, tuple[str, bool]] = {}
-    held: dict[str, dict[str, bool]] = {}
-    for who, name, active, role, enrolled, _ in rows:
-        known[who] = (name, bool(active))
-        held.setdefault(who, {}).update({role: enrolled is not None} if role else {})
+    accounts: dict[str, tuple[str, bool]] = {}
+    grants: dict[str, dict[str, bool]] = {}
+    for person_id, name, active, role, enrolled, _ in rows:
+        accounts[person_id] = (name, bool(active))
+        grants.setdefault(person_id, {}).update({role: enrolled is not None} if role else {})
     return tuple(
         Person(
-            who,
+            person_id,
             name,
-            frozenset(role for role, sure in held[who].items() if counts(role, sure)),
+            frozenset(role for role, sure in grants[person_id].items() if counts(role, sure)),
             active,
-            frozenset(role for role, sure in held[who].items() if not counts(role, sure)),
-            any(held[who].values()),
+            frozenset(role for role, sure in grants[person_id].items() if not counts(role, sure)),
+            any(grants[person_id].values()),
         )
-        for who, (name, active) in known.items()
+        for person_id, (name, active) in accounts.items()
     )

@@ -38,15 +38,15 @@ class SqlProposals:
         try:
             with psycopg.connect(self._dsn, autocommit=True, connect_timeout=5) as connection:
                 connection.execute("LISTEN airlock_answer")
-                given = (str(kind), origin, json.dumps(body))
-                row = connection.execute(_PROPOSE, given).fetchone()
+                parameters = (str(kind), origin, json.dumps(body))
+                row = connection.execute(_PROPOSE, parameters).fetchone()
                 answer = self._answer(connection, *row) if row else None
         except psycopg.OperationalError as error:
-            told = " ".join(str(error).split())
-            raise Unreachable(f"nothing could be proposed: {told}", next_step=_NEXT) from error
+            reason = " ".join(str(error).split())
+            raise Unreachable(f"nothing could be proposed: {reason}", next_step=_NEXT) from error
         except psycopg.Error as error:
-            told = " ".join(str(error).split())
-            raise Invalid(f"the proposal {kind} cannot be handed in: {told}") from error
+            reason = " ".join(str(error).split())
+            raise Invalid(f"the proposal {kind} cannot be handed in: {reason}") from error
         if answer is None:
             raise Unreachable(
                 f"nobody has answered the proposal {kind} of {origin} in {self._patience:g} "
@@ -55,20 +55,20 @@ class SqlProposals:
             )
         return opened(json.loads(answer))
 
-    def _answer(self, connection: psycopg.Connection, wanted: int, token: str) -> str | None:
+    def _answer(self, connection: psycopg.Connection, proposal_id: int, token: str) -> str | None:
         until, pause = time.monotonic() + self._patience, _FIRST_PAUSE_S
         while True:
-            row = connection.execute(_ANSWER, (wanted, token)).fetchone()
+            row = connection.execute(_ANSWER, (proposal_id, token)).fetchone()
             if row and row[0] is not None:
                 return str(row[0])
             if time.monotonic() >= until:
                 return None
-            _woken(connection, str(wanted), pause)
+            _woken(connection, str(proposal_id), pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE_S)
 
 
-def _woken(connection: psycopg.Connection, wanted: str, seconds: float) -> None:
+def _woken(connection: psycopg.Connection, proposal_id: str, seconds: float) -> None:
     """Wait until this proposal is answered, at most some seconds; others wake nobody."""
     for notice in connection.notifies(timeout=seconds):
-        if notice.payload == wanted:
+        if notice.payload == proposal_id:
             return

@@ -65,29 +65,29 @@ class Releases(Log):
 
     def lock(self, release_id: str) -> Release:
         """Lock the release for this transaction and read it afresh."""
-        found = self._one(_LOCK, release_id)
+        locked = self._release_of(_LOCK, release_id)
         self._heads_locked[release_id] = self._heads_read[release_id]
-        return found
+        return locked
 
     def get(self, release_id: str) -> Release:
         """Read a release, texts included, without locking it."""
-        return self._read_out((self._one(_GET, release_id),))[0]
+        return self._read_out((self._release_of(_GET, release_id),))[0]
 
     def by_origin(self, origin: str) -> Release | None:
         """Return the release a DAG run opened, if any."""
-        found = self._many(select(release).where(release.c.origin == origin))
-        return self._read_out(found)[0] if found else None
+        releases = self._many(select(release).where(release.c.origin == origin))
+        return self._read_out(releases)[0] if releases else None
 
     def occupying(self, model: str, environment: str) -> Release | None:
         """Return the open release of a line, if any."""
-        found = self._many(
+        releases = self._many(
             select(release).where(
                 release.c.model == model,
                 release.c.environment == environment,
                 release.c.state.in_([state.value for state in State if state.is_open]),
             )
         )
-        return found[0] if found else None
+        return releases[0] if releases else None
 
     def leased(self) -> tuple[Release, ...]:
         """Return the releases that an attempt has to itself, or had when it died."""
@@ -99,9 +99,9 @@ class Releases(Log):
         return tuple((name, json.loads(subject)["artifact_digest"]) for name, subject in rows)
 
     def _read_out(self, releases: tuple[Release, ...]) -> tuple[Release, ...]:
-        """Return releases with what people wrote in place of the commitments."""
-        said = self.said(text for one in releases for text in texts_in(one))
-        return tuple(read_out(one, said) for one in releases) if said else releases
+        """Return releases with people's texts in place of the commitments."""
+        texts = self.said(text for record in releases for text in texts_in(record))
+        return tuple(read_out(record, texts) for record in releases) if texts else releases
 
     def record(self, story: Story) -> Release:
         """Write the events and the release they lead to, together."""
@@ -159,36 +159,38 @@ class Releases(Log):
         row = self._connection.execute(query).one()
         return Head(row.seq, bytes(row.head))
 
-    def _one(self, query: Select[Any], release_id: str) -> Release:
-        found = self._many(query, of=release_id)
-        if not found and release_id in self._heads_read:
+    def _release_of(self, query: Select[Any], release_id: str) -> Release:
+        releases = self._many(query, of=release_id)
+        if not releases and release_id in self._heads_read:
             raise Refused(
                 f"the row of release {release_id} is damaged and cannot be read",
                 next_step="`airlock audit verify` says what was changed; the log holds it all.",
             )
-        if not found:
+        if not releases:
             raise NotFound(
                 f"there is no release {release_id!r}",
                 next_step="`airlock release list` shows every release.",
             )
-        return found[0]
+        return releases[0]
 
-    def _many(self, query: Select[Any], **given: str) -> tuple[Release, ...]:
-        return self._of_rows(self._connection.execute(query, given).mappings().all(), **given)
+    def _many(self, query: Select[Any], **parameters: str) -> tuple[Release, ...]:
+        return self._of_rows(
+            self._connection.execute(query, parameters).mappings().all(), **parameters
+        )
 
-    def _of_rows(self, rows: Sequence[RowMapping], **given: str) -> tuple[Release, ...]:
+    def _of_rows(self, rows: Sequence[RowMapping], **parameters: str) -> tuple[Release, ...]:
         """Return the releases of these rows, with their votes."""
         cast: dict[str, list[Vote]] = {row["id"]: [] for row in rows}
         self._heads_read |= {row["id"]: Head(row["seq"], bytes(row["head"])) for row in rows}
         if rows:
             votes = _VOTES
-            if not given:
-                mine = among(self._connection, vote.c.release, list(cast))
-                votes = select(vote).where(mine).order_by(vote.c.at)
-            for row in self._connection.execute(votes, given).mappings():
+            if not parameters:
+                chosen = among(self._connection, vote.c.release, list(cast))
+                votes = select(vote).where(chosen).order_by(vote.c.at)
+            for row in self._connection.execute(votes, parameters).mappings():
                 _cast(row, cast)
         readable = (_readable(row, tuple(cast[row["id"]])) for row in rows if row["id"] in cast)
-        return tuple(one for one in readable if one is not None)
+        return tuple(record for record in readable if record is not None)
 
 
 def _cast(row: RowMapping, cast: dict[str, list[Vote]]) -> None:
@@ -214,7 +216,7 @@ def _vote(row: RowMapping) -> Vote:
 
 
 def _readable(row: RowMapping, votes: tuple[Vote, ...]) -> Release | None:
-    """Return the release of a row; a damaged row is said aloud and stands for none."""
+    """Return the release of a row; a damaged row is logged and gives None."""
     try:
         return _release(row, votes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -241,31 +243,33 @@ def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
 def _emergency(text: str | None) -> Emergency | None:
     if text is None:
         return None
-    said = json.loads(text)
-    return Emergency(**{**said, "people": tuple(said["people"])})
+    document = json.loads(text)
+    return Emergency(**{**document, "people": tuple(document["people"])})
 
 
 def _waivers(text: str) -> tuple[Waiver, ...]:
-    found = (Waiver.from_document(one) for one in json.loads(text))
-    return tuple(replace(one, reason=kept(one.reason)) for one in found)
+    waivers = (Waiver.from_document(document) for document in json.loads(text))
+    return tuple(replace(waiver, reason=kept(waiver.reason)) for waiver in waivers)
 
 
 def _columns(new: Release) -> dict[str, Any]:
-    kept = {one.name: getattr(new, one.name) for one in fields(new) if one.name != "votes"}
+    columns = {
+        field.name: getattr(new, field.name) for field in fields(new) if field.name != "votes"
+    }
     return {
-        **kept,
+        **columns,
         "subject": json.dumps(new.subject.to_document(), sort_keys=True),
         "model": new.subject.model,
         "environment": new.subject.environment,
-        "waivers": json.dumps([one.to_document() for one in new.waivers], sort_keys=True),
+        "waivers": json.dumps([waiver.to_document() for waiver in new.waivers], sort_keys=True),
         **{name: _text(getattr(new, name)) for name in ("emergency", "lease", "rollback")},
         "tier": new.tier.value,
         "state": new.state.value,
     }
 
 
-def _text(found: Emergency | Lease | RollbackPermission | None) -> str | None:
-    return json.dumps(asdict(found)) if found is not None else None
+def _text(value: Emergency | Lease | RollbackPermission | None) -> str | None:
+    return json.dumps(asdict(value)) if value is not None else None
 
 
 def _changing(values: dict[str, Any]) -> dict[str, Any]:

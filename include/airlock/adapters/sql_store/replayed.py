@@ -40,14 +40,14 @@ class Replayed(LogTree):
 
     def strays(self, table: str, column: str, of: str = "release") -> Iterator[Row]:
         """Return the rows of a table whose *column* names no row of the table *of*."""
-        mine = metadata.tables[table]
+        source = metadata.tables[table]
         (key,) = metadata.tables[of].primary_key
-        return self._raw(_ordered(mine).where(~exists().where(key == mine.c[column])))
+        return self._raw(_ordered(source).where(~exists().where(key == source.c[column])))
 
     def measured(self) -> Iterator[tuple[str, bytes, str | None, str | None]]:
         """Return all evidence: digest and bytes, with each run and kind it was kept for."""
-        kept = (run_evidence.c.origin, run_evidence.c.kind)
-        query = select(evidence.c.digest, _plain(evidence.c.body), *kept)
+        keys = (run_evidence.c.origin, run_evidence.c.kind)
+        query = select(evidence.c.digest, _plain(evidence.c.body), *keys)
         query = query.outerjoin_from(
             evidence, run_evidence, run_evidence.c.digest == evidence.c.digest
         )
@@ -55,8 +55,8 @@ class Replayed(LogTree):
             yield digest, bytes(body), origin, kind
 
     def _raw(self, query: Select[Any]) -> Iterator[Row]:
-        found = self._connection.execute(query, execution_options={"yield_per": BATCH})
-        return (dict(row) for row in found.mappings())
+        result = self._connection.execute(query, execution_options={"yield_per": BATCH})
+        return (dict(row) for row in result.mappings())
 
 
 def _ordered(of: Table) -> Select[Any]:

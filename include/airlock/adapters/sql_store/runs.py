@@ -45,11 +45,11 @@ class Runs(Base):
         document = canonical_json(asdict(new)).decode()
         first = {"origin": new.origin, "document": document}
         self._insert_once(candidate, first, on=("origin",))
-        known = self.candidate(new.origin)
-        if known != new:
+        stored = self.candidate(new.origin)
+        if stored != new:
             raise Conflict(
                 f"run {new.origin} has already produced another candidate: version "
-                f"{known.version if known else '?'}, not {new.version}",
+                f"{stored.version if stored else '?'}, not {new.version}",
                 next_step="Start a new run instead of clearing this one.",
             )
 
@@ -75,18 +75,18 @@ class Runs(Base):
         rows = self._connection.execute(
             _COMPARED.where(candidate.c.document.contains(f'"model":"{model}"', autoescape=True))
         )
-        found = ((candidate_from(document), json.loads(body)["facts"]) for document, body in rows)
+        pairs = ((candidate_from(document), json.loads(body)["facts"]) for document, body in rows)
         return tuple(
-            (one, facts)
-            for one, facts in found
-            if (one.model, one.environment) == (model, environment)
+            (compared, facts)
+            for compared, facts in pairs
+            if (compared.model, compared.environment) == (model, environment)
         )
 
     def put_result(self, origin: str, result: GateResult, attestation: str = "") -> None:
         """Keep a gate result, signed or not; a later result of the same key replaces it."""
         document = canonical_json(result.to_document()).decode()
-        kept = {"key": result.key, "document": document, "attestation": attestation}
-        self._upsert(gate_result, {"origin": origin, **kept})
+        values = {"key": result.key, "document": document, "attestation": attestation}
+        self._upsert(gate_result, {"origin": origin, **values})
 
     def trust_gates(self, keys: GateKeys | None) -> None:
         """Let the store say who is trusted with which gate."""
@@ -117,8 +117,8 @@ def candidate_from(document: str) -> Candidate:
 
 def evidence_from(bodies: Iterable[bytes]) -> dict[str, Evidence]:
     """Return evidence by kind, from the bytes stored."""
-    found = [json.loads(body) for body in bodies]
+    documents = [json.loads(body) for body in bodies]
     return {
         body["kind"]: Evidence(body["kind"], body["artifactDigest"], body["facts"])
-        for body in found
+        for body in documents
     }

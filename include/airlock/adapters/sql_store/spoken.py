@@ -19,19 +19,21 @@ def texts_in(release: Release) -> Iterator[str]:
         yield waiver.reason
 
 
-def read_out(release: Release, said: Mapping[str, str]) -> Release:
+def read_out(release: Release, texts: Mapping[str, str]) -> Release:
     """Return a release with texts in place of their commitments."""
-    votes = tuple(_read_out(vote, said) for vote in release.votes)
+    votes = tuple(_read_out(vote, texts) for vote in release.votes)
     waivers = tuple(
-        replace(one, reason=said.get(one.reason, one.reason)) for one in release.waivers
+        replace(waiver, reason=texts.get(waiver.reason, waiver.reason))
+        for waiver in release.waivers
     )
-    why = said.get(release.why, release.why)
+    why = texts.get(release.why, release.why)
     return replace(release, why=why, votes=votes, waivers=waivers)
 
 
-def _read_out(vote: Vote, said: Mapping[str, str]) -> Vote:
+def _read_out(vote: Vote, texts: Mapping[str, str]) -> Vote:
     demands = tuple(
-        replace(one, text=said.get(one.text, one.text)) for one in vote.conditions.findings
+        replace(finding, text=texts.get(finding.text, finding.text))
+        for finding in vote.conditions.findings
     )
     conditions = replace(vote.conditions, findings=demands)
-    return replace(vote, reason=said.get(vote.reason, vote.reason), conditions=conditions)
+    return replace(vote, reason=texts.get(vote.reason, vote.reason), conditions=conditions)

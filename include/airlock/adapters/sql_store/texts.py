@@ -51,46 +51,48 @@ class Texts(Base):
     def texts(self, stream: str) -> dict[str, tuple[bytes, str]]:
         """Return commitment -> (salt, text) for the entries of a stream; erased ones are absent."""
         self._write_texts()
-        return self._found(_OF_STREAM, of=stream)
+        return self._read_texts(_OF_STREAM, of=stream)
 
     def texts_of(self, commitments: Iterable[str]) -> dict[str, tuple[bytes, str]]:
         """Return commitment -> (salt, text); those that were erased are absent."""
         self._write_texts()
-        found: dict[str, tuple[bytes, str]] = {}
+        texts: dict[str, tuple[bytes, str]] = {}
         rest = iter(sorted(set(commitments)))
         while some := list(islice(rest, MANY)):
-            these = among(self._connection, audit_text.c.commitment, some)
-            found |= self._found(_THERE.where(these))
-        return found
+            chosen = among(self._connection, audit_text.c.commitment, some)
+            texts |= self._read_texts(_THERE.where(chosen))
+        return texts
 
     def owners_of(self, commitments: Iterable[str]) -> dict[str, tuple[str, str]]:
         """Return commitment -> (stream, person), for texts that were erased as well."""
         names = (audit_text.c.commitment, audit_text.c.stream, audit_text.c.person)
-        these = among(self._connection, audit_text.c.commitment, sorted(set(commitments)))
-        rows = self._connection.execute(select(*names).where(these))
+        chosen = among(self._connection, audit_text.c.commitment, sorted(set(commitments)))
+        rows = self._connection.execute(select(*names).where(chosen))
         return {commitment: (stream, person) for commitment, stream, person in rows}
 
     def said(self, texts: Iterable[str]) -> dict[str, str]:
         """Return commitment -> what a reader sees, for the commitments among *texts*."""
-        asked = {text for text in texts if is_commitment(text)}
-        found = self.texts_of(asked) if asked else {}
-        return {one: _words(one, found.get(one)) for one in asked}
+        commitments = {text for text in texts if is_commitment(text)}
+        stored = self.texts_of(commitments) if commitments else {}
+        return {
+            commitment: _words(commitment, stored.get(commitment)) for commitment in commitments
+        }
 
     def erase_texts(self, person_id: str) -> tuple[str, ...]:
         """Erase every text a person wrote and every trace of it; return the commitments."""
-        mine = (audit_text.c.person == person_id, audit_text.c.text.is_not(None))
-        query = select(audit_text.c.commitment).where(*mine).order_by(audit_text.c.commitment)
-        found = tuple(self._connection.scalars(query.with_for_update()))
+        written = (audit_text.c.person == person_id, audit_text.c.text.is_not(None))
+        query = select(audit_text.c.commitment).where(*written).order_by(audit_text.c.commitment)
+        commitments = tuple(self._connection.scalars(query.with_for_update()))
         gone = {"salt": None, "text": None, "erased_at": self._stamp()}
-        self._connection.execute(update(audit_text).where(*mine).values(**gone))
+        self._connection.execute(update(audit_text).where(*written).values(**gone))
         # The digest of a request is taken over its reason: it could be guessed from it.
         sent = answered.c.key.startswith(f"{person_id}/", autoescape=True)
         self._connection.execute(delete(answered).where(sent))
-        return found
+        return commitments
 
-    def _found(self, query: Select[Any], **given: str) -> dict[str, tuple[bytes, str]]:
-        rows = self._connection.execute(query, given)
-        return {one: (_bytes(salt), str(text)) for one, salt, text in rows}
+    def _read_texts(self, query: Select[Any], **parameters: str) -> dict[str, tuple[bytes, str]]:
+        rows = self._connection.execute(query, parameters)
+        return {commitment: (_bytes(salt), str(text)) for commitment, salt, text in rows}
 
     def _commit_to(self, stream: str, person: str, text: str) -> str:
         """Return the commitment to a text, which is kept; what is one already stays as it is."""
@@ -99,8 +101,8 @@ class Texts(Base):
         key = (stream, person, text)
         if key not in self._committed:
             salt = secrets.token_bytes(SALT_BYTES)
-            made = self._committed[key] = commit(salt, text)
-            row = {"commitment": str(made), "stream": stream, "person": person}
+            commitment = self._committed[key] = commit(salt, text)
+            row = {"commitment": str(commitment), "stream": stream, "person": person}
             self._unwritten.append({**row, "salt": salt, "text": text})
         return self._committed[key]
 
@@ -118,7 +120,7 @@ class Texts(Base):
     def _sealed_story(self, story: Story, new: Release) -> tuple[list[Event], Release]:
         """Return the events of a story, sealed, and its release as it is then kept."""
         events = [self._sealed(new.id, event) for event in story.events]
-        if all(one is other for one, other in zip(events, story.events, strict=True)):
+        if all(sealed is other for sealed, other in zip(events, story.events, strict=True)):
             return events, new  # told by a machine
         return events, story.retold(events) or new
 
@@ -127,10 +129,10 @@ class Texts(Base):
         self._unwritten = []
 
 
-def _words(commitment: str, found: tuple[bytes, str] | None) -> str:
-    if found is None:
+def _words(commitment: str, text: tuple[bytes, str] | None) -> str:
+    if text is None:
         return ERASED
-    return found[1] if commit(*found) == commitment else ALTERED
+    return text[1] if commit(*text) == commitment else ALTERED
 
 
 def _bytes(value: bytes | str) -> bytes:

@@ -37,15 +37,15 @@ class Timers(Releases):
         """Make timers; one that was made before, by its key, is left as it is."""
         rows = [
             {
-                "key": one.key,
-                "release": one.release,
-                "kind": one.kind.value,
-                "round": one.round,
-                "level": one.level,
-                "number": one.number,
-                "due_at": one.due_at,
+                "key": record.key,
+                "release": record.release,
+                "kind": record.kind.value,
+                "round": record.round,
+                "level": record.level,
+                "number": record.number,
+                "due_at": record.due_at,
             }
-            for one in timers
+            for record in timers
         ]
         insert_new(self._connection, timer, rows, on=("key",))
 
@@ -66,21 +66,23 @@ class Timers(Releases):
             due.append(timer.c.release.not_in(sorted(without)))
         taking = select(timer.c.release).where(*due).order_by(timer.c.due_at, timer.c.id)
         ids = self._connection.scalars(taking.limit(limit).with_for_update(skip_locked=True))
-        wanted = sorted(set(ids))
-        if not wanted:
+        release_ids = sorted(set(ids))
+        if not release_ids:
             return ()
-        mine = among(self._connection, release.c.id, wanted)
-        rows = select(release).where(mine).order_by(release.c.id)
-        locked = {one.id: one for one in self._many(rows.with_for_update(skip_locked=True))}
-        found: dict[str, list[Timer]] = {}
+        chosen = among(self._connection, release.c.id, release_ids)
+        rows = select(release).where(chosen).order_by(release.c.id)
+        locked = {
+            record.id: record for record in self._many(rows.with_for_update(skip_locked=True))
+        }
+        by_release: dict[str, list[Timer]] = {}
         belonging = among(self._connection, timer.c.release, list(locked))
         reading = select(timer).where(belonging, *due)
         for row in self._connection.execute(reading).mappings():
-            found.setdefault(row["release"], []).append(_timer(row))
-        return tuple(Due(locked[name], tuple(timers)) for name, timers in found.items())
+            by_release.setdefault(row["release"], []).append(_timer(row))
+        return tuple(Due(locked[name], tuple(timers)) for name, timers in by_release.items())
 
     def count_due(self, at: str) -> int:
-        """Return how many waiting timers were due by a time."""
+        """Count the waiting timers that were due by a time."""
         query = select(func.count()).select_from(timer)
         due = query.where(timer.c.ended_at.is_(None), timer.c.due_at <= at)
         return int(self._connection.execute(due).scalar_one())
@@ -88,12 +90,16 @@ class Timers(Releases):
     def end_timers(self, ended: Iterable[tuple[Timer, bool]]) -> None:
         """Mark timers as fired, or as cancelled because they did nothing."""
         now = self._noted()
-        rows = [{"key": one.key, "ended_at": now, "fired": int(fired)} for one, fired in ended]
+        rows = [
+            {"key": record.key, "ended_at": now, "fired": int(fired)} for record, fired in ended
+        ]
         update_by(self._connection, timer, "key", rows)
 
-    def postpone(self, one: Timer, due_at: str) -> None:
+    def postpone(self, due_timer: Timer, due_at: str) -> None:
         """Let a timer be due later."""
-        self._connection.execute(update(timer).where(timer.c.key == one.key).values(due_at=due_at))
+        self._connection.execute(
+            update(timer).where(timer.c.key == due_timer.key).values(due_at=due_at)
+        )
 
     def timers_of(self, release_id: str) -> tuple[tuple[Timer, bool | None], ...]:
         """Return every timer of a release, due first, and whether it fired (None: it waits)."""
@@ -117,10 +123,10 @@ class Timers(Releases):
 
     def record_all(self, stories: Sequence[Story]) -> None:
         """Write the events, the states and the reasons of many locked releases at once."""
-        told = [story for story in stories if story.events and story.release is not None]
+        changed = [story for story in stories if story.events and story.release is not None]
         events: list[dict[str, Any]] = []
         changes: list[dict[str, Any]] = []
-        for story in told:
+        for story in changed:
             new = story.release
             if new is None:
                 continue
@@ -138,10 +144,10 @@ class Timers(Releases):
         update_by(self._connection, release, "id", changes)
 
     def delivered(self, keys: Collection[str]) -> frozenset[str]:
-        """Return which of these messages have been delivered."""
+        """Return the delivered ones of these messages."""
         arrived = (outbox.c.settled_at.is_not(None), outbox.c.error == "")
-        asked = among(self._connection, outbox.c.key, list(keys))
-        query = select(outbox.c.key).where(asked, *arrived)
+        chosen = among(self._connection, outbox.c.key, list(keys))
+        query = select(outbox.c.key).where(chosen, *arrived)
         return frozenset(self._connection.scalars(query)) if keys else frozenset()
 
 

@@ -92,19 +92,19 @@ class LogTree(Releases):
         if self._is_sqlite and url.database in (None, "", ":memory:"):
             return None
         like = "" if self._is_sqlite else self._connection.execute(_TELL).scalar_one()
-        given = {"url": url.render_as_string(hide_password=False), "like": like, "job": job}
-        return Helper(json.dumps(given).encode())
+        request = {"url": url.render_as_string(hide_password=False), "like": like, "job": job}
+        return Helper(json.dumps(request).encode())
 
     def tree(self) -> Tree | None:
-        """Return how far the tree is, or None if there is none yet."""
+        """Return the tree as it is now, or None if there is none yet."""
         return self._tree(select(audit_tree))
 
     def lock_tree(self, origin: str) -> Tree | None:
         """Start the tree if needed and lock it; None if somebody else is at work on it."""
         query = select(audit_tree).with_for_update(skip_locked=True)
-        found = self._tree(query)
-        if found is not None or self.tree() is not None:
-            return found
+        tree = self._tree(query)
+        if tree is not None or self.tree() is not None:
+            return tree
         first = {"id": 1, "origin": origin, "size": 0, "last_xid": 0, "last_event": 0}
         self._insert_once(audit_tree, first, on=("id",))
         return self._tree(query)
@@ -118,23 +118,23 @@ class LogTree(Releases):
     def unsequenced(self, tree: Tree, limit: int) -> tuple[Unsequenced, ...]:
         """Return committed events behind the tree, in the order in which they join it."""
         return tuple(
-            Unsequenced(event, xid, what, bytes(digest))
-            for event, xid, what, digest in self._behind(tree, "hash", _SETTLED, limit)
+            Unsequenced(event, xid, event_type, bytes(digest))
+            for event, xid, event_type, digest in self._behind(tree, "hash", _SETTLED, limit)
         )
 
     def oldest_waiting(self, tree: Tree | None) -> bytes | None:
         """Return the body of the oldest event that waits to join the tree."""
-        found = self._behind(tree or Tree(""), "body", "", 1)
-        return _bytes(found[0][3]) if found else None
+        rows = self._behind(tree or Tree(""), "body", "", 1)
+        return _bytes(rows[0][3]) if rows else None
 
     def _behind(
         self, tree: Tree, column: str, settled: str, limit: int
     ) -> Sequence[tuple[int, int, str, bytes]]:
         query = (_SQLITE if self._is_sqlite else _POSTGRES).format(column=column, settled=settled)
-        given = {"id": tree.last_event, "limit": limit}
+        parameters = {"id": tree.last_event, "limit": limit}
         if not self._is_sqlite:
-            given["xid"] = tree.last_xid
-        rows = self._connection.execute(text(query), given)
+            parameters["xid"] = tree.last_xid
+        rows = self._connection.execute(text(query), parameters)
         return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     def grow(
@@ -163,26 +163,30 @@ class LogTree(Releases):
         if level:
             query = query.where(audit_node.c.level == level)
         rows = self._connection.execute(query.order_by(table.c.idx))
-        return [bytes(one) for (one,) in rows]
+        return [bytes(digest) for (digest,) in rows]
 
-    def nodes_at(self, wanted: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
+    def nodes_at(self, stretches: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
         """Return the stored hashes of some stretches, all of them with one look."""
-        found: dict[tuple[int, int], bytes] = {}
-        if wanted:
-            parts = union_all(*(_stretch(*one) for one in _joined(wanted)))
+        hashes: dict[tuple[int, int], bytes] = {}
+        if stretches:
+            parts = union_all(*(_stretch(*stretch) for stretch in _joined(stretches)))
             for level, idx, digest in self._connection.execute(parts):
-                found[level, idx] = bytes(digest)
+                hashes[level, idx] = bytes(digest)
         return {
-            one: [found[one[0], i] for i in range(one[1], one[2]) if (one[0], i) in found]
-            for one in wanted
+            stretch: [
+                hashes[stretch[0], i]
+                for i in range(stretch[1], stretch[2])
+                if (stretch[0], i) in hashes
+            ]
+            for stretch in stretches
         }
 
     def place_of(self, stream: str, seq: int) -> int | None:
         """Return the index of an entry in the tree."""
         query = select(audit_leaf.c.idx).join(audit_event, audit_event.c.id == audit_leaf.c.event)
         entry = (audit_event.c.stream == stream, audit_event.c.seq == seq)
-        found: int | None = self._connection.execute(query.where(*entry)).scalar_one_or_none()
-        return found
+        index: int | None = self._connection.execute(query.where(*entry)).scalar_one_or_none()
+        return index
 
     def put_checkpoint(self, size: int, note: str) -> None:
         """Keep a checkpoint (decider only)."""
@@ -214,7 +218,7 @@ class LogTree(Releases):
         return self._connection.execute(query).scalar_one() or 0
 
     def receipts(self, size: int) -> tuple[str, ...]:
-        """Return what the places gave back for a checkpoint: cosignature lines, or nothing."""
+        """Return the receipts for a checkpoint: cosignature lines, or nothing."""
         query = select(audit_copy.c.receipt).where(audit_copy.c.size == size)
         return tuple(self._connection.execute(query.order_by(audit_copy.c.place)).scalars())
 
@@ -234,13 +238,13 @@ class LogTree(Releases):
 
     def waiting(self, tree: Tree | None) -> Iterator[tuple[Stored, Turn]]:
         """Return the entries without a leaf, stream by stream in order, and why they have none."""
-        given = {"last": tree.last_event if tree else 0}
+        parameters = {"last": tree.last_event if tree else 0}
         if not self._is_sqlite:
-            given["xid"] = tree.last_xid if tree else 0
+            parameters["xid"] = tree.last_xid if tree else 0
         query = text(_TURNS_SQLITE if self._is_sqlite else _TURNS)
-        rows = self._connection.execute(query, given, execution_options={"yield_per": BATCH})
-        for stream, seq, what, body, prev, digest, turn in rows:
-            yield (stream, seq, what, _bytes(body), _bytes(prev), _bytes(digest)), Turn(turn)
+        rows = self._connection.execute(query, parameters, execution_options={"yield_per": BATCH})
+        for stream, seq, event_type, body, prev, digest, turn in rows:
+            yield (stream, seq, event_type, _bytes(body), _bytes(prev), _bytes(digest)), Turn(turn)
 
     def last_leaf(self) -> tuple[int, int] | None:
         """Return the event of the last leaf, and the transaction that wrote it."""
@@ -257,15 +261,15 @@ class LogTree(Releases):
 
     def heads(self) -> dict[str, Head]:
         """Return the end of every stream the application believes in."""
-        found: dict[str, Head] = {}
+        heads: dict[str, Head] = {}
         release = release_table.c
         for query in (
             select(audit_stream.c.stream, audit_stream.c.seq, audit_stream.c.head),
             select(release.id, release.seq, release.head),
         ):
             for name, seq, head in self._rows(query):
-                found[name] = Head(seq, _bytes(head))
-        return found
+                heads[name] = Head(seq, _bytes(head))
+        return heads
 
     def told_with(self, words: Collection[str]) -> Iterator[Stored]:
         """Return the entries of all streams with some words, stream by stream in order."""
@@ -279,23 +283,23 @@ class LogTree(Releases):
         return self._entries(query.order_by(audit_event.c.stream, audit_event.c.seq))
 
     def _entries(self, query: Select[Any]) -> Iterator[Stored]:
-        for stream, seq, what, body, prev, digest in self._rows(query):
-            yield stream, seq, what, _bytes(body), _bytes(prev), _bytes(digest)
+        for stream, seq, event_type, body, prev, digest in self._rows(query):
+            yield stream, seq, event_type, _bytes(body), _bytes(prev), _bytes(digest)
 
     def _rows(self, query: Select[Any]) -> Iterator[Any]:
         return iter(self._connection.execute(query, execution_options={"yield_per": BATCH}))
 
 
-def _joined(wanted: Sequence[Stretch]) -> list[Stretch]:
-    """Return fewer, longer stretches that cover those wanted: a few rows more, fewer ranges."""
-    found: list[Stretch] = []
-    for level, first, last in sorted(wanted):
-        before = found[-1] if found else None
+def _joined(stretches: Sequence[Stretch]) -> list[Stretch]:
+    """Return fewer, longer stretches that cover these: a few rows more, fewer ranges."""
+    joined: list[Stretch] = []
+    for level, first, last in sorted(stretches):
+        before = joined[-1] if joined else None
         if before and before[0] == level and first - before[2] <= NEAR:
-            found[-1] = (level, before[1], max(last, before[2]))
+            joined[-1] = (level, before[1], max(last, before[2]))
         else:
-            found.append((level, first, last))
-    return found
+            joined.append((level, first, last))
+    return joined
 
 
 def _stretch(level: int, first: int, last: int) -> Select[Any]:

@@ -21,28 +21,28 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 
 
-def ratios(ours: Array, theirs: Array, share: float, seed: int) -> Array:
-    """Return the ratio of the *share* quantiles, ours to theirs, in each resample."""
+def ratios(ours: Array, reference: Array, share: float, seed: int) -> Array:
+    """Return the ratio of the *share* quantiles, ours to the reference's, in each resample."""
     import numpy
 
     n, draw = len(ours), numpy.random.default_rng(seed)
-    steps, found = numpy.arange(BLOCK), numpy.empty(RESAMPLES)
+    steps, quotients = numpy.arange(BLOCK), numpy.empty(RESAMPLES)
     for number in range(RESAMPLES):
         starts = draw.integers(0, n, -(-n // BLOCK))
         chosen = ((starts[:, None] + steps) % n).ravel()[:n]
-        pair = numpy.quantile(ours[chosen], share), numpy.quantile(theirs[chosen], share)
-        found[number] = pair[0] / pair[1]
-    return found
+        pair = numpy.quantile(ours[chosen], share), numpy.quantile(reference[chosen], share)
+        quotients[number] = pair[0] / pair[1]
+    return quotients
 
 
-def compare(ours: Array, theirs: Array, seed: int) -> dict[str, Any]:
+def compare(ours: Array, reference: Array, seed: int) -> dict[str, Any]:
     """Return the ratio of the 95th percentiles with its two one-sided bounds."""
     import numpy
 
-    low, high = numpy.quantile(ratios(ours, theirs, 0.95, seed), [1 - CONFIDENCE, CONFIDENCE])
+    low, high = numpy.quantile(ratios(ours, reference, 0.95, seed), [1 - CONFIDENCE, CONFIDENCE])
     return {
         "percentile": 95,
-        "ratio": float(numpy.quantile(ours, 0.95) / numpy.quantile(theirs, 0.95)),
+        "ratio": float(numpy.quantile(ours, 0.95) / numpy.quantile(reference, 0.95)),
         "low": float(low),
         "high": float(high),
         "confidence": CONFIDENCE,

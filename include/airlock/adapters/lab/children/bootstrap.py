@@ -21,16 +21,16 @@ METHOD = "percentile bootstrap"
 
 
 def samples(measures: Sequence[Weighted], n: int, resamples: int, seed: int) -> Array:
-    """Return what is measured: one row per resample, one column per measure."""
+    """Return the measured values: one row per resample, one column per measure."""
     import numpy
 
     draw = numpy.random.default_rng(seed)
-    found = numpy.empty((resamples, len(measures)))
+    values = numpy.empty((resamples, len(measures)))
     with numpy.errstate(divide="ignore", invalid="ignore"):
         for row in range(resamples):
             weights = numpy.bincount(draw.integers(0, n, n), minlength=n).astype(float)
-            found[row] = [measure(weights) for measure in measures]
-    return found
+            values[row] = [measure(weights) for measure in measures]
+    return values
 
 
 def difference(candidate: Weighted, champion: Weighted) -> Weighted:

@@ -30,7 +30,7 @@ class Columns:
         return [str(name) for name in self.schema.names]
 
     def type_of(self, column: str) -> str:
-        """Return what a column holds."""
+        """Return the kind of a column's values."""
         return tables.kind_of(self.schema.field(column).type)
 
     @property
@@ -44,12 +44,12 @@ class Columns:
         import pyarrow.parquet
 
         if isinstance(self.source, pyarrow.Table):
-            found = self.source.column(column)
+            array = self.source.column(column)
         else:
-            found = pyarrow.parquet.read_table(self.source, columns=[column]).column(column)
-        if pyarrow.types.is_dictionary(found.type):
-            found = found.cast(found.type.value_type)
-        return found if self.mask is None else found.filter(pyarrow.array(self.mask))
+            array = pyarrow.parquet.read_table(self.source, columns=[column]).column(column)
+        if pyarrow.types.is_dictionary(array.type):
+            array = array.cast(array.type.value_type)
+        return array if self.mask is None else array.filter(pyarrow.array(self.mask))
 
 
 def training(name: str, data: dict[str, Any]) -> Columns:
@@ -64,10 +64,10 @@ def pinned(name: str, data: dict[str, Any]) -> Columns:
     Raises:
         DataInvalid: if they are others, none, or lack the target or the time.
     """
-    found = file_digest(Path(data["path"]))
-    if found != data["digest"]:
+    digest = file_digest(Path(data["path"]))
+    if digest != data["digest"]:
         raise DataInvalid(
-            f"data of {name}: expected {data['digest']}, found {found}",
+            f"data of {name}: expected {data['digest']}, found {digest}",
             next_step="something changed the pinned file; start a new run, which pins it again",
         )
     table = _parquet(Path(data["path"]))
@@ -146,11 +146,11 @@ def _as_trained(table: Any, trained: Columns) -> Any:
     for place, field in enumerate(table.schema):
         if field.name not in trained.names:
             continue
-        wanted, values = trained.type_of(field.name), table.column(place)
+        expected, values = trained.type_of(field.name), table.column(place)
         if str(field.type) == "null":
             kind = trained.schema.field(field.name).type
             values = values.cast(kind.value_type if str(kind).startswith("dict") else kind)
-        elif wanted == "time" and tables.kind_of(field.type) == "text":
+        elif expected == "time" and tables.kind_of(field.type) == "text":
             times = as_times(values)
             values = values if times is None else times
         table = table.set_column(place, field.name, values)

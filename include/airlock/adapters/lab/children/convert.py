@@ -38,8 +38,8 @@ def to_onnx(model: Any) -> None:
     features = getattr(model, "n_features_in_", None)
     if not isinstance(features, int):
         sys.exit("it does not say how many features it takes")
-    found = converted(model, initial_types=[("input", FloatTensorType([None, features]))])
-    (PLACE / "out" / "model.onnx").write_bytes(found.SerializeToString())
+    onnx_model = converted(model, initial_types=[("input", FloatTensorType([None, features]))])
+    (PLACE / "out" / "model.onnx").write_bytes(onnx_model.SerializeToString())
 
 
 if __name__ == "__main__":

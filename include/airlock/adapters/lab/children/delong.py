@@ -46,6 +46,6 @@ def midranks(values: Array) -> Array:
     ranked = values[order]
     starts = numpy.flatnonzero(numpy.r_[True, ranked[1:] != ranked[:-1]])
     ends = numpy.r_[starts[1:], len(ranked)]
-    found = numpy.empty(len(ranked))
-    found[order] = numpy.repeat((starts + 1 + ends) / 2, ends - starts)
-    return found
+    ranks = numpy.empty(len(ranked))
+    ranks[order] = numpy.repeat((starts + 1 + ends) / 2, ends - starts)
+    return ranks

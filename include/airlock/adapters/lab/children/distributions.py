@@ -15,24 +15,26 @@ from typing import Any
 
 def main() -> dict[str, Any]:
     """Return name, version and licence of everything installed; the first of a name counts."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in importlib.metadata.distributions():
-        about = one.metadata
+    by_name: dict[str, dict[str, Any]] = {}
+    for distribution in importlib.metadata.distributions():
+        about = distribution.metadata
         name = about["Name"]
         expression, text, classifiers = (
             about.get_all(field) or [] for field in ("License-Expression", "License", "Classifier")
         )
-        found.setdefault(
+        by_name.setdefault(
             str(name),
             {
                 "name": str(name),
-                "version": str(one.version),
+                "version": str(distribution.version),
                 "expression": "".join(expression[:1]),
                 "license": "".join(text[:1])[:4000],
-                "classifiers": [one for one in classifiers if one.startswith("License ::")],
+                "classifiers": [
+                    classifier for classifier in classifiers if classifier.startswith("License ::")
+                ],
             },
         )
-    return {"python": platform.python_version(), "distributions": list(found.values())}
+    return {"python": platform.python_version(), "distributions": list(by_name.values())}
 
 
 if __name__ == "__main__":

@@ -67,35 +67,35 @@ def recompute(
     """
     import pandas
 
-    found = numbers(
+    computed = numbers(
         pandas.read_parquet(predictions),
-        [_asked(one) for one in evaluation["bounds"]],
-        [_asked(one) for one in comparison["comparisons"]],
+        [_metric_spec(line) for line in evaluation["bounds"]],
+        [_metric_spec(line) for line in comparison["comparisons"]],
         _how("the evidence", evaluation),
     )
     sides = {
-        who: {**evaluation[who], "metrics": found[who]}
-        for who in ("candidate", "champion")
-        if found[who] is not None
+        side: {**evaluation[side], "metrics": computed[side]}
+        for side in ("candidate", "champion")
+        if computed[side] is not None
     }
     return (
-        {**evaluation, **sides, "bounds": found["bounds"]},
-        {**comparison, "comparisons": found["comparisons"]},
+        {**evaluation, **sides, "bounds": computed["bounds"]},
+        {**comparison, "comparisons": computed["comparisons"]},
     )
 
 
-def _asked(line: Mapping[str, Any]) -> dict[str, Any]:
+def _metric_spec(line: Mapping[str, Any]) -> dict[str, Any]:
     return {"metric": line["metric"], "confidence": line["confidence"]}
 
 
-def _how(name: str, said: Mapping[str, Any]) -> intervals.How:
+def _how(name: str, facts: Mapping[str, Any]) -> intervals.How:
     return intervals.How(
-        task=said["task"], resamples=said["resamples"], seed=said["seed"], name=name
+        task=facts["task"], resamples=facts["resamples"], seed=facts["seed"], name=name
     )
 
 
 def _table(request: dict[str, Any], test: pandas.DataFrame) -> pandas.DataFrame:
-    """Return what is kept of each held-out row."""
+    """Return the columns kept of each held-out row."""
     import pandas
 
     name, truth = request["name"], test[request["data"]["target"]]
@@ -108,30 +108,30 @@ def _table(request: dict[str, Any], test: pandas.DataFrame) -> pandas.DataFrame:
     return table
 
 
-def _predictions(request: dict[str, Any], who: str, test: pandas.DataFrame) -> Array:
-    data, label = request["data"], f"the {who} of {request['name']}"
-    model = load_model(Path(request[who]), label)
+def _predictions(request: dict[str, Any], side: str, test: pandas.DataFrame) -> Array:
+    data, label = request["data"], f"the {side} of {request['name']}"
+    model = load_model(Path(request[side]), label)
     features = rows.features_of(model, test, data["target"], request["name"])
     return predict.predict(model, features, data["task"], label)
 
 
-def _measured(table: pandas.DataFrame, who: str, how: intervals.How) -> dict[str, float]:
-    truth, predicted = table["truth"].to_numpy(), table[who].to_numpy()
-    return metrics.measure(how.task, truth, predicted, f"the {who} of {how.name}")
+def _measured(table: pandas.DataFrame, side: str, how: intervals.How) -> dict[str, float]:
+    truth, predicted = table["truth"].to_numpy(), table[side].to_numpy()
+    return metrics.measure(how.task, truth, predicted, f"the {side} of {how.name}")
 
 
 def _rows_digest(request: dict[str, Any], test: pandas.DataFrame) -> str:
-    """Return what names these rows: the data's digest and the numbers of the rows in it."""
+    """Return a digest over the data's digest and the numbers of these rows in it."""
     numbers = hashlib.sha256(test.index.to_numpy().astype("<i8").tobytes()).hexdigest()
     return digest_json({"data": request["data"]["digest"], "rowNumbers": numbers})
 
 
-def _period(request: dict[str, Any], held: pandas.DataFrame) -> dict[str, str] | None:
+def _period(request: dict[str, Any], held_out: pandas.DataFrame) -> dict[str, str] | None:
     """Return the first and the last day of the held-out rows, if they have days."""
     column = request["data"]["timeColumn"]
     if not column:
         return None
-    days = held[column]
+    days = held_out[column]
     return {"from": str(days.min())[:10], "to": str(days.max())[:10]}
 
 

@@ -70,7 +70,7 @@ def measure(truth: Array, chosen: Array, labels: Array, request: dict[str, Any])
     import numpy
 
     frame = _frame(truth, chosen, labels)
-    cells = numpy.array([counts(truth, chosen, labels == one) for one in frame.index])
+    cells = numpy.array([counts(truth, chosen, labels == label) for label in frame.index])
     draw = numpy.random.default_rng(request["data"]["seed"])
     shares = cells.ravel() / cells.sum()
     drawn = draw.multinomial(int(cells.sum()), shares, size=request["resamples"])
@@ -102,13 +102,13 @@ def _frame(truth: Array, chosen: Array, labels: Array) -> pandas.DataFrame:
     from sklearn.metrics import accuracy_score
 
     metrics = (selection_rate, recall, false_positive_rate, accuracy_score)
-    found = MetricFrame(
+    metric_frame = MetricFrame(
         metrics=dict(zip(RATES, metrics, strict=True)),
         y_true=truth.astype(int),
         y_pred=chosen.astype(int),
         sensitive_features=labels,
     )
-    table: pandas.DataFrame = found.by_group
+    table: pandas.DataFrame = metric_frame.by_group
     return table
 
 
@@ -122,13 +122,13 @@ def rates(cells: Array) -> Array:
     """Return the four RATES of cells (..., group, 4) as (..., rate, group)."""
     import numpy
 
-    negative, wrong, missed, found = numpy.moveaxis(cells.astype(float), -1, 0)
-    total = negative + wrong + missed + found
+    negative, wrong, missed, hits = numpy.moveaxis(cells.astype(float), -1, 0)
+    total = negative + wrong + missed + hits
     found_rates = [
-        (wrong + found) / total,
-        found / (missed + found),
+        (wrong + hits) / total,
+        hits / (missed + hits),
         wrong / (negative + wrong),
-        (negative + found) / total,
+        (negative + hits) / total,
     ]
     return numpy.stack(found_rates, axis=-2)
 
@@ -149,14 +149,14 @@ def _group(
     request: dict[str, Any],
 ) -> dict[str, Any]:
     """Return one group; without the rates for which it is too small."""
-    said = {
+    group = {
         "group": label,
         "n": int(cells.sum()),
         "positives": int(cells[2:].sum()),
         "selected": int(cells[1] + cells[3]),
         "truePositives": int(cells[3]),
     }
-    return said | {
+    return group | {
         rate: _bounded(float(values[rate]), samples[:, at], request["confidence"])
         if rate in measured
         else None
@@ -187,13 +187,13 @@ def _differences(
         "equalizedOdds": equalized_odds_difference,
     }
     differences: dict[str, Any] = {}
-    for option, which in DIFFERENCES.items():
-        kept = [at for at, is_enough in enumerate(enough[option]) if is_enough]
-        if len(kept) < 2:
+    for option, indices in DIFFERENCES.items():
+        large = [at for at, is_enough in enumerate(enough[option]) if is_enough]
+        if len(large) < 2:
             differences[option] = None
             continue
-        mask = numpy.isin(labels, frame.index[kept].to_numpy())
-        low, high = farthest(samples[:, which][:, :, kept], request["confidence"])
+        mask = numpy.isin(labels, frame.index[large].to_numpy())
+        low, high = farthest(samples[:, indices][:, :, large], request["confidence"])
         point = compared[option](
             truth[mask].astype(int), chosen[mask].astype(int), sensitive_features=labels[mask]
         )
@@ -206,9 +206,9 @@ def farthest(samples: Array, confidence: float) -> tuple[float, float]:
     import numpy
 
     gaps = [
-        samples[:, rate, one] - samples[:, rate, two]
+        samples[:, rate, first] - samples[:, rate, second]
         for rate in range(samples.shape[1])
-        for one, two in combinations(range(samples.shape[2]), 2)
+        for first, second in combinations(range(samples.shape[2]), 2)
     ]
     tail = (1 - confidence) / len(gaps)
     low = high = 0.0

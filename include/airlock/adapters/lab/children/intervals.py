@@ -64,43 +64,43 @@ class Part:
         return len(self.truth)
 
 
-def alone(table: pandas.DataFrame, asked: list[dict[str, Any]], how: How) -> list[dict[str, Any]]:
+def alone(table: pandas.DataFrame, specs: list[dict[str, Any]], how: How) -> list[dict[str, Any]]:
     """Return the bounds of the candidate's own metrics."""
-    return [_line(list(_parts(table, ("candidate",))), item, how) for item in asked]
+    return [_line(list(_parts(table, ("candidate",))), item, how) for item in specs]
 
 
 def compared(
-    table: pandas.DataFrame, asked: list[dict[str, Any]], how: How
+    table: pandas.DataFrame, specs: list[dict[str, Any]], how: How
 ) -> list[dict[str, Any]]:
     """Return the bounds of candidate minus champion; none without a champion."""
     if "champion" not in table.columns:
         return []
     parts = list(_parts(table, ("candidate", "champion")))
-    return [_line(parts, item, how) for item in asked]
+    return [_line(parts, item, how) for item in specs]
 
 
-def check(asked: list[dict[str, Any]], how: How) -> None:
+def check(specs: list[dict[str, Any]], how: How) -> None:
     """Refuse a metric the task does not have."""
-    known = metrics.names(how.task)
-    for item in asked:
-        if item["metric"] not in known:
+    available = metrics.names(how.task)
+    for item in specs:
+        if item["metric"] not in available:
             raise EvaluationFailed(
                 f"comparison of {how.name}: {item['metric']!r} is no metric of {how.task}; "
-                f"known: {', '.join(known)}"
+                f"known: {', '.join(available)}"
             )
 
 
-def _parts(table: pandas.DataFrame, who: tuple[str, ...]) -> Iterator[Part]:
+def _parts(table: pandas.DataFrame, sides: tuple[str, ...]) -> Iterator[Part]:
     """Yield all rows, then each slice in the order of columns and labels."""
     import numpy
 
     truth = table["truth"].to_numpy()
-    predicted = [table[one].to_numpy() for one in who]
+    predicted = [table[side].to_numpy() for side in sides]
     yield Part("", numpy.arange(len(truth)), truth, tuple(predicted))
     for column in (name for name in table.columns if name.startswith(SLICE)):
-        for label, found in sorted(table.groupby(column, sort=False).indices.items()):
-            rows = numpy.asarray(found)
-            yield Part(str(label), rows, truth[rows], tuple(one[rows] for one in predicted))
+        for label, indices in sorted(table.groupby(column, sort=False).indices.items()):
+            rows = numpy.asarray(indices)
+            yield Part(str(label), rows, truth[rows], tuple(values[rows] for values in predicted))
 
 
 def _line(parts: list[Part], item: dict[str, Any], how: How) -> dict[str, Any]:
@@ -125,21 +125,22 @@ def _line(parts: list[Part], item: dict[str, Any], how: How) -> dict[str, Any]:
         "resamples": how.resamples if drawn else 0,
         "seed": how.seed,
         "slices": [
-            {"slice": part.label, **found} for part, found in zip(parts[1:], rest, strict=True)
+            {"slice": part.label, **estimate}
+            for part, estimate in zip(parts[1:], rest, strict=True)
         ],
     }
 
 
 def _drawn(metric: str, parts: list[Part], how: How) -> dict[str, Any]:
-    """Return what the resamples of all rows say of each part that is large enough, by label."""
+    """Return the resampled values of each part that is large enough, by label."""
     large = [part for part in parts if not part.label or part.n >= FEWEST_ROWS]
     measures = [bootstrap.part(_measure(metric, part), part.rows) for part in large]
-    found = bootstrap.samples(measures, parts[0].n, how.resamples, how.seed)
-    return {part.label: found[:, column] for column, part in enumerate(large)}
+    samples = bootstrap.samples(measures, parts[0].n, how.resamples, how.seed)
+    return {part.label: samples[:, column] for column, part in enumerate(large)}
 
 
 def _measure(metric: str, part: Part) -> bootstrap.Weighted:
-    return _both([metrics.prepare(metric, part.truth, one) for one in part.predicted])
+    return _both([metrics.prepare(metric, part.truth, predicted) for predicted in part.predicted])
 
 
 def _both(measures: list[bootstrap.Weighted]) -> bootstrap.Weighted:
@@ -157,12 +158,12 @@ def _estimate(part: Part, metric: str, confidence: float, drawn: dict[str, Any])
     if part.label and part.n < FEWEST_ROWS:
         return dict.fromkeys(keys)
     values = _values(part, metric)
-    found = values | _bounded(metric, part, drawn.get(part.label))(values[keys[-4]], confidence)
-    return {key: _finite(value) for key, value in found.items()}
+    estimate = values | _bounded(metric, part, drawn.get(part.label))(values[keys[-4]], confidence)
+    return {key: _finite(value) for key, value in estimate.items()}
 
 
 def _bounded(metric: str, part: Part, samples: Any) -> Callable[[float, float], dict[str, Any]]:
-    """Return what bounds a value of this metric with a confidence."""
+    """Return the function that bounds a value of this metric with a confidence."""
     if metric not in METHODS:
         return partial(_resampled, samples)
     exact = {"roc_auc": _delong, "accuracy": _counted}
@@ -170,15 +171,18 @@ def _bounded(metric: str, part: Part, samples: Any) -> Callable[[float, float], 
 
 
 def _values(part: Part, metric: str) -> dict[str, float]:
-    """Return what each model reaches on a part, and the difference of two."""
+    """Return each model's value on a part, and the difference of two."""
     import numpy
 
-    ones = numpy.ones(part.n)
+    weights = numpy.ones(part.n)
     with numpy.errstate(divide="ignore", invalid="ignore"):
-        found = [float(metrics.prepare(metric, part.truth, one)(ones)) for one in part.predicted]
-    if len(found) == 1:
-        return {"value": found[0]}
-    return {"candidate": found[0], "champion": found[1], "difference": found[0] - found[1]}
+        values = [
+            float(metrics.prepare(metric, part.truth, predicted)(weights))
+            for predicted in part.predicted
+        ]
+    if len(values) == 1:
+        return {"value": values[0]}
+    return {"candidate": values[0], "champion": values[1], "difference": values[0] - values[1]}
 
 
 def _delong(part: Part, value: float, confidence: float) -> dict[str, Any]:
@@ -193,7 +197,7 @@ def _delong(part: Part, value: float, confidence: float) -> dict[str, Any]:
 
 def _averaged(part: Part, metric: str, value: float, confidence: float) -> dict[str, Any]:
     """Bound a mean over rows, or the mean of the difference of two models in each row."""
-    first, *other = (metrics.per_row(metric, part.truth, one) for one in part.predicted)
+    first, *other = (metrics.per_row(metric, part.truth, predicted) for predicted in part.predicted)
     rows = first - other[0] if other else first
     error = float(rows.std(ddof=1)) / math.sqrt(part.n) if part.n > 1 else math.nan
     return _normal(value, error, confidence)
@@ -206,7 +210,7 @@ def _normal(value: float, error: float, confidence: float) -> dict[str, Any]:
 
 def _counted(part: Part, value: float, confidence: float) -> dict[str, Any]:
     """Bound a share of right answers, or the difference of two by the rows they differ in."""
-    n, right = part.n, [(one > 0.5) == (part.truth == 1) for one in part.predicted]
+    n, right = part.n, [(predicted > 0.5) == (part.truth == 1) for predicted in part.predicted]
     if len(right) == 1:
         low, high = wilson(float(right[0].sum()), n, confidence)
         return {"se": math.sqrt(value * (1 - value) / n), "low": low, "high": high}

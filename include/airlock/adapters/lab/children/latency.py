@@ -93,8 +93,8 @@ def _percentiles(times: Array) -> dict[str, Any]:
     import numpy
 
     p50, p95, p99 = numpy.percentile(times, [50, 95, 99]) / 1e6
-    found = {"p50Ms": p50, "p95Ms": p95, "p99Ms": p99}
-    return {name: round(float(value), 4) for name, value in found.items()} | {"n": len(times)}
+    percentiles = {"p50Ms": p50, "p95Ms": p95, "p99Ms": p99}
+    return {name: round(float(value), 4) for name, value in percentiles.items()} | {"n": len(times)}
 
 
 def _write(out: Path, single: Mapping[str, Array], batch: Mapping[str, Array]) -> None:

@@ -35,11 +35,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     data, name = request["data"], request["name"]
     table = columns.pinned(name, data)
-    held = columns.held_out(table, data)
-    if held.all() or not held.any():
-        raise DataInvalid(f"data of {name}: {len(held)} rows leave none on one side of the split")
+    held_out = columns.held_out(table, data)
+    if held_out.all() or not held_out.any():
+        raise DataInvalid(
+            f"data of {name}: {len(held_out)} rows leave none on one side of the split"
+        )
     aside = (data["target"], data["timeColumn"])
-    features = [one for one in table.names if one not in aside]
+    features = [column for column in table.names if column not in aside]
     truth = numpy.asarray(numbers(table, data["target"]), dtype=float)
     return {
         "task": data["task"],
@@ -47,11 +49,11 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "timeColumn": data["timeColumn"],
         "scoreName": _SCORES[data["task"]],
         "rows": table.length,
-        "heldOut": int(held.sum()),
-        "features": [_feature(table, one, truth, held, data["task"]) for one in features],
+        "heldOut": int(held_out.sum()),
+        "features": [_feature(table, column, truth, held_out, data["task"]) for column in features],
         "times": _times(table, features, data["timeColumn"], request["availableAt"], name),
-        "duplicates": _duplicates(table, [*features, data["target"]], held),
-        "entity": _entity(table, request["entityColumn"], held, name),
+        "duplicates": _duplicates(table, [*features, data["target"]], held_out),
+        "entity": _entity(table, request["entityColumn"], held_out, name),
     }
 
 
@@ -76,29 +78,29 @@ def numbers(table: Columns, column: str) -> Array:
     return numpy.asarray(array.cast(pyarrow.float64(), safe=False).to_pandas(), dtype=float)
 
 
-def _feature(table: Columns, name: str, truth: Array, held: Array, task: str) -> dict[str, Any]:
+def _feature(table: Columns, name: str, truth: Array, held_out: Array, task: str) -> dict[str, Any]:
     """Return how well one column alone predicts the answer of rows it was not learned on."""
     import numpy
 
     kind = table.type_of(name)
     if kind not in ("boolean", "number", "text", "time"):
         return {"column": name, "type": kind, "score": None, "equal": 0}
-    codes = _codes(table, name, kind, held)
-    seen, answers = codes[~held], truth[~held]
+    codes = _codes(table, name, kind, held_out)
+    trained, answers = codes[~held_out], truth[~held_out]
     mean, size = float(answers.mean()), int(codes.max()) + 1
-    counts = numpy.bincount(seen, minlength=size)
-    means = (numpy.bincount(seen, answers, minlength=size) + mean) / (counts + 1)
-    score = metrics.prepare(_SCORES[task], truth[held], means[codes[held]])
+    counts = numpy.bincount(trained, minlength=size)
+    means = (numpy.bincount(trained, answers, minlength=size) + mean) / (counts + 1)
+    score = metrics.prepare(_SCORES[task], truth[held_out], means[codes[held_out]])
     equal = 0 if kind in ("text", "time") else int((numbers(table, name) == truth).sum())
     return {
         "column": name,
         "type": kind,
-        "score": round(score(numpy.ones(int(held.sum()))), 6),
+        "score": round(score(numpy.ones(int(held_out.sum()))), 6),
         "equal": equal,
     }
 
 
-def _codes(table: Columns, name: str, kind: str, held: Array) -> Array:
+def _codes(table: Columns, name: str, kind: str, held_out: Array) -> Array:
     """Return a small number per row: its value, or its bin among those of the training part."""
     import numpy
     import pyarrow.compute as compute
@@ -108,11 +110,11 @@ def _codes(table: Columns, name: str, kind: str, held: Array) -> Array:
         coded = array.combine_chunks().dictionary_encode(null_encoding="encode")
         return numpy.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=int)
     values = numbers(table, name)
-    known = values[~held]
-    known = known[~numpy.isnan(known)]
-    if not len(known):
+    training = values[~held_out]
+    training = training[~numpy.isnan(training)]
+    if not len(training):
         return numpy.zeros(len(values), dtype=int)
-    steps = numpy.quantile(known, numpy.arange(1, BINS) / BINS, method="lower")
+    steps = numpy.quantile(training, numpy.arange(1, BINS) / BINS, method="lower")
     edges = numpy.unique(steps)
     places = numpy.searchsorted(edges, values, side="right")
     return numpy.where(numpy.isnan(values), len(edges) + 1, places)
@@ -130,30 +132,30 @@ def _times(
             f"data of {name} has no column {', '.join(absent)}; data.availableAt names it",
             next_step="mend spec.data of the pipeline, or the source",
         )
-    wanted = [c for c in features if table.type_of(c) == "time" or c in declared.values()]
-    found = []
-    mine = numbers(table, own) if own and wanted else None
+    checked = [c for c in features if table.type_of(c) == "time" or c in declared.values()]
+    results = []
+    row_times = numbers(table, own) if own and checked else None
     by_day = bool(own) and str(table.schema.field(own).type).startswith("date")
-    for column in wanted:
+    for column in checked:
         facts: dict[str, Any] = {
             "column": column,
             "of": sorted(key for key, value in declared.items() if value == column),
             "later": None,
             "worstDays": None,
         }
-        if mine is not None:
+        if row_times is not None:
             if table.type_of(column) != "time":
                 raise DataInvalid(f"data of {name}: data.availableAt names {column}, no times")
             values = numbers(table, column)
-            late = (numpy.floor(values) if by_day else values) - mine
+            late = (numpy.floor(values) if by_day else values) - row_times
             late = late[~numpy.isnan(late)]
             worst = float(late.max()) if len(late) else 0.0
             facts |= {"later": int((late > 0).sum()), "worstDays": round(max(0.0, worst), 3)}
-        found.append(facts)
-    return found
+        results.append(facts)
+    return results
 
 
-def _duplicates(table: Columns, names: list[str], held: Array) -> dict[str, Any]:
+def _duplicates(table: Columns, names: list[str], held_out: Array) -> dict[str, Any]:
     """Count equal rows, by one 64-bit number per row."""
     import numpy
 
@@ -161,13 +163,13 @@ def _duplicates(table: Columns, names: list[str], held: Array) -> dict[str, Any]
     for name in names:
         marks = marks * numpy.uint64(0x9E3779B97F4A7C15) + _hashes(table, name)
         marks ^= marks >> numpy.uint64(29)
-    kinds, which, counts = numpy.unique(marks, return_inverse=True, return_counts=True)
-    trained = numpy.bincount(which[~held], minlength=len(kinds))
+    kinds, inverse, counts = numpy.unique(marks, return_inverse=True, return_counts=True)
+    trained = numpy.bincount(inverse[~held_out], minlength=len(kinds))
     return {
-        "training": int((~held).sum()),
-        "heldOut": int(held.sum()),
+        "training": int((~held_out).sum()),
+        "heldOut": int(held_out.sum()),
         "trainingTwins": int(trained[trained > 1].sum()),
-        "heldOutTwins": int((trained[which[held]] > 0).sum()),
+        "heldOutTwins": int((trained[inverse[held_out]] > 0).sum()),
         "spectrum": [int((counts == times).sum()) for times in range(1, 7)],
     }
 
@@ -179,12 +181,14 @@ def _hashes(table: Columns, name: str) -> Array:
     values = table.read(name).to_pandas()
     if values.dtype == object:
         values = values.astype(str)
-    found: Array = pandas.util.hash_array(values.to_numpy())
-    return found
+    hashes: Array = pandas.util.hash_array(values.to_numpy())
+    return hashes
 
 
-def _entity(table: Columns, column: str | None, held: Array, name: str) -> dict[str, Any] | None:
-    """Count the held-out rows about somebody the training part knows."""
+def _entity(
+    table: Columns, column: str | None, held_out: Array, name: str
+) -> dict[str, Any] | None:
+    """Count the held-out rows about an entity that training rows are about too."""
     import numpy
 
     if column is None:
@@ -195,12 +199,12 @@ def _entity(table: Columns, column: str | None, held: Array, name: str) -> dict[
             next_step="mend spec.data of the pipeline, or the source",
         )
     marks = _hashes(table, column)
-    known = numpy.isin(marks[held], marks[~held])
+    shared = numpy.isin(marks[held_out], marks[~held_out])
     return {
         "column": column,
         "entities": len(numpy.unique(marks)),
-        "shared": len(numpy.unique(marks[held][known])),
-        "rows": int(known.sum()),
+        "shared": len(numpy.unique(marks[held_out][shared])),
+        "rows": int(shared.sum()),
     }
 
 

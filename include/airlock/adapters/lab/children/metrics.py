@@ -32,27 +32,27 @@ def prepare(metric: str, truth: Array, predicted: Array) -> Weighted:
     """Return *metric* of these predictions as a function of row weights."""
     if metric in _PER_ROW:
         return _mean(_PER_ROW[metric](truth, predicted))
-    found: Weighted = _METRICS[metric](truth, predicted)
-    return found
+    weighted: Weighted = _METRICS[metric](truth, predicted)
+    return weighted
 
 
 def per_row(metric: str, truth: Array, predicted: Array) -> Array:
-    """Return what *metric* is the mean of, row by row; KeyError if it is no mean."""
-    found: Array = _PER_ROW[metric](truth, predicted)
-    return found
+    """Return the values whose mean is *metric*, row by row; KeyError if it is no mean."""
+    values: Array = _PER_ROW[metric](truth, predicted)
+    return values
 
 
-def measure(task: str, truth: Array, predicted: Array, who: str) -> dict[str, float]:
+def measure(task: str, truth: Array, predicted: Array, label: str) -> dict[str, float]:
     """Return every metric of the task; one that is not finite is refused, not reported."""
     import numpy
 
-    ones = numpy.ones(len(truth))
+    weights = numpy.ones(len(truth))
     with numpy.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = {name: prepare(name, truth, predicted)(ones) for name in names(task)}
-    for name, value in found.items():
+        measured = {name: prepare(name, truth, predicted)(weights) for name in names(task)}
+    for name, value in measured.items():
         if not math.isfinite(value):
-            raise MetricNotFinite(f"{name} of {who} is {value} on {len(truth)} rows")
-    return found
+            raise MetricNotFinite(f"{name} of {label} is {value} on {len(truth)} rows")
+    return measured
 
 
 def _groups(truth: Array, predicted: Array) -> tuple[Array, Array, Array]:
@@ -100,9 +100,11 @@ def _average_precision(truth: Array, predicted: Array) -> Weighted:
 
     def value(weights: Array) -> float:
         hits, misses = at(weights)
-        found = numpy.cumsum(hits)
-        shown = found + numpy.cumsum(misses)
-        precision = numpy.divide(found, shown, out=numpy.zeros_like(found), where=shown > 0)
+        relevant = numpy.cumsum(hits)
+        retrieved = relevant + numpy.cumsum(misses)
+        precision = numpy.divide(
+            relevant, retrieved, out=numpy.zeros_like(relevant), where=retrieved > 0
+        )
         return float(hits @ precision / hits.sum())
 
     return value
@@ -113,8 +115,8 @@ def _mean(losses: Array) -> Weighted:
 
 
 def _right(truth: Array, predicted: Array) -> Array:
-    found: Array = ((predicted > 0.5) == (truth == 1)).astype(float)
-    return found
+    correct: Array = ((predicted > 0.5) == (truth == 1)).astype(float)
+    return correct
 
 
 def _f1(truth: Array, predicted: Array) -> Weighted:
@@ -133,13 +135,13 @@ def _surprise(truth: Array, predicted: Array) -> Array:
 
     edge = numpy.finfo(float).eps
     sure = numpy.clip(numpy.where(truth == 1, predicted, 1 - predicted), edge, 1 - edge)
-    found: Array = -numpy.log(sure)
-    return found
+    losses: Array = -numpy.log(sure)
+    return losses
 
 
 def _squares(truth: Array, predicted: Array) -> Array:
-    found: Array = (predicted - truth) ** 2
-    return found
+    squares: Array = (predicted - truth) ** 2
+    return squares
 
 
 def _rmse(truth: Array, predicted: Array) -> Weighted:
@@ -148,8 +150,8 @@ def _rmse(truth: Array, predicted: Array) -> Weighted:
 
 
 def _distances(truth: Array, predicted: Array) -> Array:
-    found: Array = abs(predicted - truth)
-    return found
+    distances: Array = abs(predicted - truth)
+    return distances
 
 
 def _r2(truth: Array, predicted: Array) -> Weighted:

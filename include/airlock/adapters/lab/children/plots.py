@@ -40,7 +40,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     mpl.use("Agg")
     mpl.rcParams |= {"svg.hashsalt": "airlock", "svg.fonttype": "path", "font.size": 9}
     table = pandas.read_parquet(path)
-    models = {who: color for who, color in _MODELS.items() if who in table.columns}
+    models = {side: color for side, color in _MODELS.items() if side in table.columns}
     drawn = _CLASSES if request["data"]["task"] == "classification" else _NUMBERS
     plots = [
         {"file": f"{name}.svg", "caption": _draw(out / f"{name}.svg", plot, table, models)}
@@ -59,8 +59,8 @@ def _draw(path: Path, plot: Any, table: Any, models: dict[str, str]) -> str:
     """Draw each model's part of one plot, and return the caption."""
     figure, axes = _axes()
     caption: str = plot.__doc__
-    for who, color in models.items():
-        plot(axes, table["truth"].to_numpy(), table[who].to_numpy(), who, color)
+    for side, color in models.items():
+        plot(axes, table["truth"].to_numpy(), table[side].to_numpy(), side, color)
     axes.legend(frameon=False)
     _save(figure, path)
     return caption
@@ -81,58 +81,58 @@ def _save(figure: Any, path: Path) -> None:
 
 def _thin(*arrays: Array) -> list[Array]:
     step = max(1, len(arrays[0]) // _POINTS)
-    return [one[::step] for one in arrays]
+    return [array[::step] for array in arrays]
 
 
-def _roc(axes: Any, truth: Array, predicted: Array, who: str, color: str) -> None:
+def _roc(axes: Any, truth: Array, predicted: Array, side: str, color: str) -> None:
     """ROC: true against false positives at every threshold."""
     from sklearn.metrics import auc, roc_curve
 
     wrong, right, _ = roc_curve(truth, predicted)
-    axes.plot(*_thin(wrong, right), color=color, label=f"{who} (area {auc(wrong, right):.3f})")
+    axes.plot(*_thin(wrong, right), color=color, label=f"{side} (area {auc(wrong, right):.3f})")
     axes.set(xlabel="false positive rate", ylabel="true positive rate")
 
 
-def _precision_recall(axes: Any, truth: Array, predicted: Array, who: str, color: str) -> None:
+def _precision_recall(axes: Any, truth: Array, predicted: Array, side: str, color: str) -> None:
     """Precision against recall at every threshold."""
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(truth, predicted)
-    axes.plot(*_thin(recall, precision), color=color, label=who)
+    axes.plot(*_thin(recall, precision), color=color, label=side)
     axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
 
 
-def _calibration(axes: Any, truth: Array, predicted: Array, who: str, color: str) -> None:
+def _calibration(axes: Any, truth: Array, predicted: Array, side: str, color: str) -> None:
     """Calibration: what was predicted against what came true, by tenths of the predictions."""
     from sklearn.calibration import calibration_curve
 
-    came, said = calibration_curve(truth, predicted, n_bins=_BINS, strategy="quantile")
-    axes.plot(said, came, "o-", color=color, label=who)
+    came, forecast = calibration_curve(truth, predicted, n_bins=_BINS, strategy="quantile")
+    axes.plot(forecast, came, "o-", color=color, label=side)
     axes.axline((0, 0), slope=1, color="#999", lw=0.8, ls=":")
     axes.set(xlabel="mean predicted probability", ylabel="share that came true")
 
 
-def _residuals(axes: Any, truth: Array, predicted: Array, who: str, color: str) -> None:
+def _residuals(axes: Any, truth: Array, predicted: Array, side: str, color: str) -> None:
     """Residuals: how far the truth lies from the prediction, up to the 1st and 99th percentile."""
     import numpy
 
     off = truth - predicted
     low, high = numpy.percentile(off, [1, 99])
-    shown = off[(off >= low) & (off <= high)]
-    axes.hist(shown, bins=60, histtype="step", color=color, label=who)
+    inner = off[(off >= low) & (off <= high)]
+    axes.hist(inner, bins=60, histtype="step", color=color, label=side)
     axes.set(xlabel="truth minus prediction", ylabel="rows")
 
 
-def _means(axes: Any, truth: Array, predicted: Array, who: str, color: str) -> None:
+def _means(axes: Any, truth: Array, predicted: Array, side: str, color: str) -> None:
     """Calibration: the mean prediction against the mean truth, by tenths of the predictions."""
     import numpy
 
     parts = numpy.array_split(numpy.argsort(predicted, kind="stable"), _BINS)
-    said, came = zip(
+    forecast, came = zip(
         *((predicted[p].mean(), truth[p].mean()) for p in parts if len(p)), strict=True
     )
-    axes.plot(said, came, "o-", color=color, label=who)
-    axes.axline((said[0], said[0]), slope=1, color="#999", lw=0.8, ls=":")
+    axes.plot(forecast, came, "o-", color=color, label=side)
+    axes.axline((forecast[0], forecast[0]), slope=1, color="#999", lw=0.8, ls=":")
     axes.set(xlabel="mean prediction", ylabel="mean truth")
 
 
@@ -142,11 +142,16 @@ _NUMBERS = {"residuals": _residuals, "calibration": _means}
 
 def _intervals(path: Path, comparisons: list[dict[str, Any]]) -> str:
     figure, axes = _axes()
-    for place, one in enumerate(comparisons):
-        axes.plot([one["low"], one["high"]], [place, place], color=_MODELS["candidate"], lw=2)
-        axes.plot([one["difference"]], [place], "o", color=_MODELS["candidate"])
+    for place, comparison in enumerate(comparisons):
+        axes.plot(
+            [comparison["low"], comparison["high"]],
+            [place, place],
+            color=_MODELS["candidate"],
+            lw=2,
+        )
+        axes.plot([comparison["difference"]], [place], "o", color=_MODELS["candidate"])
     axes.axvline(0, color="#999", lw=0.8, ls=":")
-    axes.set_yticks(range(len(comparisons)), [one["metric"] for one in comparisons])
+    axes.set_yticks(range(len(comparisons)), [comparison["metric"] for comparison in comparisons])
     axes.set(xlabel="candidate minus champion", ylim=(-0.7, len(comparisons) - 0.3))
     _save(figure, path)
     return "Champion against candidate: the difference on the same rows, with its interval."
@@ -154,11 +159,11 @@ def _intervals(path: Path, comparisons: list[dict[str, Any]]) -> str:
 
 def _slices(path: Path, slices: list[dict[str, Any]]) -> str:
     figure, axes = _axes()
-    for who, color in _MODELS.items():
-        shown = [(one[who], place) for place, one in enumerate(slices) if one[who] is not None]
-        if shown:
-            axes.plot(*zip(*shown, strict=True), "o", color=color, label=who)
-    axes.set_yticks(range(len(slices)), [f"{one['name']} ({one['n']:,})" for one in slices])
+    for side, color in _MODELS.items():
+        points = [(row[side], place) for place, row in enumerate(slices) if row[side] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), "o", color=color, label=side)
+    axes.set_yticks(range(len(slices)), [f"{row['name']} ({row['n']:,})" for row in slices])
     axes.invert_yaxis()
     axes.set(xlabel=slices[0]["metric"])
     axes.legend(frameon=False)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import pandas
 
 
-def predict(model: Any, features: pandas.DataFrame, task: str, who: str) -> numpy.ndarray[Any, Any]:
+def predict(
+    model: Any, features: pandas.DataFrame, task: str, label: str
+) -> numpy.ndarray[Any, Any]:
     """Return the probability of class 1, or the predicted value, for each row."""
     import numpy
 
@@ -21,15 +23,16 @@ def predict(model: Any, features: pandas.DataFrame, task: str, who: str) -> nump
     except Exception as error:
         text = " ".join(str(error).split())[:500]
         raise EvaluationFailed(
-            f"{who} does not predict the rows: {type(error).__name__}: {text}"
+            f"{label} does not predict the rows: {type(error).__name__}: {text}"
         ) from error
     if values.shape != (len(features),):
         raise EvaluationFailed(
-            f"{who} answers with shape {values.shape}; expected one number for {len(features)} rows"
+            f"{label} answers with shape {values.shape}; "
+            f"expected one number for {len(features)} rows"
         )
     bad = int((~numpy.isfinite(values)).sum())
     if bad:
-        raise MetricNotFinite(f"{who} predicts NaN or infinity for {bad} of {len(values)} rows")
+        raise MetricNotFinite(f"{label} predicts NaN or infinity for {bad} of {len(values)} rows")
     return values
 
 

@@ -18,17 +18,17 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     data, name = request["data"], request["name"]
     test = rows.split(request, rows.load(request)).test
     truth, answers = test[data["target"]].to_numpy(), {}
-    for who in ("candidate", "again"):
-        label = f"the {who} of {name}" if who == "candidate" else f"{name}, trained again,"
-        model = load_model(Path(request[who]), label)
+    for side in ("candidate", "again"):
+        label = f"the {side} of {name}" if side == "candidate" else f"{name}, trained again,"
+        model = load_model(Path(request[side]), label)
         features = rows.features_of(model, test, data["target"], name)
-        answers[who] = predict.predict(model, features, data["task"], label)
+        answers[side] = predict.predict(model, features, data["task"], label)
     apart = abs(answers["candidate"] - answers["again"])
     return {
         "rows": len(test),
         "metrics": {
-            who: metrics.measure(data["task"], truth, values, f"the {who} of {name}")
-            for who, values in answers.items()
+            side: metrics.measure(data["task"], truth, values, f"the {side} of {name}")
+            for side, values in answers.items()
         },
         "predictions": {
             "differing": int((apart > 0).sum()),

@@ -32,10 +32,10 @@ def load(request: dict[str, Any]) -> pandas.DataFrame:
     """Read the pinned file, whose digest must be the one in the request."""
     data = request["data"]
     path = Path(data["path"])
-    found = file_digest(path)
-    if found != data["digest"]:
+    digest = file_digest(path)
+    if digest != data["digest"]:
         raise DataInvalid(
-            f"data of {request['name']}: expected {data['digest']}, found {found} in {path.name}",
+            f"data of {request['name']}: expected {data['digest']}, found {digest} in {path.name}",
             next_step="something changed the pinned file; start a new run, which pins it again",
         )
     table = tables.open_rows(path)
@@ -74,12 +74,12 @@ def split(request: dict[str, Any], rows: pandas.DataFrame) -> Parts:
     import pyarrow
 
     data = request["data"]
-    held = held_out(rows, data)
-    for part, chosen in (("train on", ~held), ("hold out", held)):
+    mask = held_out(rows, data)
+    for part, chosen in (("train on", ~mask), ("hold out", mask)):
         if not chosen.any():
             raise DataInvalid(f"data of {request['name']}: {len(rows)} rows leave none to {part}")
     bare = rows.drop(columns=[data["timeColumn"]] if data["timeColumn"] else [])
-    parts = Parts(bare[~held], bare[held])
+    parts = Parts(bare[~mask], bare[mask])
     if data["task"] == "classification":
         for side, where in ((parts.train, "the training part"), (parts.test, "the held-out part")):
             values = pyarrow.array(side[data["target"]])
@@ -97,17 +97,17 @@ def held_out(rows: pandas.DataFrame, data: dict[str, Any]) -> numpy.ndarray[Any,
         draws = numpy.random.default_rng(data["seed"]).random(len(rows))
         return numpy.asarray(draws < data["holdout"])
     order = rows[data["timeColumn"]].reset_index(drop=True).sort_values(kind="stable").index
-    held = numpy.zeros(len(rows), dtype=bool)
-    held[order[len(rows) - round(len(rows) * data["holdout"]) :]] = True
-    return held
+    mask = numpy.zeros(len(rows), dtype=bool)
+    mask[order[len(rows) - round(len(rows) * data["holdout"]) :]] = True
+    return mask
 
 
 def features_of(model: Any, rows: pandas.DataFrame, target: str, name: str) -> pandas.DataFrame:
     """Return the columns *model* was fitted on; without a record, everything but the target."""
-    wanted = getattr(model, "feature_names_in_", None)
-    if wanted is None:
+    fitted = getattr(model, "feature_names_in_", None)
+    if fitted is None:
         return rows.drop(columns=[target])
-    lacking = [column for column in wanted if column not in rows.columns]
+    lacking = [column for column in fitted if column not in rows.columns]
     if lacking:
         raise DataInvalid(f"data of {name} lacks the columns {lacking} the model was fitted on")
-    return rows[list(wanted)]
+    return rows[list(fitted)]

@@ -90,5 +90,5 @@ def _arcs(measured: coverage.Coverage, request: dict[str, Any]) -> dict[str, Any
 
 
 if __name__ == "__main__":
-    said = main(json.loads(Path(sys.argv[1]).read_text("utf-8")))
-    Path(sys.argv[2]).write_text(json.dumps(said), "utf-8")
+    result = main(json.loads(Path(sys.argv[1]).read_text("utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(result), "utf-8")

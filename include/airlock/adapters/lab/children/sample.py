@@ -21,8 +21,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     data = request["data"]
     table = rows.split(request, rows.load(request)).test
-    wanted = min(request["requests"], len(table))
-    where = numpy.unique(numpy.linspace(0, len(table) - 1, wanted).astype(int))
+    count = min(request["requests"], len(table))
+    where = numpy.unique(numpy.linspace(0, len(table) - 1, count).astype(int))
     chosen = table.iloc[where].drop(columns=[data["target"]])
     chosen.to_parquet(Path(request["work"]) / FILE, compression="zstd")
     return {"requests": len(chosen), "heldOut": len(table)}

@@ -13,24 +13,26 @@ from pathlib import Path
 from typing import Any
 
 #: files read, what was found, and why it did not end well
-Said = tuple[int, list[dict[str, str]], str]
+ScanResult = tuple[int, list[dict[str, str]], str]
 
 
-def picklescan(folder: Path) -> Said:
+def picklescan(folder: Path) -> ScanResult:
     """Look for names that pickles may not use; `strict` takes any unknown name as dangerous."""
     from picklescan.scanner import SafetyLevel, scan_directory_path
 
-    found = scan_directory_path(str(folder), strict=True)
+    result = scan_directory_path(str(folder), strict=True)
     bad = [
-        f"{one.module}.{one.name}" for one in found.globals if one.safety == SafetyLevel.Dangerous
+        f"{entry.module}.{entry.name}"
+        for entry in result.globals
+        if entry.safety == SafetyLevel.Dangerous
     ]
-    findings = [{"file": "the folder", "what": what} for what in bad]
-    if found.issues_count and not findings:
-        findings = [{"file": "the folder", "what": f"{found.issues_count} issues"}]
-    return found.scanned_files, findings, "a file could not be read" if found.scan_err else ""
+    findings = [{"file": "the folder", "what": name} for name in bad]
+    if result.issues_count and not findings:
+        findings = [{"file": "the folder", "what": f"{result.issues_count} issues"}]
+    return result.scanned_files, findings, "a file could not be read" if result.scan_err else ""
 
 
-def modelscan(folder: Path) -> Said:
+def modelscan(folder: Path) -> ScanResult:
     """Look for unsafe operators in the formats it knows."""
     from modelscan.modelscan import ModelScan
     from modelscan.settings import DEFAULT_SETTINGS
@@ -38,13 +40,16 @@ def modelscan(folder: Path) -> Said:
     scan = ModelScan(settings=DEFAULT_SETTINGS)
     scan.scan(str(folder))
     findings = [
-        {"file": str(one.details.source), "what": f"{one.details.module}.{one.details.operator}"}
-        for one in scan.issues.all_issues
+        {
+            "file": str(issue.details.source),
+            "what": f"{issue.details.module}.{issue.details.operator}",
+        }
+        for issue in scan.issues.all_issues
     ]
     return len(scan.scanned), findings, "; ".join(str(error) for error in scan.errors)[:400]
 
 
-def fickling(folder: Path) -> Said:
+def fickling(folder: Path) -> ScanResult:
     """Decompile whatever is a pickle, and ask whether it is more than data."""
     from fickling.analysis import Severity, check_safety
     from fickling.fickle import Pickled
@@ -68,12 +73,12 @@ def _decompiled(pickles: Any, path: Path) -> Any:
     for whole in (True, False):
         try:
             with path.open("rb") as stream:
-                found = pickles.load(stream, fail_on_decode_error=whole)
+                decompiled = pickles.load(stream, fail_on_decode_error=whole)
         except Exception:  # noqa: S112 - not a pickle, which is no finding
             continue
-        calls = any(op.name in ("REDUCE", "OBJ", "INST", "NEWOBJ", "BUILD") for op in found)
+        calls = any(op.name in ("REDUCE", "OBJ", "INST", "NEWOBJ", "BUILD") for op in decompiled)
         if whole or (calls and not _is_text(path)):
-            return found
+            return decompiled
     return None
 
 
@@ -97,6 +102,6 @@ def look(scanner: Any, folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     name, target, control, result = sys.argv[1:]
     chosen = SCANNERS[name]
-    said: dict[str, Any] = {"version": version(name)}
-    said |= {"target": look(chosen, Path(target)), "control": look(chosen, Path(control))}
-    Path(result).write_text(json.dumps(said))
+    report: dict[str, Any] = {"version": version(name)}
+    report |= {"target": look(chosen, Path(target)), "control": look(chosen, Path(control))}
+    Path(result).write_text(json.dumps(report))

@@ -24,20 +24,20 @@ SLICE = "slice:"
 
 
 def labels(
-    test: pandas.DataFrame, wanted: list[dict[str, Any]], name: str
+    test: pandas.DataFrame, requested: list[dict[str, Any]], name: str
 ) -> dict[str, pandas.Series[Any]]:
     """Return the label of each row by column."""
-    found = {}
-    for one in wanted:
-        column = one["column"]
+    by_column = {}
+    for entry in requested:
+        column = entry["column"]
         if column not in test.columns:
             raise DataInvalid(
                 f"data of {name} has no column {column!r} to slice by; it has "
                 f"{', '.join(test.columns)}",
                 next_step="mend spec.data of the pipeline, or the source",
             )
-        found[column] = _labels(test[column], list(one["edges"]), name)
-    return found
+        by_column[column] = _labels(test[column], list(entry["edges"]), name)
+    return by_column
 
 
 def _labels(values: pandas.Series[Any], edges: list[float], name: str) -> pandas.Series[Any]:
@@ -70,12 +70,12 @@ def _cut(values: pandas.Series[Any], edges: list[float]) -> pandas.Series[Any]:
     import numpy
     import pandas
 
-    column, shown = values.name, [_plain(edge) for edge in edges]
-    between = [f"{a}<={column}<{b}" for a, b in itertools.pairwise(shown)]
-    names = numpy.array([f"{column}<{shown[0]}", *between, f"{column}>={shown[-1]}"], dtype=object)
+    column, texts = values.name, [_plain(edge) for edge in edges]
+    between = [f"{a}<={column}<{b}" for a, b in itertools.pairwise(texts)]
+    names = numpy.array([f"{column}<{texts[0]}", *between, f"{column}>={texts[-1]}"], dtype=object)
     place = numpy.searchsorted(edges, values.to_numpy(dtype=float), side="right")
-    known = values.notna().to_numpy()
-    chosen = numpy.where(known, names[numpy.where(known, place, 0)], _none(column))
+    present = values.notna().to_numpy()
+    chosen = numpy.where(present, names[numpy.where(present, place, 0)], _none(column))
     return pandas.Series(chosen, index=values.index)
 
 

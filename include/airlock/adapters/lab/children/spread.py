@@ -29,32 +29,36 @@ MISSING, OTHER, NEW = "(missing)", "(other)", "(new)"
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Compare all columns asked for; without a reference, count what there is."""
     current, reference = _sides(request)
-    asked = request["columns"]
+    requested = request["columns"]
     aside = (request["data"]["target"], request["data"]["timeColumn"], *request["aside"])
-    wanted = asked or [one for one in (reference or current).names if one not in aside]
-    lacking = [one for one in wanted if one not in current.names]
-    there = [one for one in wanted if one in current.names]
+    compared = requested or [
+        column for column in (reference or current).names if column not in aside
+    ]
+    lacking = [column for column in compared if column not in current.names]
+    there = [column for column in compared if column in current.names]
     if reference is not None:
-        there = [one for one in there if one in reference.names]
+        there = [column for column in there if column in reference.names]
     return {
         "rows": {"reference": reference.rows if reference else 0, "current": current.rows},
         "missing": lacking,
-        "extra": [one for one in current.names if one not in wanted and one not in aside],
-        "columns": [_column(one, reference, current) for one in there],
+        "extra": [
+            column for column in current.names if column not in compared and column not in aside
+        ],
+        "columns": [_column(column, reference, current) for column in there],
     }
 
 
 def _sides(request: dict[str, Any]) -> tuple[Columns, Columns | None]:
     """Return the two tables: the pinned rows are the current ones, unless there is a log."""
     name = request["name"]
-    mine = columns.training(name, request["data"])
+    pinned = columns.training(name, request["data"])
     if request.get("log"):
-        log = columns.requests_log(name, Path(request["log"]), mine)
+        log = columns.requests_log(name, Path(request["log"]), pinned)
         if not log.rows:
             raise DataInvalid(f"the serving log of {name} has no requests")
-        return log, mine
+        return log, pinned
     other = request.get("reference")
-    return mine, columns.training(name, other) if other else None
+    return pinned, columns.training(name, other) if other else None
 
 
 def _column(name: str, reference: Columns | None, current: Columns) -> dict[str, Any]:
@@ -66,37 +70,41 @@ def _column(name: str, reference: Columns | None, current: Columns) -> dict[str,
     facts: dict[str, Any] = {"column": name, "types": types, "kind": "incomparable"}
     if types[0] != types[1] or types[0] not in ("boolean", "number", "text", "time"):
         return facts
-    mine = current.read(name)
-    theirs = reference.read(name) if reference else None
-    source = mine if theirs is None else theirs
+    current_values = current.read(name)
+    reference_values = reference.read(name) if reference else None
+    source = current_values if reference_values is None else reference_values
     few = compute.count_distinct(source).as_py() <= VALUES
     if few or types[0] in ("text", "boolean"):
-        return facts | _values(source, theirs is not None, mine, types[0], few)
-    return facts | _numbers(source, theirs is not None, mine, types[0])
+        return facts | _values(source, reference_values is not None, current_values, types[0], few)
+    return facts | _numbers(source, reference_values is not None, current_values, types[0])
 
 
-def _values(source: Any, compared: bool, mine: Any, kind: str, few: bool) -> dict[str, Any]:
+def _values(source: Any, compared: bool, current: Any, kind: str, few: bool) -> dict[str, Any]:
     """Count value by value."""
-    known, found = _counts(source), _counts(mine)
+    base_counts, current_counts = _counts(source), _counts(current)
     # One more than VALUES: where there are few, a missing value may be among them.
-    top = sorted(known, key=lambda one: (-known[one], str(one)))[: VALUES + 1]
-    new = {one: n for one, n in found.items() if one not in known and one is not None}
+    top = sorted(base_counts, key=lambda value: (-base_counts[value], str(value)))[: VALUES + 1]
+    new = {
+        value: n
+        for value, n in current_counts.items()
+        if value not in base_counts and value is not None
+    }
 
     def cells(counts: dict[Any, int]) -> list[int]:
-        shown = [counts.get(one, 0) for one in top]
-        fresh = sum(n for one, n in counts.items() if one not in known)
-        return [*shown, sum(counts.values()) - sum(shown) - fresh, fresh]
+        listed = [counts.get(value, 0) for value in top]
+        fresh = sum(n for value, n in counts.items() if value not in base_counts)
+        return [*listed, sum(counts.values()) - sum(listed) - fresh, fresh]
 
     return {
         "kind": "values",
-        "labels": [*(_label(one, kind, few) for one in top), OTHER, NEW],
-        "reference": cells(known) if compared else None,
-        "current": cells(found),
+        "labels": [*(_label(value, kind, few) for value in top), OTHER, NEW],
+        "reference": cells(base_counts) if compared else None,
+        "current": cells(current_counts),
         "unseen": {
             "rows": sum(new.values()),
-            "values": [_label(one, kind, few) for one in sorted(new, key=str)[:_LISTED]],
+            "values": [_label(value, kind, few) for value in sorted(new, key=str)[:_LISTED]],
         },
-        **(_chi_square(cells(known), cells(found)) if compared else {}),
+        **(_chi_square(cells(base_counts), cells(current_counts)) if compared else {}),
     }
 
 
@@ -104,12 +112,12 @@ def _counts(array: Any) -> dict[Any, int]:
     """Return how often each value occurs; not-a-number is missing, and 1.0 is 1."""
     import pyarrow.compute as compute
 
-    found: dict[Any, int] = {}
-    for one in compute.value_counts(array).to_pylist():
-        value = one["values"]
+    counts: dict[Any, int] = {}
+    for entry in compute.value_counts(array).to_pylist():
+        value = entry["values"]
         key = None if value is None or value != value else value
-        found[key] = found.get(key, 0) + int(one["counts"])
-    return found
+        counts[key] = counts.get(key, 0) + int(entry["counts"])
+    return counts
 
 
 def _label(value: Any, kind: str, few: bool) -> str:
@@ -124,11 +132,11 @@ def _label(value: Any, kind: str, few: bool) -> str:
     return text[:_LONGEST]
 
 
-def _numbers(source: Any, compared: bool, mine: Any, kind: str) -> dict[str, Any]:
+def _numbers(source: Any, compared: bool, current: Any, kind: str) -> dict[str, Any]:
     """Count by the tenths of the reference."""
     import numpy
 
-    base, found = _floats(source, kind), _floats(mine, kind)
+    base, current_values = _floats(source, kind), _floats(current, kind)
     present = base[~numpy.isnan(base)]
     steps = numpy.quantile(present, numpy.arange(1, BINS) / BINS, method="lower")
     edges = numpy.unique(steps[numpy.isfinite(steps)])
@@ -141,13 +149,13 @@ def _numbers(source: Any, compared: bool, mine: Any, kind: str) -> dict[str, Any
 
     facts: dict[str, Any] = {
         "kind": "numbers",
-        "edges": [float(f"{one:.9g}") for one in edges.tolist()],
+        "edges": [float(f"{edge:.9g}") for edge in edges.tolist()],
         "labels": [f"bin {number + 1}" for number in range(len(edges) + 1)] + [MISSING],
         "reference": cells(base) if compared else None,
-        "current": cells(found),
+        "current": cells(current_values),
         "unseen": {"rows": 0, "values": []},
     }
-    return facts | (_distance(base, found) if compared else {})
+    return facts | (_distance(base, current_values) if compared else {})
 
 
 def _floats(array: Any, kind: str) -> Any:
@@ -166,12 +174,12 @@ def _floats(array: Any, kind: str) -> Any:
     return numpy.asarray(array.cast(pyarrow.float64(), safe=False).to_pandas(), dtype=float)
 
 
-def _distance(base: Any, found: Any) -> dict[str, Any]:
+def _distance(base: Any, current: Any) -> dict[str, Any]:
     """Return the Kolmogorov-Smirnov distance; its p-value is shown and never judged."""
     import numpy
     import scipy.stats
 
-    sides = [one[~numpy.isnan(one)] for one in (base, found)]
+    sides = [side[~numpy.isnan(side)] for side in (base, current)]
     if not all(map(len, sides)):
         return {"ks": 1.0, "p": 0.0, "test": "Kolmogorov-Smirnov"}
     result = scipy.stats.ks_2samp(*sides, method="asymp")
@@ -182,11 +190,11 @@ def _distance(base: Any, found: Any) -> dict[str, Any]:
     }
 
 
-def _chi_square(base: list[int], found: list[int]) -> dict[str, Any]:
+def _chi_square(base: list[int], current: list[int]) -> dict[str, Any]:
     """Return the p-value of Pearson's test, which is shown and never judged."""
     import scipy.stats
 
-    table = [[a, b] for a, b in zip(base, found, strict=True) if a + b]
+    table = [[a, b] for a, b in zip(base, current, strict=True) if a + b]
     p = float(scipy.stats.chi2_contingency(table).pvalue) if len(table) > 1 else 1.0
     return {"p": p, "test": "chi-square"}
 

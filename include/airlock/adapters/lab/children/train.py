@@ -82,8 +82,8 @@ def _check(model: Any, name: str, task: str) -> None:
             f"training of {name} returned None; expected a fitted estimator",
             next_step="end train() with `return model`",
         )
-    wanted = ["predict", "predict_proba"] if task == "classification" else ["predict"]
-    for method in wanted:
+    methods = ["predict", "predict_proba"] if task == "classification" else ["predict"]
+    for method in methods:
         if not callable(getattr(model, method, None)):
             raise TrainingReturnedNothing(
                 f"training of {name} returned {type(model).__name__}, which has no {method}()"
@@ -142,10 +142,10 @@ def _requirements() -> list[str]:
 
 def _params(model: Any) -> dict[str, str]:
     """Return the estimator's parameters as bounded text; nested objects by their own entries."""
-    found = model.get_params(deep=True) if hasattr(model, "get_params") else {}
+    params = model.get_params(deep=True) if hasattr(model, "get_params") else {}
     plain = {
         str(key)[:_MAX_VALUE]: str(value)[:_MAX_VALUE]
-        for key, value in sorted(found.items())
+        for key, value in sorted(params.items())
         if isinstance(value, str | int | float | bool | None)
     }
     return dict(list(plain.items())[:_MAX_PARAMS])

@@ -32,15 +32,15 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     result = _run(request, table, _expectations(request))
     outcomes = list(result.results)
     raised = [(outcome, why) for outcome in outcomes if (why := _exception(outcome))]
-    judged = [outcome for outcome in outcomes if not _exception(outcome)]
-    good = [outcome for outcome in judged if outcome.success]
-    unseen = [outcome for outcome in good if _seen(outcome, table) == 0]
+    evaluated = [outcome for outcome in outcomes if not _exception(outcome)]
+    good = [outcome for outcome in evaluated if outcome.success]
+    unseen = [outcome for outcome in good if _count_values(outcome, table) == 0]
     return {
         "suite": request["name"],
         "success": len(good) == len(outcomes),
         "evaluated": len(outcomes),
         "successful": len(good) - len(unseen),
-        "failed": [_failed(outcome) for outcome in judged if not outcome.success][:_MAX_FAILED],
+        "failed": [_failed(outcome) for outcome in evaluated if not outcome.success][:_MAX_FAILED],
         "raised": [_named(outcome) | {"why": why} for outcome, why in raised],
         "unseen": [_named(outcome) for outcome in unseen],
         "rows": len(table),
@@ -82,8 +82,8 @@ def _run(request: dict[str, Any], table: pandas.DataFrame, expectations: list[An
         actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
         result_format="SUMMARY",
     )
-    found = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": table})
-    (result,) = found.run_results.values()
+    run = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": table})
+    (result,) = run.run_results.values()
     return result
 
 
@@ -91,32 +91,32 @@ def _expectations(request: dict[str, Any]) -> list[Any]:
     """Return the user's expectations."""
     path = Path(request["suite"])
     try:
-        found = list(script.load(path).expectations())
+        expectations = list(script.load(path).expectations())
     except BaseException as error:
         traceback.print_exc()
         raise SuiteInvalid(
             f"suite of {request['name']} raised {script.describe(error, path.parent)}"
         ) from error
-    if not found:
+    if not expectations:
         raise SuiteInvalid(
             f"suite of {request['name']} has no expectations; an empty suite proves nothing"
         )
-    return found
+    return expectations
 
 
 def _named(outcome: Any) -> dict[str, str]:
-    """Return which expectation it is, and of which column."""
+    """Return the name of an expectation and its column."""
     config = outcome.expectation_config
     return {"expectation": str(config.type), "column": ", ".join(_columns(config.kwargs))}
 
 
-def _columns(asked: Any) -> list[str]:
-    single = [asked.get(key) for key in ("column", "column_A", "column_B")]
-    return [str(name) for name in [*single, *asked.get("column_list", ())] if name is not None]
+def _columns(settings: Any) -> list[str]:
+    single = [settings.get(key) for key in ("column", "column_A", "column_B")]
+    return [str(name) for name in [*single, *settings.get("column_list", ())] if name is not None]
 
 
 def _exception(outcome: Any) -> str:
-    """Return what a check raised; GX keeps it plainly, or once per metric it could not compute."""
+    """Return the exception of a check; GX keeps it plainly, or once per failed metric."""
     about = outcome.exception_info or {}
     entries = [about] if "raised_exception" in about else list(about.values())
     for entry in entries:
@@ -125,15 +125,15 @@ def _exception(outcome: Any) -> str:
     return ""
 
 
-def _seen(outcome: Any, table: pandas.DataFrame) -> int | None:
-    """Return how many values an expectation looked at; None if it is about the table itself."""
-    asked, result = outcome.expectation_config.kwargs, outcome.result or {}
+def _count_values(outcome: Any, table: pandas.DataFrame) -> int | None:
+    """Count the values an expectation looked at; None if it is about the table itself."""
+    settings, result = outcome.expectation_config.kwargs, outcome.result or {}
     if "element_count" in result:
         return int(result["element_count"]) - int(result.get("missing_count") or 0)
-    names = [name for name in _columns(asked) if name in table.columns]
+    names = [name for name in _columns(settings) if name in table.columns]
     if not names or outcome.expectation_config.type in _OF_THE_TABLE:
         return None
-    if condition := asked.get("row_condition"):
+    if condition := settings.get("row_condition"):
         try:
             table = table.query(str(condition))
         except Exception:  # a condition in another language: nobody knows what was looked at
@@ -143,13 +143,13 @@ def _seen(outcome: Any, table: pandas.DataFrame) -> int | None:
 
 def _failed(outcome: Any) -> dict[str, str]:
     """Return one unmet expectation in words."""
-    asked = outcome.expectation_config.kwargs
-    wanted = {key: value for key, value in asked.items() if key not in ("batch_id", "column")}
-    return _named(outcome) | {"detail": f"expected {wanted}, {_found(outcome)}"[:500]}
+    settings = outcome.expectation_config.kwargs
+    expected = {key: value for key, value in settings.items() if key not in ("batch_id", "column")}
+    return _named(outcome) | {"detail": f"expected {expected}, {_observed(outcome)}"[:500]}
 
 
-def _found(outcome: Any) -> str:
-    """Return what was found instead."""
+def _observed(outcome: Any) -> str:
+    """Return the values that were observed instead."""
     result = outcome.result or {}
     if "unexpected_count" in result:
         return (

@@ -27,7 +27,7 @@ from airlock.domain.digest import file_digest
 GATE = "test-coverage"
 _NAMED = 200
 _PRAGMA = re.compile(r"#\s*pragma:\s*no\s+(cover|branch)", re.IGNORECASE)
-_SAID = "tests.json"
+_OUTCOME = "tests.json"
 _COUNTS = ("exit", "passed", "failed", "skipped", "errors")
 
 
@@ -45,7 +45,7 @@ class Ended:
     pytest: str = ""
 
     def facts(self) -> dict[str, Any]:
-        """Return what becomes evidence: without the steps and the longest words."""
+        """Return the facts for the evidence: without the steps and the longest words."""
         facts: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         facts["failures"] = [name[:300] for name in self.failures[:20]]
         return facts | ({"pytest": self.pytest[:40]} if self.pytest else {})
@@ -56,8 +56,8 @@ def run(team: TeamCode, out: Path) -> None:
     team.lab.check_team_code(f"the tests of {team.recipe.name}")
     work = team.lab.workspace(f"{GATE}-run", team.recipe.name)
     with checkout.exported(team.root, team.recipe.folder, team.code.code_commit, work) as code:
-        said = _tested(team, code, work)
-    handover.write(out / _SAID, said)
+        outcome = _tested(team, code, work)
+    handover.write(out / _OUTCOME, outcome)
 
 
 def collect(scene: Scene) -> Collected:
@@ -66,8 +66,8 @@ def collect(scene: Scene) -> Collected:
     commit = scene.case.candidate.code_commit
     with checkout.exported(scene.root, scene.recipe.folder, commit, work) as code:
         base = checkout.base_of(scene)
-        said = handover.read(scene.outcome(GATE, run) / _SAID, Ended)
-        ended = said.facts()
+        outcome = handover.read(scene.outcome(GATE, run) / _OUTCOME, Ended)
+        ended = outcome.facts()
         facts: dict[str, Any] = {
             "candidateCommit": commit,
             "commit": code.commit,
@@ -86,11 +86,11 @@ def collect(scene: Scene) -> Collected:
             # Half of the tests measure nothing that could be compared.
             return Collected(facts | {"sources": [], "changed": None, "reportDigest": None})
         report = work / "coverage.json"
-        found = measured.read(said.arcs, code.tree, code.sources, report)
+        by_path = measured.read(outcome.arcs, code.tree, code.sources, report)
         new = checkout.added_lines(scene.root, base.commit, code) if base.commit else None
     facts |= {
-        "sources": [_file(path, one) for path, one in found.items()],
-        "changed": _changed(found, new),
+        "sources": [_file(path, coverage) for path, coverage in by_path.items()],
+        "changed": _changed(by_path, new),
         "reportDigest": file_digest(report),
     }
     return Collected(facts, {"coverage.json": report})
@@ -123,12 +123,12 @@ def _tested(team: TeamCode, code: Code, work: Path) -> Ended:
 
 
 def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> Ended:
-    """Run the tests in a child and return what it said."""
+    """Run the tests in a child and return its result."""
     settings, request, result = work / "pytest.ini", work / "request.json", work / "result.json"
     # The same two places a checkout's own tests import from.
     settings.write_text(f"[pytest]\npythonpath = '{code.tree}/include' '{code.tree}'\n")
     first = code.tree / tests[0]
-    asked = {
+    parameters = {
         "root": str(code.tree),
         "folders": sorted({str(code.tree / code.folder), *map(str, _around(code))}),
         "sources": code.sources,
@@ -137,7 +137,7 @@ def _run(team: TeamCode, code: Code, tests: tuple[str, ...], work: Path) -> Ende
         "confcutdir": str(first if first.is_dir() else first.parent),
         "tests": [str(code.tree / path) for path in tests],
     }
-    request.write_text(json.dumps(asked), "utf-8")
+    request.write_text(json.dumps(parameters), "utf-8")
     script = Path(__file__).parents[1] / "children" / "run_tests.py"
     code_of_exit = tools.run(
         f"the tests of {team.recipe.name}",
@@ -163,7 +163,7 @@ def _around(code: Code) -> set[Path]:
 
 
 def _pragmas(code: Code) -> list[str]:
-    """Return where the code asks not to be counted. It is counted all the same."""
+    """Return the lines where the code asks not to be counted. It is counted all the same."""
     return [
         f"{path}:{number}"
         for path in code.sources
@@ -172,34 +172,34 @@ def _pragmas(code: Code) -> list[str]:
     ][:_NAMED]
 
 
-def _file(path: str, one: Measured) -> dict[str, Any]:
+def _file(path: str, coverage: Measured) -> dict[str, Any]:
     return {
         "path": path,
-        "statements": len(one.statements),
-        "covered": len(one.statements) - len(one.missing),
-        "branches": one.branches,
-        "coveredBranches": one.covered_branches,
+        "statements": len(coverage.statements),
+        "covered": len(coverage.statements) - len(coverage.missing),
+        "branches": coverage.branches,
+        "coveredBranches": coverage.covered_branches,
     }
 
 
-def _changed(found: dict[str, Measured], new: dict[str, list[int]] | None) -> dict[str, Any]:
-    """Return which of the new statements ran; None: all of them are new."""
+def _changed(by_path: dict[str, Measured], new: dict[str, list[int]] | None) -> dict[str, Any]:
+    """Return the new statements, and those that did not run; *new* None: all are new."""
     files: list[dict[str, Any]] = []
     lines = 0
     uncovered: list[str] = []
     partial: list[str] = []
-    for path, one in found.items():
+    for path, coverage in by_path.items():
         if new is not None and path not in new:
             continue
-        touched = one.statements if new is None else one.touched(new[path])
+        touched = coverage.statements if new is None else coverage.touched(new[path])
         lines += len(touched if new is None else new[path])
         files.append({"path": path, "statements": len(touched)})
-        uncovered += [f"{path}:{line}" for line in sorted(touched & one.missing)]
-        partial += [f"{path}:{line}" for line in sorted(touched & one.partial)]
+        uncovered += [f"{path}:{line}" for line in sorted(touched & coverage.missing)]
+        partial += [f"{path}:{line}" for line in sorted(touched & coverage.partial)]
     return {
         "files": files,
         "lines": lines,
-        "statements": sum(one["statements"] for one in files),
+        "statements": sum(file["statements"] for file in files),
         "uncovered": len(uncovered),
         "partial": len(partial),
         "uncoveredLines": uncovered[:_NAMED],

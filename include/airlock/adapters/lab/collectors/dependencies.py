@@ -47,14 +47,19 @@ def collect(scene: Scene) -> Collected:
         "database": about,
         "packages": packages,
         "vulnerable": [
-            {"package": one["name"], "version": one["version"], "where": one["where"], **known}
-            for one in packages
-            for known in database.affecting(one["name"], one["version"])
+            {
+                "package": package["name"],
+                "version": package["version"],
+                "where": package["where"],
+                **advisory,
+            }
+            for package in packages
+            for advisory in database.affecting(package["name"], package["version"])
         ],
         "unreadable": [
-            {"package": one["name"], "version": one["version"], **odd.to_facts()}
-            for one in packages
-            for odd in database.unknown(one["name"], one["version"])
+            {"package": package["name"], "version": package["version"], **odd.to_facts()}
+            for package in packages
+            for odd in database.unknown(package["name"], package["version"])
         ],
         "sbomDigest": file_digest(bill),
     }
@@ -72,8 +77,8 @@ def _installed(scene: Scene, work: Path) -> dict[str, Any]:
             f"what is installed cannot be listed: {tools.last_words(work)}",
             next_step=f"see {work / 'log.txt'}",
         )
-    found: dict[str, Any] = json.loads(result.read_text("utf-8"))
-    return found
+    listing: dict[str, Any] = json.loads(result.read_text("utf-8"))
+    return listing
 
 
 def _packages(pins: dict[str, str], installed: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -81,7 +86,7 @@ def _packages(pins: dict[str, str], installed: list[dict[str, Any]]) -> list[dic
     from packaging.utils import canonicalize_name
     from packaging.version import InvalidVersion, Version
 
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    packages: dict[tuple[str, str], dict[str, Any]] = {}
 
     def add(name: str, version: str, where: str, **more: Any) -> None:
         try:
@@ -92,17 +97,17 @@ def _packages(pins: dict[str, str], installed: list[dict[str, Any]]) -> list[dic
                 next_step="Versions are written as PEP 440 says.",
             ) from error
         blank: dict[str, Any] = {"name": name, "version": key[1], "where": []}
-        one = found.setdefault(key, blank | {"licence": "", "alternatives": None})
-        one["where"].append(where)
-        one |= more
+        package = packages.setdefault(key, blank | {"licence": "", "alternatives": None})
+        package["where"].append(where)
+        package |= more
 
     for name, version in pins.items():
         add(name, version, "locked")
-    for one in installed:
-        said, alternatives = licences.of(one)
-        name = canonicalize_name(one["name"])
-        add(name, one["version"], "installed", licence=said, alternatives=alternatives)
-    return [found[key] for key in sorted(found)]
+    for distribution in installed:
+        licence, alternatives = licences.of(distribution)
+        name = canonicalize_name(distribution["name"])
+        add(name, distribution["version"], "installed", licence=licence, alternatives=alternatives)
+    return [packages[key] for key in sorted(packages)]
 
 
 def _about(database: Database) -> dict[str, Any]:
@@ -120,5 +125,5 @@ def _about(database: Database) -> dict[str, Any]:
         "source": database.source,
         "complete": database.complete,
         "unreadable": len(database.unreadable),
-        "unreadableIds": [one.id[:100] for one in database.unreadable[:_NAMED]],
+        "unreadableIds": [record.id[:100] for record in database.unreadable[:_NAMED]],
     }

@@ -26,7 +26,7 @@ def collect(scene: Scene) -> Collected:
         data=scene.rows,
         model=scene.model,
         limits=scene.limits("fairness"),
-        attributes=tuple(Slice(*one) for one in recipe.protected),
+        attributes=tuple(Slice(*attribute) for attribute in recipe.protected),
         confidence=float(options.get("confidence", Fairness.confidence)),
         minimum_rows=int(options.get("minimumRows", Fairness.minimum_rows)),
     )

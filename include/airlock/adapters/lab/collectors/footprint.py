@@ -16,20 +16,20 @@ _RATIOS = ("maxSizeRatio", "maxLoadRatio", "maxMemoryRatio")
 
 def collect(scene: Scene) -> Collected:
     """Measure both in turns, each time in a fresh process, on the same held-out rows."""
-    asked, limits = scene.options("footprint"), scene.limits("footprint")
-    other = scene.champion if any(asked.get(name) for name in _RATIOS) else None
+    options, limits = scene.options("footprint"), scene.limits("footprint")
+    other = scene.champion if any(options.get(name) for name in _RATIOS) else None
     models = {"candidate": scene.model}
     if other and (folder := scene.champion_model):
         models["champion"] = folder
     name, data = scene.recipe.name, scene.rows
     drawn, work = scene.lab.child("sample", name, data, limits, {"requests": _REQUESTS})
     requests = str(work / FILE)
-    sides = {who: _side(folder) for who, folder in models.items()}
-    for _ in range(int(asked.get("runs") or RUNS)):
-        for who, folder in models.items():
+    sides = {side: _side(folder) for side, folder in models.items()}
+    for _ in range(int(options.get("runs") or RUNS)):
+        for side, folder in models.items():
             extra = {"model": str(folder.resolve()), "requests": requests}
-            run, _ = scene.lab.child("footprint", f"{who} of {name}", data, limits, extra)
-            sides[who]["runs"].append(run)
+            run, _ = scene.lab.child("footprint", f"{side} of {name}", data, limits, extra)
+            sides[side]["runs"].append(run)
     champion = sides.get("champion")
     if champion is not None and other is not None:
         champion["version"] = other.version

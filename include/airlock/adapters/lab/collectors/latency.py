@@ -9,19 +9,19 @@ from airlock.gates.latency import BATCH_ROWS, calls
 
 def collect(scene: Scene) -> Collected:
     """Time predictions on held-out rows; the champion only if it is to be compared with."""
-    asked = scene.options("latency")
-    other = scene.champion if asked.get("maxRatio") else None
+    options = scene.options("latency")
+    other = scene.champion if options.get("maxRatio") else None
     folder = scene.champion_model if other else None
-    found = scene.lab.latency(
+    result = scene.lab.latency(
         LatencyRequest(
             name=scene.recipe.name,
             data=scene.rows,
             model=scene.model,
             limits=scene.limits("latency"),
             champion=Champion(folder, other.version) if other and folder else None,
-            n=int(asked.get("n") or calls(asked.get("maxRatio"))),
-            batch_rows=int(asked.get("batchRows") or BATCH_ROWS),
+            n=int(options.get("n") or calls(options.get("maxRatio"))),
+            batch_rows=int(options.get("batchRows") or BATCH_ROWS),
         )
     )
     serves = scene.champion.version if scene.champion else None
-    return Collected(found.facts | {"serves": serves}, {"times": found.times})
+    return Collected(result.facts | {"serves": serves}, {"times": result.times})

@@ -22,9 +22,9 @@ _MOST = 20
 def collect(scene: Scene) -> Collected:
     """Read the card, draw the plots, and render the page."""
     path = scene.root / scene.recipe.folder / CARD
-    shown = f"{scene.recipe.folder}/{CARD}"
+    relative = f"{scene.recipe.folder}/{CARD}"
     facts: dict[str, Any] = {
-        "path": shown,
+        "path": relative,
         "pipeline": scene.recipe.name,
         "owner": scene.recipe.owner,
         "card": None,
@@ -35,7 +35,7 @@ def collect(scene: Scene) -> Collected:
         "files": {},
     }
     if not path.is_file():
-        missing = {"place": "", "expected": f"a file {shown}", "found": "no such file"}
+        missing = {"place": "", "expected": f"a file {relative}", "found": "no such file"}
         return Collected(facts | {"problems": [missing]})
     card, problems = scene.card_of(path)
     facts |= {"card": card, "cardDigest": file_digest(path), "problems": problems}
@@ -45,19 +45,19 @@ def collect(scene: Scene) -> Collected:
     plots, folder = _plots(scene)
     facts["generated"] = {
         "metrics": sorted(evaluation["candidate"]["metrics"]),
-        "plots": [one["file"] for one in plots],
+        "plots": [plot["file"] for plot in plots],
     }
     page = folder / PAGE
-    page.write_text(render(_shown(scene, card, plots)), "utf-8")
-    facts["captions"] = {one["file"]: one["caption"] for one in plots}
-    return Collected(facts, {PAGE: page} | {one["file"]: folder / one["file"] for one in plots})
+    page.write_text(render(_content(scene, card, plots)), "utf-8")
+    facts["captions"] = {plot["file"]: plot["caption"] for plot in plots}
+    return Collected(facts, {PAGE: page} | {plot["file"]: folder / plot["file"] for plot in plots})
 
 
 def _plots(scene: Scene) -> tuple[list[dict[str, str]], Path]:
     """Draw from the predictions that were evaluated; return the pictures and their folder."""
     evaluation = scene.facts("evaluation")
-    predictions = scene.kept(evaluation["predictionsDigest"])
-    found, work = scene.lab.child(
+    predictions = scene.evidence_file(evaluation["predictionsDigest"])
+    drawn, work = scene.lab.child(
         "plots",
         scene.recipe.name,
         scene.rows,
@@ -70,7 +70,7 @@ def _plots(scene: Scene) -> tuple[list[dict[str, str]], Path]:
         },
     )
     folder = work / "out"
-    return [{**one, "data": _data(folder / one["file"])} for one in found["plots"]], folder
+    return [{**plot, "data": _data(folder / plot["file"])} for plot in drawn["plots"]], folder
 
 
 def _data(path: Path) -> str:
@@ -86,18 +86,18 @@ def _slices(evaluation: Mapping[str, Any], comparison: Mapping[str, Any]) -> lis
         if rows := line.get("slices"):
             return [
                 {
-                    "name": one["slice"],
+                    "name": row["slice"],
                     "metric": line["metric"],
-                    "n": one["n"],
-                    "candidate": one.get("candidate", one.get("value")),
-                    "champion": one.get("champion"),
+                    "n": row["n"],
+                    "candidate": row.get("candidate", row.get("value")),
+                    "champion": row.get("champion"),
                 }
-                for one in rows[:_MOST]
+                for row in rows[:_MOST]
             ]
     return []
 
 
-def _shown(scene: Scene, card: Mapping[str, Any], plots: list[dict[str, str]]) -> dict[str, Any]:
+def _content(scene: Scene, card: Mapping[str, Any], plots: list[dict[str, str]]) -> dict[str, Any]:
     """Return everything the page shows."""
     candidate, recipe = scene.case.candidate, scene.recipe
     evaluation = scene.facts("evaluation")
@@ -137,7 +137,7 @@ def _shown(scene: Scene, card: Mapping[str, Any], plots: list[dict[str, str]]) -
     }
 
 
-def render(shown: Mapping[str, Any]) -> str:
+def render(content: Mapping[str, Any]) -> str:
     """Return the page."""
     import jinja2
 
@@ -149,4 +149,4 @@ def render(shown: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(f"{PAGE}.j2").render(shown)
+    return environment.get_template(f"{PAGE}.j2").render(content)

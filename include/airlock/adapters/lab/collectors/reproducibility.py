@@ -21,7 +21,7 @@ from airlock.artifacts.content import content_digest
 from airlock.domain.digest import file_digest
 
 GATE = "reproducibility"
-_MODEL, _SAID = "model", "training.json"
+_MODEL, _RESULT = "model", "training.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def run(team: TeamCode, out: Path) -> None:
         )
     )
     again.model.rename(out / _MODEL)
-    handover.write(out / _SAID, Training(again.rows, again.seconds, again.peak_mb))
+    handover.write(out / _RESULT, Training(again.rows, again.seconds, again.peak_mb))
 
 
 def collect(scene: Scene) -> Collected:
@@ -61,21 +61,21 @@ def collect(scene: Scene) -> Collected:
         return Collected(facts)
     left = scene.outcome(GATE, run)
     models = {"candidate": scene.model, "again": left / _MODEL}
-    extra = {who: str(folder.resolve()) for who, folder in models.items()}
-    found, _ = scene.lab.child("reproduce", scene.recipe.name, data, scene.limits(GATE), extra)
-    said = handover.read(left / _SAID, Training)
-    facts |= found | _model(models) | {"trainRows": said.train_rows}
-    return Collected(facts | {"seconds": said.seconds, "peakMb": said.peak_mb})
+    extra = {side: str(folder.resolve()) for side, folder in models.items()}
+    compared, _ = scene.lab.child("reproduce", scene.recipe.name, data, scene.limits(GATE), extra)
+    training = handover.read(left / _RESULT, Training)
+    facts |= compared | _model(models) | {"trainRows": training.train_rows}
+    return Collected(facts | {"seconds": training.seconds, "peakMb": training.peak_mb})
 
 
 def _model(models: dict[str, Path]) -> dict[str, Any]:
-    """Return the digests of both model files: of their bytes, and of what they say."""
-    files = {who: folder / MODEL_FILE for who, folder in models.items()}
-    bare = {who: file_digest(path) for who, path in files.items()}
-    said = {who: content_digest(path, format_of(path)) for who, path in files.items()}
+    """Return the digests of both model files: of their bytes, and of their content."""
+    files = {side: folder / MODEL_FILE for side, folder in models.items()}
+    bare = {side: file_digest(path) for side, path in files.items()}
+    content = {side: content_digest(path, format_of(path)) for side, path in files.items()}
     return {
         "fileDigest": bare,
         "bytesEqual": bare["candidate"] == bare["again"],
-        "contentDigest": said,
-        "digestEqual": said["candidate"] == said["again"],
+        "contentDigest": content,
+        "digestEqual": content["candidate"] == content["again"],
     }

@@ -16,17 +16,17 @@ PROBE = "airlock.serving.probe"
 def collect(scene: Scene) -> Collected:
     """Send held-out rows and wrong input; compare with the predictions of the evaluation."""
     name, data, limits = scene.recipe.name, scene.rows, scene.limits("serving-check")
-    wanted = int(scene.options("serving-check").get("requests") or REQUESTS)
+    count = int(scene.options("serving-check").get("requests") or REQUESTS)
     digest = str(scene.facts("evaluation")["predictionsDigest"])
     extra = {
         "model": str(scene.model.resolve()),
         "artifactDigest": scene.case.candidate.artifact_digest,
-        "requests": wanted,
-        "predictions": str(scene.kept(digest).resolve()),
+        "requests": count,
+        "predictions": str(scene.evidence_file(digest).resolve()),
     }
     try:
-        found, _ = scene.lab.child("serving", name, data, limits, extra, PROBE)
+        result, _ = scene.lab.child("serving", name, data, limits, extra, PROBE)
     except ChildCrashed as error:  # no accident of ours: this is how it would serve
-        found = {"loaded": False, "why": error.message, "requests": wanted, "heldOut": wanted}
+        result = {"loaded": False, "why": error.message, "requests": count, "heldOut": count}
     facts = {"artifactDigest": extra["artifactDigest"], "predictionsDigest": digest}
-    return Collected(facts | found)
+    return Collected(facts | result)

@@ -20,8 +20,8 @@ def drift(scene: Scene) -> Collected:
 
 def label_balance(scene: Scene) -> Collected:
     """Count the target, and compare it with that of what serves now."""
-    found = _against_champion(scene, "label-balance", [scene.recipe.target])
-    return Collected(found | {"target": scene.recipe.target, "task": scene.recipe.task})
+    facts = _against_champion(scene, "label-balance", [scene.recipe.target])
+    return Collected(facts | {"target": scene.recipe.target, "task": scene.recipe.task})
 
 
 def train_serving_skew(scene: Scene) -> Collected:
@@ -32,20 +32,20 @@ def train_serving_skew(scene: Scene) -> Collected:
     """
     if scene.champion is None:
         return Collected({"champion": None})
-    asked = scene.recipe.serving_log
-    if asked is None:
+    serving_log = scene.recipe.serving_log
+    if serving_log is None:
         raise DataInvalid(
             f"nothing to compare: the pipeline {scene.recipe.name} names no serving log",
             next_step="write data.servingLog: a Parquet or JSONL file of recorded requests",
         )
-    log = scene.root / asked
+    log = scene.root / serving_log
     if not log.is_file():
         raise DataInvalid(
-            f"nothing to compare: there is no file {asked}",
+            f"nothing to compare: there is no file {serving_log}",
             next_step="record requests there, or mend data.servingLog",
         )
     facts = _measured(scene, "train-serving-skew", _inputs(scene.model), log=str(log.resolve()))
-    return Collected(facts | {"log": asked, "logDigest": file_digest(log)})
+    return Collected(facts | {"log": serving_log, "logDigest": file_digest(log)})
 
 
 def _against_champion(scene: Scene, gate: str, columns: list[str]) -> dict[str, Any]:
@@ -54,9 +54,9 @@ def _against_champion(scene: Scene, gate: str, columns: list[str]) -> dict[str, 
     return facts | {"championData": reference.digest if reference else None}
 
 
-def _measured(scene: Scene, gate: str, columns: list[str], **given: Any) -> dict[str, Any]:
+def _measured(scene: Scene, gate: str, columns: list[str], **extra: Any) -> dict[str, Any]:
     entity = scene.recipe.entity_column
-    found, _ = scene.lab.child(
+    facts, _ = scene.lab.child(
         "spread",
         scene.recipe.name,
         scene.rows,
@@ -64,11 +64,11 @@ def _measured(scene: Scene, gate: str, columns: list[str], **given: Any) -> dict
         {
             "columns": columns,
             "aside": [*([entity] if entity else []), *scene.recipe.available_at.values()],
-            **given,
+            **extra,
         },
     )
     champion = scene.champion
-    return found | {
+    return facts | {
         "champion": champion.version if champion else None,
         "data": scene.rows.digest,
     }
@@ -78,6 +78,6 @@ def _inputs(model: Path) -> list[str]:
     """Return the columns the model's signature asks for."""
     try:
         document = yaml.safe_load((model / "MLmodel").read_text("utf-8"))
-        return [str(one["name"]) for one in json.loads(document["signature"]["inputs"])]
+        return [str(column["name"]) for column in json.loads(document["signature"]["inputs"])]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise DataInvalid(f"the model does not say what it takes: {error!r}") from error

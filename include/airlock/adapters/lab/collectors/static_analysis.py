@@ -55,8 +55,8 @@ def collect(scene: Scene) -> Collected:
         if not files:
             return Collected(facts | {"tools": [], "suppressions": [], "suppressed": 0})
         ran = [_ruff(scene, code, files, work), _bandit(scene, code, files, work)]
-        found = list(_suppressions(code, files))
-    facts |= {"tools": ran, "suppressions": found[:_NAMED], "suppressed": len(found)}
+        suppressions = list(_suppressions(code, files))
+    facts |= {"tools": ran, "suppressions": suppressions[:_NAMED], "suppressed": len(suppressions)}
     return Collected(facts)
 
 
@@ -65,22 +65,22 @@ def _ruff(scene: Scene, code: Code, files: list[str], work: Path) -> dict[str, A
     chosen = ["--config", str(code.tree / settings)] if settings else ["--isolated"]
     common = ["check", *chosen, "--no-cache", "--no-force-exclude", "--no-respect-gitignore"]
     listed = _run(scene, code, work, "ruff-files", [*common, "--show-files", *files])
-    seen = (work / "ruff-files" / "log.txt").read_text("utf-8", "replace").splitlines()
+    shown_files = (work / "ruff-files" / "log.txt").read_text("utf-8", "replace").splitlines()
     out = work / "ruff.json"
     report = ["--no-fix", "--output-format=json", f"--output-file={out}"]
-    done = _run(scene, code, work, "ruff", [*common, *report, *files])
-    said = _read("ruff", out, work / "ruff", listed == 0 and done in (0, 1))
+    exit_code = _run(scene, code, work, "ruff", [*common, *report, *files])
+    results = _read("ruff", out, work / "ruff", listed == 0 and exit_code in (0, 1))
     findings = [
         {
-            "rule": str(one["code"] or "syntax-error"),
+            "rule": str(result["code"] or "syntax-error"),
             "severity": "any",
-            "file": _relative(code, one["filename"]),
-            "line": int(one["location"]["row"]),
-            "message": str(one["message"])[:300],
+            "file": _relative(code, result["filename"]),
+            "line": int(result["location"]["row"]),
+            "message": str(result["message"])[:300],
         }
-        for one in said
+        for result in results
     ]
-    read = sorted({_relative(code, line.strip()) for line in seen} & set(files))
+    read = sorted({_relative(code, line.strip()) for line in shown_files} & set(files))
     return _tool("ruff", code, settings, read, findings)
 
 
@@ -90,20 +90,20 @@ def _bandit(scene: Scene, code: Code, files: list[str], work: Path) -> dict[str,
     chosen = ["-c", str(code.tree / settings)] if settings else []
     # Excludes nothing: bandit's own list would leave out folders by their name.
     arguments = ["-q", "-f", "json", "-o", str(out), "-x", "", *chosen, *files]
-    done = _run(scene, code, work, "bandit", arguments)
-    said = _read("bandit", out, work / "bandit", done in (0, 1))
+    exit_code = _run(scene, code, work, "bandit", arguments)
+    document = _read("bandit", out, work / "bandit", exit_code in (0, 1))
     findings = [
         {
-            "rule": str(one["test_id"]),
-            "severity": str(one["issue_severity"]).lower(),
-            "file": _relative(code, one["filename"]),
-            "line": int(one["line_number"]),
-            "message": str(one["issue_text"])[:300],
+            "rule": str(result["test_id"]),
+            "severity": str(result["issue_severity"]).lower(),
+            "file": _relative(code, result["filename"]),
+            "line": int(result["line_number"]),
+            "message": str(result["issue_text"])[:300],
         }
-        for one in said["results"]
+        for result in document["results"]
     ]
-    broken = {_relative(code, one["filename"]) for one in said["errors"]}
-    read = {_relative(code, name) for name in said["metrics"]} & set(files) - broken
+    broken = {_relative(code, error["filename"]) for error in document["errors"]}
+    read = {_relative(code, name) for name in document["metrics"]} & set(files) - broken
     return _tool("bandit", code, settings, sorted(read), findings)
 
 
@@ -118,7 +118,7 @@ def _tool(
         "settings": settings,
         "settingsDigest": file_digest(code.tree / settings) if settings else None,
         "read": read,
-        "counts": dict(sorted(Counter(str(one["severity"]) for one in findings).items())),
+        "counts": dict(sorted(Counter(str(finding["severity"]) for finding in findings).items())),
         "findings": findings[:_NAMED],
     }
 
@@ -128,8 +128,8 @@ def _run(scene: Scene, code: Code, work: Path, name: str, arguments: list[str]) 
     place.mkdir()
     module = name.partition("-")[0]
     argv = [scene.lab.python, "-m", module, *arguments]
-    what = f"{module} on {scene.recipe.name}"
-    return tools.run(what, argv, place, scene.limits(GATE), cwd=code.tree)
+    purpose = f"{module} on {scene.recipe.name}"
+    return tools.run(purpose, argv, place, scene.limits(GATE), cwd=code.tree)
 
 
 def _read(name: str, out: Path, place: Path, ended_well: bool) -> Any:
@@ -180,7 +180,7 @@ def _comments(source: Path) -> list[tuple[int, str]]:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     except (tokenize.TokenError, SyntaxError):
         return list(enumerate(text.splitlines(), 1))
-    return [(one.start[0], one.string) for one in tokens if one.type == tokenize.COMMENT]
+    return [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
 
 
 def _relative(code: Code, name: str) -> str:
