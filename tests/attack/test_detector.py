@@ -164,7 +164,7 @@ def test_overwritten_bytes_on_the_disk_are_found_and_nothing_is_set_back_to_them
     spoil(both.site, both.model, both.good)
     assert both.mine(both.detector.look()) == []  # an alias is right, whatever it points at
     (found,) = both.detector.weigh().found
-    assert (found.kind.value, found.thing) == ("bytes-changed", f"{both.model}@champion")
+    assert (found.kind.value, found.subject) == ("bytes-changed", f"{both.model}@champion")
     assert found.old != found.new
     behind_the_guard(both.site, MOVE.format(both.evil, both.model))
     reverting = Detector(both.store, both.watch, revert=True)

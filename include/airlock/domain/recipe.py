@@ -128,7 +128,7 @@ class Recipe:
 
     def asks(self, gate: str) -> bool:
         """Say whether the pipeline has a gate."""
-        return any(one["gate"] == gate for one in self.gates)
+        return any(entry["gate"] == gate for entry in self.gates)
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -167,8 +167,10 @@ class Recipe:
         return self._columns("protectedAttributes")
 
     def _columns(self, key: str) -> tuple[tuple[str, tuple[float, ...]], ...]:
-        wanted = self._spec["data"].get(key) or ()
-        return tuple((str(one["column"]), tuple(map(float, one["edges"]))) for one in wanted)
+        columns = self._spec["data"].get(key) or ()
+        return tuple(
+            (str(column["column"]), tuple(map(float, column["edges"]))) for column in columns
+        )
 
     @property
     def when_open(self) -> Literal["keep", "supersede"]:
@@ -181,10 +183,10 @@ class Recipe:
         A gate without a stage of its name may use what evaluation may; one that trains, what
         training may.
         """
-        stages = {one["name"]: one for one in self._spec["stages"]}
-        found = stages.get(stage, stages[_TRAINS.get(stage, "evaluate")])
+        stages = {entry["name"]: entry for entry in self._spec["stages"]}
+        limits = stages.get(stage, stages[_TRAINS.get(stage, "evaluate")])
         return Budget(
-            seconds=int(found["timeoutMinutes"]) * 60,
-            memory_mb=int(found["resources"]["memoryMb"]),
-            threads=max(1, int(found["resources"]["cpu"])),
+            seconds=int(limits["timeoutMinutes"]) * 60,
+            memory_mb=int(limits["resources"]["memoryMb"]),
+            threads=max(1, int(limits["resources"]["cpu"])),
         )

@@ -44,7 +44,7 @@ def run_command(role: RoleName = "", as_json: AsJson = False) -> None:
     take_role(role, ("operator",))
     detector = bootstrap.decider().detector
     looked, hashed = detector.look(), detector.weigh()
-    found = [one.told() for one in (*looked.found, *hashed.found)]
+    found = [one.to_document() for one in (*looked.found, *hashed.found)]
     if as_json:
         print_json({**_counts(looked), "hashed": hashed.hashed, "found": found})
     else:

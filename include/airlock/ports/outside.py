@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from airlock.domain.drift import Permit, Seen, SpentThere
+from airlock.domain.drift import Permit, Sighting, SpentThere
 from airlock.domain.grant import Grant, Standing
 from airlock.ports.records import Parked
 
@@ -66,7 +66,7 @@ class Registry(Protocol):
 class Watch(Protocol):
     """The model registry as somebody sees it who looks for changes. All raise Unreachable."""
 
-    def seen(self) -> tuple[Seen, ...]:
+    def seen(self) -> tuple[Sighting, ...]:
         """Return every protected alias as it is in the registry's database."""
 
     def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:

@@ -91,8 +91,8 @@ def rulebook(store: Store, digest: str) -> Rulebook:
 def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str, at: str) -> Event:
     name = document["metadata"]["name"] if kind == "pipeline" else "rulebook"
     return Event(
-        what="Registered",
-        who="system:decider",
+        type="Registered",
+        actor_id="system:decider",
         roles=(),
         channel="system",
         resource=f"{kind}/{name}",

@@ -147,7 +147,7 @@ def record(unit: UnitOfWork, story: Story, plan: Plan) -> Release:
     if story.release is not None and story.release.state is State.APPROVED:
         _raise_findings(unit, story, story.release)
     release = unit.record(story)
-    if any(event.what != "VoteCast" for event in story.events):
+    if any(event.type != "VoteCast" for event in story.events):
         timing.arm(unit, release, plan, story.at)
         telling.tell(unit, release)
     if story.before is not None and telling.place(story.before) == telling.place(release):

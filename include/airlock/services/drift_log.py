@@ -76,14 +76,14 @@ def tell_set_back(store: Store, drift: Drift, refusal: str = "") -> None:
             return
         what = NOT_SET_BACK if refusal else SET_BACK
         data = {"id": drift.id}
-        unit.log(STREAM, _event(what, drift.thing, data, drift.new, drift.old, refusal))
+        unit.log(STREAM, _event(what, drift.subject, data, drift.new, drift.old, refusal))
         unit.commit()
 
 
 def _found(unit: UnitOfWork, drift: Drift, attempts: Sequence[Mapping[str, Any]]) -> None:
-    data = drift.told() | {"attempts": [dict(one) for one in attempts]}
+    data = drift.to_document() | {"attempts": [dict(one) for one in attempts]}
     del data["why"]
-    entry = unit.log(STREAM, _event(FOUND, drift.thing, data, drift.old, drift.new, drift.why))
+    entry = unit.log(STREAM, _event(FOUND, drift.subject, data, drift.old, drift.new, drift.why))
     if drift.release:  # whoever watches the release's run hears of it
         text = f"{drift.release}: ALARM: {drift.why}. Was {drift.old}, is {drift.new}."
         what = f"{drift.id}-{entry.seq}"
@@ -94,8 +94,8 @@ def _event(
     what: str, thing: str, data: Mapping[str, Any], old: Any, new: Any, why: str = ""
 ) -> Event:
     return Event(
-        what=what,
-        who="system:detector",
+        type=what,
+        actor_id="system:detector",
         roles=(),
         channel="system",
         resource=f"registry/{thing}",

@@ -19,8 +19,8 @@ from airlock.domain.enrolment import (
     ENROL,
     OWNER,
     Enrolment,
+    Nomination,
     Standing,
-    Wanted,
     check_confirmation,
     check_ending,
     check_first,
@@ -95,7 +95,7 @@ def propose(
 
     def make(scene: Scene) -> list[Enrolment]:
         scene.require(actor)
-        return [write_proposal(scene, actor, Wanted(person, role, reason))]
+        return [write_proposal(scene, actor, Nomination(person, role, reason))]
 
     return _done(store, rulebook, actor, once, make)[0]
 
@@ -180,7 +180,7 @@ def first(store: Store, rulebook: Rulebook, person: str, role: str, reason: str)
     def make(scene: Scene) -> list[Enrolment]:
         able = [name for name in scene.people if scene.may_enrol(name)]
         check_first(role, rulebook.enrolling_roles, able)
-        wanted = Wanted(person, role, f"set up by the owner's credential: {reason}")
+        wanted = Nomination(person, role, f"set up by the owner's credential: {reason}")
         return [write_proposal(scene, _OWNER, wanted)]
 
     return _done(store, rulebook, _OWNER, Once("", ""), make)[0]
@@ -213,7 +213,7 @@ def _done(
     raise refusal
 
 
-def write_proposal(scene: Scene, actor: Actor, wanted: Wanted, batch: str = "") -> Enrolment:
+def write_proposal(scene: Scene, actor: Actor, wanted: Nomination, batch: str = "") -> Enrolment:
     """Write a proposal with its event, after every check but whether *actor* may enrol."""
     unit, person = scene.unit, scene.people.get(wanted.person)
     seen = unit.account(wanted.person, lock=True)
@@ -254,7 +254,7 @@ def write_proposal(scene: Scene, actor: Actor, wanted: Wanted, batch: str = "") 
     return kept
 
 
-def _replace_suspended(unit: UnitOfWork, actor: Actor, wanted: Wanted) -> None:
+def _replace_suspended(unit: UnitOfWork, actor: Actor, wanted: Nomination) -> None:
     """End what the change of an account has suspended: the person is enrolled anew."""
     for one in unit.enrolments(person=wanted.person, state=Standing.SUSPENDED.value):
         if one.role == wanted.role:

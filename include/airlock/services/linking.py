@@ -27,7 +27,7 @@ from airlock.domain.linking import (
     WrongCode,
     check_tries,
     code_digest,
-    shown,
+    format_code,
 )
 from airlock.domain.people import Actor, Channel, Person
 from airlock.ports import Link, Store, UnitOfWork
@@ -63,7 +63,7 @@ def offer(store: Store, actor: Actor) -> Offer:
         expires_at = stamp(unit.now() + VALID)
         unit.put_code(actor.id, code_digest(code), expires_at)
         unit.commit()
-    return Offer(shown(code), expires_at)
+    return Offer(format_code(code), expires_at)
 
 
 def of(store: Store, person: str) -> Link | None:

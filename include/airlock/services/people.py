@@ -76,8 +76,8 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
         unit.log(
             "access",
             Event(
-                what="RightsChanged",
-                who="system:airflow",
+                type="RightsChanged",
+                actor_id="system:airflow",
                 roles=(),
                 channel="system",
                 resource=f"user/{person.id}",

@@ -117,7 +117,7 @@ def _grow(unit: LogWork, tree: Tree) -> tuple[Tree, int, bool]:
     last = waiting[-1]
     grown = replace(tree, size=frontier.size, last_xid=last.xid, last_event=last.event)
     unit.grow(grown, leaves, nodes)
-    return grown, len(waiting), any(event.what in URGENT for event in waiting)
+    return grown, len(waiting), any(event.type in URGENT for event in waiting)
 
 
 def _sign(unit: LogWork, signer: Signer, tree: Tree, period_s: float) -> None:
@@ -249,8 +249,8 @@ def _copy(store: LogStore, one: KeptCheckpoint, after: int, place: Place) -> Cop
 def system_event(what: str, resource: str, why: str, **data: str) -> Event:
     """Return an event Airlock itself tells."""
     return Event(
-        what=what,
-        who="system:decider",
+        type=what,
+        actor_id="system:decider",
         roles=(),
         channel="system",
         resource=resource,

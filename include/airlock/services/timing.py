@@ -23,7 +23,7 @@ from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.policy import Plan
 from airlock.domain.proposals import Kind as Proposed
 from airlock.domain.release import Release, State, Story
-from airlock.domain.timers import Kind, Timer, fire, system, wanted
+from airlock.domain.timers import Kind, Timer, fire, system, timers_for
 from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import ringing, telling
 
@@ -113,7 +113,7 @@ def ask(store: Store, proposals: Proposals, origin: str) -> int:
 def arm(unit: UnitOfWork, release: Release, plan: Plan, at: str) -> None:
     """Give a release the timers of the place it has reached *at* a time; cancel all others."""
     unit.cancel_timers(release)
-    unit.put_timers(wanted(release, plan.timing, at))
+    unit.put_timers(timers_for(release, plan.timing, at))
 
 
 def arm_missing(store: Store) -> int:
@@ -228,7 +228,7 @@ def _fire(
     last = release.level >= len(plans[key].levels)
     glass = any(one.kind is Kind.REVIEW for one in timers)
     waiting = ringing.unreviewed(unit, release) if glass else ()
-    return story, fire(story, timers, told=told, last_level=last, unreviewed=waiting)
+    return story, fire(story, timers, notified=told, last_level=last, unreviewed=waiting)
 
 
 def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) -> bool:

@@ -76,7 +76,7 @@ def waive(
                 gate=gate,
                 reason=reason,
                 until=until,
-                seen=seen,
+                reviewed=seen,
             )
             _go_on(unit, story, document, facts, plan)
         except AirlockError as refusal:

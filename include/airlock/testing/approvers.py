@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from airlock.domain.enrolment import SeenAccount, Standing, Wanted
+from airlock.domain.enrolment import Nomination, SeenAccount, Standing
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Store, UnitOfWork
@@ -59,5 +59,5 @@ def _enrol(unit: UnitOfWork, rulebook: Rulebook, person: Person) -> None:
     known = {o.role for o in unit.enrolments(person=person.id) if o.state in standing}
     scene = _Open.of(unit, rulebook)
     for role in sorted(person.claimed & rulebook.roles - known):
-        made = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
+        made = write_proposal(scene, FIRST, Nomination(person.id, role, WHY))
         write_confirmation(scene, SECOND, made.id, WHY)

@@ -35,7 +35,7 @@ from airlock.domain.release import (
     Subject,
     Vote,
 )
-from airlock.domain.texts import kept, swapped
+from airlock.domain.texts import mark_commitment, swapped
 from airlock.domain.waivers import Waiver
 
 log = logging.getLogger("airlock.store")
@@ -108,7 +108,7 @@ class Releases(Log):
         new = story.release
         if new is None:
             raise ValueError("a story without a release has nothing to record")
-        opened = story.events[0].what == "ReleaseRequested"
+        opened = story.events[0].type == "ReleaseRequested"
         before = Head() if opened else self._head(new.id)
         events, sealed = self._sealed_story(story, new)
         head = self._append_all(new.id, before, events, story.at)
@@ -203,10 +203,12 @@ def _cast(row: RowMapping, cast: dict[str, list[Vote]]) -> None:
 
 def _vote(row: RowMapping) -> Vote:
     same = ("person", "level", "round", "channel", "at", "behind")
-    conditions = swapped({"conditions": json.loads(row["conditions"])}, kept)["conditions"]
+    conditions = swapped({"conditions": json.loads(row["conditions"])}, mark_commitment)[
+        "conditions"
+    ]
     return Vote(
         **{name: row[name] for name in same},
-        reason=kept(row["reason"]),
+        reason=mark_commitment(row["reason"]),
         decision=Decision(row["decision"]),
         capacity=Capacity(row["capacity"]),
         conditions=Conditions.from_document(conditions),
@@ -226,7 +228,7 @@ def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
     same = ("id", "origin", "location", "requester", "attempt_of", "opened_at", "level")
     return Release(
         **{name: row[name] for name in (*same, "level_opened_at", "round")},
-        why=kept(row["why"]),
+        why=mark_commitment(row["why"]),
         subject=Subject(**json.loads(row["subject"])),
         tier=Tier(row["tier"]),
         state=State(row["state"]),
@@ -247,7 +249,7 @@ def _emergency(text: str | None) -> Emergency | None:
 
 def _waivers(text: str) -> tuple[Waiver, ...]:
     found = (Waiver.from_document(one) for one in json.loads(text))
-    return tuple(replace(one, reason=kept(one.reason)) for one in found)
+    return tuple(replace(one, reason=mark_commitment(one.reason)) for one in found)
 
 
 def _columns(new: Release) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Texts(Base):
 
     def _sealed(self, stream: str, event: Event) -> Event:
         """Return an event with commitments in place of what a person wrote."""
-        author = event.author or event.who
+        author = event.author or event.actor_id
         if author.startswith(SYSTEM):
             return event
 

@@ -92,4 +92,4 @@ def _kept(unit: UnitOfWork, origin: str, result: GateResult, envelope: str) -> l
         "document": digest_json(result.to_document()),
         "attestation": digest_bytes(envelope.encode()),
     }
-    return [Event.by(_DECIDER, RunEvent.JUDGED, origin, data)]
+    return [Event.by(_DECIDER, RunEvent.RESULT, origin, data)]

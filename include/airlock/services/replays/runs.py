@@ -59,7 +59,7 @@ class _Told:
         elif what == RunEvent.EVIDENCE:
             row = {"origin": origin, "kind": data["kind"], "digest": data["digest"]}
             self._of("run_evidence")[origin, data["kind"]] = row
-        elif what == RunEvent.JUDGED:
+        elif what == RunEvent.RESULT:
             self._of("gate_result")[origin, data["key"]] = {
                 "origin": origin,
                 "key": data["key"],

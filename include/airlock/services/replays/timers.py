@@ -13,7 +13,7 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.log_chains import Finding
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import Release, State
-from airlock.domain.timers import Kind, Timer, review_timer, wanted
+from airlock.domain.timers import Kind, Timer, review_timer, timers_for
 from airlock.ports import Keyring
 from airlock.services.log_store import LogWork
 from airlock.services.replays.comparing import Between, Page, Replay, Row, Step
@@ -63,7 +63,7 @@ class Timers(Replay):
             release = step.after
             timing = self._timing(unit, release) if release and step.what in _MOVING else None
             if release is not None and timing is not None:
-                found |= {one.key: one for one in wanted(release, timing, step.at)}
+                found |= {one.key: one for one in timers_for(release, timing, step.at)}
         return found
 
     def _timing(self, unit: LogWork, release: Release) -> Timing | None:
