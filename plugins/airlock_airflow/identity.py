@@ -74,7 +74,7 @@ def _fab_identity(user_id: int) -> Identity:
     if not found or not found[0].active:
         raise Unauthenticated("this account may not be used any more", next_step=_LOG_IN)
     one = found[0]
-    return Identity(one.user, one.name or one.user, one.roles, one.seen)
+    return Identity(one.user, one.name or one.user, one.roles, one.identity)
 
 
 def accounts() -> tuple[Account, ...] | None:

@@ -317,15 +317,15 @@ def test_a_promotion_that_ends_between_two_readings_is_no_finding(
 ) -> None:
     release_id = site.open("run-2", auc=0.9)
     site.approve_all(release_id)
-    seen = watch.seen()
-    reading = watch.seen
+    seen = watch.sightings()
+    reading = watch.sightings
 
     def late() -> Any:  # the registry as it was before the promotion, once
-        watch.seen = reading  # type: ignore[method-assign]
+        watch.sightings = reading  # type: ignore[method-assign]
         site.promote(release_id, "run-2")
         return seen
 
-    watch.seen = late  # type: ignore[method-assign]
+    watch.sightings = late  # type: ignore[method-assign]
     assert detector.look().found == ()
     assert events(site) == []
 

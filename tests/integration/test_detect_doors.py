@@ -118,7 +118,7 @@ def test_an_accident_does_not_end_the_watch(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    seen, stop = watch.seen, threading.Event()
+    seen, stop = watch.sightings, threading.Event()
 
     def broken() -> None:
         monkeypatch.setattr(watch, "seen", seen)

@@ -35,7 +35,7 @@ from airlock.entrypoints.cli_deliver import Courier
 from airlock.entrypoints.work_report import report
 from airlock.entrypoints.work_steps import Step
 from airlock.ports import Parked
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 from airlock.services import reading, sequencing, verifying
 from airlock.services.delivering import Delivery
 from airlock.services.detecting import Detector
@@ -241,7 +241,7 @@ def test_evidence_is_never_what_a_wrong_bucket_says(
 
 def test_slack_an_answer_that_is_not_slacks_is_no_answer(bounded: FaultyPeer) -> None:
     chat = SlackWeb("xoxb-1", f"{bounded.url}/api/", timeout=BUDGET_S)
-    error = could_not_tell(lambda: chat.post("C1", Said("hello", ())))
+    error = could_not_tell(lambda: chat.post("C1", ChatMessage("hello", ())))
     assert error.message
 
 

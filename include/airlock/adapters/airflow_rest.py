@@ -245,7 +245,7 @@ def _seen_account(one: dict[str, Any]) -> Account:
         name=one["name"],
         roles=frozenset(one["roles"]),
         active=one["active"] is True,
-        seen=SeenAccount(seen["issuer"], seen["subject"], seen["marks"]) if seen else None,
+        identity=SeenAccount(seen["issuer"], seen["subject"], seen["marks"]) if seen else None,
     )
 
 

@@ -40,7 +40,7 @@ class MlflowWatch:
         self._client = BudgetClient(base_url=self._uri, timeout=_TIMEOUT_S, trust_env=False)
         self._tokens: dict[frozenset[str], tuple[str, float]] = {}
 
-    def seen(self) -> tuple[Sighting, ...]:
+    def sightings(self) -> tuple[Sighting, ...]:
         """Return every protected alias as it is in the registry's database."""
         rows = self._get("/airlock/state")
         keys = ("model", "alias", "version", "location", "problem", "grant", "released", "sequence")
@@ -66,8 +66,8 @@ class MlflowWatch:
             )
         )
 
-    def told(self, model: str, alias: str) -> str | None:
-        """Return the version an ordinary client is told, or None."""
+    def resolve_alias(self, model: str, alias: str) -> str | None:
+        """Return the version an ordinary client gets, or None."""
         try:
             told = self._get(f"{_MODELS}/alias", name=model, alias=alias)
         except Refused:

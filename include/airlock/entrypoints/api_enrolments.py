@@ -154,5 +154,6 @@ def accounts(request: Request, _token: Token, _cookie: Cookie) -> dict[str, Any]
 
 
 def _account(one: Any) -> dict[str, Any]:
-    seen = asdict(one.seen) if one.seen else None
-    return {**asdict(one), "roles": sorted(one.roles), "seen": seen}
+    document = asdict(one)
+    identity = document.pop("identity")
+    return {**document, "roles": sorted(one.roles), "seen": identity}

@@ -215,7 +215,7 @@ class UnitOfWork(Inbox, Protocol):
     def accounts(self) -> Mapping[str, SeenAccount]:
         """Return person -> account as it was seen last."""
 
-    def put_account(self, person_id: str, seen: SeenAccount, at: str) -> None:
+    def put_account(self, person_id: str, identity: SeenAccount, at: str) -> None:
         """Keep the account of a person as it is seen now."""
 
     def put_look_alike(self, name: str, why: str, at: str) -> bool:
@@ -263,11 +263,11 @@ class UnitOfWork(Inbox, Protocol):
         """Return delegations in order of their start: those in force *at*, those of *person*."""
 
     def delegation_page(
-        self, *, given: str = "", taken: str = "", without: str = "", after: str = "", limit: int
+        self, *, giver: str = "", taker: str = "", without: str = "", after: str = "", limit: int
     ) -> Page[Delegation]:
         """Return a page of delegations, the one that begins last first.
 
-        *given* and *taken*: those from and those to somebody, with both: from or to; *without*:
+        *giver* and *taker*: those from and those to somebody, with both: from or to; *without*:
         those that somebody has no part in. Raises Invalid if *after* is no place a page ended.
         """
 
@@ -303,7 +303,7 @@ class UnitOfWork(Inbox, Protocol):
     def broken(self, *, model: str = "", release: str = "") -> tuple[Broken, ...]:
         """Return the broken glasses of a model or of a release, oldest first."""
 
-    def review_broken(self, one: Broken, by: str, at: str) -> None:
+    def review_broken(self, use: Broken, by: str, at: str) -> None:
         """Mark a broken glass as reviewed."""
 
     # waking and telling
@@ -357,7 +357,7 @@ class UnitOfWork(Inbox, Protocol):
     def end_timers(self, ended: Iterable[tuple[Timer, bool]]) -> None:
         """Mark timers as fired, or as cancelled because they did nothing."""
 
-    def postpone(self, one: Timer, due_at: str) -> None:
+    def postpone(self, due_timer: Timer, due_at: str) -> None:
         """Let a timer be due later."""
 
     def timers_of(self, release_id: str) -> tuple[tuple[Timer, bool | None], ...]:
@@ -376,7 +376,7 @@ class UnitOfWork(Inbox, Protocol):
     def texts_of(self, commitments: Iterable[str]) -> Texts:
         """Return commitment -> (salt, text); those that were erased are absent."""
 
-    def said(self, texts: Iterable[str]) -> Mapping[str, str]:
+    def resolve_texts(self, texts: Iterable[str]) -> Mapping[str, str]:
         """Return commitment -> what a reader sees, for the commitments among *texts*."""
 
     def erase_texts(self, person_id: str) -> tuple[str, ...]:
@@ -389,7 +389,7 @@ class UnitOfWork(Inbox, Protocol):
     def posted(self, key: str) -> Posted | None:
         """Return a message to the chat, if it was ever begun."""
 
-    def end_posting(self, key: str, spot: Spot, shown: str = "") -> None:
+    def end_posting(self, key: str, spot: Spot, content_digest: str = "") -> None:
         """Note where a message stands, and what it shows."""
 
     def link(self, team: str, account: str) -> Link | None:
@@ -448,7 +448,7 @@ class UnitOfWork(Inbox, Protocol):
         """Return entries of one stream in order, or of all streams, stream by stream."""
 
     def entry_page(
-        self, *, stream: str | None = None, what: str = "", after: str = "", limit: int
+        self, *, stream: str | None = None, event_type: str = "", after: str = "", limit: int
     ) -> Page[Entry]:
         """Return a page of entries, the newest first: of one stream, of one kind.
 

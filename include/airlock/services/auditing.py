@@ -55,9 +55,9 @@ def page(
         Invalid: if *after* is no place where a page ended.
     """
     with store.begin() as unit:
-        entries = unit.entry_page(stream=stream, what=what, after=after, limit=limit)
+        entries = unit.entry_page(stream=stream, event_type=what, after=after, limit=limit)
         found = [(entry, entry.content) for entry in reversed(entries.items)]
-        said = unit.said(text for _, content in found for text in spoken(content))
+        said = unit.resolve_texts(text for _, content in found for text in spoken(content))
     rows = [
         {**readable(content, said), "hash": entry.hash.hex(), "prev": entry.prev.hex()}
         for entry, content in found

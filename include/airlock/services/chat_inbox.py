@@ -72,7 +72,7 @@ def _delegations(unit: UnitOfWork, person: str) -> list[dict[str, Any]]:
         for one in unit.delegations(person=person)
         if one.end > now and (one.revoked_at is None or one.revoked_at > now)
     ]
-    said = unit.said(one.reason for one in coming)
+    said = unit.resolve_texts(one.reason for one in coming)
     return [
         {
             "giver": one.giver,

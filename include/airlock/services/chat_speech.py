@@ -13,7 +13,7 @@ from airlock.domain.clock import moment
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Refused
 from airlock.ports import Posted, Spot, Store
-from airlock.ports.chat import Chat, Gone, Said
+from airlock.ports.chat import Chat, ChatMessage, Gone
 from airlock.services.chat_views import View
 
 log = logging.getLogger("airlock.slack")
@@ -28,11 +28,11 @@ class Speech:
     def __init__(self, store: Store, chat: Chat, channel: str) -> None:
         self._store, self._chat, self._channel = store, chat, channel
 
-    def show_card(self, view: View, said: Said, *, anew: bool = False) -> None:
+    def show_card(self, view: View, said: ChatMessage, *, anew: bool = False) -> None:
         """Have the card of a release show this. *anew*: the one there was has gone."""
         key, shown = _card(view), _digest(said)
         known = self._begin(key, view)
-        if known.spot is not None and known.shown == shown and not anew:
+        if known.spot is not None and known.content_digest == shown and not anew:
             return
         spot = known.spot
         if spot is not None and not anew:
@@ -45,7 +45,7 @@ class Speech:
             spot = self._post(mark, known, self._channel, said, change=True)
         self._end(key, spot, shown)
 
-    def reply(self, key: str, view: View, said: Said) -> None:
+    def reply(self, key: str, view: View, said: ChatMessage) -> None:
         """Say something in the thread of a release's card.
 
         Raises:
@@ -56,11 +56,11 @@ class Speech:
         if card is not None and card.spot is not None:
             self._once(key, view, card.spot.channel, said, card.spot)
 
-    def post(self, key: str, view: View, said: Said) -> None:
+    def post(self, key: str, view: View, said: ChatMessage) -> None:
         """Say something in the channel."""
         self._once(key, view, self._channel, said)
 
-    def direct(self, key: str, view: View, account: str, said: Said) -> None:
+    def direct(self, key: str, view: View, account: str, said: ChatMessage) -> None:
         """Say something to one account; who cannot be spoken to is left out."""
         mark = f"{key}/{account}"
         with self._store.begin() as unit:
@@ -73,7 +73,7 @@ class Speech:
             log.warning("%s is not told directly: %s", account, problem.message)
 
     def _once(
-        self, key: str, view: View, channel: str, said: Said, thread: Spot | None = None
+        self, key: str, view: View, channel: str, said: ChatMessage, thread: Spot | None = None
     ) -> None:
         known = self._begin(key, view)
         if known.spot is None:
@@ -84,7 +84,7 @@ class Speech:
         key: str,
         known: Posted,
         channel: str,
-        said: Said,
+        said: ChatMessage,
         thread: Spot | None = None,
         *,
         change: bool = False,
@@ -115,5 +115,5 @@ def _card(view: View) -> str:
     return f"{view['id']}/card"
 
 
-def _digest(said: Said) -> str:
+def _digest(said: ChatMessage) -> str:
     return digest_json([said.text, list(said.blocks)])

@@ -26,7 +26,7 @@ from typing import Any
 from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.release import State
 from airlock.ports import Keyring, Message, Store
-from airlock.ports.chat import Busy, Chat, Closed, Gone, Said
+from airlock.ports.chat import Busy, Chat, ChatMessage, Closed, Gone
 from airlock.services import chat_alarm, telling
 from airlock.services.chat_homes import Homes
 from airlock.services.chat_speech import Speech
@@ -53,11 +53,11 @@ _EVERY = 100_000
 class Drawing:
     """How things look: each draws what is said from a view of the release."""
 
-    card: Callable[[View], Said]
-    moved: Callable[[View], Said]
-    reminder: Callable[[View, str], Said]
-    escalation: Callable[[View, str], Said]
-    spoken: Callable[[View, str, Sequence[str], str], Said]
+    card: Callable[[View], ChatMessage]
+    moved: Callable[[View], ChatMessage]
+    reminder: Callable[[View, str], ChatMessage]
+    escalation: Callable[[View, str], ChatMessage]
+    spoken: Callable[[View, str, Sequence[str], str], ChatMessage]
     home: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 

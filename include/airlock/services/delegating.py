@@ -124,7 +124,7 @@ def _check_ending(known: Delegation, actor: Actor) -> None:
 
 def _said(unit: UnitOfWork, one: Delegation) -> Delegation:
     """Return a delegation with its reason in place of the commitment to it."""
-    return replace(one, reason=unit.said([one.reason]).get(one.reason, one.reason))
+    return replace(one, reason=unit.resolve_texts([one.reason]).get(one.reason, one.reason))
 
 
 def close_finding(
@@ -161,7 +161,7 @@ def close_finding(
 
 
 def _worded(unit: UnitOfWork, one: Finding) -> Finding:
-    return replace(one, text=unit.said([one.text]).get(one.text, one.text))
+    return replace(one, text=unit.resolve_texts([one.text]).get(one.text, one.text))
 
 
 def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:

@@ -163,7 +163,7 @@ class Detector:
         return unhashed(line, error.message) if again else None
 
     def _compare(self) -> Round:
-        seen = self.watch.seen()
+        seen = self.watch.sightings()
         protected, there = self.watch.ledger()
         permits = self.permits.all() if self.permits else ()
         with self.store.begin() as unit:
@@ -179,7 +179,7 @@ class Detector:
         for line in guarded:
             key = (line.model, line.alias)
             if key not in wrong and (*key, line.version) in right:  # or it is just being moved
-                differs = answer(line, self.watch.told(line.model, line.alias))
+                differs = answer(line, self.watch.resolve_alias(line.model, line.alias))
                 found += [differs] if differs else []
         return Round(
             len(lines), len(lines) - len(guarded), len(seen), len(there), found=tuple(found)

@@ -38,7 +38,7 @@ def sync(store: Store, rulebook: Rulebook, accounts: Sequence[Account]) -> list[
         changed |= {
             one.user
             for one in found
-            if one.seen != seen.get(one.user) and observe(unit, one.user, one.seen)
+            if one.identity != seen.get(one.user) and observe(unit, one.user, one.identity)
         }
         unit.commit()
     return sorted(changed)

@@ -313,7 +313,7 @@ _WORDS = ("proposed_why", "confirmed_why", "suspended_why", "ended_why")
 
 def _with_words(found: Sequence[Enrolment], unit: UnitOfWork) -> list[Enrolment]:
     texts = [text for one in found for name in _WORDS if (text := getattr(one, name))]
-    said = unit.said(texts)
+    said = unit.resolve_texts(texts)
     return [
         replace(one, **{n: said.get(getattr(one, n), getattr(one, n)) for n in _WORDS})
         for one in found

@@ -255,7 +255,7 @@ class Promoter:
             move = move_of(release)
             grant, envelope = _kept(unit, self.keyring, move, release.id, lease.grant)
         if self._spent(grant, envelope):
-            there = self.watch.told(grant.model, grant.alias)
+            there = self.watch.resolve_alias(grant.model, grant.alias)
             if there != grant.version:
                 raise Conflict(
                     f"alias {grant.alias} of {grant.model} was set to {grant.version} but reads "

@@ -67,7 +67,7 @@ def findings(unit: UnitOfWork, release: Release, known: Facts) -> list[dict[str,
     """Return what the approvals of a release want mended."""
     now = stamp(known.now)
     found = unit.findings(release=release.id) if known.raised else ()
-    said = unit.said(one.text for one in found)
+    said = unit.resolve_texts(one.text for one in found)
     return [
         {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}
         for one in found
@@ -114,9 +114,9 @@ def delegation_rows(
     with store.begin() as unit:
         now = stamp(unit.now())
         page = unit.delegation_page(
-            given=given, taken=taken, without=without, after=after, limit=limit
+            giver=given, taker=taken, without=without, after=after, limit=limit
         )
-        said = unit.said(one.reason for one in page.items)
+        said = unit.resolve_texts(one.reason for one in page.items)
     rows = [
         {
             **asdict(one),
@@ -145,7 +145,7 @@ def finding_rows(
     with store.begin() as unit:
         now = stamp(unit.now())
         page = unit.finding_page(model=model, closed=closed, after=after, limit=limit)
-        said = unit.said(one.text for one in page.items)
+        said = unit.resolve_texts(one.text for one in page.items)
     rows = [
         {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}
         for one in page.items

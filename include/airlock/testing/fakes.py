@@ -143,7 +143,7 @@ class FakeWatch:
     hashed: list[str] = field(default_factory=list)
     before: list[Callable[[], None]] = field(default_factory=list)
 
-    def seen(self) -> tuple[Sighting, ...]:
+    def sightings(self) -> tuple[Sighting, ...]:
         """Return every protected alias; first, once, whatever the test lets happen now."""
         if self.before:
             self.before.pop(0)()
@@ -177,8 +177,8 @@ class FakeWatch:
         ]
         return self.protected, (*spent, *self.forged)
 
-    def told(self, model: str, alias: str) -> str | None:
-        """Return what an ordinary client is told."""
+    def resolve_alias(self, model: str, alias: str) -> str | None:
+        """Return the version an ordinary client gets."""
         plain = self.registry.alias(model, alias)
         return self.answers.get((model, alias), plain)
 

@@ -24,7 +24,7 @@ from slack_sdk.web import SlackResponse
 from airlock.adapters.slack_notifier.failures import Unshowable, failure
 from airlock.domain.errors import Unreachable
 from airlock.ports import Spot
-from airlock.ports.chat import Blocks, Closed, Profile, Said
+from airlock.ports.chat import Blocks, ChatMessage, Closed, Profile
 
 URL = "https://slack.com/api/"
 #: What our messages are called in their metadata.
@@ -51,7 +51,9 @@ class SlackWeb:
             logger=_quiet,
         )
 
-    def post(self, channel: str, said: Said, *, thread: Spot | None = None, key: str = "") -> Spot:
+    def post(
+        self, channel: str, said: ChatMessage, *, thread: Spot | None = None, key: str = ""
+    ) -> Spot:
         """Post a message, into a thread if one is given."""
 
         def send(blocks: Blocks) -> SlackResponse:
@@ -68,7 +70,7 @@ class SlackWeb:
         answer = _shown("chat.postMessage", said, send)
         return Spot(_text(answer, "channel"), _text(answer, "ts"))
 
-    def update(self, spot: Spot, said: Said) -> None:
+    def update(self, spot: Spot, said: ChatMessage) -> None:
         """Change a message."""
 
         def send(blocks: Blocks) -> SlackResponse:
@@ -154,7 +156,7 @@ class SlackWeb:
         _call("chat.postEphemeral", send)
 
 
-def _shown(method: str, said: Said, send: Callable[[Blocks], SlackResponse]) -> Answer:
+def _shown(method: str, said: ChatMessage, send: Callable[[Blocks], SlackResponse]) -> Answer:
     try:
         return _call(method, lambda: send(said.blocks))
     except Unshowable:

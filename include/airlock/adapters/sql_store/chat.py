@@ -34,10 +34,10 @@ class Chat(Base):
         spot = Spot(row["channel"], row["ts"]) if row["ts"] else None
         return Posted(key, row["release"], row["begun_at"], spot, row["shown"])
 
-    def end_posting(self, key: str, spot: Spot, shown: str = "") -> None:
+    def end_posting(self, key: str, spot: Spot, content_digest: str = "") -> None:
         """Note where a message stands, and what it shows."""
         changed = update(chat_message).where(chat_message.c.key == key)
-        values = {"channel": spot.channel, "ts": spot.ts, "shown": shown}
+        values = {"channel": spot.channel, "ts": spot.ts, "shown": content_digest}
         self._connection.execute(changed.values(**values))
 
     def link(self, team: str, account: str) -> Link | None:

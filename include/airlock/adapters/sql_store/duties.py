@@ -50,16 +50,16 @@ class Duties(Texts):
         return tuple(Delegation(**row) for row in self._connection.execute(query).mappings())
 
     def delegation_page(
-        self, *, given: str = "", taken: str = "", without: str = "", after: str = "", limit: int
+        self, *, giver: str = "", taker: str = "", without: str = "", after: str = "", limit: int
     ) -> Page[Delegation]:
         """Return a page of delegations, the one that begins last first.
 
-        *given* and *taken*: those from and those to somebody, with both: from or to; *without*:
+        *giver* and *taker*: those from and those to somebody, with both: from or to; *without*:
         those that somebody has no part in.
         """
         query = select(delegation)
-        sides = [delegation.c.giver == given] * bool(given)
-        sides += [delegation.c.taker == taken] * bool(taken)
+        sides = [delegation.c.giver == giver] * bool(giver)
+        sides += [delegation.c.taker == taker] * bool(taker)
         if sides:
             query = query.where(or_(*sides))
         if without:
@@ -162,11 +162,11 @@ class Duties(Texts):
                 log.error("an emergency of %s cannot be read: %r", row["release"], error)
         return tuple(found)
 
-    def review_broken(self, one: Broken, by: str, at: str) -> None:
+    def review_broken(self, use: Broken, by: str, at: str) -> None:
         """Mark a broken glass as reviewed."""
         reviewing = update(break_glass).where(
-            break_glass.c.release == one.release,
-            break_glass.c.round == one.round,
+            break_glass.c.release == use.release,
+            break_glass.c.round == use.round,
             break_glass.c.reviewed_at.is_(None),
         )
         self._connection.execute(reviewing.values(reviewed_by=by, reviewed_at=at))

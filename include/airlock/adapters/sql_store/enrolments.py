@@ -97,9 +97,9 @@ class Enrolments(Texts):
         rows = self._connection.execute(select(account)).mappings()
         return {row["person"]: _account(row) for row in rows}
 
-    def put_account(self, person_id: str, seen: SeenAccount, at: str) -> None:
+    def put_account(self, person_id: str, identity: SeenAccount, at: str) -> None:
         """Keep the account of a person as it is seen now."""
-        values = {"issuer": seen.issuer, "subject": seen.subject, "marks": seen.marked}
+        values = {"issuer": identity.issuer, "subject": identity.subject, "marks": identity.marked}
         self._upsert(account, {"person": person_id, **values, "seen_at": at})
 
     def put_look_alike(self, name: str, why: str, at: str) -> bool:

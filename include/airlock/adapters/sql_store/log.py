@@ -153,7 +153,7 @@ class Log(Texts):
         self,
         *,
         stream: str | None = None,
-        what: str = "",
+        event_type: str = "",
         after: str = "",
         limit: int,
     ) -> Page[Entry]:
@@ -161,8 +161,8 @@ class Log(Texts):
         query = select(audit_event).order_by(audit_event.c.id.desc())
         if stream is not None:
             query = query.where(audit_event.c.stream == stream)
-        if what:
-            query = query.where(audit_event.c.what == what)
+        if event_type:
+            query = query.where(audit_event.c.what == event_type)
         if after:
             query = query.where(audit_event.c.id < number_of(after))
         rows = self._connection.execute(query.limit(limit + 1)).mappings().all()

@@ -100,7 +100,7 @@ class Releases(Log):
 
     def _read_out(self, releases: tuple[Release, ...]) -> tuple[Release, ...]:
         """Return releases with what people wrote in place of the commitments."""
-        said = self.said(text for one in releases for text in texts_in(one))
+        said = self.resolve_texts(text for one in releases for text in texts_in(one))
         return tuple(read_out(one, said) for one in releases) if said else releases
 
     def record(self, story: Story) -> Release:

@@ -70,7 +70,7 @@ class Texts(Base):
         rows = self._connection.execute(select(*names).where(these))
         return {commitment: (stream, person) for commitment, stream, person in rows}
 
-    def said(self, texts: Iterable[str]) -> dict[str, str]:
+    def resolve_texts(self, texts: Iterable[str]) -> dict[str, str]:
         """Return commitment -> what a reader sees, for the commitments among *texts*."""
         asked = {text for text in texts if is_commitment(text)}
         found = self.texts_of(asked) if asked else {}

@@ -91,9 +91,11 @@ class Timers(Releases):
         rows = [{"key": one.key, "ended_at": now, "fired": int(fired)} for one, fired in ended]
         update_by(self._connection, timer, "key", rows)
 
-    def postpone(self, one: Timer, due_at: str) -> None:
+    def postpone(self, due_timer: Timer, due_at: str) -> None:
         """Let a timer be due later."""
-        self._connection.execute(update(timer).where(timer.c.key == one.key).values(due_at=due_at))
+        self._connection.execute(
+            update(timer).where(timer.c.key == due_timer.key).values(due_at=due_at)
+        )
 
     def timers_of(self, release_id: str) -> tuple[tuple[Timer, bool | None], ...]:
         """Return every timer of a release, due first, and whether it fired (None: it waits)."""
