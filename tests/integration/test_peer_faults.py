@@ -190,7 +190,7 @@ def test_a_witness_that_is_wrong_is_a_note_of_the_verification_and_then_cosigns(
             assert any("not compared with witness" in one for one in report.warnings)
         peer.heal()
         carrier.round()
-        assert len(client.kept()) == 1
+        assert len(client.checkpoints()) == 1
 
 
 def _vkey(client: WitnessClient) -> str:
@@ -221,7 +221,7 @@ def test_a_bucket_that_is_wrong_keeps_nothing_and_accuses_nobody(
     bucket(bounded, monkeypatch)
     place = CheckpointBucket("s3://audit/log")
     with contextlib.suppress(Unreachable):  # S3 may say by an empty answer that it has it
-        place.kept()
+        place.checkpoints()
         place.put(sequencing.Copy(0, 1, "note", b"", lambda _: ()))
     report = verifying.verify_against(world.store, keyring, [place])
     assert report.ok, report.damages

@@ -73,7 +73,7 @@ def check_match(
     Raises:
         Stale: if *wanted* is a tag, and not that of the release now.
     """
-    if not wanted or wanted == "*" or repeats.known(airlock.store):
+    if not wanted or wanted == "*" or repeats.exists(airlock.store):
         return
     found = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
     if wanted != found:

@@ -30,7 +30,12 @@ def log(
 ) -> Response:
     """Show a page of the log, of one stream or of one kind of event; who reads it is in it."""
     found = auditing.read(
-        airlock.store, actor, stream.strip() or None, PAGE_ROWS, what=what.strip(), after=after
+        airlock.store,
+        actor,
+        stream.strip() or None,
+        PAGE_ROWS,
+        event_type=what.strip(),
+        after=after,
     )
     return render(
         request,

@@ -50,8 +50,8 @@ def keep(
     """
     new: list[str] = []
     with store.begin() as unit:
-        wanted = [("policy", rulebook), *(("pipeline", pipeline) for pipeline in pipelines)]
-        for kind, document in wanted:
+        documents = [("policy", rulebook), *(("pipeline", pipeline) for pipeline in pipelines)]
+        for kind, document in documents:
             digest = digest_json(document)
             changer = changed_by if kind == "policy" else UNKNOWN
             if unit.register(kind, digest, document, changer):
@@ -77,9 +77,12 @@ def _name_later(unit: UnitOfWork, policy: str, changer: str) -> None:
 def without_owner(store: Store, pipelines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return pipeline -> owner, for each whose owner is no active person Airlock knows."""
     with store.begin() as unit:
-        known = {person.id for person in unit.people() if person.active}
-    owners = {one["metadata"]["name"]: str(one["metadata"].get("owner", "")) for one in pipelines}
-    return {name: owner for name, owner in owners.items() if owner not in known}
+        active = {person.id for person in unit.people() if person.active}
+    owners = {
+        pipeline["metadata"]["name"]: str(pipeline["metadata"].get("owner", ""))
+        for pipeline in pipelines
+    }
+    return {name: owner for name, owner in owners.items() if owner not in active}
 
 
 def rulebook(store: Store, digest: str) -> Rulebook:

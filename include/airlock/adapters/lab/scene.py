@@ -176,6 +176,6 @@ class Scene:
 
     def options(self, gate: str) -> Mapping[str, Any]:
         """Return the options of a gate: of the one that is asked, else as the pipeline has them."""
-        if self.case.asked.get("gate") == gate:
-            return self.case.asked
+        if self.case.options.get("gate") == gate:
+            return self.case.options
         return next((one for one in self.recipe.gates if one["gate"] == gate), {})

@@ -165,16 +165,16 @@ class LogTree(Releases):
         rows = self._connection.execute(query.order_by(table.c.idx))
         return [bytes(one) for (one,) in rows]
 
-    def nodes_at(self, wanted: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
+    def nodes_at(self, stretches: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
         """Return the stored hashes of some stretches, all of them with one look."""
         found: dict[tuple[int, int], bytes] = {}
-        if wanted:
-            parts = union_all(*(_stretch(*one) for one in _joined(wanted)))
+        if stretches:
+            parts = union_all(*(_stretch(*one) for one in _joined(stretches)))
             for level, idx, digest in self._connection.execute(parts):
                 found[level, idx] = bytes(digest)
         return {
             one: [found[one[0], i] for i in range(one[1], one[2]) if (one[0], i) in found]
-            for one in wanted
+            for one in stretches
         }
 
     def place_of(self, stream: str, seq: int) -> int | None:
@@ -272,7 +272,7 @@ class LogTree(Releases):
         query = select(*_ENTRY).where(audit_event.c.what.in_(sorted(words)))
         return self._entries(query.order_by(audit_event.c.stream, audit_event.c.seq))
 
-    def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
+    def stream_entries(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
         """Return the entries of some streams in order, leaving out some words."""
         query = select(*_ENTRY).where(audit_event.c.stream.in_(streams))
         query = query.where(audit_event.c.what.not_in(sorted(but)))
