@@ -109,7 +109,7 @@ def test_a_bucket_locks_for_ten_years_and_says_when_it_is_down() -> None:
     until = s3.objects["log/000000000002.note"][1]
     assert until > datetime.now(UTC) + timedelta(days=3649)
     s3.down = True
-    for use in (lambda: bucket.put(copy(2, 5)), bucket.kept):
+    for use in (lambda: bucket.put(copy(2, 5)), bucket.checkpoints):
         with pytest.raises(Unreachable):
             use()
 
