@@ -62,7 +62,7 @@ def issue(
 
 
 def read(token: str, verify: Verify, now: datetime) -> AccessToken:
-    """Return what a token says after checking its signature and its time.
+    """Return the access token, with its signature and its time checked.
 
     Raises:
         Unauthenticated: saying what is wrong with it, never the token itself.

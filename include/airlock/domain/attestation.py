@@ -114,7 +114,7 @@ def check_attested(
     run: str,
     then: str,
 ) -> None:
-    """Refuse results, as judged before any waiver, that nobody trusted has signed for this run.
+    """Refuse results before waivers that no trusted key has signed for this run.
 
     *then*: how there is another run, once the key is right.
 

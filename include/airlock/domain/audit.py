@@ -60,7 +60,7 @@ class Event:
     def by(
         cls, actor: Actor, event_type: str, resource: str, data: Mapping[str, Any], why: str = ""
     ) -> Event:
-        """Return what somebody did that changed nothing which has an old and a new state."""
+        """Return the event of an action by *actor* that changes no state."""
         return cls(
             type=event_type,
             actor_id=actor.id,

@@ -131,7 +131,7 @@ def eligible(
 def handed_over(
     rules: Sequence[Rule], holders: Holders, powers: Powers, excluded: Collection[str]
 ) -> tuple[Mandate, ...]:
-    """Return the mandates of the fallback role, for a level nobody else could answer."""
+    """Return the mandates of the fallback role, for a level without other eligible people."""
     last = (person for person in sorted(holders) if powers.fallback in holders[person])
     return tuple(
         mandate

@@ -124,7 +124,7 @@ class Compared:
         return self.shifts[0]
 
     def sentence(self) -> str:
-        """Name what lies too far apart, or the one that comes nearest to it."""
+        """Name the columns that moved too far, or the one that moved most."""
         if not self.beyond:
             return f"{len(self.shifts)} columns, furthest apart {self.worst.sentence()}"
         more = f" and {len(self.beyond) - _NAMED} more" if len(self.beyond) > _NAMED else ""
@@ -173,7 +173,7 @@ def compare(facts: Mapping[str, Any], tolerance: Tolerance, ignore: Sequence[str
 
 
 def broken_schema(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> list[str]:
-    """Say which columns of the reference are gone, or hold something else."""
+    """Report the columns of the reference that are missing, or have another type."""
     gone = [f"{name} is missing" for name in facts["missing"] if name not in ignore]
     other = [
         f"{column['column']} was {column['types'][0]} and is {column['types'][1]}"
@@ -184,7 +184,7 @@ def broken_schema(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> list[
 
 
 def not_compared(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> str:
-    """Name the columns of a type nobody can compare, or return nothing."""
+    """Name the columns whose type cannot be compared, or return an empty text."""
     odd = [
         f"{column['column']} ({column['types'][0]})"
         for column in facts["columns"]

@@ -249,7 +249,7 @@ def _unknown(sighting: Sighting, spent: Mapping[str, Spent]) -> Iterator[Drift]:
 
 
 def _ahead(sighting: Sighting, spent: Mapping[str, Spent], sequence: int) -> Spent:
-    """Say whether a grant of Airlock's that its line does not know of yet has moved the alias."""
+    """Return whether a grant that its line does not record yet has moved the alias."""
     if (
         sighting.grant is None
         or sighting.released != sighting.version

@@ -146,7 +146,7 @@ def may_break(
 def may_review(
     release: Release, plan: Plan, glass: Glass | None, use: Broken, actor: Actor
 ) -> bool:
-    """Say whether this person could review a broken glass now."""
+    """Return whether this person could review a broken glass now."""
     reviewers = glass.reviewers if glass else frozenset[str]()
     able = bool(reviewers & actor.roles) and actor.id not in _involved(release, plan, use)
     return able and use.reviewed_at is None

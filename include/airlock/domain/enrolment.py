@@ -173,7 +173,7 @@ def check_confirmation(
     *,
     entitled: bool,
 ) -> None:
-    """Refuse a confirmation by whoever may not give it, or of what is not as it was proposed.
+    """Refuse a confirmation by the wrong person, or of an enrolment that changed since.
 
     *entitled*: whether whoever proposed it may still enrol; *now*: the account as it is.
 
@@ -212,7 +212,7 @@ def check_confirmation(
 
 
 def check_ending(actor: str, enrolment: Enrolment, *, entitled: bool) -> None:
-    """Refuse an ending by whoever may not, or of what is over.
+    """Refuse an ending by an unentitled person, or of an ended enrolment.
 
     Raises:
         Forbidden: if the actor neither may enrol nor is the person enrolled.

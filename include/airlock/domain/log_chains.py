@@ -167,7 +167,7 @@ def _not_behind(chain: Chain, entry: Stored) -> Finding:
 
 
 def _elsewhere(entry: Stored) -> Iterator[Finding]:
-    """Say in which columns an entry is not what its own bytes say."""
+    """Report the columns of an entry that contradict its own bytes."""
     stream, seq, event_type, body = entry[:4]
     try:
         content = json.loads(body)

@@ -143,7 +143,7 @@ class Export:
         self.complete = False
 
     def texts_of(self, commitments: Iterable[str]) -> Texts:
-        """Return the texts of commitments just read, as far as the file has them, once."""
+        """Return, once, the texts of commitments just read that are in the file."""
         texts = {
             commitment: self._texts.pop(commitment)
             for commitment in set(commitments)

@@ -132,7 +132,7 @@ def whole(first: Half, second: Half, marks: Sequence[Mark], copies: Sequence[byt
 
 
 def joined(first: Half, second: Half) -> Chains | None:
-    """Return the chains of two halves; None if one does not go on where it was left."""
+    """Return the chains of two halves; None if the second does not continue the first."""
     chains = Chains()
     for half in (first, second):
         for stream, (before, last) in half.streams.items():

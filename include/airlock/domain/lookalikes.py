@@ -53,7 +53,7 @@ def spelled(name: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def skeleton(name: str) -> str:
-    """Return what people see of a name: equal for names that look alike."""
+    """Return the visual form of a name: equal for names that look alike."""
     shape = name
     for _ in range(_STEPS):  # what one step makes may be what another step changes
         shape, before = _simpler(shape), shape
@@ -90,7 +90,7 @@ class LookAlike(Forbidden):
 
 
 def check_name(name: str, names: Collection[str]) -> None:
-    """Refuse a name nobody could tell from another, or could not see whole.
+    """Refuse a name that looks like another, or has invisible characters.
 
     Raises:
         LookAlike: naming both, or the characters that cannot be seen.

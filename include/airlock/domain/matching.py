@@ -89,7 +89,7 @@ def unfilled(rules: Sequence[Rule], voters: Collection[str], holders: Holders) -
 def missing(
     rules: Sequence[Rule], voters: Collection[str], holders: Holders, pool: Collection[str]
 ) -> tuple[Missing, ...]:
-    """Return what *rules* still lack after *voters*, and who of *pool* could give it.
+    """Return the gaps of *rules* after *voters*, with the people of *pool* who could fill them.
 
     Raises:
         ValueError: if there are no rules; a level without rules is never complete.

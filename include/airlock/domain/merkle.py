@@ -174,7 +174,7 @@ def at_once(
 def included(
     leaf: bytes, index: int, size: int, path: Sequence[bytes], expected_root: bytes
 ) -> bool:
-    """Say whether *path* proves a leaf hash at *index* under *expected_root*."""
+    """Return whether *path* proves a leaf hash at *index* under *expected_root*."""
     if not 0 <= index < size:
         return False
     node, last, left = leaf, size - 1, index

@@ -139,7 +139,7 @@ def asks_less(before: Plan, after: Plan) -> bool:
 
 
 def _asks_as_much(before: tuple[Rule, ...], after: tuple[Rule, ...]) -> bool:
-    """Say whether each rule of *before* has one of its own among *after* that is no weaker."""
+    """Return whether each rule of *before* has its own rule in *after* that is no weaker."""
     left = list(after)
     for rule in before:
         match = next((candidate for candidate in left if _is_no_weaker(rule, candidate)), None)
@@ -217,7 +217,7 @@ class Rulebook:
         )
 
     def plan(self, environment: str, tier: Tier) -> Plan:
-        """Return what a release of this tier into this environment has to pass.
+        """Return the requirements for a release of this tier into this environment.
 
         Raises:
             Invalid: if people are needed but the tier has no levels.

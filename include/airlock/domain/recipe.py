@@ -127,7 +127,7 @@ class Recipe:
         return tuple(self._spec["gates"])
 
     def asks(self, gate: str) -> bool:
-        """Say whether the pipeline has a gate."""
+        """Return whether the pipeline has a gate."""
         return any(entry["gate"] == gate for entry in self.gates)
 
     @property
@@ -178,7 +178,7 @@ class Recipe:
         return "supersede" if self._spec["whenReleaseOpen"] == "supersede" else "keep"
 
     def budget(self, stage: str) -> Budget:
-        """Return what one stage, or the task of one gate, may use.
+        """Return the resource limits of one stage, or of the task of one gate.
 
         A gate without a stage of its name may use what evaluation may; one that trains, what
         training may.

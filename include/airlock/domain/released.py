@@ -138,7 +138,7 @@ def open_statement(
 
 
 def _outer(text: str, verify: Verify) -> tuple[str, dict[str, Any]]:
-    """Return the key that signed, and what it signed."""
+    """Return the key that signed, and the statement."""
     try:
         outer = json.loads(text)
         payload = base64.b64decode(outer["payload"], validate=True)

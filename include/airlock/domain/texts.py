@@ -185,7 +185,7 @@ class TextCheck:
                 self._erased.update(content["data"]["commitments"])
 
     def losses(self) -> tuple[list[tuple[str, str, int]], set[str]] | None:
-        """Return which texts are gone and which were erased so far; None if one was changed."""
+        """Return the missing and the erased commitments so far; None if a text was changed."""
         self._settle()
         changed = self._wrong or self._without_row
         return None if changed else (self._gone, self._erased)

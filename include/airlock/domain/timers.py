@@ -150,7 +150,7 @@ def fire(
     last_level: bool,
     unreviewed: Sequence[Broken] = (),
 ) -> list[tuple[Timer, bool]]:
-    """Tell *story* what the timers that are due do, in order; say of each whether it did anything.
+    """Add the events of due timers to *story*, in order; return of each whether it acted.
 
     *notified*: whether anybody was notified of the open level; *unreviewed*: the broken
     glasses of this release nobody has reviewed.

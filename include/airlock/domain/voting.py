@@ -55,7 +55,7 @@ class Ballot:
 def counted(
     votes: Iterable[Vote], plan: Plan, holders: Holders
 ) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
-    """Return whose seats the approvals fill, and everybody with the roles that counts for.
+    """Return the people whose seats the approvals fill, and the roles that count for everybody.
 
     Only what is still right counts: everybody behind a vote is active and not excluded.
     """
@@ -66,7 +66,7 @@ def counted(
 
 
 def mandates(release: Release, plan: Plan, holders: Holders) -> tuple[Mandate, ...]:
-    """Return every mandate of the open level nobody has used yet.
+    """Return every unused mandate of the open level.
 
     Where nobody is left (deactivated, demoted, all have answered) the duty moves on: to a superior
     at once, else to the fallback role.
@@ -87,7 +87,7 @@ def mandates(release: Release, plan: Plan, holders: Holders) -> tuple[Mandate, .
 
 
 def lacking(release: Release, plan: Plan, holders: Holders) -> tuple[Missing, ...]:
-    """Return what the open level still lacks, and who could give it."""
+    """Return the gaps of the open level, with the people who could fill them."""
     if release.state is not State.AWAITING_APPROVAL:
         return ()
     rules = plan.levels[release.level - 1].rules

@@ -39,7 +39,7 @@ class Waiver:
     options: str
 
     def covers(self, result: GateResult, artifact_digest: str, options: str) -> bool:
-        """Say whether it is about exactly this result."""
+        """Return whether it is about exactly this result."""
         covered = (self.gate, self.artifact_digest, self.options, set(self.evidence))
         return covered == (result.key, artifact_digest, options, set(result.evidence))
 

@@ -45,7 +45,7 @@ class ArtifactScan:
         return self.name
 
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
-        """Refuse what any scanner found; cannot tell where one did not do its work."""
+        """Fail on any finding of a scanner; error where a scanner did not do its work."""
         source = evidence["artifact-scan"]
         formats = evidence["artifact-format"]
         about = source.artifact_digest

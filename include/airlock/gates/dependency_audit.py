@@ -68,7 +68,7 @@ class DependencyAudit:
         return self.name
 
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
-        """Name what is vulnerable and what is not allowed."""
+        """Name the vulnerable packages and the licences that are not allowed."""
         source = evidence["dependency-audit"]
         facts = source.facts
         advisories = self._usable(facts)
@@ -112,7 +112,7 @@ class DependencyAudit:
         )
 
     def _usable(self, facts: Mapping[str, Any]) -> str:
-        """Return what was audited against, if it can be relied on."""
+        """Describe the advisories of the audit, if they are recent and complete enough."""
         if not facts["candidateLockDigest"] or facts["lockDigest"] != facts["candidateLockDigest"]:
             raise ValueError("the lock on disk is not the one the candidate was registered with")
         where = [place for package in facts["packages"] for place in package["where"]]
@@ -138,7 +138,7 @@ class DependencyAudit:
         return f"{database['records']:,} advisories of {day} ({age} days old{part})"
 
     def _unclear(self, facts: Mapping[str, Any]) -> list[str]:
-        """Return why nobody can tell whether everything known was looked at."""
+        """Return the reasons why the audit may have missed known advisories."""
         database, odd = facts["database"], facts["unreadable"]
         words = [
             f"the advisory {advisory['id']} on {advisory['package']} cannot be read: "
@@ -156,7 +156,7 @@ class DependencyAudit:
         return words
 
     def _split(self, vulnerable: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Return what is open, and what is ignored by one of its names."""
+        """Return the open advisories, and those ignored by one of their names."""
         named = set(self.ignore)
         ignored = [
             advisory for advisory in vulnerable if named & {advisory["id"], *advisory["aliases"]}
@@ -178,7 +178,7 @@ class DependencyAudit:
         return [entry for entry in bad if entry["package"] not in excepted], excepted
 
     def _allows(self, alternatives: list[list[str]]) -> bool:
-        """Say whether every part of one alternative is allowed; an exception only grants more."""
+        """Return whether all parts of one alternative are allowed; an exception only grants more."""
         allowed = set(self.allowed_licenses)
         return any(
             bool(together)

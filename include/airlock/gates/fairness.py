@@ -102,7 +102,7 @@ class Fairness:
         )
 
     def _differences(self, attribute: Facts, rows: int) -> list[dict[str, Any]]:
-        """Return one line per limit: the difference, its bounds and what they amount to."""
+        """Return one line per limit: the difference, its bounds and the verdict."""
         every = attribute["groups"]
         names(every, "group", f"a group of {attribute['attribute']}")
         if sum(group["n"] for group in every) != rows or rows < 1:

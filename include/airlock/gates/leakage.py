@@ -194,7 +194,7 @@ def _check(facts: Mapping[str, Any]) -> None:
 
 
 def _unjudged(facts: Mapping[str, Any]) -> list[str]:
-    """Return what was not looked at: features without a score, times without the row's own."""
+    """Return the unchecked features: those without a score, and times without a row time."""
     unscored = [
         f"{feature['column']} ({feature['type']})"
         for feature in facts["features"]

@@ -100,7 +100,7 @@ class ModelCard:
         )
 
     def wrong(self, facts: Mapping[str, Any]) -> list[str]:
-        """Name what is wrong with the owner's part: the file, whose it is, every answer."""
+        """Name the problems of the owner's part: the file, its owner, every answer."""
         problems = [
             f"{problem['place'] or facts['path']}: expected {problem['expected']}, found "
             f"{problem['found']}"
@@ -113,7 +113,7 @@ class ModelCard:
         return [*problems, *_ownership_faults(facts), *faults]
 
     def _fault(self, spec: Mapping[str, Any], field: str) -> str:
-        """Return what is wrong with one answer, or nothing."""
+        """Return the fault of one answer, or an empty text."""
         value: Any = spec
         for part in field.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None

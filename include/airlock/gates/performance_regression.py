@@ -164,7 +164,7 @@ class PerformanceRegression:
         return f", about {rows_needed(deviation, self.margin, self.each):,} are needed"
 
     def _slices(self, slices: Any, n: int) -> tuple[dict[str, Any], str]:
-        """Return the table of slices and what the message says of them."""
+        """Return the table of slices and their part of the message."""
         names(slices, "slice", "a slice")
         for row in slices:
             _check_difference(row)

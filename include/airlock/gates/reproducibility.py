@@ -109,7 +109,7 @@ def _same_origin(facts: Mapping[str, Any]) -> None:
 
 
 def _format_digest(name: str) -> str:
-    """Return a commit or digest for people; what was not committed has a digest of its own."""
+    """Return a short commit or digest; uncommitted code has a digest of its own."""
     head, plus, rest = name.partition("+")
     return f"{short(head)}{plus}{rest[:18]}"
 

@@ -114,7 +114,7 @@ def _schema(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _wrong(facts: Mapping[str, Any]) -> list[str]:
-    """Return what was not refused cleanly; only gaps may be allowed by the model."""
+    """Return the wrong inputs not refused cleanly; a model may allow only gaps."""
     outcomes = {case["name"]: case for case in facts["wrongInputs"]}
     lacking = [name for name in WRONG_INPUTS if name not in outcomes]
     odd = [case["outcome"] for case in outcomes.values() if case["outcome"] not in _OUTCOMES]

@@ -78,7 +78,7 @@ class TrainServingSkew:
         )
 
     def _wrong(self, facts: Mapping[str, Any], requests: int) -> list[str]:
-        """Say what breaks the schema, and where requests hold what training never saw."""
+        """Report schema violations, and values in requests that training never saw."""
         extra = [f"{name} is not asked for" for name in facts["extra"] if name not in self.ignore]
         news = [
             f"{column['column']} holds {', '.join(column['unseen']['values'][:3])} in "

@@ -75,7 +75,7 @@ def _name_later(unit: UnitOfWork, policy: str, changer: str) -> None:
 
 
 def without_owner(store: Store, pipelines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return pipeline -> owner, for each whose owner is no active person Airlock knows."""
+    """Return pipeline -> owner, for each whose owner is no active person in Airlock."""
     with store.begin() as unit:
         active = {person.id for person in unit.people() if person.active}
     owners = {

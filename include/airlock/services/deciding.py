@@ -156,7 +156,7 @@ def record(unit: UnitOfWork, story: Story, plan: Plan) -> Release:
 
 
 def _raise_findings(unit: UnitOfWork, story: Story, release: Release) -> None:
-    """Keep what the approvals of this round demand, each with an owner and a date."""
+    """Store the findings that approvals of this round raise, each with an owner and a date."""
     for vote_cast in release.votes:
         if vote_cast.round != release.round:
             continue

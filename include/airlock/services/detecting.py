@@ -287,7 +287,7 @@ def ask(
 
 
 def _ours(unit: UnitOfWork, names: Iterable[str]) -> dict[str, Spent]:
-    """Return which of these grants are Airlock's: being spent, spent, or spent and not finished."""
+    """Return the state of Airlock's own grants among *names*: being spent, or spent."""
     grants, now = unit.grants_named(set(names)), stamp(unit.now())
     leased = {
         release.lease.grant: release.lease.until for release in unit.leased() if release.lease
@@ -331,6 +331,6 @@ def _is_told(unit: UnitOfWork, release_id: str, stored: StoredGrant) -> bool:
 
 
 def _is_over(finding: Mapping[str, Any], hashed: set[str], serving: set[str]) -> bool:
-    """Say whether a finding about bytes may have ended: hashed again, or it serves no more."""
+    """Return whether a finding about bytes may have ended: hashed again, or not serving."""
     release = finding["release"]
     return finding["kind"] in _HASHED and (release in hashed or release not in serving)

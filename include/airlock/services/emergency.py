@@ -81,7 +81,7 @@ def _story(
 
 
 def _check_seen(release: Release, reviewed: str) -> None:
-    """Refuse an emergency for something else than what its people looked at."""
+    """Refuse an emergency for another subject than the one the actor saw."""
     if reviewed and reviewed != release.subject.digest:
         raise Conflict(
             f"you looked at {short(reviewed)}, but release {release.id} is in round "

@@ -352,13 +352,13 @@ def enrolments(store: Store, *, person: str = "", state: str = "") -> list[dict[
 
 
 def view(enrolment: Enrolment) -> dict[str, Any]:
-    """Return an enrolment as JSON data: what stands in an account is not in it."""
+    """Return an enrolment as JSON data, without the marks of its account."""
     hidden = ("issuer", "subject", "marks")
     return {name: value for name, value in asdict(enrolment).items() if name not in hidden}
 
 
 def people(store: Store, rulebook: Rulebook) -> list[dict[str, Any]]:
-    """Return everybody known as JSON data: what counts, what waits, and what nobody confirmed."""
+    """Return all people as JSON data: roles that count, and enrolments not confirmed yet."""
     with store.begin() as unit:
         everybody, register = unit.people(), unit.enrolments()
     return [

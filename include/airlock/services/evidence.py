@@ -123,7 +123,7 @@ def check_same(recipe: Recipe, gate: Gate) -> None:
 
 
 def case_of(unit: UnitOfWork, origin: str) -> Case:
-    """Return a run's candidate, its recipe and what serves now.
+    """Return a run's candidate, its recipe and the champion.
 
     Raises:
         Refused: if the run has no candidate.

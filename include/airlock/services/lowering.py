@@ -26,7 +26,7 @@ LOOKED_AT = 20
 
 
 def changed(unit: UnitOfWork, release: Release, plan: Plan) -> list[dict[str, Any]]:
-    """Return every gate, option, then and now that differs since the gate last said no."""
+    """Return the options that changed, per gate, since the gate last refused."""
     now, keys = _gates(unit, release), set[str]()
     changes: list[dict[str, Any]] = []
     for earlier in unit.find(model=release.subject.model, limit=LOOKED_AT):

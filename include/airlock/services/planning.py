@@ -251,7 +251,7 @@ def _with_waivers(
 def _judge_again(
     unit: UnitOfWork, release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
 ) -> None:
-    """Refuse what does not open now, and what nobody trusted with its gate has signed."""
+    """Refuse blocking results, and results without a signature trusted for their gate."""
     plain = judged_plainly(release, document, facts)
     results = _with_waivers(plain, release, document, facts, plan)
     why = blocking(results, [result.key for result in plain], plan)

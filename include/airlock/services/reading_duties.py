@@ -79,7 +79,7 @@ def findings(unit: UnitOfWork, release: Release, facts: Facts) -> list[dict[str,
 
 
 def seats(release: Release, plan: Plan, actor: Actor | None, able: Holders) -> list[dict[str, str]]:
-    """Return in which capacities somebody could answer now: `behind` is empty for an own role."""
+    """Return the capacities in which *actor* could vote now; `behind` is empty for an own role."""
     if actor is None:
         return []
     own = (mandate for mandate in mandates(release, plan, able) if mandate.person == actor.id)

@@ -19,7 +19,7 @@ COMPARED = ("gate", "verdict", "measured", "threshold", "n", "evidence")
 
 
 def recompute(store: Store, release_id: str) -> dict[str, Any]:
-    """Return every gate with the verdict kept, the verdict now, and what differs."""
+    """Return every gate with the stored verdict, the verdict now, and the differences."""
     with store.begin() as unit:
         release = unit.get(release_id)
         document, _ = unit.registered("pipeline", release.subject.pipeline_digest)

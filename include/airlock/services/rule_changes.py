@@ -65,7 +65,7 @@ def standstill(unit: UnitOfWork, release: Release) -> str:
 
 
 def differing(unit: UnitOfWork, before: Subject, after: Mapping[str, str]) -> str:
-    """Return which keys of the rules differ, and what of them is in no commit.
+    """Return the keys of the rules that differ, and note an uncommitted policy.
 
     *after*: `policy_digest` and `pipeline_digest` of the rules in force.
     """

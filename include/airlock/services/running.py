@@ -258,7 +258,7 @@ def _validated(
 
 
 def _about(store: Store, origin: str, data: str, artifact: str) -> dict[str, Mapping[str, Any]]:
-    """Return all facts by kind: what was found about the data is about the model trained on it."""
+    """Return all facts by kind: those about the data count for the model trained on it."""
     with store.begin() as work:
         collected = dict(work.evidence_of(origin))
     collected.pop(_VALIDATION, None)  # of an earlier attempt; the suite's newest word is taken over

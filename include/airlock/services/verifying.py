@@ -260,7 +260,7 @@ def _missing(own: Sequence[KeptCheckpoint], checkpoints: Sequence[KeptCheckpoint
 
 
 def _copies(checkpoints: Sequence[KeptCheckpoint]) -> Iterator[bytes]:
-    """Return the leaf hashes kept outside, as far as they reach without a gap."""
+    """Return the leaf hashes kept outside, up to the first gap."""
     place = next((checkpoint.place for checkpoint in checkpoints if checkpoint.leaves), "")
     size = 0
     for checkpoint in sorted(checkpoints, key=lambda checkpoint: checkpoint.size):

@@ -72,7 +72,7 @@ def _claimed_candidate(claim: Claim) -> Candidate:
 
 
 def _compared(candidate: Candidate, run: Run, recipe: Recipe) -> Candidate:
-    """Refuse what differs from the run and its pipeline."""
+    """Refuse a candidate that differs from its run and pipeline."""
     expected = {
         "model": recipe.name,
         "environment": recipe.environment,
