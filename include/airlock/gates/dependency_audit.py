@@ -178,7 +178,7 @@ class DependencyAudit:
         return [entry for entry in bad if entry["package"] not in excepted], excepted
 
     def _allows(self, alternatives: list[list[str]]) -> bool:
-        """Return whether all parts of one alternative are allowed; an exception only grants more."""
+        """Return whether all parts of an alternative are allowed; an exception only grants more."""
         allowed = set(self.allowed_licenses)
         return any(
             bool(together)
