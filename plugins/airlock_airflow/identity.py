@@ -78,7 +78,7 @@ def _fab_identity(user_id: int) -> Identity:
     if not matches or not matches[0].active:
         raise Unauthenticated("this account may not be used any more", next_step=_LOG_IN)
     account = matches[0]
-    return Identity(account.user, account.name or account.user, account.roles, account.seen)
+    return Identity(account.user, account.name or account.user, account.roles, account.identity)
 
 
 def accounts() -> tuple[Account, ...] | None:

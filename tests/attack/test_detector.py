@@ -80,7 +80,7 @@ class Both:
         self.detector = Detector(store, self.watch)
 
     def mine(self, found: Round) -> list[Drift]:
-        return [one for one in found.found if one.model == self.model]
+        return [one for one in found.drifts if one.model == self.model]
 
     def kinds(self, found: Round) -> list[str]:
         return [one.kind.value for one in self.mine(found)]
@@ -163,8 +163,8 @@ def test_overwritten_bytes_on_the_disk_are_found_and_nothing_is_set_back_to_them
 ) -> None:
     spoil(both.site, both.model, both.good)
     assert both.mine(both.detector.look()) == []  # an alias is right, whatever it points at
-    (found,) = both.detector.weigh().found
-    assert (found.kind.value, found.thing) == ("bytes-changed", f"{both.model}@champion")
+    (found,) = both.detector.weigh().drifts
+    assert (found.kind.value, found.subject) == ("bytes-changed", f"{both.model}@champion")
     assert found.old != found.new
     behind_the_guard(both.site, MOVE.format(both.evil, both.model))
     reverting = Detector(both.store, both.watch, revert=True)
@@ -179,7 +179,7 @@ def test_an_alias_of_a_model_nobody_released_is_found(both: Both) -> None:
     version = both.site.candidate(model)
     insert = "INSERT INTO registered_model_aliases (workspace, name, alias, version) VALUES"
     behind_the_guard(both.site, f"{insert} ('default', '{model}', 'prod', {version})")
-    found = [one for one in both.detector.look().found if one.model == model]
+    found = [one for one in both.detector.look().drifts if one.model == model]
     assert [(one.kind.value, one.new) for one in found] == [("unknown-alias", version)]
 
 

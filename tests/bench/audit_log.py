@@ -190,8 +190,8 @@ def _talk(database: sqlite3.Connection) -> None:
     head = Head(row[0], row[1])
     for number in range(count, EVENTS):
         event = Event(
-            what="LogRead" if number % 3 else "AccessRefused",
-            who=f"person-{number % 200}",
+            type="LogRead" if number % 3 else "AccessRefused",
+            actor_id=f"person-{number % 200}",
             roles=("security_auditor", "viewer"),
             channel="page",
             resource=f"log/rel-{number % RELEASES:010x}",
@@ -202,7 +202,7 @@ def _talk(database: sqlite3.Connection) -> None:
             data={"entries": number % 40, "permission": "audit:read"},
         )
         entry = append(head, "access", event, at["at"])
-        _insert(database, ("access", entry.seq, event.what, entry.body, entry.prev, entry.hash))
+        _insert(database, ("access", entry.seq, event.type, entry.body, entry.prev, entry.hash))
         head = Head(entry.seq, entry.hash)
     values = (head.seq, head.hash)
     database.execute("UPDATE audit_stream SET seq = ?, head = ? WHERE stream = 'access'", values)

@@ -189,7 +189,7 @@ class DomainEngine:
             gate=GATE,
             reason="looked at it",
             until=until,
-            seen="",
+            reviewed="",
         )
         assert story.release is not None
         results = self.judged(plan, story.release)

@@ -54,7 +54,7 @@ class Attacker:
                 text(f"SELECT seq, head FROM {table} WHERE {key} = :s"), {"s": stream}
             ).one()
             made = append(Head(row[0], bytes(row[1])), stream, event, at)
-            self._insert(connection, made, event.what, change, xid)
+            self._insert(connection, made, event.type, change, xid)
             end = {"q": made.seq, "h": _hash(made, change), "s": stream}
             connection.execute(
                 text(f"UPDATE {table} SET seq = :q, head = :h WHERE {key} = :s"), end
@@ -128,8 +128,8 @@ def rights(name: str) -> Event:
     """Return a false event: *name* became an approver."""
     new = {"roles": ["algorithm_lead"], "active": True}
     return Event(
-        what="RightsChanged",
-        who="system:airflow",
+        type="RightsChanged",
+        actor_id="system:airflow",
         roles=(),
         channel="system",
         resource=f"user/{name}",

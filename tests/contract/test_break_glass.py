@@ -181,7 +181,7 @@ def test_what_was_looked_at_is_what_is_released_in_an_emergency(world: World) ->
             world.actor("lena"),
             "it burns",
             "INC-7",
-            seen=f"sha256:{'0' * 64}",
+            reviewed=f"sha256:{'0' * 64}",
         )
     assert reading.outcome(world.store, release_id).emergency is None
     emergency.break_glass(
@@ -191,7 +191,7 @@ def test_what_was_looked_at_is_what_is_released_in_an_emergency(world: World) ->
         world.actor("lena"),
         "it burns",
         "INC-7",
-        seen=release.subject.digest,
+        reviewed=release.subject.digest,
     )
 
 

@@ -69,13 +69,13 @@ def copy(after: int, size: int, root: str = "root", more: str = "") -> Copy:
 
 
 def test_an_empty_place_keeps_nothing(make_place: Callable[[], Place]) -> None:
-    assert list(make_place().kept()) == []
+    assert list(make_place().checkpoints()) == []
 
 
 def test_checkpoints_come_back_as_they_were_given(make_place: Callable[[], Place]) -> None:
     make_place().put(copy(0, 2))
     make_place().put(copy(2, 5))
-    kept = make_place().kept()
+    kept = make_place().checkpoints()
     assert [(one.size, len(one.leaves)) for one in kept] == [(2, 64), (5, 96)]
     assert kept[1].note == copy(2, 5).note
 
@@ -86,7 +86,7 @@ def test_the_same_checkpoint_may_come_again_with_more_cosignatures(
     place = make_place()
     place.put(copy(0, 2))
     place.put(copy(0, 2, more="— witness AAAA\n"))
-    assert [one.note for one in place.kept()] == [copy(0, 2).note]
+    assert [one.note for one in place.checkpoints()] == [copy(0, 2).note]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_another_past_is_refused(make_place: Callable[[], Place], other: Copy) -
     place.put(copy(2, 5))
     with pytest.raises(Refused, match="holds a checkpoint of 5 entries"):
         place.put(other)
-    assert [one.size for one in place.kept()] == [2, 5]
+    assert [one.size for one in place.checkpoints()] == [2, 5]
 
 
 def test_a_bucket_locks_for_ten_years_and_says_when_it_is_down() -> None:
@@ -109,7 +109,7 @@ def test_a_bucket_locks_for_ten_years_and_says_when_it_is_down() -> None:
     until = s3.objects["log/000000000002.note"][1]
     assert until > datetime.now(UTC) + timedelta(days=3649)
     s3.down = True
-    for use in (lambda: bucket.put(copy(2, 5)), bucket.kept):
+    for use in (lambda: bucket.put(copy(2, 5)), bucket.checkpoints):
         with pytest.raises(Unreachable):
             use()
 

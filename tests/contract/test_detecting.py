@@ -50,7 +50,7 @@ def detector(site: World, watch: FakeWatch) -> Detector:
 
 
 def kinds(found: detecting.Round) -> list[str]:
-    return [one.kind.value for one in found.found]
+    return [one.kind.value for one in found.drifts]
 
 
 def opened(world: World) -> list[dict[str, Any]]:
@@ -65,14 +65,14 @@ def events(world: World) -> list[str]:
 def test_with_nothing_released_it_says_that_it_compared_nothing(make_world: MakeWorld) -> None:
     world = make_world()
     found = Detector(world.store, FakeWatch(world.registry)).look()
-    assert (found.lines, found.aliases, found.grants, found.found) == (0, 0, 0, ())
+    assert (found.lines, found.aliases, found.grants, found.drifts) == (0, 0, 0, ())
 
 
 def test_what_is_as_released_is_no_finding(site: World, detector: Detector) -> None:
     found = detector.look()
     assert (found.lines, found.aliases, found.grants, found.unprotected) == (1, 1, 1, 0)
     assert detector.weigh().hashed == 1
-    assert (found.found, events(site)) == ((), [])
+    assert (found.drifts, events(site)) == ((), [])
 
 
 def moved(world: World, watch: FakeWatch) -> None:
@@ -135,10 +135,10 @@ def test_changed_bytes_are_found_and_so_are_files_that_are_gone(
     site: World, detector: Detector
 ) -> None:
     site.registry.files["credit", "1"]["model.skops"] = b"spoiled"
-    (found,) = detector.weigh().found
+    (found,) = detector.weigh().drifts
     assert (found.kind, found.old) == (Kind.BYTES, site_digest(site))
     site.registry.files["credit", "1"] = {}
-    (found,) = detector.weigh().found
+    (found,) = detector.weigh().drifts
     assert found.new is None
     assert [one["new"] for one in opened(site)] == [None]  # the finding before it is over
 
@@ -291,11 +291,11 @@ def test_a_promotion_under_way_is_no_finding_until_its_lease_is_over(
     with pytest.raises(Unreachable):
         dying(site, release_id)
     assert site.registry.aliases["credit", "champion"] == "3"
-    assert detector.look().found == ()
+    assert detector.look().drifts == ()
     clock.pass_(minutes=11)
     assert kinds(detector.look()) == ["promotion-unfinished"]
     site.promote(release_id, "run-2")  # its task is run again
-    assert (detector.look().found, opened(site)) == ((), [])
+    assert (detector.look().drifts, opened(site)) == ((), [])
 
 
 def dying(world: World, release_id: str) -> None:
@@ -317,16 +317,16 @@ def test_a_promotion_that_ends_between_two_readings_is_no_finding(
 ) -> None:
     release_id = site.open("run-2", auc=0.9)
     site.approve_all(release_id)
-    seen = watch.seen()
-    reading = watch.seen
+    seen = watch.sightings()
+    reading = watch.sightings
 
     def late() -> Any:  # the registry as it was before the promotion, once
-        watch.seen = reading  # type: ignore[method-assign]
+        watch.sightings = reading  # type: ignore[method-assign]
         site.promote(release_id, "run-2")
         return seen
 
-    watch.seen = late  # type: ignore[method-assign]
-    assert detector.look().found == ()
+    watch.sightings = late  # type: ignore[method-assign]
+    assert detector.look().drifts == ()
     assert events(site) == []
 
 
@@ -338,8 +338,8 @@ def test_after_a_rollback_the_older_version_is_right(site: World, detector: Dete
     rolling_back.allow(site.store, bad, otto, "it is worse")
     site.promote(bad, "back")
     assert site.registry.aliases["credit", "champion"] == "1"
-    assert detector.look().found == ()
-    assert detector.weigh().found == ()
+    assert detector.look().drifts == ()
+    assert detector.weigh().drifts == ()
 
 
 def test_an_alias_nobody_protects_is_counted_and_not_compared(
@@ -348,7 +348,7 @@ def test_an_alias_nobody_protects_is_counted_and_not_compared(
     watch.protected = frozenset({"prod"})
     moved(site, watch)
     found = detector.look()
-    assert (found.found, found.unprotected) == ((), 1)
+    assert (found.drifts, found.unprotected) == ((), 1)
 
 
 def test_setting_back_happens_only_if_the_operator_wants_it(

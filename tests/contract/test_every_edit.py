@@ -78,7 +78,7 @@ class Place:
 
     def verify(self) -> verifying.Report:
         """Check the log and the tables."""
-        kept, alone = self.world.copies.kept(), Split(processors=10**6)
+        kept, alone = self.world.copies.checkpoints(), Split(processors=10**6)
         return verifying.verify(self, self.world.keyring, kept, split=alone)  # type: ignore[arg-type]
 
 

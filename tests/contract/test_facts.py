@@ -167,7 +167,7 @@ def test_an_answer_is_shown_with_what_it_has_read_as_a_new_look_shows_it(world: 
         ballot = world.ballot(release_id, Decision.APPROVE, conditions=conditions)
         actor = world.actor(name)
         given = deciding.answer(world.store, world.signer, release_id, ballot, actor)
-        assert given.known is not None
+        assert given.facts is not None
         with counted() as short:
             shown = reading.show(world.store, world.keys, release_id, actor, given)
         with counted() as whole:
@@ -181,7 +181,7 @@ def test_what_an_answer_has_read_is_not_shown_of_a_release_that_moved_since(worl
     ballot, lena = world.ballot(release_id, Decision.APPROVE), world.actor("lena")
     given = deciding.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
     again = deciding.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
-    assert (again.release, again.known) == (given.release, None)
+    assert (again.release, again.facts) == (given.release, None)
     origin = world.measure("second", auc=0.9)
     deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=origin)
     shown = reading.show(world.store, world.keys, release_id, lena, given)

@@ -50,7 +50,7 @@ def size_of(unit: LogWork) -> int:
 def test_a_sound_log_is_walked_through_by_two(
     told: World, signed: tuple[FileSigner, FileKeyring], tmp_path: Path
 ) -> None:
-    kept = copies(tmp_path).kept()
+    kept = copies(tmp_path).checkpoints()
     assert any(one.leaves for one in kept)
     with told.store.begin() as unit:
         unit.hold_still()

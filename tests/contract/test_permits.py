@@ -31,7 +31,7 @@ def watch(site: World) -> FakeWatch:
 
 
 def kinds(found: detecting.Round) -> list[str]:
-    return [one.kind.value for one in found.found]
+    return [one.kind.value for one in found.drifts]
 
 
 def permit_of(world: World) -> Permit:
@@ -69,7 +69,7 @@ class PermitsThere:
 def test_a_permit_of_a_grant_given_here_is_no_finding(site: World, watch: FakeWatch) -> None:
     permit = permit_of(site)
     for one in (permit, replace(permit, ended=True)):
-        assert Detector(site.store, watch, permits=PermitsThere([one])).look().found == ()
+        assert Detector(site.store, watch, permits=PermitsThere([one])).look().drifts == ()
 
 
 @pytest.mark.parametrize(

@@ -255,10 +255,10 @@ def test_evidence_is_collected_with_the_options_of_whoever_asks(world: World, be
     go(world, bench, job(world))
     asked = {"gate": "latency", "p95Ms": 10, "n": 700}
     evidence.examine(world.worker, world.proposals, bench, "credit/run-1", build(asked))
-    assert bench.seen["latency"].asked == asked
+    assert bench.seen["latency"].options == asked
     tried = asked | {"n": 900}
     trying.attempt(world.worker, bench, "credit/run-1", build(tried))
-    assert bench.seen["latency"].asked == tried
+    assert bench.seen["latency"].options == tried
 
 
 def test_a_gate_asked_otherwise_than_in_the_pipeline_names_both_and_measures_nothing(

@@ -237,7 +237,7 @@ def test_a_place_that_is_down_costs_the_others_nothing(
         one.round()
     other.round()
     assert tree is not None
-    assert [one.size for one in folder.kept()] == [tree.size]
+    assert [one.size for one in folder.checkpoints()] == [tree.size]
 
 
 def test_a_place_that_refuses_raises_the_alarm_once(
@@ -303,10 +303,10 @@ def test_copies_carry_the_witness_and_verify(
             for carrier in (*carriers, *carriers):
                 carrier.round()
         trusted = {client.witness_name: client.cosigner}
-        kept = [*folder.kept(), *client.kept()]
+        kept = [*folder.checkpoints(), *client.checkpoints()]
         report = verifying.verify(told.store, signed[1], kept, trusted)
     assert report.ok, report.damages
-    newest = open_note(folder.kept()[-1].note, signed[1].keys(), signed[1].verify, trusted)
+    newest = open_note(folder.checkpoints()[-1].note, signed[1].keys(), signed[1].verify, trusted)
     assert set(newest.witnesses) == {"airlock/witness"}
     assert report.cosigned == report.tree
 
@@ -323,10 +323,10 @@ def test_a_copy_does_not_wait_for_a_witness_that_is_away(
     folder = copies(tmp_path)
     one, _ = sequencing.carriers(told.store, [folder, away])
     one.round()
-    assert folder.kept() == ()
+    assert folder.checkpoints() == ()
     monkeypatch.setattr(sequencing, "WITNESS_S", 0)
     one.round()
-    assert len(folder.kept()) == 1
+    assert len(folder.checkpoints()) == 1
 
 
 def test_a_witness_that_is_behind_is_told_from_where(
@@ -341,7 +341,7 @@ def test_a_witness_that_is_behind_is_told_from_where(
         chatter(told, 2)
         sequencing.publish(told.store, client)
         sequencing.publish(told.store, client)
-        assert [one.size for one in client.kept()] == [newest.size]
+        assert [one.size for one in client.checkpoints()] == [newest.size]
 
 
 def test_reading_the_log_is_an_event_and_writing_that_event_is_no_reading(told: World) -> None:

@@ -10,11 +10,11 @@ import pytest
 from airlock.adapters.slack_notifier.web import SlackWeb
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Spot
-from airlock.ports.chat import Busy, Closed, Gone, Profile, Said
+from airlock.ports.chat import Busy, ChatMessage, Closed, Gone, Profile
 from airlock.testing import FakeClock
 from tests.contract.slack_kit import CHANNEL, Fault, Workspace, each, served
 
-HELLO = Said("hello", ({"type": "section", "text": {"type": "mrkdwn", "text": "hello"}},))
+HELLO = ChatMessage("hello", ({"type": "section", "text": {"type": "mrkdwn", "text": "hello"}},))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_without_the_scope_to_read_nothing_is_found(slack: Workspace, web: Slack
 
 def test_a_deleted_message_cannot_be_changed(slack: Workspace, web: SlackWeb) -> None:
     spot = web.post(CHANNEL, HELLO)
-    web.update(spot, Said("bye"))
+    web.update(spot, ChatMessage("bye"))
     assert slack.messages[0]["text"] == "bye"
     slack.messages[0]["deleted"] = True
     with pytest.raises(Gone):

@@ -58,7 +58,7 @@ class Log:
 
     def verify(self, split: Split = Split()) -> verifying.Report:  # noqa: B008
         """Check the log against the copies."""
-        return verifying.verify(self.store, self.keyring, self.copies.kept(), split=split)
+        return verifying.verify(self.store, self.keyring, self.copies.checkpoints(), split=split)
 
 
 def build(url: str, folder: Path, worker: str = "") -> Log:
@@ -180,7 +180,7 @@ def test_what_only_a_witness_can_find_is_found_with_the_witness(
     tree_damage = [line for line in alone.damages if "tree" in line]
     assert tree_damage == []  # nothing in the tree shows it
     report = verifying.verify(
-        log.store, log.keyring, watched.kept(), {watched.witness_name: watched.cosigner}
+        log.store, log.keyring, watched.checkpoints(), {watched.witness_name: watched.cosigner}
     )
     assert any(watched.name in line for line in report.damages)
     sequencing.checkpoint_now(log.store, log.signer)
@@ -221,6 +221,6 @@ def test_a_damaged_copy_is_told_from_a_damaged_log(log: Log, tmp_path: Path) -> 
     file = sorted(folder.glob("*.leaves"))[3]
     file.chmod(0o644)
     file.write_bytes(b"\x00" * 32 + file.read_bytes()[32:])
-    report = verifying.verify(log.store, log.keyring, CheckpointFolder(folder).kept())
+    report = verifying.verify(log.store, log.keyring, CheckpointFolder(folder).checkpoints())
     assert len(report.damages) == 1
     assert "the copy of the leaf kept outside" in report.damages[0]

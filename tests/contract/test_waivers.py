@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], type[AirlockError], str]] = {
     "an end in the past": ("bea", {"days": -1}, Invalid, "ends in the future, within 90 days"),
     "an end too far away": ("bea", {"days": 90.01}, Invalid, "within 90 days"),
     "a gate there is not": ("bea", {"gate": "latency"}, Refused, "has no gate 'latency'"),
-    "something not looked at": ("bea", {"seen": "sha256:0"}, Conflict, "you looked at"),
+    "something not looked at": ("bea", {"reviewed": "sha256:0"}, Conflict, "you looked at"),
 }
 
 

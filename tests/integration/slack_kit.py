@@ -280,7 +280,7 @@ class Slack:
         """Return the reasons of the refusals in the log."""
         with self.doors.world.store.begin() as unit:
             found = [one.content for one in unit.entries("access")]
-            said = unit.said(one["why"] for one in found)
+            said = unit.resolve_texts(one["why"] for one in found)
         return [
             f"{one['data']['about']}: {said.get(one['why'], one['why'])}"
             for one in found

@@ -118,13 +118,13 @@ def test_an_accident_does_not_end_the_watch(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    seen, stop = watch.seen, threading.Event()
+    seen, stop = watch.sightings, threading.Event()
 
     def broken() -> None:
-        monkeypatch.setattr(watch, "seen", seen)
+        monkeypatch.setattr(watch, "sightings", seen)
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(watch, "seen", broken)
+    monkeypatch.setattr(watch, "sightings", broken)
     doors.world.registry.aliases["credit", "champion"] = "2"
     with caplog.at_level(logging.ERROR):
         Watchman(detector, period=0.05).start(stop)

@@ -113,7 +113,7 @@ def test_a_delegation_from_its_form_to_its_end(browser: Browser, doors: Doors) -
     shot(vera, "delegations-phone")
     lena.click("button:has-text('End now')")
     assert "The delegation is ended." in status(lena)
-    (one,) = reading_duties.delegation_rows(doors.world.store, given="vera", taken="vera").rows
+    (one,) = reading_duties.delegation_rows(doors.world.store, giver="vera", taker="vera").rows
     assert one["revoked_at"]
 
 

@@ -35,7 +35,7 @@ from airlock.entrypoints.cli_deliver import Courier
 from airlock.entrypoints.work_report import report
 from airlock.entrypoints.work_steps import Step
 from airlock.ports import Parked
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 from airlock.services import reading, sequencing, verifying
 from airlock.services.delivering import Delivery
 from airlock.services.detecting import Detector
@@ -190,7 +190,7 @@ def test_a_witness_that_is_wrong_is_a_note_of_the_verification_and_then_cosigns(
             assert any("not compared with witness" in one for one in report.warnings)
         peer.heal()
         carrier.round()
-        assert len(client.kept()) == 1
+        assert len(client.checkpoints()) == 1
 
 
 def _vkey(client: WitnessClient) -> str:
@@ -221,7 +221,7 @@ def test_a_bucket_that_is_wrong_keeps_nothing_and_accuses_nobody(
     bucket(bounded, monkeypatch)
     place = CheckpointBucket("s3://audit/log")
     with contextlib.suppress(Unreachable):  # S3 may say by an empty answer that it has it
-        place.kept()
+        place.checkpoints()
         place.put(sequencing.Copy(0, 1, "note", b"", lambda _: ()))
     report = verifying.verify_against(world.store, keyring, [place])
     assert report.ok, report.damages
@@ -241,7 +241,7 @@ def test_evidence_is_never_what_a_wrong_bucket_says(
 
 def test_slack_an_answer_that_is_not_slacks_is_no_answer(bounded: FaultyPeer) -> None:
     chat = SlackWeb("xoxb-1", f"{bounded.url}/api/", timeout=BUDGET_S)
-    error = could_not_tell(lambda: chat.post("C1", Said("hello", ())))
+    error = could_not_tell(lambda: chat.post("C1", ChatMessage("hello", ())))
     assert error.message
 
 

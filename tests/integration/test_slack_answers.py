@@ -180,7 +180,7 @@ def test_a_vote_is_lent_and_given_for_somebody_else(slack: Slack, release_id: st
     [made] = [
         one
         for one in reading_duties.delegation_rows(
-            slack.doors.world.store, given="luis", taken="luis"
+            slack.doors.world.store, giver="luis", taker="luis"
         ).rows
         if one["inForce"] and one["taker"] == "vera"
     ]

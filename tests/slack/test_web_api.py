@@ -18,7 +18,7 @@ from airlock.adapters.slack_notifier import forms
 from airlock.adapters.slack_notifier.web import SlackWeb
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Spot
-from airlock.ports.chat import Busy, Closed, Said
+from airlock.ports.chat import Busy, ChatMessage, Closed
 from tests.slack import shim
 from tests.slack.kit import ACCOUNTS, CHANNEL, TEAM, workspace
 from tests.slack.second import ask, second_api
@@ -91,36 +91,36 @@ def api(running: Api) -> Iterator[Api]:
 
 
 def test_a_message_is_kept_as_it_was_said(api: Api) -> None:
-    spot = api.chat.post(api.channel, Said("in short", (words("in full"),)), key="k-1")
+    spot = api.chat.post(api.channel, ChatMessage("in short", (words("in full"),)), key="k-1")
     assert spot.channel == api.channel
     seen = api.message(spot)
     assert (seen["text"], seen["blocks"]) == ("in short", [words("in full")])
 
 
 def test_a_message_is_changed_in_its_place(api: Api) -> None:
-    spot = api.chat.post(api.channel, Said("before", (words("before"),)))
-    api.chat.update(spot, Said("after", (words("after"),)))
+    spot = api.chat.post(api.channel, ChatMessage("before", (words("before"),)))
+    api.chat.update(spot, ChatMessage("after", (words("after"),)))
     seen = api.message(spot)
     assert (seen["text"], seen["blocks"]) == ("after", [words("after")])
 
 
 def test_a_reply_is_said_in_its_thread(api: Api) -> None:
-    card = api.chat.post(api.channel, Said("the card"))
-    reply = api.chat.post(api.channel, Said("below it"), thread=card)
+    card = api.chat.post(api.channel, ChatMessage("the card"))
+    reply = api.chat.post(api.channel, ChatMessage("below it"), thread=card)
     seen = {one["ts"]: one for one in api.history(thread=card.ts)}
     assert seen[reply.ts]["thread_ts"] == card.ts
 
 
 def test_somebody_is_spoken_to_directly(api: Api) -> None:
     channel = api.chat.direct(api.accounts["lena"])
-    spot = api.chat.post(channel, Said("only you"))
+    spot = api.chat.post(channel, ChatMessage("only you"))
     assert spot.channel == channel != api.channel
     assert api.message(spot)["text"] == "only you"
 
 
 def test_a_message_is_found_again_by_its_key(api: Api) -> None:
     since = datetime.now(UTC) - timedelta(minutes=1)
-    spot = api.chat.post(api.channel, Said("sent, perhaps"), key="release-1/card")
+    spot = api.chat.post(api.channel, ChatMessage("sent, perhaps"), key="release-1/card")
     found = api.chat.find("release-1/card", api.channel, since)
     # local-slack drops what is kept beside a message: there nothing is found, and nothing breaks
     assert found == (spot if api.name == "emulate" else None)
@@ -129,12 +129,12 @@ def test_a_message_is_found_again_by_its_key(api: Api) -> None:
 
 def test_a_message_that_has_gone_is_refused(api: Api) -> None:
     with pytest.raises(Refused):
-        api.chat.update(Spot(api.channel, "1.000001"), Said("too late"))
+        api.chat.update(Spot(api.channel, "1.000001"), ChatMessage("too late"))
 
 
 def test_a_channel_that_is_not_there_closes_the_chat(api: Api) -> None:
     with pytest.raises(Closed) as caught:
-        api.chat.post("C0NOWHERE", Said("hello"))
+        api.chat.post("C0NOWHERE", ChatMessage("hello"))
     assert caught.value.code == "channel_not_found"
     assert caught.value.next_step
 
@@ -167,7 +167,7 @@ def test_an_account_nobody_has_is_refused(api: Api) -> None:
 
 
 def test_a_trigger_opens_one_form(api: Api) -> None:
-    api.chat.post(api.channel, Said("something to click on"))
+    api.chat.post(api.channel, ChatMessage("something to click on"))
     trigger = api.trigger("lena")
     api.chat.open_form(trigger, forms.delegate_form())
     with pytest.raises(Refused):
@@ -185,23 +185,23 @@ def test_a_whisper_is_no_message_for_all(api: Api) -> None:
 
 def test_a_table_that_is_refused_is_said_without_it(api: Api) -> None:
     api.shim.next("chat.postMessage", shim.error("invalid_blocks"))
-    spot = api.chat.post(api.channel, Said("t", (TABLE,), (words("plain"),)))
+    spot = api.chat.post(api.channel, ChatMessage("t", (TABLE,), (words("plain"),)))
     assert api.message(spot)["blocks"] == [words("plain")]
 
 
 def test_what_comes_back_later_and_what_never_does(api: Api) -> None:
     api.shim.next("chat.postMessage", shim.busy(7))
     with pytest.raises(Busy) as busy:
-        api.chat.post(api.channel, Said("x"))
+        api.chat.post(api.channel, ChatMessage("x"))
     assert busy.value.seconds == 7
     for fault in (shim.broken(500), shim.broken(503), shim.error("internal_error")):
         api.shim.next("chat.postMessage", fault)
         with pytest.raises(Unreachable):
-            api.chat.post(api.channel, Said("x"))
+            api.chat.post(api.channel, ChatMessage("x"))
     for code in ("invalid_auth", "account_inactive", "token_revoked", "is_archived"):
         api.shim.next("chat.postMessage", shim.error(code))
         with pytest.raises(Closed) as closed:
-            api.chat.post(api.channel, Said("x"))
+            api.chat.post(api.channel, ChatMessage("x"))
         assert closed.value.code == code
 
 
@@ -216,7 +216,7 @@ def test_no_answer_is_waited_for_only_so_long(api: Api) -> None:
 
 def test_a_wrong_token_is_taken_nowhere(api: Api) -> None:
     with pytest.raises(Closed) as caught:
-        SlackWeb("xoxb-not-ours", api.shim.url).post(api.channel, Said("x"))
+        SlackWeb("xoxb-not-ours", api.shim.url).post(api.channel, ChatMessage("x"))
     assert caught.value.code == "invalid_auth"
     assert "xoxb" not in caught.value.message
 
@@ -233,7 +233,7 @@ def test_every_message_is_taken_and_comes_back_as_it_was_said(api: Api) -> None:
     drawn = {file.name: json.loads(file.read_text()) for file in GOLDENS}
     told = {name: one for name, one in drawn.items() if "type" not in one}
     spots = {
-        name: api.chat.post(api.channel, Said(one["text"], one["blocks"]))
+        name: api.chat.post(api.channel, ChatMessage(one["text"], one["blocks"]))
         for name, one in told.items()
     }
     kept = {one["ts"]: (one["text"], one["blocks"]) for one in api.history() if "blocks" in one}
@@ -242,7 +242,7 @@ def test_every_message_is_taken_and_comes_back_as_it_was_said(api: Api) -> None:
 
 
 def test_every_form_opens_and_every_home_is_shown(api: Api) -> None:
-    api.chat.post(api.channel, Said("something to click on"))
+    api.chat.post(api.channel, ChatMessage("something to click on"))
     for file in GOLDENS:
         said = json.loads(file.read_text())
         if said.get("type") == "modal":

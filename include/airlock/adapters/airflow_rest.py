@@ -247,7 +247,7 @@ def _account_row(row: dict[str, Any]) -> Account:
         name=row["name"],
         roles=frozenset(row["roles"]),
         active=row["active"] is True,
-        seen=SeenAccount(identity["issuer"], identity["subject"], identity["marks"])
+        identity=SeenAccount(identity["issuer"], identity["subject"], identity["marks"])
         if identity
         else None,
     )

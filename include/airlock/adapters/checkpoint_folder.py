@@ -70,7 +70,7 @@ class CheckpointFolder:
         files = self._folder.glob(f"*{NOTE}") if self._folder.is_dir() else ()
         return sorted(int(file.stem) for file in files if file.stem.isdigit())
 
-    def kept(self) -> tuple[KeptCheckpoint, ...]:
+    def checkpoints(self) -> tuple[KeptCheckpoint, ...]:
         """Return every checkpoint kept here, smallest first."""
         return tuple(self._checkpoint(size) for size in self._sizes())
 

@@ -101,7 +101,7 @@ class CheckpointBucket:
         stems = (name.removesuffix(NOTE) for name in names if name.endswith(NOTE))
         return sorted(int(stem) for stem in stems if stem.isdigit())
 
-    def kept(self) -> tuple[KeptCheckpoint, ...]:
+    def checkpoints(self) -> tuple[KeptCheckpoint, ...]:
         """Return every checkpoint kept here, smallest first."""
         try:
             return tuple(

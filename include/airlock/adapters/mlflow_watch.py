@@ -18,7 +18,7 @@ import httpx
 from airlock.adapters.http_budget import BudgetClient
 from airlock.domain.access_token import REVOKE, issue
 from airlock.domain.clock import stamp
-from airlock.domain.drift import Seen, SpentThere
+from airlock.domain.drift import Sighting, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.grant import Standing
 from airlock.ports import Signer
@@ -40,11 +40,13 @@ class MlflowWatch:
         self._client = BudgetClient(base_url=self._uri, timeout=_TIMEOUT_S, trust_env=False)
         self._tokens: dict[frozenset[str], tuple[str, float]] = {}
 
-    def seen(self) -> tuple[Seen, ...]:
+    def sightings(self) -> tuple[Sighting, ...]:
         """Return every protected alias as it is in the registry's database."""
         rows = self._get("/airlock/state")
         keys = ("model", "alias", "version", "location", "problem", "grant", "released", "sequence")
-        return self._read(lambda: tuple(Seen(**{key: row[key] for key in keys}) for row in rows))
+        return self._read(
+            lambda: tuple(Sighting(**{key: row[key] for key in keys}) for row in rows)
+        )
 
     def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
         """Return the protected aliases' names, and every grant spent there."""
@@ -64,8 +66,8 @@ class MlflowWatch:
             )
         )
 
-    def told(self, model: str, alias: str) -> str | None:
-        """Return the version an ordinary client is told, or None."""
+    def resolve_alias(self, model: str, alias: str) -> str | None:
+        """Return the version an ordinary client gets, or None."""
         try:
             document = self._get(f"{_MODELS}/alias", name=model, alias=alias)
         except Refused:

@@ -93,7 +93,7 @@ class WitnessClient:
             raise Unreachable(f"{self.name} sent no valid cosignature: {error.message}") from error
         return line.text()
 
-    def kept(self) -> tuple[KeptCheckpoint, ...]:
+    def checkpoints(self) -> tuple[KeptCheckpoint, ...]:
         """Return the newest checkpoint the witness remembers of any log it knows.
 
         Raises:

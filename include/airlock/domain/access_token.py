@@ -62,7 +62,7 @@ def issue(
 
 
 def read(token: str, verify: Verify, now: datetime) -> AccessToken:
-    """Return what a token says after checking its signature and its time.
+    """Return the access token, with its signature and its time checked.
 
     Raises:
         Unauthenticated: saying what is wrong with it, never the token itself.
@@ -77,21 +77,21 @@ def read(token: str, verify: Verify, now: datetime) -> AccessToken:
         claims = json.loads(payload)
         if claims["aud"] != AUDIENCE:
             raise ValueError("it is for something else")
-        found = AccessToken(
+        access_token = AccessToken(
             person=str(claims["sub"]),
-            permissions=frozenset(str(one) for one in claims["may"]),
+            permissions=frozenset(str(permission) for permission in claims["may"]),
             issued_at=moment(claims["iat"]),
             expires_at=moment(claims["exp"]),
         )
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise Unauthenticated("that is no access token", next_step=_HOW) from error
-    if not found.issued_at - SKEW <= now < found.expires_at:
+    if not access_token.issued_at - SKEW <= now < access_token.expires_at:
         raise Unauthenticated(
-            f"the token of {found.person} was valid from {stamp(found.issued_at)} until "
-            f"{stamp(found.expires_at)}, and here it is {stamp(now)}",
+            f"the token of {access_token.person} was valid from {stamp(access_token.issued_at)} "
+            f"until {stamp(access_token.expires_at)}, and here it is {stamp(now)}",
             next_step=_HOW,
         )
-    return found
+    return access_token
 
 
 _HOW = "Get a new one: `airlock mlflow-token`."

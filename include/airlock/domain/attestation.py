@@ -87,13 +87,13 @@ def check_bound(
     Raises:
         Unattested: naming what it is about instead.
     """
-    wanted = statement(result, artifact_digest, options, run)
+    expected = statement(result, artifact_digest, options, run)
     try:
-        found, _ = disclose(envelope, lambda _key, _signature, _message: True, "its attestation")
+        actual, _ = disclose(envelope, lambda _key, _signature, _message: True, "its attestation")
     except AirlockError as error:
         why = error.message
     else:
-        why = "" if found == wanted else _differs(found, wanted)
+        why = "" if actual == expected else _differs(actual, expected)
     if why:
         raise Unattested(f"the signed result of {result.key} cannot be kept: {why}")
 
@@ -114,7 +114,7 @@ def check_attested(
     run: str,
     then: str,
 ) -> None:
-    """Refuse results, as judged before any waiver, that nobody trusted has signed for this run.
+    """Refuse results before waivers that no trusted key has signed for this run.
 
     *then*: how there is another run, once the key is right.
 
@@ -125,8 +125,8 @@ def check_attested(
     for result in results:
         if plan.enforcement(result.gate) is Enforcement.ADVISORY:
             continue
-        wanted = statement(result, artifact_digest, options[result.key], run)
-        why = _why_not(result, attestations.get(result.key, ""), wanted, keys)
+        expected = statement(result, artifact_digest, options[result.key], run)
+        why = _why_not(result, attestations.get(result.key, ""), expected, keys)
         wrong += [f"{result.key} ({why})"] if why else []
     if wrong:
         raise Unattested(
@@ -135,7 +135,7 @@ def check_attested(
         )
 
 
-def _why_not(result: GateResult, envelope: str, wanted: Mapping[str, Any], keys: GateKeys) -> str:
+def _why_not(result: GateResult, envelope: str, expected: Mapping[str, Any], keys: GateKeys) -> str:
     if not envelope:
         return "nobody has signed it"
 
@@ -143,26 +143,31 @@ def _why_not(result: GateResult, envelope: str, wanted: Mapping[str, Any], keys:
         return keys.verify_for(result.gate, key, signature, message)
 
     try:
-        found, _ = disclose(envelope, verify, "its attestation")
+        actual, _ = disclose(envelope, verify, "its attestation")
     except AirlockError as error:
         return error.message
-    return "" if found in (wanted, _before(wanted)) else _differs(found, wanted)
+    return "" if actual in (expected, _before(expected)) else _differs(actual, expected)
 
 
-def _before(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a statement as version 1 had it."""
-    predicate = {name: value for name, value in wanted["predicate"].items() if name != "run"}
-    return {**wanted, "predicateType": BEFORE, "predicate": predicate}
+def _before(expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the statement in the form of version 1."""
+    predicate = {name: value for name, value in expected["predicate"].items() if name != "run"}
+    return {**expected, "predicateType": BEFORE, "predicate": predicate}
 
 
-def _differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    said, mine = found.get("predicate", {}), wanted["predicate"]
-    if not isinstance(said, dict) or found.get("predicateType") not in (PREDICATE_TYPE, BEFORE):
+def _differs(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    predicate, expected_predicate = actual.get("predicate", {}), expected["predicate"]
+    if not isinstance(predicate, dict) or actual.get("predicateType") not in (
+        PREDICATE_TYPE,
+        BEFORE,
+    ):
         return "what is signed is no result of a gate"
-    differs = [name for name in mine if said.get(name) != mine[name]] or ["artifact"]
-    shown = ", ".join(f"{name} {_shown(said.get(name))}" for name in differs)
-    return f"what is signed is about another {', '.join(differs)}: {shown}"
+    differs = [
+        name for name in expected_predicate if predicate.get(name) != expected_predicate[name]
+    ] or ["artifact"]
+    values = ", ".join(f"{name} {_format_value(predicate.get(name))}" for name in differs)
+    return f"what is signed is about another {', '.join(differs)}: {values}"
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return short(value) if isinstance(value, str) and value.startswith("sha256:") else str(value)

@@ -43,8 +43,8 @@ def access_stream(release_id: str) -> str:
 class Event:
     """What happened, before it has a place in a stream."""
 
-    what: str
-    who: str
+    type: str
+    actor_id: str
     roles: tuple[str, ...]
     channel: str
     resource: str
@@ -58,12 +58,12 @@ class Event:
 
     @classmethod
     def by(
-        cls, actor: Actor, what: str, resource: str, data: Mapping[str, Any], why: str = ""
+        cls, actor: Actor, event_type: str, resource: str, data: Mapping[str, Any], why: str = ""
     ) -> Event:
-        """Return what somebody did that changed nothing which has an old and a new state."""
+        """Return the event of an action by *actor* that changes no state."""
         return cls(
-            what=what,
-            who=actor.id,
+            type=event_type,
+            actor_id=actor.id,
             roles=tuple(sorted(actor.roles)),
             channel=actor.channel.value,
             resource=resource,
@@ -135,8 +135,8 @@ def append(head: Head, stream: str, event: Event, at: str) -> Entry:
             "stream": stream,
             "seq": head.seq + 1,
             "at": at,
-            "what": event.what,
-            "who": {"id": event.who, "roles": sorted(event.roles)},
+            "what": event.type,
+            "who": {"id": event.actor_id, "roles": sorted(event.roles)},
             "channel": event.channel,
             "resource": event.resource,
             "old": event.old,

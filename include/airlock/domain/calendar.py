@@ -125,13 +125,13 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 def timing(approval: Mapping[str, Any], tier: str) -> Timing:
     """Build the timing of a tier from the approval policy's `spec`."""
-    said = {**DEFAULTS[tier], **approval["tiers"][tier].get("timers", {})}
+    timers = {**DEFAULTS[tier], **approval["tiers"][tier].get("timers", {})}
     return Timing(
         clock=clock(approval.get("clock", {})),
-        remind=timedelta(hours=said["remindHours"]),
-        repeat=said["repeat"],
-        escalate=said["escalate"],
-        expire=timedelta(hours=said["expireHours"]),
+        remind=timedelta(hours=timers["remindHours"]),
+        repeat=timers["repeat"],
+        escalate=timers["escalate"],
+        expire=timedelta(hours=timers["expireHours"]),
         unused=timedelta(hours=approval["grantHours"]),
     )
 

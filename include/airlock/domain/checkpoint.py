@@ -128,11 +128,11 @@ def parse(note: str) -> tuple[Checkpoint, str, tuple[Line, ...]]:
     Raises:
         NoteInvalid: if it is not a note, or not that of a checkpoint.
     """
-    text, found, tail = note.rpartition("\n\n")
+    text, separator, tail = note.rpartition("\n\n")
     text += "\n"
     lines = list(_LINE.finditer(tail))
     broken = any(ord(c) < 32 and c != "\n" for c in note) or len(note) > _MAX_NOTE
-    if not found or broken or "".join(line[0] for line in lines) != tail or not lines:
+    if not separator or broken or "".join(line[0] for line in lines) != tail or not lines:
         raise NoteInvalid("not a signed note: expected text, an empty line and signature lines")
     if len(lines) > _MAX_LINES:
         raise NoteInvalid(f"a note with {len(lines)} signatures; expected at most {_MAX_LINES}")
@@ -174,12 +174,12 @@ def open_note(
         raise NoteInvalid(
             f"the checkpoint of size {checkpoint.size} is not signed by a trusted key of the log"
         )
-    seen = {
-        name: _cosigned_at(line, text, one.verify)
-        for name, one in (witnesses or {}).items()
-        for line in _of(lines, name, note_key(name, COSIGNATURE, one.public))
+    cosigned_at = {
+        name: _cosigned_at(line, text, witness.verify)
+        for name, witness in (witnesses or {}).items()
+        for line in _of(lines, name, note_key(name, COSIGNATURE, witness.public))
     }
-    return Opened(checkpoint, timed, plain, seen)
+    return Opened(checkpoint, timed, plain, cosigned_at)
 
 
 def open_cosignature(note: str, lines: str, name: str, witness: Cosigner) -> Line:
@@ -188,17 +188,17 @@ def open_cosignature(note: str, lines: str, name: str, witness: Cosigner) -> Lin
     Raises:
         NoteInvalid: if it is not there or does not verify.
     """
-    _, text, found = parse(note.rpartition("\n\n")[0] + "\n\n" + lines)
-    wanted = _of(found, name, note_key(name, COSIGNATURE, witness.public))
-    if not wanted:
+    _, text, signatures = parse(note.rpartition("\n\n")[0] + "\n\n" + lines)
+    cosignatures = _of(signatures, name, note_key(name, COSIGNATURE, witness.public))
+    if not cosignatures:
         raise NoteInvalid(f"there is no cosignature of {name}")
-    _cosigned_at(wanted[0], text, witness.verify)
-    return wanted[0]
+    _cosigned_at(cosignatures[0], text, witness.verify)
+    return cosignatures[0]
 
 
 def proof(index: int, path: Sequence[bytes], note: str) -> str:
     """Return the proof that an entry is in a checkpoint's tree."""
-    hashes = "".join(f"{_b64(one)}\n" for one in path)
+    hashes = "".join(f"{_b64(digest)}\n" for digest in path)
     return f"c2sp.org/tlog-proof@v1\nindex {index}\n{hashes}\n{note}"
 
 
@@ -213,7 +213,7 @@ def read_proof(text: str) -> tuple[int, tuple[bytes, ...], str]:
     number, *hashes = rest.split("\n")
     if first != "c2sp.org/tlog-proof@v1" or not re.fullmatch(r"index (0|[1-9][0-9]*)", number):
         raise NoteInvalid("not a proof: expected c2sp.org/tlog-proof@v1 and an index")
-    return int(number[6:]), tuple(read_hash(one) for one in hashes), note
+    return int(number[6:]), tuple(read_hash(encoded) for encoded in hashes), note
 
 
 def read_hash(encoded: str) -> bytes:
@@ -222,10 +222,10 @@ def read_hash(encoded: str) -> bytes:
     Raises:
         NoteInvalid: if it is not one.
     """
-    found = _unb64(encoded)
-    if len(found) != 32:
+    digest = _unb64(encoded)
+    if len(digest) != 32:
         raise NoteInvalid(f"{encoded!r} is not a SHA-256 hash in base64")
-    return found
+    return digest
 
 
 def _of(lines: Sequence[Line], name: str, key: bytes) -> list[Line]:
@@ -274,8 +274,8 @@ def _b64(data: bytes) -> str:
 
 def _unb64(text: str) -> bytes:
     try:
-        found = base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         return b""
     # Spare bits in the last character would let two texts stand for one signature.
-    return found if _b64(found) == text else b""
+    return decoded if _b64(decoded) == text else b""

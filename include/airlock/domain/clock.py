@@ -46,13 +46,13 @@ def zone_name(at: datetime) -> str:
 def spelled(text: str, zone: tzinfo | None = UTC) -> str:
     """Return a text for people: every stamp in it on the clock of *zone*, with the zone."""
 
-    def shown(found: re.Match[str]) -> str:
+    def localize(match: re.Match[str]) -> str:
         try:
-            return readable(moment(found[0]), zone)
+            return readable(moment(match[0]), zone)
         except (ValueError, OverflowError):  # somebody wrote what only looks like a time
-            return found[0]
+            return match[0]
 
-    return _STAMPED.sub(shown, text)
+    return _STAMPED.sub(localize, text)
 
 
 def time_left(until: datetime, now: datetime) -> str:

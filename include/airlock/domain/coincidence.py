@@ -23,13 +23,13 @@ from collections.abc import Sequence
 _ERRORS = 3.0
 
 
-def copied_across(held_twins: int, held: int, training_twins: int, training: int) -> float:
+def copied_across(held_twins: int, held_out: int, training_twins: int, training: int) -> float:
     """Return the share of the held-out rows that chance does not explain, at least 0."""
-    for part, whole in ((held_twins, held), (training_twins, training)):
+    for part, whole in ((held_twins, held_out), (training_twins, training)):
         if whole < 1 or not 0 <= part <= whole:
             raise ValueError(f"{part} of {whole} rows have an equal one")
-    here, there = held_twins / held, training_twins / training
-    error = math.sqrt(here * (1 - here) / held + there * (1 - there) / training)
+    here, there = held_twins / held_out, training_twins / training
+    error = math.sqrt(here * (1 - here) / held_out + there * (1 - there) / training)
     return max(0.0, here - there - _ERRORS * error)
 
 
@@ -38,7 +38,7 @@ def repeated(spectrum: Sequence[int], rows: int) -> float:
 
     *spectrum* says how many different rows occur exactly once, twice, three times and so on.
     """
-    occurring = sum(times * found for times, found in enumerate(spectrum, 1))
+    occurring = sum(times * kinds for times, kinds in enumerate(spectrum, 1))
     if rows < 1 or len(spectrum) < 3 or min(spectrum) < 0 or occurring > rows:
         raise ValueError(f"{list(spectrum)} kinds of rows in {rows} rows")
     return max(
@@ -46,8 +46,8 @@ def repeated(spectrum: Sequence[int], rows: int) -> float:
     )
 
 
-def _excess(times: int, fewer: int, found: int, more: int) -> float:
+def _excess(times: int, fewer: int, equal: int, more: int) -> float:
     """Return the rows in groups of *times* that chance does not explain, at least 0."""
     chance = math.sqrt((times + 1) / times * fewer * more)
     spread = chance**2 / 4 * (1 / max(fewer, 1) + 1 / max(more, 1))
-    return max(0.0, times * (found - chance - _ERRORS * math.sqrt(found + spread)))
+    return max(0.0, times * (equal - chance - _ERRORS * math.sqrt(equal + spread)))

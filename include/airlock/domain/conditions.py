@@ -54,7 +54,7 @@ class Conditions:
             max_traffic_share=document.get("max_traffic_share"),
             segments=tuple(document.get("segments", ())),
             expires_at=document.get("expires_at"),
-            findings=tuple(Demand(**one) for one in document.get("findings", ())),
+            findings=tuple(Demand(**finding) for finding in document.get("findings", ())),
         )
 
 
@@ -111,30 +111,32 @@ def check_conditions(conditions: Conditions, now: str) -> None:
         raise Invalid("a finding needs a text and an owner")
 
 
-def enforce(who: Sequence[tuple[str, Conditions]], reach: Reach, now: str, then: str = "") -> None:
+def enforce(
+    approvals: Sequence[tuple[str, Conditions]], reach: Reach, now: str, then: str = ""
+) -> None:
     """Refuse a promotion that reaches further than its approvals allow; *then*: what to do.
 
     Raises:
         Refused: naming the condition, who made it, and what would be allowed.
     """
-    for person, one in who:
-        if one.expires_at is not None and now >= one.expires_at:
+    for person, conditions in approvals:
+        if conditions.expires_at is not None and now >= conditions.expires_at:
             raise Refused(
-                f"the approval of {person} was good until {one.expires_at}, it is {now}",
+                f"the approval of {person} was good until {conditions.expires_at}, it is {now}",
                 next_step=then,
             )
-        if one.max_traffic_share is not None and reach.share > one.max_traffic_share:
+        if conditions.max_traffic_share is not None and reach.share > conditions.max_traffic_share:
             raise Refused(
-                f"{person} approved at most {one.max_traffic_share:.0%} of the traffic, this "
-                f"promotion reaches {reach.share:.0%}",
+                f"{person} approved at most {conditions.max_traffic_share:.0%} of the traffic, "
+                f"this promotion reaches {reach.share:.0%}",
                 next_step=f"{_ALL} {then}".strip(),
             )
-        outside = sorted(set(reach.segments) - set(one.segments))
-        if one.segments and (outside or not reach.segments):
-            found = ", ".join(outside) or "everybody"
+        outside = sorted(set(reach.segments) - set(conditions.segments))
+        if conditions.segments and (outside or not reach.segments):
+            audience = ", ".join(outside) or "everybody"
             raise Refused(
-                f"{person} approved only for {', '.join(one.segments)}, this promotion reaches "
-                f"{found}",
+                f"{person} approved only for {', '.join(conditions.segments)}, this promotion "
+                f"reaches {audience}",
                 next_step=f"{_ALL} {then}".strip(),
             )
 
@@ -145,11 +147,11 @@ def check_no_overdue(findings: Iterable[Finding], model: str, at: str) -> None:
     Raises:
         Refused: naming every overdue finding.
     """
-    late = [one for one in findings if one.overdue(at)]
+    late = [finding for finding in findings if finding.overdue(at)]
     if late:
-        said = "; ".join(f"{one.id}, {one.owner}, due {one.due}" for one in late)
+        details = "; ".join(f"{finding.id}, {finding.owner}, due {finding.due}" for finding in late)
         raise Refused(
-            f"{model} has overdue findings of an earlier approval: {said}",
+            f"{model} has overdue findings of an earlier approval: {details}",
             next_step="Mend them and have somebody other than their owner close them; "
             "`airlock finding list` says what they are.",
         )

@@ -91,14 +91,14 @@ class Mandate:
         return frozenset({self.person, self.principal})
 
     def roles(self, holders: Holders) -> frozenset[str]:
-        """Return the roles the seat is filled with."""
-        held = holders.get(self.principal, frozenset())
+        """Return the roles that fill the seat."""
+        own = holders.get(self.principal, frozenset())
         lent = {self.behind.removeprefix(ROLE)} if self.behind.startswith(ROLE) else set()
-        return held | lent
+        return own | lent
 
     def counts(self, holders: Holders, excluded: Collection[str]) -> bool:
-        """Say whether everybody in it is active and may judge the release."""
-        return all(one in holders and one not in excluded for one in self.people)
+        """Return whether all its people are active and may judge the release."""
+        return all(person in holders and person not in excluded for person in self.people)
 
 
 def eligible(
@@ -111,31 +111,36 @@ def eligible(
 ) -> tuple[Mandate, ...]:
     """Return every mandate that fits one of *rules*, own ones first, then delegates."""
     own = (Mandate(person) for person in sorted(holders))
-    lent = (Mandate(one.taker, Capacity.DELEGATE, one.giver) for one in powers.delegations)
+    lent = (
+        Mandate(delegation.taker, Capacity.DELEGATE, delegation.giver)
+        for delegation in powers.delegations
+    )
     above = (
         Mandate(superior, Capacity.STAND_IN, below)
         for below, superior in sorted(powers.superiors.items())
         if escalated
     )
     return tuple(
-        one
-        for one in dict.fromkeys((*own, *lent, *above))
-        if one.counts(holders, excluded)
-        and any(rule.fits(one.principal, one.roles(holders)) for rule in rules)
+        mandate
+        for mandate in dict.fromkeys((*own, *lent, *above))
+        if mandate.counts(holders, excluded)
+        and any(rule.fits(mandate.principal, mandate.roles(holders)) for rule in rules)
     )
 
 
 def handed_over(
     rules: Sequence[Rule], holders: Holders, powers: Powers, excluded: Collection[str]
 ) -> tuple[Mandate, ...]:
-    """Return the mandates of the fallback role, for a level nobody else could answer."""
-    last = (one for one in sorted(holders) if powers.fallback in holders[one])
+    """Return the mandates of the fallback role, for a level without other eligible people."""
+    last = (person for person in sorted(holders) if powers.fallback in holders[person])
     return tuple(
-        one
+        mandate
         for person in last
         for role in sorted(powers.voting)
-        if (one := Mandate(person, Capacity.FALLBACK, f"{ROLE}{role}")).counts(holders, excluded)
-        and any(rule.fits(person, one.roles(holders)) for rule in rules)
+        if (mandate := Mandate(person, Capacity.FALLBACK, f"{ROLE}{role}")).counts(
+            holders, excluded
+        )
+        and any(rule.fits(person, mandate.roles(holders)) for rule in rules)
     )
 
 
@@ -174,14 +179,14 @@ def delegate(
             next_step="`airlock person list` shows whom Airlock knows, and who is enrolled. "
             "Whoever answers for somebody else is enrolled too, for whatever role.",
         )
-    held = (claims or holders).get(taker, frozenset())
-    if held & barred:
+    taker_roles = (claims or holders).get(taker, frozenset())
+    if taker_roles & barred:
         raise Forbidden(
-            f"{taker} holds {', '.join(sorted(held & barred))}, which never votes",
+            f"{taker} holds {', '.join(sorted(taker_roles & barred))}, which never votes",
             next_step="Delegate to somebody else.",
         )
     _check_times(start, end, now)
-    made = stamp(now)
+    made_at = stamp(now)
     return Delegation(
         id=id,
         giver=giver,
@@ -189,7 +194,7 @@ def delegate(
         start=stamp(start),
         end=stamp(end),
         reason=reason,
-        made_at=made,
+        made_at=made_at,
     )
 
 

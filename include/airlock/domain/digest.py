@@ -96,10 +96,10 @@ def folder_manifest(folder: Path) -> dict[str, str]:
             another system would not keep, two names that differ in letter case only, and more
             files or bytes than `MOST_FILES` and `MOST_BYTES`.
     """
-    found = sorted(_files(folder))
-    check_names(name for name, _, _ in found)
-    check_sizes(size for _, _, size in found)
-    return {name: _plain_digest(path) for name, path, _ in found}
+    files = sorted(_files(folder))
+    check_names(name for name, _, _ in files)
+    check_sizes(size for _, _, size in files)
+    return {name: _plain_digest(path) for name, path, _ in files}
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -108,13 +108,13 @@ def check_names(names: Iterable[str]) -> None:
     Raises:
         OddFolder: naming the first, escaped.
     """
-    seen: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for name in names:
         parts = name.split("/")
         if not name.isprintable() or "\\" in name or {"", ".", ".."} & {*parts}:
             raise _odd(f"the name {name!a} is absolute, has other parts than names, or other "
                        "characters than can be shown")  # fmt: skip
-        other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        other = spellings.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
             raise _odd(f"{other!a} and {name!a} are one name on other systems")
 

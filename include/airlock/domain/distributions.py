@@ -28,10 +28,9 @@ _NAMED = 5
 def psi(reference: Sequence[int], current: Sequence[int]) -> float:
     """Return the population stability index of two lists of counts over the same bins."""
     bins = _checked(reference, current)
-    expected, found = sum(reference) + bins / 2, sum(current) + bins / 2
+    expected, actual = sum(reference) + bins / 2, sum(current) + bins / 2
     shares = [
-        ((one + 0.5) / expected, (other + 0.5) / found)
-        for one, other in together(reference, current)
+        ((old + 0.5) / expected, (new + 0.5) / actual) for old, new in together(reference, current)
     ]
     return float(sum((q - p) * math.log(q / p) for p, q in shares))
 
@@ -39,15 +38,15 @@ def psi(reference: Sequence[int], current: Sequence[int]) -> float:
 def cramers_v(reference: Sequence[int], current: Sequence[int]) -> float:
     """Return the association of the values with the side they are on, both sides weighed alike."""
     _checked(reference, current)
-    expected, found = sum(reference), sum(current)
-    pairs = [(a / expected, b / found) for a, b in together(reference, current)]
+    expected, actual = sum(reference), sum(current)
+    pairs = [(a / expected, b / actual) for a, b in together(reference, current)]
     total = sum((p - q) ** 2 / (p + q) for p, q in pairs if p + q > 0)
     return min(1.0, math.sqrt(total / 2))
 
 
 def _checked(reference: Sequence[int], current: Sequence[int]) -> int:
     counts = [*reference, *current]
-    if len(reference) != len(current) or any(one < 0 or one != int(one) for one in counts):
+    if len(reference) != len(current) or any(count < 0 or count != int(count) for count in counts):
         raise ValueError(f"counts that do not belong together: {reference} and {current}")
     if not sum(reference) or not sum(current):
         raise ValueError("no rows to count")
@@ -101,10 +100,10 @@ class Tolerance:
         if not 0 < self.psi < math.inf:
             raise ValueError(f"psi must be above 0, found {self.psi}")
 
-    def passed_by(self, one: Shift) -> bool:
-        """Say whether a column lies further apart than this."""
-        return one.psi > self.psi or one.effect > (
-            self.ks if one.measure == "D" else self.cramers_v
+    def passed_by(self, column: Shift) -> bool:
+        """Return whether a column moved further than this allows."""
+        return column.psi > self.psi or column.effect > (
+            self.ks if column.measure == "D" else self.cramers_v
         )
 
     def sentence(self) -> str:
@@ -125,24 +124,24 @@ class Compared:
         return self.shifts[0]
 
     def sentence(self) -> str:
-        """Name what lies too far apart, or the one that comes nearest to it."""
+        """Name the columns that moved too far, or the one that moved most."""
         if not self.beyond:
             return f"{len(self.shifts)} columns, furthest apart {self.worst.sentence()}"
         more = f" and {len(self.beyond) - _NAMED} more" if len(self.beyond) > _NAMED else ""
-        named = ", ".join(one.sentence() for one in self.beyond[:_NAMED])
+        named = ", ".join(column.sentence() for column in self.beyond[:_NAMED])
         return f"{len(self.beyond)} of {len(self.shifts)} columns moved: {named}{more}"
 
     def table(self) -> list[dict[str, Any]]:
         """Return all columns for people to read."""
         return [
             {
-                "column": one.column,
-                "psi": round(one.psi, 4),
-                "measure": one.measure,
-                "effect": round(one.effect, 4),
-                "moved": one in self.beyond,
+                "column": column.column,
+                "psi": round(column.psi, 4),
+                "measure": column.measure,
+                "effect": round(column.effect, 4),
+                "moved": column in self.beyond,
             }
-            for one in self.shifts
+            for column in self.shifts
         ]
 
 
@@ -154,41 +153,43 @@ def compare(facts: Mapping[str, Any], tolerance: Tolerance, ignore: Sequence[str
             not those of the rows: then some were not looked at.
     """
     rows = facts["rows"]
-    for one in facts["columns"]:
-        if one["column"] in ignore or one["kind"] == "incomparable":
+    for column in facts["columns"]:
+        if column["column"] in ignore or column["kind"] == "incomparable":
             continue
         for side in ("reference", "current"):
-            if sum(one[side]) != rows[side]:
-                raise ValueError(f"{one['column']}: {sum(one[side])} of {rows[side]} rows counted")
+            if sum(column[side]) != rows[side]:
+                raise ValueError(
+                    f"{column['column']}: {sum(column[side])} of {rows[side]} rows counted"
+                )
     shifts = [
-        shift(one)
-        for one in facts["columns"]
-        if one["column"] not in ignore and one["kind"] != "incomparable"
+        shift(column)
+        for column in facts["columns"]
+        if column["column"] not in ignore and column["kind"] != "incomparable"
     ]
     if not shifts:
         raise ValueError("no column was compared")
-    ranked = tuple(sorted(shifts, key=lambda one: (-one.psi, one.column)))
-    return Compared(ranked, tuple(one for one in ranked if tolerance.passed_by(one)))
+    ranked = tuple(sorted(shifts, key=lambda column: (-column.psi, column.column)))
+    return Compared(ranked, tuple(column for column in ranked if tolerance.passed_by(column)))
 
 
 def broken_schema(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> list[str]:
-    """Say which columns of the reference are gone, or hold something else."""
-    gone = [f"{one} is missing" for one in facts["missing"] if one not in ignore]
+    """Report the columns of the reference that are missing, or have another type."""
+    gone = [f"{name} is missing" for name in facts["missing"] if name not in ignore]
     other = [
-        f"{one['column']} was {one['types'][0]} and is {one['types'][1]}"
-        for one in facts["columns"]
-        if one["types"][0] != one["types"][1] and one["column"] not in ignore
+        f"{column['column']} was {column['types'][0]} and is {column['types'][1]}"
+        for column in facts["columns"]
+        if column["types"][0] != column["types"][1] and column["column"] not in ignore
     ]
     return gone + other
 
 
 def not_compared(facts: Mapping[str, Any], ignore: Sequence[str] = ()) -> str:
-    """Name the columns of a type nobody can compare, or return nothing."""
+    """Name the columns whose type cannot be compared, or return an empty text."""
     odd = [
-        f"{one['column']} ({one['types'][0]})"
-        for one in facts["columns"]
-        if one["kind"] == "incomparable"
-        and one["types"][0] == one["types"][1]
-        and one["column"] not in ignore
+        f"{column['column']} ({column['types'][0]})"
+        for column in facts["columns"]
+        if column["kind"] == "incomparable"
+        and column["types"][0] == column["types"][1]
+        and column["column"] not in ignore
     ]
     return f"; not compared: {', '.join(odd[:_NAMED])}" if odd else ""

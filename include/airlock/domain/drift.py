@@ -51,7 +51,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Sighting:
     """A protected alias as it is in the registry, and the grant the guard says was spent last."""
 
     model: str
@@ -102,7 +102,7 @@ class Drift:
     """One thing that is not as released."""
 
     kind: Kind
-    thing: str
+    subject: str
     old: str | None
     new: str | None
     why: str
@@ -113,29 +113,30 @@ class Drift:
     @property
     def id(self) -> str:
         """Return the name of the finding."""
-        parts = [self.kind.value, self.thing, self.old, self.new]
+        parts = [self.kind.value, self.subject, self.old, self.new]
         return f"drift-{digest_json(parts).removeprefix('sha256:')[:12]}"
 
-    def told(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """Return the finding as a document."""
-        return {"id": self.id, **asdict(self), "kind": self.kind.value}
+        fields = asdict(self) | {"kind": self.kind.value}
+        return {"id": self.id, "kind": fields.pop("kind"), "thing": fields.pop("subject"), **fields}
 
 
 def compare(
     served: Iterable[Served],
-    seen: Iterable[Seen],
+    sightings: Iterable[Sighting],
     protected: Collection[str],
     spent: Mapping[str, Spent],
 ) -> list[Drift]:
     """Compare the aliases; *spent* says of the grants there whether Airlock has spent them."""
-    there = {(one.model, one.alias): one for one in seen}
-    found: list[Drift] = []
+    there = {(sighting.model, sighting.alias): sighting for sighting in sightings}
+    drifts: list[Drift] = []
     for line in served:
         if line.alias in protected:
-            found += _line(line, there.pop((line.model, line.alias), None), spent)
+            drifts += _line(line, there.pop((line.model, line.alias), None), spent)
     for alias in there.values():
-        found += _unknown(alias, spent)
-    return found
+        drifts += _unknown(alias, spent)
+    return drifts
 
 
 def compare_spent(there: Iterable[SpentThere], spent: Mapping[str, Spent]) -> list[Drift]:
@@ -143,49 +144,49 @@ def compare_spent(there: Iterable[SpentThere], spent: Mapping[str, Spent]) -> li
     return [
         Drift(
             kind=Kind.GRANT,
-            thing=one.grant,
+            subject=entry.grant,
             old=None,
-            new=one.version,
-            why=f"the guard has {one.grant} as spent for version {one.version} of {one.model}, but "
-            "Airlock never spent it",
-            model=one.model,
-            alias=one.alias,
+            new=entry.version,
+            why=f"the guard has {entry.grant} as spent for version {entry.version} of "
+            f"{entry.model}, but Airlock never spent it",
+            model=entry.model,
+            alias=entry.alias,
         )
-        for one in there
-        if spent.get(one.grant, Spent.NEVER) is Spent.NEVER
+        for entry in there
+        if spent.get(entry.grant, Spent.NEVER) is Spent.NEVER
     ]
 
 
-def compare_permits(there: Iterable[Permit], given: Mapping[str, Permit]) -> list[Drift]:
-    """Return the permits there that no grant explains; *given*: those of the grants given here."""
-    found = []
+def compare_permits(there: Iterable[Permit], issued: Mapping[str, Permit]) -> list[Drift]:
+    """Return the permits there that no grant explains; *issued*: those of the grants made here."""
+    drifts = []
     for permit in there:
-        told = given.get(permit.grant)
-        if told is not None and replace(permit, ended=told.ended) == told:
+        expected = issued.get(permit.grant)
+        if expected is not None and replace(permit, ended=expected.ended) == expected:
             continue
         moves = f"version {permit.version} of {permit.model} to {permit.alias}"
-        lacks = "the log tells of no such grant" if told is None else "its grant says otherwise"
+        lacks = "the log tells of no such grant" if expected is None else "its grant says otherwise"
         why = f"MLflow's database has a permit {permit.grant} that moves {moves}, and {lacks}"
-        found.append(
+        drifts.append(
             Drift(
                 kind=Kind.PERMIT,
-                thing=permit.grant,
-                old=None if told is None else told.version,
+                subject=permit.grant,
+                old=None if expected is None else expected.version,
                 new=permit.version,
                 why=why,
                 model=permit.model,
                 alias=permit.alias,
             )
         )
-    return found
+    return drifts
 
 
-def answer(line: Served, given: str | None) -> Drift | None:
-    """Compare what an ordinary client is told, where the guard found nothing wrong."""
-    if given == line.version:
+def answer(line: Served, resolved: str | None) -> Drift | None:
+    """Compare the version that an ordinary client gets, where the guard found nothing wrong."""
+    if resolved == line.version:
         return None
-    why = f"clients are told {given or 'nothing'}, though the alias points at {line.version}"
-    return _of(line, Kind.DIFFERS, line.version, given, why)
+    why = f"clients are told {resolved or 'nothing'}, though the alias points at {line.version}"
+    return _of(line, Kind.DIFFERS, line.version, resolved, why)
 
 
 def weigh(line: Served, digest: str | None) -> Drift | None:
@@ -199,62 +200,69 @@ def weigh(line: Served, digest: str | None) -> Drift | None:
 
 def unhashed(line: Served, why: str) -> Drift:
     """Return the finding that the bytes of a version cannot be compared."""
-    what = f"the files of version {line.version} of {line.model} cannot be hashed: {why}"
-    return _of(line, Kind.UNHASHED, line.digest, None, what)
+    reason = f"the files of version {line.version} of {line.model} cannot be hashed: {why}"
+    return _of(line, Kind.UNHASHED, line.digest, None, reason)
 
 
 def blind(why: str) -> Drift:
     """Return the finding that nothing could be compared."""
-    return Drift(kind=Kind.BLIND, thing="mlflow", old=None, new=None, why=why)
+    return Drift(kind=Kind.BLIND, subject="mlflow", old=None, new=None, why=why)
 
 
-def _line(line: Served, seen: Seen | None, spent: Mapping[str, Spent]) -> Iterator[Drift]:
-    what = f"{line.alias} of {line.model}"
-    if seen is None:
-        why = f"{what} was released as version {line.version} and is not there any more"
+def _line(line: Served, sighting: Sighting | None, spent: Mapping[str, Spent]) -> Iterator[Drift]:
+    name = f"{line.alias} of {line.model}"
+    if sighting is None:
+        why = f"{name} was released as version {line.version} and is not there any more"
         yield _of(line, Kind.GONE, line.version, None, why)
-    elif seen.version != line.version:
-        state = _ahead(seen, spent, line.sequence)
+    elif sighting.version != line.version:
+        state = _ahead(sighting, spent, line.sequence)
         if state is Spent.NEVER:
-            why = f"{what} points at version {seen.version}, released is version {line.version}"
-            yield _of(line, Kind.MOVED, line.version, seen.version, why)
+            why = f"{name} points at version {sighting.version}, released is version {line.version}"
+            yield _of(line, Kind.MOVED, line.version, sighting.version, why)
         elif state is Spent.BEFORE:
-            yield _of(line, Kind.UNFINISHED, line.version, seen.version, _unfinished(seen))
-    elif seen.location != line.location:
+            yield _of(line, Kind.UNFINISHED, line.version, sighting.version, _unfinished(sighting))
+    elif sighting.location != line.location:
         why = f"version {line.version} of {line.model} is read from another place than was approved"
-        yield _of(line, Kind.LOCATION, line.location, seen.location, why)
-    elif seen.problem:
-        yield _of(line, Kind.UNBACKED, line.version, seen.version, seen.problem)
+        yield _of(line, Kind.LOCATION, line.location, sighting.location, why)
+    elif sighting.problem:
+        yield _of(line, Kind.UNBACKED, line.version, sighting.version, sighting.problem)
 
 
-def _unknown(seen: Seen, spent: Mapping[str, Spent]) -> Iterator[Drift]:
-    thing, state = f"{seen.model}@{seen.alias}", _ahead(seen, spent, 0)
-    whose = {"model": seen.model, "alias": seen.alias}
+def _unknown(sighting: Sighting, spent: Mapping[str, Spent]) -> Iterator[Drift]:
+    subject, state = f"{sighting.model}@{sighting.alias}", _ahead(sighting, spent, 0)
+    target = {"model": sighting.model, "alias": sighting.alias}
     if state is Spent.BEFORE:
         yield Drift(
             kind=Kind.UNFINISHED,
-            thing=thing,
+            subject=subject,
             old=None,
-            new=seen.version,
-            why=_unfinished(seen),
-            **whose,
+            new=sighting.version,
+            why=_unfinished(sighting),
+            **target,
         )
     elif state is Spent.NEVER:
-        why = f"{seen.alias} of {seen.model} points at version {seen.version}, and Airlock has "
-        why += "released nothing there"
-        yield Drift(kind=Kind.UNKNOWN, thing=thing, old=None, new=seen.version, why=why, **whose)
+        why = f"{sighting.alias} of {sighting.model} points at version {sighting.version}, and "
+        why += "Airlock has released nothing there"
+        yield Drift(
+            kind=Kind.UNKNOWN, subject=subject, old=None, new=sighting.version, why=why, **target
+        )
 
 
-def _ahead(seen: Seen, spent: Mapping[str, Spent], sequence: int) -> Spent:
-    """Say whether a grant of Airlock's that its line does not know of yet has moved the alias."""
-    if seen.grant is None or seen.released != seen.version or (seen.sequence or 0) <= sequence:
+def _ahead(sighting: Sighting, spent: Mapping[str, Spent], sequence: int) -> Spent:
+    """Return whether a grant that its line does not record yet has moved the alias."""
+    if (
+        sighting.grant is None
+        or sighting.released != sighting.version
+        or (sighting.sequence or 0) <= sequence
+    ):
         return Spent.NEVER
-    return spent.get(seen.grant, Spent.NEVER)
+    return spent.get(sighting.grant, Spent.NEVER)
 
 
-def _unfinished(seen: Seen) -> str:
+def _unfinished(sighting: Sighting) -> str:
     return (
-        f"grant {seen.grant} has moved {seen.alias} of {seen.model} to version {seen.version}, but "
+        f"grant {sighting.grant} has moved {sighting.alias} of {sighting.model} to version "
+        f"{sighting.version}, but "
         "the promotion is not finished yet: the delivery process does it when it can"
     )
 
@@ -262,7 +270,7 @@ def _unfinished(seen: Seen) -> str:
 def _of(line: Served, kind: Kind, old: str | None, new: str | None, why: str) -> Drift:
     return Drift(
         kind=kind,
-        thing=f"{line.model}@{line.alias}",
+        subject=f"{line.model}@{line.alias}",
         old=old,
         new=new,
         why=why,

@@ -129,6 +129,6 @@ class Separation:
     def _by_policy(self, holders: Holders) -> Iterable[tuple[str, str]]:
         for person in self.people:
             yield person, "may not approve under the policy in force"
-        for person, held in holders.items():
-            for role in sorted(self.roles & held):
+        for person, person_roles in holders.items():
+            for role in sorted(self.roles & person_roles):
                 yield person, f"may not approve as {role} under the policy in force"

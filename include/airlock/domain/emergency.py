@@ -72,7 +72,7 @@ def break_glass(
     plan.check_authors(run_anew(release))
     check_reason(reason)
     _check_incident(incident)
-    unreviewed = [one.release for one in before if one.reviewed_at is None]
+    unreviewed = [use.release for use in before if use.reviewed_at is None]
     if unreviewed:
         raise Unreviewed(
             f"the glass was broken for {release.subject.model} before and nobody has reviewed "
@@ -115,9 +115,9 @@ def _check(
     if why:
         raise Forbidden(f"{actor.id} {why} (release {release.id}): nobody judges own work")
     if not glass.roles & holders.get(actor.id, frozenset()):
-        held = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
+        roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
         raise Forbidden(
-            f"breaking the glass needs {' or '.join(sorted(glass.roles))}; {actor.id} holds {held}"
+            f"breaking the glass needs {' or '.join(sorted(glass.roles))}; {actor.id} holds {roles}"
         )
     return glass
 
@@ -144,16 +144,16 @@ def may_break(
 
 
 def may_review(
-    release: Release, plan: Plan, glass: Glass | None, one: Broken, actor: Actor
+    release: Release, plan: Plan, glass: Glass | None, use: Broken, actor: Actor
 ) -> bool:
-    """Say whether this person could review a broken glass now."""
+    """Return whether this person could review a broken glass now."""
     reviewers = glass.reviewers if glass else frozenset[str]()
-    able = bool(reviewers & actor.roles) and actor.id not in _involved(release, plan, one)
-    return able and one.reviewed_at is None
+    able = bool(reviewers & actor.roles) and actor.id not in _involved(release, plan, use)
+    return able and use.reviewed_at is None
 
 
-def _involved(release: Release, plan: Plan, one: Broken) -> set[str]:
-    return {*one.people, *plan.excluded, *release.voters, release.requester}
+def _involved(release: Release, plan: Plan, use: Broken) -> set[str]:
+    return {*use.people, *plan.excluded, *release.voters, release.requester}
 
 
 def _still(people: tuple[str, ...], glass: Glass, holders: Holders) -> bool:
@@ -195,16 +195,16 @@ def skipped(release: Release, plan: Plan, holders: Holders) -> tuple[str, ...]:
 
 
 def review(
-    release: Release, plan: Plan, glass: Glass | None, one: Broken, actor: Actor, note: str, at: str
+    release: Release, plan: Plan, glass: Glass | None, use: Broken, actor: Actor, note: str, at: str
 ) -> Story:
     """Return the event of an uninvolved person reviewing a broken glass.
 
     Raises:
         Refused: (one of its kinds) if this person was involved or may not review.
     """
-    if one.reviewed_at is not None:
-        raise Conflict(f"the emergency {one.incident} was reviewed by {one.reviewed_by}")
-    if actor.id in _involved(release, plan, one):
+    if use.reviewed_at is not None:
+        raise Conflict(f"the emergency {use.incident} was reviewed by {use.reviewed_by}")
+    if actor.id in _involved(release, plan, use):
         raise Forbidden(
             f"{actor.id} was involved in release {release.id}: somebody else reviews it"
         )
@@ -213,5 +213,5 @@ def review(
         raise Forbidden(f"a review needs {' or '.join(sorted(reviewers))}; {actor.id} is neither")
     check_reason(note)
     story = Story(release, actor, at, release.subject.policy_digest)
-    story.tell("GlassReviewed", {"incident": one.incident, "late": at > one.review_due}, why=note)
+    story.tell("GlassReviewed", {"incident": use.incident, "late": at > use.review_due}, why=note)
     return story

@@ -118,17 +118,17 @@ class Enrolment:
         return SeenAccount(self.issuer, self.subject, json.loads(self.marks))
 
     def active_at(self, at: str) -> bool:
-        """Say whether it counted at a moment."""
-        over = min(one for one in (self.suspended_at, self.ended_at, "9") if one)
+        """Return whether it counted at a moment."""
+        over = min(end for end in (self.suspended_at, self.ended_at, "9") if end)
         return self.confirmed_at is not None and self.confirmed_at <= at < over
 
 
 def check_proposal(
-    actor: str, person: Person | None, name: str, role: str, known: Collection[str], account: bool
+    actor: str, person: Person | None, name: str, role: str, roles: Collection[str], account: bool
 ) -> Person:
     """Return the person proposed, if *actor* may propose that person for *role*.
 
-    *name*: of the person; *known*: the roles of the policy; *account*: whether the account has been
+    *name*: of the person; *roles*: the roles of the policy; *account*: whether the account has been
     seen.
 
     Raises:
@@ -141,9 +141,9 @@ def check_proposal(
             f"{actor} cannot propose {name}: nobody enrols oneself",
             next_step="Ask another person who may enrol approvers.",
         )
-    if role not in known:
+    if role not in roles:
         raise Invalid(
-            f"there is no role {role!r}; the policy has {', '.join(sorted(known))}",
+            f"there is no role {role!r}; the policy has {', '.join(sorted(roles))}",
             next_step="Name one of these; include/policies/access.yaml defines them.",
         )
     if person is None or not person.active or not account:
@@ -158,17 +158,22 @@ def check_proposal(
 
 def _check_airflow(person: Person, role: str) -> None:
     if role not in person.claimed:
-        held = ", ".join(sorted(person.claimed)) or "no role"
+        claimed = ", ".join(sorted(person.claimed)) or "no role"
         raise Conflict(
-            f"{person.id} holds {held} in Airflow, not {role}: both have to say so",
+            f"{person.id} holds {claimed} in Airflow, not {role}: both have to say so",
             next_step=f"Give {person.id} the role {role} in Airflow first.",
         )
 
 
 def check_confirmation(
-    actor: str, one: Enrolment, person: Person | None, now: SeenAccount | None, *, entitled: bool
+    actor: str,
+    enrolment: Enrolment,
+    person: Person | None,
+    now: SeenAccount | None,
+    *,
+    entitled: bool,
 ) -> None:
-    """Refuse a confirmation by whoever may not give it, or of what is not as it was proposed.
+    """Refuse a confirmation by the wrong person, or of an enrolment that changed since.
 
     *entitled*: whether whoever proposed it may still enrol; *now*: the account as it is.
 
@@ -176,46 +181,50 @@ def check_confirmation(
         Forbidden: if the actor proposed it, or is the person enrolled.
         Conflict: if there is nothing to confirm, or the account is not the one proposed.
     """
-    if one.state is not Standing.PROPOSED:
+    if enrolment.state is not Standing.PROPOSED:
         raise Conflict(
-            f"the enrolment {one.id} of {one.person} as {one.role} is {one.state}, not proposed",
+            f"the enrolment {enrolment.id} of {enrolment.person} as {enrolment.role} is "
+            f"{enrolment.state}, not proposed",
             next_step="`airlock person list` shows what waits for a confirmation.",
         )
-    if actor in (one.person, one.proposed_by):
-        why = "is the person enrolled" if actor == one.person else "proposed it"
+    if actor in (enrolment.person, enrolment.proposed_by):
+        why = "is the person enrolled" if actor == enrolment.person else "proposed it"
         raise Forbidden(
-            f"{actor} {why}, so another person has to confirm {one.person} as {one.role}",
+            f"{actor} {why}, so another person has to confirm {enrolment.person} as "
+            f"{enrolment.role}",
             next_step="Ask another person who may enrol approvers.",
         )
-    again = f"End {one.id}, then propose {one.person} again."
+    again = f"End {enrolment.id}, then propose {enrolment.person} again."
     if not entitled:
         raise Conflict(
-            f"{one.proposed_by}, who proposed {one.person} as {one.role}, may not enrol any more",
+            f"{enrolment.proposed_by}, who proposed {enrolment.person} as {enrolment.role}, may "
+            "not enrol any more",
             next_step=again,
         )
-    changes = one.account.changes(now) if now else ("no account any more",)
+    changes = enrolment.account.changes(now) if now else ("no account any more",)
     if changes or person is None or not person.active:
-        what = ", ".join(changes) or "the account is not active"
+        difference = ", ".join(changes) or "the account is not active"
         raise Conflict(
-            f"the account of {one.person} is not as it was proposed: {what}", next_step=again
+            f"the account of {enrolment.person} is not as it was proposed: {difference}",
+            next_step=again,
         )
-    _check_airflow(person, one.role)
+    _check_airflow(person, enrolment.role)
 
 
-def check_ending(actor: str, one: Enrolment, *, entitled: bool) -> None:
-    """Refuse an ending by whoever may not, or of what is over.
+def check_ending(actor: str, enrolment: Enrolment, *, entitled: bool) -> None:
+    """Refuse an ending by an unentitled person, or of an ended enrolment.
 
     Raises:
         Forbidden: if the actor neither may enrol nor is the person enrolled.
         Conflict: if it has ended.
     """
-    if not entitled and actor != one.person:
+    if not entitled and actor != enrolment.person:
         raise Forbidden(
-            f"{actor} may not end the enrolment of {one.person}: that needs {ENROL}",
+            f"{actor} may not end the enrolment of {enrolment.person}: that needs {ENROL}",
             next_step="Ask somebody who may enrol approvers.",
         )
-    if one.state is Standing.ENDED:
-        raise Conflict(f"the enrolment {one.id} ended at {one.ended_at}")
+    if enrolment.state is Standing.ENDED:
+        raise Conflict(f"the enrolment {enrolment.id} ended at {enrolment.ended_at}")
 
 
 def check_first(role: str, entitling: Collection[str], able: Collection[str]) -> None:
@@ -243,7 +252,7 @@ def check_first(role: str, entitling: Collection[str], able: Collection[str]) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Nomination:
     """One line of a file: who is to be enrolled as what, and why."""
 
     person: str
@@ -251,7 +260,7 @@ class Wanted:
     reason: str
 
 
-def read_file(text: str) -> tuple[Wanted, ...]:
+def read_file(text: str) -> tuple[Nomination, ...]:
     """Return the lines of a CSV file with the columns person, role, reason.
 
     Raises:
@@ -259,23 +268,23 @@ def read_file(text: str) -> tuple[Wanted, ...]:
     """
     rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
     try:
-        found = list(rows)
+        records = list(rows)
     except csv.Error as error:
         raise Invalid(f"the file is not CSV: {error}", next_step=_HOW) from error
     if tuple(rows.fieldnames or ()) != COLUMNS:
         names = ", ".join(map(str, rows.fieldnames or ()))[:100] or "an empty file"
         raise Invalid(f"the first line has to be person,role,reason, found {names}", next_step=_HOW)
-    if not 0 < len(found) <= MOST_LINES:
-        raise Invalid(f"a file enrols 1 to {MOST_LINES} people, found {len(found)} lines")
-    wanted = []
-    for number, row in enumerate(found, 2):
+    if not 0 < len(records) <= MOST_LINES:
+        raise Invalid(f"a file enrols 1 to {MOST_LINES} people, found {len(records)} lines")
+    nominations = []
+    for number, row in enumerate(records, 2):
         values = [row.get(name) for name in COLUMNS]
         if None in row or not all(isinstance(value, str) and value.strip() for value in values):
             raise Invalid(f"line {number} needs a person, a role and a reason", next_step=_HOW)
-        wanted.append(Wanted(*(str(value).strip() for value in values)))
-    if len({(one.person, one.role) for one in wanted}) < len(wanted):
+        nominations.append(Nomination(*(str(value).strip() for value in values)))
+    if len({(nomination.person, nomination.role) for nomination in nominations}) < len(nominations):
         raise Invalid("the file names somebody twice for one role")
-    return tuple(wanted)
+    return tuple(nominations)
 
 
 _HOW = "Write a line person,role,reason, then one line for each person, with commas."

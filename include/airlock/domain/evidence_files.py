@@ -31,22 +31,25 @@ class EvidenceFile:
 
 
 def files_of(evidence: Iterable[Evidence], artifact_digest: str) -> tuple[EvidenceFile, ...]:
-    """Return what may be looked at of the evidence about an artifact, by name."""
-    found = [
-        file for one in evidence if one.artifact_digest == artifact_digest for file in _files(one)
+    """Return the files of the evidence about an artifact that may be shown, by name."""
+    files = [
+        file
+        for entry in evidence
+        if entry.artifact_digest == artifact_digest
+        for file in _files(entry)
     ]
-    return tuple(sorted(found, key=lambda file: (file.kind, file.name)))
+    return tuple(sorted(files, key=lambda file: (file.kind, file.name)))
 
 
-def _files(one: Evidence) -> list[EvidenceFile]:
-    files, captions = one.facts.get("files"), one.facts.get("captions")
+def _files(evidence: Evidence) -> list[EvidenceFile]:
+    files, captions = evidence.facts.get("files"), evidence.facts.get("captions")
     captions = captions if isinstance(captions, dict) else {}
-    found = []
+    entries = []
     for name, digest in files.items() if isinstance(files, dict) else ():
         kind = next((kind for end, kind in _KINDS.items() if str(name).endswith(end)), None)
         if kind and isinstance(digest, str) and is_digest(digest):
-            found.append(EvidenceFile(str(name), digest, *kind, str(captions.get(name, ""))))
-    return found
+            entries.append(EvidenceFile(str(name), digest, *kind, str(captions.get(name, ""))))
+    return entries
 
 
 def check_size(digest: str, size: int, most: int) -> None:

@@ -154,11 +154,11 @@ def _unsealed(envelope: str, verify: Verify) -> tuple[Grant, list[str]]:
     return _grant_of(statement), good
 
 
-def disclose(envelope: str, verify: Verify, what: str) -> tuple[dict[str, Any], list[str]]:
+def disclose(envelope: str, verify: Verify, label: str) -> tuple[dict[str, Any], list[str]]:
     """Return the statement in an envelope and the ids of the trusted keys that signed it.
 
     Raises:
-        GrantInvalid: if it is no envelope, or no trusted key has signed it; *what* names it.
+        GrantInvalid: if it is no envelope, or no trusted key has signed it; *label* names it.
     """
     try:
         outer = json.loads(envelope)
@@ -169,12 +169,12 @@ def disclose(envelope: str, verify: Verify, what: str) -> tuple[dict[str, Any], 
         ]
         kind = outer["payloadType"]
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise GrantInvalid(f"{what} is not a DSSE envelope: {error!r}") from error
+        raise GrantInvalid(f"{label} is not a DSSE envelope: {error!r}") from error
     message = pae(str(kind), payload)
     good = [key for key, sig in signatures if verify(key, sig, message)]
     if kind != PAYLOAD_TYPE or not good:
         keys = ", ".join(key for key, _ in signatures) or "no key"
-        raise GrantInvalid(f"{what} is signed by {keys}, which is not a trusted key")
+        raise GrantInvalid(f"{label} is signed by {keys}, which is not a trusted key")
     statement: dict[str, Any] = json.loads(payload)
     return statement, good
 
@@ -199,11 +199,11 @@ def check(grant: Grant, expected: Mapping[str, Any], now: datetime) -> None:
     Raises:
         GrantInvalid: naming the first claim that differs, or the expiry.
     """
-    for claim, wanted in expected.items():
-        found = getattr(grant, claim)
-        if found != wanted:
+    for claim, expected_value in expected.items():
+        actual = getattr(grant, claim)
+        if actual != expected_value:
             raise GrantInvalid(
-                f"grant {grant.id} is for {claim} {found!r}, but this is {wanted!r}",
+                f"grant {grant.id} is for {claim} {actual!r}, but this is {expected_value!r}",
                 next_step="Its requester withdraws the release "
                 f'(`airlock release withdraw {grant.release} --as REQUESTER --reason "..."`); '
                 "then run the pipeline again for what is there now.",

@@ -57,14 +57,14 @@ def tango(better: int, worse: int, n: int, confidence: float) -> tuple[float, fl
 
     *better* and *worse* count the rows only the one and only the other gets right.
     """
-    z, found = z_of(confidence), (better - worse) / n
+    z, difference = z_of(confidence), (better - worse) / n
 
     def beyond(at: float, sign: int) -> bool:
         gap = sign * (better - worse - n * at)
         return gap > z * math.sqrt(_variance(better, worse, n, at))
 
-    low = _edge(lambda at: beyond(at, 1), -1.0, found)
-    high = -_edge(lambda at: beyond(-at, -1), -1.0, -found)
+    low = _edge(lambda at: beyond(at, 1), -1.0, difference)
+    high = -_edge(lambda at: beyond(-at, -1), -1.0, -difference)
     return low, high
 
 
@@ -99,17 +99,17 @@ def normal_test(improvement: float, error: float) -> float:
 
 
 def holm(chances: Sequence[float], alpha: float) -> frozenset[int]:
-    """Return which of these tests are rejected; the chance of any false one is at most *alpha*."""
-    found: set[int] = set()
+    """Return the indices of the rejected tests; the chance of any false one is at most *alpha*."""
+    rejected: set[int] = set()
     for rank, index in enumerate(_rising(chances)):
         if chances[index] > alpha / (len(chances) - rank):
             break
-        found.add(index)
-    return frozenset(found)
+        rejected.add(index)
+    return frozenset(rejected)
 
 
 def benjamini_hochberg(chances: Sequence[float], rate: float) -> frozenset[int]:
-    """Return which of these tests are rejected; at most the share *rate* of them is false."""
+    """Return the indices of the rejected tests; at most the share *rate* of them is false."""
     order = _rising(chances)
     last = max(
         (r for r, i in enumerate(order, 1) if chances[i] <= rate * r / len(chances)), default=0
@@ -142,5 +142,5 @@ def auc_deviation(auc: float, positive: float, correlation: float) -> float:
     By Hanley and McNeil, for a share *positive* of positive rows, without their terms in 1/n.
     """
     above, below = auc / (2 - auc) - auc**2, 2 * auc**2 / (1 + auc) - auc**2
-    one = (positive * above + (1 - positive) * below) / (positive * (1 - positive))
-    return math.sqrt(2 * (1 - correlation) * one)
+    variance = (positive * above + (1 - positive) * below) / (positive * (1 - positive))
+    return math.sqrt(2 * (1 - correlation) * variance)

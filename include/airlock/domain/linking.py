@@ -48,7 +48,7 @@ class WrongCode(Refused):
         )
 
 
-def shown(code: str) -> str:
+def format_code(code: str) -> str:
     """Return a code as people read it: in two groups."""
     return f"{code[: LENGTH // 2]}-{code[LENGTH // 2 :]}"
 

@@ -42,7 +42,7 @@ class Finding:
 class Chain:
     """One stream on its way: the last entry, and those that came before their turn.
 
-    `made` is what the hash of entry `made_at` had to be, where another one is stored: the entry
+    `computed` is the hash that entry `computed_at` should have, where another is stored: the entry
     behind it may follow either.
     """
 
@@ -50,16 +50,16 @@ class Chain:
     hash: bytes
     name: bytes
     early: dict[int, Stored] | None = None
-    made: bytes = b""
-    made_at: int = 0
+    computed: bytes = b""
+    computed_at: int = 0
 
 
 class Chains:
     """All streams at once."""
 
     def __init__(self) -> None:
-        """Start with none."""
-        self.known: dict[str, Chain] = {}
+        """Start without streams."""
+        self.by_stream: dict[str, Chain] = {}
         self.count = 0
         #: The bodies of all entries that tell of a new key.
         self.rotations: list[bytes] = []
@@ -69,19 +69,19 @@ class Chains:
     @property
     def streams(self) -> frozenset[str]:
         """Every stream seen."""
-        return frozenset(self.known)
+        return frozenset(self.by_stream)
 
     def add(self, entry: Stored) -> Sequence[Finding]:
         """Take the next entry; return what is wrong with it, or with those it lets in."""
         self.count += 1
         stream, seq = entry[0], entry[1]
-        chain = self.known.get(stream)
+        chain = self.by_stream.get(stream)
         if chain is None:
-            chain = self.known[stream] = chain_at(stream, self._before(entry))
+            chain = self.by_stream[stream] = chain_at(stream, self._before(entry))
         if seq != chain.seq + 1:
             return self._early(chain, entry)
-        found = self._take(chain, entry)
-        return [*found, *self._waiting(chain)] if chain.early else found
+        findings = self._take(chain, entry)
+        return [*findings, *self._waiting(chain)] if chain.early else findings
 
     def _before(self, _entry: Stored) -> Head:
         """Return what stands before the first entry of a stream."""
@@ -89,19 +89,19 @@ class Chains:
 
     def _take(self, chain: Chain, entry: Stored) -> Sequence[Finding]:
         """Let the stream go on with an entry in its place, whatever is wrong with it."""
-        stream, seq, what, body, prev, digest = entry
-        made = _sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + body).digest()
-        follows = prev == chain.hash or (prev == chain.made and seq == chain.made_at + 1)
-        found = [] if follows else [_not_behind(chain, entry)]
-        if made != digest:
-            chain.made, chain.made_at = made, seq
+        stream, seq, event_type, body, prev, digest = entry
+        computed = _sha(EVENT_TAG + prev + seq.to_bytes(8, "big") + body).digest()
+        follows = prev == chain.hash or (prev == chain.computed and seq == chain.computed_at + 1)
+        findings = [] if follows else [_not_behind(chain, entry)]
+        if computed != digest:
+            chain.computed, chain.computed_at = computed, seq
             reason = f"the bytes do not match their hash: edited; expected {_hex(digest)}, "
-            found.append(Finding(f"{reason}found {_hex(made)}", stream, seq))
-        found += _elsewhere(entry)
-        if what == ROTATED and not found:
+            findings.append(Finding(f"{reason}found {_hex(computed)}", stream, seq))
+        findings += _elsewhere(entry)
+        if event_type == ROTATED and not findings:
             self.rotations.append(body)
         chain.seq, chain.hash = seq, digest
-        return found
+        return findings
 
     def _early(self, chain: Chain, entry: Stored) -> Sequence[Finding]:
         stream, seq = entry[0], entry[1]
@@ -127,25 +127,27 @@ class Chains:
 
     def close(self, heads: Mapping[str, Head] | None) -> Iterator[Finding]:
         """Compare the ends with what the application believes in; None leaves them unchecked."""
-        for stream, chain in self.known.items():
+        for stream, chain in self.by_stream.items():
             while chain.early:
                 yield from self._skip(stream, chain)
         for stream, head in (heads or {}).items():
-            known = self.known.get(stream)
-            last = Head(known.seq, known.hash) if known else Head()
-            if last != head and not (known and (head.seq, head.hash) == (known.seq, known.made)):
+            current = self.by_stream.get(stream)
+            last = Head(current.seq, current.hash) if current else Head()
+            if last != head and not (
+                current and (head.seq, head.hash) == (current.seq, current.computed)
+            ):
                 yield Finding(_other_end(stream, head, last), stream, head.seq)
-        for stream in self.known.keys() - heads.keys() if heads is not None else ():
+        for stream in self.by_stream.keys() - heads.keys() if heads is not None else ():
             yield Finding("the application knows no such stream", stream, 1)
 
 
 def _other_end(stream: str, head: Head, last: Head) -> str:
     table = "release" if stream.startswith("rel-") else "audit_stream"
-    told = f"table {table} says that the stream ends with entry {head.seq}"
+    claim = f"table {table} says that the stream ends with entry {head.seq}"
     if head.seq == last.seq:
-        return f"{told} and hash {_hex(head.hash)}, found {_hex(last.hash)}"
+        return f"{claim} and hash {_hex(head.hash)}, found {_hex(last.hash)}"
     why = "entries missing" if isinstance(head.seq, int) and head.seq > last.seq else "changed"
-    return f"{told}, the stream ends at entry {last.seq}: {why}"
+    return f"{claim}, the stream ends at entry {last.seq}: {why}"
 
 
 def _hex(digest: bytes) -> str:
@@ -165,15 +167,15 @@ def _not_behind(chain: Chain, entry: Stored) -> Finding:
 
 
 def _elsewhere(entry: Stored) -> Iterator[Finding]:
-    """Say in which columns an entry is not what its own bytes say."""
-    stream, seq, what, body = entry[:4]
+    """Report the columns of an entry that contradict its own bytes."""
+    stream, seq, event_type, body = entry[:4]
     try:
         content = json.loads(body)
-        told = {name: content.get(name) for name in ("stream", "seq", "what")}
+        claims = {name: content.get(name) for name in ("stream", "seq", "what")}
     except (AttributeError, ValueError):
         yield Finding("its bytes are no entry: expected a JSON object", stream, seq)
         return
-    for (name, inside), column in zip(told.items(), (stream, seq, what), strict=True):
+    for (name, inside), column in zip(claims.items(), (stream, seq, event_type), strict=True):
         if inside != column:
             reason = f"column {name} is {column!r}, its bytes say {inside!r}: "
             yield Finding(

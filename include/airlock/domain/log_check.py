@@ -60,13 +60,13 @@ def check_tree(
     leaves: Iterable[Leaf],
     chains: Chains,
     marks: Sequence[Mark],
-    kept: Iterable[bytes] = (),
+    copies: Iterable[bytes] = (),
 ) -> Iterator[Finding]:
     """Check leaves, entries and times against *marks*, which are in order of size.
 
-    *kept* are copies of the leaf hashes, from the first on.
+    *copies* are those of the leaf hashes, from the first on.
     """
-    walk = Walk(chains, marks, iter(kept))
+    walk = Walk(chains, marks, iter(copies))
     yield from walk.through(leaves)
     yield from walk.end()
 
@@ -83,18 +83,20 @@ class Walk:
         self,
         chains: Chains,
         marks: Sequence[Mark],
-        kept: Iterator[bytes],
+        copies: Iterator[bytes],
         frontier: Frontier | None = None,
     ) -> None:
         """Begin behind *frontier*, which is taken as it is."""
-        self._chains, self._marks, self._kept = chains, marks, kept
+        self._chains, self._marks, self._copies = chains, marks, copies
         self._frontier = frontier or Frontier()
         self._place = self._frontier.size
         self._new: list[bytes] = []  # leaves that are not in the frontier yet
         self._tails: dict[str, bytes] = {}  # word -> what follows the stream's name in a body
         self._next = marks_within(marks, self._place) if self._place else 0
         self._others: list[tuple[int, int]] = []  # leaves that are not those kept outside
-        self._made: dict[int, bytes] = {}  # what leaves had to be that are those of other entries
+        self._expected: dict[
+            int, bytes
+        ] = {}  # what leaves had to be that are those of other entries
         self._fork: Frontier | None = None  # the tree over what leaves had to be
         self._lost = False  # the tree has left the signed one; later roots say nothing new
         self._window()
@@ -112,14 +114,19 @@ class Walk:
         An entry with which nothing is wrong is taken in one expression, which has the conditions of
         `Chains.add`: this runs for every entry of the log. All else gets a closer look.
         """
-        known, tails, take, sha = self._chains.known.get, self._tails.get, self._new.append, _sha
+        chain_of, tails, take, sha = (
+            self._chains.by_stream.get,
+            self._tails.get,
+            self._new.append,
+            _sha,
+        )
         place, since, until, fine = self._place, self._from, self._until, 0
         pause = self._pause(place)
         for index, leaf, entry in leaves:
             if (
                 index == place
                 and entry is not None
-                and (chain := known(entry[0])) is not None
+                and (chain := chain_of(entry[0])) is not None
                 and (tail := tails(entry[2])) is not None
                 and (seq := entry[1]) == chain.seq + 1
                 and entry[4] == (prev := chain.hash)
@@ -153,10 +160,10 @@ class Walk:
         """Let the leaves taken join the tree, and compare it with the checkpoints of this size."""
         new = self._new
         self._compare(new, self._place)
-        if self._made or self._fork is not None:
+        if self._expected or self._fork is not None:
             fork = self._fork or Frontier(self._frontier.size, self._frontier.subtrees)
-            fork.extend(self._made.get(at, leaf) for at, leaf in enumerate(new, self._place))
-            self._fork, self._made = fork, {}
+            fork.extend(self._expected.get(at, leaf) for at, leaf in enumerate(new, self._place))
+            self._fork, self._expected = fork, {}
         self._place = place
         self._chains.nodes += self._frontier.extend(new)
         new.clear()
@@ -166,8 +173,8 @@ class Walk:
     def _compare(self, new: Sequence[bytes], first: int) -> None:
         """Compare leaves, of which the first is *first*, with the copies kept outside."""
         others = self._others
-        pairs = enumerate(zip(new, islice(self._kept, len(new)), strict=False), first)
-        for at in (at for at, (one, other) in pairs if one != other):
+        pairs = enumerate(zip(new, islice(self._copies, len(new)), strict=False), first)
+        for at in (at for at, (leaf, copy) in pairs if leaf != copy):
             if others and others[-1][1] == at - 1:
                 others[-1] = (others[-1][0], at)
             elif len(others) < _STRETCHES:
@@ -183,48 +190,53 @@ class Walk:
         if entry is None:
             yield Finding("the entry is gone, its leaf is still there", index=index)
             return
-        found = self._entry(place, index, leaf, entry)
-        what = entry[2]
-        if not found and isinstance(what, str) and what != ROTATED and len(self._tails) < _WORDS:
-            self._tails[what] = what.encode() + b'","who":{"id":"'
-        yield from found
+        findings = self._entry(place, index, leaf, entry)
+        event_type = entry[2]
+        if (
+            not findings
+            and isinstance(event_type, str)
+            and event_type != ROTATED
+            and len(self._tails) < _WORDS
+        ):
+            self._tails[event_type] = event_type.encode() + b'","who":{"id":"'
+        yield from findings
 
     def _entry(self, place: int, index: int, leaf: bytes, entry: Stored) -> list[Finding]:
         stream, seq, _, body, _, digest = entry
-        found = [
+        findings = [
             replace(wrong, index=index) if (wrong.stream, wrong.seq) == (stream, seq) else wrong
             for wrong in self._chains.add(entry)
         ]
-        made = _sha(b"\x00" + digest).digest()
-        if made != leaf:
-            self._made[place] = made
-            found.append(Finding("the leaf is that of another entry", stream, seq, index))
+        expected = _sha(b"\x00" + digest).digest()
+        if expected != leaf:
+            self._expected[place] = expected
+            findings.append(Finding("the leaf is that of another entry", stream, seq, index))
         if not self._from <= body <= self._until:
             why = f"says it was written at {body[_AT].decode(errors='replace')}, but the "
             why += "checkpoints around it were signed at other times: backdated or forged"
-            found.append(Finding(why, stream, seq, index))
-        return found
+            findings.append(Finding(why, stream, seq, index))
+        return findings
 
     def _mark(self) -> list[Finding]:
         """Compare the tree with a checkpoint of this size."""
-        mark, found = self._marks[self._next], list[Finding]()
+        mark, findings = self._marks[self._next], list[Finding]()
         before = self._marks[self._next - 1].size if self._next else 0
         if self._fork is not None and self._fork.root() == mark.root:
             self._frontier = self._fork  # leaves were changed, not the entries
         if self._frontier.root() == mark.root:
-            found += self._copy()
+            findings += self._copy()
             self._fork = None
         elif self._others:
             reason = f"is not the entry that the checkpoint of {mark.size} covers"
-            found += self._apart(f"{reason}, kept in {mark.place}")
+            findings += self._apart(f"{reason}, kept in {mark.place}")
         elif not self._lost:
             reason = f"the tree of {mark.size} entries is not the one signed in the checkpoint "
             reason += f"kept in {mark.place}: an entry from {before} to {mark.size - 1} is "
-            found.append(Finding(f"{reason}another one", index=before))
-        self._lost = self._lost or bool(found and self._frontier.root() != mark.root)
+            findings.append(Finding(f"{reason}another one", index=before))
+        self._lost = self._lost or bool(findings and self._frontier.root() != mark.root)
         self._next += 1
         self._window()
-        return found
+        return findings
 
     def end(self) -> Iterator[Finding]:
         """Compare the size with that of the last checkpoint."""

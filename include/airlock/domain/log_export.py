@@ -71,10 +71,10 @@ def lines(
     for stream, head in sorted(header.heads.items()):
         yield _line({"stream": stream, "seq": head.seq, "head": head.hash.hex()})
     count = 0
-    for (index, leaf, entry), texts in _beside(leaves, lambda one: one[2], look):
+    for (index, leaf, entry), texts in _beside(leaves, lambda row: row[2], look):
         count += 1
         yield _line({"index": index, "leaf": leaf.hex(), "entry": _entry(entry), **texts})
-    for entry, texts in _beside(leafless, lambda one: one, look):
+    for entry, texts in _beside(leafless, lambda row: row, look):
         count += 1
         yield _line({"entry": _entry(entry), **texts})
     yield _line({"end": count})
@@ -86,12 +86,16 @@ def _beside(
     """Return each item with the texts of its entry, looked up many at a time."""
     rest = iter(items)
     while some := list(islice(rest, AT_ONCE)):
-        spoken = [_spoken(entry_of(one)) for one in some]
-        wanted = {one for those in spoken for one in those}
-        texts = look(wanted) if wanted else {}
-        for item, those in zip(some, spoken, strict=True):
-            found = {one: [texts[one][0].hex(), texts[one][1]] for one in those if one in texts}
-            yield item, {"texts": found} if found else {}
+        spoken = [_spoken(entry_of(item)) for item in some]
+        commitments = {commitment for group in spoken for commitment in group}
+        texts = look(commitments) if commitments else {}
+        for item, group in zip(some, spoken, strict=True):
+            encoded = {
+                commitment: [texts[commitment][0].hex(), texts[commitment][1]]
+                for commitment in group
+                if commitment in texts
+            }
+            yield item, {"texts": encoded} if encoded else {}
 
 
 def _spoken(entry: Stored | None) -> tuple[str, ...]:
@@ -116,14 +120,14 @@ class Export:
             )
         notes: list[tuple[int, str]] = []
         heads: dict[str, Head] = {}
-        self._held: Mapping[str, Any] | None = None
-        for one in self._lines:
-            if "checkpoint" in one:
-                notes.append((one["checkpoint"], one["note"]))
-            elif "head" in one:
-                heads[one["stream"]] = Head(one["seq"], bytes.fromhex(one["head"]))
+        self._lookahead: Mapping[str, Any] | None = None
+        for line in self._lines:
+            if "checkpoint" in line:
+                notes.append((line["checkpoint"], line["note"]))
+            elif "head" in line:
+                heads[line["stream"]] = Head(line["seq"], bytes.fromhex(line["head"]))
             else:
-                self._held = one
+                self._lookahead = line
                 break
         self.header = Header(
             origin=first["origin"],
@@ -139,28 +143,32 @@ class Export:
         self.complete = False
 
     def texts_of(self, commitments: Iterable[str]) -> Texts:
-        """Return the texts of commitments just read, as far as the file has them, once."""
-        taken = {one: self._texts.pop(one) for one in set(commitments) if one in self._texts}
+        """Return, once, the texts of commitments just read that are in the file."""
+        texts = {
+            commitment: self._texts.pop(commitment)
+            for commitment in set(commitments)
+            if commitment in self._texts
+        }
         self._texts.clear()  # what no entry has asked for stands for nothing
-        return taken
+        return texts
 
     def leaves(self) -> Iterator[Leaf]:
         """Return the leaves, with their entries."""
-        while (one := self._take()) is not None and "index" in one:
+        while (line := self._take()) is not None and "index" in line:
             self._count += 1
-            self._hold(_texts(one))
-            yield one["index"], bytes.fromhex(one["leaf"]), _stored(one["entry"])
-        self._held = one
+            self._hold(_texts(line))
+            yield line["index"], bytes.fromhex(line["leaf"]), _stored(line["entry"])
+        self._lookahead = line
 
     def leafless(self) -> Iterator[Stored]:
         """Return the entries that have no leaf; to be called after `leaves`."""
-        while (one := self._take()) is not None and "entry" in one:
+        while (line := self._take()) is not None and "entry" in line:
             self._count += 1
-            self._hold(_texts(one))
-            entry = _stored(one["entry"])
+            self._hold(_texts(line))
+            entry = _stored(line["entry"])
             if entry is not None:
                 yield entry
-        self.complete = one is not None and one.get("end") == self._count
+        self.complete = line is not None and line.get("end") == self._count
 
     def _hold(self, texts: Mapping[str, tuple[bytes, str]]) -> None:
         """Keep the texts of a line; of two under one commitment at least one is another one."""
@@ -169,19 +177,19 @@ class Export:
                 self._texts[commitment] = (b"", "")  # which nobody has committed to
 
     def _take(self) -> Mapping[str, Any] | None:
-        held, self._held = self._held, None
-        return held if held is not None else next(self._lines, None)
+        line, self._lookahead = self._lookahead, None
+        return line if line is not None else next(self._lines, None)
 
 
 def _documents(text: Iterable[str]) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(text, 1):
         try:
-            found = json.loads(line)
+            document = json.loads(line)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            document = None
+        if not isinstance(document, dict):
             raise Invalid(f"line {number} of the export is not JSON: cut off or damaged")
-        yield found
+        yield document
 
 
 def _line(document: Mapping[str, Any]) -> str:
@@ -191,18 +199,20 @@ def _line(document: Mapping[str, Any]) -> str:
 def _entry(entry: Stored | None) -> list[Any] | None:
     if entry is None:
         return None
-    stream, seq, what, body, prev, digest = entry
+    stream, seq, event_type, body, prev, digest = entry
     try:
         text: Any = body.decode()
     except UnicodeDecodeError:
         text = {"hex": body.hex()}
-    return [stream, seq, what, text, prev.hex(), digest.hex()]
+    return [stream, seq, event_type, text, prev.hex(), digest.hex()]
 
 
 def _texts(line: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]:
     try:
-        given = line.get("texts", {}).items()
-        return {str(one): (bytes.fromhex(salt), str(text)) for one, (salt, text) in given}
+        pairs = line.get("texts", {}).items()
+        return {
+            str(commitment): (bytes.fromhex(salt), str(text)) for commitment, (salt, text) in pairs
+        }
     except (TypeError, ValueError, AttributeError) as error:
         raise Invalid(f"a text of the export is malformed: {error!r}") from error
 
@@ -211,8 +221,8 @@ def _stored(entry: Any) -> Stored | None:
     if entry is None:
         return None
     try:
-        stream, seq, what, text, prev, digest = entry
+        stream, seq, event_type, text, prev, digest = entry
         body = bytes.fromhex(text["hex"]) if isinstance(text, dict) else text.encode()
-        return stream, seq, what, body, bytes.fromhex(prev), bytes.fromhex(digest)
+        return stream, seq, event_type, body, bytes.fromhex(prev), bytes.fromhex(digest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Invalid(f"an entry of the export is malformed: {error!r}") from error

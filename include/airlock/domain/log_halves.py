@@ -55,8 +55,8 @@ class _LateChains(Chains):
 
     def _before(self, entry: Stored) -> Head:
         stream, seq, _, _, prev, _ = entry
-        found = self.openings[stream] = Head(seq - 1, prev)
-        return found
+        head = self.openings[stream] = Head(seq - 1, prev)
+        return head
 
 
 class _HalfWalk(Walk):
@@ -95,14 +95,14 @@ def walk_half(
     try:
         if any(True for _ in walk.through(texts.leaves(leaves))):
             return None
-        told = texts.told()
+        losses = texts.losses()
     except (AttributeError, OverflowError, TypeError, ValueError):  # values of types no entry has
         return None
-    if told is None or any(chain.early for chain in chains.known.values()):
+    if losses is None or any(chain.early for chain in chains.by_stream.values()):
         return None
     streams = {
         name: (chains.openings[name], Head(chain.seq, chain.hash))
-        for name, chain in chains.known.items()
+        for name, chain in chains.by_stream.items()
     }
     return Half(
         begin=begin,
@@ -114,8 +114,8 @@ def walk_half(
         rotations=tuple(chains.rotations),
         nodes=tuple(chains.nodes),
         leaves=walk.digest.digest(),
-        gone=tuple(told[0]),
-        erased=frozenset(told[1]),
+        gone=tuple(losses[0]),
+        erased=frozenset(losses[1]),
     )
 
 
@@ -132,14 +132,14 @@ def whole(first: Half, second: Half, marks: Sequence[Mark], copies: Sequence[byt
 
 
 def joined(first: Half, second: Half) -> Chains | None:
-    """Return the chains of two halves; None if one does not go on where it was left."""
+    """Return the chains of two halves; None if the second does not continue the first."""
     chains = Chains()
     for half in (first, second):
         for stream, (before, last) in half.streams.items():
-            known = chains.known.get(stream)
-            if before != (Head(known.seq, known.hash) if known else Head()):
+            chain = chains.by_stream.get(stream)
+            if before != (Head(chain.seq, chain.hash) if chain else Head()):
                 return None
-            chains.known[stream] = chain_at(stream, last)
+            chains.by_stream[stream] = chain_at(stream, last)
         chains.rotations += half.rotations
         chains.nodes += half.nodes
     chains.count = second.end
@@ -148,15 +148,15 @@ def joined(first: Half, second: Half) -> Chains | None:
 
 def copied_leaves(copies: Sequence[bytes]) -> int | None:
     """Return how many leaves there are in *copies*; None if one is cut short."""
-    return None if any(len(one) % _LEAF for one in copies) else sum(map(len, copies)) // _LEAF
+    return None if any(len(copy) % _LEAF for copy in copies) else sum(map(len, copies)) // _LEAF
 
 
 def _digest(copies: Sequence[bytes], first: int, last: int) -> bytes:
     """Return the digest of the copies of the leaves `first <= index < last`."""
     sha, at = hashlib.sha256(), 0
-    for one in copies:
-        sha.update(memoryview(one)[max(first * _LEAF - at, 0) : max(last * _LEAF - at, 0)])
-        at += len(one)
+    for copy in copies:
+        sha.update(memoryview(copy)[max(first * _LEAF - at, 0) : max(last * _LEAF - at, 0)])
+        at += len(copy)
     return sha.digest()
 
 
@@ -165,14 +165,14 @@ def half_to_document(half: Half) -> dict[str, Any]:
     return {
         "begin": half.begin,
         "end": half.end,
-        "before": [one.hex() for one in half.before],
-        "after": [one.hex() for one in half.after],
+        "before": [subtree.hex() for subtree in half.before],
+        "after": [subtree.hex() for subtree in half.after],
         "marks": half.marks,
         "streams": [
             [name, before.seq, before.hash.hex(), last.seq, last.hash.hex()]
             for name, (before, last) in half.streams.items()
         ],
-        "rotations": [one.hex() for one in half.rotations],
+        "rotations": [body.hex() for body in half.rotations],
         "nodes": [(level, index, digest.hex()) for level, index, digest in half.nodes],
         "leaves": half.leaves.hex(),
         "gone": half.gone,
@@ -200,6 +200,6 @@ def half_from_document(document: Mapping[str, Any]) -> Half:
         rotations=tuple(map(read, document["rotations"])),
         nodes=tuple((level, index, read(digest)) for level, index, digest in document["nodes"]),
         leaves=read(document["leaves"]),
-        gone=tuple((one, stream, seq) for one, stream, seq in document["gone"]),
+        gone=tuple((commitment, stream, seq) for commitment, stream, seq in document["gone"]),
         erased=frozenset(document["erased"]),
     )

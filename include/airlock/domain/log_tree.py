@@ -42,7 +42,7 @@ class Unsequenced:
 
     event: int
     xid: int
-    what: str
+    type: str
     hash: bytes
 
 

@@ -53,13 +53,13 @@ def spelled(name: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def skeleton(name: str) -> str:
-    """Return what people see of a name: equal for names that look alike."""
-    found = name
+    """Return the visual form of a name: equal for names that look alike."""
+    shape = name
     for _ in range(_STEPS):  # what one step makes may be what another step changes
-        found, before = _simpler(found), found
-        if found == before:
+        shape, before = _simpler(shape), shape
+        if shape == before:
             break
-    return found
+    return shape
 
 
 def _simpler(name: str) -> str:
@@ -67,8 +67,8 @@ def _simpler(name: str) -> str:
     for form in ("NFC", "NFD", "NFKC"):  # a letter as a whole, then without its accents
         letters = unicodedata.normalize(form, letters).translate(_LIKE)
     folded = unicodedata.normalize("NFKC", letters.casefold())
-    seen = (_drawn(c) for c in folded if not _is_unseen(c))
-    return "".join(seen).replace("rn", "m")
+    glyphs = (_drawn(c) for c in folded if not _is_unseen(c))
+    return "".join(glyphs).replace("rn", "m")
 
 
 def _drawn(character: str) -> str:
@@ -77,34 +77,37 @@ def _drawn(character: str) -> str:
     return _ASCII.get(character, character)
 
 
-def look_alike(name: str, known: Collection[str]) -> str | None:
-    """Return whose name among *known* this one looks like without being it, if there is one."""
-    if name in known:
-        known = [one for one in known if one != name]
-    mine = skeleton(name)
-    return next((one for one in sorted(known) if skeleton(one) == mine), None)
+def look_alike(name: str, names: Collection[str]) -> str | None:
+    """Return the other name among *names* that this one looks like, if there is one."""
+    if name in names:
+        names = [candidate for candidate in names if candidate != name]
+    shape = skeleton(name)
+    return next((candidate for candidate in sorted(names) if skeleton(candidate) == shape), None)
 
 
 class LookAlike(Forbidden):
     """A user name that people would take for another one."""
 
 
-def check_name(name: str, known: Collection[str]) -> None:
-    """Refuse a name nobody could tell from another, or could not see whole.
+def check_name(name: str, names: Collection[str]) -> None:
+    """Refuse a name that looks like another, or has invisible characters.
 
     Raises:
         LookAlike: naming both, or the characters that cannot be seen.
     """
     rename = "Have the account renamed in Airflow, or use the other one."
     if hidden := unseen(name):
-        like = next((one for one in sorted(known) if skeleton(one) == skeleton(name)), None)
+        like = next(
+            (candidate for candidate in sorted(names) if skeleton(candidate) == skeleton(name)),
+            None,
+        )
         also = f", so it looks like {spelled(like)}" if like else ""
         raise LookAlike(
             f"the user name {spelled(name)} has characters nobody can see "
             f"({', '.join(hidden)}){also}: it is refused as a person",
             next_step=rename,
         )
-    if other := look_alike(name, known):
+    if other := look_alike(name, names):
         raise LookAlike(
             f"the user name {spelled(name)} looks like {spelled(other)}, who is known: it is "
             "refused as a person",

@@ -28,9 +28,9 @@ class Missing:
     candidates: tuple[str, ...]
 
     def sentence(self) -> str:
-        """Say what is missing and who can give it."""
-        who = ", ".join(self.candidates) or "nobody who is active and may answer"
-        return f"{self.rule.sentence(self.count)} ({who})"
+        """Name what is missing, and the people who can give it."""
+        people = ", ".join(self.candidates) or "nobody who is active and may answer"
+        return f"{self.rule.sentence(self.count)} ({people})"
 
 
 #: One way for every rule: what is tried as a whole.
@@ -52,7 +52,7 @@ def _free(
     seats = [
         (i, simple) for i, way in enumerate(choice) for simple in way for _ in range(simple.count)
     ]
-    taken: dict[int, str] = {}
+    occupants: dict[int, str] = {}
 
     def place(person: str, tried: set[int]) -> bool:
         roles = holders.get(person, frozenset())
@@ -60,14 +60,14 @@ def _free(
             if seat in tried or not simple.fits(person, roles):
                 continue
             tried.add(seat)
-            if seat not in taken or place(taken[seat], tried):
-                taken[seat] = person
+            if seat not in occupants or place(occupants[seat], tried):
+                occupants[seat] = person
                 return True
         return False
 
     for person in (*sorted(voters), *sorted(set(pool) - set(voters))):
         place(person, set())
-    return [seat for number, seat in enumerate(seats) if taken.get(number) not in voters]
+    return [seat for number, seat in enumerate(seats) if occupants.get(number) not in voters]
 
 
 def _nearest(
@@ -89,7 +89,7 @@ def unfilled(rules: Sequence[Rule], voters: Collection[str], holders: Holders) -
 def missing(
     rules: Sequence[Rule], voters: Collection[str], holders: Holders, pool: Collection[str]
 ) -> tuple[Missing, ...]:
-    """Return what *rules* still lack after *voters*, and who of *pool* could give it.
+    """Return the gaps of *rules* after *voters*, with the people of *pool* who could fill them.
 
     Raises:
         ValueError: if there are no rules; a level without rules is never complete.
@@ -102,15 +102,15 @@ def missing(
     free = _free(choice, voters, holders, pool)
     fitting = [p for p in sorted(set(pool) - set(voters)) if _fits_any(rules, p, holders)]
     helpful = [p for p in fitting if _helps(rules, voters, holders, p)]
-    found = []
+    gaps = []
     for index in sorted({index for index, _ in free}):
         rest = _rest(rules[index], index, choice, voters, holders, pool)
         able = tuple(p for p in helpful if rest.fits(p, holders.get(p, frozenset())))
-        found.append(Missing(rest, [i for i, _ in free].count(index), able))
-    named = {person for item in found for person in item.candidates}
-    aside = (*found[0].candidates, *(person for person in helpful if person not in named))
+        gaps.append(Missing(rest, [i for i, _ in free].count(index), able))
+    named = {person for item in gaps for person in item.candidates}
+    aside = (*gaps[0].candidates, *(person for person in helpful if person not in named))
     # Whoever helps by moving somebody who has voted to another seat is named at the first gap.
-    return (replace(found[0], candidates=tuple(sorted(aside))), *found[1:])
+    return (replace(gaps[0], candidates=tuple(sorted(aside))), *gaps[1:])
 
 
 def _fits_any(rules: Sequence[Rule], person: str, holders: Holders) -> bool:
@@ -141,18 +141,18 @@ def _rest(
     for way in rule.ways():
         changed = (*choice[:index], way, *choice[index + 1 :])
         lacks = [simple for i, simple in _free(changed, voters, holders, pool) if i == index]
-        parts = tuple(part for one in dict.fromkeys(lacks) for part in _split(one, lacks))
+        parts = tuple(part for simple in dict.fromkeys(lacks) for part in _split(simple, lacks))
         if parts:
             left.append(AllOf(parts) if len(parts) > 1 else parts[0])
     return AnyOf(tuple(left)) if len(left) > 1 else left[0]
 
 
-def _split(one: Simple, lacks: Sequence[Simple]) -> Iterator[Simple]:
+def _split(simple: Simple, lacks: Sequence[Simple]) -> Iterator[Simple]:
     """Yield one rule per gap: the same people may be asked for twice in one way."""
-    left = list(lacks).count(one)
+    left = list(lacks).count(simple)
     while left > 0:
-        yield replace(one, count=min(left, one.count))
-        left -= one.count
+        yield replace(simple, count=min(left, simple.count))
+        left -= simple.count
 
 
 #: Rules with the people who may sit there: one group per level.
@@ -173,30 +173,30 @@ _Seat = tuple[int, Simple, frozenset[str]]
 
 def _search(
     todo: Sequence[tuple[tuple[Way, ...], frozenset[str]]],
-    done: int,
-    taken: Mapping[str, _Seat],
+    index: int,
+    assignment: Mapping[str, _Seat],
     holders: Holders,
 ) -> bool:
-    if done == len(todo):
+    if index == len(todo):
         return True
-    ways, people = todo[done]
+    ways, people = todo[index]
     for way in ways:
-        now = dict(taken)
+        now = dict(assignment)
         seats = [simple for simple in way for _ in range(simple.count)]
         filled = all(_sit((len(now), simple, people), now, holders, set()) for simple in seats)
-        if filled and _search(todo, done + 1, now, holders):
+        if filled and _search(todo, index + 1, now, holders):
             return True
     return False
 
 
-def _sit(seat: _Seat, taken: dict[str, _Seat], holders: Holders, tried: set[str]) -> bool:
+def _sit(seat: _Seat, assignment: dict[str, _Seat], holders: Holders, tried: set[str]) -> bool:
     """Fill one more seat, moving people who sit elsewhere aside if that helps."""
     _, simple, people = seat
     for person in sorted(people):
         if person in tried or not simple.fits(person, holders.get(person, frozenset())):
             continue
         tried.add(person)
-        if person not in taken or _sit(taken[person], taken, holders, tried):
-            taken[person] = seat
+        if person not in assignment or _sit(assignment[person], assignment, holders, tried):
+            assignment[person] = seat
             return True
     return False

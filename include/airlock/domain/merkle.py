@@ -21,7 +21,7 @@ EMPTY = hashlib.sha256(b"").digest()
 #: Levels between two stored ones: 0, 8, 16 and so on are stored.
 STRIDE = 8
 
-Made = TypeVar("Made")
+Proof = TypeVar("Proof")
 #: A stretch of one level: (level, first, last).
 Stretch: TypeAlias = tuple[int, int, int]
 
@@ -50,25 +50,25 @@ class Frontier:
     @classmethod
     def load(cls, size: int, nodes: Nodes) -> Frontier:
         """Return the frontier of a stored tree."""
-        found, begin = [], 0
+        subtrees, begin = [], 0
         for level in reversed(range(size.bit_length())):
             if size >> level & 1:
-                found.append(_complete(level, begin >> level, nodes))
+                subtrees.append(_complete(level, begin >> level, nodes))
                 begin += 1 << level
-        return cls(size, found)
+        return cls(size, subtrees)
 
     def add(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
         """Append a leaf hash; return the nodes to store: (level, index, hash)."""
         new: list[tuple[int, int, bytes]] = []
-        place, level, known = self.size, 0, leaf
+        place, level, node = self.size, 0, leaf
         sha, subtrees = hashlib.sha256, self._subtrees
         while place & 1:
-            known = sha(b"\x01" + subtrees.pop() + known).digest()
+            node = sha(b"\x01" + subtrees.pop() + node).digest()
             place >>= 1
             level += 1
             if not level % STRIDE:
-                new.append((level, place, known))
-        subtrees.append(known)
+                new.append((level, place, node))
+        subtrees.append(node)
         self.size += 1
         return new
 
@@ -84,13 +84,13 @@ class Frontier:
         self.size += len(row)
         while row:
             if level and not level % STRIDE:
-                new += [(level, index, found) for index, found in enumerate(row, place)]
+                new += [(level, index, digest) for index, digest in enumerate(row, place)]
             if place & 1:
                 row.insert(0, subtrees.pop())
             if len(row) & 1:
                 single.append(row.pop())
             pairs = zip(row[::2], row[1::2], strict=True)
-            row = [sha(b"\x01" + one + other).digest() for one, other in pairs]
+            row = [sha(b"\x01" + left + right).digest() for left, right in pairs]
             place >>= 1
             level += 1
         subtrees.extend(reversed(single))
@@ -100,10 +100,10 @@ class Frontier:
         """Return the root hash."""
         if not self._subtrees:
             return EMPTY
-        found = self._subtrees[-1]
+        node = self._subtrees[-1]
         for left in reversed(self._subtrees[:-1]):
-            found = node_hash(left, found)
-        return found
+            node = node_hash(left, node)
+        return node
 
 
 def root(size: int, nodes: Nodes) -> bytes:
@@ -156,37 +156,39 @@ def consistency(old: int, new: int, nodes: Nodes) -> list[bytes]:
 
 
 def at_once(
-    make: Callable[[Nodes], Made],
+    make: Callable[[Nodes], Proof],
     fetch: Callable[[Sequence[Stretch]], Mapping[Stretch, Sequence[bytes]]],
-) -> Made:
+) -> Proof:
     """Make a proof with a single look at the store: which nodes it needs never depends on them."""
-    wanted: list[Stretch] = []
+    stretches: list[Stretch] = []
 
     def note(level: int, first: int, last: int) -> Sequence[bytes]:
-        wanted.append((level, first, last))
+        stretches.append((level, first, last))
         return [EMPTY] * (last - first)
 
     make(note)
-    found = fetch(wanted)
-    return make(lambda level, first, last: found[level, first, last])
+    hashes = fetch(stretches)
+    return make(lambda level, first, last: hashes[level, first, last])
 
 
-def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], wanted: bytes) -> bool:
-    """Say whether *path* proves a leaf hash at *index* under the root *wanted*."""
+def included(
+    leaf: bytes, index: int, size: int, path: Sequence[bytes], expected_root: bytes
+) -> bool:
+    """Return whether *path* proves a leaf hash at *index* under *expected_root*."""
     if not 0 <= index < size:
         return False
-    found, last, left = leaf, size - 1, index
+    node, last, left = leaf, size - 1, index
     for sibling in path:
         if not last:
             return False
         if left & 1 or left == last:
-            found = node_hash(sibling, found)
+            node = node_hash(sibling, node)
             while not left & 1 and left:
                 left, last = left >> 1, last >> 1
         else:
-            found = node_hash(found, sibling)
+            node = node_hash(node, sibling)
         left, last = left >> 1, last >> 1
-    return not last and found == wanted
+    return not last and node == expected_root
 
 
 def consistent(old: int, new: int, path: Sequence[bytes], before: bytes, after: bytes) -> bool:
@@ -230,9 +232,9 @@ def _range(begin: int, end: int, nodes: Nodes) -> bytes:
 def _complete(level: int, index: int, nodes: Nodes) -> bytes:
     """Return the node of a complete subtree, from the nearest stored level at or below it."""
     rise = level % STRIDE
-    found = list(nodes(level - rise, index << rise, (index + 1) << rise))
-    if len(found) != 1 << rise:
+    hashes = list(nodes(level - rise, index << rise, (index + 1) << rise))
+    if len(hashes) != 1 << rise:
         raise ValueError(f"nodes of level {level - rise} are missing below node {index}")
-    while len(found) > 1:
-        found = [node_hash(*found[at : at + 2]) for at in range(0, len(found), 2)]
-    return found[0]
+    while len(hashes) > 1:
+        hashes = [node_hash(*hashes[at : at + 2]) for at in range(0, len(hashes), 2)]
+    return hashes[0]

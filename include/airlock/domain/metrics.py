@@ -29,5 +29,5 @@ def direction(metric: str) -> Direction:
     try:
         return DIRECTIONS[metric]
     except KeyError:
-        known = ", ".join(sorted(DIRECTIONS))
-        raise ValueError(f"unknown metric {metric!r}; known: {known}") from None
+        names = ", ".join(sorted(DIRECTIONS))
+        raise ValueError(f"unknown metric {metric!r}; known: {names}") from None

@@ -12,7 +12,7 @@ def together(*columns: Sequence[Any]) -> Iterator[Any]:
     Raises:
         ValueError: if they are not equally long.
     """
-    lengths = [len(one) for one in columns]
+    lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
         raise ValueError(f"lists that belong together have {lengths} entries")
     return zip(*columns)

@@ -81,10 +81,10 @@ class Person:
 
 def current(actor: Actor, people: tuple[Person, ...]) -> Actor:
     """Return an actor with the roles that count now; whoever is not active holds none."""
-    found = next((one for one in people if one.id == actor.id and one.active), None)
-    if found is None:
+    person = next((p for p in people if p.id == actor.id and p.active), None)
+    if person is None:
         return Actor(actor.id, actor.name, frozenset(), actor.channel)
-    return Actor(actor.id, actor.name, found.roles, actor.channel, found.unconfirmed)
+    return Actor(actor.id, actor.name, person.roles, actor.channel, person.unconfirmed)
 
 
 def holders(people: tuple[Person, ...]) -> Holders:
@@ -92,9 +92,9 @@ def holders(people: tuple[Person, ...]) -> Holders:
 
     Whoever answers, for oneself or for somebody else, is one of these.
     """
-    return {one.id: one.roles for one in people if one.active and one.enrolled}
+    return {person.id: person.roles for person in people if person.active and person.enrolled}
 
 
 def claims(people: tuple[Person, ...]) -> Holders:
     """Return person -> every role Airflow gives, for everybody active: to keep people out."""
-    return {one.id: one.claimed for one in people if one.active}
+    return {person.id: person.claimed for person in people if person.active}

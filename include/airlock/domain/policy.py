@@ -139,10 +139,10 @@ def asks_less(before: Plan, after: Plan) -> bool:
 
 
 def _asks_as_much(before: tuple[Rule, ...], after: tuple[Rule, ...]) -> bool:
-    """Say whether each rule of *before* has one of its own among *after* that is no weaker."""
+    """Return whether each rule of *before* has its own rule in *after* that is no weaker."""
     left = list(after)
     for rule in before:
-        match = next((one for one in left if _is_no_weaker(rule, one)), None)
+        match = next((candidate for candidate in left if _is_no_weaker(rule, candidate)), None)
         if match is None:
             return False
         left.remove(match)
@@ -203,10 +203,10 @@ class Rulebook:
         Raises:
             Invalid: if the approval policy does not know it.
         """
-        known = self._approval["environments"]
-        if name not in known:
-            raise Invalid(f"unknown environment {name!r}; the policy has {', '.join(known)}")
-        spec = known[name]
+        environments = self._approval["environments"]
+        if name not in environments:
+            raise Invalid(f"unknown environment {name!r}; the policy has {', '.join(environments)}")
+        spec = environments[name]
         return Environment(name, spec["gates"], spec["people"], spec.get("alias") or name)
 
     def levels(self, tier: Tier) -> tuple[Level, ...]:
@@ -217,13 +217,13 @@ class Rulebook:
         )
 
     def plan(self, environment: str, tier: Tier) -> Plan:
-        """Return what a release of this tier into this environment has to pass.
+        """Return the requirements for a release of this tier into this environment.
 
         Raises:
             Invalid: if people are needed but the tier has no levels.
         """
-        if found := self._plans.get((environment, tier)):
-            return found
+        if cached := self._plans.get((environment, tier)):
+            return cached
         place = self.environment(environment)
         levels = self.levels(tier) if place.people else ()
         if place.people and not levels:
@@ -232,7 +232,7 @@ class Rulebook:
             gate: Enforcement(table[tier.value])
             for gate, table in self._approval.get("enforcement", {}).items()
         }
-        made = Plan(
+        plan = Plan(
             tier,
             place,
             levels,
@@ -242,7 +242,7 @@ class Rulebook:
             slack_may_answer=self.slack_may_answer(tier),
             refuses_unknown=self.refuses_unknown(tier),
         )
-        return self._plans.setdefault((environment, tier), made)
+        return self._plans.setdefault((environment, tier), plan)
 
     def slack_may_answer(self, tier: Tier) -> bool:
         """Say whether an answer given in Slack counts at a tier."""
@@ -267,8 +267,8 @@ class Rulebook:
         authors = self._spec("access").get("gitAuthors", {})
         return Separation(
             authors={author.casefold(): person for author, person in authors.items()},
-            roles=frozenset(one["role"] for one in also if "role" in one),
-            people=frozenset(one["person"] for one in also if "person" in one),
+            roles=frozenset(entry["role"] for entry in also if "role" in entry),
+            people=frozenset(entry["person"] for entry in also if "person" in entry),
         )
 
     @cached_property
@@ -277,7 +277,10 @@ class Rulebook:
         access = self._spec("access")
         table: Mapping[str, str] = access.get("superiors", {})
         roles = access["roles"]
-        return {(f"{ROLE}{one}" if one in roles else one): who for one, who in table.items()}
+        return {
+            (f"{ROLE}{below}" if below in roles else below): superior
+            for below, superior in table.items()
+        }
 
     @property
     def fallback(self) -> str:
@@ -321,14 +324,14 @@ class Rulebook:
         """The roles somebody has to be enrolled for: those a rule asks for, and those with a
         right that decides, inherited or not."""
         glass = self.break_glass
-        asked = {self.fallback} | (glass.roles | glass.reviewers if glass else frozenset())
+        required = {self.fallback} | (glass.roles | glass.reviewers if glass else frozenset())
         for tier in Tier:
             if tier.value in self._approval["tiers"]:
                 rules = (rule for level in self.levels(tier) for rule in level.rules)
                 ways = (simple for rule in rules for way in rule.ways() for simple in way)
-                asked |= {simple.role for simple in ways if isinstance(simple, Quorum)}
-        mighty = {one for one in self.roles if self._permissions(frozenset({one})) & DECIDING}
-        return frozenset((asked | mighty) - {""})
+                required |= {simple.role for simple in ways if isinstance(simple, Quorum)}
+        mighty = {role for role in self.roles if self._permissions(frozenset({role})) & DECIDING}
+        return frozenset((required | mighty) - {""})
 
     def permissions(
         self, roles: frozenset[str], unconfirmed: frozenset[str] = frozenset()
@@ -347,12 +350,12 @@ class Rulebook:
         table = self._spec("access")["roles"]
         direct = {p for role in roles & table.keys() for p in table[role]["permissions"]}
         inherited: set[str] = set()
-        todo, seen = list(roles), set[str]()
+        todo, visited = list(roles), set[str]()
         while todo:
             role = todo.pop()
-            if role in seen or role not in table:
+            if role in visited or role not in table:
                 continue
-            seen.add(role)
+            visited.add(role)
             inherited.update(table[role]["permissions"])
             todo.extend(table[role]["inherits"])
         return frozenset(direct | (inherited - NEVER_INHERITED))

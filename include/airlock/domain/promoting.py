@@ -47,7 +47,7 @@ class Move:
     started: str
     refused: str
     ended: str
-    done: str
+    completed: str
     state: State
     doing: str
 
@@ -104,8 +104,8 @@ def check_idle(release: Release, now: str) -> None:
 
 def ends_at(now: datetime, limits: Iterable[str | None]) -> datetime:
     """Return when a grant given now ends: in two minutes, or at the first of *limits*."""
-    known = (moment(one) for one in limits if one)
-    return min([now + LONGEST, *known])
+    ends = (moment(limit) for limit in limits if limit)
+    return min([now + LONGEST, *ends])
 
 
 def grant_for(release: Release, plan: Plan, *, grant_id: str, **claims: Any) -> Grant:
@@ -240,7 +240,7 @@ def finish(release: Release, grant: Grant, attempt: str, spent_at: str, at: str)
     story = Story(release, decider(), at, release.subject.policy_digest)
     why = f"rolled back to version {grant.version}" if grant.rolls_back else ""
     data = {**_data(grant, attempt), "spentAt": spent_at}
-    story.tell(move.done, data, why=why, resource=_alias(grant))
+    story.tell(move.completed, data, why=why, resource=_alias(grant))
     return story
 
 

@@ -37,7 +37,7 @@ class RunEvent(StrEnum):
     STARTED = "RunStarted"
     EVIDENCE = "EvidenceSubmitted"
     CANDIDATE = "CandidateSubmitted"
-    JUDGED = "GateJudged"
+    RESULT = "GateJudged"
 
 
 def run_stream(origin: str) -> str:

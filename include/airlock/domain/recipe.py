@@ -127,8 +127,8 @@ class Recipe:
         return tuple(self._spec["gates"])
 
     def asks(self, gate: str) -> bool:
-        """Say whether the pipeline has a gate."""
-        return any(one["gate"] == gate for one in self.gates)
+        """Return whether the pipeline has a gate."""
+        return any(entry["gate"] == gate for entry in self.gates)
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -167,8 +167,10 @@ class Recipe:
         return self._columns("protectedAttributes")
 
     def _columns(self, key: str) -> tuple[tuple[str, tuple[float, ...]], ...]:
-        wanted = self._spec["data"].get(key) or ()
-        return tuple((str(one["column"]), tuple(map(float, one["edges"]))) for one in wanted)
+        columns = self._spec["data"].get(key) or ()
+        return tuple(
+            (str(column["column"]), tuple(map(float, column["edges"]))) for column in columns
+        )
 
     @property
     def when_open(self) -> Literal["keep", "supersede"]:
@@ -176,15 +178,15 @@ class Recipe:
         return "supersede" if self._spec["whenReleaseOpen"] == "supersede" else "keep"
 
     def budget(self, stage: str) -> Budget:
-        """Return what one stage, or the task of one gate, may use.
+        """Return the resource limits of one stage, or of the task of one gate.
 
         A gate without a stage of its name may use what evaluation may; one that trains, what
         training may.
         """
-        stages = {one["name"]: one for one in self._spec["stages"]}
-        found = stages.get(stage, stages[_TRAINS.get(stage, "evaluate")])
+        stages = {entry["name"]: entry for entry in self._spec["stages"]}
+        limits = stages.get(stage, stages[_TRAINS.get(stage, "evaluate")])
         return Budget(
-            seconds=int(found["timeoutMinutes"]) * 60,
-            memory_mb=int(found["resources"]["memoryMb"]),
-            threads=max(1, int(found["resources"]["cpu"])),
+            seconds=int(limits["timeoutMinutes"]) * 60,
+            memory_mb=int(limits["resources"]["memoryMb"]),
+            threads=max(1, int(limits["resources"]["cpu"])),
         )

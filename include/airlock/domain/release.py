@@ -150,16 +150,16 @@ def apply(release: Release | None, content: Mapping[str, Any]) -> Release | None
 
     Events that change no state (a refused vote, a read) leave it as it is.
     """
-    what, data = content["what"], content["data"]
-    if what == "ReleaseRequested":
+    event_type, data = content["what"], content["data"]
+    if event_type == "ReleaseRequested":
         return _requested(content)
     if release is None:
         return None
-    if what in _FINAL:
-        if what == "ReleaseApproved" and not data.get("emergency"):
+    if event_type in _FINAL:
+        if event_type == "ReleaseApproved" and not data.get("emergency"):
             release = replace(release, emergency=None)  # the levels are complete: no glass needed
-        return replace(_moved(release, _FINAL[what]), why=content["why"])
-    return _APPLY[what](release, content) if what in _APPLY else release
+        return replace(_moved(release, _FINAL[event_type]), why=content["why"])
+    return _APPLY[event_type](release, content) if event_type in _APPLY else release
 
 
 _FINAL = {
@@ -325,7 +325,7 @@ class Story:
 
     def tell(
         self,
-        what: str,
+        event_type: str,
         data: Mapping[str, Any],
         *,
         why: str = "",
@@ -335,8 +335,8 @@ class Story:
         """Add one event and move the release along. *author*: who wrote *why*, if not the actor."""
         old = self.release
         event = Event(
-            what=what,
-            who=self._actor.id,
+            type=event_type,
+            actor_id=self._actor.id,
             roles=tuple(sorted(self._actor.roles)),
             channel=self._actor.channel.value,
             resource=resource,
@@ -363,8 +363,8 @@ class Story:
 def _content(event: Event, at: str) -> dict[str, Any]:
     """Return what `apply` reads of an event."""
     return {
-        "what": event.what,
-        "who": {"id": event.who},
+        "what": event.type,
+        "who": {"id": event.actor_id},
         "channel": event.channel,
         "at": at,
         "why": event.why,

@@ -104,7 +104,7 @@ def open_statement(
     key, statement = _outer(text, verify)
     try:
         predicate = statement["predicate"]
-        found = Released(
+        released = Released(
             grant=unseal(predicate["grant"], verify),
             subject=Subject(**predicate["subject"]),
             envelope=predicate["grant"],
@@ -112,38 +112,39 @@ def open_statement(
             stated_at=moment(predicate["statedAt"]),
         )
         granted_by = _key_of(predicate["grant"])
-        said = (predicate["model"], predicate["environment"], predicate["sequence"])
+        scope = (predicate["model"], predicate["environment"], predicate["sequence"])
     except (KeyError, TypeError, ValueError) as error:
         raise ReleaseUnproven(f"the statement is not whole: {error!r}") from error
-    grant = found.grant
-    if said != (grant.model, grant.environment, grant.sequence):
+    grant = released.grant
+    if scope != (grant.model, grant.environment, grant.sequence):
         raise ReleaseUnproven(
-            f"the statement is about {said}, but its grant moved "
+            f"the statement is about {scope}, but its grant moved "
             f"{(grant.model, grant.environment, grant.sequence)}"
         )
-    if said[:2] != (model, environment):
+    if scope[:2] != (model, environment):
         raise ReleaseUnproven(
-            f"this is a statement about {said[0]} in {said[1]}; expected {model} in {environment}",
+            f"this is a statement about {scope[0]} in {scope[1]}; expected {model} in "
+            f"{environment}",
             next_step="Ask for the model and the environment that are to be served.",
         )
-    for who, at in ((granted_by, grant.issued_at), (key, found.stated_at)):
-        if not valid(who, at):
+    for key_id, at in ((granted_by, grant.issued_at), (key, released.stated_at)):
+        if not valid(key_id, at):
             raise ReleaseUnproven(
-                f"the key {who} was given up before it signed at {stamp(at)}",
+                f"the key {key_id} was given up before it signed at {stamp(at)}",
                 next_step="Get the newest public keys; if it repeats, tell the auditors.",
             )
-    _check_pairing(found)
-    return found
+    _check_pairing(released)
+    return released
 
 
 def _outer(text: str, verify: Verify) -> tuple[str, dict[str, Any]]:
-    """Return the key that signed, and what it signed."""
+    """Return the key that signed, and the statement."""
     try:
         outer = json.loads(text)
         payload = base64.b64decode(outer["payload"], validate=True)
         signatures = [
-            (str(one["keyid"]), base64.b64decode(one["sig"], validate=True))
-            for one in outer["signatures"]
+            (str(entry["keyid"]), base64.b64decode(entry["sig"], validate=True))
+            for entry in outer["signatures"]
         ]
         kind = str(outer["payloadType"])
     except (KeyError, TypeError, ValueError, RecursionError, binascii.Error) as error:
@@ -166,9 +167,9 @@ def _key_of(envelope: str) -> str:
     return str(json.loads(envelope)["signatures"][0]["keyid"])
 
 
-def _check_pairing(found: Released) -> None:
+def _check_pairing(released: Released) -> None:
     """Check that the grant is for exactly this subject: model, data, code and policy together."""
-    grant, subject = found.grant, found.subject
+    grant, subject = released.grant, released.subject
     pairs = {
         "subject_digest": (subject.digest, grant.subject_digest),
         "artifact_digest": (subject.artifact_digest, grant.artifact_digest),

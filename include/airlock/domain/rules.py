@@ -155,8 +155,8 @@ def _joined(ways: Sequence[Way]) -> Way:
 
 
 def _sentence(parts: Sequence[Rule], word: str) -> str:
-    said = [part.sentence() for part in parts]
-    return f"({word.join(said)})" if len(said) > 1 else said[0]
+    sentences = [part.sentence() for part in parts]
+    return f"({word.join(sentences)})" if len(sentences) > 1 else sentences[0]
 
 
 def rule_from_document(document: Mapping[str, Any]) -> Rule:

@@ -59,7 +59,7 @@ def is_commitment(text: str) -> bool:
     return text.startswith(PREFIX) and _SPELLED.fullmatch(text) is not None
 
 
-def kept(text: str) -> str:
+def mark_commitment(text: str) -> str:
     """Return a text as the store has it: a commitment is marked as one."""
     return Commitment(text) if is_commitment(text) else text
 
@@ -69,28 +69,28 @@ def swapped(data: Mapping[str, Any], swap: Callable[[str], str]) -> Mapping[str,
     conditions = data.get("conditions")
     if not conditions or not conditions.get("findings"):
         return data
-    findings = [{**one, "text": swap(one["text"])} for one in conditions["findings"]]
+    findings = [{**finding, "text": swap(finding["text"])} for finding in conditions["findings"]]
     return {**data, "conditions": {**conditions, "findings": findings}}
 
 
 def spoken(content: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the commitments in the content of an entry."""
-    found = [str(content.get("why", ""))]
+    texts = [str(content.get("why", ""))]
 
     def note(text: str) -> str:
-        found.append(text)
+        texts.append(text)
         return text
 
     swapped(content.get("data") or {}, note)
-    return tuple(text for text in found if is_commitment(text))
+    return tuple(text for text in texts if is_commitment(text))
 
 
 def commitments_in(body: bytes) -> tuple[str, ...]:
     """Return the commitments in the bytes of an entry; none in one that is damaged."""
-    found = body.count(_MARK)
-    if found == 0:
+    count = body.count(_MARK)
+    if count == 0:
         return ()
-    last = _LAST.fullmatch(body[-_LAST_BYTES:]) if found == 1 else None
+    last = _LAST.fullmatch(body[-_LAST_BYTES:]) if count == 1 else None
     if last:  # the reason alone, as nearly always: no need to parse
         return (last[1].decode(),)
     try:
@@ -99,11 +99,11 @@ def commitments_in(body: bytes) -> tuple[str, ...]:
         return ()
 
 
-def readable(content: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, Any]:
+def readable(content: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of an entry with its texts in place of their commitments."""
 
     def swap(text: str) -> str:
-        return said.get(text, text)
+        return texts.get(text, text)
 
     return {**content, "why": swap(content["why"]), "data": swapped(content["data"], swap)}
 
@@ -153,9 +153,9 @@ class TextCheck:
             yield entry, beside
 
     def _add(self, entry: Stored) -> None:
-        stream, seq, what, body = entry[:4]
-        self._waiting += [(one, stream, seq, entry) for one in commitments_in(body)]
-        if what == ERASURE:
+        stream, seq, event_type, body = entry[:4]
+        self._waiting += [(commitment, stream, seq, entry) for commitment in commitments_in(body)]
+        if event_type == ERASURE:
             with contextlib.suppress(KeyError, TypeError, ValueError):  # the chain names damage
                 self.look_again([json.loads(body)])
         if len(self._waiting) >= self.AT_ONCE:
@@ -163,18 +163,18 @@ class TextCheck:
 
     def _settle(self) -> None:
         waiting, self._waiting = self._waiting, []
-        wanted = [one[0] for one in waiting]
-        texts = self._look(wanted) if waiting else {}
-        owners = self._owners(wanted) if waiting and self._owners is not None else {}
+        commitments = [row[0] for row in waiting]
+        texts = self._look(commitments) if waiting else {}
+        owners = self._owners(commitments) if waiting and self._owners is not None else {}
         for commitment, stream, seq, entry in waiting:
             if commitment in owners:
                 self._wrong += _other_owner(entry, owners[commitment])
             elif self._owners is not None:
                 self._without_row.append((commitment, stream, seq))
-            found = texts.get(commitment)
-            if found is None:
+            text = texts.get(commitment)
+            if text is None:
                 self._gone.append((commitment, stream, seq))
-            elif commit(*found) != commitment:
+            elif commit(*text) != commitment:
                 reason = "its text was changed: it does not match the commitment"
                 self._wrong.append(Finding(reason, stream, seq))
 
@@ -184,8 +184,8 @@ class TextCheck:
             if content.get("what") == ERASURE:
                 self._erased.update(content["data"]["commitments"])
 
-    def told(self) -> tuple[list[tuple[str, str, int]], set[str]] | None:
-        """Return which texts are gone and which were erased so far; None if one was changed."""
+    def losses(self) -> tuple[list[tuple[str, str, int]], set[str]] | None:
+        """Return the missing and the erased commitments so far; None if a text was changed."""
         self._settle()
         changed = self._wrong or self._without_row
         return None if changed else (self._gone, self._erased)
@@ -212,10 +212,13 @@ class TextCheck:
 
 
 def _other_owner(entry: Stored, owner: tuple[str, str]) -> Iterator[Finding]:
-    """Say if a text is kept for another stream than its entry's, or as somebody else's."""
-    stream, seq, what, body = entry[:4]
+    """Report a text that belongs to another stream than its entry's, or to another person."""
+    stream, seq, event_type, body = entry[:4]
     if owner[0] != stream:
         yield Finding(f"its text is kept as one of stream {owner[0]}", stream, seq)
     # Whoever raised a finding is named in the entry of the vote, which has the same text.
-    if what != "FindingRaised" and json.dumps(owner[1], ensure_ascii=False).encode() not in body:
+    if (
+        event_type != "FindingRaised"
+        and json.dumps(owner[1], ensure_ascii=False).encode() not in body
+    ):
         yield Finding(f"its text is kept as that of {owner[1]}, who is not in it", stream, seq)

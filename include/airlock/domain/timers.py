@@ -79,8 +79,8 @@ class Timer:
         return release.state in places and at == (self.round, self.level)
 
 
-def wanted(release: Release, timing: Timing, approved_at: str = "") -> tuple[Timer, ...]:
-    """Return the timers of the place where a release is now."""
+def timers_for(release: Release, timing: Timing, approved_at: str = "") -> tuple[Timer, ...]:
+    """Return the timers that the present state of a release needs."""
     if release.state is State.APPROVED and approved_at:
         glass = release.emergency
         due = glass.until if glass else stamp(moment(approved_at) + timing.unused)
@@ -146,26 +146,26 @@ def fire(
     story: Story,
     due: Sequence[Timer],
     *,
-    told: bool,
+    notified: bool,
     last_level: bool,
     unreviewed: Sequence[Broken] = (),
 ) -> list[tuple[Timer, bool]]:
-    """Tell *story* what the timers that are due do, in order; say of each whether it did anything.
+    """Add the events of due timers to *story*, in order; return of each whether it acted.
 
-    *told*: whether anybody has been told that the open level waits; *unreviewed*: the broken
+    *notified*: whether anybody was notified of the open level; *unreviewed*: the broken
     glasses of this release nobody has reviewed.
     """
-    done = []
-    waiting = {one.round: one for one in unreviewed}
-    for timer in sorted(due, key=lambda one: (one.due_at, one.kind, one.number)):
+    results = []
+    waiting = {use.round: use for use in unreviewed}
+    for timer in sorted(due, key=lambda timer: (timer.due_at, timer.kind, timer.number)):
         release = story.release
         acts = release is not None and timer.concerns(release)
         if timer.kind is Kind.REVIEW:
             acts = _ring(story, timer, waiting.get(timer.round))
         elif release is not None and acts:
-            acts = _tell(story, release, timer, told=told, last_level=last_level)
-        done.append((timer, acts))
-    return done
+            acts = _tell(story, release, timer, notified=notified, last_level=last_level)
+        results.append((timer, acts))
+    return results
 
 
 def _ring(story: Story, timer: Timer, broken: Broken | None) -> bool:
@@ -181,7 +181,9 @@ def _ring(story: Story, timer: Timer, broken: Broken | None) -> bool:
     return True
 
 
-def _tell(story: Story, release: Release, timer: Timer, *, told: bool, last_level: bool) -> bool:
+def _tell(
+    story: Story, release: Release, timer: Timer, *, notified: bool, last_level: bool
+) -> bool:
     data: dict[str, Any] = {"level": timer.level, "dueAt": timer.due_at}
     if timer.kind is Kind.EXPIRE:
         why = f"nobody completed level {timer.level} before {timer.due_at}"
@@ -192,7 +194,7 @@ def _tell(story: Story, release: Release, timer: Timer, *, told: bool, last_leve
     elif timer.kind is Kind.REMIND:
         next_level = None if last_level else timer.level + 1
         story.tell("LevelReminded", {**data, "number": timer.number, "nextLevel": next_level})
-    elif told:
+    elif notified:
         return False
     else:
         why = f"nobody could be told within {DELIVERY} that level {timer.level} waits"

@@ -55,18 +55,18 @@ class Ballot:
 def counted(
     votes: Iterable[Vote], plan: Plan, holders: Holders
 ) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
-    """Return whose seats the approvals fill, and everybody with the roles that counts for.
+    """Return the people whose seats the approvals fill, and the roles that count for everybody.
 
     Only what is still right counts: everybody behind a vote is active and not excluded.
     """
     mandates = [vote.mandate for vote in votes if vote.decision is Decision.APPROVE]
-    good = [one for one in mandates if one.counts(holders, plan.excluded)]
-    lent = {one.principal: one.roles(holders) for one in good}
-    return frozenset(one.principal for one in good), {**holders, **lent}
+    good = [mandate for mandate in mandates if mandate.counts(holders, plan.excluded)]
+    lent = {mandate.principal: mandate.roles(holders) for mandate in good}
+    return frozenset(mandate.principal for mandate in good), {**holders, **lent}
 
 
 def mandates(release: Release, plan: Plan, holders: Holders) -> tuple[Mandate, ...]:
-    """Return every mandate of the open level nobody has used yet.
+    """Return every unused mandate of the open level.
 
     Where nobody is left (deactivated, demoted, all have answered) the duty moves on: to a superior
     at once, else to the fallback role.
@@ -76,8 +76,8 @@ def mandates(release: Release, plan: Plan, holders: Holders) -> tuple[Mandate, .
     rules = plan.levels[release.level - 1].rules
     barred = {*plan.excluded, release.requester}
 
-    def unused(found: tuple[Mandate, ...]) -> tuple[Mandate, ...]:
-        return tuple(one for one in found if not one.people & release.voters)
+    def unused(candidates: tuple[Mandate, ...]) -> tuple[Mandate, ...]:
+        return tuple(mandate for mandate in candidates if not mandate.people & release.voters)
 
     return (
         unused(eligible(rules, holders, plan.powers, barred, escalated=plan.escalated))
@@ -87,31 +87,33 @@ def mandates(release: Release, plan: Plan, holders: Holders) -> tuple[Mandate, .
 
 
 def lacking(release: Release, plan: Plan, holders: Holders) -> tuple[Missing, ...]:
-    """Return what the open level still lacks, and who could give it."""
+    """Return the gaps of the open level, with the people who could fill them."""
     if release.state is not State.AWAITING_APPROVAL:
         return ()
     rules = plan.levels[release.level - 1].rules
     voted, able = counted(release.votes_at(release.level), plan, holders)
     open_to = mandates(release, plan, holders)
-    for one in open_to:
-        able[one.principal] = able.get(one.principal, frozenset()) | one.roles(holders)
-    found = missing(rules, voted - {release.requester}, able, {one.principal for one in open_to})
-    if not found:
+    for mandate in open_to:
+        able[mandate.principal] = able.get(mandate.principal, frozenset()) | mandate.roles(holders)
+    gaps = missing(
+        rules, voted - {release.requester}, able, {mandate.principal for mandate in open_to}
+    )
+    if not gaps:
         return ()
-    fitting = [one for one in open_to if not strands(release, plan, holders, one)]
-    return tuple(_named(item, fitting) for item in found)
+    fitting = [mandate for mandate in open_to if not strands(release, plan, holders, mandate)]
+    return tuple(_named(item, fitting) for item in gaps)
 
 
 def _named(item: Missing, able: list[Mandate]) -> Missing:
     """Return the gap with the people who could act, in place of those whose seat it is."""
-    actors = {one.person for one in able if one.principal in item.candidates}
+    actors = {mandate.person for mandate in able if mandate.principal in item.candidates}
     return Missing(item.rule, item.count, tuple(sorted(actors)))
 
 
 def may_answer(release: Release, plan: Plan, holders: Holders) -> tuple[str, ...]:
     """Return everybody who could fill a seat of the open level right now."""
     return tuple(
-        sorted({who for item in lacking(release, plan, holders) for who in item.candidates})
+        sorted({person for item in lacking(release, plan, holders) for person in item.candidates})
     )
 
 
@@ -141,11 +143,11 @@ def cast(
     actor: Actor,
     holders: Holders,
     at: str,
-    known: Collection[str] | None = None,
+    active: Collection[str] | None = None,
 ) -> Story:
     """Return the events that follow from one answer.
 
-    *known*: everybody active, who may answer or not; by default whoever may.
+    *active*: everybody active, who may answer or not; by default whoever may.
 
     Raises:
         Refused: (one of its kinds) naming the rule broken and what to do.
@@ -154,7 +156,7 @@ def cast(
     _check_seen(release, ballot)
     check_reason(ballot.reason)
     check_conditions(ballot.conditions, at)
-    _check_tied(ballot, holders if known is None else known)
+    _check_tied(ballot, holders if active is None else active)
     _check_person(release, plan, ballot, actor)
     mandate = _mandate(release, plan, ballot, actor, holders)
     story = Story(release, actor, at, release.subject.policy_digest)
@@ -263,18 +265,18 @@ def why_excluded(release: Release, plan: Plan, person: str) -> str:
 
 
 def _through(release: Release, person: str) -> str:
-    found = [v for v in release.votes if v.round == release.round and v.behind == person]
-    return f" through {found[0].person}" if found else ""
+    votes = [v for v in release.votes if v.round == release.round and v.behind == person]
+    return f" through {votes[0].person}" if votes else ""
 
 
-def _check_tied(ballot: Ballot, known: Collection[str]) -> None:
+def _check_tied(ballot: Ballot, active: Collection[str]) -> None:
     if ballot.conditions and ballot.decision is Decision.REJECT:
         raise Invalid(
             "a rejection ends the release, so it carries no conditions",
             next_step="Approve under these conditions, or reject without them.",
         )
     for demand in ballot.conditions.findings:
-        if demand.owner not in known:
+        if demand.owner not in active:
             raise Invalid(
                 f"a finding's owner is somebody active whom Airlock knows, found {demand.owner!r}",
                 next_step="Write the user name in Airflow of whoever mends it.",
@@ -284,10 +286,10 @@ def _check_tied(ballot: Ballot, known: Collection[str]) -> None:
 def _mandate(
     release: Release, plan: Plan, ballot: Ballot, actor: Actor, holders: Holders
 ) -> Mandate:
-    """Return as what the actor answers: in person if possible, else for somebody else."""
-    for one in mandates(release, plan, holders):
-        if one.person == actor.id and (not ballot.behind or one.behind == ballot.behind):
-            return one
+    """Return the mandate of the actor's vote: own if possible, else for somebody else."""
+    for mandate in mandates(release, plan, holders):
+        if mandate.person == actor.id and (not ballot.behind or mandate.behind == ballot.behind):
+            return mandate
     level = plan.levels[release.level - 1]
     roles = ", ".join(sorted(holders.get(actor.id, frozenset()))) or actor.holds
     if actor.id not in holders and not actor.unconfirmed:

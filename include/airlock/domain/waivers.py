@@ -39,9 +39,9 @@ class Waiver:
     options: str
 
     def covers(self, result: GateResult, artifact_digest: str, options: str) -> bool:
-        """Say whether it is about exactly this result."""
-        mine = (self.gate, self.artifact_digest, self.options, set(self.evidence))
-        return mine == (result.key, artifact_digest, options, set(result.evidence))
+        """Return whether it is about exactly this result."""
+        covered = (self.gate, self.artifact_digest, self.options, set(self.evidence))
+        return covered == (result.key, artifact_digest, options, set(result.evidence))
 
     def to_document(self) -> dict[str, Any]:
         """Return the waiver as JSON data."""
@@ -67,7 +67,9 @@ class Scene:
     def covering(self, result: GateResult, waivers: Sequence[Waiver]) -> list[Waiver]:
         """Return the waivers of a result, the newest last."""
         options = self.options.get(result.key, "")
-        return [one for one in waivers if one.covers(result, self.artifact_digest, options)]
+        return [
+            waiver for waiver in waivers if waiver.covers(result, self.artifact_digest, options)
+        ]
 
     def why_not(self, waiver: Waiver) -> str:
         """Return why a waiver no longer stands, or an empty string."""
@@ -85,15 +87,15 @@ def waived(
 
 def _waived(result: GateResult, waivers: Sequence[Waiver], scene: Scene) -> GateResult:
     if result.verdict is Verdict.WAIVED:
-        said = f"{result.message} (a waiver is no verdict a task can give)"
-        result = replace(result, verdict=Verdict.ERRORED, message=said)
+        message = f"{result.message} (a waiver is no verdict a task can give)"
+        result = replace(result, verdict=Verdict.ERRORED, message=message)
     soft = scene.weights.get(result.gate) is Enforcement.SOFT
     if result.verdict is Verdict.PASSED or not soft:
         return result
-    found = scene.covering(result, waivers)
-    good = [one for one in found if not scene.why_not(one)]
+    covering = scene.covering(result, waivers)
+    good = [waiver for waiver in covering if not scene.why_not(waiver)]
     if not good:
-        why = "".join(f"; {scene.why_not(one)}" for one in found[-1:])
+        why = "".join(f"; {scene.why_not(waiver)}" for waiver in covering[-1:])
         return replace(result, message=f"{result.message}{why}")
     by = good[-1]
     return replace(

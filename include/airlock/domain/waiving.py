@@ -30,10 +30,12 @@ WAIVABLE = (State.BLOCKED, State.AWAITING_APPROVAL)
 
 def able_to_waive(release: Release, plan: Plan, holders: Holders) -> frozenset[str]:
     """Return everybody who may waive a gate of this release now."""
-    theirs = holders.get(release.requester, frozenset())
+    requester_roles = holders.get(release.requester, frozenset())
     barred = {*plan.excluded, release.requester}
-    giving = plan.waiving - theirs
-    return frozenset(who for who, roles in holders.items() if roles & giving and who not in barred)
+    giving = plan.waiving - requester_roles
+    return frozenset(
+        person for person, roles in holders.items() if roles & giving and person not in barred
+    )
 
 
 def waive(
@@ -47,14 +49,14 @@ def waive(
     gate: str,
     reason: str,
     until: datetime,
-    seen: str,
+    reviewed: str,
 ) -> Story:
-    """Return the event of a waiver. *results*: as judged now; *seen*: the subject looked at.
+    """Return the event of a waiver. *results*: as judged now; *reviewed*: the subject looked at.
 
     Raises:
         Refused: (one of its kinds) naming the rule broken and what to do.
     """
-    _check_seen(release, seen)
+    _check_seen(release, reviewed)
     check_reason(reason)
     _check_end(until, scene.at)
     _check_person(release, plan, actor, holders)
@@ -72,16 +74,16 @@ def waive(
     return story
 
 
-def _check_seen(release: Release, seen: str) -> None:
+def _check_seen(release: Release, reviewed: str) -> None:
     if release.state not in WAIVABLE:
         raise Conflict(
             f"release {release.id} is {release.state}: there is nothing to waive",
             next_step="A gate is waived while the release is BLOCKED or awaits approval.",
         )
-    if seen and seen != release.subject.digest:
+    if reviewed and reviewed != release.subject.digest:
         raise Conflict(
-            f"you looked at {short(seen)}, but release {release.id} is in round {release.round} "
-            f"with {short(release.subject.digest)}",
+            f"you looked at {short(reviewed)}, but release {release.id} is in round "
+            f"{release.round} with {short(release.subject.digest)}",
             next_step="Open the release again, look at what changed, then decide.",
         )
 
@@ -115,16 +117,16 @@ def _check_person(release: Release, plan: Plan, actor: Actor, holders: Holders) 
 
 def _closed(release: Release, plan: Plan, results: Sequence[GateResult], gate: str) -> GateResult:
     """Return the result to be waived."""
-    found = [one for one in results if one.key == gate]
-    if not found:
-        known = ", ".join(sorted(one.key for one in results)) or "none"
-        raise Refused(f"release {release.id} has no gate {gate!r}; there are: {known}")
-    weight = plan.enforcement(found[0].gate)
+    matches = [result for result in results if result.key == gate]
+    if not matches:
+        names = ", ".join(sorted(result.key for result in results)) or "none"
+        raise Refused(f"release {release.id} has no gate {gate!r}; there are: {names}")
+    weight = plan.enforcement(matches[0].gate)
     if weight is not Enforcement.SOFT:
         raise Refused(
             f"{gate} is {weight} for the tier {release.tier}: only a soft gate can be waived",
             next_step="Mend what it found, and run the pipeline again.",
         )
-    if found[0].verdict.opens:
-        raise Refused(f"{gate} is {found[0].verdict}: there is nothing to waive")
-    return found[0]
+    if matches[0].verdict.opens:
+        raise Refused(f"{gate} is {matches[0].verdict}: there is nothing to waive")
+    return matches[0]

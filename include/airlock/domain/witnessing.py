@@ -59,15 +59,15 @@ def answer(
     request: str,
     logs: Mapping[str, Mapping[str, bytes]],
     verify: Verify,
-    known: Checkpoint | None,
+    previous: Checkpoint | None,
 ) -> Answer:
-    """Judge a request. *logs*: origin -> key id -> public key; *known*: what is remembered."""
+    """Judge a request. *logs*: origin -> key id -> public key; *previous*: what is remembered."""
     head, _, note = request.partition("\n\n")
     first, *hashes = head.split("\n")
     old = _OLD.fullmatch(first)
     try:
         checkpoint, text, lines = parse(note)
-        proof = [read_hash(one) for one in hashes]
+        proof = [read_hash(encoded) for encoded in hashes]
     except NoteInvalid as error:
         return Answer(400, f"{error.message}\n")
     if old is None or len(proof) > MAX_PROOF:
@@ -84,13 +84,13 @@ def answer(
     )
     if not signed:
         return Answer(403, "no trusted key of the log has signed this checkpoint\n")
-    return _extends(int(old[1]), checkpoint, proof, text, known)
+    return _extends(int(old[1]), checkpoint, proof, text, previous)
 
 
 def _extends(
-    old: int, new: Checkpoint, proof: list[bytes], text: str, known: Checkpoint | None
+    old: int, new: Checkpoint, proof: list[bytes], text: str, previous: Checkpoint | None
 ) -> Answer:
-    size, root = (known.size, known.root) if known else (0, EMPTY)
+    size, root = (previous.size, previous.root) if previous else (0, EMPTY)
     if old > new.size:
         return Answer(400, f"the old size {old} is larger than the checkpoint's {new.size}\n")
     if old != size:

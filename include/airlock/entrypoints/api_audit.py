@@ -51,7 +51,7 @@ def events(
 
     Where there are older ones, the header Link names their page (RFC 8288, `rel="next"`).
     """
-    page = auditing.read(airlock.store, actor, stream, limit, what=event_kind, after=after)
+    page = auditing.read(airlock.store, actor, stream, limit, event_type=event_kind, after=after)
     return paged(request, response, page)
 
 

@@ -125,7 +125,7 @@ def delegations(
     Where there are more, the header Link names the next page (RFC 8288, `rel="next"`).
     """
     page = reading_duties.delegation_rows(
-        airlock.store, given=person, taken=person, after=after, limit=limit
+        airlock.store, giver=person, taker=person, after=after, limit=limit
     )
     return paged(request, response, page)
 
@@ -214,7 +214,7 @@ def break_glass(
         actor,
         request.reason,
         request.incident,
-        seen=request.subjectDigest,
+        reviewed=request.subjectDigest,
         key=key,
     )
     return release_response(airlock, release_id, actor)

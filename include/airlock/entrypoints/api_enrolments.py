@@ -158,5 +158,6 @@ def accounts(request: Request, _token: Token, _cookie: Cookie) -> dict[str, Any]
 
 
 def _account(entry: Any) -> dict[str, Any]:
-    seen_account = asdict(entry.seen) if entry.seen else None
-    return {**asdict(entry), "roles": sorted(entry.roles), "seen": seen_account}
+    document = asdict(entry)
+    identity = document.pop("identity")
+    return {**document, "roles": sorted(entry.roles), "seen": identity}

@@ -69,7 +69,7 @@ def waive(
         request.reason,
         request.until,
         actor,
-        seen=request.subjectDigest,
+        reviewed=request.subjectDigest,
         key=key,
     )
     return release_response(airlock, release_id, actor)

@@ -116,7 +116,7 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
     from airlock.domain.texts import TextCheck
     from airlock.services.verifying import Log, check
 
-    stored = CheckpointFolder(checkpoints).kept() if checkpoints else ()
+    stored = CheckpointFolder(checkpoints).checkpoints() if checkpoints else ()
     try:
         if not file.is_file():
             raise OSError("it is no plain file")

@@ -44,7 +44,7 @@ def run_command(role: RoleName = "", as_json: AsJson = False) -> None:
     take_role(role, ("operator",))
     detector = bootstrap.decider().detector
     looked, hashed = detector.look(), detector.weigh()
-    findings = [finding.told() for finding in (*looked.found, *hashed.found)]
+    findings = [finding.to_document() for finding in (*looked.drifts, *hashed.drifts)]
     if as_json:
         print_json({**_counts(looked), "hashed": hashed.hashed, "found": findings})
     else:
@@ -91,7 +91,7 @@ def _sentence(looked: Round, hashed: Round) -> str:
     return (
         f"Compared {looked.lines} lines{left_out}, {looked.aliases} protected aliases and "
         f"{looked.grants} spent grants, hashed {hashed.hashed} versions: "
-        f"{len(looked.found) + len(hashed.found) or 'nothing'} found."
+        f"{len(looked.drifts) + len(hashed.drifts) or 'nothing'} found."
     )
 
 

@@ -73,7 +73,7 @@ def check_match(
     Raises:
         Stale: if *expected* is a tag, and not that of the release now.
     """
-    if not expected or expected == "*" or repeats.known(airlock.store):
+    if not expected or expected == "*" or repeats.exists(airlock.store):
         return
     current = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
     if expected != current:

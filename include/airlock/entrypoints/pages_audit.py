@@ -34,7 +34,7 @@ def log(
         actor,
         stream.strip() or None,
         PAGE_ROWS,
-        what=event_kind.strip(),
+        event_type=event_kind.strip(),
         after=after,
     )
     return render(

@@ -156,8 +156,8 @@ def _delegations(
         "delegations.html",
         status=_status(context["refused"]),
         me=actor,
-        mine=page("mine", given=actor.id),
-        lent=page("lent", taken=actor.id),
+        mine=page("mine", giver=actor.id),
+        lent=page("lent", taker=actor.id),
         others=page("others", without=actor.id),
         after=after,
         standing_in=reading_duties.standing_in(airlock.rulebook),
@@ -267,7 +267,7 @@ def break_glass(
             actor,
             form.reason,
             form.incident.strip(),
-            seen=form.subject,
+            reviewed=form.subject,
             key=form.key,
         )
     except AirlockError as error:

@@ -48,7 +48,7 @@ def waive(
             form.reason,
             until,
             actor,
-            seen=form.subject,
+            reviewed=form.subject,
             key=form.key,
         )
     except AirlockError as error:

@@ -79,7 +79,7 @@ def written(gate: Gate) -> dict[str, Any]:
     """
     options = asdict(gate)  # type: ignore[call-overload]  # Gate is a Protocol of dataclasses
     return {"gate": gate.name} | {
-        re.sub(r"_([a-z])", lambda found: found[1].upper(), name): plain(value)
+        re.sub(r"_([a-z])", lambda match: match[1].upper(), name): plain(value)
         for name, value in options.items()
         if value is not None
     }

@@ -65,7 +65,7 @@ class ArtifactFormat:
             evidence=(source.digest,),
             message=f"not allowed: {'; '.join(bad)}"
             if bad
-            else f"{len(files)} files, model format {self._found(source.facts)}, "
+            else f"{len(files)} files, model format {self._used_formats(source.facts)}, "
             "nothing can run code",
         )
 
@@ -76,8 +76,8 @@ class ArtifactFormat:
     def _not_allowed(self, facts: Mapping[str, Any]) -> list[str]:
         files = {file["path"]: file["format"] for file in facts["files"]}
         why = [
-            f"{one['file']}: found {one['found']}, expected {one['expected']}"
-            for one in facts.get("refusals", ())
+            f"{refusal['file']}: found {refusal['found']}, expected {refusal['expected']}"
+            for refusal in facts.get("refusals", ())
         ]
         bad = why[:_NAMED] + ([f"{len(why) - _NAMED} more"] if len(why) > _NAMED else [])
         bad += [f"{path} ({kind})" for path, kind in files.items() if kind not in self._formats]
@@ -92,5 +92,5 @@ class ArtifactFormat:
             bad.append(f"code beside the model: {facts['code']}")
         return bad
 
-    def _found(self, facts: Mapping[str, Any]) -> str:
+    def _used_formats(self, facts: Mapping[str, Any]) -> str:
         return " and ".join(sorted({f["format"] for f in facts["files"]} & set(self.allowed)))

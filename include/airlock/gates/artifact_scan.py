@@ -45,44 +45,49 @@ class ArtifactScan:
         return self.name
 
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
-        """Refuse what any scanner found; cannot tell where one did not do its work."""
+        """Fail on any finding of a scanner; error where a scanner did not do its work."""
         source = evidence["artifact-scan"]
         formats = evidence["artifact-format"]
         about = source.artifact_digest
         if {source.facts["manifestDigest"], formats.facts["manifestDigest"]} != {about}:
             raise ValueError("the files scanned are not those of the artifact")
-        known = ArtifactFormat().judge({"artifact-format": formats}).verdict is Verdict.PASSED
-        ran = {one["name"]: one for one in source.facts["scanners"]}
-        said = {name: _said(ran.get(name), known) for name in self.scanners}
-        found = [text for verdict, text in said.values() if verdict is Verdict.FAILED]
-        silent = [text for verdict, text in said.values() if verdict is Verdict.ERRORED]
-        verdict = Verdict.FAILED if found else Verdict.ERRORED if silent else Verdict.PASSED
+        formats_allowed = (
+            ArtifactFormat().judge({"artifact-format": formats}).verdict is Verdict.PASSED
+        )
+        ran = {scanner["name"]: scanner for scanner in source.facts["scanners"]}
+        reports = {name: _read_report(ran.get(name), formats_allowed) for name in self.scanners}
+        findings = [text for verdict, text in reports.values() if verdict is Verdict.FAILED]
+        silent = [text for verdict, text in reports.values() if verdict is Verdict.ERRORED]
+        verdict = Verdict.FAILED if findings else Verdict.ERRORED if silent else Verdict.PASSED
         return GateResult(
             gate=self.name,
             key=self.key,
             verdict=verdict,
-            measured=float(len(said) - len(found) - len(silent)),
-            threshold=float(len(said)),
-            n=len(said),
+            measured=float(len(reports) - len(findings) - len(silent)),
+            threshold=float(len(reports)),
+            n=len(reports),
             unit="scanners",
             evidence=(formats.digest, source.digest),
-            message="; ".join(found + silent or [text for _, text in said.values()]),
+            message="; ".join(findings + silent or [text for _, text in reports.values()]),
         )
 
 
-def _said(one: Mapping[str, Any] | None, known: bool) -> tuple[Verdict, str]:
-    """Return what one scanner's report amounts to, and its sentence."""
-    if one is None:
+def _read_report(report: Mapping[str, Any] | None, formats_allowed: bool) -> tuple[Verdict, str]:
+    """Return the verdict on one scanner's report, and its sentence."""
+    if report is None:
         return Verdict.ERRORED, "a scanner did not run"
-    who = f"{one['name']} {one['version']}"
-    if one["status"] == "found":
-        first = one["findings"][0] if one["findings"] else {"file": "?", "what": "something"}
-        return Verdict.FAILED, f"{who} found {first['what']} in {first['file']}"
-    if one["control"] != "found" or one["status"] not in ("clean", "nothing"):
-        return Verdict.ERRORED, f"{who} could not tell: {one['why'] or 'it missed the control'}"
-    text(one["version"], "the version of a scanner")
-    if count(one["read"], "the files read") and one["status"] == "clean":
-        return Verdict.PASSED, f"{who} read {one['read']} files and found nothing"
-    if known:
-        return Verdict.PASSED, f"{who} reads none of these formats"
-    return Verdict.ERRORED, f"{who} read nothing, and not every file is of a format on the list"
+    scanner = f"{report['name']} {report['version']}"
+    if report["status"] == "found":
+        first = report["findings"][0] if report["findings"] else {"file": "?", "what": "something"}
+        return Verdict.FAILED, f"{scanner} found {first['what']} in {first['file']}"
+    if report["control"] != "found" or report["status"] not in ("clean", "nothing"):
+        return (
+            Verdict.ERRORED,
+            f"{scanner} could not tell: {report['why'] or 'it missed the control'}",
+        )
+    text(report["version"], "the version of a scanner")
+    if count(report["read"], "the files read") and report["status"] == "clean":
+        return Verdict.PASSED, f"{scanner} read {report['read']} files and found nothing"
+    if formats_allowed:
+        return Verdict.PASSED, f"{scanner} reads none of these formats"
+    return Verdict.ERRORED, f"{scanner} read nothing, and not every file is of a format on the list"

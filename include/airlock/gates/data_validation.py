@@ -83,7 +83,7 @@ class DataValidation:
             n=rows,
             unit="expectations",
             evidence=(evidence["data-validation"].digest,),
-            message="; ".join([*(said for _, said in checks), *unclear]),
+            message="; ".join([*(sentence for _, sentence in checks), *unclear]),
             details={"failed": list(facts["failed"]), "raised": raised, "unseen": unseen},
         )
 
@@ -94,27 +94,30 @@ class DataValidation:
             raise ValueError("max_age_days needs rows with a time: the pipeline has no timeColumn")
         newest, as_of = date.fromisoformat(facts["newest"]), date.fromisoformat(facts["asOf"])
         age = (as_of - newest).days
-        said = f"the newest row is of {newest}, {age} days before {as_of}"
+        sentence = f"the newest row is of {newest}, {age} days before {as_of}"
         if age > self.max_age_days:
-            return [(False, f"{said}, limit {self.max_age_days:g}: wait for newer rows")]
-        return [(True, said)]
+            return [(False, f"{sentence}, limit {self.max_age_days:g}: wait for newer rows")]
+        return [(True, sentence)]
 
     def _volume(self, facts: Mapping[str, Any]) -> list[tuple[bool, str]]:
         rows = int(facts["rows"])
-        found = []
+        checks = []
         if rows < self.min_rows:
-            found.append((False, f"at least {self.min_rows:,} rows are needed"))
+            checks.append((False, f"at least {self.min_rows:,} rows are needed"))
         if self.max_change is None:
-            return found
+            return checks
         champion = facts["champion"]
         if champion is None:
-            return [*found, (True, "first release of this model: no champion's rows to count")]
+            return [*checks, (True, "first release of this model: no champion's rows to count")]
         if champion["rows"] is None or champion["rows"] < 1:
             raise ValueError(f"nobody counted the rows of version {champion['version']}")
         factor = rows / champion["rows"]
         fine = 1 / self.max_change <= factor <= self.max_change
-        said = f"{factor:.2f} times the champion's {champion['rows']:,} rows"
-        return [*found, (fine, said if fine else f"{said}, limit a factor of {self.max_change:g}")]
+        sentence = f"{factor:.2f} times the champion's {champion['rows']:,} rows"
+        return [
+            *checks,
+            (fine, sentence if fine else f"{sentence}, limit a factor of {self.max_change:g}"),
+        ]
 
 
 def _named(items: Any) -> str:

@@ -68,17 +68,22 @@ class DependencyAudit:
         return self.name
 
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
-        """Name what is vulnerable and what is not allowed."""
+        """Name the vulnerable packages and the licences that are not allowed."""
         source = evidence["dependency-audit"]
         facts = source.facts
-        known = self._usable(facts)
+        advisories = self._usable(facts)
         open_, ignored = self._split(facts["vulnerable"])
         foreign, excepted = self._foreign(facts["packages"])
         wrong = [_vulnerable(open_)] if open_ else []
         wrong += [_licences(foreign)] if foreign else []
         audited = len(facts["packages"])
-        good = f"{audited} packages against {known}: none known to be vulnerable, licences allowed"
-        notes = [f"ignored: {', '.join(sorted({one['id'] for one in ignored}))}"] if ignored else []
+        good = f"{audited} packages against {advisories}: "
+        good += "none known to be vulnerable, licences allowed"
+        notes = (
+            [f"ignored: {', '.join(sorted({advisory['id'] for advisory in ignored}))}"]
+            if ignored
+            else []
+        )
         notes += [f"licences excepted: {', '.join(excepted)}"] if excepted else []
         unclear = self._unclear(facts)
         notes += [] if unclear else _set_aside(facts["database"])
@@ -87,7 +92,7 @@ class DependencyAudit:
             key=self.key,
             verdict=Verdict.FAILED if wrong else Verdict.ERRORED if unclear else Verdict.PASSED,
             message="; ".join([*(wrong or ([] if unclear else [good])), *unclear, *notes]),
-            measured=float(len({one["package"] for one in open_}) + len(foreign)),
+            measured=float(len({advisory["package"] for advisory in open_}) + len(foreign)),
             threshold=0.0,
             n=audited,
             unit="packages",
@@ -107,19 +112,19 @@ class DependencyAudit:
         )
 
     def _usable(self, facts: Mapping[str, Any]) -> str:
-        """Return what was audited against, if it can be relied on."""
+        """Describe the advisories of the audit, if they are recent and complete enough."""
         if not facts["candidateLockDigest"] or facts["lockDigest"] != facts["candidateLockDigest"]:
             raise ValueError("the lock on disk is not the one the candidate was registered with")
-        where = [place for one in facts["packages"] for place in one["where"]]
+        where = [place for package in facts["packages"] for place in package["where"]]
         for place in ("locked", "installed"):
             if facts[place] < 1 or where.count(place) != facts[place]:
                 raise ValueError(f"{where.count(place)} of {facts[place]} {place} packages audited")
-        for one in facts["packages"]:
-            text(one["name"], "the name of a package")
-            text(one["version"], f"the version of {one['name']}")
+        for package in facts["packages"]:
+            text(package["name"], "the name of a package")
+            text(package["version"], f"the version of {package['name']}")
         database = facts["database"]
-        for what in (facts["sbomDigest"], database["digest"]):
-            text(what, "a digest")
+        for digest in (facts["sbomDigest"], database["digest"]):
+            text(digest, "a digest")
         flag(database["complete"], "whether the list is complete")
         day, age = text(database["asOf"], "asOf")[:10], count(database["ageDays"], "ageDays")
         if database["records"] < 1:
@@ -133,11 +138,12 @@ class DependencyAudit:
         return f"{database['records']:,} advisories of {day} ({age} days old{part})"
 
     def _unclear(self, facts: Mapping[str, Any]) -> list[str]:
-        """Return why nobody can tell whether everything known was looked at."""
+        """Return the reasons why the audit may have missed known advisories."""
         database, odd = facts["database"], facts["unreadable"]
         words = [
-            f"the advisory {one['id']} on {one['package']} cannot be read: {one['why']}"
-            for one in odd[:_NAMED]
+            f"the advisory {advisory['id']} on {advisory['package']} cannot be read: "
+            f"{advisory['why']}"
+            for advisory in odd[:_NAMED]
         ]
         count = int(database["unreadable"])
         if not count >= 0 or (count and not database["unreadableIds"]):
@@ -149,28 +155,34 @@ class DependencyAudit:
             )
         return words
 
-    def _split(self, found: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Return what is open, and what is ignored by one of its names."""
+    def _split(self, vulnerable: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Return the open advisories, and those ignored by one of their names."""
         named = set(self.ignore)
-        ignored = [one for one in found if named & {one["id"], *one["aliases"]}]
-        return [one for one in found if one not in ignored], ignored
+        ignored = [
+            advisory for advisory in vulnerable if named & {advisory["id"], *advisory["aliases"]}
+        ]
+        return [advisory for advisory in vulnerable if advisory not in ignored], ignored
 
     def _foreign(self, packages: list[Any]) -> tuple[list[Any], list[str]]:
         """Return the installed packages whose licence is not allowed, and those excepted."""
         bad = [
-            {"package": one["name"], "version": one["version"], "licence": one["licence"]}
-            for one in packages
-            if "installed" in one["where"] and not self._allows(one["alternatives"])
+            {
+                "package": package["name"],
+                "version": package["version"],
+                "licence": package["licence"],
+            }
+            for package in packages
+            if "installed" in package["where"] and not self._allows(package["alternatives"])
         ]
-        excepted = sorted({one["package"] for one in bad} & set(self.license_exceptions))
-        return [one for one in bad if one["package"] not in excepted], excepted
+        excepted = sorted({entry["package"] for entry in bad} & set(self.license_exceptions))
+        return [entry for entry in bad if entry["package"] not in excepted], excepted
 
     def _allows(self, alternatives: list[list[str]]) -> bool:
-        """Say whether every part of one alternative is allowed; an exception only grants more."""
+        """Return whether all parts of an alternative are allowed; an exception only grants more."""
         allowed = set(self.allowed_licenses)
         return any(
             bool(together)
-            and all(one in allowed or one.partition(" WITH ")[0] in allowed for one in together)
+            and all(part in allowed or part.partition(" WITH ")[0] in allowed for part in together)
             for together in alternatives
         )
 
@@ -181,28 +193,30 @@ def _set_aside(database: Mapping[str, Any]) -> list[str]:
     return [f"{count:,} advisories set aside: {', '.join(database['unreadableIds'][:_NAMED])}"]
 
 
-def _names(found: list[Any]) -> set[str]:
-    return {name for one in found for name in (one["id"], *one["aliases"])}
+def _names(vulnerable: list[Any]) -> set[str]:
+    return {name for advisory in vulnerable for name in (advisory["id"], *advisory["aliases"])}
 
 
-def _vulnerable(found: list[Any]) -> str:
+def _vulnerable(vulnerable: list[Any]) -> str:
     first = [
-        f"{one['package']} {one['version']} ({one['id']}, "
-        + (f"fixed in {one['fixedIn'][0]})" if one["fixedIn"] else "no fix known)")
-        for one in found[:_NAMED]
+        f"{advisory['package']} {advisory['version']} ({advisory['id']}, "
+        + (f"fixed in {advisory['fixedIn'][0]})" if advisory["fixedIn"] else "no fix known)")
+        for advisory in vulnerable[:_NAMED]
     ]
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    more = f" and {len(vulnerable) - _NAMED} more" if len(vulnerable) > _NAMED else ""
     return f"known to be vulnerable: {', '.join(first)}{more}"
 
 
 def _licences(foreign: list[Any]) -> str:
-    first = [f"{one['package']} ({one['licence'] or 'none stated'})" for one in foreign[:_NAMED]]
+    first = [
+        f"{entry['package']} ({entry['licence'] or 'none stated'})" for entry in foreign[:_NAMED]
+    ]
     more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
     return f"licence not allowed or not readable: {', '.join(first)}{more}"
 
 
 def _differs(packages: list[Any]) -> list[str]:
     """Return the packages that are installed in another version than the lock says."""
-    locked = {one["name"] for one in packages if one["where"] == ["locked"]}
-    other = {one["name"] for one in packages if one["where"] == ["installed"]}
+    locked = {package["name"] for package in packages if package["where"] == ["locked"]}
+    other = {package["name"] for package in packages if package["where"] == ["installed"]}
     return sorted(locked & other)

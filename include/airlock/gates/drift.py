@@ -65,18 +65,18 @@ class DataDrift:
             return self._result(source, Verdict.ERRORED, few)
         broken = broken_schema(facts, self.ignore)
         tolerance = Tolerance(self.psi, self.ks, self.cramers_v)
-        found = compare(facts, tolerance, self.ignore)
-        moved = bool(found.beyond)
+        comparison = compare(facts, tolerance, self.ignore)
+        moved = bool(comparison.beyond)
         left_out = not_compared(facts, self.ignore)
-        said = [*broken, *([found.sentence()] if moved or not broken else [])]
+        sentences = [*broken, *([comparison.sentence()] if moved or not broken else [])]
         return self._result(
             source,
             Verdict.FAILED if moved or broken else Verdict.ERRORED if left_out else Verdict.PASSED,
-            f"{'; '.join(said)}; {tolerance.sentence()}; {rows['current']:,} rows against the "
+            f"{'; '.join(sentences)}; {tolerance.sentence()}; {rows['current']:,} rows against the "
             f"champion's {rows['reference']:,}{left_out}"
             + ("; see whether the model is still meant for these rows" if moved else ""),
-            found.worst.psi,
-            {"columns": found.table(), "ignored": list(self.ignore), "extra": facts["extra"]},
+            comparison.worst.psi,
+            {"columns": comparison.table(), "ignored": list(self.ignore), "extra": facts["extra"]},
         )
 
     def _result(

@@ -59,11 +59,11 @@ class Fairness:
 
     @property
     def _limits(self) -> dict[str, float]:
-        asked = {
+        limits = {
             "demographicParity": self.demographic_parity,
             "equalizedOdds": self.equalized_odds,
         }
-        return {option: limit for option, limit in asked.items() if limit is not None}
+        return {option: limit for option, limit in limits.items() if limit is not None}
 
     @property
     def key(self) -> str:
@@ -102,23 +102,23 @@ class Fairness:
         )
 
     def _differences(self, attribute: Facts, rows: int) -> list[dict[str, Any]]:
-        """Return one line per limit: the difference, its bounds and what they amount to."""
+        """Return one line per limit: the difference, its bounds and the verdict."""
         every = attribute["groups"]
         names(every, "group", f"a group of {attribute['attribute']}")
         if sum(group["n"] for group in every) != rows or rows < 1:
             raise ValueError(f"the groups of {attribute['attribute']} are not the {rows} rows")
         lines = []
         for option, limit in self._limits.items():
-            groups = [one for one in every if _is_enough(one, self.minimum_rows, option)]
-            small = [one for one in every if one not in groups]
+            groups = [group for group in every if _is_enough(group, self.minimum_rows, option)]
+            small = [group for group in every if group not in groups]
             line: dict[str, Any] = {"attribute": attribute["attribute"], "difference": option}
             line |= {"limit": limit, "groups": len(groups), "verdict": Verdict.ERRORED}
-            line |= {"notAssessable": [f"{one['group']} ({one['n']})" for one in small]}
+            line |= {"notAssessable": [f"{group['group']} ({group['n']})" for group in small]}
             line |= dict.fromkeys(("value", "low", "high", "unassessed"))
             if len(groups) > 1:
                 line |= _checked(attribute["differences"][option], groups, option)
                 line["verdict"] = _verdict(line["low"], line["high"], limit)
-            left_out = sum(one["n"] for one in small) / rows
+            left_out = sum(group["n"] for group in small) / rows
             if line["verdict"] is Verdict.PASSED and left_out > self.max_unassessed:
                 line |= {"verdict": Verdict.ERRORED, "unassessed": left_out}
             lines.append(line)
@@ -134,26 +134,28 @@ def _is_enough(group: Facts, minimum: int, option: str) -> bool:
     return bool(option == "demographicParity" or other >= FEWEST_OF_A_CLASS)
 
 
-def _checked(said: Facts, groups: Sequence[Facts], option: str) -> dict[str, float]:
+def _checked(difference: Facts, groups: Sequence[Facts], option: str) -> dict[str, float]:
     """Return a difference and its bounds, held against the counts."""
-    shares = [[one["selected"] / one["n"] for one in groups]]
+    shares = [[group["selected"] / group["n"] for group in groups]]
     if option == "equalizedOdds":
-        hits = [one["truePositives"] for one in groups]
+        hits = [group["truePositives"] for group in groups]
         shares = [
-            [hit / one["positives"] for hit, one in together(hits, groups)],
+            [hit / group["positives"] for hit, group in together(hits, groups)],
             [
-                (one["selected"] - hit) / (one["n"] - one["positives"])
-                for hit, one in together(hits, groups)
+                (group["selected"] - hit) / (group["n"] - group["positives"])
+                for hit, group in together(hits, groups)
             ],
         ]
     value = max(max(share) - min(share) for share in shares)
-    found = {key: float(said[key]) for key in ("value", "low", "high")}
+    figures = {key: float(difference[key]) for key in ("value", "low", "high")}
     if not (
-        math.isclose(value, found["value"], abs_tol=1e-9)
-        and 0 <= found["low"] <= found["high"] <= 1
+        math.isclose(value, figures["value"], abs_tol=1e-9)
+        and 0 <= figures["low"] <= figures["high"] <= 1
     ):
-        raise ValueError(f"the counts give a {option} difference of {value}, the facts say {said}")
-    return found
+        raise ValueError(
+            f"the counts give a {option} difference of {value}, the facts say {difference}"
+        )
+    return figures
 
 
 def _verdict(low: float, high: float, limit: float) -> Verdict:
@@ -172,12 +174,12 @@ def _urgency(line: Facts) -> tuple[int, float]:
 
 
 def _sentence(line: Facts, rows: int, confidence: float) -> str:
-    what = f"{line['difference']} of {line['attribute']}"
+    subject = f"{line['difference']} of {line['attribute']}"
     if line["value"] is None:
-        return f"{what}: fewer than two groups are large enough, so nothing can be compared"
+        return f"{subject}: fewer than two groups are large enough, so nothing can be compared"
     if line["unassessed"] is not None:
         return (
-            f"{what} {line['value']:.4f} would be within {line['limit']:g}, but "
+            f"{subject} {line['value']:.4f} would be within {line['limit']:g}, but "
             f"{line['unassessed']:.1%} of {rows:,} held-out rows are in groups nobody can assess"
         )
     words = {
@@ -186,7 +188,7 @@ def _sentence(line: Facts, rows: int, confidence: float) -> str:
         Verdict.ERRORED: "inconclusive: too few rows to tell",
     }
     return (
-        f"{what} {line['value']:.4f} ({line['low']:.4f} to {line['high']:.4f} with "
+        f"{subject} {line['value']:.4f} ({line['low']:.4f} to {line['high']:.4f} with "
         f"{100 * confidence:g} % confidence), limit {line['limit']:g}: {words[line['verdict']]}, "
         f"{line['groups']} groups, {rows:,} held-out rows"
     )

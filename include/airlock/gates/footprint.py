@@ -82,74 +82,74 @@ class Footprint:
     def judge(self, evidence: Mapping[str, Evidence]) -> GateResult:
         """Hold what was measured against each limit."""
         source = evidence["footprint"]
-        ours, theirs = source.facts["candidate"], source.facts["champion"]
-        if ours["artifactDigest"] != source.artifact_digest:
+        candidate, champion = source.facts["candidate"], source.facts["champion"]
+        if candidate["artifactDigest"] != source.artifact_digest:
             raise ValueError("the model measured is not the candidate")
-        if theirs is not None:
-            text(theirs["artifactDigest"], "the champion's digest")
+        if champion is not None:
+            text(champion["artifactDigest"], "the champion's digest")
             text(source.facts["serves"], "the version that serves")
-        answers = [*self._limits(ours), *self._ratios(ours, theirs, source.facts)]
+        answers = [*self._limits(candidate), *self._ratios(candidate, champion, source.facts)]
         verdicts = {answer.verdict for answer in answers}
         worst = [v for v in (Verdict.FAILED, Verdict.ERRORED) if v in verdicts]
         return GateResult(
             gate=self.name,
             key=self.key,
             verdict=worst[0] if worst else Verdict.PASSED,
-            measured=_megabytes(ours),
+            measured=_megabytes(candidate),
             threshold=self.size_mb,
-            n=len(ours["runs"]),
+            n=len(candidate["runs"]),
             unit="MB",
             evidence=(source.digest,),
             message=f"{', '.join(answer.words for answer in answers)}; "
-            f"{len(ours['runs'])} fresh processes",
-            details={"candidate": _summary(ours), "champion": theirs and _summary(theirs)},
+            f"{len(candidate['runs'])} fresh processes",
+            details={"candidate": _summary(candidate), "champion": champion and _summary(champion)},
         )
 
-    def _limits(self, ours: Mapping[str, Any]) -> list[_Answer]:
-        if len(ours["runs"]) < self.runs:
-            raise ValueError(f"{len(ours['runs'])} runs; {self.runs} are needed")
+    def _limits(self, candidate: Mapping[str, Any]) -> list[_Answer]:
+        if len(candidate["runs"]) < self.runs:
+            raise ValueError(f"{len(candidate['runs'])} runs; {self.runs} are needed")
         measured = (
-            ("size", _megabytes(ours), self.size_mb, "MB"),
-            ("load", median(_positive(ours, "loadMs")), self.load_ms, "ms"),
-            ("memory", median(_positive(ours, "memoryMb")), self.memory_mb, "MB"),
+            ("size", _megabytes(candidate), self.size_mb, "MB"),
+            ("load", median(_positive(candidate, "loadMs")), self.load_ms, "ms"),
+            ("memory", median(_positive(candidate, "memoryMb")), self.memory_mb, "MB"),
         )
         return [
             _Answer(
                 Verdict.PASSED if value <= limit else Verdict.FAILED,
-                f"{what} {value:.2f} {unit}, limit {limit:g} {unit}",
+                f"{name} {value:.2f} {unit}, limit {limit:g} {unit}",
             )
-            for what, value, limit, unit in measured
+            for name, value, limit, unit in measured
             if limit is not None
         ]
 
     def _ratios(
         self,
-        ours: Mapping[str, Any],
-        theirs: Mapping[str, Any] | None,
+        candidate: Mapping[str, Any],
+        champion: Mapping[str, Any] | None,
         facts: Mapping[str, Any],
     ) -> list[_Answer]:
-        asked = (self.max_size_ratio, self.max_load_ratio, self.max_memory_ratio)
-        if not any(asked):
+        limits = (self.max_size_ratio, self.max_load_ratio, self.max_memory_ratio)
+        if not any(limits):
             return []
-        if theirs is None:
+        if champion is None:
             if facts["serves"] is not None:
                 raise ValueError(f"version {facts['serves']} serves and was not measured")
-            said = "first release of this model: no champion to compare with"
-            return [_Answer(Verdict.PASSED, said)]
-        found = []
+            sentence = "first release of this model: no champion to compare with"
+            return [_Answer(Verdict.PASSED, sentence)]
+        answers = []
         if self.max_size_ratio:
-            ratio = _megabytes(ours) / _megabytes(theirs)
-            found.append(_ratio("size", ratio, ratio, ratio, self.max_size_ratio))
-        for what, field, limit in (
+            ratio = _megabytes(candidate) / _megabytes(champion)
+            answers.append(_ratio("size", ratio, ratio, ratio, self.max_size_ratio))
+        for name, field, limit in (
             ("load", "loadMs", self.max_load_ratio),
             ("memory", "memoryMb", self.max_memory_ratio),
         ):
             if limit:
-                pairs = together(_positive(ours, field), _positive(theirs, field))
-                values = [one / other for one, other in pairs]
+                pairs = together(_positive(candidate, field), _positive(champion, field))
+                values = [new / old for new, old in pairs]
                 low, high = median_bounds(values)
-                found.append(_ratio(what, low, median(values), high, limit))
-        return found
+                answers.append(_ratio(name, low, median(values), high, limit))
+        return answers
 
 
 def median_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -168,8 +168,8 @@ def median_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> tu
     return ranked[rank], ranked[n - 1 - rank]
 
 
-def _ratio(what: str, low: float, ratio: float, high: float, limit: float) -> _Answer:
-    words = f"{what} {ratio:.2f} times the champion's ({low:.2f} to {high:.2f}, limit {limit:g})"
+def _ratio(name: str, low: float, ratio: float, high: float, limit: float) -> _Answer:
+    words = f"{name} {ratio:.2f} times the champion's ({low:.2f} to {high:.2f}, limit {limit:g})"
     if high <= limit:
         return _Answer(Verdict.PASSED, words)
     if low > limit:

@@ -10,32 +10,32 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def text(value: Any, what: str) -> str:
+def text(value: Any, label: str) -> str:
     """Return a text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{what} is {value!r}")
+        raise ValueError(f"{label} is {value!r}")
     return value
 
 
-def names(items: Any, key: str, what: str) -> list[str]:
-    """Return what each item calls itself; all are texts, and none comes twice."""
-    every = [text(item[key], what) for item in items]
+def names(items: Any, key: str, label: str) -> list[str]:
+    """Return the name of each item; all are texts, and none comes twice."""
+    every = [text(item[key], label) for item in items]
     if len(set(every)) != len(every):
-        raise ValueError(f"{what} comes twice in {', '.join(every)}")
+        raise ValueError(f"{label} comes twice in {', '.join(every)}")
     return every
 
 
-def count(value: Any, what: str) -> int:
+def count(value: Any, label: str) -> int:
     """Return a whole number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{what} is {value!r}")
+        raise ValueError(f"{label} is {value!r}")
     return value
 
 
-def flag(value: Any, what: str) -> bool:
+def flag(value: Any, label: str) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):
-        raise ValueError(f"{what} is {value!r}")
+        raise ValueError(f"{label} is {value!r}")
     return value
 
 

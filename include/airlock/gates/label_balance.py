@@ -58,7 +58,7 @@ class LabelBalance:
             raise ValueError(f"{n} answers of {facts['rows']['current']} rows")
         if dict(together(column["labels"], column["current"])).get("(missing)"):
             raise ValueError(f"answers are missing in {facts['target']}")
-        rarest, said = self._rarest(facts, column, n)
+        rarest, sentence = self._rarest(facts, column, n)
         change, before = self._change(facts, column)
         bad = [] if rarest >= self.min_share else [f"below {self.min_share:.2%}: too few to learn"]
         if change is not None and change > self.max_change:
@@ -72,7 +72,7 @@ class LabelBalance:
             n=n,
             unit="share",
             evidence=(source.digest,),
-            message="; ".join([f"{said} on {n:,} training rows", before, *bad]),
+            message="; ".join([f"{sentence} on {n:,} training rows", before, *bad]),
             details={"labels": column["labels"], "counts": column["current"], "change": change},
         )
 
@@ -90,7 +90,7 @@ class LabelBalance:
         }
         if column["kind"] != "values" or len(classes) < 2 or sum(classes.values()) != n:
             raise ValueError(f"the classes of {facts['target']} are {sorted(classes)}")
-        label = min(classes, key=lambda one: (classes[one], one))
+        label = min(classes, key=lambda name: (classes[name], name))
         return classes[label] / n, f"the rarest class {label} has {classes[label] / n:.2%}"
 
     def _change(
@@ -100,7 +100,7 @@ class LabelBalance:
         if first_release(facts, column["reference"]):
             return None, "first release of this model: no champion's answers to differ from"
         before, now = column["reference"], column["current"]
-        rows = sum(count(one, "a count") for one in before)
+        rows = sum(count(value, "a count") for value in before)
         if not rows or rows != facts["rows"]["reference"]:
             raise ValueError("the champion's answers were not counted")
         distance = _distance(column["labels"], before, now)
@@ -112,9 +112,9 @@ class LabelBalance:
 def _distance(labels: Sequence[str], before: Sequence[int], now: Sequence[int]) -> float:
     """Return the largest difference of cumulative shares, values in their order."""
 
-    def order(one: tuple[str, int, int]) -> tuple[bool, float]:
+    def order(row: tuple[str, int, int]) -> tuple[bool, float]:
         try:
-            return False, float(one[0].removeprefix("bin "))
+            return False, float(row[0].removeprefix("bin "))
         except ValueError:
             return True, 0.0
 

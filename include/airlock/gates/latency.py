@@ -79,10 +79,10 @@ class Latency:
             least = self.n or MINIMUM_CALLS
             raise ValueError(f"p95 {measured} ms from {n} calls; {least} are needed")
         within = [self._within(facts, option) for option in _LIMITS if getattr(self, option)]
-        verdict, said = self._compared(facts)
+        verdict, sentence = self._compared(facts)
         if not all(good for good, _ in within):
             verdict = Verdict.FAILED
-        words = [words for _, words in within] + ([said] if said else [])
+        words = [words for _, words in within] + ([sentence] if sentence else [])
         return GateResult(
             gate=self.name,
             key=self.key,
@@ -108,8 +108,8 @@ class Latency:
             raise ValueError(f"{source['n']} batches of {facts['batchRows']} rows were timed")
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{short} is {value} ms")
-        what = f"{short} of {facts['batchRows']} rows" if batch else short
-        return value <= limit, f"{what} {value:.2f} ms, limit {limit:g} ms"
+        name = f"{short} of {facts['batchRows']} rows" if batch else short
+        return value <= limit, f"{name} {value:.2f} ms, limit {limit:g} ms"
 
     def _compared(self, facts: Mapping[str, Any]) -> tuple[Verdict, str]:
         """Judge the ratio: its upper bound must be within the limit."""

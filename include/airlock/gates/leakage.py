@@ -63,12 +63,14 @@ class Leakage:
         source = evidence[self.needs[0]]
         facts = source.facts
         _check(facts)
-        scored = [one for one in facts["features"] if one["score"] is not None]
+        scored = [feature for feature in facts["features"] if feature["score"] is not None]
         if not scored or facts["heldOut"] < 1:
             raise ValueError("no feature was scored on held-out rows")
-        best = max(scored, key=lambda one: (one["score"], one["column"]))
+        best = max(scored, key=lambda feature: (feature["score"], feature["column"]))
         limit = self.max_auc if facts["scoreName"] == "roc_auc" else self.max_r2
-        if not all(-math.inf < one["score"] < math.inf and one["equal"] >= 0 for one in scored):
+        if not all(
+            -math.inf < feature["score"] < math.inf and feature["equal"] >= 0 for feature in scored
+        ):
             raise ValueError("a feature was scored with no number")
         unjudged = _unjudged(facts)
         across, twice = self._copies(facts)
@@ -76,12 +78,12 @@ class Leakage:
             *self._answers(facts, scored, limit),
             *_future(facts),
             *self._equal_rows(across, twice),
-            *self._known(facts),
+            *self._shared_entities(facts),
         ]
-        held = f"on {facts['heldOut']:,} held-out rows"
+        rows = f"on {facts['heldOut']:,} held-out rows"
         clean = (
             f"best single feature {best['column']} {facts['scoreName']} {best['score']:.3f}, limit "
-            f"{limit:g}; no copies beyond chance {held}{_not_judged(unjudged)}"
+            f"{limit:g}; no copies beyond chance {rows}{_not_judged(unjudged)}"
         )
         return GateResult(
             gate=self.name,
@@ -96,9 +98,9 @@ class Leakage:
             n=int(facts["heldOut"]),
             unit=facts["scoreName"],
             evidence=(source.digest,),
-            message=f"{'; '.join(leaks)}; {held}" if leaks else clean,
+            message=f"{'; '.join(leaks)}; {rows}" if leaks else clean,
             details={
-                "features": sorted(scored, key=lambda one: -one["score"])[:20],
+                "features": sorted(scored, key=lambda feature: -feature["score"])[:20],
                 "times": list(facts["times"]),
                 "duplicates": {**facts["duplicates"], "across": across, "repeated": twice},
                 "entity": facts["entity"],
@@ -109,33 +111,37 @@ class Leakage:
         self, facts: Mapping[str, Any], scored: list[Mapping[str, Any]], limit: float
     ) -> list[str]:
         return [
-            f"{one['column']} alone predicts {facts['target']} with {facts['scoreName']} "
-            f"{one['score']:.3f} (limit {limit:g}"
+            f"{feature['column']} alone predicts {facts['target']} with {facts['scoreName']} "
+            f"{feature['score']:.3f} (limit {limit:g}"
             + (
-                f"; equal to it in {one['equal'] / facts['rows']:.1%} of all rows)"
-                if one["equal"] > 0.9 * facts["rows"]
+                f"; equal to it in {feature['equal'] / facts['rows']:.1%} of all rows)"
+                if feature["equal"] > 0.9 * facts["rows"]
                 else "): was it known before the answer?"
             )
-            for one in scored
-            if one["score"] > limit
+            for feature in scored
+            if feature["score"] > limit
         ]
 
     def _copies(self, facts: Mapping[str, Any]) -> tuple[float, float]:
-        found = facts["duplicates"]
+        twins = facts["duplicates"]
         across = copied_across(
-            found["heldOutTwins"], found["heldOut"], found["trainingTwins"], found["training"]
+            twins["heldOutTwins"], twins["heldOut"], twins["trainingTwins"], twins["training"]
         )
-        return across, repeated(found["spectrum"], found["training"] + found["heldOut"])
+        return across, repeated(twins["spectrum"], twins["training"] + twins["heldOut"])
 
     def _equal_rows(self, across: float, twice: float) -> list[str]:
-        said = []
+        sentences = []
         if across > self.max_duplicates:
-            said.append(f"{across:.1%} of the held-out rows are copies of training rows")
+            sentences.append(f"{across:.1%} of the held-out rows are copies of training rows")
         if twice > self.max_duplicates:
-            said.append(f"{twice:.1%} of all rows are there several times, so they leak across")
-        return [f"{one}, beyond chance (limit {self.max_duplicates:.1%})" for one in said]
+            sentences.append(
+                f"{twice:.1%} of all rows are there several times, so they leak across"
+            )
+        return [
+            f"{sentence}, beyond chance (limit {self.max_duplicates:.1%})" for sentence in sentences
+        ]
 
-    def _known(self, facts: Mapping[str, Any]) -> list[str]:
+    def _shared_entities(self, facts: Mapping[str, Any]) -> list[str]:
         entity = facts["entity"]
         if entity is None or entity["rows"] <= self.max_entities * facts["heldOut"]:
             return []
@@ -147,10 +153,11 @@ class Leakage:
 
 def _future(facts: Mapping[str, Any]) -> list[str]:
     return [
-        f"{', '.join(one['of']) or one['column']} is from the future in {one['later']:,} rows: "
-        f"{one['column']} is up to {one['worstDays']:g} days later than {facts['timeColumn']}"
-        for one in facts["times"]
-        if one["later"]
+        f"{', '.join(column['of']) or column['column']} is from the future in {column['later']:,} "
+        "rows: "
+        f"{column['column']} is up to {column['worstDays']:g} days later than {facts['timeColumn']}"
+        for column in facts["times"]
+        if column["later"]
     ]
 
 
@@ -165,8 +172,8 @@ def _check(facts: Mapping[str, Any]) -> None:
     """
     text(facts["target"], "the target")
     names(facts["features"], "column", "a feature")
-    for one in facts["features"]:
-        text(one["type"], f"the type of {one['column']}")
+    for feature in facts["features"]:
+        text(feature["type"], f"the type of {feature['column']}")
     names(facts["times"], "column", "a column of times")
     if facts["scoreName"] != _SCORES[facts["task"]]:
         raise ValueError(f"{facts['task']} was scored by {facts['scoreName']}")
@@ -175,7 +182,9 @@ def _check(facts: Mapping[str, Any]) -> None:
         raise ValueError(f"copies were counted in other rows than the {facts['rows']}")
     if twins["heldOut"] != facts["heldOut"]:
         raise ValueError(f"copies were counted in {twins['heldOut']} held-out rows")
-    if facts["timeColumn"] is None and any(one["later"] is not None for one in facts["times"]):
+    if facts["timeColumn"] is None and any(
+        column["later"] is not None for column in facts["times"]
+    ):
         raise ValueError("times were held against the row's own, and the rows have none")
     if facts["timeColumn"] is not None:
         text(facts["timeColumn"], "the time column")
@@ -185,11 +194,13 @@ def _check(facts: Mapping[str, Any]) -> None:
 
 
 def _unjudged(facts: Mapping[str, Any]) -> list[str]:
-    """Return what was not looked at: features without a score, times without the row's own."""
+    """Return the unchecked features: those without a score, and times without a row time."""
     unscored = [
-        f"{one['column']} ({one['type']})" for one in facts["features"] if one["score"] is None
+        f"{feature['column']} ({feature['type']})"
+        for feature in facts["features"]
+        if feature["score"] is None
     ]
-    times = [one["column"] for one in facts["times"] if one["later"] is None]
+    times = [column["column"] for column in facts["times"] if column["later"] is None]
     if times and facts["timeColumn"] is not None:
         raise ValueError(f"the times of {', '.join(times)} were not held against the row's own")
     return unscored + [f"whether {name} is from the future (no timeColumn)" for name in times]

@@ -84,7 +84,7 @@ class MetricsThreshold:
         if line and self.confidence and n < self.minimum_rows:
             raise ValueError(f"{n} rows; {self.minimum_rows} are needed for a bound")
         counted = self._counted(line) if line and self.confidence else measured
-        slices, said = self._slices(line, n) if line else ({}, "")
+        slices, summary = self._slices(line, n) if line else ({}, "")
         good = self._reaches(counted, self.threshold) and not slices.get("below")
         unclear = slices.get("unassessed", 0.0) > self.max_unassessed
         return GateResult(
@@ -96,7 +96,7 @@ class MetricsThreshold:
             n=n,
             evidence=(evidence["evaluation"].digest,),
             message=f"{self.metric} {measured:.4f}{self._bound(counted)}, needs {self.limit} "
-            f"{self.threshold:g}, on {n:,} held-out rows{said}",
+            f"{self.threshold:g}, on {n:,} held-out rows{summary}",
             details=slices or None,
         )
 
@@ -115,20 +115,20 @@ class MetricsThreshold:
 
     def _line(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the bounds of this metric at this confidence."""
-        wanted = (self.metric, self.confidence or CONFIDENCE)
+        key = (self.metric, self.confidence or CONFIDENCE)
         for line in facts["bounds"]:
-            if (line["metric"], line["confidence"]) == wanted:
-                found: Mapping[str, Any] = line
-                return found
-        raise ValueError(f"no bounds of {wanted[0]} at confidence {wanted[1]}")
+            if (line["metric"], line["confidence"]) == key:
+                bounds: Mapping[str, Any] = line
+                return bounds
+        raise ValueError(f"no bounds of {key[0]} at confidence {key[1]}")
 
     def _counted(self, row: Mapping[str, Any]) -> float:
         """Return the number that has to reach the threshold: the bound, or the value."""
         side = "low" if direction(self.metric) == "higher" else "high"
-        found = float(row[side if self.confidence else "value"])
-        if not math.isfinite(found):
-            raise ValueError(f"{self.metric} is {found} on {row['n']} rows")
-        return found
+        value = float(row[side if self.confidence else "value"])
+        if not math.isfinite(value):
+            raise ValueError(f"{self.metric} is {value} on {row['n']} rows")
+        return value
 
     def _slices(self, line: Mapping[str, Any], n: int) -> tuple[dict[str, Any], str]:
         """Return the table of slices and what the message says of them."""

@@ -79,7 +79,7 @@ class ModelCard:
             answered = [field for field in REQUIRED if not self._fault(spec, field)]
             if not wrong:
                 rendered = [text(digest, "the page's digest") for digest in facts["files"].values()]
-                metrics = [text(one, "a metric") for one in facts["generated"]["metrics"]]
+                metrics = [text(metric, "a metric") for metric in facts["generated"]["metrics"]]
                 if not (rendered and metrics):
                     raise ValueError("the card was not rendered with its measured part")
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
@@ -100,36 +100,37 @@ class ModelCard:
         )
 
     def wrong(self, facts: Mapping[str, Any]) -> list[str]:
-        """Name what is wrong with the owner's part: the file, whose it is, every answer."""
-        found = [
-            f"{one['place'] or facts['path']}: expected {one['expected']}, found {one['found']}"
-            for one in facts["problems"]
+        """Name the problems of the owner's part: the file, its owner, every answer."""
+        problems = [
+            f"{problem['place'] or facts['path']}: expected {problem['expected']}, found "
+            f"{problem['found']}"
+            for problem in facts["problems"]
         ]
         if facts["card"] is None:
-            return found
-        said = {field: self._fault(facts["card"]["spec"], field) for field in REQUIRED}
-        faults = [f"{field} {fault}" for field, fault in said.items() if fault]
-        return [*found, *_whose(facts), *faults]
+            return problems
+        field_faults = {field: self._fault(facts["card"]["spec"], field) for field in REQUIRED}
+        faults = [f"{field} {fault}" for field, fault in field_faults.items() if fault]
+        return [*problems, *_ownership_faults(facts), *faults]
 
     def _fault(self, spec: Mapping[str, Any], field: str) -> str:
-        """Return what is wrong with one answer, or nothing."""
-        found: Any = spec
+        """Return the fault of one answer, or an empty text."""
+        value: Any = spec
         for part in field.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-        texts = [found] if isinstance(found, str) else list(found or [])
-        if not texts or not all(str(one).strip() for one in texts):
-            return "is empty" if found is not None else "is missing"
-        for one in texts:
-            if held := _PLACEHOLDER.search(str(one)):
-                return f'holds the placeholder "{held[0].strip()}"'
+            value = value.get(part) if isinstance(value, Mapping) else None
+        texts = [value] if isinstance(value, str) else list(value or [])
+        if not texts or not all(str(entry).strip() for entry in texts):
+            return "is empty" if value is not None else "is missing"
+        for entry in texts:
+            if placeholder := _PLACEHOLDER.search(str(entry)):
+                return f'holds the placeholder "{placeholder[0].strip()}"'
         least = 1 if field in _SHORT else self.min_words
-        if any(len(str(one).split()) < least for one in texts):
+        if any(len(str(entry).split()) < least for entry in texts):
             return f"says too little (at least {least} words)"
         return ""
 
 
-def _whose(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Say where the card is another model's, or another owner's, than the pipeline's."""
-    for key, mine in (("name", facts["pipeline"]), ("owner", facts["owner"])):
-        if (found := facts["card"]["metadata"][key]) != mine:
-            yield f"metadata.{key}: expected {mine} as in the pipeline, found {found}"
+def _ownership_faults(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Report a card whose model or owner is not the pipeline's."""
+    for key, expected in (("name", facts["pipeline"]), ("owner", facts["owner"])):
+        if (actual := facts["card"]["metadata"][key]) != expected:
+            yield f"metadata.{key}: expected {expected} as in the pipeline, found {actual}"

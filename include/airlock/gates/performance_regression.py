@@ -110,7 +110,7 @@ class PerformanceRegression:
         if attempt < 1:
             raise ValueError(f"this is attempt {attempt}")
         low, high = self._improvement(row)
-        slices, said = (
+        slices, summary = (
             self._slices(list(row["slices"]), row["n"]) if row["slices"] != [] else ({}, "")
         )
         if slices.get("regressed"):
@@ -129,10 +129,10 @@ class PerformanceRegression:
             f"{self.metric} {row['candidate']:.4f} against champion {row['champion']:.4f}: "
             f"{word} (difference {row['difference']:+.4f}, interval {row['low']:+.4f} to "
             f"{row['high']:+.4f}, margin {self.margin:g}, {row['n']:,} rows, "
-            f"attempt {attempt} of {self.attempts}){said}"
+            f"attempt {attempt} of {self.attempts}){summary}"
         )
-        kept = {key: value for key, value in row.items() if key != "slices"}
-        return self._result(source, verdict, message, {**kept, "attempt": attempt, **slices})
+        details = {key: value for key, value in row.items() if key != "slices"}
+        return self._result(source, verdict, message, {**details, "attempt": attempt, **slices})
 
     def _row(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         for row in facts["comparisons"]:
@@ -140,8 +140,8 @@ class PerformanceRegression:
                 if row["n"] < self.minimum_rows:
                     raise ValueError(f"{row['n']} rows; at least {self.minimum_rows} are needed")
                 _check_difference(row)
-                found: Mapping[str, Any] = row
-                return found
+                comparison: Mapping[str, Any] = row
+                return comparison
         raise ValueError(f"no comparison of {self.metric} at confidence {self.each:g}")
 
     def _improvement(self, row: Mapping[str, Any]) -> tuple[float, float]:
@@ -164,7 +164,7 @@ class PerformanceRegression:
         return f", about {rows_needed(deviation, self.margin, self.each):,} are needed"
 
     def _slices(self, slices: Any, n: int) -> tuple[dict[str, Any], str]:
-        """Return the table of slices and what the message says of them."""
+        """Return the table of slices and their part of the message."""
         names(slices, "slice", "a slice")
         for row in slices:
             _check_difference(row)
@@ -188,10 +188,10 @@ class PerformanceRegression:
         }
         warning = f"; look at {', '.join(named['warned'])}" if warned else ""
         left_out = unassessed(slices, small, n)
-        said = f"; {len(good)} slices{warning}{not_assessable(small)}"
-        said += too_much(left_out, self.max_unassessed) if left_out > self.max_unassessed else ""
+        summary = f"; {len(good)} slices{warning}{not_assessable(small)}"
+        summary += too_much(left_out, self.max_unassessed) if left_out > self.max_unassessed else ""
         more = {"notAssessable": small, "unassessed": round(left_out, 4)}
-        return {"slices": table, **named, **more}, said
+        return {"slices": table, **named, **more}, summary
 
     @property
     def _sign(self) -> int:

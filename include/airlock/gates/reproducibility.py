@@ -56,18 +56,18 @@ class Reproducibility:
         count(facts["predictions"]["differing"], "the predictions that differ")
         apart = _differences(facts["metrics"])
         worst = max(apart, key=lambda metric: apart[metric])
-        found = self._differs(facts, apart[worst], worst)
+        differences = self._differs(facts, apart[worst], worst)
         same = "the same model file" if facts["digestEqual"] else "another model file"
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.FAILED if found else Verdict.PASSED,
+            verdict=Verdict.FAILED if differences else Verdict.PASSED,
             measured=apart[worst],
             threshold=self.tolerance,
             n=int(facts["rows"]),
             evidence=(source.digest,),
             message=f"trained again with seed {facts['seed']}: "
-            + ("; ".join(found) or f"the same within {self.tolerance:g}, {same}")
+            + ("; ".join(differences) or f"the same within {self.tolerance:g}, {same}")
             + f", {facts['rows']:,} held-out rows",
             details={
                 "differences": apart,
@@ -81,20 +81,20 @@ class Reproducibility:
     def _differs(self, facts: Mapping[str, Any], apart: float, metric: str) -> list[str]:
         both = facts["metrics"]
         predictions = facts["predictions"]
-        found = []
+        differences = []
         if apart > self.tolerance:
-            found.append(
+            differences.append(
                 f"{metric} {both['candidate'][metric]:.6g} became {both['again'][metric]:.6g}, "
                 f"allowed {self.tolerance:g} (does train() use its seed everywhere?)"
             )
         elif self.tolerance == 0 and predictions["differing"] != 0:
-            found.append(
+            differences.append(
                 f"{predictions['differing']:,} predictions differ, by up to "
                 f"{predictions['maxDifference']:.3g}"
             )
         if self.bytes and facts["digestEqual"] is not True:
-            found.append("the model file says something else")
-        return found
+            differences.append("the model file says something else")
+        return differences
 
 
 def _same_origin(facts: Mapping[str, Any]) -> None:
@@ -102,13 +102,14 @@ def _same_origin(facts: Mapping[str, Any]) -> None:
         then, now = facts[field]["candidate"], facts[field]["now"]
         if not then or then != now:
             raise ValueError(
-                f"the {name} here is {_shown(now) or 'unknown'}, the candidate's was "
-                f"{_shown(then) or 'not recorded'}: check that one out and run the gate again"
+                f"the {name} here is {_format_digest(now) or 'unknown'}, the candidate's was "
+                f"{_format_digest(then) or 'not recorded'}: check that one out and run the gate "
+                "again"
             )
 
 
-def _shown(name: str) -> str:
-    """Return a commit or digest for people; what was not committed has a digest of its own."""
+def _format_digest(name: str) -> str:
+    """Return a short commit or digest; uncommitted code has a digest of its own."""
     head, plus, rest = name.partition("+")
     return f"{short(head)}{plus}{rest[:18]}"
 
@@ -118,7 +119,7 @@ def _differences(both: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     then, now = both["candidate"], both["again"]
     if not then or set(then) != set(now):
         raise ValueError(f"metrics {', '.join(then) or 'none'} against {', '.join(now) or 'none'}")
-    found = {metric: abs(float(then[metric]) - float(now[metric])) for metric in then}
-    if not all(math.isfinite(value) for value in found.values()):
+    distances = {metric: abs(float(then[metric]) - float(now[metric])) for metric in then}
+    if not all(math.isfinite(value) for value in distances.values()):
         raise ValueError("a metric is not finite")
-    return found
+    return distances

@@ -65,33 +65,33 @@ class ServingCheck:
 
     def _answers(self, facts: Mapping[str, Any]) -> list[str]:
         sent, answered, apart = facts["requests"], facts["answered"], facts["maxDifference"]
-        found = []
+        problems = []
         if answered != sent:
             first = facts["unanswered"][0] if facts["unanswered"] else "no reason given"
-            found.append(f"{sent - answered} of {sent} requests were not answered ({first})")
+            problems.append(f"{sent - answered} of {sent} requests were not answered ({first})")
         if answered and not (math.isfinite(apart) and apart >= 0):
             raise ValueError(f"the answers are {apart} away from the evaluation's")
         if not 1.0 <= facts["scale"] < math.inf:
             raise ValueError(f"the scale of the answers is {facts['scale']}")
         if answered and apart > max(self.tolerance, ROUNDING * max(1.0, facts["scale"])):
-            found.append(
+            problems.append(
                 f"{facts['differing']} of {sent} answers differ from the evaluation's, by up to "
                 f"{apart:.3g}, allowed {self.tolerance:g}"
             )
-        return found
+        return problems
 
-    def _result(self, source: Evidence, found: list[str]) -> GateResult:
+    def _result(self, source: Evidence, problems: list[str]) -> GateResult:
         facts = source.facts
         return GateResult(
             gate=self.name,
             key=self.key,
-            verdict=Verdict.FAILED if found else Verdict.PASSED,
+            verdict=Verdict.FAILED if problems else Verdict.PASSED,
             measured=facts.get("maxDifference"),
             threshold=self.tolerance,
             n=int(facts["requests"]),
             unit="",
             evidence=(source.digest,),
-            message="; ".join(found)
+            message="; ".join(problems)
             or f"{facts['requests']} requests answered as evaluated (within {self.tolerance:g}), "
             f"columns as declared, {len(facts['wrongInputs'])} wrong inputs refused",
             details={
@@ -114,15 +114,15 @@ def _schema(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _wrong(facts: Mapping[str, Any]) -> list[str]:
-    """Return what was not refused cleanly; only gaps may be allowed by the model."""
-    outcomes = {one["name"]: one for one in facts["wrongInputs"]}
+    """Return the wrong inputs not refused cleanly; a model may allow only gaps."""
+    outcomes = {case["name"]: case for case in facts["wrongInputs"]}
     lacking = [name for name in WRONG_INPUTS if name not in outcomes]
-    odd = [one["outcome"] for one in outcomes.values() if one["outcome"] not in _OUTCOMES]
+    odd = [case["outcome"] for case in outcomes.values() if case["outcome"] not in _OUTCOMES]
     if lacking or odd:
         raise ValueError(f"wrong inputs not sent or unclear: {', '.join(lacking + odd)}")
     return [
-        f"{name}: {one['outcome']}, not refused ({one['said'][:120]})"
-        for name, one in outcomes.items()
-        if one["outcome"] != "refused"
-        and not (one["outcome"] == "not applicable" and name == "nulls")
+        f"{name}: {case['outcome']}, not refused ({case['said'][:120]})"
+        for name, case in outcomes.items()
+        if case["outcome"] != "refused"
+        and not (case["outcome"] == "not applicable" and name == "nulls")
     ]

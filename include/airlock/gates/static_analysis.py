@@ -88,13 +88,13 @@ class StaticAnalysis:
         return tool["name"] != "bandit" or severity in self.severities
 
     def _first(self, ran: Mapping[str, Mapping[str, Any]]) -> str:
-        found = [
-            f"{one['rule']} in {one['file']}:{one['line']} ({one['message']})"
+        findings = [
+            f"{finding['rule']} in {finding['file']}:{finding['line']} ({finding['message']})"
             for tool in ran.values()
-            for one in tool["findings"]
-            if self._matters(tool, one["severity"])
+            for finding in tool["findings"]
+            if self._matters(tool, finding["severity"])
         ]
-        return ", ".join(found[:_NAMED])
+        return ", ".join(findings[:_NAMED])
 
 
 def _complete(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -106,7 +106,7 @@ def _complete(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     if not files:
         raise ValueError(f"{facts['package']} has no Python file")
     names(facts["tools"], "name", "a tool")
-    ran = {one["name"]: one for one in facts["tools"]}
+    ran = {tool["name"]: tool for tool in facts["tools"]}
     for name in TOOLS:
         if name not in ran:
             raise ValueError(f"{name} did not run")

@@ -57,12 +57,12 @@ class TestCoverage:
         total, n = self._total(facts)
         changed, new = self._changed(facts)
         short = [
-            f"{what} {found:.1f} % of {size:,}, expected {limit:g} %"
-            for what, found, size, limit in (
+            f"{name} {share:.1f} % of {size:,}, expected {limit:g} %"
+            for name, share, size, limit in (
                 ("all lines and branches", total, n, self.total),
                 ("new lines", changed, new, self.changed_lines),
             )
-            if found < limit
+            if share < limit
         ]
         if not short:
             everything_followed(facts)
@@ -83,27 +83,27 @@ class TestCoverage:
         """Return the share of the package that ran, and how many lines and branches it has."""
         files = facts["sources"]
         names(files, "path", "the path of a source")
-        for one in files:
-            if not (0 <= one["covered"] <= one["statements"]) or not (
-                0 <= one["coveredBranches"] <= one["branches"]
+        for file in files:
+            if not (0 <= file["covered"] <= file["statements"]) or not (
+                0 <= file["coveredBranches"] <= file["branches"]
             ):
-                raise ValueError(f"{one['path']} has more covered than there is")
-        statements = sum(one["statements"] for one in files)
+                raise ValueError(f"{file['path']} has more covered than there is")
+        statements = sum(file["statements"] for file in files)
         if statements < 1:
             raise ValueError("not one statement was measured")
-        n = statements + sum(one["branches"] for one in files)
-        return 100 * sum(one["covered"] + one["coveredBranches"] for one in files) / n, n
+        n = statements + sum(file["branches"] for file in files)
+        return 100 * sum(file["covered"] + file["coveredBranches"] for file in files) / n, n
 
     def _changed(self, facts: Mapping[str, Any]) -> tuple[float, int]:
         """Return the share of the new statements that ran, and how many are new."""
         changed = facts["changed"]
-        measured = {one["path"]: one["statements"] for one in facts["sources"]}
-        for one in changed["files"]:
-            if one["statements"] > measured.get(one["path"], -1):
-                raise ValueError(f"{one['path']} changed and was not measured")
+        measured = {file["path"]: file["statements"] for file in facts["sources"]}
+        for file in changed["files"]:
+            if file["statements"] > measured.get(file["path"], -1):
+                raise ValueError(f"{file['path']} changed and was not measured")
         n = changed["statements"]
         bad = changed["uncovered"] + (changed["partial"] if self.branches else 0)
-        if n != sum(one["statements"] for one in changed["files"]) or not 0 <= bad <= n:
+        if n != sum(file["statements"] for file in changed["files"]) or not 0 <= bad <= n:
             raise ValueError(f"{bad} of {n} new statements did not run")
         text(facts["everyLineIsNew" if facts["base"] is None else "base"], "what is new")
         if facts["base"] is None and n != sum(measured.values()):

@@ -65,28 +65,28 @@ class TrainServingSkew:
             few = f"{against}: at least {self.min_rows:,} of each are needed"
             return self._result(source, Verdict.ERRORED, "; ".join([*wrong, few]), requests)
         tolerance = Tolerance(self.psi, self.ks, self.cramers_v)
-        found = compare(facts, tolerance, self.ignore)
-        moved = bool(found.beyond)
+        comparison = compare(facts, tolerance, self.ignore)
+        moved = bool(comparison.beyond)
         left_out = not_compared(facts, self.ignore)
-        said = [*wrong, *([found.sentence()] if moved or not wrong else [])]
+        sentences = [*wrong, *([comparison.sentence()] if moved or not wrong else [])]
         return self._result(
             source,
             Verdict.FAILED if moved or wrong else Verdict.ERRORED if left_out else Verdict.PASSED,
-            f"{'; '.join(said)}; {tolerance.sentence()}; {against}{left_out}",
+            f"{'; '.join(sentences)}; {tolerance.sentence()}; {against}{left_out}",
             requests,
-            found,
+            comparison,
         )
 
     def _wrong(self, facts: Mapping[str, Any], requests: int) -> list[str]:
-        """Say what breaks the schema, and where requests hold what training never saw."""
-        extra = [f"{one} is not asked for" for one in facts["extra"] if one not in self.ignore]
+        """Report schema violations, and values in requests that training never saw."""
+        extra = [f"{name} is not asked for" for name in facts["extra"] if name not in self.ignore]
         news = [
-            f"{one['column']} holds {', '.join(one['unseen']['values'][:3])} in "
-            f"{one['unseen']['rows']:,} requests, never seen in training"
-            for one in facts["columns"]
-            if one["column"] not in self.ignore
-            and one["kind"] != "incomparable"
-            and count(one["unseen"]["rows"], "rows never seen") > self.unseen * requests
+            f"{column['column']} holds {', '.join(column['unseen']['values'][:3])} in "
+            f"{column['unseen']['rows']:,} requests, never seen in training"
+            for column in facts["columns"]
+            if column["column"] not in self.ignore
+            and column["kind"] != "incomparable"
+            and count(column["unseen"]["rows"], "rows never seen") > self.unseen * requests
         ]
         return [*broken_schema(facts, self.ignore), *extra, *news]
 
@@ -96,17 +96,20 @@ class TrainServingSkew:
         verdict: Verdict,
         message: str,
         n: int,
-        found: Compared | None = None,
+        comparison: Compared | None = None,
     ) -> GateResult:
         return GateResult(
             gate=self.name,
             key=self.key,
             verdict=verdict,
-            measured=found.worst.psi if found else None,
+            measured=comparison.worst.psi if comparison else None,
             threshold=self.psi,
             n=n,
             unit="PSI",
             evidence=(source.digest,),
             message=message,
-            details={"columns": found.table() if found else [], "ignored": list(self.ignore)},
+            details={
+                "columns": comparison.table() if comparison else [],
+                "ignored": list(self.ignore),
+            },
         )

@@ -39,7 +39,7 @@ class Gone(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ChatMessage:
     """A message: *text* for phones and screen readers, *blocks* to see.
 
     *plainer*: the same without a table, for when the chat refuses the table.
@@ -88,10 +88,12 @@ class Ack:
 class Chat(Protocol):
     """What Airlock asks of a chat."""
 
-    def post(self, channel: str, said: Said, *, thread: Spot | None = None, key: str = "") -> Spot:
+    def post(
+        self, channel: str, message: ChatMessage, *, thread: Spot | None = None, key: str = ""
+    ) -> Spot:
         """Post a message; *key* is kept with it, so that it can be found again."""
 
-    def update(self, spot: Spot, said: Said) -> None:
+    def update(self, spot: Spot, message: ChatMessage) -> None:
         """Change a message. Raises Gone if that cannot be done."""
 
     def find(

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from airlock.domain.drift import Permit, Seen, SpentThere
+from airlock.domain.drift import Permit, Sighting, SpentThere
 from airlock.domain.grant import Grant, Standing
 from airlock.ports.records import Parked
 
@@ -66,14 +66,14 @@ class Registry(Protocol):
 class Watch(Protocol):
     """The model registry as somebody sees it who looks for changes. All raise Unreachable."""
 
-    def seen(self) -> tuple[Seen, ...]:
+    def sightings(self) -> tuple[Sighting, ...]:
         """Return every protected alias as it is in the registry's database."""
 
     def ledger(self) -> tuple[frozenset[str], tuple[SpentThere, ...]]:
         """Return the protected aliases' names, and every grant spent there."""
 
-    def told(self, model: str, alias: str) -> str | None:
-        """Return the version an ordinary client is told, or None."""
+    def resolve_alias(self, model: str, alias: str) -> str | None:
+        """Return the version an ordinary client gets, or None."""
 
     def digest(self, model: str, version: str) -> str | None:
         """Hash the files of a version where they lie; None if there are none."""

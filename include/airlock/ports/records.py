@@ -184,7 +184,7 @@ class Account:
     roles: frozenset[str]
     active: bool
     #: What an enrolment is made for; None where Airflow's login does not say.
-    seen: SeenAccount | None = None
+    identity: SeenAccount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Posted:
     release: str
     begun_at: str
     spot: Spot | None = None
-    shown: str = ""
+    content_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -376,8 +376,8 @@ class UnitOfWork(Inbox, Protocol):
     def texts_of(self, commitments: Iterable[str]) -> Texts:
         """Return commitment -> (salt, text); those that were erased are absent."""
 
-    def said(self, texts: Iterable[str]) -> Mapping[str, str]:
-        """Return commitment -> what a reader sees, for the commitments among *texts*."""
+    def resolve_texts(self, texts: Iterable[str]) -> Mapping[str, str]:
+        """Return commitment -> readable text, for the commitments among *texts*."""
 
     def erase_texts(self, person_id: str) -> tuple[str, ...]:
         """Erase every text a person wrote (decider only); return the commitments."""
@@ -390,7 +390,7 @@ class UnitOfWork(Inbox, Protocol):
         """Return a message to the chat, if it was ever begun."""
 
     def end_posting(self, key: str, spot: Spot, content_digest: str = "") -> None:
-        """Note where a message stands, and what it shows."""
+        """Store where a message stands, and the digest of its content."""
 
     def link(self, team: str, account: str) -> Link | None:
         """Return whose account that is now."""

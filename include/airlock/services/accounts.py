@@ -29,47 +29,50 @@ NOTICE = "people"
 _AIRFLOW = Actor.system("airflow")
 
 
-def observe(unit: UnitOfWork, person_id: str, seen: SeenAccount | None) -> bool:
-    """Keep what is seen of an account; suspend what was enrolled for another. Say if it is new.
+def observe(unit: UnitOfWork, person_id: str, identity: SeenAccount | None) -> bool:
+    """Store the account as it is now, and suspend enrolments of another; return whether it is new.
 
-    The person is known already. *seen*: None where Airflow's login does not say.
+    The person exists already. *identity*: None where Airflow's login does not say.
     """
-    if seen is None:
+    if identity is None:
         return False
     before = unit.account(person_id)
-    if before == seen:
+    if before == identity:
         return False
     at = stamp(unit.now())
-    unit.put_account(person_id, seen, at)
-    changes = before.changes(seen) if before else ()
-    data = {"person": person_id, "issuer": seen.issuer, "subject": seen.subject}
-    data |= {"marks": seen.marked, "seenAt": at, "changes": ", ".join(changes)}
-    what, why = "AccountSeen", ""
+    unit.put_account(person_id, identity, at)
+    changes = before.changes(identity) if before else ()
+    data = {"person": person_id, "issuer": identity.issuer, "subject": identity.subject}
+    data |= {"marks": identity.marked, "seenAt": at, "changes": ", ".join(changes)}
+    event_type, why = "AccountSeen", ""
     if before is not None:
-        what, why = "AccountChanged", f"{person_id} has {' and '.join(changes)} in Airflow"
-    unit.log(STREAM, Event.by(_AIRFLOW, what, f"user/{person_id}", data, why))
-    for one in unit.enrolments(person=person_id, state=Standing.ACTIVE.value):
-        _suspend(unit, one.id, seen, at)
+        event_type, why = "AccountChanged", f"{person_id} has {' and '.join(changes)} in Airflow"
+    unit.log(STREAM, Event.by(_AIRFLOW, event_type, f"user/{person_id}", data, why))
+    for enrolment in unit.enrolments(person=person_id, state=Standing.ACTIVE.value):
+        _suspend(unit, enrolment.id, identity, at)
     return True
 
 
-def _suspend(unit: UnitOfWork, enrolment_id: str, seen: SeenAccount, at: str) -> None:
-    one = unit.enrolment(enrolment_id)  # locked, afresh
-    changes = one.account.changes(seen)
-    if one.state is not Standing.ACTIVE or not changes:
+def _suspend(unit: UnitOfWork, enrolment_id: str, identity: SeenAccount, at: str) -> None:
+    enrolment = unit.enrolment(enrolment_id)  # locked, afresh
+    changes = enrolment.account.changes(identity)
+    if enrolment.state is not Standing.ACTIVE or not changes:
         return
-    what = " and ".join(changes)
-    why = f"{one.person} has {what} in Airflow since {one.person} was enrolled as {one.role}"
+    difference = " and ".join(changes)
+    person = enrolment.person
+    why = f"{person} has {difference} in Airflow since {person} was enrolled as {enrolment.role}"
     unit.change_enrolment(
-        replace(one, state=Standing.SUSPENDED, suspended_at=at, suspended_why=why)
+        replace(enrolment, state=Standing.SUSPENDED, suspended_at=at, suspended_why=why)
     )
-    data = {"enrolment": one.id, "person": one.person, "role": one.role}
+    data = {"enrolment": enrolment.id, "person": enrolment.person, "role": enrolment.role}
     data |= {"changes": ", ".join(changes), "suspendedAt": at}
-    by = Event.by(_AIRFLOW, "ApproverSuspended", f"enrolment/{one.id}", data, why)
+    by = Event.by(_AIRFLOW, "ApproverSuspended", f"enrolment/{enrolment.id}", data, why)
     unit.log(STREAM, by)
-    text = f"{why}. Two people who may enrol approvers have to enrol {one.person} again."
-    unit.post(NOTICE, f"enrolment/{one.id}/suspended", {"person": one.person, "text": text})
-    unit.post("duties", f"duties/{one.id}/suspended", {"person": one.person})
+    text = f"{why}. Two people who may enrol approvers have to enrol {enrolment.person} again."
+    unit.post(
+        NOTICE, f"enrolment/{enrolment.id}/suspended", {"person": enrolment.person, "text": text}
+    )
+    unit.post("duties", f"duties/{enrolment.id}/suspended", {"person": enrolment.person})
 
 
 def admit(unit: UnitOfWork, name: str, people: Collection[Person]) -> LookAlike | None:
@@ -77,10 +80,10 @@ def admit(unit: UnitOfWork, name: str, people: Collection[Person]) -> LookAlike 
 
     Compared are people who are active, or were ever proposed as approvers.
     """
-    enrolled = {one.person for one in unit.enrolments()}
-    known = {one.id for one in people if one.active or one.id in enrolled} - {name}
+    enrolled = {enrolment.person for enrolment in unit.enrolments()}
+    others = {person.id for person in people if person.active or person.id in enrolled} - {name}
     try:
-        check_name(name, known)
+        check_name(name, others)
     except LookAlike as refusal:
         at = stamp(unit.now())
         if unit.put_look_alike(name, refusal.message, at):

@@ -37,17 +37,17 @@ def numbered(
     return {**comparison, "attempt": 1 + len(earlier), "earlier": sorted(earlier.values())}
 
 
-def _on_these_rows(mine: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether more than half of my rows were held out there too; if unknown, they were."""
-    if mine.get("rowsDigest") == other.get("rowsDigest"):
+def _on_these_rows(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether more than half of the *own* rows were held out there too, or may have been."""
+    if own.get("rowsDigest") == other.get("rowsDigest"):
         return True
-    here, there = mine.get("period"), other.get("period")
+    here, there = own.get("period"), other.get("period")
     if here and there:
         first, last = _days(here)
         their_first, their_last = _days(there)
         shared = min(last, their_last) - max(first, their_first) + 1
         return 2 * shared > last - first + 1
-    return bool(2 * other.get("rows", mine["rows"]) > mine["rows"])
+    return bool(2 * other.get("rows", own["rows"]) > own["rows"])
 
 
 def _days(period: Mapping[str, str]) -> tuple[int, int]:

@@ -43,24 +43,24 @@ def page(
     store: Store,
     *,
     stream: str | None = None,
-    what: str = "",
+    event_type: str = "",
     after: str = "",
     limit: int = 200,
 ) -> Rows:
     """Return a page of events, oldest of them first; the next page has older ones.
 
-    *stream* and *what* choose those of one stream and of one kind.
+    *stream* and *event_type* select those of one stream and of one type.
 
     Raises:
         Invalid: if *after* is no place where a page ended.
     """
     with store.begin() as unit:
-        entries = unit.entry_page(stream=stream, event_type=what, after=after, limit=limit)
-        found = [(entry, entry.content) for entry in reversed(entries.items)]
-        said = unit.said(text for _, content in found for text in spoken(content))
+        entries = unit.entry_page(stream=stream, event_type=event_type, after=after, limit=limit)
+        contents = [(entry, entry.content) for entry in reversed(entries.items)]
+        texts = unit.resolve_texts(text for _, content in contents for text in spoken(content))
     rows = [
-        {**readable(content, said), "hash": entry.hash.hex(), "prev": entry.prev.hex()}
-        for entry, content in found
+        {**readable(content, texts), "hash": entry.hash.hex(), "prev": entry.prev.hex()}
+        for entry, content in contents
     ]
     return Rows(rows, entries.next)
 
@@ -71,22 +71,22 @@ def read(
     stream: str | None = None,
     limit: int = 200,
     *,
-    what: str = "",
+    event_type: str = "",
     after: str = "",
 ) -> Rows:
-    """Return a page of events to somebody, and note who has read them."""
-    found = page(store, stream=stream, what=what, after=after, limit=limit)
-    note(store, actor, "LogRead", stream or "", {"entries": len(found.rows)})
-    return found
+    """Return a page of events to *actor*, and log who has read them."""
+    page_rows = page(store, stream=stream, event_type=event_type, after=after, limit=limit)
+    note(store, actor, "LogRead", stream or "", {"entries": len(page_rows.rows)})
+    return page_rows
 
 
 def note(
-    store: Store, actor: Actor, what: str, stream: str, data: dict[str, Any], why: str = ""
+    store: Store, actor: Actor, event_type: str, stream: str, data: dict[str, Any], why: str = ""
 ) -> None:
-    """Write down that somebody looks at the log."""
+    """Log that *actor* reads the log."""
     with store.begin() as unit:
         resource = f"log/{stream}" if stream else "log"
-        unit.log(ACCESS, Event.by(actor, what, resource, data, why))
+        unit.log(ACCESS, Event.by(actor, event_type, resource, data, why))
         unit.commit()
 
 
@@ -119,8 +119,8 @@ def _lines(store: LogStore, keyring: Keyring, actor: Actor, reason: str) -> Iter
             keys=keyring.keys(),
             heads=unit.heads(),
             notes=tuple(
-                (one.size, one.note + "".join(unit.receipts(one.size)))
-                for one in unit.checkpoints()
+                (checkpoint.size, checkpoint.note + "".join(unit.receipts(checkpoint.size)))
+                for checkpoint in unit.checkpoints()
             ),
         )
         yield from lines(header, unit.leaves(), unit.leafless(), unit.texts_of)

@@ -50,7 +50,7 @@ class Case:
     candidate: Candidate
     champion: Subject | None = None
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Bench(Protocol):

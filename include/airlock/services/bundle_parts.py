@@ -40,13 +40,15 @@ def gather(
 ) -> dict[str, bytes]:
     """Return the exact bytes of a bundle; with *noted* also what proves them."""
     stream = [
-        one for one in unit.told([release_id], frozenset()) if length is None or one[1] <= length
+        entry
+        for entry in unit.stream_entries([release_id], frozenset())
+        if length is None or entry[1] <= length
     ]
     release = _release(stream, release_id)
     files = {
         BUNDLE: head(release_id, noted),
         trust.KEYS: trust.document(
-            keyring.keys(), {name: one.public for name, one in witnesses.items()}
+            keyring.keys(), {name: witness.public for name, witness in witnesses.items()}
         ),
         **dict(_documents(unit, release, stream)),
         **dict(_grants(unit, release_id, stream)),
@@ -56,9 +58,9 @@ def gather(
     context = list(_context(unit, release, noted))
     spoken, erasures = _texts(unit, [*stream, *context])
     files[texts.TEXTS] = texts.document(spoken)
-    context = sorted({one[:2]: one for one in [*context, *erasures]}.values())
-    for name, found in ((entries.STREAM, stream), (entries.CONTEXT, context)):
-        files[name] = b"".join(entries.line(_proved(unit, one, last)) for one in found)
+    context = sorted({entry[:2]: entry for entry in [*context, *erasures]}.values())
+    for name, selection in ((entries.STREAM, stream), (entries.CONTEXT, context)):
+        files[name] = b"".join(entries.line(_proved(unit, entry, last)) for entry in selection)
     return files | (_checkpoints(unit, last) if last else {})
 
 
@@ -82,18 +84,18 @@ def _documents(
         (PIPELINE, "pipeline", subject.pipeline_digest),
     ):
         yield name, canonical_json(unit.registered(kind, digest)[0])
-    judged = {
+    digests = {
         digest
         for entry in stream
         if entry[2] == "GatesJudged"
         for result in json.loads(entry[3])["data"]["results"]
         for digest in result["evidence"]
     }
-    for digest, body in unit.evidence_bodies(judged).items():
+    for digest, body in unit.evidence_bodies(digests).items():
         yield evidence_name(digest), body
-    for one in unit.evidence_of(release.origin).values():
-        if one.artifact_digest == subject.artifact_digest:
-            yield evidence_name(one.digest), one.body
+    for evidence in unit.evidence_of(release.origin).values():
+        if evidence.artifact_digest == subject.artifact_digest:
+            yield evidence_name(evidence.digest), evidence.body
 
 
 def _attestations(unit: LogWork, release: Release) -> Iterator[tuple[str, bytes]]:
@@ -121,14 +123,14 @@ def _grants(
 
 def _context(unit: LogWork, release: Release, noted: int) -> Iterator[Stored]:
     """Yield single entries of other streams: registrations, rights, keys, this export."""
-    wanted = {release.subject.policy_digest, release.subject.pipeline_digest}
+    digests = {release.subject.policy_digest, release.subject.pipeline_digest}
     for entry, content in _sound(unit, "configuration", {"Registered"}):
-        if content["new"]["digest"] in wanted:
+        if content["new"]["digest"] in digests:
             yield entry
     yield from (entry for entry, _ in _sound(unit, "keys", {"KeyRotated"}))
     yield from _rights(unit, release)
     if noted:
-        yield from (one for one in unit.told_of(ACCESS, {EXPORTED}) if one[1] == noted)
+        yield from (entry for entry in unit.told_of(ACCESS, {EXPORTED}) if entry[1] == noted)
 
 
 def _sound(
@@ -143,71 +145,73 @@ def _sound(
         try:
             content = json.loads(entry[3])
             place = (content["stream"], content["seq"], content["what"])
-            told = isinstance(content["data"], dict) and str(content["at"])
+            complete = isinstance(content["data"], dict) and str(content["at"])
         except (KeyError, TypeError, ValueError):
             continue
-        if told and place == entry[:3]:
+        if complete and place == entry[:3]:
             yield entry, content
 
 
 def _rights(unit: LogWork, release: Release) -> Iterator[Stored]:
-    """Yield what says which roles everybody behind a vote held then, and who had lent a vote."""
-    known = list(_sound(unit, ACCESS, RIGHTS))
-    found: dict[int, Stored] = {}
+    """Yield the entries on the roles of everybody behind a vote then, and on its delegation."""
+    events = list(_sound(unit, ACCESS, RIGHTS))
+    selected: dict[int, Stored] = {}
     for vote in release.votes:
-        wanted = (vote.behind, vote.person)
+        pair = (vote.behind, vote.person)
         lent = {
             content["resource"]
-            for _, content in known
+            for _, content in events
             if content["what"] == "Delegated"
-            and (content["data"]["giver"], content["data"]["taker"]) == wanted
+            and (content["data"]["giver"], content["data"]["taker"]) == pair
             and content["at"] <= vote.at
         }
         for person in vote.mandate.people:
-            held = [
+            rights = [
                 entry
-                for entry, content in known
+                for entry, content in events
                 if content["resource"] == f"user/{person}" and content["at"] <= vote.at
             ]
-            found |= {entry[1]: entry for entry in _newest_covered(unit, held)}
-        found |= {entry[1]: entry for entry, content in known if content["resource"] in lent}
+            selected |= {entry[1]: entry for entry in _newest_covered(unit, rights)}
+        selected |= {entry[1]: entry for entry, content in events if content["resource"] in lent}
     for waiver in release.waivers:
-        held = [
+        rights = [
             entry
-            for entry, content in known
+            for entry, content in events
             if content["resource"] == f"user/{waiver.person}" and content["at"] <= waiver.at
         ]
-        found |= {entry[1]: entry for entry in _newest_covered(unit, held)}
-    yield from found.values()
+        selected |= {entry[1]: entry for entry in _newest_covered(unit, rights)}
+    yield from selected.values()
 
 
-def _newest_covered(unit: LogWork, held: Sequence[Stored]) -> list[Stored]:
+def _newest_covered(unit: LogWork, candidates: Sequence[Stored]) -> list[Stored]:
     """Return the newest of some entries, leaving out those that will never join the tree."""
     late = stamp(unit.now() - timedelta(seconds=MERGE_DELAY_S))
-    for entry in reversed(held):
+    for entry in reversed(candidates):
         young = json.loads(entry[3])["at"] >= late
         if young or unit.place_of(entry[0], entry[1]) is not None:
             return [entry]
-    return list(held[-1:])
+    return list(candidates[-1:])
 
 
 def _texts(
-    unit: LogWork, told: Sequence[Stored]
+    unit: LogWork, stored: Sequence[Stored]
 ) -> tuple[dict[str, tuple[bytes, str]], list[Stored]]:
     """Return the texts of some entries, and the entries that say which of them were erased."""
-    known = [entry for entry, _ in _sound(unit, ACCESS, {texts.ERASURE})]
+    erasure_entries = [entry for entry, _ in _sound(unit, ACCESS, {texts.ERASURE})]
     erasures: list[Stored] = []
     while True:  # the reason of an erasure may have been erased itself
-        wanted = _commitments([*told, *erasures])
-        found = dict(unit.texts_of(wanted))
-        telling = [one for one in known if _erased(one) & (wanted - set(found))]
+        commitments = _commitments([*stored, *erasures])
+        resolved = dict(unit.texts_of(commitments))
+        telling = [
+            entry for entry in erasure_entries if _erased(entry) & (commitments - set(resolved))
+        ]
         if telling == erasures:
-            return found, erasures
+            return resolved, erasures
         erasures = telling
 
 
-def _commitments(told: Sequence[Stored]) -> set[str]:
-    return {name for one in told for name in texts.commitments(json.loads(one[3]))}
+def _commitments(stored: Sequence[Stored]) -> set[str]:
+    return {name for entry in stored for name in texts.commitments(json.loads(entry[3]))}
 
 
 def _erased(entry: Stored) -> set[str]:
@@ -241,11 +245,11 @@ def _checkpoints(unit: LogWork, last: KeptCheckpoint) -> dict[str, bytes]:
     """Return the checkpoint, and if no witness has seen it yet, the newest one a witness has."""
     receipts = "".join(unit.receipts(last.size))
     files = {entries.CHECKPOINT: f"{last.note}{receipts}".encode()}
-    seen = None if receipts else unit.cosigned_before(last.size)
-    if seen is None or seen.size == 0:
+    witnessed = None if receipts else unit.cosigned_before(last.size)
+    if witnessed is None or witnessed.size == 0:
         return files
-    path = at_once(lambda nodes: consistency(seen.size, last.size, nodes), unit.nodes_at)
+    path = at_once(lambda nodes: consistency(witnessed.size, last.size, nodes), unit.nodes_at)
     return files | {
-        entries.WITNESSED: f"{seen.note}{''.join(unit.receipts(seen.size))}".encode(),
+        entries.WITNESSED: f"{witnessed.note}{''.join(unit.receipts(witnessed.size))}".encode(),
         entries.CONSISTENCY: path_document(path),
     }

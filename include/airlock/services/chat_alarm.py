@@ -36,7 +36,7 @@ def closed(store: Store, message: Message, problem: Closed, to: str) -> bool:
         unit.record(story)
         send(unit, once, to, f"Airlock cannot speak in Slack: {problem.code}", _text(problem))
         unit.commit()
-    log.error("%s %s %s", problem.message, problem.next_step, _told(to))
+    log.error("%s %s %s", problem.message, problem.next_step, _recipient_sentence(to))
     return True
 
 
@@ -55,7 +55,7 @@ def _text(problem: Closed) -> str:
     )
 
 
-def _told(to: str) -> str:
+def _recipient_sentence(to: str) -> str:
     if to:
         return f"Told by e-mail: {to}."
     return "AIRLOCK_ALERT_MAIL is not set, so nobody could be told."

@@ -55,14 +55,14 @@ class Origin:
 
 def answered(actor: Actor, origin: Origin, release_id: str, ballot: Ballot) -> Event:
     """Return the event that goes with an answer given in the chat."""
-    seen = {
+    reviewed = {
         "release": release_id,
         "decision": ballot.decision.value,
         "round": ballot.round,
         "level": ballot.level,
         "subjectDigest": ballot.subject_digest,
     }
-    return Event.by(actor, "SlackAnswer", f"release/{release_id}", {**seen, **origin.to_data()})
+    return Event.by(actor, "SlackAnswer", f"release/{release_id}", {**reviewed, **origin.to_data()})
 
 
 class Refusals:
@@ -86,8 +86,8 @@ class Refusals:
             self._written += int(fits)
             self._dropped += int(not fits)
         if fits:
-            given = origin.to_data() if origin else {}
-            self._log(actor or _slack(), {"about": about, **given}, why)
+            fields = origin.to_data() if origin else {}
+            self._log(actor or _slack(), {"about": about, **fields}, why)
         return fits
 
     def catch_up(self, at: datetime) -> None:

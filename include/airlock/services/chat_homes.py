@@ -31,12 +31,14 @@ class Homes:
     def __init__(self, store: Store, chat: Chat, draw: Draw, public_url: str) -> None:
         self._store, self._chat, self._draw, self._public_url = store, chat, draw, public_url
         self._stale: dict[str, str] = {}
-        self._said = ""
+        self._last_problem = ""
 
     def touch(self, view: View) -> None:
         """Note that a release has moved."""
         accounts = view["accounts"]
-        self._stale |= {who: accounts[who] for who in view["concerned"] if who in accounts}
+        self._stale |= {
+            person: accounts[person] for person in view["concerned"] if person in accounts
+        }
 
     def publish(self) -> None:
         """Show some of the inboxes that may have changed.
@@ -49,7 +51,7 @@ class Homes:
             try:
                 self._chat.show_home(self._stale[person], home)
             except Refused as problem:
-                if problem.message != self._said:
+                if problem.message != self._last_problem:
                     log.warning("%s's inbox is not shown: %s", person, problem.message)
-                self._said = problem.message
+                self._last_problem = problem.message
             del self._stale[person]

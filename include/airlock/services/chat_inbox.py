@@ -56,30 +56,30 @@ def _item(release: Release, public_url: str) -> dict[str, Any]:
 
 
 def _decided(unit: UnitOfWork, person: str, public_url: str) -> list[dict[str, Any]]:
-    mine = [
+    decisions = [
         {**_item(release, public_url), "decision": vote.decision.value, "at": vote.at}
         for release in unit.voted_by(person, MOST)
         for vote in release.votes
         if vote.person == person
     ]
-    return sorted(mine, key=lambda one: str(one["at"]), reverse=True)[:MOST]
+    return sorted(decisions, key=lambda decision: str(decision["at"]), reverse=True)[:MOST]
 
 
 def _delegations(unit: UnitOfWork, person: str) -> list[dict[str, Any]]:
     now = stamp(unit.now())
     coming = [
-        one
-        for one in unit.delegations(person=person)
-        if one.end > now and (one.revoked_at is None or one.revoked_at > now)
+        delegation
+        for delegation in unit.delegations(person=person)
+        if delegation.end > now and (delegation.revoked_at is None or delegation.revoked_at > now)
     ]
-    said = unit.said(one.reason for one in coming)
+    texts = unit.resolve_texts(delegation.reason for delegation in coming)
     return [
         {
-            "giver": one.giver,
-            "taker": one.taker,
-            "start": one.start,
-            "end": one.end,
-            "reason": said.get(one.reason, one.reason),
+            "giver": delegation.giver,
+            "taker": delegation.taker,
+            "start": delegation.start,
+            "end": delegation.end,
+            "reason": texts.get(delegation.reason, delegation.reason),
         }
-        for one in coming[:MOST]
+        for delegation in coming[:MOST]
     ]

@@ -13,7 +13,7 @@ from airlock.domain.clock import moment
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Refused
 from airlock.ports import Posted, Spot, Store
-from airlock.ports.chat import Chat, Gone, Said
+from airlock.ports.chat import Chat, ChatMessage, Gone
 from airlock.services.chat_views import View
 
 log = logging.getLogger("airlock.slack")
@@ -28,25 +28,25 @@ class Speech:
     def __init__(self, store: Store, chat: Chat, channel: str) -> None:
         self._store, self._chat, self._channel = store, chat, channel
 
-    def show_card(self, view: View, said: Said, *, anew: bool = False) -> None:
-        """Have the card of a release show this. *anew*: the one there was has gone."""
-        key, shown = _card(view), _digest(said)
-        known = self._begin(key, view)
-        if known.spot is not None and known.shown == shown and not anew:
+    def show_card(self, view: View, message: ChatMessage, *, anew: bool = False) -> None:
+        """Show *message* as the card of a release. *anew*: the earlier card is gone."""
+        key, content_digest = _card(view), _digest(message)
+        posted = self._begin(key, view)
+        if posted.spot is not None and posted.content_digest == content_digest and not anew:
             return
-        spot = known.spot
+        spot = posted.spot
         if spot is not None and not anew:
             try:
-                self._chat.update(spot, said)
+                self._chat.update(spot, message)
             except Gone:
                 anew = True
         if spot is None or anew:
             mark = f"{key}@{spot.ts}" if spot else key
-            spot = self._post(mark, known, self._channel, said, change=True)
-        self._end(key, spot, shown)
+            spot = self._post(mark, posted, self._channel, message, change=True)
+        self._end(key, spot, content_digest)
 
-    def reply(self, key: str, view: View, said: Said) -> None:
-        """Say something in the thread of a release's card.
+    def reply(self, key: str, view: View, message: ChatMessage) -> None:
+        """Post *message* in the thread of a release's card.
 
         Raises:
             Gone: if there is no such thread any more.
@@ -54,60 +54,60 @@ class Speech:
         with self._store.begin() as unit:
             card = unit.posted(_card(view))
         if card is not None and card.spot is not None:
-            self._once(key, view, card.spot.channel, said, card.spot)
+            self._once(key, view, card.spot.channel, message, card.spot)
 
-    def post(self, key: str, view: View, said: Said) -> None:
-        """Say something in the channel."""
-        self._once(key, view, self._channel, said)
+    def post(self, key: str, view: View, message: ChatMessage) -> None:
+        """Post *message* in the channel."""
+        self._once(key, view, self._channel, message)
 
-    def direct(self, key: str, view: View, account: str, said: Said) -> None:
-        """Say something to one account; who cannot be spoken to is left out."""
+    def direct(self, key: str, view: View, account: str, message: ChatMessage) -> None:
+        """Send *message* to one account; skip an account that cannot be reached."""
         mark = f"{key}/{account}"
         with self._store.begin() as unit:
-            known = unit.posted(mark)
-        if known is not None and known.spot is not None:
+            posted = unit.posted(mark)
+        if posted is not None and posted.spot is not None:
             return
         try:
-            self._once(mark, view, self._chat.direct(account), said)
+            self._once(mark, view, self._chat.direct(account), message)
         except Refused as problem:
             log.warning("%s is not told directly: %s", account, problem.message)
 
     def _once(
-        self, key: str, view: View, channel: str, said: Said, thread: Spot | None = None
+        self, key: str, view: View, channel: str, message: ChatMessage, thread: Spot | None = None
     ) -> None:
-        known = self._begin(key, view)
-        if known.spot is None:
-            self._end(key, self._post(key, known, channel, said, thread))
+        posted = self._begin(key, view)
+        if posted.spot is None:
+            self._end(key, self._post(key, posted, channel, message, thread))
 
     def _post(
         self,
         key: str,
-        known: Posted,
+        posted: Posted,
         channel: str,
-        said: Said,
+        message: ChatMessage,
         thread: Spot | None = None,
         *,
         change: bool = False,
     ) -> Spot:
-        """Post a message, unless an earlier try did; *change* that one to what is said now."""
-        if known.begun_at:
-            since = moment(known.begun_at) - SKEW
-            found = self._chat.find(key, channel, since, thread=thread)
-            if found is not None:
+        """Post a message, unless an earlier try did; *change* that one to *message*."""
+        if posted.begun_at:
+            since = moment(posted.begun_at) - SKEW
+            spot = self._chat.find(key, channel, since, thread=thread)
+            if spot is not None:
                 if change:
-                    self._chat.update(found, said)
-                return found
-        return self._chat.post(channel, said, thread=thread, key=key)
+                    self._chat.update(spot, message)
+                return spot
+        return self._chat.post(channel, message, thread=thread, key=key)
 
     def _begin(self, key: str, view: View) -> Posted:
         with self._store.begin() as unit:
-            known = unit.begin_posting(key, view["id"])
+            posted = unit.begin_posting(key, view["id"])
             unit.commit()
-        return known
+        return posted
 
-    def _end(self, key: str, spot: Spot, shown: str = "") -> None:
+    def _end(self, key: str, spot: Spot, content_digest: str = "") -> None:
         with self._store.begin() as unit:
-            unit.end_posting(key, spot, shown)
+            unit.end_posting(key, spot, content_digest)
             unit.commit()
 
 
@@ -115,5 +115,5 @@ def _card(view: View) -> str:
     return f"{view['id']}/card"
 
 
-def _digest(said: Said) -> str:
-    return digest_json([said.text, list(said.blocks)])
+def _digest(message: ChatMessage) -> str:
+    return digest_json([message.text, list(message.blocks)])

@@ -35,10 +35,10 @@ def view_of(
         with store.begin() as unit:
             release = unit.get(release_id)
             more = _more(unit, release, plan_of(unit, release), team)
-        seen = reading.show(store, keyring, release_id, actor)
-        if all(seen[name] == value for name, value in _place(release).items()):
+        view = reading.show(store, keyring, release_id, actor)
+        if all(view[name] == value for name, value in _place(release).items()):
             break
-    return {**seen, **more, "page": page(public_url, release_id)}
+    return {**view, **more, "page": page(public_url, release_id)}
 
 
 def page(public_url: str, release_id: str = "") -> str:
@@ -64,7 +64,7 @@ def _more(unit: UnitOfWork, release: Release, plan: Plan, team: str) -> View:
     return {
         "slackMayAnswer": plan.slack_may_answer,
         "escalated": plan.escalated,
-        "accounts": {one.person: one.account for one in links if team in ("", one.team)},
+        "accounts": {link.person: link.account for link in links if team in ("", link.team)},
         "names": {person.id: person.name for person in people},
         "concerned": sorted(concerned(unit, release, plan, holders(people))),
     }

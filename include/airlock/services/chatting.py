@@ -26,7 +26,7 @@ from typing import Any
 from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.release import State
 from airlock.ports import Keyring, Message, Store
-from airlock.ports.chat import Busy, Chat, Closed, Gone, Said
+from airlock.ports.chat import Busy, Chat, ChatMessage, Closed, Gone
 from airlock.services import chat_alarm, telling
 from airlock.services.chat_homes import Homes
 from airlock.services.chat_speech import Speech
@@ -53,11 +53,11 @@ _EVERY = 100_000
 class Drawing:
     """How things look: each draws what is said from a view of the release."""
 
-    card: Callable[[View], Said]
-    moved: Callable[[View], Said]
-    reminder: Callable[[View, str], Said]
-    escalation: Callable[[View, str], Said]
-    spoken: Callable[[View, str, Sequence[str], str], Said]
+    card: Callable[[View], ChatMessage]
+    moved: Callable[[View], ChatMessage]
+    reminder: Callable[[View, str], ChatMessage]
+    escalation: Callable[[View, str], ChatMessage]
+    spoken: Callable[[View, str, Sequence[str], str], ChatMessage]
     home: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -122,9 +122,9 @@ class Speaker:
             if self._quiet_until is not None and unit.now() < self._quiet_until:
                 return None
             self._quiet_until = None
-            found = unit.claim(1, CLAIM_S, chat=True)
+            messages = unit.claim(1, CLAIM_S, chat=True)
             unit.commit()
-        return found[0] if found else None
+        return messages[0] if messages else None
 
     def _deliver(self, message: Message) -> int:
         try:
@@ -163,15 +163,15 @@ class Speaker:
         self._homes.touch(view)
 
     def _besides(self, message: Message, view: View) -> None:
-        """Say what a message says besides the card; of a place that was left, nothing."""
+        """Post a message's own words besides the card, unless its level was left."""
         about = str(message.payload.get("about", ""))
         at = f"{view['state']}-{view['round']}-{view['level']}"
-        what = message.key.split("/", 2)[2]
+        suffix = message.key.split("/", 2)[2]
         if not about:
-            if what in (at, view["state"], view["state"].lower()) and not _voided(view):
+            if suffix in (at, view["state"], view["state"].lower()) and not _voided(view):
                 self._speech.reply(message.key, view, self._drawing.moved(view))
         elif about in ("remind", "delivery", "handover"):
-            if what.startswith(f"{at}-"):
+            if suffix.startswith(f"{at}-"):
                 self._wait_still(message, view, about)
         else:
             self._aloud(message, view, about)
@@ -183,19 +183,21 @@ class Speaker:
         if first and not view["escalated"]:
             self._speech.reply(message.key, view, self._drawing.reminder(view, about))
             return
-        said = self._drawing.escalation(view, about)
-        self._speech.post(message.key, view, said)
+        escalation = self._drawing.escalation(view, about)
+        self._speech.post(message.key, view, escalation)
         accounts = [view["accounts"].get(person) for person in view["mayAnswer"]]
         for account in filter(None, accounts):
-            self._speech.direct(message.key, view, account, said)
+            self._speech.direct(message.key, view, account, escalation)
 
     def _aloud(self, message: Message, view: View, about: str) -> None:
         text, people = str(message.payload.get("text", "")), message.payload.get("people", ())
-        said = self._drawing.spoken(view, text, tuple(str(one) for one in people), about)
+        announcement = self._drawing.spoken(
+            view, text, tuple(str(person) for person in people), about
+        )
         if about == "void":  # whoever looks at the card sees it there
-            self._speech.reply(message.key, view, said)
+            self._speech.reply(message.key, view, announcement)
         else:
-            self._speech.post(message.key, view, said)
+            self._speech.post(message.key, view, announcement)
 
     def _no_answer(self, message: Message, problem: Unreachable) -> int:
         self._strikes += int(message.id != self._failed)

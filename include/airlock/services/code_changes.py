@@ -57,8 +57,8 @@ def compare(store: Store, code: CodeSource, release_id: str) -> CodeComparison:
 
 
 def _champion(unit: UnitOfWork, release: Release) -> str:
-    found = unit.evidence_of(release.origin).get("evaluation")
-    champion = found.facts.get("champion") if found else None
+    evaluation = unit.evidence_of(release.origin).get("evaluation")
+    champion = evaluation.facts.get("champion") if evaluation else None
     return str(champion["version"]) if champion else ""
 
 
@@ -67,9 +67,9 @@ def _release_of(unit: UnitOfWork, release: Release, version: str) -> Release | N
     after = ""
     while True:
         page = unit.page(states=_SERVED, model=release.subject.model, after=after)
-        for one in page.releases:
-            if one.subject.version == version:
-                return one
+        for served in page.releases:
+            if served.subject.version == version:
+                return served
         if not page.next:
             return None
         after = page.next
@@ -80,4 +80,4 @@ def _commit(code: str) -> str:
 
 
 def _uncommitted(**codes: str) -> tuple[str, ...]:
-    return tuple(who for who, code in codes.items() if DIRTY in code)
+    return tuple(name for name, code in codes.items() if DIRTY in code)

@@ -79,8 +79,8 @@ class CommitTrigger:
         return ""
 
     def _settled(self, pipeline: str, commit: str) -> bool:
-        known, since = self._since.get(pipeline, ("", 0.0))
-        if known != commit:
+        last_commit, since = self._since.get(pipeline, ("", 0.0))
+        if last_commit != commit:
             self._since[pipeline] = (commit, self._now())
             return False
         return self._now() - since >= QUIET_S

@@ -50,8 +50,8 @@ def keep(
     """
     new: list[str] = []
     with store.begin() as unit:
-        wanted = [("policy", rulebook), *(("pipeline", pipeline) for pipeline in pipelines)]
-        for kind, document in wanted:
+        documents = [("policy", rulebook), *(("pipeline", pipeline) for pipeline in pipelines)]
+        for kind, document in documents:
             digest = digest_json(document)
             changer = changed_by if kind == "policy" else UNKNOWN
             if unit.register(kind, digest, document, changer):
@@ -75,11 +75,14 @@ def _name_later(unit: UnitOfWork, policy: str, changer: str) -> None:
 
 
 def without_owner(store: Store, pipelines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return pipeline -> owner, for each whose owner is no active person Airlock knows."""
+    """Return pipeline -> owner, for each whose owner is no active person in Airlock."""
     with store.begin() as unit:
-        known = {person.id for person in unit.people() if person.active}
-    owners = {one["metadata"]["name"]: str(one["metadata"].get("owner", "")) for one in pipelines}
-    return {name: owner for name, owner in owners.items() if owner not in known}
+        active = {person.id for person in unit.people() if person.active}
+    owners = {
+        pipeline["metadata"]["name"]: str(pipeline["metadata"].get("owner", ""))
+        for pipeline in pipelines
+    }
+    return {name: owner for name, owner in owners.items() if owner not in active}
 
 
 def rulebook(store: Store, digest: str) -> Rulebook:
@@ -91,8 +94,8 @@ def rulebook(store: Store, digest: str) -> Rulebook:
 def _event(kind: str, digest: str, document: Mapping[str, Any], changed_by: str, at: str) -> Event:
     name = document["metadata"]["name"] if kind == "pipeline" else "rulebook"
     return Event(
-        what="Registered",
-        who="system:decider",
+        type="Registered",
+        actor_id="system:decider",
         roles=(),
         channel="system",
         resource=f"{kind}/{name}",

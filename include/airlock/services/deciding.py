@@ -36,7 +36,7 @@ class Answer:
     """The release after an answer, and what its transaction had read; None if it was a repeat."""
 
     release: Release
-    known: Facts | None = None
+    facts: Facts | None = None
 
 
 def vote(
@@ -147,7 +147,7 @@ def record(unit: UnitOfWork, story: Story, plan: Plan) -> Release:
     if story.release is not None and story.release.state is State.APPROVED:
         _raise_findings(unit, story, story.release)
     release = unit.record(story)
-    if any(event.what != "VoteCast" for event in story.events):
+    if any(event.type != "VoteCast" for event in story.events):
         timing.arm(unit, release, plan, story.at)
         telling.tell(unit, release)
     if story.before is not None and telling.place(story.before) == telling.place(release):
@@ -156,21 +156,21 @@ def record(unit: UnitOfWork, story: Story, plan: Plan) -> Release:
 
 
 def _raise_findings(unit: UnitOfWork, story: Story, release: Release) -> None:
-    """Keep what the approvals of this round demand, each with an owner and a date."""
+    """Store the findings that approvals of this round raise, each with an owner and a date."""
     for vote_cast in release.votes:
         if vote_cast.round != release.round:
             continue
         for demand in vote_cast.conditions.findings:
-            found = Finding(
+            finding = Finding(
                 id=f"fin-{secrets.token_hex(5)}",
                 release=release.id,
                 model=release.subject.model,
                 raised_by=vote_cast.person,
                 **asdict(demand),
             )
-            unit.put_finding(found)
-            data = {"finding": found.id, "owner": found.owner, "due": found.due}
-            story.tell("FindingRaised", data, why=found.text)
+            unit.put_finding(finding)
+            data = {"finding": finding.id, "owner": finding.owner, "due": finding.due}
+            story.tell("FindingRaised", data, why=finding.text)
 
 
 def record_refusal(
@@ -178,13 +178,13 @@ def record_refusal(
     release: Release,
     actor: Actor,
     refusal: AirlockError,
-    what: str,
+    event_type: str,
     ballot: Ballot | None = None,
 ) -> None:
     """Write who tried what and which rule said no; nothing else of the attempt is kept."""
     story = Story(release, actor, stamp(unit.now()), release.subject.policy_digest)
-    asked = {"decision": ballot.decision.value, "level": ballot.level} if ballot else {}
-    story.tell(what, {"rule": type(refusal).__name__, **asked}, why=refusal.message)
+    attempt = {"decision": ballot.decision.value, "level": ballot.level} if ballot else {}
+    story.tell(event_type, {"rule": type(refusal).__name__, **attempt}, why=refusal.message)
     unit.record(story)
     unit.commit()
 

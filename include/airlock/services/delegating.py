@@ -46,12 +46,12 @@ def delegate(
     times = {"start": stamp(start), "end": stamp(end)}
     once = Once.of("delegate", actor, key, taker=taker, reason=reason, **times)
     with store.begin() as unit:
-        known = once.answered(unit)
-        if known is not None:
-            return _said(unit, unit.delegation(known))
+        previous = once.answered(unit)
+        if previous is not None:
+            return _with_reason(unit, unit.delegation(previous))
         try:
             check_reason(reason)
-            new = _made(unit, rulebook, actor.id, taker, start, end, reason)
+            new = _new_delegation(unit, rulebook, actor.id, taker, start, end, reason)
         except AirlockError as refusal:
             unit.log("access", refusal_event(actor, "delegate", refusal.message))
             unit.commit()
@@ -63,7 +63,7 @@ def delegate(
         return new
 
 
-def _made(
+def _new_delegation(
     unit: UnitOfWork,
     rulebook: Rulebook,
     giver: str,
@@ -97,34 +97,39 @@ def revoke(store: Store, actor: Actor, delegation_id: str, key: str = "") -> Del
     """
     once = Once.of("revoke", actor, key, delegation=delegation_id)
     with store.begin() as unit:
-        known = unit.delegation(delegation_id)
+        delegation = unit.delegation(delegation_id)
         if once.answered(unit) is not None:
-            return _said(unit, known)
+            return _with_reason(unit, delegation)
         try:
-            _check_ending(known, actor)
+            _check_ending(delegation, actor)
         except AirlockError as refusal:
             unit.log("access", refusal_event(actor, "delegate", refusal.message))
             unit.commit()
             raise
         at = stamp(unit.now())
-        unit.revoke_delegation(known.id, at)
-        unit.log("access", _event("DelegationEnded", actor, replace(known, revoked_at=at), ""))
-        ended = _said(unit, unit.delegation(known.id))
+        unit.revoke_delegation(delegation.id, at)
+        unit.log("access", _event("DelegationEnded", actor, replace(delegation, revoked_at=at), ""))
+        ended = _with_reason(unit, unit.delegation(delegation.id))
         once.keep(unit, ended.id)
         unit.commit()
         return ended
 
 
-def _check_ending(known: Delegation, actor: Actor) -> None:
-    if actor.id not in (known.giver, known.taker):
-        raise Forbidden(f"delegation {known.id} is between {known.giver} and {known.taker}")
-    if known.revoked_at is not None:
-        raise Conflict(f"delegation {known.id} ended at {known.revoked_at}")
+def _check_ending(delegation: Delegation, actor: Actor) -> None:
+    if actor.id not in (delegation.giver, delegation.taker):
+        raise Forbidden(
+            f"delegation {delegation.id} is between {delegation.giver} and {delegation.taker}"
+        )
+    if delegation.revoked_at is not None:
+        raise Conflict(f"delegation {delegation.id} ended at {delegation.revoked_at}")
 
 
-def _said(unit: UnitOfWork, one: Delegation) -> Delegation:
+def _with_reason(unit: UnitOfWork, delegation: Delegation) -> Delegation:
     """Return a delegation with its reason in place of the commitment to it."""
-    return replace(one, reason=unit.said([one.reason]).get(one.reason, one.reason))
+    return replace(
+        delegation,
+        reason=unit.resolve_texts([delegation.reason]).get(delegation.reason, delegation.reason),
+    )
 
 
 def close_finding(
@@ -138,33 +143,38 @@ def close_finding(
     once = Once.of("close", actor, key, finding=finding_id, note=note)
     with store.begin() as unit:
         release = unit.lock(unit.finding(finding_id).release)
-        known = unit.finding(finding_id)  # afresh, after the lock
+        finding = unit.finding(finding_id)  # afresh, after the lock
         if once.answered(unit) is not None:
-            return _worded(unit, known)
+            return _worded(unit, finding)
         try:
             now = current(actor, unit.people())
-            check_closing(known, actor.id, rulebook.allows(now, VOTE))
+            check_closing(finding, actor.id, rulebook.allows(now, VOTE))
             check_reason(note)
         except AirlockError as refusal:
-            unit.log("access", refusal_event(actor, f"finding/{known.id}", refusal.message))
+            unit.log("access", refusal_event(actor, f"finding/{finding.id}", refusal.message))
             unit.commit()
             raise
         at = stamp(unit.now())
         story = Story(release, actor, at, release.subject.policy_digest)
-        story.tell("FindingClosed", {"finding": known.id, "owner": known.owner}, why=note)
-        unit.close_finding(known.id, actor.id, at)
+        story.tell("FindingClosed", {"finding": finding.id, "owner": finding.owner}, why=note)
+        unit.close_finding(finding.id, actor.id, at)
         unit.record(story)
-        once.keep(unit, known.id)
-        closed = _worded(unit, unit.finding(known.id))
+        once.keep(unit, finding.id)
+        closed = _worded(unit, unit.finding(finding.id))
         unit.commit()
         return closed
 
 
-def _worded(unit: UnitOfWork, one: Finding) -> Finding:
-    return replace(one, text=unit.said([one.text]).get(one.text, one.text))
+def _worded(unit: UnitOfWork, finding: Finding) -> Finding:
+    return replace(finding, text=unit.resolve_texts([finding.text]).get(finding.text, finding.text))
 
 
-def _event(what: str, actor: Actor, one: Delegation, why: str) -> Event:
-    times = {"start": one.start, "end": one.end, "madeAt": one.made_at, "revokedAt": one.revoked_at}
-    data = {"giver": one.giver, "taker": one.taker, **times}
-    return Event.by(actor, what, f"delegation/{one.id}", data, why)
+def _event(event_type: str, actor: Actor, delegation: Delegation, why: str) -> Event:
+    times = {
+        "start": delegation.start,
+        "end": delegation.end,
+        "madeAt": delegation.made_at,
+        "revokedAt": delegation.revoked_at,
+    }
+    data = {"giver": delegation.giver, "taker": delegation.taker, **times}
+    return Event.by(actor, event_type, f"delegation/{delegation.id}", data, why)

@@ -138,12 +138,12 @@ class Delivery:
 
     def _void(self, release_id: str, message: Message) -> bool:
         """Void what was approved: a promotion found other bytes than those in the subject."""
-        found, why = str(message.payload["artifact"]), str(message.payload["why"])
-        if not is_digest(found):
-            raise Refused(f"{found!r} is no digest")
+        digest, why = str(message.payload["artifact"]), str(message.payload["why"])
+        if not is_digest(digest):
+            raise Refused(f"{digest!r} is no digest")
         actor = Actor.system("decider")
         try:
-            void(self.store, release_id, actor, why, artifact_digest=found)
+            void(self.store, release_id, actor, why, artifact_digest=digest)
         except Underway:
             return False  # its promotion comes first, and lasts two minutes at most
         return True
@@ -151,7 +151,7 @@ class Delivery:
     def _wake(self, release_id: str) -> bool:
         with self.store.begin() as unit:
             release, waiting, now = unit.get(release_id), unit.parked(release_id), unit.now()
-        done = True
+        complete = True
         for task in waiting:
             if release.state is State.AWAITING_APPROVAL and task.level >= release.level:
                 continue
@@ -159,8 +159,8 @@ class Delivery:
             awake = not young and self.airflow.wake(task, spelled(sentence(release)))
             if awake:
                 self._forget(task)
-            done = awake and done
-        return done
+            complete = awake and complete
+        return complete
 
     def _forget(self, task: Parked) -> None:
         """Forget a task that waits no more, unless it has parked again meanwhile."""
@@ -190,16 +190,16 @@ class Delivery:
         if not self.alert_mail:
             return
         subject = "Airlock: an account of an approver has changed"
-        said = {"to": self.alert_mail, "subject": subject, "text": str(message.payload["text"])}
+        mail = {"to": self.alert_mail, "subject": subject, "text": str(message.payload["text"])}
         with self.store.begin() as unit:
-            unit.post(MAIL, f"mail/{message.key}", said)
+            unit.post(MAIL, f"mail/{message.key}", mail)
             unit.commit()
 
     def _mail_too(self, unit: UnitOfWork, message: Message, text: str) -> None:
         if message.payload.get("about") == Kind.DELIVERY and self.alert_mail:
             subject = "Airlock: nobody could be told that a release waits"
-            said = {"to": self.alert_mail, "subject": subject, "text": text}
-            unit.post(MAIL, f"mail/{message.key}", said)
+            mail = {"to": self.alert_mail, "subject": subject, "text": text}
+            unit.post(MAIL, f"mail/{message.key}", mail)
             unit.commit()
 
 

@@ -61,7 +61,7 @@ class Round:
     aliases: int = 0
     grants: int = 0
     hashed: int = 0
-    found: tuple[Drift, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     new: tuple[Drift, ...] = ()
     mended: int = 0
     set_back: int = 0
@@ -92,20 +92,20 @@ class Detector:
         """
         try:
             first, confirmed = self._compare(), frozenset[str]()
-            if first.found:
+            if first.drifts:
                 again = self._compare()
-                confirmed = frozenset(one.id for one in again.found)
-            drifts = tuple(one for one in first.found if one.id in confirmed)
+                confirmed = frozenset(drift.id for drift in again.drifts)
+            drifts = tuple(drift for drift in first.drifts if drift.id in confirmed)
             attempts = self._attempts(drifts)
         except AirlockError as error:
             self._miss(error)
             raise Unreachable(error.message, next_step=error.next_step) from error
         self.missed = 0
         new, mended = drift_log.tell(
-            self.store, drifts, lambda one: one["kind"] in _LOOKED_AT, attempts
+            self.store, drifts, lambda finding: finding["kind"] in _LOOKED_AT, attempts
         )
-        done = sum(self._set_back(one) for one in drifts) if self.revert else 0
-        return replace(first, found=drifts, new=new, mended=mended, set_back=done)
+        reverted = sum(self._set_back(drift) for drift in drifts) if self.revert else 0
+        return replace(first, drifts=drifts, new=new, mended=mended, set_back=reverted)
 
     def weigh(self, seconds: float | None = None) -> Round:
         """Hash what serves, at least one version and for at most about *seconds*.
@@ -115,45 +115,53 @@ class Detector:
         """
         with self.store.begin() as unit:
             lines = served(unit)
-            suspects = {one["model"] for one in drift_log.opened(unit).values()}
-        begun, drifts, done, failed = self.clock(), list[Drift](), set[str](), list[AirlockError]()
+            suspects = {finding["model"] for finding in drift_log.opened(unit).values()}
+        begun, drifts, hashed, failed = (
+            self.clock(),
+            list[Drift](),
+            set[str](),
+            list[AirlockError](),
+        )
         for line in self._in_turn(lines, suspects):
-            if done and seconds is not None and self.clock() - begun >= seconds:
+            if hashed and seconds is not None and self.clock() - begun >= seconds:
                 break
             self._rushed |= {line.model} & suspects
             try:
-                found = self._hash(line)
+                drift = self._hash(line)
             except AirlockError as error:
                 failed.append(error)
-                found = self._unhashed(line, error)
+                drift = self._unhashed(line, error)
             else:
-                done.add(line.release)
-            drifts += [found] if found else []
+                hashed.add(line.release)
+            drifts += [drift] if drift else []
         serving = {line.release for line in lines}
         new, mended = drift_log.tell(
-            self.store, drifts, lambda one: _is_over(one, done, serving), self._attempts(drifts)
+            self.store,
+            drifts,
+            lambda finding: _is_over(finding, hashed, serving),
+            self._attempts(drifts),
         )
         if failed:
             raise Unreachable(failed[0].message, next_step=failed[0].next_step)
-        return Round(len(lines), hashed=len(done), found=tuple(drifts), new=new, mended=mended)
+        return Round(len(lines), hashed=len(hashed), drifts=tuple(drifts), new=new, mended=mended)
 
     def _in_turn(self, lines: Iterable[Served], suspects: set[str]) -> list[Served]:
-        """Return what became suspicious since it was hashed, then who has waited longest."""
+        """Return the newly suspicious lines first, then those that have waited longest."""
         self._rushed &= suspects
         return sorted(
             lines,
-            key=lambda one: (
-                one.model not in suspects - self._rushed,
-                self._hashed.get((one.model, one.version), float("-inf")),
+            key=lambda line: (
+                line.model not in suspects - self._rushed,
+                self._hashed.get((line.model, line.version), float("-inf")),
             ),
         )
 
     def _hash(self, line: Served) -> Drift | None:
         key = (line.model, line.version)
         self._hashed[key] = self.clock()
-        found = weighed(line, self.watch.digest(*key))
+        drift = weighed(line, self.watch.digest(*key))
         self._failed.pop(key, None)
-        return found
+        return drift
 
     def _unhashed(self, line: Served, error: AirlockError) -> Drift | None:
         """Return a finding if files cannot be hashed again and again, though MLflow answers."""
@@ -163,39 +171,41 @@ class Detector:
         return unhashed(line, error.message) if again else None
 
     def _compare(self) -> Round:
-        seen = self.watch.seen()
+        sightings = self.watch.sightings()
         protected, there = self.watch.ledger()
         permits = self.permits.all() if self.permits else ()
         with self.store.begin() as unit:
-            given = _given(unit, permits)
+            issued = _issued_permits(unit, permits)
             lines = served(unit)
-            names = {one.grant for one in there} | {one.grant for one in seen if one.grant}
+            names = {entry.grant for entry in there} | {
+                sighting.grant for sighting in sightings if sighting.grant
+            }
             ours = _ours(unit, names)
-        found = compare(lines, seen, protected, ours) + compare_spent(there, ours)
-        found += compare_permits(permits, given)
-        wrong = {(one.model, one.alias) for one in found}
-        right = {(one.model, one.alias, one.version) for one in seen}
+        drifts = compare(lines, sightings, protected, ours) + compare_spent(there, ours)
+        drifts += compare_permits(permits, issued)
+        wrong = {(drift.model, drift.alias) for drift in drifts}
+        right = {(sighting.model, sighting.alias, sighting.version) for sighting in sightings}
         guarded = [line for line in lines if line.alias in protected]
         for line in guarded:
             key = (line.model, line.alias)
             if key not in wrong and (*key, line.version) in right:  # or it is just being moved
-                differs = answer(line, self.watch.told(line.model, line.alias))
-                found += [differs] if differs else []
+                differs = answer(line, self.watch.resolve_alias(line.model, line.alias))
+                drifts += [differs] if differs else []
         return Round(
-            len(lines), len(lines) - len(guarded), len(seen), len(there), found=tuple(found)
+            len(lines), len(lines) - len(guarded), len(sightings), len(there), drifts=tuple(drifts)
         )
 
     def _attempts(self, drifts: Iterable[Drift]) -> dict[str, tuple[Mapping[str, Any], ...]]:
-        """Return what was refused before about the models of findings not told yet."""
+        """Return the refused requests about the models of findings not reported yet."""
         with self.store.begin() as unit:
-            known = drift_log.opened(unit)
-        found = {}
-        for model in {one.model for one in drifts if one.model and one.id not in known}:
+            reported = drift_log.opened(unit)
+        attempts = {}
+        for model in {drift.model for drift in drifts if drift.model and drift.id not in reported}:
             try:
-                found[model] = self.watch.attempts(model)
+                attempts[model] = self.watch.attempts(model)
             except AirlockError:
                 continue  # a hint is missing, no reason to keep quiet
-        return found
+        return attempts
 
     def _miss(self, error: AirlockError) -> None:
         self.missed += 1
@@ -218,19 +228,19 @@ class Detector:
 
 
 def served(unit: UnitOfWork) -> tuple[Served, ...]:
-    """Return what Airlock released into every line.
+    """Return the release that serves in every line.
 
     Raises:
         NotFound: if the grant a line was moved by is gone.
     """
-    found = []
+    serving = []
     for line in unit.lines():
         release = unit.get(str(line.release))
         stored = unit.grant_of(release.id)
         if stored is None:
             raise NotFound(f"release {release.id} serves, but its grant is gone")
         grant = read_own(stored.envelope)
-        found.append(
+        serving.append(
             Served(
                 model=line.model,
                 alias=grant.alias,
@@ -242,7 +252,7 @@ def served(unit: UnitOfWork) -> tuple[Served, ...]:
                 sequence=line.epoch,
             )
         )
-    return tuple(found)
+    return tuple(serving)
 
 
 def ask(
@@ -254,8 +264,8 @@ def ask(
         Unreachable: if nobody has answered in time, or nobody could look.
         Refused: naming what is open.
     """
-    asked = proposals.submit(Proposed.DETECT, origin, {})
-    key = str(asked["key"])
+    response = proposals.submit(Proposed.DETECT, origin, {})
+    key = str(response["key"])
     until = time.monotonic() + seconds
     while True:
         with store.begin() as unit:
@@ -267,57 +277,60 @@ def ask(
                 next_step="See `airlock status` whether the delivery process and MLflow run.",
             )
         time.sleep(pause)
-    found = proposals.submit(Proposed.DETECT, origin, {"key": key})["open"]
-    if found:
-        told = "; ".join(map(str, found))
+    problems = proposals.submit(Proposed.DETECT, origin, {"key": key})["open"]
+    if problems:
+        details = "; ".join(map(str, problems))
         raise Refused(
-            f"{len(found)} in the model registry are not as released: {told}",
+            f"{len(problems)} in the model registry are not as released: {details}",
             next_step="`airlock detect list` shows them; find out who did it.",
         )
 
 
 def _ours(unit: UnitOfWork, names: Iterable[str]) -> dict[str, Spent]:
-    """Return which of these grants are Airlock's: being spent, spent, or spent and not finished."""
-    known, now = unit.grants_named(set(names)), stamp(unit.now())
-    leased = {one.lease.grant: one.lease.until for one in unit.leased() if one.lease}
-    found = {}
-    for name, stored in known.items():
+    """Return the state of Airlock's own grants among *names*: being spent, or spent."""
+    grants, now = unit.grants_named(set(names)), stamp(unit.now())
+    leased = {
+        release.lease.grant: release.lease.until for release in unit.leased() if release.lease
+    }
+    states = {}
+    for name, stored in grants.items():
         if stored.revoked_at is None:
-            found[name] = Spent.JUST_NOW if leased.get(name, "") > now else Spent.BEFORE
-    return found
+            states[name] = Spent.JUST_NOW if leased.get(name, "") > now else Spent.BEFORE
+    return states
 
 
-def _given(unit: UnitOfWork, permits: Iterable[Permit]) -> dict[str, Permit]:
+def _issued_permits(unit: UnitOfWork, permits: Iterable[Permit]) -> dict[str, Permit]:
     """Return the permits as the grants say they have to be, for those the log tells of.
 
     A permit that can move nothing any more needs its grant alone: `audit verify` compares that with
     the log.
     """
-    there = {one.grant: one for one in permits}
-    found = {}
+    there = {permit.grant: permit for permit in permits}
+    issued = {}
     for name, stored in unit.grants_named(set(there)).items():
         grant = read_own(stored.envelope)
         if there[name].ended or _is_told(unit, grant.rolls_back or grant.release, stored):
-            found[name] = Permit(
+            issued[name] = Permit(
                 grant=name,
                 model=grant.model,
                 alias=grant.alias,
                 version=grant.version,
                 sequence=grant.sequence,
             )
-    return found
+    return issued
 
 
 def _is_told(unit: UnitOfWork, release_id: str, stored: StoredGrant) -> bool:
-    """Say whether the log of a release tells that this very grant was given."""
+    """Return whether the log of a release has the entry of this very grant."""
     digest = digest_json(stored.envelope)
-    told = (entry.content for entry in unit.entries(release_id))
+    contents = (entry.content for entry in unit.entries(release_id))
     return any(
-        one["what"] in ISSUED and one["data"].get("envelopeDigest") == digest for one in told
+        content["what"] in ISSUED and content["data"].get("envelopeDigest") == digest
+        for content in contents
     )
 
 
-def _is_over(finding: Mapping[str, Any], done: set[str], serving: set[str]) -> bool:
-    """Say whether a finding about bytes may have ended: hashed again, or it serves no more."""
+def _is_over(finding: Mapping[str, Any], hashed: set[str], serving: set[str]) -> bool:
+    """Return whether a finding about bytes may have ended: hashed again, or not serving."""
     release = finding["release"]
-    return finding["kind"] in _HASHED and (release in done or release not in serving)
+    return finding["kind"] in _HASHED and (release in hashed or release not in serving)

@@ -23,36 +23,48 @@ from airlock.services.people import keep
 def sync(store: Store, rulebook: Rulebook, accounts: Sequence[Account]) -> list[str]:
     """Bring the people in step with *all* accounts there are; return who changed."""
     with store.begin() as unit:
-        known = {person.id: person for person in unit.people()}
-        found = _admitted(unit, known, accounts)
-        wanted = {
-            one.user: Person(
-                one.user, one.name or one.user, rulebook.roles_of_airflow(one.roles), one.active
+        people = {person.id: person for person in unit.people()}
+        admitted = _admitted(unit, people, accounts)
+        current = {
+            account.user: Person(
+                account.user,
+                account.name or account.user,
+                rulebook.roles_of_airflow(account.roles),
+                account.active,
             )
-            for one in found
+            for account in admitted
         }
-        gone = [replace(one, active=False) for one in known.values() if one.id not in wanted]
-        new = [one for one in (*wanted.values(), *gone) if not one.same_account(known.get(one.id))]
-        changed = {one.id for one in new if keep(unit, one, known.get(one.id))}
-        seen = unit.accounts()
+        gone = [
+            replace(person, active=False) for person in people.values() if person.id not in current
+        ]
+        new = [
+            person
+            for person in (*current.values(), *gone)
+            if not person.same_account(people.get(person.id))
+        ]
+        changed = {person.id for person in new if keep(unit, person, people.get(person.id))}
+        identities = unit.accounts()
         changed |= {
-            one.user
-            for one in found
-            if one.seen != seen.get(one.user) and observe(unit, one.user, one.seen)
+            account.user
+            for account in admitted
+            if account.identity != identities.get(account.user)
+            and observe(unit, account.user, account.identity)
         }
         unit.commit()
     return sorted(changed)
 
 
 def _admitted(
-    unit: UnitOfWork, known: Mapping[str, Person], accounts: Sequence[Account]
+    unit: UnitOfWork, existing: Mapping[str, Person], accounts: Sequence[Account]
 ) -> list[Account]:
     """Return the accounts that are people; of two new ones that look alike, the plain one."""
-    people = dict(known)
-    found = [one for one in accounts if one.user in known]
-    strangers = [one for one in accounts if one.user not in known]
-    for one in sorted(strangers, key=lambda one: (not one.user.isascii(), one.user)):
-        if admit(unit, one.user, people.values()) is None:
-            people[one.user] = Person(one.user, one.name, frozenset())
-            found.append(one)
-    return found
+    people = dict(existing)
+    admitted = [account for account in accounts if account.user in existing]
+    strangers = [account for account in accounts if account.user not in existing]
+    for account in sorted(
+        strangers, key=lambda account: (not account.user.isascii(), account.user)
+    ):
+        if admit(unit, account.user, people.values()) is None:
+            people[account.user] = Person(account.user, account.name, frozenset())
+            admitted.append(account)
+    return admitted

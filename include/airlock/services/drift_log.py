@@ -15,7 +15,7 @@ from airlock.ports import Store, UnitOfWork
 from airlock.services import telling
 
 STREAM = "registry"
-FOUND, MENDED = "DriftFound", "DriftMended"
+DRIFT_FOUND, DRIFT_MENDED = "DriftFound", "DriftMended"
 SET_BACK, NOT_SET_BACK = "AliasSetBack", "AliasNotSetBack"
 #: Events that are read; what was found before them is found, and told, again.
 MEMORY = 5_000
@@ -27,22 +27,22 @@ Finding = Mapping[str, Any]
 
 def fold(events: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return every finding of these events by its name, the open ones without `mended`."""
-    found: dict[str, dict[str, Any]] = {}
+    findings: dict[str, dict[str, Any]] = {}
     for event in events:
         name = str(event["data"].get("id", ""))
-        if event["what"] == FOUND:
-            found[name] = {**event["data"], "why": event["why"], "found": event["at"]}
-        elif name in found and event["what"] == MENDED:
-            found[name]["mended"] = event["at"]
-        elif name in found:
-            found[name]["setBack"] = event["why"] or "done"
-    return found
+        if event["what"] == DRIFT_FOUND:
+            findings[name] = {**event["data"], "why": event["why"], "found": event["at"]}
+        elif name in findings and event["what"] == DRIFT_MENDED:
+            findings[name]["mended"] = event["at"]
+        elif name in findings:
+            findings[name]["setBack"] = event["why"] or "done"
+    return findings
 
 
 def opened(unit: UnitOfWork) -> dict[str, dict[str, Any]]:
-    """Return what is not as released, as far as was told."""
-    told = fold(entry.content for entry in unit.entries(STREAM, MEMORY))
-    return {name: one for name, one in told.items() if "mended" not in one}
+    """Return the open findings in the log, by their id."""
+    findings = fold(entry.content for entry in unit.entries(STREAM, MEMORY))
+    return {name: finding for name, finding in findings.items() if "mended" not in finding}
 
 
 def tell(
@@ -51,18 +51,24 @@ def tell(
     scope: Callable[[Finding], bool],
     attempts: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> tuple[tuple[Drift, ...], int]:
-    """Tell what is new, and what of the open findings in *scope* is no more; return both."""
-    now_there = {one.id for one in drifts}
+    """Log new drifts, and the open findings in *scope* that ended; return the new, and a count."""
+    now_there = {drift.id for drift in drifts}
     with store.begin() as unit:
         unit.hold(STREAM)
-        known = opened(unit)
-        new = tuple(one for one in drifts if one.id not in known)[:MOST]
-        over = [one for name, one in known.items() if name not in now_there and scope(one)]
+        open_findings = opened(unit)
+        new = tuple(drift for drift in drifts if drift.id not in open_findings)[:MOST]
+        over = [
+            finding
+            for name, finding in open_findings.items()
+            if name not in now_there and scope(finding)
+        ]
         for drift in new:
-            _found(unit, drift, attempts.get(drift.model, ()))
-        for one in over:
-            data = {"id": one["id"], "kind": one["kind"], "thing": one["thing"]}
-            unit.log(STREAM, _event(MENDED, one["thing"], data, one["new"], one["old"]))
+            _log_drift(unit, drift, attempts.get(drift.model, ()))
+        for finding in over:
+            data = {"id": finding["id"], "kind": finding["kind"], "thing": finding["thing"]}
+            unit.log(
+                STREAM, _event(DRIFT_MENDED, finding["thing"], data, finding["new"], finding["old"])
+            )
         if new or over:
             unit.commit()
     return new, len(over)
@@ -74,31 +80,33 @@ def tell_set_back(store: Store, drift: Drift, refusal: str = "") -> None:
         unit.hold(STREAM)
         if refusal and opened(unit).get(drift.id, {}).get("setBack") == refusal:
             return
-        what = NOT_SET_BACK if refusal else SET_BACK
+        event_type = NOT_SET_BACK if refusal else SET_BACK
         data = {"id": drift.id}
-        unit.log(STREAM, _event(what, drift.thing, data, drift.new, drift.old, refusal))
+        unit.log(STREAM, _event(event_type, drift.subject, data, drift.new, drift.old, refusal))
         unit.commit()
 
 
-def _found(unit: UnitOfWork, drift: Drift, attempts: Sequence[Mapping[str, Any]]) -> None:
-    data = drift.told() | {"attempts": [dict(one) for one in attempts]}
+def _log_drift(unit: UnitOfWork, drift: Drift, attempts: Sequence[Mapping[str, Any]]) -> None:
+    data = drift.to_document() | {"attempts": [dict(attempt) for attempt in attempts]}
     del data["why"]
-    entry = unit.log(STREAM, _event(FOUND, drift.thing, data, drift.old, drift.new, drift.why))
+    entry = unit.log(
+        STREAM, _event(DRIFT_FOUND, drift.subject, data, drift.old, drift.new, drift.why)
+    )
     if drift.release:  # whoever watches the release's run hears of it
         text = f"{drift.release}: ALARM: {drift.why}. Was {drift.old}, is {drift.new}."
-        what = f"{drift.id}-{entry.seq}"
-        unit.post_all(telling.aloud(drift.release, what, about="alarm", text=text))
+        suffix = f"{drift.id}-{entry.seq}"
+        unit.post_all(telling.aloud(drift.release, suffix, about="alarm", text=text))
 
 
 def _event(
-    what: str, thing: str, data: Mapping[str, Any], old: Any, new: Any, why: str = ""
+    event_type: str, subject: str, data: Mapping[str, Any], old: Any, new: Any, why: str = ""
 ) -> Event:
     return Event(
-        what=what,
-        who="system:detector",
+        type=event_type,
+        actor_id="system:detector",
         roles=(),
         channel="system",
-        resource=f"registry/{thing}",
+        resource=f"registry/{subject}",
         old={"value": old},
         new={"value": new},
         why=why,

@@ -28,24 +28,24 @@ def break_glass(
     reason: str,
     incident: str,
     *,
-    seen: str = "",
+    reviewed: str = "",
     key: str = "",
 ) -> Release:
     """Agree, as one of the people the policy names, to release without the levels.
 
-    *seen*: the digest of the subject that was looked at; the same *key* does it once.
+    *reviewed*: the digest of the subject the actor saw; the same *key* does it once.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
-    asked = {"release": release_id, "reason": reason, "incident": incident, "seen": seen}
-    once = Once.of("break-glass", actor, key, **asked)
+    arguments = {"release": release_id, "reason": reason, "incident": incident, "seen": reviewed}
+    once = Once.of("break-glass", actor, key, **arguments)
     with store.begin() as unit:
         release = unit.lock(release_id)
         if once.answered(unit) is not None:
             return unit.get(release_id)
         try:
-            _check_seen(release, seen)
+            _check_seen(release, reviewed)
             plan = checked_plan(unit, release)
             story = _story(unit, release, plan, actor, reason, incident)
         except AirlockError as refusal:
@@ -80,12 +80,12 @@ def _story(
     return story
 
 
-def _check_seen(release: Release, seen: str) -> None:
-    """Refuse an emergency for something else than what its people looked at."""
-    if seen and seen != release.subject.digest:
+def _check_seen(release: Release, reviewed: str) -> None:
+    """Refuse an emergency for another subject than the one the actor saw."""
+    if reviewed and reviewed != release.subject.digest:
         raise Conflict(
-            f"you looked at {short(seen)}, but release {release.id} is in round {release.round} "
-            f"with {short(release.subject.digest)}",
+            f"you looked at {short(reviewed)}, but release {release.id} is in round "
+            f"{release.round} with {short(release.subject.digest)}",
             next_step="Open the release again, look at what changed, then decide.",
         )
 
@@ -109,13 +109,13 @@ def _tell_skipped(unit: UnitOfWork, release: Release, plan: Plan) -> None:
     if release.state is not State.APPROVED or release.emergency is None:
         return
     people = list(rules.skipped(release, plan, holders(unit.people())))
-    told = ", ".join(people) or "nobody"
+    names = ", ".join(people) or "nobody"
     text = (
-        f"{release.id}: {release.why}. Skipped, and told: {told}. Somebody who was not involved "
+        f"{release.id}: {release.why}. Skipped, and told: {names}. Somebody who was not involved "
         f"reviews it within {REVIEW.days * 24} hours."
     )
-    what = f"glass-{release.round}"
-    unit.post_all(telling.aloud(release.id, what, about="glass", text=text, people=people))
+    suffix = f"glass-{release.round}"
+    unit.post_all(telling.aloud(release.id, suffix, about="glass", text=text, people=people))
 
 
 def review(store: Store, release_id: str, actor: Actor, note: str, key: str = "") -> Broken:

@@ -19,8 +19,8 @@ from airlock.domain.enrolment import (
     ENROL,
     OWNER,
     Enrolment,
+    Nomination,
     Standing,
-    Wanted,
     check_confirmation,
     check_ending,
     check_first,
@@ -95,9 +95,9 @@ def propose(
 
     def make(scene: Scene) -> list[Enrolment]:
         scene.require(actor)
-        return [write_proposal(scene, actor, Wanted(person, role, reason))]
+        return [write_proposal(scene, actor, Nomination(person, role, reason))]
 
-    return _done(store, rulebook, actor, once, make)[0]
+    return _run_once(store, rulebook, actor, once, make)[0]
 
 
 def import_file(
@@ -109,15 +109,17 @@ def import_file(
 
     def make(scene: Scene) -> list[Enrolment]:
         scene.require(actor)
-        if any(one.state is Standing.PROPOSED for one in scene.unit.enrolments(batch=batch)):
+        if any(
+            enrolment.state is Standing.PROPOSED for enrolment in scene.unit.enrolments(batch=batch)
+        ):
             raise Conflict(
                 f"the file {batch} is proposed already",
                 next_step="Another person confirms it: "
                 '`airlock person confirm --file FILE --as ANOTHER --reason "..."`.',
             )
-        return [write_proposal(scene, actor, wanted, batch) for wanted in read_file(text)]
+        return [write_proposal(scene, actor, nomination, batch) for nomination in read_file(text)]
 
-    return batch, _done(store, rulebook, actor, once, make)
+    return batch, _run_once(store, rulebook, actor, once, make)
 
 
 def confirm(
@@ -130,7 +132,7 @@ def confirm(
         scene.require(actor)
         return [write_confirmation(scene, actor, enrolment_id, reason)]
 
-    return _done(store, rulebook, actor, once, make)[0]
+    return _run_once(store, rulebook, actor, once, make)[0]
 
 
 def confirm_file(
@@ -141,17 +143,22 @@ def confirm_file(
 
     def make(scene: Scene) -> list[Enrolment]:
         scene.require(actor)
-        found = scene.unit.enrolments(batch=batch) if batch else ()
-        waiting = [one.id for one in found if one.state is Standing.PROPOSED]
+        batch_enrolments = scene.unit.enrolments(batch=batch) if batch else ()
+        waiting = [
+            enrolment.id for enrolment in batch_enrolments if enrolment.state is Standing.PROPOSED
+        ]
         if not waiting:
             raise NotFound(
                 f"nobody waits for a confirmation by the file {batch}",
                 next_step="The digest is that of the very file that was imported; "
                 '`airlock person confirm --file FILE --reason "..."` computes it.',
             )
-        return [write_confirmation(scene, actor, one, reason) for one in sorted(waiting)]
+        return [
+            write_confirmation(scene, actor, enrolment_id, reason)
+            for enrolment_id in sorted(waiting)
+        ]
 
-    return _done(store, rulebook, actor, once, make)
+    return _run_once(store, rulebook, actor, once, make)
 
 
 def end(
@@ -161,12 +168,12 @@ def end(
     once = Once.of("end-enrolment", actor, key, enrolment=enrolment_id, reason=reason)
 
     def make(scene: Scene) -> list[Enrolment]:
-        one = scene.unit.enrolment(enrolment_id)
-        check_ending(actor.id, one, entitled=scene.may_enrol(actor.id))
+        enrolment = scene.unit.enrolment(enrolment_id)
+        check_ending(actor.id, enrolment, entitled=scene.may_enrol(actor.id))
         check_reason(reason)
-        return [_ended(scene.unit, actor, one, reason)]
+        return [_ended(scene.unit, actor, enrolment, reason)]
 
-    return _done(store, rulebook, actor, once, make)[0]
+    return _run_once(store, rulebook, actor, once, make)[0]
 
 
 def first(store: Store, rulebook: Rulebook, person: str, role: str, reason: str) -> Enrolment:
@@ -180,98 +187,100 @@ def first(store: Store, rulebook: Rulebook, person: str, role: str, reason: str)
     def make(scene: Scene) -> list[Enrolment]:
         able = [name for name in scene.people if scene.may_enrol(name)]
         check_first(role, rulebook.enrolling_roles, able)
-        wanted = Wanted(person, role, f"set up by the owner's credential: {reason}")
-        return [write_proposal(scene, _OWNER, wanted)]
+        nomination = Nomination(person, role, f"set up by the owner's credential: {reason}")
+        return [write_proposal(scene, _OWNER, nomination)]
 
-    return _done(store, rulebook, _OWNER, Once("", ""), make)[0]
+    return _run_once(store, rulebook, _OWNER, Once("", ""), make)[0]
 
 
-def _done(
+def _run_once(
     store: Store,
     rulebook: Rulebook,
     actor: Actor,
     once: Once,
     make: Callable[[Scene], list[Enrolment]],
 ) -> list[Enrolment]:
-    """Do it in one transaction, once for one key; write a refusal down before it is raised."""
+    """Run *make* in one transaction, once per key; log a refusal before raising it."""
     refusal: AirlockError
     with store.begin() as unit:
-        known = once.answered(unit)
-        if known is not None:
-            return [_read(unit, one) for one in known.split()]
+        previous = once.answered(unit)
+        if previous is not None:
+            return [_read(unit, enrolment_id) for enrolment_id in previous.split()]
         try:
-            made = make(Scene.of(unit, rulebook))
-            once.keep(unit, " ".join(one.id for one in made))
+            results = make(Scene.of(unit, rulebook))
+            once.keep(unit, " ".join(enrolment.id for enrolment in results))
             unit.commit()
         except AirlockError as error:
             refusal = error
         else:
-            return [_worded(unit, one) for one in made]
+            return [_worded(unit, enrolment) for enrolment in results]
     with store.begin() as unit:  # what was begun is undone
         unit.log(STREAM, refusal_event(actor, _REFUSED, refusal.message))
         unit.commit()
     raise refusal
 
 
-def write_proposal(scene: Scene, actor: Actor, wanted: Wanted, batch: str = "") -> Enrolment:
+def write_proposal(
+    scene: Scene, actor: Actor, nomination: Nomination, batch: str = ""
+) -> Enrolment:
     """Write a proposal with its event, after every check but whether *actor* may enrol."""
-    unit, person = scene.unit, scene.people.get(wanted.person)
-    seen = unit.account(wanted.person, lock=True)
-    check_reason(wanted.reason)
-    known = scene.rulebook.roles
-    check_proposal(actor.id, person, wanted.person, wanted.role, known, seen is not None)
-    if seen is None:
-        raise NotFound(f"the account of {wanted.person} was never seen")
-    enrolled = {one.person for one in unit.enrolments()}
+    unit, person = scene.unit, scene.people.get(nomination.person)
+    account = unit.account(nomination.person, lock=True)
+    check_reason(nomination.reason)
+    roles = scene.rulebook.roles
+    check_proposal(actor.id, person, nomination.person, nomination.role, roles, account is not None)
+    if account is None:
+        raise NotFound(f"the account of {nomination.person} was never seen")
+    enrolled = {enrolment.person for enrolment in unit.enrolments()}
     others = (o.id for o in scene.people.values() if o.active or o.id in enrolled)
-    check_name(wanted.person, set(others) - {wanted.person})
-    _replace_suspended(unit, actor, wanted)
+    check_name(nomination.person, set(others) - {nomination.person})
+    _replace_suspended(unit, actor, nomination)
     at, by_owner = stamp(unit.now()), actor.id == OWNER
     new = Enrolment(
         id=f"enr-{secrets.token_hex(5)}",
-        person=wanted.person,
-        role=wanted.role,
+        person=nomination.person,
+        role=nomination.role,
         state=Standing.ACTIVE if by_owner else Standing.PROPOSED,
-        issuer=seen.issuer,
-        subject=seen.subject,
-        marks=seen.marked,
+        issuer=account.issuer,
+        subject=account.subject,
+        marks=account.marked,
         proposed_by=actor.id,
         proposed_at=at,
-        proposed_why=wanted.reason,
+        proposed_why=nomination.reason,
         batch=batch,
         confirmed_by=OWNER if by_owner else None,
         confirmed_at=at if by_owner else None,
-        confirmed_why=wanted.reason if by_owner else None,
+        confirmed_why=nomination.reason if by_owner else None,
     )
-    kept = unit.put_enrolment(new)
+    stored = unit.put_enrolment(new)
     data = {"enrolment": new.id, "person": new.person, "role": new.role, "batch": batch}
     data |= {"issuer": new.issuer, "subject": new.subject, "marks": new.marks}
     data |= {"proposedAt": at}
     place = f"enrolment/{new.id}"
-    unit.log(STREAM, Event.by(actor, "ApproverProposed", place, data, wanted.reason))
+    unit.log(STREAM, Event.by(actor, "ApproverProposed", place, data, nomination.reason))
     if by_owner:
-        unit.log(STREAM, _confirmation(actor, new, wanted.reason, at))
-    return kept
+        unit.log(STREAM, _confirmation(actor, new, nomination.reason, at))
+    return stored
 
 
-def _replace_suspended(unit: UnitOfWork, actor: Actor, wanted: Wanted) -> None:
+def _replace_suspended(unit: UnitOfWork, actor: Actor, nomination: Nomination) -> None:
     """End what the change of an account has suspended: the person is enrolled anew."""
-    for one in unit.enrolments(person=wanted.person, state=Standing.SUSPENDED.value):
-        if one.role == wanted.role:
-            _ended(unit, actor, unit.enrolment(one.id), "proposed again after the suspension")
+    for enrolment in unit.enrolments(person=nomination.person, state=Standing.SUSPENDED.value):
+        if enrolment.role == nomination.role:
+            _ended(unit, actor, unit.enrolment(enrolment.id), "proposed again after the suspension")
 
 
 def write_confirmation(scene: Scene, actor: Actor, enrolment_id: str, reason: str) -> Enrolment:
     """Write a confirmation with its event, after every check but whether *actor* may enrol."""
     unit = scene.unit
-    one = unit.enrolment(enrolment_id)
-    person, seen = scene.people.get(one.person), unit.account(one.person, lock=True)
-    entitled = scene.may_enrol(one.proposed_by)
-    check_confirmation(actor.id, one, person, seen, entitled=entitled)
+    enrolment = unit.enrolment(enrolment_id)
+    person, account = scene.people.get(enrolment.person), unit.account(enrolment.person, lock=True)
+    entitled = scene.may_enrol(enrolment.proposed_by)
+    check_confirmation(actor.id, enrolment, person, account, entitled=entitled)
     check_reason(reason)
     at = stamp(unit.now())
     changed = replace(
-        one,
+        enrolment,
         state=Standing.ACTIVE,
         confirmed_by=actor.id,
         confirmed_at=at,
@@ -282,20 +291,32 @@ def write_confirmation(scene: Scene, actor: Actor, enrolment_id: str, reason: st
     return changed
 
 
-def _confirmation(actor: Actor, one: Enrolment, reason: str, at: str) -> Event:
-    data = {"enrolment": one.id, "person": one.person, "role": one.role, "batch": one.batch}
-    data |= {"proposedBy": one.proposed_by, "confirmedAt": at}
-    return Event.by(actor, "ApproverConfirmed", f"enrolment/{one.id}", data, reason)
+def _confirmation(actor: Actor, enrolment: Enrolment, reason: str, at: str) -> Event:
+    data = {
+        "enrolment": enrolment.id,
+        "person": enrolment.person,
+        "role": enrolment.role,
+        "batch": enrolment.batch,
+    }
+    data |= {"proposedBy": enrolment.proposed_by, "confirmedAt": at}
+    return Event.by(actor, "ApproverConfirmed", f"enrolment/{enrolment.id}", data, reason)
 
 
-def _ended(unit: UnitOfWork, actor: Actor, one: Enrolment, reason: str) -> Enrolment:
+def _ended(unit: UnitOfWork, actor: Actor, enrolment: Enrolment, reason: str) -> Enrolment:
     at = stamp(unit.now())
-    over = replace(one, state=Standing.ENDED, ended_at=at, ended_by=actor.id, ended_why=reason)
+    over = replace(
+        enrolment, state=Standing.ENDED, ended_at=at, ended_by=actor.id, ended_why=reason
+    )
     unit.change_enrolment(over)
-    data = {"enrolment": one.id, "person": one.person, "role": one.role, "endedAt": at}
-    data["was"] = one.state.value
-    unit.log(STREAM, Event.by(actor, "ApproverEnded", f"enrolment/{one.id}", data, reason))
-    unit.post("duties", f"duties/{one.id}/ended", {"person": one.person})
+    data = {
+        "enrolment": enrolment.id,
+        "person": enrolment.person,
+        "role": enrolment.role,
+        "endedAt": at,
+    }
+    data["was"] = enrolment.state.value
+    unit.log(STREAM, Event.by(actor, "ApproverEnded", f"enrolment/{enrolment.id}", data, reason))
+    unit.post("duties", f"duties/{enrolment.id}/ended", {"person": enrolment.person})
     return over
 
 
@@ -303,46 +324,58 @@ def _read(unit: UnitOfWork, enrolment_id: str) -> Enrolment:
     return _worded(unit, unit.enrolment(enrolment_id))
 
 
-def _worded(unit: UnitOfWork, one: Enrolment) -> Enrolment:
+def _worded(unit: UnitOfWork, enrolment: Enrolment) -> Enrolment:
     """Return an enrolment with its reasons in place of the commitments to them."""
-    return _with_words([one], unit)[0]
+    return _with_words([enrolment], unit)[0]
 
 
 _WORDS = ("proposed_why", "confirmed_why", "suspended_why", "ended_why")
 
 
-def _with_words(found: Sequence[Enrolment], unit: UnitOfWork) -> list[Enrolment]:
-    texts = [text for one in found for name in _WORDS if (text := getattr(one, name))]
-    said = unit.said(texts)
+def _with_words(stored: Sequence[Enrolment], unit: UnitOfWork) -> list[Enrolment]:
+    texts = [text for enrolment in stored for name in _WORDS if (text := getattr(enrolment, name))]
+    resolved = unit.resolve_texts(texts)
     return [
-        replace(one, **{n: said.get(getattr(one, n), getattr(one, n)) for n in _WORDS})
-        for one in found
+        replace(
+            enrolment,
+            **{n: resolved.get(getattr(enrolment, n), getattr(enrolment, n)) for n in _WORDS},
+        )
+        for enrolment in stored
     ]
 
 
 def enrolments(store: Store, *, person: str = "", state: str = "") -> list[dict[str, Any]]:
     """Return enrolments as JSON data: all, those of one person, or those in one state."""
     with store.begin() as unit:
-        found = _with_words(unit.enrolments(person=person, state=state), unit)
-    return [view(one) for one in found]
+        worded = _with_words(unit.enrolments(person=person, state=state), unit)
+    return [view(enrolment) for enrolment in worded]
 
 
-def view(one: Enrolment) -> dict[str, Any]:
-    """Return an enrolment as JSON data: what stands in an account is not in it."""
+def view(enrolment: Enrolment) -> dict[str, Any]:
+    """Return an enrolment as JSON data, without the marks of its account."""
     hidden = ("issuer", "subject", "marks")
-    return {name: value for name, value in asdict(one).items() if name not in hidden}
+    return {name: value for name, value in asdict(enrolment).items() if name not in hidden}
 
 
 def people(store: Store, rulebook: Rulebook) -> list[dict[str, Any]]:
-    """Return everybody known as JSON data: what counts, what waits, and what nobody confirmed."""
+    """Return all people as JSON data: roles that count, and enrolments not confirmed yet."""
     with store.begin() as unit:
-        known, found = unit.people(), unit.enrolments()
-    return [_person_view(one, found, rulebook) for one in sorted(known, key=lambda one: one.id)]
+        everybody, register = unit.people(), unit.enrolments()
+    return [
+        _person_view(person, register, rulebook)
+        for person in sorted(everybody, key=lambda person: person.id)
+    ]
 
 
-def _person_view(person: Person, found: Iterable[Enrolment], rulebook: Rulebook) -> dict[str, Any]:
-    mine = [one for one in found if one.person == person.id and one.state is not Standing.ENDED]
-    standing = {one.role: one for one in mine}
+def _person_view(
+    person: Person, register: Iterable[Enrolment], rulebook: Rulebook
+) -> dict[str, Any]:
+    own = [
+        enrolment
+        for enrolment in register
+        if enrolment.person == person.id and enrolment.state is not Standing.ENDED
+    ]
+    standing = {enrolment.role: enrolment for enrolment in own}
     return {
         "id": person.id,
         "name": person.name,
@@ -351,8 +384,8 @@ def _person_view(person: Person, found: Iterable[Enrolment], rulebook: Rulebook)
         "unconfirmed": sorted(person.unconfirmed),
         "mayEnrol": person.active and ENROL in rulebook.permissions(person.roles),
         "enrolments": [
-            {"id": one.id, "role": role, "state": one.state.value}
-            for role, one in sorted(standing.items())
+            {"id": enrolment.id, "role": role, "state": enrolment.state.value}
+            for role, enrolment in sorted(standing.items())
         ],
     }
 
@@ -360,5 +393,5 @@ def _person_view(person: Person, found: Iterable[Enrolment], rulebook: Rulebook)
 def look_alikes(store: Store) -> list[dict[str, str]]:
     """Return every user name that was refused as a person, with the reason, newest first."""
     with store.begin() as unit:
-        found = unit.look_alikes()
-    return [{"name": name, "why": why, "refusedAt": at} for name, why, at in found]
+        refusals = unit.look_alikes()
+    return [{"name": name, "why": why, "refusedAt": at} for name, why, at in refusals]

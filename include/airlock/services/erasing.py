@@ -53,14 +53,14 @@ def erase(store: Store, actor: Actor, person_id: str, reason: str, key: str = ""
         answered = once.answered(unit)
         if answered is not None:
             return Erased(person_id, int(answered))
-        known = {person.id: person for person in unit.people()}.get(person_id)
-        if known is None:
+        person = {person.id: person for person in unit.people()}.get(person_id)
+        if person is None:
             raise NotFound(
                 f"Airlock does not know {person_id!r}",
                 next_step="Give the user name in Airflow, as `airlock audit list` shows it.",
             )
         gone = unit.erase_texts(person_id)
-        unit.put_person(replace(known, name=person_id))
+        unit.put_person(replace(person, name=person_id))
         for some in _parts(gone):
             unit.log(STREAM, _event(actor, person_id, some, reason))
         once.keep(unit, str(len(gone)))

@@ -57,8 +57,8 @@ def submit_all(proposals: Proposals, origin: str, items: Sequence[Evidence]) -> 
 def documents(items: Sequence[Evidence]) -> list[dict[str, Any]]:
     """Return evidence as a proposal carries it."""
     return [
-        {"kind": one.kind, "artifactDigest": one.artifact_digest, "facts": dict(one.facts)}
-        for one in items
+        {"kind": entry.kind, "artifactDigest": entry.artifact_digest, "facts": dict(entry.facts)}
+        for entry in items
     ]
 
 
@@ -97,20 +97,22 @@ def _case(store: Store, origin: str, gate: Gate) -> Case | None:
             return None
         case = case_of(unit, origin)
     check_same(case.recipe, gate)
-    return replace(case, asked=written(gate))
+    return replace(case, options=written(gate))
 
 
 def check_same(recipe: Recipe, gate: Gate) -> None:
     """Refuse a gate the pipeline has with other options."""
-    asked = written(gate)
-    for one in recipe.gates:
-        known = build(one)
-        if known.key != gate.key or known == gate:
+    options = written(gate)
+    for document in recipe.gates:
+        configured = build(document)
+        if configured.key != gate.key or configured == gate:
             continue
-        theirs = written(known)
-        names = sorted(name for name in asked | theirs if asked.get(name) != theirs.get(name))
+        expected = written(configured)
+        names = sorted(
+            name for name in options | expected if options.get(name) != expected.get(name)
+        )
         differs = ", ".join(
-            f"{name} {asked.get(name, 'not set')} here and {theirs.get(name, 'not set')} there"
+            f"{name} {options.get(name, 'not set')} here and {expected.get(name, 'not set')} there"
             for name in names
         )
         raise Refused(
@@ -121,7 +123,7 @@ def check_same(recipe: Recipe, gate: Gate) -> None:
 
 
 def case_of(unit: UnitOfWork, origin: str) -> Case:
-    """Return a run's candidate, its recipe and what serves now.
+    """Return a run's candidate, its recipe and the champion.
 
     Raises:
         Refused: if the run has no candidate.
@@ -144,7 +146,9 @@ def case_of(unit: UnitOfWork, origin: str) -> Case:
         candidate=candidate,
         champion=champion,
         facts={
-            k: one.facts for k, one in about if one.artifact_digest == candidate.artifact_digest
+            k: entry.facts
+            for k, entry in about
+            if entry.artifact_digest == candidate.artifact_digest
         },
     )
 

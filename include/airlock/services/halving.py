@@ -66,13 +66,13 @@ class Halving:
         self._marks, self._copies, self._patience_s = marks, copies, patience_s
 
     def walk(self, texts: TextCheck) -> Chains | None:
-        """Walk through the first half; return the chains of both, or None to walk as ever."""
+        """Walk through the first half; return the chains of both, or None to walk sequentially."""
         if self._helper.failed():
             return None
-        mine = TextCheck(self._unit.texts_of, self._unit.owners_of)
+        own_texts = TextCheck(self._unit.texts_of, self._unit.owners_of)
         copied = copied_leaves(self._copies) or 0
         leaves = self._unit.leaves(last=self._place)
-        first = walk_half(leaves, Frontier(), self._marks, mine, copied)
+        first = walk_half(leaves, Frontier(), self._marks, own_texts, copied)
         second = self._second() if first else None
         if not first or not second or not whole(first, second, self._marks, self._copies):
             return None
@@ -106,14 +106,14 @@ def halved(
 
 
 def job_of(place: int, marks: Sequence[Mark], copied: int) -> dict[str, Any]:
-    """Return what a helper has to know, as JSON data."""
-    told = [{**asdict(mark), "root": mark.root.hex()} for mark in marks]
-    return {"place": place, "marks": told, "copied": copied}
+    """Return the job of a helper as JSON data."""
+    documents = [{**asdict(mark), "root": mark.root.hex()} for mark in marks]
+    return {"place": place, "marks": documents, "copied": copied}
 
 
 def work(unit: LogWork, job: dict[str, Any]) -> Half | None:
     """Do the job of a helper."""
-    marks = [Mark(**{**one, "root": bytes.fromhex(one["root"])}) for one in job["marks"]]
+    marks = [Mark(**{**mark, "root": bytes.fromhex(mark["root"])}) for mark in job["marks"]]
     place, texts = job["place"], TextCheck(unit.texts_of, unit.owners_of)
     frontier = Frontier.load(place, unit.nodes)
     return walk_half(unit.leaves(first=place), frontier, marks, texts, job["copied"])

@@ -22,21 +22,21 @@ MOST = 100_000
 
 
 def notify(store: Store) -> int:
-    """Tell about every open level that nobody can answer in an own role any more."""
+    """Report every open level that nobody can answer in an own role any more."""
     with store.begin() as unit:
         able = holders(unit.people())
         waiting = unit.find(states=[State.AWAITING_APPROVAL], limit=MOST)
         letters: list[telling.Letter] = []
-        told = 0
+        count = 0
         for release in waiting:
             plan = plan_of(unit, release)
-            found = mandates(release, plan, able)
-            if not any(one.capacity is Capacity.OWN for one in found):
+            candidates = mandates(release, plan, able)
+            if not any(mandate.capacity is Capacity.OWN for mandate in candidates):
                 letters += _letters(release, plan, able)
-                told += 1
+                count += 1
         unit.post_all(letters)
         unit.commit()
-    return told
+    return count
 
 
 def _letters(release: Release, plan: Plan, able: Holders) -> list[telling.Letter]:
@@ -46,5 +46,5 @@ def _letters(release: Release, plan: Plan, able: Holders) -> list[telling.Letter
         f"{release.id}: nobody is left who could answer level {release.level} ({level.name}) in "
         f"a role of their own. May answer: {', '.join(people) or 'nobody: give the role again'}."
     )
-    what = f"{telling.place(release)}-handover"
-    return telling.aloud(release.id, what, about="handover", text=text, people=list(people))
+    suffix = f"{telling.place(release)}-handover"
+    return telling.aloud(release.id, suffix, about="handover", text=text, people=list(people))

@@ -67,13 +67,15 @@ def _all_waiting(unit: UnitOfWork, after: str) -> Iterator[tuple[Release, str]]:
 def _could_count(
     unit: UnitOfWork, release: Release, person: str, lenders: list[str], able: Holders
 ) -> bool:
-    """Say whether anything the person holds, is lent or stands in for can count at this level."""
+    """Return whether a role held, lent or stood in for could count at this level."""
     book = rulebook_of(unit, release)
-    held = able.get(person, frozenset())
-    if book.fallback in held or {person, *held} & set(book.superiors.values()):
+    roles = able.get(person, frozenset())
+    if book.fallback in roles or {person, *roles} & set(book.superiors.values()):
         return True
     level = book.plan(release.subject.environment, release.tier).levels[release.level - 1]
     principals = (person, *lenders)
     return any(
-        rule.fits(who, able.get(who, frozenset())) for rule in level.rules for who in principals
+        rule.fits(principal, able.get(principal, frozenset()))
+        for rule in level.rules
+        for principal in principals
     )

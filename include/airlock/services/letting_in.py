@@ -25,8 +25,8 @@ def mlflow_token(store: Store, signer: Signer, rulebook: Rulebook, actor: Actor)
 
 def _issued(actor: Actor, key: str, until: str) -> Event:
     return Event(
-        what="AccessTokenIssued",
-        who=actor.id,
+        type="AccessTokenIssued",
+        actor_id=actor.id,
         roles=tuple(sorted(actor.roles)),
         channel=actor.channel.value,
         resource="mlflow",

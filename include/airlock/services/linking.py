@@ -27,7 +27,7 @@ from airlock.domain.linking import (
     WrongCode,
     check_tries,
     code_digest,
-    shown,
+    format_code,
 )
 from airlock.domain.people import Actor, Channel, Person
 from airlock.ports import Link, Store, UnitOfWork
@@ -63,7 +63,7 @@ def offer(store: Store, actor: Actor) -> Offer:
         expires_at = stamp(unit.now() + VALID)
         unit.put_code(actor.id, code_digest(code), expires_at)
         unit.commit()
-    return Offer(shown(code), expires_at)
+    return Offer(format_code(code), expires_at)
 
 
 def of(store: Store, person: str) -> Link | None:
@@ -131,15 +131,15 @@ def _linked(unit: UnitOfWork, team: str, account: str, digest: str) -> Link:
 
 
 def _owner(unit: UnitOfWork, digest: str, now: str) -> str:
-    """Return whose code that is, as long as it works."""
-    found = unit.code(digest) if digest else None
-    if found is None or found[1] <= now:
+    """Return the owner of a code that is still valid."""
+    code = unit.code(digest) if digest else None
+    if code is None or code[1] <= now:
         raise WrongCode
-    return found[0]
+    return code[0]
 
 
 def _active(unit: UnitOfWork, person_id: str) -> Person:
-    person = {one.id: one for one in unit.people()}.get(person_id)
+    person = {person.id: person for person in unit.people()}.get(person_id)
     if person is None or not person.active:
         raise Forbidden(
             f"{person_id} may not use Airflow",
@@ -182,7 +182,7 @@ def _ended(unit: UnitOfWork, person: str, by: Actor, why: str) -> bool:
     return True
 
 
-def _event(what: str, link: Link, by: Actor, why: str = "") -> Event:
+def _event(event_type: str, link: Link, by: Actor, why: str = "") -> Event:
     data = {"person": link.person, "team": link.team, "account": link.account}
     data |= {"linkedAt": link.linked_at, "endedAt": link.ended_at or ""}
-    return Event.by(by, what, f"user/{link.person}", data, why)
+    return Event.by(by, event_type, f"user/{link.person}", data, why)

@@ -62,7 +62,7 @@ class LogWork(UnitOfWork, Protocol):
     def nodes(self, level: int, first: int, last: int) -> Sequence[bytes]:
         """Return the stored hashes `first <= index < last` of one level."""
 
-    def nodes_at(self, wanted: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
+    def nodes_at(self, stretches: Sequence[Stretch]) -> Mapping[Stretch, Sequence[bytes]]:
         """Return the stored hashes of some stretches (level, first, last)."""
 
     def place_of(self, stream: str, seq: int) -> int | None:
@@ -95,7 +95,7 @@ class LogWork(UnitOfWork, Protocol):
     def heads(self) -> dict[str, Head]:
         """Return the end of every stream the application believes in."""
 
-    def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
+    def stream_entries(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
         """Return the entries of some streams in order, leaving out some words."""
 
     def owners_of(self, commitments: Iterable[str]) -> Mapping[str, tuple[str, str]]:

@@ -26,26 +26,28 @@ LOOKED_AT = 20
 
 
 def changed(unit: UnitOfWork, release: Release, plan: Plan) -> list[dict[str, Any]]:
-    """Return every gate, option, then and now that differs since the gate last said no."""
-    now, seen = _gates(unit, release), set[str]()
-    found: list[dict[str, Any]] = []
+    """Return the options that changed, per gate, since the gate last refused."""
+    now, keys = _gates(unit, release), set[str]()
+    changes: list[dict[str, Any]] = []
     for earlier in unit.find(model=release.subject.model, limit=LOOKED_AT):
         if not _is_earlier(earlier, release):
             continue
-        closed = [one for one in unit.results_of(earlier.origin) if not one.verdict.opens]
-        fresh = [one for one in closed if one.key not in seen]
+        closed = [result for result in unit.results_of(earlier.origin) if not result.verdict.opens]
+        fresh = [result for result in closed if result.key not in keys]
         if not fresh:
             continue
         then, before = _gates(unit, earlier), _plan(unit, earlier)
         for result in fresh:
-            seen.add(result.key)
+            keys.add(result.key)
             weights = (before.enforcement(result.gate), plan.enforcement(result.gate))
             rows = [*_options(then.get(result.key, {}), now.get(result.key))]
             if len(set(weights)) > 1:
                 rows.append(("weight", weights[0].value, weights[1].value))
             where = {"gate": result.key, "release": earlier.id, "verdict": result.verdict.value}
-            found += [{**where, "option": name, "then": old, "now": new} for name, old, new in rows]
-    return found
+            changes += [
+                {**where, "option": name, "then": old, "now": new} for name, old, new in rows
+            ]
+    return changes
 
 
 def _is_earlier(earlier: Release, release: Release) -> bool:

@@ -25,16 +25,16 @@ def text(unit: UnitOfWork, release: Release, about: Mapping[str, Any]) -> str:
         return ""
     plan = plan_of(unit, release)
     able = holders(unit.people())
-    asked = ", ".join(may_answer(release, plan, able)) or "nobody who is active"
+    approvers = ", ".join(may_answer(release, plan, able)) or "nobody who is active"
     level = plan.levels[release.level - 1]
-    what = (
+    status = (
         "could not be told to anybody in time"
         if about["about"] == "delivery"
         else f"still waits, opened {release.level_opened_at}"
     )
     informed = ", ".join(_informed(release, plan.levels, able))
     return (
-        f"{release.id}: level {release.level} ({level.name}) {what}. May answer: {asked}. "
+        f"{release.id}: level {release.level} ({level.name}) {status}. May answer: {approvers}. "
         f"Informed: {informed}."
     )
 

@@ -26,32 +26,32 @@ class Once:
     request: str
 
     @classmethod
-    def of(cls, what: str, actor: Actor, key: str, **asked: Any) -> Self:
-        """Return the request of *actor* to do *what*."""
+    def of(cls, action: str, actor: Actor, key: str, **arguments: Any) -> Self:
+        """Return the request of *actor* to do *action*."""
         if not key:
             return cls("", "")
         # By person first: the digest of what somebody wrote goes when the texts are erased.
-        request = digest_json({"what": what, "who": actor.id, **asked})
-        return cls(f"{actor.id}/{what}/{digest_json(key)}", request)
+        request = digest_json({"what": action, "who": actor.id, **arguments})
+        return cls(f"{actor.id}/{action}/{digest_json(key)}", request)
 
     def answered(self, unit: UnitOfWork) -> str | None:
-        """Return the answer given before, if there was one.
+        """Return the earlier answer, if there is one.
 
         Raises:
             Conflict: if the key was used for another request.
         """
-        known = unit.recall(self.key) if self.key else None
-        if known is None:
+        stored = unit.recall(self.key) if self.key else None
+        if stored is None:
             return None
-        if known[0] != self.request:
+        if stored[0] != self.request:
             raise Conflict(
                 "this idempotency key was used for another request",
                 next_step="Use a new key for a new request.",
             )
-        return known[1]
+        return stored[1]
 
-    def known(self, store: Store) -> bool:
-        """Say whether the key was used before, for whatever."""
+    def exists(self, store: Store) -> bool:
+        """Return whether the key was used before, for any request."""
         if not self.key:
             return False
         with store.begin() as unit:

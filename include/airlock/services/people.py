@@ -29,7 +29,7 @@ def recognise(
     name: str,
     airflow_roles: frozenset[str],
     channel: Channel,
-    seen: SeenAccount | None = None,
+    identity: SeenAccount | None = None,
 ) -> Actor:
     """Return the actor behind a signed-in Airflow user, and keep roles and accounts that changed.
 
@@ -39,17 +39,17 @@ def recognise(
     roles = rulebook.roles_of_airflow(airflow_roles)
     with store.begin() as unit:
         everybody = {person.id: person for person in unit.people()}
-        known = everybody.get(user_id)
-        if known is None and (refusal := accounts.admit(unit, user_id, everybody.values())):
+        stored = everybody.get(user_id)
+        if stored is None and (refusal := accounts.admit(unit, user_id, everybody.values())):
             unit.commit()
             raise refusal
-        person = Person(user_id, known.name if known else name or user_id, roles)
-        changed = not person.same_account(known) and keep(unit, person, known)
-        changed = accounts.observe(unit, user_id, seen) or changed
-        if changed or known is None:
-            known = _named(unit, user_id)
+        person = Person(user_id, stored.name if stored else name or user_id, roles)
+        changed = not person.same_account(stored) and keep(unit, person, stored)
+        changed = accounts.observe(unit, user_id, identity) or changed
+        if changed or stored is None:
+            stored = _named(unit, user_id)
             unit.commit()
-    return known.acting(channel)
+    return stored.acting(channel)
 
 
 def _named(unit: UnitOfWork, person_id: str) -> Person:
@@ -60,24 +60,24 @@ def _named(unit: UnitOfWork, person_id: str) -> Person:
 def keep_person(store: Store, person: Person) -> bool:
     """Record a person and the roles held now; say whether anything changed."""
     with store.begin() as unit:
-        known = {one.id: one for one in unit.people()}.get(person.id)
-        changed = not person.same_account(known) and keep(unit, person, known)
+        stored = {p.id: p for p in unit.people()}.get(person.id)
+        changed = not person.same_account(stored) and keep(unit, person, stored)
         unit.commit()
         return changed
 
 
-def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
+def keep(unit: UnitOfWork, person: Person, before: Person | None) -> bool:
     """Write a person, and the event if rights changed; say whether anything did."""
     changed = unit.put_person(person)
-    old, new = _rights(known), _rights(person)
-    if changed and known and (known.claimed - person.claimed or not person.active):
+    old, new = _rights(before), _rights(person)
+    if changed and before and (before.claimed - person.claimed or not person.active):
         unit.post("duties", f"duties/{person.id}/{stamp(unit.now())}", {"person": person.id})
     if changed and old != new:
         unit.log(
             "access",
             Event(
-                what="RightsChanged",
-                who="system:airflow",
+                type="RightsChanged",
+                actor_id="system:airflow",
                 roles=(),
                 channel="system",
                 resource=f"user/{person.id}",
@@ -94,7 +94,7 @@ def keep(unit: UnitOfWork, person: Person, known: Person | None) -> bool:
 
 
 def rights_at(store: Store, person_id: str, at: datetime | None = None) -> dict[str, Any]:
-    """Return what somebody could do at a moment, by default now, under the policy of that moment.
+    """Return a person's permissions at a moment, by default now, under the policy of that moment.
 
     Raises:
         NotFound: if Airlock did not know the person then.
@@ -107,13 +107,17 @@ def rights_at(store: Store, person_id: str, at: datetime | None = None) -> dict[
                 f"Airlock did not know {person_id!r} at {moment}",
                 next_step="People are known from their first login to Airflow on.",
             )
-        held = unit.roles_at(person_id, moment) if active else frozenset[str]()
+        held_roles = unit.roles_at(person_id, moment) if active else frozenset[str]()
         policy = unit.policy_at(moment)
         sure = {o.role for o in unit.enrolments(person=person_id) if o.active_at(moment)}
-        lent = [one.giver for one in unit.delegations(at=moment) if one.taker == person_id]
+        lent = [
+            delegation.giver
+            for delegation in unit.delegations(at=moment)
+            if delegation.taker == person_id
+        ]
     book = Rulebook.from_document(policy) if policy else None
-    unconfirmed = held & book.deciding_roles - sure if book else held
-    roles = held - unconfirmed
+    unconfirmed = held_roles & book.deciding_roles - sure if book else held_roles
+    roles = held_roles - unconfirmed
     able = book.permissions(roles, unconfirmed) if book else frozenset[str]()
     return {
         "person": person_id,

@@ -91,13 +91,13 @@ def _check_of_run(release: Release, facts: Facts) -> None:
         return
     if run is None:
         raise Refused(f"release {release.id} is of run {release.origin}, which never began here")
-    said = (candidate.requester, candidate.started_at, candidate.pipeline_digest)
-    told = (run.requester, run.started_at, run.pipeline)
+    claimed = (candidate.requester, candidate.started_at, candidate.pipeline_digest)
+    records = (run.requester, run.started_at, run.pipeline)
     names = ("requester", "start", "pipeline")
     differs = [
-        f"its {name} is {one}, and that of run {run.origin} is {other}"
-        for name, one, other in zip(names, said, told, strict=True)
-        if one != other
+        f"its {name} is {claim}, and that of run {run.origin} is {record}"
+        for name, claim, record in zip(names, claimed, records, strict=True)
+        if claim != record
     ]
     if release.requester != run.requester:
         differs.append(f"it is {release.requester}'s, and run {run.origin} is {run.requester}'s")
@@ -118,7 +118,7 @@ def check_not_rejected(unit: UnitOfWork, release: Release, subject: Subject | No
     """
     subject = subject or release.subject
     rejections = unit.rejections(subject.model, subject.environment)
-    others = [one for one in rejections if one[0] != release.id]
+    others = [rejection for rejection in rejections if rejection[0] != release.id]
     check_reference(subject, release.attempt_of, others)
 
 
@@ -219,7 +219,7 @@ def _options(document: Mapping[str, Any]) -> dict[str, str]:
     return {gate.key: options_digest(gate) for gate in gates}
 
 
-def judged(
+def judge_gates(
     release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
 ) -> list[GateResult]:
     """Judge the gates again from the stored evidence, with the waivers that stand."""
@@ -251,10 +251,10 @@ def _with_waivers(
 def _judge_again(
     unit: UnitOfWork, release: Release, document: Mapping[str, Any], facts: Facts, plan: Plan
 ) -> None:
-    """Refuse what does not open now, and what nobody trusted with its gate has signed."""
+    """Refuse blocking results, and results without a signature trusted for their gate."""
     plain = judged_plainly(release, document, facts)
     results = _with_waivers(plain, release, document, facts, plan)
-    why = blocking(results, [one.key for one in plain], plan)
+    why = blocking(results, [result.key for result in plain], plan)
     if why:
         raise Refused(
             f"release {release.id} cannot go on: judged again from its evidence, {why}",

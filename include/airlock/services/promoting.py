@@ -157,7 +157,7 @@ class Promoter:
             release = unit.get(release_id)
             lease = release.lease
             if lease is None or lease.attempt != attempt:
-                return _done(unit, self.keyring, release, attempt)
+                return _completed_promotion(unit, self.keyring, release, attempt)
         return self._settle(release, lease, "the attempt ended, and the alias had not moved")
 
     def settle(self, release_id: str) -> Promotion | None:
@@ -185,7 +185,11 @@ class Promoter:
         """
         with self.store.begin() as unit:
             now = stamp(unit.now())
-            over = [one.id for one in unit.leased() if one.lease and one.lease.until <= now]
+            over = [
+                release.id
+                for release in unit.leased()
+                if release.lease and release.lease.until <= now
+            ]
         failed: AirlockError | None = None
         for release_id in over:
             try:
@@ -208,10 +212,10 @@ class Promoter:
                 return None
             try:
                 if lease is not None and lease.attempt == request.attempt:
-                    return _kept(unit, self.keyring, move, release.id, lease.grant)
+                    return _stored_grant(unit, self.keyring, move, release.id, lease.grant)
                 check_idle(release, now)
                 if release.state is move.state:
-                    return _done(unit, self.keyring, release, request.attempt)
+                    return _completed_promotion(unit, self.keyring, release, request.attempt)
                 return self._grant(unit, release, request)
             except AirlockError as refusal:
                 _record_refusal(unit, release, request.attempt, refusal)
@@ -253,9 +257,9 @@ class Promoter:
         """
         with self.store.begin() as unit:
             move = move_of(release)
-            grant, envelope = _kept(unit, self.keyring, move, release.id, lease.grant)
+            grant, envelope = _stored_grant(unit, self.keyring, move, release.id, lease.grant)
         if self._spent(grant, envelope):
-            there = self.watch.told(grant.model, grant.alias)
+            there = self.watch.resolve_alias(grant.model, grant.alias)
             if there != grant.version:
                 raise Conflict(
                     f"alias {grant.alias} of {grant.model} was set to {grant.version} but reads "
@@ -264,8 +268,8 @@ class Promoter:
                     "promotion is finished by itself.",
                 )
             return self._finish(release.id, lease, grant)
-        found = "" if grant.rolls_back else self._changed(grant)
-        self._end(release.id, lease, grant, why, found)
+        changed_digest = "" if grant.rolls_back else self._changed(grant)
+        self._end(release.id, lease, grant, why, changed_digest)
         raise Ended(
             f"{lease.attempt} did not move {grant.alias} of {grant.model} to version "
             f"{grant.version}: {why}",
@@ -286,10 +290,10 @@ class Promoter:
     def _changed(self, grant: Grant) -> str:
         """Return the digest of the files if they are not those that were approved."""
         try:
-            found = self.watch.digest(grant.model, grant.version)
+            digest = self.watch.digest(grant.model, grant.version)
         except AirlockError:
             return ""  # a hint is missing; the guard refuses changed files by itself
-        return found if found is not None and found != grant.artifact_digest else ""
+        return digest if digest is not None and digest != grant.artifact_digest else ""
 
     def _finish(self, release_id: str, lease: Lease, grant: Grant) -> Promotion:
         with self.store.begin() as unit:
@@ -306,9 +310,11 @@ class Promoter:
                 unit.cancel_timers(moved)
                 unit.commit()
                 return _promotion(grant, replayed=False)
-            return _done(unit, self.keyring, release, lease.attempt)
+            return _completed_promotion(unit, self.keyring, release, lease.attempt)
 
-    def _end(self, release_id: str, lease: Lease, grant: Grant, why: str, found: str) -> None:
+    def _end(
+        self, release_id: str, lease: Lease, grant: Grant, why: str, changed_digest: str
+    ) -> None:
         with self.store.begin() as unit:
             release = unit.lock(release_id)
             if _lease_of(unit, release) != lease:
@@ -316,13 +322,14 @@ class Promoter:
             at = unit.revoke(grant.id)
             if release.lease is not None:
                 unit.record(end(release, grant, lease.attempt, why, at, stamp(unit.now())))
-            if found:
-                said = (
-                    f"the files of {grant.model} version {grant.version} are {short(found)} now, "
+            if changed_digest:
+                reason = (
+                    f"the files of {grant.model} version {grant.version} are "
+                    f"{short(changed_digest)} now, "
                     f"but {short(grant.artifact_digest)} was approved: somebody changed them"
                 )
-                payload = {"release": release.id, "artifact": found, "why": said}
-                unit.post("void", f"{release.id}/void/{release.round}-{found}", payload)
+                payload = {"release": release.id, "artifact": changed_digest, "why": reason}
+                unit.post("void", f"{release.id}/void/{release.round}-{changed_digest}", payload)
             unit.commit()
 
 
@@ -368,9 +375,9 @@ def _check_line(unit: UnitOfWork, release: Release, line: Line) -> None:
     others = [unit.occupying(line.model, line.environment)]
     if line.release is not None and line.release != release.id:
         others.append(unit.get(line.release))
-    for one in others:
-        if one is not None and one.id != release.id:
-            check_idle(one, stamp(unit.now()))
+    for other in others:
+        if other is not None and other.id != release.id:
+            check_idle(other, stamp(unit.now()))
 
 
 def _left_over(unit: UnitOfWork, release: Release) -> Lease | None:
@@ -398,7 +405,7 @@ def _spend(unit: UnitOfWork, grant_id: str, attempt: str) -> str:
     return unit.spend(grant_id, attempt)
 
 
-def _kept(
+def _stored_grant(
     unit: UnitOfWork, keyring: Keyring, move: Move, release_id: str, grant_id: str
 ) -> tuple[Grant, str]:
     stored = unit.grant_of(release_id, move.purpose)
@@ -410,8 +417,10 @@ def _kept(
     return opened(stored.envelope, keyring), stored.envelope
 
 
-def _done(unit: UnitOfWork, keyring: Keyring, release: Release, attempt: str) -> Promotion:
-    """Return what an attempt has done before.
+def _completed_promotion(
+    unit: UnitOfWork, keyring: Keyring, release: Release, attempt: str
+) -> Promotion:
+    """Return the promotion an attempt has completed before.
 
     Raises:
         Conflict: if another one has done it, or nothing was done.
@@ -452,18 +461,18 @@ def _record_refusal(
     story.tell(move_of(release).refused, data, why=refusal.message)
     unit.record(story)
     if release.state is State.APPROVED:
-        unit.post_all(_told(release, refusal))
+        unit.post_all(_stuck_letters(release, refusal))
     unit.commit()
 
 
-def _told(release: Release, refusal: AirlockError) -> list[telling.Letter]:
-    """Return what the requester hears of an approval that promotes nothing any more, once.
+def _stuck_letters(release: Release, refusal: AirlockError) -> list[telling.Letter]:
+    """Return the one-time messages to the requester of an approval that cannot be promoted.
 
     What somebody else's attempt, a peer or the next sweep settles needs nobody.
     """
     if not isinstance(refusal, Refused) or isinstance(refusal, Conflict | Late):
         return []
     text = f"{release.id} is approved and cannot be promoted: {refusal.message}. "
-    what, people = f"stuck-{release.round}-{type(refusal).__name__}", [release.requester]
+    suffix, people = f"stuck-{release.round}-{type(refusal).__name__}", [release.requester]
     text = f"{text}{refusal.next_step} Told: {release.requester}."
-    return telling.aloud(release.id, what, about="void", text=text, people=people)
+    return telling.aloud(release.id, suffix, about="void", text=text, people=people)

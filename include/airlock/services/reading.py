@@ -85,13 +85,13 @@ def show(
     """
     with store.begin() as unit:
         release = unit.get(release_id)
-        known = _known(answered, release) or unit.facts(release)
-        plan = plan_of(unit, release, known)
-        able, names = holders(known.people), {person.id: person.name for person in known.people}
+        context = _reusable_facts(answered, release) or unit.facts(release)
+        plan = plan_of(unit, release, context)
+        able, names = holders(context.people), {person.id: person.name for person in context.people}
         answering = may_answer(release, plan, able)
-        evaluation = known.evidence.get("evaluation")
+        evaluation = context.evidence.get("evaluation")
         facts = evaluation.facts if evaluation else {}
-        gates, waivers, waivable = waiving.shown(unit, release, known, plan, actor)
+        gates, waivers, waivable = waiving.gates_and_waivers(unit, release, context, plan, actor)
         return {
             **_short(release),
             "alias": plan.environment.alias,
@@ -108,22 +108,22 @@ def show(
             "gates": gates,
             "waivers": waivers,
             "youMayWaive": waivable,
-            "changedSinceFailure": lowering.changed(unit, release, plan) if known.earlier else [],
+            "changedSinceFailure": lowering.changed(unit, release, plan) if context.earlier else [],
             "files": [
                 asdict(file)
-                for file in files_of(known.evidence.values(), release.subject.artifact_digest)
+                for file in files_of(context.evidence.values(), release.subject.artifact_digest)
             ],
-            "mlflowRun": known.candidate.run_id if known.candidate else None,
+            "mlflowRun": context.candidate.run_id if context.candidate else None,
             "metrics": _metrics(facts),
             "championVersion": (facts.get("champion") or {}).get("version"),
-            "emergency": reading_duties.emergency(unit, release, plan, actor, known),
-            "findings": reading_duties.findings(unit, release, known),
+            "emergency": reading_duties.emergency(unit, release, plan, actor, context),
+            "findings": reading_duties.findings(unit, release, context),
             "deadline": deadline(release, plan.timing),
             "approvedUntil": _approved_until(unit, release),
             "lease": asdict(release.lease) if release.lease else None,
             "rollback": asdict(release.rollback) if release.rollback else None,
             "grant": _grant(unit, keyring, release.id),
-            "line": {"version": known.line.version, "epoch": known.line.epoch},
+            "line": {"version": context.line.version, "epoch": context.line.epoch},
         }
 
 
@@ -142,7 +142,7 @@ def evidence_file(store: Store, release_id: str, digest: str) -> EvidenceFile:
     raise NotFound(f"the evidence of {release_id} has no plot or model card {short(digest)}")
 
 
-def _known(answered: Answer | None, now: Release) -> Facts | None:
+def _reusable_facts(answered: Answer | None, now: Release) -> Facts | None:
     if answered is None:
         return None
     then = answered.release
@@ -151,7 +151,7 @@ def _known(answered: Answer | None, now: Release) -> Facts | None:
         now.origin,
         now.emergency,
     )
-    return answered.known if same else None
+    return answered.facts if same else None
 
 
 def _short(release: Release) -> dict[str, Any]:
@@ -254,8 +254,12 @@ def _approved_until(unit: UnitOfWork, release: Release) -> str | None:
     """Return until when an approval may be used: when the timer is due that ends it."""
     if release.state is not State.APPROVED:
         return None
-    timers = [one for one, fired in unit.timers_of(release.id) if fired is None]
-    due = [one.due_at for one in timers if one.kind is Kind.UNUSED and one.round == release.round]
+    timers = [timer for timer, fired in unit.timers_of(release.id) if fired is None]
+    due = [
+        timer.due_at
+        for timer in timers
+        if timer.kind is Kind.UNUSED and timer.round == release.round
+    ]
     return due[0] if due else None
 
 

@@ -23,17 +23,17 @@ from airlock.services.rows import Rows
 
 
 def emergency(
-    unit: UnitOfWork, release: Release, plan: Plan, actor: Actor | None, known: Facts
+    unit: UnitOfWork, release: Release, plan: Plan, actor: Actor | None, facts: Facts
 ) -> dict[str, Any] | None:
     """Return the emergency of a release, or that one is possible; None if the policy has none."""
     glass = rulebook_of(unit, release).break_glass
-    every = unit.broken(model=release.subject.model) if known.broken else ()
-    broken = [one for one in every if one.release == release.id]
+    every = unit.broken(model=release.subject.model) if facts.broken else ()
+    broken = [use for use in every if use.release == release.id]
     if glass is None and not broken:
         return None
-    unreviewed = [one for one in every if not one.reviewed_at]
-    last, at = broken[-1] if broken else None, stamp(known.now)
-    able = holders(known.people)
+    unreviewed = [use for use in every if not use.reviewed_at]
+    last, at = broken[-1] if broken else None, stamp(facts.now)
+    able = holders(facts.people)
     begun = release.emergency
     return {
         "incident": begun.incident if begun else last.incident if last else None,
@@ -44,7 +44,7 @@ def emergency(
         "hours": glass.hours if glass else None,
         "brokenAt": last.broken_at if last else None,
         "review": _review(last, at) if last else None,
-        "blockedBy": sorted({one.release for one in unreviewed} - {release.id}),
+        "blockedBy": sorted({use.release for use in unreviewed} - {release.id}),
         "youMayBreak": actor is not None
         and not unreviewed
         and may_break(release, plan, glass, actor, able, at),
@@ -63,30 +63,37 @@ def _review(broken: Broken, at: str) -> dict[str, Any]:
     }
 
 
-def findings(unit: UnitOfWork, release: Release, known: Facts) -> list[dict[str, Any]]:
-    """Return what the approvals of a release want mended."""
-    now = stamp(known.now)
-    found = unit.findings(release=release.id) if known.raised else ()
-    said = unit.said(one.text for one in found)
+def findings(unit: UnitOfWork, release: Release, facts: Facts) -> list[dict[str, Any]]:
+    """Return the findings raised by the approvals of a release."""
+    now = stamp(facts.now)
+    raised = unit.findings(release=release.id) if facts.raised else ()
+    texts = unit.resolve_texts(finding.text for finding in raised)
     return [
-        {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}
-        for one in found
+        {
+            **asdict(finding),
+            "text": texts.get(finding.text, finding.text),
+            "overdue": finding.overdue(now),
+        }
+        for finding in raised
     ]
 
 
 def seats(release: Release, plan: Plan, actor: Actor | None, able: Holders) -> list[dict[str, str]]:
-    """Return in which capacities somebody could answer now: `behind` is empty for an own role."""
+    """Return the capacities in which *actor* could vote now; `behind` is empty for an own role."""
     if actor is None:
         return []
-    mine = (one for one in mandates(release, plan, able) if one.person == actor.id)
-    return [{"capacity": one.capacity.value, "behind": one.behind} for one in mine]
+    own = (mandate for mandate in mandates(release, plan, able) if mandate.person == actor.id)
+    return [{"capacity": mandate.capacity.value, "behind": mandate.behind} for mandate in own]
 
 
 def known_people(store: Store) -> list[dict[str, str]]:
     """Return everybody active, by name."""
     with store.begin() as unit:
-        active = [one for one in unit.people() if one.active]
-    return [{"id": one.id, "name": one.name} for one in sorted(active, key=lambda one: one.id)]
+        active = [person for person in unit.people() if person.active]
+    return [
+        {"id": person.id, "name": person.name}
+        for person in sorted(active, key=lambda person: person.id)
+    ]
 
 
 def standing_in(rulebook: Rulebook) -> list[dict[str, str]]:
@@ -100,8 +107,8 @@ def standing_in(rulebook: Rulebook) -> list[dict[str, str]]:
 def delegation_rows(
     store: Store,
     *,
-    given: str = "",
-    taken: str = "",
+    giver: str = "",
+    taker: str = "",
     without: str = "",
     after: str = "",
     limit: int = 200,
@@ -114,17 +121,17 @@ def delegation_rows(
     with store.begin() as unit:
         now = stamp(unit.now())
         page = unit.delegation_page(
-            giver=given, taker=taken, without=without, after=after, limit=limit
+            giver=giver, taker=taker, without=without, after=after, limit=limit
         )
-        said = unit.said(one.reason for one in page.items)
+        texts = unit.resolve_texts(delegation.reason for delegation in page.items)
     rows = [
         {
-            **asdict(one),
-            "reason": said.get(one.reason, one.reason),
-            "inForce": one.holds(now),
-            "over": one.end <= now,
+            **asdict(delegation),
+            "reason": texts.get(delegation.reason, delegation.reason),
+            "inForce": delegation.holds(now),
+            "over": delegation.end <= now,
         }
-        for one in page.items
+        for delegation in page.items
     ]
     return Rows(rows, page.next)
 
@@ -145,10 +152,14 @@ def finding_rows(
     with store.begin() as unit:
         now = stamp(unit.now())
         page = unit.finding_page(model=model, closed=closed, after=after, limit=limit)
-        said = unit.said(one.text for one in page.items)
+        texts = unit.resolve_texts(finding.text for finding in page.items)
     rows = [
-        {**asdict(one), "text": said.get(one.text, one.text), "overdue": one.overdue(now)}
-        for one in page.items
+        {
+            **asdict(finding),
+            "text": texts.get(finding.text, finding.text),
+            "overdue": finding.overdue(now),
+        }
+        for finding in page.items
     ]
     return Rows(rows, page.next)
 

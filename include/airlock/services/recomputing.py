@@ -19,32 +19,36 @@ COMPARED = ("gate", "verdict", "measured", "threshold", "n", "evidence")
 
 
 def recompute(store: Store, release_id: str) -> dict[str, Any]:
-    """Return every gate with the verdict kept, the verdict now, and what differs."""
+    """Return every gate with the stored verdict, the verdict now, and the differences."""
     with store.begin() as unit:
         release = unit.get(release_id)
         document, _ = unit.registered("pipeline", release.subject.pipeline_digest)
-        again = {one.key: one for one in judged_plainly(release, document, unit.facts(release))}
-        kept = {one.key: one for one in _kept(unit, release)}
-    rows = [_compared(key, kept.get(key), again.get(key)) for key in sorted(kept.keys() | again)]
+        again = {
+            result.key: result for result in judged_plainly(release, document, unit.facts(release))
+        }
+        stored = {result.key: result for result in _stored_results(unit, release)}
+    rows = [
+        _compared(key, stored.get(key), again.get(key)) for key in sorted(stored.keys() | again)
+    ]
     same = bool(rows) and not any(row["differs"] for row in rows)
     return {"release": release_id, "same": same, "gates": rows}
 
 
-def _kept(unit: UnitOfWork, release: Release) -> list[GateResult]:
+def _stored_results(unit: UnitOfWork, release: Release) -> list[GateResult]:
     """Return the results as they were judged, before any waiver."""
-    told: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = []
     origin = ""
     for entry in unit.entries(release.id):
-        what, data = entry.content["what"], entry.content["data"]
-        if what == "GatesJudged":
-            told = data["results"]
-        elif what in ("ReleaseRequested", "ReleaseVoided"):
-            told = told if data["origin"] == origin else []
+        event_type, data = entry.content["what"], entry.content["data"]
+        if event_type == "GatesJudged":
+            documents = data["results"]
+        elif event_type in ("ReleaseRequested", "ReleaseVoided"):
+            documents = documents if data["origin"] == origin else []
             origin = data["origin"]
-    if not told:
+    if not documents:
         return list(unit.results_of(release.origin))
-    found = [GateResult.from_document(one) for one in told]
-    return [_before_waiver(one) for one in found]
+    results = [GateResult.from_document(document) for document in documents]
+    return [_before_waiver(result) for result in results]
 
 
 def _before_waiver(result: GateResult) -> GateResult:
@@ -52,13 +56,13 @@ def _before_waiver(result: GateResult) -> GateResult:
     return GateResult.from_document({**result.to_document(), "verdict": was}) if was else result
 
 
-def _compared(key: str, kept: GateResult | None, again: GateResult | None) -> dict[str, Any]:
-    one, other = (each.to_document() if each else {} for each in (kept, again))
+def _compared(key: str, stored: GateResult | None, again: GateResult | None) -> dict[str, Any]:
+    old, new = (each.to_document() if each else {} for each in (stored, again))
     return {
         "key": key,
-        "kept": one.get("verdict"),
-        "again": other.get("verdict"),
-        "measured": other.get("measured"),
-        "message": other.get("message", ""),
-        "differs": [name for name in COMPARED if one.get(name) != other.get(name)],
+        "kept": old.get("verdict"),
+        "again": new.get("verdict"),
+        "measured": new.get("measured"),
+        "message": new.get("message", ""),
+        "differs": [name for name in COMPARED if old.get(name) != new.get(name)],
     }

@@ -52,7 +52,7 @@ def _grant(
 ) -> tuple[StoredGrant, Grant]:
     """Return the grant that moved the line to *sequence*."""
     left = unit.find(states=[State.ROLLED_BACK], model=release.subject.model, limit=_MOST)
-    candidates = [(release.id, "promotion"), *((one.id, "rollback") for one in left)]
+    candidates = [(release.id, "promotion"), *((leaving.id, "rollback") for leaving in left)]
     for owner, purpose in candidates:
         stored = unit.grant_of(owner, purpose)
         if stored is None:

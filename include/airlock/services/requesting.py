@@ -81,16 +81,16 @@ def open_in(
     actor: Actor,
     again: Again = FIRST,
 ) -> Opened:
-    """Do it in a transaction that somebody else commits."""
-    known = unit.by_origin(origin)
-    if known is not None:
-        return _answer(known)
+    """Open the release in a transaction that the caller commits."""
+    existing = unit.by_origin(origin)
+    if existing is not None:
+        return _answer(existing)
     candidate = _candidate(unit, origin)
     _check_again(unit, _subject(candidate, policy_digest), again)
     plan, document = _plan(unit, candidate, policy_digest)
     occupying = unit.occupying(candidate.model, candidate.environment)
     if occupying is not None and when_open != "supersede":
-        return Opened("kept", None, _kept(candidate, occupying))
+        return Opened("kept", None, _why_none_opened(candidate, occupying))
     if occupying is not None:
         _supersede(unit, occupying.id, origin, actor)
     return _answer(_open(unit, candidate, plan, document, policy_digest, actor, again))
@@ -207,7 +207,7 @@ def _supersede(unit: UnitOfWork, release_id: str, by: str, actor: Actor) -> None
     unit.post_all(telling.noted(old.id, "superseded"))
 
 
-def _kept(candidate: Candidate, occupying: Release) -> str:
+def _why_none_opened(candidate: Candidate, occupying: Release) -> str:
     return (
         f"{candidate.model} version {candidate.version} is registered and measured, but release "
         f"{occupying.id} (version {occupying.subject.version}) is still {occupying.state} for "

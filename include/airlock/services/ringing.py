@@ -25,24 +25,24 @@ def arm(unit: UnitOfWork, broken: Broken, at: str) -> None:
 def arm_missing(store: Store) -> None:
     """Give every unreviewed emergency its alarm, those broken before there were any included."""
     with store.begin() as unit:
-        waiting = [one for one in unit.broken() if one.reviewed_at is None]
+        waiting = [use for use in unit.broken() if use.reviewed_at is None]
         if not waiting:
             return
-        for one in waiting:
-            arm(unit, one, one.broken_at)
+        for use in waiting:
+            arm(unit, use, use.broken_at)
         unit.commit()
 
 
 def unreviewed(unit: UnitOfWork, release: Release) -> tuple[Broken, ...]:
     """Return the broken glasses of a release that nobody has reviewed."""
-    return tuple(one for one in unit.broken(release=release.id) if one.reviewed_at is None)
+    return tuple(use for use in unit.broken(release=release.id) if use.reviewed_at is None)
 
 
 def rung(
     unit: UnitOfWork, release: Release, timers: list[tuple[Timer, bool]], at: str
 ) -> list[telling.Letter]:
     """Make the next alarm for each that was raised, and return the notices of those raised."""
-    raised = {one.round: one for one, acted in timers if acted and one.kind is Kind.REVIEW}
+    raised = {timer.round: timer for timer, acted in timers if acted and timer.kind is Kind.REVIEW}
     if not raised:
         return []
     letters: list[telling.Letter] = []
@@ -56,18 +56,18 @@ def rung(
 def _letters(
     unit: UnitOfWork, release: Release, broken: Broken, number: int
 ) -> list[telling.Letter]:
-    people = _told(unit, release, broken)
+    people = _recipients(unit, release, broken)
     text = (
         f"{release.id}: the emergency {broken.incident} was to be reviewed before "
         f"{broken.review_due}, and nobody has. Broken by "
         f"{' and '.join(broken.people)}. Told: {', '.join(people)}."
     )
-    what = f"review-{broken.round}-{number}"
-    return telling.aloud(release.id, what, about="alarm", text=text, people=people)
+    suffix = f"review-{broken.round}-{number}"
+    return telling.aloud(release.id, suffix, about="alarm", text=text, people=people)
 
 
-def _told(unit: UnitOfWork, release: Release, broken: Broken) -> list[str]:
-    """Return who hears of it: whoever broke the glass, the reviewers, the auditors."""
+def _recipients(unit: UnitOfWork, release: Release, broken: Broken) -> list[str]:
+    """Return the recipients: whoever broke the glass, the reviewers, the auditors."""
     rulebook = rulebook_of(unit, release)
     glass = rulebook.break_glass
     reviewers = glass.reviewers if glass else frozenset[str]()

@@ -46,10 +46,10 @@ def allow(
     once = Once.of("rollback", actor, key, release=release_id, reason=reason, target=target)
     with store.begin() as unit:
         leaving = unit.lock(release_id)
-        known = once.answered(unit)
-        if known is not None:
-            kept = json.loads(known)  # what was answered before ADR 0040 had no end
-            return Allowed(kept["release"], kept["version"], kept.get("until", ""))
+        previous = once.answered(unit)
+        if previous is not None:
+            stored = json.loads(previous)  # what was answered before ADR 0040 had no end
+            return Allowed(stored["release"], stored["version"], stored.get("until", ""))
         try:
             story = _story(unit, leaving, actor, reason, target)
         except AirlockError as refusal:
@@ -86,15 +86,15 @@ def _standing(unit: UnitOfWork, leaving: Release, target: str) -> Release:
         older = sorted(
             (r for r in older if r.id != leaving.id), key=lambda r: _sequence(unit, r), reverse=True
         )
-    for one in older:
+    for candidate in older:
         try:
-            plan = checked_plan(unit, one)
+            plan = checked_plan(unit, candidate)
             able = holders(unit.people())
-            rules.check_target(one, leaving, plan, able, stamp(unit.now()))
+            rules.check_target(candidate, leaving, plan, able, stamp(unit.now()))
         except AirlockError as refusal:
             why.append(refusal.message)
             continue
-        return one
+        return candidate
     raise Refused(
         f"there is no version of {subject.model} to go back to whose approval still stands"
         + (f": {'; '.join(why)}" if why else ""),

@@ -65,21 +65,21 @@ def standstill(unit: UnitOfWork, release: Release) -> str:
 
 
 def differing(unit: UnitOfWork, before: Subject, after: Mapping[str, str]) -> str:
-    """Return which keys of the rules differ, and what of them is in no commit.
+    """Return the keys of the rules that differ, and note an uncommitted policy.
 
     *after*: `policy_digest` and `pipeline_digest` of the rules in force.
     """
-    found: list[str] = []
+    differences: list[str] = []
     for kind in ("policy", "pipeline"):
         old, new = getattr(before, f"{kind}_digest"), after[f"{kind}_digest"]
         if old != new:
-            documents = [unit.registered(kind, one)[0] for one in (old, new)]
+            documents = [unit.registered(kind, digest)[0] for digest in (old, new)]
             name = kind if kind == "policy" else f"{kind} {before.model}"
-            found += [f"{name}: {path}" for path in _paths(documents[0], documents[1])]
-    more = f" and {len(found) - _MOST_KEYS} more" if len(found) > _MOST_KEYS else ""
+            differences += [f"{name}: {path}" for path in _paths(documents[0], documents[1])]
+    more = f" and {len(differences) - _MOST_KEYS} more" if len(differences) > _MOST_KEYS else ""
     changer = unit.changed_by("policy", after["policy_digest"])
     state = f" ({changer})" if before.policy_digest != after["policy_digest"] else ""
-    return ", ".join(found[:_MOST_KEYS]) + more + (state if is_unknown(changer) else "")
+    return ", ".join(differences[:_MOST_KEYS]) + more + (state if is_unknown(changer) else "")
 
 
 def _paths(old: Any, new: Any, at: str = "") -> Iterator[str]:
@@ -89,8 +89,8 @@ def _paths(old: Any, new: Any, at: str = "") -> Iterator[str]:
             if old.get(key) != new.get(key):
                 yield from _paths(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (one, other) in enumerate(zip(old, new, strict=True)):
-            if one != other:
-                yield from _paths(one, other, f"{at}[{index}]")
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            if before != after:
+                yield from _paths(before, after, f"{at}[{index}]")
     else:
         yield at

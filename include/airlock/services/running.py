@@ -93,8 +93,8 @@ def validate(bench: Bench, job: Job, pinned: Mapping[str, Any]) -> dict[str, Any
     """Check the pinned rows against the model's own suite. A failed check is no error here."""
     _same_pipeline(job, pinned)
     facts, folder = bench.validate(job.recipe, pinned["data"])
-    found = {key: facts[key] for key in ("success", "evaluated", "successful", "rows")}
-    return {**found, "folder": str(folder)}
+    summary = {key: facts[key] for key in ("success", "evaluated", "successful", "rows")}
+    return {**summary, "folder": str(folder)}
 
 
 def _champion_window(store: Store, recipe: Recipe) -> dict[str, Any] | None:
@@ -148,7 +148,7 @@ def evaluate(
     artifact = str(trained["artifact"])
     comparison = attempts.numbered(store, job.recipe, job.origin, artifact, comparison)
     measured = {"evaluation": facts, "comparison": comparison}
-    items = [Evidence(kind, artifact, found) for kind, found in measured.items()]
+    items = [Evidence(kind, artifact, values) for kind, values in measured.items()]
     evidence.submit_all(proposals, job.origin, items)
     return {
         "rows": facts["rows"],
@@ -258,18 +258,18 @@ def _validated(
 
 
 def _about(store: Store, origin: str, data: str, artifact: str) -> dict[str, Mapping[str, Any]]:
-    """Return all facts by kind: what was found about the data is about the model trained on it."""
+    """Return all facts by kind: those about the data count for the model trained on it."""
     with store.begin() as work:
-        found = dict(work.evidence_of(origin))
-    found.pop(_VALIDATION, None)  # of an earlier attempt; the suite's newest word is taken over
-    for kind, one in found.items():
-        if one.artifact_digest not in (data, artifact):
+        collected = dict(work.evidence_of(origin))
+    collected.pop(_VALIDATION, None)  # of an earlier attempt; the suite's newest word is taken over
+    for kind, entry in collected.items():
+        if entry.artifact_digest not in (data, artifact):
             raise Conflict(
-                f"the evidence {kind} of {origin} is about {short(one.artifact_digest)}, "
+                f"the evidence {kind} of {origin} is about {short(entry.artifact_digest)}, "
                 f"but this run trained {short(artifact)} on {short(data)}",
                 next_step="Clear the task that collects it, or start a new run.",
             )
-    return {kind: one.facts for kind, one in found.items()}
+    return {kind: entry.facts for kind, entry in collected.items()}
 
 
 def _same_pipeline(job: Job, pinned: Mapping[str, Any]) -> None:
@@ -288,11 +288,11 @@ def _candidate_folder(bench: Bench, trained: Mapping[str, Any]) -> Path:
     return folder
 
 
-def _check(folder: Path, expected: str, what: str) -> None:
-    found = manifest_digest(folder_manifest(folder))
-    if found != expected:
+def _check(folder: Path, expected: str, label: str) -> None:
+    actual = manifest_digest(folder_manifest(folder))
+    if actual != expected:
         raise Conflict(
-            f"{what} was changed: expected {short(expected)}, found {short(found)} in {folder}",
+            f"{label} was changed: expected {short(expected)}, found {short(actual)} in {folder}",
             next_step="Find out who writes there, then start a new run.",
         )
 

@@ -74,8 +74,8 @@ class Place(Protocol):
         Raises Unreachable, or Refused if it contradicts what is kept there.
         """
 
-    def kept(self) -> Sequence[KeptCheckpoint]:
-        """Return what is kept there. Raises Unreachable."""
+    def checkpoints(self) -> Sequence[KeptCheckpoint]:
+        """Return the checkpoints kept there. Raises Unreachable."""
 
 
 def sequence(store: LogStore, signer: Signer, period_s: float = PERIOD_S) -> Tree | None:
@@ -117,7 +117,7 @@ def _grow(unit: LogWork, tree: Tree) -> tuple[Tree, int, bool]:
     last = waiting[-1]
     grown = replace(tree, size=frontier.size, last_xid=last.xid, last_event=last.event)
     unit.grow(grown, leaves, nodes)
-    return grown, len(waiting), any(event.what in URGENT for event in waiting)
+    return grown, len(waiting), any(event.type in URGENT for event in waiting)
 
 
 def _sign(unit: LogWork, signer: Signer, tree: Tree, period_s: float) -> None:
@@ -190,9 +190,9 @@ def carriers(store: LogStore, places: Sequence[Place]) -> list[Carrier]:
     return [Carrier(store, place, witnesses) for place in places]
 
 
-def _tell(store: LogStore, what: str, resource: str, why: str) -> None:
+def _tell(store: LogStore, event_type: str, resource: str, why: str) -> None:
     with store.begin() as unit:
-        unit.log(STREAM, system_event(what, resource, why))
+        unit.log(STREAM, system_event(event_type, resource, why))
         unit.commit()
 
 
@@ -214,43 +214,43 @@ def publish(store: LogStore, place: Place, witnesses: Sequence[str] = ()) -> int
         signed = min((unit.copied(name) for name in witnesses), default=None)
         old = unit.now().timestamp() - WITNESS_S
         pending = [
-            one
-            for one in unit.checkpoints(after)
-            if signed is None or one.size <= signed or _signed_at(one) <= old
+            checkpoint
+            for checkpoint in unit.checkpoints(after)
+            if signed is None or checkpoint.size <= signed or _signed_at(checkpoint) <= old
         ]
-    for one in pending[-1:] if place.witness else pending:
-        receipt = place.put(_copy(store, one, after, place))
+    for checkpoint in pending[-1:] if place.witness else pending:
+        receipt = place.put(_copy(store, checkpoint, after, place))
         with store.begin() as unit:
-            unit.put_copy(place.name, one.size, receipt)
+            unit.put_copy(place.name, checkpoint.size, receipt)
             unit.commit()
-        after = one.size
+        after = checkpoint.size
     return len(pending)
 
 
-def _signed_at(one: KeptCheckpoint) -> int:
+def _signed_at(checkpoint: KeptCheckpoint) -> int:
     """Return when a checkpoint was signed; a note that is damaged was signed long ago."""
     try:
-        return signed_at(one.note)
+        return signed_at(checkpoint.note)
     except NoteInvalid:  # named by `audit verify`; it must not keep the tree from growing
         return 0
 
 
-def _copy(store: LogStore, one: KeptCheckpoint, after: int, place: Place) -> Copy:
+def _copy(store: LogStore, checkpoint: KeptCheckpoint, after: int, place: Place) -> Copy:
     def prove(old: int) -> Sequence[bytes]:
         with store.begin() as unit:
-            return at_once(lambda nodes: consistency(old, one.size, nodes), unit.nodes_at)
+            return at_once(lambda nodes: consistency(old, checkpoint.size, nodes), unit.nodes_at)
 
     with store.begin() as unit:
-        leaves = b"" if place.witness else b"".join(unit.nodes(0, after, one.size))
-        note = one.note + "".join(unit.receipts(one.size))
-    return Copy(after, one.size, note, leaves, prove)
+        leaves = b"" if place.witness else b"".join(unit.nodes(0, after, checkpoint.size))
+        note = checkpoint.note + "".join(unit.receipts(checkpoint.size))
+    return Copy(after, checkpoint.size, note, leaves, prove)
 
 
-def system_event(what: str, resource: str, why: str, **data: str) -> Event:
-    """Return an event Airlock itself tells."""
+def system_event(event_type: str, resource: str, why: str, **data: str) -> Event:
+    """Return an event of Airlock itself."""
     return Event(
-        what=what,
-        who="system:decider",
+        type=event_type,
+        actor_id="system:decider",
         roles=(),
         channel="system",
         resource=resource,

@@ -111,23 +111,23 @@ class Survey:
         """Return the survey as JSON data."""
         return {
             "versions": [row.to_document() for row in self.rows],
-            "server": [dict(one) for one in self.server],
+            "server": [dict(problem) for problem in self.server],
         }
 
 
 def survey(
     inventory: Inventory,
-    known: Sequence[Mapping[str, str]] = (),
+    weaknesses: Sequence[Mapping[str, str]] = (),
     tell: Callable[[Row], None] | None = None,
 ) -> Survey:
-    """Judge every version and the server itself. *known* are weaknesses of the software."""
+    """Judge every version and the server itself. *weaknesses* are weaknesses of the software."""
     rows = []
-    for one in inventory.versions():
-        row = _row(inventory, one)
+    for version in inventory.versions():
+        row = _row(inventory, version)
         rows.append(row)
         if tell:
             tell(row)
-    return Survey(tuple(rows), tuple(_server(inventory, known)))
+    return Survey(tuple(rows), tuple(_server(inventory, weaknesses)))
 
 
 def judge(folder: Path) -> tuple[bool, tuple[str, ...], dict[str, Any]]:
@@ -140,46 +140,46 @@ def judge(folder: Path) -> tuple[bool, tuple[str, ...], dict[str, Any]]:
     result = ArtifactFormat().judge({"artifact-format": evidence})
     if result.verdict is Verdict.PASSED:
         return True, (), facts
-    told = tuple(
-        f"{one['file']}: found {one['found']}, expected {one['expected']}"
-        for one in facts["refusals"]
+    reasons = tuple(
+        f"{refusal['file']}: found {refusal['found']}, expected {refusal['expected']}"
+        for refusal in facts["refusals"]
     )
-    return False, told or (result.message,), facts
+    return False, reasons or (result.message,), facts
 
 
-def _row(inventory: Inventory, one: Version) -> Row:
+def _row(inventory: Inventory, version: Version) -> Row:
     try:
         with tempfile.TemporaryDirectory(prefix="airlock-survey-") as scratch:
-            good, why, facts = judge(inventory.fetch(one.model, one.version, Path(scratch)))
-        signed: bool | None = inventory.signed(one.run_id)
+            good, why, facts = judge(inventory.fetch(version.model, version.version, Path(scratch)))
+        signed: bool | None = inventory.signed(version.run_id)
         verdict = "ALLOWED" if good else "REFUSED"
     except (AirlockError, OSError) as error:
         verdict, why, facts, signed = "UNREADABLE", (str(error),), {"files": []}, None
     return Row(
-        model=one.model,
-        version=one.version,
+        model=version.model,
+        version=version.version,
         verdict=verdict,
         why=why,
         formats=tuple(sorted({file["format"] for file in facts["files"]})),
-        aliases=one.aliases,
+        aliases=version.aliases,
         signed=signed,
-        notes=tuple(_notes(one, signed)),
+        notes=tuple(_notes(version, signed)),
     )
 
 
-def _notes(one: Version, signed: bool | None) -> Iterator[str]:
+def _notes(version: Version, signed: bool | None) -> Iterator[str]:
     if signed is False:
         yield "no model signature"
-    if one.stage not in ("None", ""):
-        yield f"stage {one.stage} is set, which no alias protection covers"
-    for alias in one.aliases:
+    if version.stage not in ("None", ""):
+        yield f"stage {version.stage} is set, which no alias protection covers"
+    for alias in version.aliases:
         folded = alias.casefold().strip()
         if folded in PROTECTED and alias not in PROTECTED:
             yield f"alias {alias!r} looks like {folded}"
 
 
 def _server(
-    inventory: Inventory, known: Sequence[Mapping[str, str]]
+    inventory: Inventory, weaknesses: Sequence[Mapping[str, str]]
 ) -> Iterator[Mapping[str, str]]:
     if inventory.open_to_anybody():
         yield {
@@ -188,12 +188,13 @@ def _server(
             "nextStep": "Start it behind the guard: mlflow server --app-name airlock.",
         }
     running = inventory.server_version()
-    for one in known:
-        if running and _older(running, one["fixed"]):
+    for weakness in weaknesses:
+        if running and _older(running, weakness["fixed"]):
             yield {
-                "rule": one["id"],
-                "what": f"MLflow {running}: {one['what']} ({one['id']}, {one['source']})",
-                "nextStep": f"Upgrade to {one['fixed']} or newer.",
+                "rule": weakness["id"],
+                "what": f"MLflow {running}: {weakness['what']} "
+                f"({weakness['id']}, {weakness['source']})",
+                "nextStep": f"Upgrade to {weakness['fixed']} or newer.",
             }
 
 

@@ -37,35 +37,38 @@ def letters(release: Release) -> list[Letter]:
     return [wake, *noted(release.id, at)]
 
 
-def noted(release_id: str, what: str) -> list[Letter]:
-    """Return the messages that a release has moved; what they say is settled on delivery."""
-    return _both("note", release_id, what, {})
+def noted(release_id: str, suffix: str) -> list[Letter]:
+    """Return the messages that a release has moved; their text is rendered on delivery."""
+    return _both("note", release_id, suffix, {})
 
 
-def aloud(release_id: str, what: str, **said: Any) -> list[Letter]:
-    """Return the messages of something that is said once.
+def aloud(release_id: str, suffix: str, **fields: Any) -> list[Letter]:
+    """Return the messages of a one-time announcement.
 
-    *said*: `text` is the sentence and `people` whom it is for, unless both are settled on
-    delivery; `about` is what kind of thing it is.
+    *fields*: `text` is the sentence and `people` are its recipients, unless both are settled
+    on delivery; `about` is its kind.
     """
-    return _both("notify", release_id, what, said)
+    return _both("notify", release_id, suffix, fields)
 
 
-def redrawn(release_id: str, what: str) -> list[Letter]:
-    """Return the message that the chat shows a release as it is now, and says nothing besides."""
+def redrawn(release_id: str, suffix: str) -> list[Letter]:
+    """Return the message that redraws the card of a release, without further words."""
     payload = json.dumps({"release": release_id})
-    return [(CHAT, f"{release_id}/{CHAT}/redraw-{what}", payload)]
+    return [(CHAT, f"{release_id}/{CHAT}/redraw-{suffix}", payload)]
 
 
-def _both(kind: str, release_id: str, what: str, said: dict[str, Any]) -> list[Letter]:
-    payload = json.dumps({"release": release_id, **said}, sort_keys=True)
-    return [(one, f"{release_id}/{one}/{what}", payload) for one in (kind, CHAT)]
+def _both(kind: str, release_id: str, suffix: str, fields: dict[str, Any]) -> list[Letter]:
+    payload = json.dumps({"release": release_id, **fields}, sort_keys=True)
+    return [
+        (message_kind, f"{release_id}/{message_kind}/{suffix}", payload)
+        for message_kind in (kind, CHAT)
+    ]
 
 
 def notice(release: Release, about: str, number: int) -> list[Letter]:
-    """Return the messages that a level still waits; whom they are for is settled on delivery."""
-    what = f"{place(release)}-{about}-{number}"
-    return aloud(release.id, what, about=about, level=release.level, number=number)
+    """Return the messages that a level still waits; recipients are settled on delivery."""
+    suffix = f"{place(release)}-{about}-{number}"
+    return aloud(release.id, suffix, about=about, level=release.level, number=number)
 
 
 def told_by(release: Release) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.policy import Plan
 from airlock.domain.proposals import Kind as Proposed
 from airlock.domain.release import Release, State, Story
-from airlock.domain.timers import Kind, Timer, fire, system, wanted
+from airlock.domain.timers import Kind, Timer, fire, system, timers_for
 from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import ringing, telling
 
@@ -71,10 +71,12 @@ class Keeper:
         self._aside: dict[str, Aside] = {}
 
     def notes(self) -> tuple[str, ...]:
-        """Return which releases are set aside, and why."""
+        """Return a sentence per release that is set aside, with the reason."""
         here = time.monotonic()
-        found = sorted((name, one.why) for name, one in self._aside.items() if one.until > here)
-        return tuple(f"the timers of {name} are set aside: {why}" for name, why in found)
+        reasons = sorted(
+            (name, entry.why) for name, entry in self._aside.items() if entry.until > here
+        )
+        return tuple(f"the timers of {name} are set aside: {why}" for name, why in reasons)
 
     def round(self) -> Swept:
         """Do what is due."""
@@ -113,7 +115,7 @@ def ask(store: Store, proposals: Proposals, origin: str) -> int:
 def arm(unit: UnitOfWork, release: Release, plan: Plan, at: str) -> None:
     """Give a release the timers of the place it has reached *at* a time; cancel all others."""
     unit.cancel_timers(release)
-    unit.put_timers(wanted(release, plan.timing, at))
+    unit.put_timers(timers_for(release, plan.timing, at))
 
 
 def arm_missing(store: Store) -> int:
@@ -177,17 +179,19 @@ def _batch(
     """Return the timers of one transaction, and how many releases were set aside in it."""
     with store.begin() as unit:
         before, here = len(aside), time.monotonic()
-        taken = unit.take_due(size, [name for name, one in aside.items() if one.until > here])
-        if not taken:
+        due_releases = unit.take_due(
+            size, [name for name, entry in aside.items() if entry.until > here]
+        )
+        if not due_releases:
             return [], 0
-        told = _told(unit, taken)
+        notified = _notified_releases(unit, due_releases)
         now = unit.now()  # read after the locks
         stories: list[Story] = []
         letters: list[telling.Letter] = []
         ended: list[tuple[Timer, bool]] = []
-        for due in taken:
+        for due in due_releases:
             try:
-                story, timers = _fire(unit, due, plans, now, told=due.release.id in told)
+                story, timers = _fire(unit, due, plans, now, notified=due.release.id in notified)
                 notices = _letters(due.release, story, timers)
                 notices += ringing.rung(unit, due.release, timers, story.at)
             except (AirlockError, KeyError, TypeError, ValueError) as error:
@@ -217,18 +221,18 @@ def _fire(
     plans: dict[tuple[str, str, str], Plan],
     now: datetime,
     *,
-    told: bool,
+    notified: bool,
 ) -> tuple[Story, list[tuple[Timer, bool]]]:
     release, subject = due.release, due.release.subject
     key = (subject.policy_digest, subject.environment, release.tier.value)
     if key not in plans:  # registered documents never change
         plans[key] = plan_of(unit, release)
     story = Story(release, system(), stamp(now), subject.policy_digest)
-    timers = [one for one in due.timers if not _promoting(unit, release, one, now)]
+    timers = [timer for timer in due.timers if not _promoting(unit, release, timer, now)]
     last = release.level >= len(plans[key].levels)
-    glass = any(one.kind is Kind.REVIEW for one in timers)
+    glass = any(timer.kind is Kind.REVIEW for timer in timers)
     waiting = ringing.unreviewed(unit, release) if glass else ()
-    return story, fire(story, timers, told=told, last_level=last, unreviewed=waiting)
+    return story, fire(story, timers, notified=notified, last_level=last, unreviewed=waiting)
 
 
 def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) -> bool:
@@ -240,15 +244,15 @@ def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) 
     return True
 
 
-def _told(unit: UnitOfWork, taken: tuple[Due, ...]) -> frozenset[str]:
-    """Return the releases whose open level somebody has been told of."""
-    asked = {
+def _notified_releases(unit: UnitOfWork, due_releases: tuple[Due, ...]) -> frozenset[str]:
+    """Return the releases whose open level somebody was notified of."""
+    releases_by_key = {
         key: due.release.id
-        for due in taken
+        for due in due_releases
         if any(timer.kind is Kind.DELIVERY for timer in due.timers)
         for key in telling.told_by(due.release)
     }
-    return frozenset(asked[key] for key in unit.delivered(list(asked)))
+    return frozenset(releases_by_key[key] for key in unit.delivered(list(releases_by_key)))
 
 
 def _letters(

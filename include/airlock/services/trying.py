@@ -24,10 +24,10 @@ def attempt(store: Store, bench: Bench, origin: str, gate: Gate) -> GateResult:
         Unreachable: if something needed was away.
     """
     with store.begin() as unit:
-        case = replace(case_of(unit, origin), asked=written(gate))
-        known = unit.evidence_of(origin)
+        case = replace(case_of(unit, origin), options=written(gate))
+        stored = unit.evidence_of(origin)
     about = case.candidate.artifact_digest
-    evidence = {kind: one for kind, one in known.items() if one.artifact_digest == about}
+    evidence = {kind: entry for kind, entry in stored.items() if entry.artifact_digest == about}
     for kind in gate.needs:
         if kind not in bench.collects:
             continue

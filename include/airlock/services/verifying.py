@@ -67,8 +67,8 @@ class Report:
         return not self.damages
 
     def and_also(self, findings: Iterable[Finding]) -> Report:
-        """Return the report with more that was found."""
-        return replace(self, damages=(*self.damages, *(one.sentence() for one in findings)))
+        """Return the report with further findings."""
+        return replace(self, damages=(*self.damages, *(finding.sentence() for finding in findings)))
 
     def to_document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -90,32 +90,35 @@ class Log:
 def verify(
     store: LogStore,
     keyring: Keyring,
-    kept: Sequence[KeptCheckpoint] = (),
+    checkpoints: Sequence[KeptCheckpoint] = (),
     witnesses: Witnesses | None = None,
     split: Split = Split(),  # noqa: B008 - a frozen value
 ) -> Report:
-    """Check the whole log against itself, checkpoints *kept* elsewhere, the tables and the keys."""
+    """Check the log against itself, *checkpoints* kept elsewhere, the tables and the keys."""
     with store.begin() as unit:
         unit.hold_still()  # the log goes on growing while it is checked
         tree = unit.tree()
         own = unit.checkpoints()
-        signed = [replace(one, note=one.note + "".join(unit.receipts(one.size))) for one in own]
+        signed = [
+            replace(checkpoint, note=checkpoint.note + "".join(unit.receipts(checkpoint.size)))
+            for checkpoint in own
+        ]
         origin = tree.origin if tree else None
         texts = TextCheck(unit.texts_of, unit.owners_of)
         leaves, waiting = texts.leaves(unit.leaves()), texts.waiting(unit.waiting(tree))
         copy = Log(origin, leaves, waiting, unit.heads(), unit.now())
-        opened = _opened(copy, keyring, [*signed, *kept], witnesses)
+        opened = _opened(copy, keyring, [*signed, *checkpoints], witnesses)
         with halved(unit, tree, opened.marks, opened.copies, split) as halving:
             tables = compare_tables(unit, keyring)  # the helper starts meanwhile
             walked = halving.walk(texts) if halving else None
-        report, seen = _check(copy, keyring, opened, walked)
-        findings = [*tables.findings, *without_release(seen, tables.releases)]
-        findings += check_tree_tables(unit, tree, own, seen, report.tree)
+        report, chains = _check(copy, keyring, opened, walked)
+        findings = [*tables.findings, *without_release(chains, tables.releases)]
+        findings += check_tree_tables(unit, tree, own, chains, report.tree)
         if texts.findings():  # perhaps erased while all of this was read
             texts.look_again(contents(unit.told_of(ACCESS, {ERASURE})))
         findings += texts.findings()
-    missing = _missing(own, kept)
-    damages = _most([*report.damages, *missing, *(one.sentence() for one in findings)])
+    missing = _missing(own, checkpoints)
+    damages = _most([*report.damages, *missing, *(finding.sentence() for finding in findings)])
     warnings = (*report.warnings, *tables.warnings)
     counts = {"releases": len(tables.releases), "grants": tables.grants}
     return replace(report, **counts, damages=damages, warnings=warnings)
@@ -125,25 +128,25 @@ def verify_against(
     store: LogStore, keyring: Keyring, places: Sequence[Place], witnesses: Witnesses | None = None
 ) -> Report:
     """Check the whole log against everything kept in *places*; what is down is a warning."""
-    kept: list[KeptCheckpoint] = []
+    checkpoints: list[KeptCheckpoint] = []
     down: list[str] = []
     for place in places:
         try:
-            kept += place.kept()
+            checkpoints += place.checkpoints()
         except Unreachable as error:
             down.append(f"not compared with {place.name}: {error.message}")
-    report = verify(store, keyring, kept, witnesses)
+    report = verify(store, keyring, checkpoints, witnesses)
     return replace(report, warnings=(*report.warnings, *down))
 
 
 def check(
     log: Log,
     keyring: Keyring,
-    kept: Sequence[KeptCheckpoint],
+    checkpoints: Sequence[KeptCheckpoint],
     witnesses: Witnesses | None = None,
 ) -> tuple[Report, Chains]:
     """Check what can be told from the log's bytes, its checkpoints and the keys."""
-    return _check(log, keyring, _opened(log, keyring, kept, witnesses))
+    return _check(log, keyring, _opened(log, keyring, checkpoints, witnesses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +161,11 @@ class _Opened:
 
 
 def _opened(
-    log: Log, keyring: Keyring, kept: Sequence[KeptCheckpoint], witnesses: Witnesses | None
+    log: Log, keyring: Keyring, checkpoints: Sequence[KeptCheckpoint], witnesses: Witnesses | None
 ) -> _Opened:
     findings: list[Finding] = []
-    marks, cosigned = _marks(log, keyring, kept, witnesses, findings)
-    return _Opened(marks, cosigned, tuple(_copies(kept)), findings, witnesses)
+    marks, cosigned = _marks(log, keyring, checkpoints, witnesses, findings)
+    return _Opened(marks, cosigned, tuple(_copies(checkpoints)), findings, witnesses)
 
 
 def _check(
@@ -178,13 +181,13 @@ def _check(
     findings += late.look(log.leafless, chains, has_tree=log.origin is not None)
     findings += chains.close(log.heads)
     findings += _rotations(chains.rotations, keyring)
-    places = [one.index for one in findings if one.index is not None]
+    places = [finding.index for finding in findings if finding.index is not None]
     report = Report(
         events=chains.count,
         streams=len(chains.streams),
         releases=sum(name.startswith("rel-") for name in chains.streams),
         grants=0,
-        damages=_most([one.sentence() for one in findings]),
+        damages=_most([finding.sentence() for finding in findings]),
         tree=tree,
         checkpoints=len(marks),
         cosigned=opened.cosigned,
@@ -197,29 +200,33 @@ def _check(
 def _marks(
     log: Log,
     keyring: Keyring,
-    kept: Sequence[KeptCheckpoint],
+    checkpoints: Sequence[KeptCheckpoint],
     witnesses: Witnesses | None,
     findings: list[Finding],
 ) -> tuple[list[Mark], int]:
     """Open every checkpoint; what is not signed is a finding, not a mark."""
     marks: list[tuple[int, Mark]] = []
     cosigned = 0
-    for one in kept:
+    for copy in checkpoints:
         try:
-            opened = open_note(one.note, keyring.keys(), keyring.verify, witnesses)
+            opened = open_note(copy.note, keyring.keys(), keyring.verify, witnesses)
         except NoteInvalid as error:
             findings.append(
-                Finding(f"the checkpoint of {one.size} in {one.place}: {error.message}")
+                Finding(f"the checkpoint of {copy.size} in {copy.place}: {error.message}")
             )
             continue
-        found, at = opened.checkpoint, datetime.fromtimestamp(opened.signed_at, UTC)
-        wrong = _why_not(log, found.origin, found.size, one, keyring.valid_at(opened.key_id, at))
+        checkpoint, at = opened.checkpoint, datetime.fromtimestamp(opened.signed_at, UTC)
+        wrong = _why_not(
+            log, checkpoint.origin, checkpoint.size, copy, keyring.valid_at(opened.key_id, at)
+        )
         if wrong:
-            findings.append(Finding(f"the checkpoint of {one.size} in {one.place} {wrong}"))
+            findings.append(Finding(f"the checkpoint of {copy.size} in {copy.place} {wrong}"))
             continue
-        cosigned = max(cosigned, found.size if opened.witnesses else 0)
+        cosigned = max(cosigned, checkpoint.size if opened.witnesses else 0)
         since, until = stamp(at - timedelta(seconds=MERGE_DELAY_S)), stamp(at + _SECOND)
-        marks.append((opened.signed_at, Mark(found.size, found.root, since, until, one.place)))
+        marks.append(
+            (opened.signed_at, Mark(checkpoint.size, checkpoint.root, since, until, copy.place))
+        )
     marks.sort(key=lambda pair: (pair[1].size, pair[0]))
     for (before, _), (after, mark) in pairwise(marks):
         if after < before:
@@ -230,37 +237,43 @@ def _marks(
 _SECOND = timedelta(seconds=1)
 
 
-def _why_not(log: Log, origin: str, size: int, one: KeptCheckpoint, in_use: bool) -> str:
+def _why_not(log: Log, origin: str, size: int, copy: KeptCheckpoint, in_use: bool) -> str:
     if log.origin is not None and origin != log.origin:
         return f"is of another log: expected {log.origin}, found {origin}"
-    if size != one.size:
+    if size != copy.size:
         return f"says {size} entries"
     return "" if in_use else "is signed with a key that had been given up"
 
 
-def _missing(own: Sequence[KeptCheckpoint], kept: Sequence[KeptCheckpoint]) -> list[str]:
-    sizes = {one.size for one in own}
-    gone = sorted({(one.size, one.place) for one in kept if one.size not in sizes})
+def _missing(own: Sequence[KeptCheckpoint], checkpoints: Sequence[KeptCheckpoint]) -> list[str]:
+    sizes = {checkpoint.size for checkpoint in own}
+    gone = sorted(
+        {
+            (checkpoint.size, checkpoint.place)
+            for checkpoint in checkpoints
+            if checkpoint.size not in sizes
+        }
+    )
     return [
         f"the checkpoint of {size} kept in {place} is not in the database" for size, place in gone
     ]
 
 
-def _copies(kept: Sequence[KeptCheckpoint]) -> Iterator[bytes]:
-    """Return the leaf hashes kept outside, as far as they reach without a gap."""
-    place = next((one.place for one in kept if one.leaves), "")
+def _copies(checkpoints: Sequence[KeptCheckpoint]) -> Iterator[bytes]:
+    """Return the leaf hashes kept outside, up to the first gap."""
+    place = next((checkpoint.place for checkpoint in checkpoints if checkpoint.leaves), "")
     size = 0
-    for one in sorted(kept, key=lambda one: one.size):
-        if one.place != place:
+    for checkpoint in sorted(checkpoints, key=lambda checkpoint: checkpoint.size):
+        if checkpoint.place != place:
             continue
-        if size + len(one.leaves) // 32 != one.size:
+        if size + len(checkpoint.leaves) // 32 != checkpoint.size:
             return
-        yield one.leaves
-        size = one.size
+        yield checkpoint.leaves
+        size = checkpoint.size
 
 
 def _leaves(copies: Sequence[bytes]) -> Iterator[bytes]:
-    return (one[at : at + 32] for one in copies for at in range(0, len(one), 32))
+    return (copy[at : at + 32] for copy in copies for at in range(0, len(copy), 32))
 
 
 class _Late:
@@ -289,16 +302,16 @@ class _Late:
                 yield Finding(why, entry[0], entry[1])
 
     def _why(self, at: str, turn: Turn) -> str:
-        told = f"written at {at} and not in the tree"
+        claim = f"written at {at} and not in the tree"
         if turn is Turn.PAST:
             why = "its number lies behind the place the tree has reached, so it can never join"
-            return f"{told}: forged; {why}"
+            return f"{claim}: forged; {why}"
         if turn is Turn.FUTURE:
-            return f"{told}: forged; its number was not given to any transaction yet"
+            return f"{claim}: forged; its number was not given to any transaction yet"
         if at > self._newest:
-            return f"{told}: forged; that is in the future"
+            return f"{claim}: forged; that is in the future"
         if at < self._covered and turn is not Turn.OPEN:
-            return f"{told}: forged; a checkpoint signed later does not cover it"
+            return f"{claim}: forged; a checkpoint signed later does not cover it"
         if at < self._oldest:
             self._behind, self._since = self._behind + 1, min(self._since or at, at)
         return ""

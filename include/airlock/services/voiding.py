@@ -100,8 +100,8 @@ def _changed(
     if not origin:
         return replace(release, subject=replace(release.subject, **digests))
     candidate = unit.candidate(origin)
-    taken = unit.by_origin(origin)
-    if candidate is None or (taken is not None and taken.id != release.id):
+    existing = unit.by_origin(origin)
+    if candidate is None or (existing is not None and existing.id != release.id):
         raise Refused(f"run {origin} has no candidate of its own to take {release.id} over")
     subject = Subject(
         model=candidate.model,
@@ -142,20 +142,20 @@ def _story(unit: UnitOfWork, release: Release, changed: Release, actor: Actor, w
     plan = plan_of(unit, changed)
     if changed.origin != release.origin:
         results = _results(unit, changed, plan)
-        story.tell("GatesJudged", {"results": [one.to_document() for one in results]})
+        story.tell("GatesJudged", {"results": [result.to_document() for result in results]})
     story.tell("LevelOpened", {"level": 1, "name": plan.levels[0].name})
     return story
 
 
 def _results(unit: UnitOfWork, changed: Release, plan: Plan) -> tuple[GateResult, ...]:
-    """Return what the gates said of the candidate that takes a release over.
+    """Return the gate results of the candidate that takes a release over.
 
     Before any vote counts they are judged again, as those of every release.
     """
     results = unit.results_of(changed.origin)
     document, _ = unit.registered("pipeline", changed.subject.pipeline_digest)
     expected = {build(gate).key for gate in document["spec"]["gates"]}
-    absent = sorted(expected - {one.key for one in results})
+    absent = sorted(expected - {result.key for result in results})
     if absent and plan.environment.gates:
         raise Refused(
             f"run {changed.origin} cannot take {changed.id} over: {', '.join(absent)} "
@@ -166,7 +166,7 @@ def _results(unit: UnitOfWork, changed: Release, plan: Plan) -> tuple[GateResult
 
 
 def _tell_voters(unit: UnitOfWork, before: Release, after: Release, stands_still: str) -> None:
-    """Tell who had answered; and the requester too, if nobody can approve it as it is."""
+    """Notify everybody who voted, and the requester if nobody can approve it as it is."""
     people = sorted(before.voters | ({after.requester} if stands_still else set()))
     text = (
         f"{after.id}: the subject changed from {short(before.subject.digest)} to "
@@ -175,8 +175,8 @@ def _tell_voters(unit: UnitOfWork, before: Release, after: Release, stands_still
         + (f" As it is nobody can approve it: {stands_still}" if stands_still else "")
         + (f" Told: {', '.join(people)}." if people else "")
     )
-    what = f"void-{after.round}"
-    unit.post_all(telling.aloud(after.id, what, about="void", text=text, people=people))
+    suffix = f"void-{after.round}"
+    unit.post_all(telling.aloud(after.id, suffix, about="void", text=text, people=people))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +199,11 @@ def void_stale(
     A pipeline that is not among *pipelines* was removed or refused: its release goes on under the
     one it was measured under, and its requester is told so.
     """
-    in_force = {one["metadata"]["name"]: digest_json(one) for one in pipelines}
-    policy_digest, found = digest_json(policy), Stale()
+    in_force = {document["metadata"]["name"]: digest_json(document) for document in pipelines}
+    policy_digest, stale = digest_json(policy), Stale()
     with store.begin() as unit:
         waiting = unit.find(states=VOIDABLE, limit=100_000)
-        left = [one for one in waiting if one.subject.model not in in_force]
+        left = [release for release in waiting if release.subject.model not in in_force]
         unit.post_all([letter for release in left for letter in _without_pipeline(release)])
         unit.commit()
     for release in waiting:
@@ -213,36 +213,36 @@ def void_stale(
             continue
         rules = {"policy_digest": policy_digest, "pipeline_digest": pipeline}
         try:
-            _void_one(store, release, rules, found)
+            _void_one(store, release, rules, stale)
         except Unreachable:
             raise
         except (AirlockError, LookupError, TypeError, ValueError) as error:
             message = error.message if isinstance(error, AirlockError) else repr(error)
             log.error("%s cannot be voided under the rules in force: %s", release.id, message)
-            found.failed[release.id] = message
-    return found
+            stale.failed[release.id] = message
+    return stale
 
 
 def _without_pipeline(release: Release) -> list[telling.Letter]:
-    """Return what is said once of a release whose pipeline is in force no more."""
+    """Return the one-time messages of a release whose pipeline is no longer in force."""
     text = (
         f"{release.id}: the pipeline {release.subject.model} is not in force any more: it was "
         "removed or refused, or nobody knows its owner. This release goes on under the one it was "
         f"measured under; what promotes it is a task of that pipeline's DAG. Told: "
         f"{release.requester}."
     )
-    what = f"no-pipeline-{release.round}"
-    return telling.aloud(release.id, what, about="void", text=text, people=[release.requester])
+    suffix = f"no-pipeline-{release.round}"
+    return telling.aloud(release.id, suffix, about="void", text=text, people=[release.requester])
 
 
-def _void_one(store: Store, release: Release, rules: Mapping[str, str], found: Stale) -> None:
+def _void_one(store: Store, release: Release, rules: Mapping[str, str], stale: Stale) -> None:
     try:
         with store.begin() as unit:
             differs = differing(unit, release.subject, rules)
         why = f"other rules were registered while this release was open: {differs}"
         after = void(store, release.id, Actor.system("decider"), why, **rules)
     except Underway:  # asked again when it has ended
-        found.underway.append(release.id)
+        stale.underway.append(release.id)
         return
     if (after.round, after.state.is_open) != (release.round, True):
-        found.moved.append(after.id)
+        stale.moved.append(after.id)

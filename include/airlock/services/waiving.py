@@ -30,7 +30,7 @@ from airlock.services.once import Once
 from airlock.services.planning import (
     check_not_rejected,
     checked_plan,
-    judged,
+    judge_gates,
     plan_of,
     scene_of,
 )
@@ -45,19 +45,19 @@ def waive(
     until: datetime,
     actor: Actor,
     *,
-    seen: str = "",
+    reviewed: str = "",
     key: str = "",
 ) -> Release:
     """Waive one gate of one release until a day; open the release if nothing blocks it then.
 
-    *gate*: the key of the result; *seen*: the digest of the subject that was looked at; the same
+    *gate*: the key of the result; *reviewed*: the digest of the subject the actor saw; the same
     *key* does it once.
 
     Raises:
         Refused: (one of its kinds) with the rule that said no; the attempt is in the log.
     """
-    asked = {"release": release_id, "gate": gate, "reason": reason, "until": stamp(until)}
-    once = Once.of("waive", actor, key, **asked, seen=seen)
+    arguments = {"release": release_id, "gate": gate, "reason": reason, "until": stamp(until)}
+    once = Once.of("waive", actor, key, **arguments, seen=reviewed)
     with store.begin() as unit:
         release = unit.lock(release_id)
         if once.answered(unit) is not None:
@@ -69,14 +69,14 @@ def waive(
             story = waive_story(
                 release,
                 plan,
-                judged(release, document, facts, plan),
+                judge_gates(release, document, facts, plan),
                 scene_of(release, document, facts, plan),
                 actor,
                 holders(facts.people),
                 gate=gate,
                 reason=reason,
                 until=until,
-                seen=seen,
+                reviewed=reviewed,
             )
             _go_on(unit, story, document, facts, plan)
         except AirlockError as refusal:
@@ -110,13 +110,13 @@ def _go_on(
     release = story.release
     if release is None or release.state is not State.BLOCKED:
         return
-    results = judged(release, document, facts, plan)
-    if blocking(results, [one.key for one in results], plan):
+    results = judge_gates(release, document, facts, plan)
+    if blocking(results, [result.key for result in results], plan):
         return
     checked_plan(unit, release, facts)
     check_not_rejected(unit, release)
     _check_line(unit, release)
-    story.tell("GatesJudged", {"results": [one.to_document() for one in results]})
+    story.tell("GatesJudged", {"results": [result.to_document() for result in results]})
     if not plan.environment.people:
         story.tell("ReleaseApproved", {}, why=f"{plan.environment.name} needs no approval")
         return
@@ -145,7 +145,7 @@ def _check_line(unit: UnitOfWork, release: Release) -> None:
         )
 
 
-def shown(
+def gates_and_waivers(
     unit: UnitOfWork, release: Release, facts: Facts, plan: Plan, actor: Actor | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
     """Return the gates as they count now, every waiver, and the keys *actor* could waive."""
@@ -155,39 +155,39 @@ def shown(
     limits = {gate.key: gate.limit for gate in map(build, Recipe(document).gates)}
     gates = [
         {
-            **one.to_document(),
-            "enforcement": plan.enforcement(one.gate).value,
-            "limit": limits.get(one.key, ""),
+            **result.to_document(),
+            "enforcement": plan.enforcement(result.gate).value,
+            "limit": limits.get(result.key, ""),
         }
-        for one in results
+        for result in results
     ]
-    about = {one for result in results for one in scene.covering(result, release.waivers)}
+    about = {waiver for result in results for waiver in scene.covering(result, release.waivers)}
     waivers = [
         {
-            "gate": one.gate,
-            "by": one.person,
-            "why": one.reason,
-            "at": one.at,
-            "until": one.until,
-            "void": scene.why_not(one) or ("" if one in about else _OTHER),
+            "gate": waiver.gate,
+            "by": waiver.person,
+            "why": waiver.reason,
+            "at": waiver.at,
+            "until": waiver.until,
+            "void": scene.why_not(waiver) or ("" if waiver in about else _OTHER),
         }
-        for one in release.waivers
+        for waiver in release.waivers
     ]
     able = actor is not None and actor.id in able_to_waive(release, plan, holders(facts.people))
     open_to = able and release.state in WAIVABLE
-    mine = [
-        one["key"]
-        for one in gates
-        if open_to and one["enforcement"] == "soft" and one["verdict"] in ("FAILED", "ERRORED")
+    waivable = [
+        gate["key"]
+        for gate in gates
+        if open_to and gate["enforcement"] == "soft" and gate["verdict"] in ("FAILED", "ERRORED")
     ]
-    return gates, waivers, mine
+    return gates, waivers, waivable
 
 
 def _settled(release: Release, scene: Scene) -> Scene:
     """Return the scene of a release that is over as its last waiver saw it."""
     if release.state in (*WAIVABLE, State.APPROVED, State.PROMOTING) or not release.waivers:
         return scene
-    able = frozenset(one.person for one in release.waivers)
+    able = frozenset(waiver.person for waiver in release.waivers)
     return replace(scene, at=release.waivers[-1].at, able=able)
 
 

@@ -83,12 +83,12 @@ def _named(table: pyarrow.Table) -> tuple[pyarrow.Table, list[Problem]]:
     return (table.replace_schema_metadata(None) if dropped else table), problems
 
 
-def _noted(table: pyarrow.Table, wanted: Callable[[Any, list[Any]], bool]) -> list[str]:
-    """Return the columns of which pandas' own notes in a Parquet file say what is *wanted*."""
+def _noted(table: pyarrow.Table, predicate: Callable[[Any, list[Any]], bool]) -> list[str]:
+    """Return the columns whose own pandas notes in a Parquet file fulfil *predicate*."""
     try:
         about = json.loads((table.schema.metadata or {})[b"pandas"])
         index = list(about["index_columns"])
-        return [str(note["field_name"]) for note in about["columns"] if wanted(note, index)]
+        return [str(note["field_name"]) for note in about["columns"] if predicate(note, index)]
     except (KeyError, TypeError, ValueError):
         return []
 

@@ -90,9 +90,9 @@ def _delimiter(header: str, name: str) -> str:
     bare = re.sub(r'"[^"]*"', "", header)
     used = [delimiter for delimiter in _DELIMITERS if delimiter in bare]
     if len(used) > 1:
-        shown = " and ".join(repr(delimiter) for delimiter in used)
+        delimiters = " and ".join(repr(delimiter) for delimiter in used)
         raise DataUnusable(
-            f"data {name}: its header holds {shown}, and only one of them can divide columns",
+            f"data {name}: its header holds {delimiters}, and only one of them can divide columns",
             next_step="put names that hold the other one in double quotes",
         )
     return used[0] if used else ","

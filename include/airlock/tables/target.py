@@ -8,7 +8,7 @@ from airlock.tables.errors import Problem
 from airlock.tables.schema import kind_of
 
 _ENCODE = "encode it in the source: a classification has 0 and 1"
-_SHOWN = 5
+_EXAMPLES = 5
 
 
 def target_problem(
@@ -30,7 +30,9 @@ def target_problem(
         text = f"{share} of {len(values)} values of {about} are missing"
         return Problem(text, "leave out the rows without an answer, in the source")
     if kind != "number":
-        return Problem(f"{about} holds {kind} ({_shown(values)}); expected numbers", _ENCODE)
+        return Problem(
+            f"{about} holds {kind} ({_format_examples(values)}); expected numbers", _ENCODE
+        )
     if not compute.all(compute.is_finite(values)).as_py():
         return Problem(f"{about} holds infinite values", "leave those rows out, in the source")
     if task == "classification":
@@ -44,13 +46,13 @@ def _classes(distinct: Any, about: str, where: str) -> Problem | None:
         text = f"{about} has one class only ({classes[0]!r}) in {where}; expected 0 and 1"
         return Problem(text, "take rows of both classes")
     if classes != [0, 1]:
-        shown = ", ".join(map(repr, classes[:_SHOWN]))
-        more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
-        return Problem(f"{about} has the classes {shown}{more}; expected 0 and 1", _ENCODE)
+        examples = ", ".join(map(repr, classes[:_EXAMPLES]))
+        more = f" and {len(classes) - _EXAMPLES} more" if len(classes) > _EXAMPLES else ""
+        return Problem(f"{about} has the classes {examples}{more}; expected 0 and 1", _ENCODE)
     return None
 
 
-def _shown(values: Any) -> str:
+def _format_examples(values: Any) -> str:
     """Return a few of the different values."""
     import pyarrow
     import pyarrow.compute as compute
@@ -60,6 +62,6 @@ def _shown(values: Any) -> str:
     distinct = compute.unique(values).to_pylist()
     if all(isinstance(value, bool) for value in distinct):
         distinct = sorted(distinct)
-    shown = ", ".join(str(value)[:30] for value in distinct[:_SHOWN])
-    more = f" and {len(distinct) - _SHOWN:,} more" if len(distinct) > _SHOWN else ""
-    return shown + more
+    examples = ", ".join(str(value)[:30] for value in distinct[:_EXAMPLES])
+    more = f" and {len(distinct) - _EXAMPLES:,} more" if len(distinct) > _EXAMPLES else ""
+    return examples + more

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from airlock.domain.enrolment import SeenAccount, Standing, Wanted
+from airlock.domain.enrolment import Nomination, SeenAccount, Standing
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Store, UnitOfWork
@@ -74,5 +74,5 @@ def _enrolled_roles(unit: UnitOfWork) -> defaultdict[str, set[str]]:
 def _enrol(unit: UnitOfWork, rulebook: Rulebook, person: Person, enrolled: set[str]) -> None:
     scene = _Open.of(unit, rulebook)
     for role in sorted(person.claimed & rulebook.roles - enrolled):
-        proposal = write_proposal(scene, FIRST, Wanted(person.id, role, WHY))
+        proposal = write_proposal(scene, FIRST, Nomination(person.id, role, WHY))
         write_confirmation(scene, SECOND, proposal.id, WHY)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airlock.domain.digest import digest_bytes, manifest_digest, short
-from airlock.domain.drift import Seen, SpentThere
+from airlock.domain.drift import Sighting, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.grant import Grant, Standing, read_own
 from airlock.ports import CodeChange, Parked, RunRecord
@@ -143,7 +143,7 @@ class FakeWatch:
     hashed: list[str] = field(default_factory=list)
     before: list[Callable[[], None]] = field(default_factory=list)
 
-    def seen(self) -> tuple[Seen, ...]:
+    def sightings(self) -> tuple[Sighting, ...]:
         """Return every protected alias; first, once, whatever the test lets happen now."""
         if self.before:
             self.before.pop(0)()
@@ -155,7 +155,7 @@ class FakeWatch:
                 last = newest.get((model, alias))
                 plain = self.registry.location(model, version)
                 sightings.append(
-                    Seen(
+                    Sighting(
                         model=model,
                         alias=alias,
                         version=version,
@@ -177,8 +177,8 @@ class FakeWatch:
         ]
         return self.protected, (*spent, *self.forged)
 
-    def told(self, model: str, alias: str) -> str | None:
-        """Return what an ordinary client is told."""
+    def resolve_alias(self, model: str, alias: str) -> str | None:
+        """Return the version an ordinary client gets."""
         plain = self.registry.alias(model, alias)
         return self.answers.get((model, alias), plain)
 

@@ -88,7 +88,7 @@ BEGIN
         RETURN NEW;
     END IF;
     IF TG_TABLE_NAME = 'audit_event' THEN
-        IF NEW.what NOT IN ({", ".join(repr(what) for what in WORKER_MAY_TELL)}) THEN
+        IF NEW.what NOT IN ({", ".join(repr(word) for word in WORKER_MAY_TELL)}) THEN
             RAISE EXCEPTION 'airlock: the worker cannot write a % event', NEW.what
                 USING ERRCODE = 'insufficient_privilege';
         END IF;

@@ -27,7 +27,7 @@ STATES_BEFORE = (
     "SUPERSEDED",
 )
 STATES = (*STATES_BEFORE, "VOIDED", "ROLLED_BACK")
-TOLD_BEFORE = (
+EVENT_TYPES_BEFORE = (
     "ReleaseRequested",
     "GatesJudged",
     "ReleaseBlocked",
@@ -37,7 +37,7 @@ TOLD_BEFORE = (
     "PromotionRefused",
     "ReleasePromoted",
 )
-TOLD = (*TOLD_BEFORE, "RollbackStarted", "RollbackRefused", "ReleaseRolledBack")
+EVENT_TYPES = (*EVENT_TYPES_BEFORE, "RollbackStarted", "RollbackRefused", "ReleaseRolledBack")
 PROMOTION = sa.text("purpose = 'promotion'")
 UNREVIEWED = sa.text("reviewed_at IS NULL")
 SPENT = "(spent_by IS NULL) = (spent_at IS NULL)"
@@ -51,7 +51,7 @@ GRANT UPDATE (reviewed_at, reviewed_by) ON break_glass TO airlock_decider;
 """
 
 
-def worker_decides_nothing(told: tuple[str, ...], moves: tuple[str, ...]) -> str:
+def worker_decides_nothing(event_types: tuple[str, ...], moves: tuple[str, ...]) -> str:
     """Return the function that says what the worker may write, with these words."""
     return f"""
 CREATE OR REPLACE FUNCTION worker_decides_nothing() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -60,7 +60,7 @@ BEGIN
         RETURN NEW;
     END IF;
     IF TG_TABLE_NAME = 'audit_event' THEN
-        IF NEW.what NOT IN ({_words(told)}) THEN
+        IF NEW.what NOT IN ({_words(event_types)}) THEN
             RAISE EXCEPTION 'airlock: the worker cannot write a % event', NEW.what
                 USING ERRCODE = 'insufficient_privilege';
         END IF;
@@ -96,7 +96,7 @@ def upgrade() -> None:
         sqlite_where=PROMOTION,
     )
     if op.get_bind().dialect.name == "postgresql":
-        op.execute(worker_decides_nothing(TOLD, ("PROMOTED", "SUPERSEDED", "ROLLED_BACK")))
+        op.execute(worker_decides_nothing(EVENT_TYPES, ("PROMOTED", "SUPERSEDED", "ROLLED_BACK")))
         op.execute(RIGHTS)
 
 
@@ -197,7 +197,7 @@ def _words(words: tuple[str, ...]) -> str:
 def downgrade() -> None:
     """Go back."""
     if op.get_bind().dialect.name == "postgresql":
-        op.execute(worker_decides_nothing(TOLD_BEFORE, ("PROMOTED", "SUPERSEDED")))
+        op.execute(worker_decides_nothing(EVENT_TYPES_BEFORE, ("PROMOTED", "SUPERSEDED")))
     op.drop_index("uq_release_grant_round", "release_grant")
     op.drop_index("ix_release_grant_release", "release_grant")
     with op.batch_alter_table("release_grant", table_args=_spent()) as table:

@@ -31,7 +31,7 @@ BEFORE = (
     "attempt_of",
 )
 AFTER = (*BEFORE, "waivers")
-TOLD = (
+EVENT_TYPES = (
     "ReleaseRequested",
     "GatesJudged",
     "ReleaseBlocked",
@@ -95,7 +95,7 @@ BEGIN
         RETURN NEW;
     END IF;
     IF TG_TABLE_NAME = 'audit_event' THEN
-        IF NEW.what NOT IN ({_words(TOLD)}) THEN
+        IF NEW.what NOT IN ({_words(EVENT_TYPES)}) THEN
             RAISE EXCEPTION 'airlock: the worker cannot write a % event', NEW.what
                 USING ERRCODE = 'insufficient_privilege';
         END IF;

@@ -73,17 +73,17 @@ def upgrade() -> None:
 def _without_triggers() -> Iterator[None]:
     """SQLite makes the table anew, which the triggers of others that read it do not survive."""
     connection = op.get_bind()
-    kept: list[tuple[str, str]] = []
+    triggers: list[tuple[str, str]] = []
     if connection.dialect.name == "sqlite":
         there = (
             "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%release%'"
         )
-        kept = [(row.name, row.sql) for row in connection.execute(sa.text(there))]
-    for name, _ in kept:
+        triggers = [(row.name, row.sql) for row in connection.execute(sa.text(there))]
+    for name, _ in triggers:
         op.execute(f"DROP TRIGGER {name}")
     yield
-    for _, made in kept:
-        op.execute(made)
+    for _, statement in triggers:
+        op.execute(statement)
 
 
 def _open_line(states: tuple[str, ...]) -> None:

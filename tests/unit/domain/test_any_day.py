@@ -16,7 +16,7 @@ from airlock.domain.conditions import EVERYBODY, Conditions, Finding, check_cond
 from airlock.domain.delegation import Delegation
 from airlock.domain.errors import Invalid, Refused
 from airlock.domain.release import Release, State
-from airlock.domain.timers import Kind, Late, check_in_time, is_escalated, wanted
+from airlock.domain.timers import Kind, Late, check_in_time, is_escalated, timers_for
 from tests.any_day import DAYS, FIRST_DAY, SPECIAL, ZONES, days, moments
 
 TICK = timedelta(microseconds=1)
@@ -57,7 +57,7 @@ def test_no_timer_is_due_early_and_no_level_ends_early(zone: ZoneInfo, tier: str
     promised, rules = timing(approval(tier), tier), DEFAULTS[tier]
     for opened in moments(zone, days()):
         release = waiting(opened)
-        due = {timer.key: moment(timer.due_at) - opened for timer in wanted(release, promised)}
+        due = {timer.key: moment(timer.due_at) - opened for timer in timers_for(release, promised)}
         reminders = [span for key, span in due.items() if f"/{Kind.REMIND}/" in key]
         assert min(reminders) == timedelta(hours=rules["remindHours"])
         assert max(reminders) < timedelta(hours=rules["expireHours"])

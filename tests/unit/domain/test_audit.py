@@ -13,8 +13,8 @@ from airlock.domain.audit import GENESIS, Entry, Event, Head, append, link, veri
 
 def event(number: int) -> Event:
     return Event(
-        what="Something",
-        who="ana",
+        type="Something",
+        actor_id="ana",
         roles=("developer",),
         channel="page",
         resource="release/x",

@@ -42,8 +42,8 @@ def written(
         data = {"commitments": list(erased)} if what == ERASURE else {}
         reason = why[place] if place < len(why) else ""
         event = Event(
-            what=what,
-            who="vera",
+            type=what,
+            actor_id="vera",
             roles=(),
             channel="cli",
             resource="x",
@@ -114,7 +114,7 @@ class Case:
 
 
 def state(chains: Chains) -> Any:
-    ends = [(name, one.seq, one.hash, one.name) for name, one in chains.known.items()]
+    ends = [(name, one.seq, one.hash, one.name) for name, one in chains.by_stream.items()]
     return chains.count, chains.rotations, ends
 
 

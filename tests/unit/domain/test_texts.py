@@ -20,7 +20,7 @@ from airlock.domain.texts import (
     commit,
     commitments_in,
     is_commitment,
-    kept,
+    mark_commitment,
     readable,
     spoken,
     swapped,
@@ -58,7 +58,7 @@ def test_another_text_or_salt_is_another_commitment(one: str, other: str, salt: 
 @pytest.mark.parametrize("text", ["", "commitment:sha256:", HELLO[:-1], f"{HELLO}0", f" {HELLO}"])
 def test_other_spellings_are_texts(text: str) -> None:
     assert not is_commitment(text)
-    assert not isinstance(kept(text), Commitment)
+    assert not isinstance(mark_commitment(text), Commitment)
 
 
 def test_texts_are_the_reason_and_the_findings_demanded_and_nothing_else() -> None:

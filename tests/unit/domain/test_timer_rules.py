@@ -24,7 +24,7 @@ from airlock.domain.timers import (
     fire,
     is_escalated,
     system,
-    wanted,
+    timers_for,
 )
 from tests.unit.domain.test_release import RELEASE
 
@@ -41,7 +41,7 @@ def after(hours: float) -> str:
 
 
 def kinds(release: Release, timing: Timing) -> list[tuple[str, str]]:
-    return sorted((one.kind.value, one.due_at) for one in wanted(release, timing, OPENED))
+    return sorted((one.kind.value, one.due_at) for one in timers_for(release, timing, OPENED))
 
 
 def test_an_open_level_has_its_timers_and_nothing_else() -> None:
@@ -100,14 +100,14 @@ def story(release: Release) -> Story:
 
 def test_overdue_timers_act_in_the_order_they_were_due() -> None:
     told = story(WAITING)
-    done = fire(told, wanted(WAITING, HIGH)[::-1], told=False, last_level=False)
+    done = fire(told, timers_for(WAITING, HIGH)[::-1], notified=False, last_level=False)
     assert [(one.kind, acted) for one, acted in done] == [
         (Kind.DELIVERY, True),
         (Kind.REMIND, True),
         (Kind.REMIND, True),
         (Kind.EXPIRE, True),
     ]
-    assert [event.what for event in told.events] == [
+    assert [event.type for event in told.events] == [
         "DeliveryOverdue",
         "LevelReminded",
         "LevelReminded",
@@ -120,8 +120,8 @@ def test_overdue_timers_act_in_the_order_they_were_due() -> None:
 
 def test_after_the_end_nothing_acts() -> None:
     told = story(WAITING)
-    fire(told, wanted(WAITING, HIGH), told=True, last_level=True)
-    again = fire(told, wanted(WAITING, HIGH), told=False, last_level=True)
+    fire(told, timers_for(WAITING, HIGH), notified=True, last_level=True)
+    again = fire(told, timers_for(WAITING, HIGH), notified=False, last_level=True)
     assert [acted for _, acted in again] == [False] * 4
 
 
@@ -135,7 +135,7 @@ def test_time_never_approves(place: tuple[State, int, int], due: list[tuple[Kind
     release = replace(WAITING, state=state, level=level, round=round_)
     timers = [Timer(release.id, kind, 1, number % 3, number, OPENED) for kind, number in due]
     told = story(release)
-    fire(told, timers, told=False, last_level=True)
+    fire(told, timers, notified=False, last_level=True)
     assert told.release is not None
     assert told.release.state in (state, State.EXPIRED)
     if told.release.state is not state:

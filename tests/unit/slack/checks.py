@@ -8,7 +8,7 @@ from typing import Any
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 from tests.unit.slack.limits import message_problems, view_problems
 
 
@@ -18,7 +18,7 @@ def check_blocks(blocks: Sequence[Mapping[str, Any]]) -> None:
         assert parsed.to_dict().keys() == given.keys()
 
 
-def check_said(said: Said) -> None:
+def check_said(said: ChatMessage) -> None:
     """Check a message, also without its table."""
     for blocks in filter(None, (said.blocks, said.plainer)):
         check_blocks(blocks)

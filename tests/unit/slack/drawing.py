@@ -8,12 +8,12 @@ from typing import Any
 from airlock.adapters.slack_notifier import forms, notices, replies
 from airlock.adapters.slack_notifier.card import card
 from airlock.adapters.slack_notifier.home import home
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 from tests.unit.slack.checks import check_reply, check_said, check_view
 from tests.unit.slack.views import INBOX, View
 
 
-def everything(view: View, seats: Any, text: str) -> Iterator[Said | View]:
+def everything(view: View, seats: Any, text: str) -> Iterator[ChatMessage | View]:
     """Return everything that can be drawn of a view."""
     people = view["mayAnswer"]
     yield from (card(view), notices.moved(view))
@@ -34,8 +34,8 @@ def everything(view: View, seats: Any, text: str) -> Iterator[Said | View]:
     )
 
 
-def check(drawn: Said | Mapping[str, Any]) -> None:
-    if isinstance(drawn, Said):
+def check(drawn: ChatMessage | Mapping[str, Any]) -> None:
+    if isinstance(drawn, ChatMessage):
         check_said(drawn)
     elif "response_type" in drawn:
         check_reply(drawn)

@@ -11,7 +11,7 @@ import pytest
 
 from airlock.adapters.slack_notifier.card import card
 from airlock.domain.states import State
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Views
 from tests.unit.slack.drawing import check, everything
@@ -24,7 +24,7 @@ HOSTILE = (
 )
 
 
-def mrkdwn(drawn: Said | Mapping[str, Any]) -> Iterator[str]:
+def mrkdwn(drawn: ChatMessage | Mapping[str, Any]) -> Iterator[str]:
     """Return every text that Slack parses."""
 
     def inside(part: Any) -> Iterator[str]:
@@ -38,7 +38,7 @@ def mrkdwn(drawn: Said | Mapping[str, Any]) -> Iterator[str]:
             for one in part:
                 yield from inside(one)
 
-    if isinstance(drawn, Said):
+    if isinstance(drawn, ChatMessage):
         yield drawn.text
         yield from inside(drawn.blocks)
         yield from inside(drawn.plainer)
@@ -47,7 +47,7 @@ def mrkdwn(drawn: Said | Mapping[str, Any]) -> Iterator[str]:
         yield from inside(drawn["blocks"])
 
 
-def meaning(drawn: Said | Mapping[str, Any]) -> Counter[str]:
+def meaning(drawn: ChatMessage | Mapping[str, Any]) -> Counter[str]:
     """Count what Slack would make of a message: mentions, links, dates, formats, lines, emoji."""
     found: Counter[str] = Counter()
     for text in mrkdwn(drawn):

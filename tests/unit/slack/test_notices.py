@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from airlock.adapters.slack_notifier import notices
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts
 from tests.unit.slack.scenes import SCENES
 
 
-def shown(said: Said) -> str:
+def shown(said: ChatMessage) -> str:
     return "\n".join(texts(list(said.blocks)))
 
 
-def check(said: Said, golden: Compare, name: str) -> None:
+def check(said: ChatMessage, golden: Compare, name: str) -> None:
     check_said(said)
     assert not said.plainer
     kinds = {block["type"] for block in said.blocks}

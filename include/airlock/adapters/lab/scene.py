@@ -176,6 +176,6 @@ class Scene:
 
     def options(self, gate: str) -> Mapping[str, Any]:
         """Return the options of a gate: those of the case, else those of the pipeline."""
-        if self.case.asked.get("gate") == gate:
-            return self.case.asked
+        if self.case.options.get("gate") == gate:
+            return self.case.options
         return next((declared for declared in self.recipe.gates if declared["gate"] == gate), {})

@@ -49,17 +49,17 @@ from airlock.adapters.slack_notifier.parts import (
     spoken,
     spoken_label,
 )
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 
 APPROVE, REJECT = "airlock.approve", "airlock.reject"
 EVIDENCE, REVIEW = "airlock.evidence", "airlock.review"
 
 
-def card(view: View) -> Said:
+def card(view: View) -> ChatMessage:
     """Return the card of a release, in any state."""
     if view["state"] != ASKING:
-        return Said(outcome.text(view), fitting(lambda room: outcome.blocks(view, room)))
-    return Said(
+        return ChatMessage(outcome.text(view), fitting(lambda room: outcome.blocks(view, room)))
+    return ChatMessage(
         request_text(view),
         fitting(lambda room: _request(view, [measured.table(view, room)], room)),
         fitting(lambda room: _request(view, measured.monospaced(view, room), room)),

@@ -32,7 +32,7 @@ from airlock.adapters.slack_notifier.outcome import OUTCOMES
 from airlock.adapters.slack_notifier.outcome import text as outcome_text
 from airlock.adapters.slack_notifier.parts import ASKING, facts, identity, release_title
 from airlock.adapters.slack_notifier.parts import spoken as subject
-from airlock.ports.chat import Said
+from airlock.ports.chat import ChatMessage
 
 #: About -> icon and headline.
 _SPOKEN = {
@@ -47,16 +47,16 @@ _SPOKEN = {
 _NOBODY_DECIDES = "Nothing is released until somebody answers."
 
 
-def reminder(view: View, about: str) -> Said:
+def reminder(view: View, about: str) -> ChatMessage:
     """Return a thread reply that a level still waits."""
     text = f"{_icon(about)} {_waits(view, about)}"
     question = f"{called(view, view['mayAnswer'])}: level {_sentence(view, about)}"
-    return Said(
+    return ChatMessage(
         bounded(text), numbered([section(mrkdwn(f"{_icon(about)} {question}")), _foot(view)])
     )
 
 
-def escalation(view: View, about: str) -> Said:
+def escalation(view: View, about: str) -> ChatMessage:
     """Return a new message, for the channel or one person, that a level waits too long."""
     blocks = [
         header(f"{_icon(about)} Still waiting: {release_title(view)}"),
@@ -64,10 +64,10 @@ def escalation(view: View, about: str) -> Said:
         facts(view),
         _foot(view),
     ]
-    return Said(bounded(f"{_icon(about)} {_waits(view, about)}"), numbered(blocks))
+    return ChatMessage(bounded(f"{_icon(about)} {_waits(view, about)}"), numbered(blocks))
 
 
-def spoken(view: View, text: str, people: Sequence[str], about: str) -> Said:
+def spoken(view: View, text: str, people: Sequence[str], about: str) -> ChatMessage:
     """Return a notice whose sentence was settled when it was posted."""
     icon, title = _SPOKEN.get(about, ("\N{BELL}", "Notice"))
     heard = [section(mrkdwn(f"For {called(view, people)}"))] if people else []
@@ -78,10 +78,10 @@ def spoken(view: View, text: str, people: Sequence[str], about: str) -> Said:
         _foot(view),
     ]
     sentence = f"{icon} {title}: {subject(view)}. {safe(text, 600)}"
-    return Said(bounded(sentence), numbered(blocks))
+    return ChatMessage(bounded(sentence), numbered(blocks))
 
 
-def moved(view: View) -> Said:
+def moved(view: View) -> ChatMessage:
     """Return a short thread reply about where a release is now."""
     if view["state"] == ASKING:
         level = f"level {safe(level_words(view))}"
@@ -91,13 +91,13 @@ def moved(view: View) -> Said:
         due = f" by {utc(view['deadline'])}" if view.get("deadline") else ""
         local_due = f" by {when(view['deadline'])}" if view.get("deadline") else ""
         sentence = f"\N{VERTICAL TRAFFIC LIGHT} {text}{mentions}{local_due}."
-        return Said(
+        return ChatMessage(
             bounded(f"{text}{names}{due}."), numbered([section(mrkdwn(sentence)), _foot(view)])
         )
     icon, title, _ = OUTCOMES.get(view["state"], ("\N{BELL}", safe(view["state"]), ""))
     blocks = [section(mrkdwn(f"{icon} *{title}*: {subject(view)}. {_asker(view)}"))]
     why = [section(plain(view["why"], 600))] if view["why"] else []
-    return Said(outcome_text(view), numbered([*blocks, *why, _foot(view)]))
+    return ChatMessage(outcome_text(view), numbered([*blocks, *why, _foot(view)]))
 
 
 def _asker(view: View) -> str:

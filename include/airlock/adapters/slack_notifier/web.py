@@ -24,7 +24,7 @@ from slack_sdk.web import SlackResponse
 from airlock.adapters.slack_notifier.failures import Unshowable, failure
 from airlock.domain.errors import Unreachable
 from airlock.ports import Spot
-from airlock.ports.chat import Blocks, Closed, Profile, Said
+from airlock.ports.chat import Blocks, ChatMessage, Closed, Profile
 
 URL = "https://slack.com/api/"
 #: What our messages are called in their metadata.
@@ -52,7 +52,7 @@ class SlackWeb:
         )
 
     def post(
-        self, channel: str, message: Said, *, thread: Spot | None = None, key: str = ""
+        self, channel: str, message: ChatMessage, *, thread: Spot | None = None, key: str = ""
     ) -> Spot:
         """Post a message, into a thread if one is given."""
 
@@ -70,7 +70,7 @@ class SlackWeb:
         answer = _send_with_fallback("chat.postMessage", message, send)
         return Spot(_text(answer, "channel"), _text(answer, "ts"))
 
-    def update(self, spot: Spot, message: Said) -> None:
+    def update(self, spot: Spot, message: ChatMessage) -> None:
         """Change a message."""
 
         def send(blocks: Blocks) -> SlackResponse:
@@ -157,7 +157,7 @@ class SlackWeb:
 
 
 def _send_with_fallback(
-    method: str, message: Said, send: Callable[[Blocks], SlackResponse]
+    method: str, message: ChatMessage, send: Callable[[Blocks], SlackResponse]
 ) -> Answer:
     try:
         return _call(method, lambda: send(message.blocks))

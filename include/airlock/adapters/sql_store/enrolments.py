@@ -15,7 +15,7 @@ from airlock.adapters.sql_store.enrolment_tables import account, enrolment, look
 from airlock.adapters.sql_store.texts import Texts
 from airlock.domain.enrolment import Enrolment, SeenAccount, Standing
 from airlock.domain.errors import Conflict, NotFound
-from airlock.domain.texts import kept
+from airlock.domain.texts import mark_commitment
 
 _WORDS = ("proposed_why", "confirmed_why", "suspended_why", "ended_why")
 
@@ -117,7 +117,9 @@ class Enrolments(Texts):
 
 
 def _enrolment(row: RowMapping) -> Enrolment:
-    words = {name: kept(row[name]) for name in _WORDS if row[name]}  # committed to once, not again
+    words = {
+        name: mark_commitment(row[name]) for name in _WORDS if row[name]
+    }  # committed to once, not again
     return Enrolment(**{**row, **words, "state": Standing(row["state"])})
 
 

@@ -100,7 +100,7 @@ class Log(Texts):
         for event in events:
             entry = append(head, stream, event, at)
             head = Head(entry.seq, entry.hash)
-            place = {"stream": stream, "seq": entry.seq, "what": event.what}
+            place = {"stream": stream, "seq": entry.seq, "what": event.type}
             hashed = {"body": entry.body, "prev": entry.prev, "hash": entry.hash}
             rows.append({**place, **hashed})
         with _appending(stream):
@@ -112,7 +112,7 @@ class Log(Texts):
         statement = insert(audit_event).values(
             stream=stream,
             seq=entry.seq,
-            what=event.what,
+            what=event.type,
             body=entry.body,
             prev=entry.prev,
             hash=entry.hash,

@@ -35,7 +35,7 @@ from airlock.domain.release import (
     Subject,
     Vote,
 )
-from airlock.domain.texts import kept, swapped
+from airlock.domain.texts import mark_commitment, swapped
 from airlock.domain.waivers import Waiver
 
 log = logging.getLogger("airlock.store")
@@ -100,7 +100,7 @@ class Releases(Log):
 
     def _read_out(self, releases: tuple[Release, ...]) -> tuple[Release, ...]:
         """Return releases with people's texts in place of the commitments."""
-        texts = self.said(text for record in releases for text in texts_in(record))
+        texts = self.resolve_texts(text for record in releases for text in texts_in(record))
         return tuple(read_out(record, texts) for record in releases) if texts else releases
 
     def record(self, story: Story) -> Release:
@@ -108,7 +108,7 @@ class Releases(Log):
         new = story.release
         if new is None:
             raise ValueError("a story without a release has nothing to record")
-        opened = story.events[0].what == "ReleaseRequested"
+        opened = story.events[0].type == "ReleaseRequested"
         before = Head() if opened else self._head(new.id)
         events, sealed = self._sealed_story(story, new)
         head = self._append_all(new.id, before, events, story.at)
@@ -205,10 +205,12 @@ def _cast(row: RowMapping, cast: dict[str, list[Vote]]) -> None:
 
 def _vote(row: RowMapping) -> Vote:
     same = ("person", "level", "round", "channel", "at", "behind")
-    conditions = swapped({"conditions": json.loads(row["conditions"])}, kept)["conditions"]
+    conditions = swapped({"conditions": json.loads(row["conditions"])}, mark_commitment)[
+        "conditions"
+    ]
     return Vote(
         **{name: row[name] for name in same},
-        reason=kept(row["reason"]),
+        reason=mark_commitment(row["reason"]),
         decision=Decision(row["decision"]),
         capacity=Capacity(row["capacity"]),
         conditions=Conditions.from_document(conditions),
@@ -228,7 +230,7 @@ def _release(row: RowMapping, votes: tuple[Vote, ...]) -> Release:
     same = ("id", "origin", "location", "requester", "attempt_of", "opened_at", "level")
     return Release(
         **{name: row[name] for name in (*same, "level_opened_at", "round")},
-        why=kept(row["why"]),
+        why=mark_commitment(row["why"]),
         subject=Subject(**json.loads(row["subject"])),
         tier=Tier(row["tier"]),
         state=State(row["state"]),
@@ -249,7 +251,7 @@ def _emergency(text: str | None) -> Emergency | None:
 
 def _waivers(text: str) -> tuple[Waiver, ...]:
     waivers = (Waiver.from_document(document) for document in json.loads(text))
-    return tuple(replace(waiver, reason=kept(waiver.reason)) for waiver in waivers)
+    return tuple(replace(waiver, reason=mark_commitment(waiver.reason)) for waiver in waivers)
 
 
 def _columns(new: Release) -> dict[str, Any]:

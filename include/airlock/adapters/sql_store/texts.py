@@ -70,7 +70,7 @@ class Texts(Base):
         rows = self._connection.execute(select(*names).where(chosen))
         return {commitment: (stream, person) for commitment, stream, person in rows}
 
-    def said(self, texts: Iterable[str]) -> dict[str, str]:
+    def resolve_texts(self, texts: Iterable[str]) -> dict[str, str]:
         """Return commitment -> what a reader sees, for the commitments among *texts*."""
         commitments = {text for text in texts if is_commitment(text)}
         stored = self.texts_of(commitments) if commitments else {}
@@ -108,7 +108,7 @@ class Texts(Base):
 
     def _sealed(self, stream: str, event: Event) -> Event:
         """Return an event with commitments in place of what a person wrote."""
-        author = event.author or event.who
+        author = event.author or event.actor_id
         if author.startswith(SYSTEM):
             return event
 

@@ -135,7 +135,7 @@ class Timers(Releases):
             for event in sealed:
                 entry = append(head, new.id, event, story.at)
                 head = Head(entry.seq, entry.hash)
-                place = {"stream": new.id, "seq": entry.seq, "what": event.what}
+                place = {"stream": new.id, "seq": entry.seq, "what": event.type}
                 hashed = {"body": entry.body, "prev": entry.prev, "hash": entry.hash}
                 events.append({**place, **hashed})
             moved = {"state": new.state.value, "level": new.level, "why": kept_as.why}

@@ -276,7 +276,7 @@ class LogTree(Releases):
         query = select(*_ENTRY).where(audit_event.c.what.in_(sorted(words)))
         return self._entries(query.order_by(audit_event.c.stream, audit_event.c.seq))
 
-    def told(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
+    def stream_entries(self, streams: Sequence[str], but: frozenset[str]) -> Iterator[Stored]:
         """Return the entries of some streams in order, leaving out some words."""
         query = select(*_ENTRY).where(audit_event.c.stream.in_(streams))
         query = query.where(audit_event.c.what.not_in(sorted(but)))

@@ -26,13 +26,13 @@ def sweep(store: Store, _sources: Sources, _claim: Claim, finish: Finish) -> Map
 
 
 def detect(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
-    """Have it answered whether the registry was compared; return the question's key.
+    """Ask for a comparison of the registry; return the key of the question.
 
-    Asked with that key, say what is not as released. Who asks while a question waits, shares it.
+    With that key, return the open findings. Callers share a question that still waits.
     """
     with store.begin() as unit:
         if claim.body.optional("key", 60):
-            return {"open": [str(one["why"]) for one in drift_log.opened(unit).values()]}
+            return {"open": [str(finding["why"]) for finding in drift_log.opened(unit).values()]}
         now = stamp(unit.now())
         shared = f"detect/{now[:19]}"
         answer = {"key": f"detect/{now}" if unit.delivered([shared]) else shared}

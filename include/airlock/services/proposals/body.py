@@ -20,12 +20,12 @@ class Body:
 
     def text(self, name: str, most: int = 600, *, empty: bool = False) -> str:
         """Return a text of at most *most* characters."""
-        found = self._fields.get(name)
-        if not isinstance(found, str) or len(found) > most or not (found or empty):
+        value = self._fields.get(name)
+        if not isinstance(value, str) or len(value) > most or not (value or empty):
             raise self._wrong(name, f"a text of 1 to {most} characters")
-        if "\x00" in found or any("\ud800" <= letter <= "\udfff" for letter in found):
+        if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
             raise self._wrong(name, "a text without NUL or half characters")
-        return found
+        return value
 
     def optional(self, name: str, most: int = 600) -> str:
         """Return a text that may be missing; it is empty then."""
@@ -33,44 +33,44 @@ class Body:
 
     def word(self, name: str) -> str:
         """Return a word such as `data-profile`."""
-        found = self.text(name, 60)
-        if not _WORD.fullmatch(found):
+        value = self.text(name, 60)
+        if not _WORD.fullmatch(value):
             raise self._wrong(name, "a word of small letters, digits and hyphens")
-        return found
+        return value
 
     def number(self, name: str, most: int) -> int:
         """Return a whole number from 1 on."""
-        found = self._fields.get(name)
-        if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= most:
+        value = self._fields.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise self._wrong(name, f"a number from 1 to {most}")
-        return found
+        return value
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         """Return an object."""
-        found = self._fields.get(name)
-        if not isinstance(found, dict):
+        value = self._fields.get(name)
+        if not isinstance(value, dict):
             raise self._wrong(name, "an object")
-        return found
+        return value
 
     def bodies(self, name: str, most: int = 50) -> Sequence[Body]:
         """Return a list of objects, which may be missing."""
-        found = self._fields.get(name, [])
-        if not isinstance(found, list) or len(found) > most:
+        values = self._fields.get(name, [])
+        if not isinstance(values, list) or len(values) > most:
             raise self._wrong(name, f"a list of at most {most} objects")
-        if not all(isinstance(one, dict) for one in found):
+        if not all(isinstance(value, dict) for value in values):
             raise self._wrong(name, "a list of objects")
-        return [Body(f"{self._kind}.{name}", one) for one in found]
+        return [Body(f"{self._kind}.{name}", value) for value in values]
 
     def texts(self, name: str, most: int = 1000) -> tuple[str, ...]:
         """Return a list of texts, which may be missing."""
-        found = self._fields.get(name, [])
-        if not isinstance(found, list) or len(found) > most:
+        values = self._fields.get(name, [])
+        if not isinstance(values, list) or len(values) > most:
             raise self._wrong(name, f"a list of at most {most} texts")
-        return tuple(Body(self._kind, {name: one}).text(name) for one in found)
+        return tuple(Body(self._kind, {name: value}).text(name) for value in values)
 
     def _wrong(self, name: str, expected: str) -> Invalid:
-        shown = repr(self._fields.get(name))[:80]
+        excerpt = repr(self._fields.get(name))[:80]
         return Invalid(
-            f"a proposal {self._kind}: {name} is {shown.encode('ascii', 'replace').decode()}, "
+            f"a proposal {self._kind}: {name} is {excerpt.encode('ascii', 'replace').decode()}, "
             f"expected {expected}"
         )

@@ -28,12 +28,12 @@ _DECIDER = Actor.system("decider", Channel.DAG)
 
 def submit(store: Store, sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
     """Keep the candidate of a run with its evidence; the same run may only repeat the same."""
-    items, said = evidence.items_of(claim.body), _said(claim)
+    items, claimed = evidence.items_of(claim.body), _claimed_candidate(claim)
     with store.begin() as unit:
-        run = runs.known(unit, claim.origin)
+        run = runs.require_run(unit, claim.origin)
         document, _ = unit.registered("pipeline", run.pipeline)
         recipe, since = Recipe(document), _serving_commit(unit, Recipe(document))
-    candidate = _compared(said, run, recipe)
+    candidate = _compared(claimed, run, recipe)
     candidate = _with_code(candidate, sources, recipe, since)
     _check_bytes(sources, candidate)
     with store.begin() as unit:
@@ -46,7 +46,7 @@ def submit(store: Store, sources: Sources, claim: Claim, finish: Finish) -> Mapp
         return answer
 
 
-def _said(claim: Claim) -> Candidate:
+def _claimed_candidate(claim: Claim) -> Candidate:
     """Return the candidate as the task describes it."""
     body = Body("candidate", claim.body.mapping("candidate"))
     raised = body.optional("raised_to", 10)
@@ -71,8 +71,8 @@ def _said(claim: Claim) -> Candidate:
     )
 
 
-def _compared(said: Candidate, run: Run, recipe: Recipe) -> Candidate:
-    """Refuse what differs from the run and its pipeline."""
+def _compared(candidate: Candidate, run: Run, recipe: Recipe) -> Candidate:
+    """Refuse a candidate that differs from its run and pipeline."""
     expected = {
         "model": recipe.name,
         "environment": recipe.environment,
@@ -81,58 +81,58 @@ def _compared(said: Candidate, run: Run, recipe: Recipe) -> Candidate:
         "started_at": run.started_at,
     }
     differs = [
-        f"{name} is said to be {getattr(said, name)}, and is {value}"
+        f"{name} is said to be {getattr(candidate, name)}, and is {value}"
         for name, value in expected.items()
-        if getattr(said, name) != value
+        if getattr(candidate, name) != value
     ]
     if differs:
         raise Refused(
-            f"the candidate of run {said.origin} is not of its pipeline {recipe.name}: "
+            f"the candidate of run {candidate.origin} is not of its pipeline {recipe.name}: "
             f"{'; '.join(differs)}",
             next_step="Start a new run; if it repeats, find out what that task does.",
         )
-    return said
+    return candidate
 
 
-def _with_code(said: Candidate, sources: Sources, recipe: Recipe, since: str) -> Candidate:
-    """Return the candidate with the decider's own word on whose code this is."""
+def _with_code(candidate: Candidate, sources: Sources, recipe: Recipe, since: str) -> Candidate:
+    """Return the candidate with the authors of its code as the decider reads them."""
     folder = recipe.folder
-    found = {"code_commit": sources.code.commit(folder), "lock_digest": sources.code.lock()}
-    for name, value in found.items():
-        if getattr(said, name) != value:
+    expected = {"code_commit": sources.code.commit(folder), "lock_digest": sources.code.lock()}
+    for name, value in expected.items():
+        if getattr(candidate, name) != value:
             raise Refused(
-                f"run {said.origin} says its {name.replace('_', ' ')} is "
-                f"{short(getattr(said, name))}, the decider's checkout has {short(value)}",
+                f"run {candidate.origin} says its {name.replace('_', ' ')} is "
+                f"{short(getattr(candidate, name))}, the decider's checkout has {short(value)}",
                 next_step="The decider needs the same checkout as its tasks; then start a new run.",
             )
-    return replace(said, committers=tuple(sources.code.committers(folder, since)))
+    return replace(candidate, committers=tuple(sources.code.committers(folder, since)))
 
 
-def _check_bytes(sources: Sources, said: Candidate) -> None:
-    found = sources.artifacts.digest(said.model, said.version)
-    if found != said.artifact_digest:
-        has = f"hashes to {short(found)}" if found else "has no files the registry has frozen"
+def _check_bytes(sources: Sources, candidate: Candidate) -> None:
+    digest = sources.artifacts.digest(candidate.model, candidate.version)
+    if digest != candidate.artifact_digest:
+        has = f"hashes to {short(digest)}" if digest else "has no files the registry has frozen"
         raise Refused(
-            f"{said.model} version {said.version} {has}, run {said.origin} says "
-            f"{short(said.artifact_digest)}",
+            f"{candidate.model} version {candidate.version} {has}, run {candidate.origin} says "
+            f"{short(candidate.artifact_digest)}",
             next_step="Find out who changed the files, then start a new run.",
         )
 
 
-def _check_data(unit: UnitOfWork, said: Candidate) -> None:
-    profile = unit.evidence_of(said.origin).get("data-profile")
+def _check_data(unit: UnitOfWork, candidate: Candidate) -> None:
+    profile = unit.evidence_of(candidate.origin).get("data-profile")
     pinned = profile.facts.get("digest") if profile else None
-    if pinned is not None and pinned != said.data_digest:
+    if pinned is not None and pinned != candidate.data_digest:
         raise Refused(
-            f"run {said.origin} has pinned the data {short(str(pinned))}, and says that "
-            f"{short(said.data_digest)} was trained on",
+            f"run {candidate.origin} has pinned the data {short(str(pinned))}, and says that "
+            f"{short(candidate.data_digest)} was trained on",
             next_step="Start a new run.",
         )
 
 
 def _put(unit: UnitOfWork, candidate: Candidate) -> list[Event]:
-    known = unit.candidate(candidate.origin)
-    if known is not None and replace(known, committers=candidate.committers) == candidate:
+    stored = unit.candidate(candidate.origin)
+    if stored is not None and replace(stored, committers=candidate.committers) == candidate:
         return []  # committers are those of when it was first said
     unit.put_candidate(candidate)
     data = {"origin": candidate.origin, "digest": digest_json(asdict(candidate))}

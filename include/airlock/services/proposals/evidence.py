@@ -20,11 +20,11 @@ _DECIDER = Actor.system("decider", Channel.DAG)
 
 def submit(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
     """Keep evidence for a run; return its digests."""
-    from airlock.services.proposals.runs import known
+    from airlock.services.proposals.runs import require_run
 
     items = items_of(claim.body)
     with store.begin() as unit:
-        known(unit, claim.origin)
+        require_run(unit, claim.origin)
         unit.log_all(run_stream(claim.origin), put(unit, claim.origin, items))
         answer = {"digests": [item.digest for item in items]}
         finish(unit, answer)
@@ -34,20 +34,20 @@ def submit(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Map
 def items_of(body: Body) -> list[Evidence]:
     """Return the evidence in a proposal. Raises Invalid."""
     return [
-        Evidence(one.word("kind"), one.text("artifactDigest", 80), one.mapping("facts"))
-        for one in body.bodies("evidence")
+        Evidence(entry.word("kind"), entry.text("artifactDigest", 80), entry.mapping("facts"))
+        for entry in body.bodies("evidence")
     ]
 
 
 def put(unit: UnitOfWork, origin: str, items: Sequence[Evidence]) -> list[Event]:
-    """Keep what is new, and return what the log has to tell of it.
+    """Store new evidence, and return its events.
 
     Raises:
         Conflict: if a release was opened for this run, and this is not what it was measured with.
     """
     if not items:
         return []
-    there = {kind: one.digest for kind, one in unit.evidence_of(origin).items()}
+    there = {kind: entry.digest for kind, entry in unit.evidence_of(origin).items()}
     new = [item for item in items if there.get(item.kind) != item.digest]
     release = unit.by_origin(origin) if new else None
     if release is not None:

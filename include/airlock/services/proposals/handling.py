@@ -97,8 +97,8 @@ class Handling:
         from airlock.services.proposals.kinds import HANDLERS  # they import this module
 
         if kind not in HANDLERS:
-            known = ", ".join(sorted(HANDLERS))
-            raise Invalid(f"there is no kind of proposal {kind[:40]!r}; there are: {known}")
+            kinds = ", ".join(sorted(HANDLERS))
+            raise Invalid(f"there is no kind of proposal {kind[:40]!r}; there are: {kinds}")
         return HANDLERS[kind]
 
     def _running(self, origin: str) -> RunRecord:
@@ -125,36 +125,36 @@ def parsed(text: str) -> Mapping[str, Any]:
     if len(text.encode(errors="replace")) > MOST_BYTES:
         raise Invalid(f"a proposal has at most {MOST_BYTES} bytes")
     try:
-        found = json.loads(text, parse_constant=unknown)
+        document = json.loads(text, parse_constant=unknown)
     except (ValueError, RecursionError) as error:
         raise Invalid(f"the proposal is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise Invalid(f"the proposal is {type(found).__name__}, not an object")
-    return found
+    if not isinstance(document, dict):
+        raise Invalid(f"the proposal is {type(document).__name__}, not an object")
+    return document
 
 
 def refused(error: AirlockError) -> dict[str, Any]:
-    """Return a refusal as an answer, under the name every process knows it by.
+    """Return a refusal as an answer, under the name of its error class.
 
     A promotion under way is over in two minutes, so its task is to ask again: `Unreachable`.
     """
-    known: type = Unreachable
+    error_type: type = Unreachable
     if not isinstance(error, Underway):
-        known = next(kind for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
-    said = {"message": error.message, "nextStep": error.next_step}
-    return {"refused": {"error": known.__name__, **said}}
+        error_type = next(kind for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
+    fields = {"message": error.message, "nextStep": error.next_step}
+    return {"refused": {"error": error_type.__name__, **fields}}
 
 
 def opened(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what was done, or raise what it was refused with."""
+    """Return the result of an answer, or raise its refusal."""
     if "done" in answer:
-        done: Mapping[str, Any] = answer["done"]
-        return done
-    said = answer["refused"]
-    kind = getattr(errors, str(said["error"]), None)
+        result: Mapping[str, Any] = answer["done"]
+        return result
+    refusal = answer["refused"]
+    kind = getattr(errors, str(refusal["error"]), None)
     wrong = not (isinstance(kind, type) and issubclass(kind, AirlockError))
-    made: type[AirlockError] = Unreachable if wrong or kind is None else kind
-    raise made(str(said["message"]), next_step=str(said["nextStep"]))
+    error_type: type[AirlockError] = Unreachable if wrong or kind is None else kind
+    raise error_type(str(refusal["message"]), next_step=str(refusal["nextStep"]))
 
 
 class DirectProposals:
@@ -167,8 +167,8 @@ class DirectProposals:
     def submit(self, kind: str, origin: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Propose something, as JSON like everywhere; return the answer or raise the refusal."""
         answer = self._handling.answer(kind, origin, json.dumps(body), _commit)
-        found: Mapping[str, Any] = json.loads(json.dumps(answer))
-        return opened(found)
+        document: Mapping[str, Any] = json.loads(json.dumps(answer))
+        return opened(document)
 
 
 def _commit(unit: UnitOfWork, _answer: Mapping[str, Any]) -> None:

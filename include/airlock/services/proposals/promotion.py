@@ -45,9 +45,9 @@ def begin(_store: Store, sources: Sources, claim: Claim, _finish: Finish) -> Map
         request = PromotionRequest.from_document(document)
     except (KeyError, TypeError, ValueError) as error:
         raise Invalid(f"a proposal {Kind.BEGIN}: the reach cannot be read: {error!r}") from error
-    found = _promotions(sources).begin(request)
-    kind = "promotion" if isinstance(found, Promotion) else "permit"
-    return {kind: found.to_document()}
+    result = _promotions(sources).begin(request)
+    kind = "promotion" if isinstance(result, Promotion) else "permit"
+    return {kind: result.to_document()}
 
 
 def finish(_store: Store, sources: Sources, claim: Claim, _finish: Finish) -> Mapping[str, Any]:

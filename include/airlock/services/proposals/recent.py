@@ -22,20 +22,20 @@ class RecentRuns:
     ) -> None:
         """Ask *source*, unless it has answered less than *seconds* ago."""
         self._source, self._seconds, self._clock = source, seconds, clock
-        self._known: dict[str, tuple[float, RunRecord]] = {}
+        self._records: dict[str, tuple[float, RunRecord]] = {}
 
     def run(self, origin: str) -> RunRecord | None:
         """Return a run. One that is over, or that there is not, is asked about every time."""
-        known = self._known.get(origin)
-        if known is not None and self._clock() - known[0] < self._seconds:
-            return known[1]
+        cached = self._records.get(origin)
+        if cached is not None and self._clock() - cached[0] < self._seconds:
+            return cached[1]
         record = self._source.run(origin)
-        if len(self._known) >= _MOST:
-            self._known.clear()
+        if len(self._records) >= _MOST:
+            self._records.clear()
         if record is not None and not record.is_over:
-            self._known[origin] = (self._clock(), record)
+            self._records[origin] = (self._clock(), record)
         else:
-            self._known.pop(origin, None)
+            self._records.pop(origin, None)
         return record
 
     def has_task(self, dag_id: str, run_id: str, task_id: str) -> bool:

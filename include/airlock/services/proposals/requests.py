@@ -20,7 +20,7 @@ def open_release(store: Store, sources: Sources, claim: Claim, finish: Finish) -
     )
     in_force = sources.rules.policy()
     with store.begin() as unit:
-        run = runs.known(unit, claim.origin)
+        run = runs.require_run(unit, claim.origin)
         document, _ = unit.registered("pipeline", run.pipeline)
         if unit.by_origin(claim.origin) is None:
             runs.registered(unit, "policy", policy)

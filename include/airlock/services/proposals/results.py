@@ -28,22 +28,22 @@ _DECIDER = Actor.system("decider", Channel.DAG)
 def submit(store: Store, _sources: Sources, claim: Claim, finish: Finish) -> Mapping[str, Any]:
     """Keep new evidence and the gate's result on it; once there is a release, nothing is kept."""
     items, gate = evidence.items_of(claim.body), _gate(claim)
-    said = claim.body.text("verdict", 20)
+    verdict = claim.body.text("verdict", 20)
     envelope = claim.body.optional("attestation", 65_536)
     with store.begin() as unit:
-        runs.known(unit, claim.origin)
+        runs.require_run(unit, claim.origin)
         events = evidence.put(unit, claim.origin, items)
-        result, artifact = _judged(unit, claim.origin, gate)
-        if result.verdict.value != said:
+        result, artifact = _judge(unit, claim.origin, gate)
+        if result.verdict.value != verdict:
             raise Conflict(
-                f"run {claim.origin} says {result.key} is {said}, judged from its evidence it is "
-                f"{result.verdict}: {result.message}",
+                f"run {claim.origin} says {result.key} is {verdict}, judged from its evidence it "
+                f"is {result.verdict}: {result.message}",
                 next_step="Clear the gate's task; somebody has changed the evidence meanwhile.",
             )
         if envelope:
             check_bound(result, envelope, artifact, options_digest(gate), claim.origin)
         if unit.by_origin(claim.origin) is None:
-            events += _kept(unit, claim.origin, result, envelope)
+            events += _store_result(unit, claim.origin, result, envelope)
         unit.log_all(run_stream(claim.origin), events)
         answer = {"verdict": result.verdict.value}
         finish(unit, answer)
@@ -64,7 +64,7 @@ def _gate(claim: Claim) -> Gate:
     return gate
 
 
-def _judged(unit: UnitOfWork, origin: str, gate: Gate) -> tuple[GateResult, str]:
+def _judge(unit: UnitOfWork, origin: str, gate: Gate) -> tuple[GateResult, str]:
     candidate = unit.candidate(origin)
     if candidate is not None:
         document, _ = unit.registered("pipeline", candidate.pipeline_digest)
@@ -79,9 +79,9 @@ def _judged(unit: UnitOfWork, origin: str, gate: Gate) -> tuple[GateResult, str]
     return run_gate(gate, facts), about
 
 
-def _kept(unit: UnitOfWork, origin: str, result: GateResult, envelope: str) -> list[Event]:
-    known = {one.key: one for one in unit.results_of(origin)}.get(result.key)
-    if known == result and unit.attestations_of(origin).get(result.key, "") == envelope:
+def _store_result(unit: UnitOfWork, origin: str, result: GateResult, envelope: str) -> list[Event]:
+    stored = {entry.key: entry for entry in unit.results_of(origin)}.get(result.key)
+    if stored == result and unit.attestations_of(origin).get(result.key, "") == envelope:
         return []
     unit.put_result(origin, result, envelope)
     data = {
@@ -92,4 +92,4 @@ def _kept(unit: UnitOfWork, origin: str, result: GateResult, envelope: str) -> l
         "document": digest_json(result.to_document()),
         "attestation": digest_bytes(envelope.encode()),
     }
-    return [Event.by(_DECIDER, RunEvent.JUDGED, origin, data)]
+    return [Event.by(_DECIDER, RunEvent.RESULT, origin, data)]

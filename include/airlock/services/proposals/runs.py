@@ -50,7 +50,7 @@ def start(store: Store, sources: Sources, claim: Claim, finish: Finish) -> Mappi
             pipeline=pipeline,
             policy=policy,
         )
-        run, events = _kept(unit, fresh)
+        run, events = _store_run(unit, fresh)
         events += evidence.put(unit, run.origin, items)
         unit.log_all(run_stream(run.origin), events)
         answer = {"startedAt": run.started_at, "requester": run.requester}
@@ -58,23 +58,23 @@ def start(store: Store, sources: Sources, claim: Claim, finish: Finish) -> Mappi
         return answer
 
 
-def _kept(unit: UnitOfWork, fresh: Run) -> tuple[Run, list[Event]]:
-    known = unit.run(fresh.origin)
-    if known == fresh:
-        return known, []
-    if known is not None and unit.candidate(fresh.origin) is not None:
-        if known.pipeline != fresh.pipeline:
+def _store_run(unit: UnitOfWork, fresh: Run) -> tuple[Run, list[Event]]:
+    stored = unit.run(fresh.origin)
+    if stored == fresh:
+        return stored, []
+    if stored is not None and unit.candidate(fresh.origin) is not None:
+        if stored.pipeline != fresh.pipeline:
             raise Refused(
-                f"run {fresh.origin} has a candidate of pipeline {short(known.pipeline)}, and is "
+                f"run {fresh.origin} has a candidate of pipeline {short(stored.pipeline)}, and is "
                 f"started again with {short(fresh.pipeline)}",
                 next_step="Start a new run; one run has one pipeline.",
             )
-        return known, []
+        return stored, []
     unit.put_run(fresh)
     return fresh, [Event.by(DECIDER, RunEvent.STARTED, fresh.origin, asdict(fresh))]
 
 
-def known(unit: UnitOfWork, origin: str) -> Run:
+def require_run(unit: UnitOfWork, origin: str) -> Run:
     """Return a run that has begun. Raises Refused."""
     run = unit.run(origin)
     if run is None:

@@ -73,7 +73,7 @@ def compare_tables(unit: LogWork, keyring: Keyring) -> Compared:
     replays = [replay(keyring) for replay in REPLAYS]
     for rows in unit.pages("release"):
         names = [str(row["id"]) for row in rows]
-        steps = fold(unit.told(names, CHANGING_NOTHING), findings)
+        steps = fold(unit.stream_entries(names, CHANGING_NOTHING), findings)
         page = Page(dict(zip(names, rows, strict=True)), steps)
         for replay in replays:
             findings += replay.page(unit, page)

@@ -20,19 +20,19 @@ class ChatLinks(Replay):
         links: dict[str, list[dict[str, Any]]] = {}
         for content in contents(unit.told_with({"SlackLinked", "SlackUnlinked"})):
             data = content["data"]
-            mine = links.setdefault(data["person"], [])
+            history = links.setdefault(data["person"], [])
             if content["what"] == "SlackLinked":
                 same = {key: data[key] for key in ("person", "team", "account")}
                 at = data.get("linkedAt") or since(content["at"])
-                mine.append({**same, "linked_at": at, "ended_at": None})
-            elif mine:
-                mine[-1]["ended_at"] = data.get("endedAt") or since(content["at"])
-        wanted = {
+                history.append({**same, "linked_at": at, "ended_at": None})
+            elif history:
+                history[-1]["ended_at"] = data.get("endedAt") or since(content["at"])
+        expected = {
             (person, number): row
             for person, rows in links.items()
             for number, row in enumerate(rows, 1)
         }
-        yield from self.compare(wanted, unit.every(self.table), numbered("person"))
+        yield from self.compare(expected, unit.every(self.table), numbered("person"))
 
 
 class ChatTries(Replay):
@@ -48,7 +48,7 @@ class ChatTries(Replay):
             at = data.get("triedAt") or since(content["at"])
             row = {"team": data["team"], "account": data["account"], "at": at}
             tries.setdefault((data["team"], data["account"]), []).append(row)
-        wanted = {
+        expected = {
             (*key, number): row for key, rows in tries.items() for number, row in enumerate(rows, 1)
         }
-        yield from self.compare(wanted, unit.every(self.table), numbered("team", "account"))
+        yield from self.compare(expected, unit.every(self.table), numbered("team", "account"))

@@ -28,7 +28,7 @@ CHANGING_NOTHING = frozenset({"VoteRefused", "WithdrawalRefused", "BreakGlassRef
 #: So long before its event a row was written at most.
 SHORTLY = timedelta(minutes=1)
 #: Values are shown up to so many characters.
-_SHOWN = 80
+_MAX_CHARACTERS = 80
 
 
 class _Untold:
@@ -70,7 +70,7 @@ class Either:
         return value in self.values
 
     def __str__(self) -> str:
-        return " or ".join(str(one) for one in self.values) or "nothing"
+        return " or ".join(str(value) for value in self.values) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +98,15 @@ class Step:
     after: Release | None
 
     @property
-    def what(self) -> str:
-        """The event's word."""
+    def event_type(self) -> str:
+        """The type of the event."""
         return str(self.content["what"])
 
     @property
     def data(self) -> Row:
-        """What the event tells."""
-        found: Row = self.content["data"]
-        return found
+        """The data of the event."""
+        fields: Row = self.content["data"]
+        return fields
 
     @property
     def at(self) -> str:
@@ -126,9 +126,9 @@ class Page:
         steps = self.steps.get(name, ())
         return steps[-1].after if steps else None
 
-    def told(self, name: str, *words: str) -> Iterator[Step]:
-        """Return the events of a release with some words."""
-        return (step for step in self.steps.get(name, ()) if step.what in words)
+    def steps_with(self, name: str, *words: str) -> Iterator[Step]:
+        """Return the steps of a release that have some event types."""
+        return (step for step in self.steps.get(name, ()) if step.event_type in words)
 
 
 class Replay:
@@ -154,30 +154,30 @@ class Replay:
 
     def compare(
         self,
-        wanted: Mapping[Any, Row],
+        expected: Mapping[Any, Row],
         rows: Iterable[Row],
         key_of: Callable[[Row], Hashable],
     ) -> Iterator[Finding]:
-        """Hold stored rows against those the log tells of."""
-        gone = dict(wanted)
+        """Compare stored rows with the rows expected from the log."""
+        gone = dict(expected)
         for row in rows:
             key = key_of(row)
-            told = gone.pop(key, None)
-            if told is None:
+            expected_row = gone.pop(key, None)
+            if expected_row is None:
                 yield self.finding(key, "is there, but the log tells of no such row")
             else:
-                yield from self.row(key, told, row)
+                yield from self.row(key, expected_row, row)
         for key in gone:
             yield self.finding(key, "the log tells of it, but it is gone")
 
-    def row(self, key: Hashable, told: Row, row: Row) -> Iterator[Finding]:
-        """Hold one row against what the log tells of it."""
-        for column, wanted in told.items():
-            found = row[column]
-            if wanted is UNTOLD:
+    def row(self, key: Hashable, expected: Row, row: Row) -> Iterator[Finding]:
+        """Compare one row with the row expected from the log."""
+        for column, expected_value in expected.items():
+            actual = row[column]
+            if expected_value is UNTOLD:
                 self.untold += 1
-            elif not _same(found, wanted):
-                why = f"{column} is {_short(found)}, the log says {_short(wanted)}"
+            elif not _same(actual, expected_value):
+                why = f"{column} is {_short(actual)}, the log says {_short(expected_value)}"
                 yield self.finding(key, why)
 
     def finding(self, key: Hashable, why: str) -> Finding:
@@ -191,15 +191,15 @@ class Replay:
             yield self.finding(row[column], "belongs to a release that is not there")
 
 
-def _same(found: Any, wanted: Any) -> bool:
-    if hasattr(wanted, "matches"):
-        return bool(wanted.matches(found))
-    return type(found) is type(wanted) and bool(found == wanted)
+def _same(actual: Any, expected: Any) -> bool:
+    if hasattr(expected, "matches"):
+        return bool(expected.matches(actual))
+    return type(actual) is type(expected) and bool(actual == expected)
 
 
 def _short(value: Any) -> str:
     text = "nothing" if value is None else str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
 def since(at: str) -> Between:
@@ -208,13 +208,13 @@ def since(at: str) -> Between:
 
 
 def numbered(*columns: str) -> Callable[[Row], Hashable]:
-    """Return what gives rows with the same values in *columns* a number each, as they come."""
-    seen: dict[Hashable, int] = {}
+    """Return a key function that numbers the rows with the same values in *columns*."""
+    counts: dict[Hashable, int] = {}
 
     def key_of(row: Row) -> Hashable:
         key = tuple(row[column] for column in columns)
-        seen[key] = seen.get(key, 0) + 1
-        return (*key, seen[key])
+        counts[key] = counts.get(key, 0) + 1
+        return (*key, counts[key])
 
     return key_of
 
@@ -231,18 +231,18 @@ def contents(entries: Iterable[Stored]) -> Iterator[Row]:
 
 
 def fold(entries: Iterable[Stored], findings: list[Finding]) -> dict[str, tuple[Step, ...]]:
-    """Return what some streams tell of their releases.
+    """Return the steps of the releases of some streams.
 
     An event that cannot follow from those before it is a finding.
     """
     steps: dict[str, list[Step]] = {}
     for content in contents(entries):
-        known = steps.setdefault(content["stream"], [])
-        before = known[-1].after if known else None
+        history = steps.setdefault(content["stream"], [])
+        before = history[-1].after if history else None
         try:
-            known.append(Step(content, before, apply(before, content)))
+            history.append(Step(content, before, apply(before, content)))
         except (AirlockError, KeyError, TypeError, ValueError) as error:
             why = error.message if isinstance(error, AirlockError) else f"it lacks {error}"
             reason = f"{content['what']} cannot follow from what stands before it: {why}"
             findings.append(Finding(reason, content["stream"], content["seq"]))
-    return {stream: tuple(known) for stream, known in steps.items()}
+    return {stream: tuple(history) for stream, history in steps.items()}

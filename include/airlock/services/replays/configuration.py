@@ -37,11 +37,11 @@ class Configuration(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare every document."""
-        wanted: dict[Hashable, Row] = {}
+        expected: dict[Hashable, Row] = {}
         for content in contents(unit.told_with({"Registered"})):
             digest, data = content["new"]["digest"], content["data"]
             kind = data.get("kind") or content["resource"].partition("/")[0]
-            wanted.setdefault(
+            expected.setdefault(
                 (kind, digest),
                 {
                     "kind": kind,
@@ -52,4 +52,4 @@ class Configuration(Replay):
                 },
             )
         rows = unit.every(self.table)
-        yield from self.compare(wanted, rows, lambda row: (row["kind"], row["digest"]))
+        yield from self.compare(expected, rows, lambda row: (row["kind"], row["digest"]))

@@ -19,18 +19,18 @@ class Emergencies(Replay):
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
         """Compare what belongs to some releases."""
-        wanted: dict[Any, dict[str, Any]] = {}
+        expected: dict[Any, dict[str, Any]] = {}
         for name in page.rows:
             newest = None
-            for step in page.told(name, "ReleaseApproved", "GlassReviewed"):
-                if step.what == "GlassReviewed" and newest is not None:
+            for step in page.steps_with(name, "ReleaseApproved", "GlassReviewed"):
+                if step.event_type == "GlassReviewed" and newest is not None:
                     newest |= {"reviewed_by": step.content["who"]["id"], "reviewed_at": step.at}
-                elif step.what == "ReleaseApproved" and step.data.get("emergency"):
+                elif step.event_type == "ReleaseApproved" and step.data.get("emergency"):
                     newest = _broken(name, step)
                     if newest is not None:
-                        wanted[name, newest["round"]] = newest
+                        expected[name, newest["round"]] = newest
         rows = unit.rows(self.table, "release", list(page.rows))
-        yield from self.compare(wanted, rows, lambda row: (row["release"], row["round"]))
+        yield from self.compare(expected, rows, lambda row: (row["release"], row["round"]))
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare what belongs to no release."""
@@ -61,16 +61,16 @@ class Findings(Replay):
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
         """Compare what belongs to some releases."""
-        wanted: dict[Any, dict[str, Any]] = {}
+        expected: dict[Any, dict[str, Any]] = {}
         for name in page.rows:
-            for step in page.told(name, "FindingRaised", "FindingClosed"):
-                if step.what == "FindingRaised":
-                    wanted[step.data["finding"]] = _raised(name, step)
-                elif step.data["finding"] in wanted:
+            for step in page.steps_with(name, "FindingRaised", "FindingClosed"):
+                if step.event_type == "FindingRaised":
+                    expected[step.data["finding"]] = _raised(name, step)
+                elif step.data["finding"] in expected:
                     closed = {"closed_at": step.at, "closed_by": step.content["who"]["id"]}
-                    wanted[step.data["finding"]] |= closed
+                    expected[step.data["finding"]] |= closed
         rows = unit.rows(self.table, "release", list(page.rows))
-        yield from self.compare(wanted, rows, lambda row: row["id"])
+        yield from self.compare(expected, rows, lambda row: row["id"])
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare what belongs to no release."""

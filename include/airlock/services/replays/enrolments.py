@@ -20,28 +20,28 @@ class Enrolments(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare every enrolment."""
-        wanted: dict[Any, dict[str, Any]] = {}
+        expected: dict[Any, dict[str, Any]] = {}
         for content in contents(unit.told_with(_WORDS)):
-            data, who, why = content["data"], content["who"]["id"], content["why"]
-            name, what = data["enrolment"], content["what"]
-            if what == "ApproverProposed":
-                wanted[name] = _proposed(data, who, why)
-            elif name not in wanted:
+            data, actor_id, why = content["data"], content["who"]["id"], content["why"]
+            name, event_type = data["enrolment"], content["what"]
+            if event_type == "ApproverProposed":
+                expected[name] = _proposed(data, actor_id, why)
+            elif name not in expected:
                 continue
-            elif what == "ApproverConfirmed":
-                confirmed = {"confirmed_by": who, "confirmed_why": why}
+            elif event_type == "ApproverConfirmed":
+                confirmed = {"confirmed_by": actor_id, "confirmed_why": why}
                 confirmed |= {"confirmed_at": data["confirmedAt"], "state": Standing.ACTIVE.value}
-                wanted[name] |= confirmed
-            elif what == "ApproverSuspended":
+                expected[name] |= confirmed
+            elif event_type == "ApproverSuspended":
                 suspended = {"suspended_at": data["suspendedAt"], "suspended_why": why}
-                wanted[name] |= {**suspended, "state": Standing.SUSPENDED.value}
+                expected[name] |= {**suspended, "state": Standing.SUSPENDED.value}
             else:
-                ended = {"ended_at": data["endedAt"], "ended_by": who, "ended_why": why}
-                wanted[name] |= {**ended, "state": Standing.ENDED.value}
-        yield from self.compare(wanted, unit.every(self.table), lambda row: row["id"])
+                ended = {"ended_at": data["endedAt"], "ended_by": actor_id, "ended_why": why}
+                expected[name] |= {**ended, "state": Standing.ENDED.value}
+        yield from self.compare(expected, unit.every(self.table), lambda row: row["id"])
 
 
-def _proposed(data: Row, who: str, why: str) -> dict[str, Any]:
+def _proposed(data: Row, actor_id: str, why: str) -> dict[str, Any]:
     later = ("confirmed_by", "confirmed_at", "confirmed_why", "suspended_at", "suspended_why")
     same = ("person", "role", "batch", "issuer", "subject", "marks")
     return {
@@ -49,7 +49,7 @@ def _proposed(data: Row, who: str, why: str) -> dict[str, Any]:
         **{name: data[name] for name in same},
         "id": data["enrolment"],
         "state": Standing.PROPOSED.value,
-        "proposed_by": who,
+        "proposed_by": actor_id,
         "proposed_at": data["proposedAt"],
         "proposed_why": why,
     }
@@ -62,12 +62,12 @@ class Accounts(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare every account."""
-        wanted: dict[Any, Row] = {}
+        expected: dict[Any, Row] = {}
         for content in contents(unit.told_with({"AccountSeen", "AccountChanged"})):
             data = content["data"]
             same = {name: data[name] for name in ("person", "issuer", "subject", "marks")}
-            wanted[data["person"]] = {**same, "seen_at": data["seenAt"]}
-        yield from self.compare(wanted, unit.every(self.table), lambda row: row["person"])
+            expected[data["person"]] = {**same, "seen_at": data["seenAt"]}
+        yield from self.compare(expected, unit.every(self.table), lambda row: row["person"])
 
 
 class LookAlikes(Replay):
@@ -78,9 +78,9 @@ class LookAlikes(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare every name."""
-        wanted: dict[Any, Row] = {}
+        expected: dict[Any, Row] = {}
         for content in contents(unit.told_with({"LookAlikeRefused"})):
             name = content["data"]["name"][: self._LONGEST]
             at = content["data"]["refusedAt"]
-            wanted.setdefault(name, {"name": name, "why": content["why"], "refused_at": at})
-        yield from self.compare(wanted, unit.every(self.table), lambda row: row["name"])
+            expected.setdefault(name, {"name": name, "why": content["why"], "refused_at": at})
+        yield from self.compare(expected, unit.every(self.table), lambda row: row["name"])

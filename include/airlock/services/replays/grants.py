@@ -26,7 +26,7 @@ from airlock.services.replays.comparing import (
 #: Words of entries that tell of a new grant, and of its use.
 ISSUED = ("GrantIssued", "RollbackGranted")
 STARTED = ("PromotionStarted", "RollbackStarted")
-DONE = ("ReleasePromoted", "ReleaseRolledBack")
+COMPLETED = ("ReleasePromoted", "ReleaseRolledBack")
 #: Words of entries that tell of an attempt whose grant was revoked unspent.
 ENDED = ("PromotionEnded", "RollbackEnded")
 
@@ -46,7 +46,7 @@ class Grants(Replay):
         issued = {
             (name, step.data["grant"]): step
             for name in page.rows
-            for step in page.told(name, *ISSUED)
+            for step in page.steps_with(name, *ISSUED)
         }
         for row in unit.rows(self.table, "release", list(page.rows)):
             self.count += 1
@@ -88,28 +88,28 @@ class Grants(Replay):
 
     def _spent(self, row: Row, page: Page, issued: Step) -> Iterator[Finding]:
         """Compare how it ended with the attempts that began, moved the alias, or were ended."""
-        words = (*STARTED, *DONE, *ENDED)
-        mine = [
+        words = (*STARTED, *COMPLETED, *ENDED)
+        own_steps = [
             step
-            for step in page.told(row["release"], *words)
+            for step in page.steps_with(row["release"], *words)
             if step.data.get("grant") == row["id"]
         ]
-        done = [step for step in mine if step.what in DONE]
-        begun = [step for step in mine if step.what in STARTED]
-        wanted: dict[str, Any] = {"spent_by": None, "spent_at": None, "revoked_at": None}
-        if done:
-            told = done[-1].data.get("spentAt")
-            wanted["spent_by"] = done[-1].data["attempt"]
-            first = since((begun or done)[-1].at).first
-            wanted["spent_at"] = told or Between(first, done[-1].at)
-        elif any(step.what in ENDED for step in mine):
-            ended = next(step for step in reversed(mine) if step.what in ENDED)
-            wanted["revoked_at"] = ended.data.get("revokedAt") or since(ended.at)
+        completed = [step for step in own_steps if step.event_type in COMPLETED]
+        begun = [step for step in own_steps if step.event_type in STARTED]
+        expected: dict[str, Any] = {"spent_by": None, "spent_at": None, "revoked_at": None}
+        if completed:
+            spent_at = completed[-1].data.get("spentAt")
+            expected["spent_by"] = completed[-1].data["attempt"]
+            first = since((begun or completed)[-1].at).first
+            expected["spent_at"] = spent_at or Between(first, completed[-1].at)
+        elif any(step.event_type in ENDED for step in own_steps):
+            ended = next(step for step in reversed(own_steps) if step.event_type in ENDED)
+            expected["revoked_at"] = ended.data.get("revokedAt") or since(ended.at)
         elif "purpose" not in issued.data:  # before ADR 0040 it was spent when an attempt began
             attempts = {step.data["attempt"] for step in begun}
-            wanted["spent_by"] = Either([None, *sorted(attempts)])
-            wanted["spent_at"] = wanted["revoked_at"] = UNTOLD
-        yield from self.row(row["id"], wanted, row)
+            expected["spent_by"] = Either([None, *sorted(attempts)])
+            expected["spent_at"] = expected["revoked_at"] = UNTOLD
+        yield from self.row(row["id"], expected, row)
 
 
 def _columns(grant: Grant) -> dict[str, Any]:

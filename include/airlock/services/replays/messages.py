@@ -37,12 +37,14 @@ class Messages(Replay):
         self._notices: dict[str, tuple[str, Row]] = {}
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
-        """See that it was said where the open releases are now."""
+        """Check that the notes about the open releases exist."""
         releases = (page.release(name) for name in page.rows)
-        keys = [_told(release) for release in releases if release is not None and _waits(release)]
-        known = {row["key"] for row in unit.rows(self.table, "key", keys)} if keys else set()
+        keys = [
+            _note_key(release) for release in releases if release is not None and _waits(release)
+        ]
+        stored_keys = {row["key"] for row in unit.rows(self.table, "key", keys)} if keys else set()
         for key in keys:
-            if key not in known:
+            if key not in stored_keys:
                 yield self.finding(key, "the log tells of it, but it is gone")
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
@@ -67,28 +69,28 @@ class Messages(Replay):
             yield from self._of_release(row, payload)
             return
         first, _, rest = row["key"].partition("/")
-        name, told = rest.partition("/")[0], dict[str, Any]({"lane": ""})
+        name, expected = rest.partition("/")[0], dict[str, Any]({"lane": ""})
         if first in ("duties", "enrolment") and name.startswith("enr-"):
             self._notices[row["key"]] = (name, row)
         elif first == "duties":
-            told |= {"kind": "duties", "payload": Json({"person": name})}
+            expected |= {"kind": "duties", "payload": Json({"person": name})}
         elif first == "mail":
-            told["kind"] = "mail"
-        yield from self.row(row["key"], told, row)
+            expected["kind"] = "mail"
+        yield from self.row(row["key"], expected, row)
 
     def _of_release(self, row: Row, payload: Any) -> Iterator[Finding]:
         first, _, rest = row["key"].partition("/")
-        kind, _, what = rest.partition("/")
-        told: dict[str, Any] = {"kind": kind, "lane": first if kind == CHAT else ""}
-        if kind in _BARE or what.startswith("redraw-"):
-            told["payload"] = Json({"release": first})
+        kind, _, suffix = rest.partition("/")
+        expected: dict[str, Any] = {"kind": kind, "lane": first if kind == CHAT else ""}
+        if kind in _BARE or suffix.startswith("redraw-"):
+            expected["payload"] = Json({"release": first})
         elif kind == "permit":
-            self._permits[what] = row
+            self._permits[suffix] = row
         elif payload["release"] != first:
             yield self.finding(row["key"], f"payload is about {payload['release']}")
-        yield from self.row(row["key"], told, row)
-        if kind in ("note", "notify", CHAT) and not what.startswith("redraw-"):
-            yield from self._other(f"{first}/{what}", row["key"], payload)
+        yield from self.row(row["key"], expected, row)
+        if kind in ("note", "notify", CHAT) and not suffix.startswith("redraw-"):
+            yield from self._other(f"{first}/{suffix}", row["key"], payload)
 
     def _other(self, about: str, key: str, payload: Any) -> Iterator[Finding]:
         """Compare what was said to the run with what was said in the chat."""
@@ -111,22 +113,22 @@ class Messages(Replay):
             yield from self.row(row["key"], {"payload": payload}, row)
 
     def _enrolled(self, unit: LogWork) -> Iterator[Finding]:
-        """Compare what is said of enrolments with the register, which is compared with the log."""
+        """Compare the notices of enrolments with the register, which is compared with the log."""
         waiting, self._notices = self._notices, {}
         names = sorted({name for name, _ in waiting.values()})
         register = {row["id"]: row for row in unit.rows("enrolment", "id", names)}
         for key, (name, row) in waiting.items():
-            one, payload = register.get(name), json.loads(row["payload"])
+            enrolment, payload = register.get(name), json.loads(row["payload"])
             kind = "duties" if key.startswith("duties/") else "people"
-            text = str(payload.get("text", one and one["suspended_why"]))
-            known = key.endswith(("/suspended", "/ended"))
+            text = str(payload.get("text", enrolment and enrolment["suspended_why"]))
+            is_notice = key.endswith(("/suspended", "/ended"))
             if (
-                one is None
-                or not known
-                or (payload["person"], row["kind"]) != (one["person"], kind)
+                enrolment is None
+                or not is_notice
+                or (payload["person"], row["kind"]) != (enrolment["person"], kind)
             ):
                 yield self.finding(key, f"payload is {row['payload']}, the register has another")
-            elif kind == "people" and not text.startswith(one["suspended_why"] or "-"):
+            elif kind == "people" and not text.startswith(enrolment["suspended_why"] or "-"):
                 yield self.finding(key, f"payload says {text}, the register has another reason")
 
 
@@ -138,5 +140,5 @@ def _waits(release: Release) -> bool:
     )
 
 
-def _told(release: Release) -> str:
+def _note_key(release: Release) -> str:
     return f"{release.id}/note/{telling.place(release)}"

@@ -19,11 +19,11 @@ class People(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare everybody."""
-        wanted: dict[Hashable, Row] = {}
+        expected: dict[Hashable, Row] = {}
         for content in contents(unit.told_with({RIGHTS})):
             name = _person(content)
-            wanted[name] = {"id": name, "active": int(content["new"]["active"])}
-        yield from self.compare(wanted, unit.every(self.table), lambda row: row["id"])
+            expected[name] = {"id": name, "active": int(content["new"]["active"])}
+        yield from self.compare(expected, unit.every(self.table), lambda row: row["id"])
 
 
 class Roles(Replay):
@@ -33,21 +33,21 @@ class Roles(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare every one, those of one person and role in their order."""
-        held: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        roles: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for content in contents(unit.told_with({RIGHTS})):
             name, at = _person(content), content["data"].get("changedAt") or since(content["at"])
             old = set((content["old"] or {}).get("roles", ()))
             new = set(content["new"]["roles"])
             for role in new - old:
                 row = {"person": name, "role": role, "granted_at": at, "revoked_at": None}
-                held.setdefault((name, role), []).append(row)
+                roles.setdefault((name, role), []).append(row)
             for role in old - new:
-                for row in held.get((name, role), ())[-1:]:
+                for row in roles.get((name, role), ())[-1:]:
                     row["revoked_at"] = at
-        wanted = {
-            (*key, number): row for key, rows in held.items() for number, row in enumerate(rows, 1)
+        expected = {
+            (*key, number): row for key, rows in roles.items() for number, row in enumerate(rows, 1)
         }
-        yield from self.compare(wanted, unit.every(self.table), numbered("person", "role"))
+        yield from self.compare(expected, unit.every(self.table), numbered("person", "role"))
 
 
 class Delegations(Replay):
@@ -57,21 +57,21 @@ class Delegations(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare every one."""
-        wanted: dict[Hashable, dict[str, Any]] = {}
+        expected: dict[Hashable, dict[str, Any]] = {}
         for content in contents(unit.told_with({"Delegated", "DelegationEnded"})):
             name, data = content["resource"].removeprefix("delegation/"), content["data"]
             if content["what"] == "Delegated":
                 same = {key: data[key] for key in ("giver", "taker", "start", "end")}
-                wanted[name] = {
+                expected[name] = {
                     "id": name,
                     **same,
                     "reason": content["why"],
                     "made_at": data.get("madeAt") or since(content["at"]),
                     "revoked_at": None,
                 }
-            elif name in wanted:
-                wanted[name]["revoked_at"] = data.get("revokedAt") or since(content["at"])
-        yield from self.compare(wanted, unit.every(self.table), lambda row: row["id"])
+            elif name in expected:
+                expected[name]["revoked_at"] = data.get("revokedAt") or since(content["at"])
+        yield from self.compare(expected, unit.every(self.table), lambda row: row["id"])
 
 
 def _person(content: Row) -> str:

@@ -37,7 +37,7 @@ def _release(release: Release) -> Row:
         "state": release.state.value,
         "tier": release.tier.value,
         "subject": Json(release.subject.to_document()),
-        "waivers": Json([one.to_document() for one in release.waivers]),
+        "waivers": Json([waiver.to_document() for waiver in release.waivers]),
         "emergency": (
             Json({**asdict(emergency), "people": list(emergency.people)}) if emergency else None
         ),
@@ -53,7 +53,7 @@ class Votes(Replay):
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
         """Compare what belongs to some releases."""
-        wanted = {
+        expected = {
             (name, vote.round, vote.person): _vote(name, vote)
             for name in page.rows
             for release in [page.release(name)]
@@ -61,7 +61,7 @@ class Votes(Replay):
         }
         rows = unit.rows(self.table, "release", list(page.rows))
         yield from self.compare(
-            wanted, rows, lambda row: (row["release"], row["round"], row["person"])
+            expected, rows, lambda row: (row["release"], row["round"], row["person"])
         )
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:

@@ -35,31 +35,31 @@ def origins(page: Page) -> dict[str, Step]:
     return {
         step.data["origin"]: step
         for name in page.rows
-        for step in page.told(name, "ReleaseRequested", "ReleaseVoided")
+        for step in page.steps_with(name, "ReleaseRequested", "ReleaseVoided")
     }
 
 
 @dataclass
-class _Told:
-    """What the streams of some runs tell: table -> key -> row."""
+class _RunRows:
+    """The rows expected from the streams of some runs: table -> key -> row."""
 
     origins: set[str] = field(default_factory=set)
     rows: dict[str, dict[Any, dict[str, Any]]] = field(default_factory=dict)
 
     def add(self, content: Row) -> None:
         """Take one event of a run."""
-        data, what = content["data"], content["what"]
+        data, event_type = content["data"], content["what"]
         origin = data["origin"]
         self.origins.add(origin)
-        if what == RunEvent.STARTED:
+        if event_type == RunEvent.STARTED:
             self._of("run")[origin,] = dict(data)
-        elif what == RunEvent.CANDIDATE:
+        elif event_type == RunEvent.CANDIDATE:
             row = {"origin": origin, "document": Digested(data["digest"])}
             self._of("candidate")[origin,] = row
-        elif what == RunEvent.EVIDENCE:
+        elif event_type == RunEvent.EVIDENCE:
             row = {"origin": origin, "kind": data["kind"], "digest": data["digest"]}
             self._of("run_evidence")[origin, data["kind"]] = row
-        elif what == RunEvent.JUDGED:
+        elif event_type == RunEvent.RESULT:
             self._of("gate_result")[origin, data["key"]] = {
                 "origin": origin,
                 "key": data["key"],
@@ -84,33 +84,33 @@ class Runs(Replay):
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare every run, some hundreds at a time."""
-        stream, told = "", _Told()
+        stream, run_rows = "", _RunRows()
         for content in contents(unit.told_with(set(RunEvent))):
-            if content["stream"] != stream and len(told.origins) >= _AT_ONCE:
-                yield from self._compare(unit, told)
-                told = _Told()
+            if content["stream"] != stream and len(run_rows.origins) >= _AT_ONCE:
+                yield from self._compare(unit, run_rows)
+                run_rows = _RunRows()
             stream = content["stream"]
             if stream == run_stream(str(content["data"].get("origin"))):
-                told.add(content)
-        yield from self._compare(unit, told)
+                run_rows.add(content)
+        yield from self._compare(unit, run_rows)
         yield from self._untold(unit)
 
-    def _compare(self, unit: LogWork, told: _Told) -> Iterator[Finding]:
+    def _compare(self, unit: LogWork, run_rows: _RunRows) -> Iterator[Finding]:
         for table, columns in self._KEYS.items():
             part = _Part(self.keyring, table)
-            rows = unit.rows(table, "origin", sorted(told.origins))
-            wanted = told.rows.get(table, {})
-            yield from part.compare(wanted, rows, _keyed(columns))
+            rows = unit.rows(table, "origin", sorted(run_rows.origins))
+            expected = run_rows.rows.get(table, {})
+            yield from part.compare(expected, rows, _keyed(columns))
 
     def _untold(self, unit: LogWork) -> Iterator[Finding]:
-        """Say which rows are of no run, and which runs no stream tells of."""
+        """Report rows that belong to no run, and runs that have no stream."""
         for table in _OF_RUN:
             for row in unit.strays(table, "origin", "run"):
                 yield _Part(self.keyring, table).finding(row["origin"], "belongs to no run")
         for rows in unit.pages("run"):
             fresh = {run_stream(row["origin"]): row for row in rows if row["source"] != _BEFORE}
-            known = {row["stream"] for row in unit.rows("audit_stream", "stream", list(fresh))}
-            for stream in sorted(fresh.keys() - known):
+            streams = {row["stream"] for row in unit.rows("audit_stream", "stream", list(fresh))}
+            for stream in sorted(fresh.keys() - streams):
                 why = "is there, but the log tells of no such row"
                 yield self.finding(fresh[stream]["origin"], why)
 
@@ -148,27 +148,27 @@ class Candidates(Replay):
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
         """Compare what belongs to some releases."""
-        told = origins(page)
-        rows = {row["origin"]: row for row in unit.rows(self.table, "origin", list(told))}
-        for origin, step in told.items():
+        steps = origins(page)
+        rows = {row["origin"]: row for row in unit.rows(self.table, "origin", list(steps))}
+        for origin, step in steps.items():
             row = rows.get(origin)
             if row is None:
                 yield self.finding(origin, "the log tells of it, but it is gone")
                 continue
             try:
                 document = json.loads(row["document"])
-                found = {name: document.get(name) for name in _wanted(step)}
+                actual = {name: document.get(name) for name in _expected(step)}
             except (AttributeError, TypeError, ValueError):
                 yield self.finding(origin, "document is no candidate")
                 continue
-            yield from self.row(origin, _wanted(step), found)
+            yield from self.row(origin, _expected(step), actual)
 
 
-def _wanted(step: Step) -> Row:
+def _expected(step: Step) -> Row:
     subject = {**step.data["subject"]}
     subject.pop("policy_digest")
     if (
-        step.what == "ReleaseVoided"
+        step.event_type == "ReleaseVoided"
     ):  # the bytes, the data or the pipeline are not the run's any more
         subject = {name: subject[name] for name in ("model", "version", "environment")}
     return {**subject, **{name: step.data[name] for name in ("origin", "location", "requester")}}
@@ -187,11 +187,11 @@ class Evidence(Replay):
                 yield self.finding(digest, why)
                 continue
             try:
-                found = json.loads(body)["kind"] if kind is not None else None
+                inside = json.loads(body)["kind"] if kind is not None else None
             except (KeyError, TypeError, ValueError):
-                found = "unreadable"
-            if found != kind:
-                why = f"kept as {kind} of {origin}, its bytes say {found}"
+                inside = "unreadable"
+            if inside != kind:
+                why = f"kept as {kind} of {origin}, its bytes say {inside}"
                 yield Finding(f"table run_evidence, row {origin}/{kind}: {why}")
 
 
@@ -202,13 +202,13 @@ class RunEvidence(Replay):
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
         """Compare what belongs to some releases."""
-        told = _judged(page)
-        kept: dict[str, set[str]] = {}
-        for row in unit.rows(self.table, "origin", list(told)):
-            kept.setdefault(row["origin"], set()).add(row["digest"])
-        for origin, results in told.items():
-            wanted = {one for result in results.values() for one in result["evidence"]}
-            for gone in sorted(wanted - kept.get(origin, set())):
+        results_by_run = _results_by_run(page)
+        stored: dict[str, set[str]] = {}
+        for row in unit.rows(self.table, "origin", list(results_by_run)):
+            stored.setdefault(row["origin"], set()).add(row["digest"])
+        for origin, results in results_by_run.items():
+            expected = {digest for result in results.values() for digest in result["evidence"]}
+            for gone in sorted(expected - stored.get(origin, set())):
                 yield self.finding(origin, f"the gates have judged {gone}, but it is gone")
 
 
@@ -219,19 +219,19 @@ class GateResults(Replay):
 
     def page(self, unit: LogWork, page: Page) -> Iterator[Finding]:
         """Compare what belongs to some releases."""
-        told = _judged(page)
-        wanted = {
+        results_by_run = _results_by_run(page)
+        expected = {
             (origin, key): {
                 "origin": origin,
                 "key": key,
                 "document": Json(result),
                 "attestation": _Signed(result),
             }
-            for origin, results in told.items()
+            for origin, results in results_by_run.items()
             for key, result in results.items()
         }
-        rows = unit.rows(self.table, "origin", list(told))
-        yield from self.compare(wanted, rows, lambda row: (row["origin"], row["key"]))
+        rows = unit.rows(self.table, "origin", list(results_by_run))
+        yield from self.compare(expected, rows, lambda row: (row["origin"], row["key"]))
 
 
 class _Signed:
@@ -241,33 +241,33 @@ class _Signed:
         self._result = result
 
     def matches(self, value: Any) -> bool:
-        """Say whether it is about this result."""
+        """Return whether the attestation is about this result."""
         if value == "":
             return True
         try:
             payload = json.loads(base64.b64decode(json.loads(value)["payload"], validate=True))
-            told = payload["predicate"]
-            about = (told["key"], told["verdict"], told["evidence"])
+            predicate = payload["predicate"]
+            about = (predicate["key"], predicate["verdict"], predicate["evidence"])
         except (KeyError, TypeError, ValueError):
             return False
-        mine = self._result
-        return bool(about == (mine["key"], mine["verdict"], sorted(mine["evidence"])))
+        result = self._result
+        return bool(about == (result["key"], result["verdict"], sorted(result["evidence"])))
 
     def __str__(self) -> str:
         return f"signed as {self._result['verdict']}"
 
 
-def _judged(page: Page) -> dict[str, dict[str, Row]]:
+def _results_by_run(page: Page) -> dict[str, dict[str, Row]]:
     """Return the results by key of each run that some releases were opened for."""
-    found: dict[str, dict[str, Row]] = {}
+    results_by_run: dict[str, dict[str, Row]] = {}
     for name in page.rows:
         origin, fresh = "", False
-        for step in page.told(name, *_RESULTS):
-            if step.what == "GatesJudged":
+        for step in page.steps_with(name, *_RESULTS):
+            if step.event_type == "GatesJudged":
                 if fresh:
                     results = step.data["results"]
-                    found[origin] = {result["key"]: result for result in results}
+                    results_by_run[origin] = {result["key"]: result for result in results}
                 fresh = False
             else:
                 fresh, origin = origin != step.data["origin"], step.data["origin"]
-    return found
+    return results_by_run

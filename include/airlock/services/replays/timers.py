@@ -13,7 +13,7 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.log_chains import Finding
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import Release, State
-from airlock.domain.timers import Kind, Timer, review_timer, wanted
+from airlock.domain.timers import Kind, Timer, review_timer, timers_for
 from airlock.ports import Keyring
 from airlock.services.log_store import LogWork
 from airlock.services.replays.comparing import Between, Page, Replay, Row, Step
@@ -49,22 +49,22 @@ class Timers(Replay):
         for name in page.rows:
             release, steps = page.release(name), page.steps.get(name, ())
             if release is not None:
-                told = self._told(unit, steps)
-                yield from self._compare(release, told, steps, stored.get(name, []))
+                expected = self._expected_timers(unit, steps)
+                yield from self._compare(release, expected, steps, stored.get(name, []))
 
     def rest(self, unit: LogWork) -> Iterator[Finding]:
         """Compare what belongs to no release."""
         yield from self.strays(unit)
 
-    def _told(self, unit: LogWork, steps: tuple[Step, ...]) -> dict[str, Timer]:
+    def _expected_timers(self, unit: LogWork, steps: tuple[Step, ...]) -> dict[str, Timer]:
         """Return the timers of every place a release has been at."""
-        found: dict[str, Timer] = {}
+        timers: dict[str, Timer] = {}
         for step in steps:
             release = step.after
-            timing = self._timing(unit, release) if release and step.what in _MOVING else None
+            timing = self._timing(unit, release) if release and step.event_type in _MOVING else None
             if release is not None and timing is not None:
-                found |= {one.key: one for one in wanted(release, timing, step.at)}
-        return found
+                timers |= {timer.key: timer for timer in timers_for(release, timing, step.at)}
+        return timers
 
     def _timing(self, unit: LogWork, release: Release) -> Timing | None:
         subject = release.subject
@@ -82,32 +82,35 @@ class Timers(Replay):
     def _compare(
         self,
         release: Release,
-        told: dict[str, Timer],
+        timers: dict[str, Timer],
         steps: tuple[Step, ...],
         rows: list[Row],
     ) -> Iterator[Finding]:
         fired, reviews = set(_fired(steps)), list(_reviews(steps))
         here = {
-            one.key
-            for one in told.values()
-            if one.concerns(release) and (one.round, one.level) == (release.round, release.level)
+            timer.key
+            for timer in timers.values()
+            if timer.concerns(release)
+            and (timer.round, timer.level) == (release.round, release.level)
         }
-        due = {key for key in here if told[key].kind in _LASTING}
+        due = {key for key in here if timers[key].kind in _LASTING}
         for timer, raised, over in reviews:
-            told[timer.key] = timer
+            timers[timer.key] = timer
             fired |= {timer.key} if raised else set()
             due |= set() if over or raised else {timer.key}
         for row in rows:
-            expected = told.get(row["key"])
+            expected = timers.get(row["key"])
             if expected is None:
                 yield self.finding(row["key"], "is there, but the log tells of no such row")
                 continue
             yield from self.row(expected.key, _columns(expected, steps), row)
             yield from self._end(row, happened=expected.key in fired, due=expected.key in due)
-        known = {row["key"] for row in rows}
-        sure = bool(here & known) or release.state in (State.APPROVED, State.PROMOTING)
-        for gone in sorted((here if sure else set()) | {one.key for one, *_ in reviews} - known):
-            if gone not in known:
+        stored_keys = {row["key"] for row in rows}
+        sure = bool(here & stored_keys) or release.state in (State.APPROVED, State.PROMOTING)
+        for gone in sorted(
+            (here if sure else set()) | {timer.key for timer, *_ in reviews} - stored_keys
+        ):
+            if gone not in stored_keys:
                 yield self.finding(gone, "the log tells of it, but it is gone")
 
     def _end(self, row: Row, *, happened: bool, due: bool) -> Iterator[Finding]:
@@ -124,7 +127,7 @@ class Timers(Replay):
 
 def _columns(timer: Timer, steps: tuple[Step, ...]) -> Row:
     due: Any = timer.due_at
-    if timer.kind is Kind.UNUSED and any(step.what == "PromotionStarted" for step in steps):
+    if timer.kind is Kind.UNUSED and any(step.event_type == "PromotionStarted" for step in steps):
         due = Between(due, _LAST)  # put off while that was under way; the deadline is not
     return {
         "key": timer.key,
@@ -141,7 +144,7 @@ def _broken(steps: tuple[Step, ...]) -> Iterator[Broken]:
     """Return every emergency that led to an approval."""
     for step in steps:
         release = step.after
-        if step.what != "ReleaseApproved" or release is None or release.emergency is None:
+        if step.event_type != "ReleaseApproved" or release is None or release.emergency is None:
             continue
         yield Broken(
             release=release.id,
@@ -157,9 +160,13 @@ def _broken(steps: tuple[Step, ...]) -> Iterator[Broken]:
 def _reviews(steps: tuple[Step, ...]) -> Iterator[tuple[Timer, bool, bool]]:
     """Return the alarms about emergencies, whether each was raised, and whether it is over."""
     for broken in _broken(steps):
-        mine = [step for step in steps if step.data.get("incident") == broken.incident]
-        over = any(step.what == "GlassReviewed" for step in mine)
-        raised = {step.data["number"]: step.at for step in mine if step.what == "ReviewOverdue"}
+        incident_steps = [step for step in steps if step.data.get("incident") == broken.incident]
+        over = any(step.event_type == "GlassReviewed" for step in incident_steps)
+        raised = {
+            step.data["number"]: step.at
+            for step in incident_steps
+            if step.event_type == "ReviewOverdue"
+        }
         timer = review_timer(broken, broken.broken_at)
         yield timer, timer.number in raised, over
         for number, at in sorted(raised.items()):
@@ -181,8 +188,8 @@ def _fired(steps: tuple[Step, ...]) -> Iterator[str]:
         before, data = step.before, step.data
         if before is None:
             continue
-        kind = _FIRED.get(step.what)
-        if step.what == "ReleaseExpired" and "rules" not in data:  # else no timer ended it
+        kind = _FIRED.get(step.event_type)
+        if step.event_type == "ReleaseExpired" and "rules" not in data:  # else no timer ended it
             kind = Kind.UNUSED if before.state is State.APPROVED else Kind.EXPIRE
         if kind is not None:
             number = data.get("number", 1)

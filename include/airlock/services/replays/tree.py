@@ -25,10 +25,10 @@ def check_tree_tables(
     yield from islice(_nodes(unit, chains), _NAMED)
     for stream, seq, event in unit.ahead():
         yield Finding(f"id {event} was taken ahead of those that are given out", stream, seq)
-    sizes = {one.size for one in checkpoints}
+    sizes = {checkpoint.size for checkpoint in checkpoints}
     gone = sorted({row["size"] for row in unit.every("audit_copy")} - sizes)
-    for one in gone:
-        why = f"a copy of the checkpoint of {one} was made, but it is not in the database"
+    for lost_size in gone:
+        why = f"a copy of the checkpoint of {lost_size} was made, but it is not in the database"
         yield Finding(f"table audit_copy: {why}")
 
 
@@ -39,24 +39,24 @@ def _place(unit: LogWork, tree: Tree | None, size: int) -> Iterator[Finding]:
             yield Finding("table audit_tree: there are leaves, but its row is gone")
         return
     event, transaction = last or (0, 0)
-    for name, found, wanted in (
+    for name, actual, expected in (
         ("size", tree.size, size),
         ("last_event", tree.last_event, event),
         ("last_xid", tree.last_xid, transaction),
     ):
-        if found != wanted:
-            yield Finding(f"table audit_tree: {name} is {found}, the last leaf says {wanted}")
+        if actual != expected:
+            yield Finding(f"table audit_tree: {name} is {actual}, the last leaf says {expected}")
 
 
 def _nodes(unit: LogWork, chains: Chains) -> Iterator[Finding]:
-    wanted = {(level, index): digest for level, index, digest in chains.nodes}
+    expected = {(level, index): digest for level, index, digest in chains.nodes}
     for row in unit.every("audit_node"):
         place = (row["level"], row["idx"])
-        made = wanted.pop(place, None)
+        computed = expected.pop(place, None)
         where = f"table audit_node, row {place[0]}/{place[1]}"
-        if made is None:
+        if computed is None:
             yield Finding(f"{where}: is there, but the tree has no such node")
-        elif made != row["hash"]:
+        elif computed != row["hash"]:
             yield Finding(f"{where}: hash is not that of the leaves below it")
-    for level, index in wanted:
+    for level, index in expected:
         yield Finding(f"table audit_node, row {level}/{index}: is gone")
