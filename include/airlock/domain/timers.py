@@ -189,6 +189,8 @@ def _tell(
         why = f"nobody completed level {timer.level} before {timer.due_at}"
         story.tell("ReleaseExpired", data, why=why)
     elif timer.kind is Kind.UNUSED:
+        if release.state is State.PROMOTING:  # whoever fires it waits for the outcome
+            return False
         why = f"approved, but not promoted before {timer.due_at}"
         story.tell("ReleaseExpired", data, why=why)
     elif timer.kind is Kind.REMIND:

@@ -237,10 +237,10 @@ def _fire(
 
 def _promoting(unit: UnitOfWork, release: Release, timer: Timer, now: datetime) -> bool:
     """Say whether a promotion is under way right now; then its timer waits for the outcome."""
-    lease = release.lease
-    if timer.kind is not Kind.UNUSED or release.state is not State.PROMOTING or lease is None:
+    if timer.kind is not Kind.UNUSED or release.state is not State.PROMOTING:
         return False
-    unit.postpone(timer, max(lease.until, stamp(now + UNSETTLED)))
+    held_until = release.lease.until if release.lease else ""
+    unit.postpone(timer, max(held_until, stamp(now + UNSETTLED)))
     return True
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airlock.domain.calendar import Timing
@@ -128,6 +128,7 @@ def test_after_the_end_nothing_acts() -> None:
 PLACES = list(product(State, (0, 1, 2), (1, 2)))
 
 
+@example((State.PROMOTING, 2, 1), [(Kind.UNUSED, 2)])
 @given(st.sampled_from(PLACES), st.lists(st.tuples(st.sampled_from(Kind), st.integers(1, 3))))
 def test_time_never_approves(place: tuple[State, int, int], due: list[tuple[Kind, int]]) -> None:
     """Invariant 7: from any state, any timers lead to where it was or to EXPIRED."""
