@@ -66,7 +66,7 @@ FOLLOWED = {text: test for of in CLASSES.values() for text, test in of.items() i
 
 
 def _naming(pattern: str) -> dict[str, list[str]]:
-    """Return what advices name by a pattern, with where it is printed."""
+    """Return the names in advices that match a pattern, with their places."""
     places: dict[str, list[str]] = defaultdict(list)
     for text in ALL:
         for name in re.findall(pattern, text):

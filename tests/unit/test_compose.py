@@ -187,7 +187,7 @@ def plain(environment: dict[str, Any]) -> dict[str, str]:
 
 
 def expected(environment: dict[str, str]) -> dict[str, str]:
-    """Return what `make up` tells a process, as compose says it: no secret, and with queues."""
+    """Return the environment that `make up` sets, without secrets and with queues."""
     from_files = AIRFLOW_SECRETS.keys() | SECRET_SETTINGS | {"MLFLOW_BACKEND_STORE_URI"}
     from_files |= {"AIRLOCK_SERVICE_PASSWORD_FILE"}
     public = {"MLFLOW_TRACKING_URI", "AIRLOCK_AIRFLOW_URL"}  # addresses without a password

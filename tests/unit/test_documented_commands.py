@@ -53,7 +53,7 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 def paths() -> dict[str, list[tuple[str, list[str]]]]:
-    """Return each command by its words, with the pages and lines it is written in."""
+    """Return each command with the pages and arguments it is written with."""
     uses: dict[str, list[tuple[str, list[str]]]] = {}
     root = typer.main.get_command(app)
     for page, line in commands():

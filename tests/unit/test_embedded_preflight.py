@@ -125,7 +125,7 @@ def test_programs_start_from_an_empty_environment(monkeypatch: pytest.MonkeyPatc
 
 
 def open_to_others(home: Path) -> list[str]:
-    """Return what below *home* another user of the machine could enter, read or write."""
+    """Return the files below *home* that another user could enter, read or write."""
     names, todo = [], [home]
     while todo:
         for path in todo.pop().iterdir():

@@ -61,7 +61,7 @@ class Repository:
         return there
 
     def author_names(self, root: Path | None = None) -> set[str]:
-        """Return who is named without a domain; the word unknown if there is more."""
+        """Return the authors without their domain, and "unknown" if there may be more."""
         people = authors(root or self.root, MODEL, self.base)
         return {"unknown" if is_unknown(person) else person.partition("@")[0] for person in people}
 

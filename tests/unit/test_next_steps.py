@@ -67,7 +67,7 @@ _TASK = re.compile(r"\b[Tt]asks? (?:`)?([a-z]+(?:_[a-z]+)+)\b")
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Yield place and text of everything that is no docstring."""
+    """Yield place and text of every string that is no docstring."""
     for path in SOURCES:
         tree = ast.parse(path.read_text("utf-8"))
         aside = {id(child) for node in ast.walk(tree) for child in _aside(node)}
@@ -97,7 +97,7 @@ def _template(node: ast.AST) -> str:
 
 
 def matches(pattern: re.Pattern[str]) -> dict[str, list[str]]:
-    """Return what a pattern finds, with the places it is printed at."""
+    """Return the matches of a pattern, with the places that print them."""
     places: dict[str, list[str]] = defaultdict(list)
     for place, text in TEXTS:
         for match in pattern.findall(text):

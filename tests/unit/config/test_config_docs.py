@@ -62,7 +62,7 @@ def test_every_setting_is_on_the_page(setting: str) -> None:
 
 
 def known_keys(kind: str) -> list[str]:
-    """The keys of one kind as the page writes them: the three tiers look alike."""
+    """List the keys of one kind as the page writes them, with one TIER for all three."""
     names = (re.sub(r"tiers\.\w+\.", "tiers.TIER.", key) for key in keys(KINDS[kind]))
     return list(dict.fromkeys(names))
 

@@ -181,7 +181,7 @@ def test_every_combination_of_facts_has_a_tier_and_the_worst_is_high(real: Ruleb
 
 
 def assert_not_weaker(config: RulebookConfig) -> None:
-    """What has to hold in any rule book that loads, however it came about."""
+    """Check the limits that every valid rule book keeps."""
     rulebook = Rulebook.from_document(config.document)
     production = rulebook.environment("production")
     assert production.gates

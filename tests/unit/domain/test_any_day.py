@@ -39,7 +39,7 @@ def approval(tier: str) -> Mapping[str, Any]:
 
 
 def waiting(opened: datetime) -> Release:
-    """A release as far as time looks at it."""
+    """Return a release with only the fields that timers read."""
     release = SimpleNamespace(
         id="rel-1",
         state=State.AWAITING_APPROVAL,

@@ -38,7 +38,7 @@ QUORUM = 2
 
 
 def successors(world: World, engine: str) -> list[World]:
-    """Every world one step away."""
+    """Return every world one step away."""
     worlds = []
     for name, step in world.at:
         if step in ("done", "refused"):

@@ -34,7 +34,7 @@ def at(place: int) -> str:
 def written(
     order: Sequence[str], why: Sequence[str] = (), erased: Sequence[str] = ()
 ) -> list[Leaf]:
-    """Return a log in which the streams of *order* had their say, one after the other."""
+    """Return a log with one entry for each stream name in *order*."""
     heads: dict[str, Head] = {}
     leaves: list[Leaf] = []
     for place, stream in enumerate(order):
@@ -91,7 +91,7 @@ class Case:
         }
 
     def alone(self) -> tuple[list[Finding], Chains]:
-        """Walk through the log as ever."""
+        """Verify the log in one process."""
         chains, texts, copies = Chains(), TextCheck(self.look), b"".join(self.copies)
         hashes = [copies[start : start + 32] for start in range(0, len(copies), 32)]
         findings = list(check_tree(texts.leaves(self.leaves), chains, self.marks, hashes))

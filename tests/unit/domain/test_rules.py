@@ -168,7 +168,7 @@ def test_invariant_3_levels_share_no_people(
 def test_invariant_3_whoever_is_named_as_missing_helps_and_nobody_else(
     crowd: dict[str, frozenset[str]], rules: list[Rule], data: st.DataObject
 ) -> None:
-    """Asking only those named, the rules are met in the end, whenever they can be met."""
+    """Votes of the named people alone fulfil the rules, if anybody's can."""
     voted: set[str] = set()
     while lacks := missing(rules, voted, crowd, crowd):
         named = sorted({person for item in lacks for person in item.candidates})

@@ -38,7 +38,7 @@ def checkout(root: Path) -> Path:
 
 
 def started(root: Path, home: Path | None = None, **environment: str) -> Path:
-    """Write down what `airlock up` would of a platform with other ports and with Slack."""
+    """Save the state of a platform with other ports and Slack, as `airlock up` does."""
     home = home or root / ".airlock"
     options = Options(root, home, Path("bin"), 9080, 9050, 9033, slack=SLACK)
     platform = Platform(options)

@@ -9,16 +9,9 @@ from airlock.entrypoints.sentences import is_consequence, sentence
 from airlock.entrypoints.terminal import cell, printable
 
 
-def event(event_type: str, data: dict[str, Any], why: str = "") -> dict[str, Any]:
+def event(kind: str, data: dict[str, Any], why: str = "") -> dict[str, Any]:
     actor = {"id": "lena", "roles": []}
-    return {
-        "what": event_type,
-        "who": actor,
-        "why": why,
-        "data": data,
-        "resource": "r",
-        "new": None,
-    }
+    return {"what": kind, "who": actor, "why": why, "data": data, "resource": "r", "new": None}
 
 
 SENTENCES = {

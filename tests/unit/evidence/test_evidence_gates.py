@@ -82,7 +82,7 @@ SCANNED = {
 
 
 def case(gate: str, kinds: Facts, *changes: Change, **gate_options: Any) -> Any:
-    """A gate with its options, evidence it passes on, and numbers somebody would rather have."""
+    """Return a case: a gate, evidence that passes, and changes to its numbers."""
     return pytest.param({"gate": gate, **gate_options}, kinds, changes, id=gate)
 
 

@@ -14,7 +14,7 @@ TIMES = {"p50Ms": 10.0, "p95Ms": 20.0, "p99Ms": 30.0, "n": 4000}
 
 
 def facts(low: float = 0.9, high: float = 1.05, **changes: Any) -> dict[str, Any]:
-    """What the collector reports of a candidate and a champion."""
+    """Return evidence of the latency of a candidate and a champion."""
     ratio = {"ratio": 1.0, "low": low, "high": high, "confidence": 0.95, "n": 4000}
     defaults = {**TIMES, "batch": {**TIMES, "n": 200}, "batchRows": 100}
     defaults |= {"champion": {"version": "3", **TIMES}, "serves": "3"}
@@ -88,7 +88,7 @@ def test_the_bounds_of_the_ratio_decide_and_never_the_point(
 
 
 def _finite(evidence: dict[str, Any]) -> dict[str, Any]:
-    """Evidence is JSON, which has no NaN: a bound that is none comes as null."""
+    """Replace NaN by null, as JSON has no NaN."""
     row = evidence["ratio"]
     row["high"] = None if row["high"] != row["high"] else row["high"]
     return evidence

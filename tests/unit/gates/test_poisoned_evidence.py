@@ -64,7 +64,7 @@ Path = tuple[Any, ...]
 
 
 def _captured(module: Any, call: Any) -> dict[str, Facts]:
-    """Return the facts a test's own helper judges."""
+    """Return the facts that a helper of another test module passes to judge()."""
     evidence: dict[str, Facts] = {}
     original = module.judge
 

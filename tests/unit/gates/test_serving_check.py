@@ -16,7 +16,7 @@ COLUMN = {"name": "age", "type": "long", "required": True}
 
 
 def wrong(**outcomes: str) -> list[dict[str, str]]:
-    """Every wrong input refused, but those named (with _ for a blank)."""
+    """Refuse every wrong input except those in *outcomes* (with _ for a blank)."""
     results = {name: "refused" for name in WRONG_INPUTS}
     results |= {name.replace("_", " "): outcome for name, outcome in outcomes.items()}
     return [{"name": name, "outcome": outcome, "said": ""} for name, outcome in results.items()]

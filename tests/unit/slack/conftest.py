@@ -40,7 +40,7 @@ def view_of(tmp_path_factory: pytest.TempPathFactory) -> Views:
 
 @pytest.fixture(scope="session")
 def golden(update_goldens: bool) -> Compare:
-    """Return what compares something with its golden file, or writes the file anew."""
+    """Return a function that compares with a golden file, or rewrites it."""
 
     def compare(name: str, content: Any) -> None:
         path = GOLDENS / f"{name}.json"

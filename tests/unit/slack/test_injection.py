@@ -126,7 +126,7 @@ def full(view_of: Views) -> View:
 
 
 def check_the_same(calm: View, hostile: View) -> None:
-    """Draw everything twice: Slack makes the same of both."""
+    """Draw both views and check that Slack interprets them alike."""
     seats = [{"capacity": "stand-in", "behind": "luis"}]
     pairs = zip(everything(calm, seats, "said"), everything(hostile, seats, HOSTILE), strict=True)
     for first, other in pairs:

@@ -63,7 +63,7 @@ class Scene:
         self.keys, self.actor = self.world.keys, self.world.actor
 
     def view(self, release_id: str, viewer: str = "", **more: Any) -> View:
-        """Return what the renderers are given about a release."""
+        """Return the document of a release that the renderers receive."""
         release = reading.show(
             self.store, self.keys, release_id, self.actor(viewer) if viewer else None
         )
