@@ -56,7 +56,7 @@ def _table() -> dict[str, dict[str, str]]:
             of_class[advice] = line.strip()
         elif line and not line.startswith("#"):
             advice = line
-            assert not any(advice in known for known in table.values()), f"twice: {advice}"
+            assert not any(advice in advices for advices in table.values()), f"twice: {advice}"
             of_class[advice] = ""
     return table
 
@@ -66,17 +66,17 @@ FOLLOWED = {text: test for of in CLASSES.values() for text, test in of.items() i
 
 
 def _naming(pattern: str) -> dict[str, list[str]]:
-    """Return what advices name by a pattern, with where it is printed."""
-    found: dict[str, list[str]] = defaultdict(list)
+    """Return the names in advices that match a pattern, with their places."""
+    places: dict[str, list[str]] = defaultdict(list)
     for text in ALL:
         for name in re.findall(pattern, text):
-            found[name] += PLACES[text]
-    assert found, pattern
-    return dict(found)
+            places[name] += PLACES[text]
+    assert places, pattern
+    return dict(places)
 
 
-def _missing(pattern: str, known: Any) -> dict[str, list[str]]:
-    return {name: where for name, where in _naming(pattern).items() if name not in known}
+def _missing(pattern: str, names: Any) -> dict[str, list[str]]:
+    return {name: where for name, where in _naming(pattern).items() if name not in names}
 
 
 def test_every_next_step_of_the_product_is_read() -> None:
@@ -117,11 +117,11 @@ def test_a_task_that_is_named_is_said_to_be_of_a_pipelines_dag() -> None:
 def test_a_key_of_a_policy_or_a_pipeline_that_is_named_exists() -> None:
     keys = {name for kind in KINDS.values() for name in _properties(kind)}
     keys |= {alias for gate in BY_NAME.values() for alias in _camel(gate)}
-    known = {"asOf"}  # of an advisory database: docs/reference/gates.md
+    exceptions = {"asOf"}  # of an advisory database: docs/reference/gates.md
     for text in ALL:
         for path in re.findall(r"\b(?:spec|data|resources|sourceCode)(?:\.[a-z][A-Za-z]+)+", text):
             assert set(path.split(".")) <= keys, f"{path}: {PLACES[text]}"
-    assert _missing(r"\b[a-z]+(?:[A-Z][a-z]+)+\b", keys | known) == {}
+    assert _missing(r"\b[a-z]+(?:[A-Z][a-z]+)+\b", keys | exceptions) == {}
 
 
 def _properties(kind: Any) -> Iterator[str]:

@@ -28,16 +28,16 @@ def advice(call: Callable[[], object]) -> str:
     return caught.value.next_step
 
 
-def settings(folder: Path, **given: str) -> Settings:
-    return Settings.from_environment(given, folder)
+def settings(folder: Path, **environment: str) -> Settings:
+    return Settings.from_environment(environment, folder)
 
 
 def git(folder: Path, *arguments: str) -> str:
     name = ("-c", "user.name=luis", "-c", "user.email=luis@corp.example")
     clean = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
     command = ("git", *name, "-c", "protocol.file.allow=always", "-C", str(folder), *arguments)
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=clean)
-    return done.stdout.strip()
+    completed = subprocess.run(command, check=True, capture_output=True, text=True, env=clean)
+    return completed.stdout.strip()
 
 
 def written(folder: Path, text: str) -> None:
@@ -47,10 +47,12 @@ def written(folder: Path, text: str) -> None:
 
 def test_code_in_no_commit_is_committed_or_named_by_a_setting(tmp_path: Path) -> None:
     written(tmp_path, "x = 1\n")
-    said = advice(lambda: commit(tmp_path, "model"))
-    assert said == "Commit the code to git, or set AIRLOCK_CODE_COMMIT in an image without git."
-    told = settings(tmp_path, AIRLOCK_CODE_COMMIT="0123abc").code_commit
-    assert commit(tmp_path, "model", told or "") == "0123abc"
+    next_step = advice(lambda: commit(tmp_path, "model"))
+    assert (
+        next_step == "Commit the code to git, or set AIRLOCK_CODE_COMMIT in an image without git."
+    )
+    setting = settings(tmp_path, AIRLOCK_CODE_COMMIT="0123abc").code_commit
+    assert commit(tmp_path, "model", setting or "") == "0123abc"
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "the model")
@@ -59,8 +61,8 @@ def test_code_in_no_commit_is_committed_or_named_by_a_setting(tmp_path: Path) ->
 
 def test_a_setting_that_is_wrong_is_mended_as_the_page_lists_it(tmp_path: Path) -> None:
     wrong = {"AIRLOCK_AIRFLOW_PORT": "many"}
-    said = advice(lambda: settings(tmp_path, **wrong))
-    page = re.search(r"docs/\S+\.md", said)
+    next_step = advice(lambda: settings(tmp_path, **wrong))
+    page = re.search(r"docs/\S+\.md", next_step)
     assert page is not None
     row = re.search(r"\| `AIRLOCK_AIRFLOW_PORT` \|.*", (ROOT / page[0]).read_text())
     assert row is not None
@@ -81,8 +83,8 @@ def test_a_commit_that_a_shallow_clone_lacks_is_fetched(tmp_path: Path) -> None:
         git(whole, "commit", "-qm", f"number {number}")
         ends.append(git(whole, "rev-parse", "HEAD"))
     git(tmp_path, "clone", "-q", "--depth", "1", whole.as_uri(), str(shallow))
-    said = advice(lambda: change(shallow, "model", *ends))
-    assert said == "Fetch it: the checkout may be shallow, or of another clone."
+    next_step = advice(lambda: change(shallow, "model", *ends))
+    assert next_step == "Fetch it: the checkout may be shallow, or of another clone."
     git(shallow, "fetch", "-q", "--unshallow")
     assert change(shallow, "model", *ends).files == (("model/train.py", 1, 1),)
 
@@ -112,8 +114,8 @@ def test_a_log_that_is_not_there_names_those_that_are(
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/scheduler.log").write_text("it works\n")
     refused = run_cli("logs", "schedule")
-    found = re.search(r"There are: (\w+)\.", refused.err)
-    assert (refused.code, found is not None) == (1, True), refused.err
-    assert found is not None
-    shown = run_cli("logs", found[1])
-    assert (shown.code, "it works" in shown.out) == (0, True)
+    match = re.search(r"There are: (\w+)\.", refused.err)
+    assert (refused.code, match is not None) == (1, True), refused.err
+    assert match is not None
+    result = run_cli("logs", match[1])
+    assert (result.code, "it works" in result.out) == (0, True)

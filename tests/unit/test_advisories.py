@@ -22,10 +22,10 @@ versions = st.tuples(st.integers(0, 3), st.integers(0, 3)).map(lambda two: f"{tw
 
 
 def record(id_: str = "OSV-1", events: Any = None, **over: Any) -> dict[str, Any]:
-    given = events or [{"introduced": "0"}, {"fixed": "2.0"}]
+    range_events = events or [{"introduced": "0"}, {"fixed": "2.0"}]
     affected = {
         "package": {"ecosystem": "PyPI", "name": "Some_Package"},
-        "ranges": [{"type": "ECOSYSTEM", "events": given}],
+        "ranges": [{"type": "ECOSYSTEM", "events": range_events}],
     }
     about = {"id": id_, "modified": "2026-11-01T00:00:00Z", "affected": [affected | over]}
     return about | {"aliases": ["CVE-1"], "summary": "bad"}
@@ -39,7 +39,7 @@ def written(folder: Path, document: Any, name: str = "one.json") -> Path:
 
 def affected(folder: Path, version: str, document: Any) -> list[str]:
     database = advisories.load(written(folder, document))
-    return [one["id"] for one in database.affecting("some-package", version)]
+    return [advisory["id"] for advisory in database.affecting("some-package", version)]
 
 
 @given(introduced=versions, fixed=versions, here=versions)
@@ -116,14 +116,16 @@ def test_a_file_a_folder_and_a_zip_are_the_same_database(tmp_path: Path) -> None
             archive.write(path, path.name)
     single = written(tmp_path, {"vulns": [record("OSV-1"), record("OSV-2")]})
     loaded = [advisories.load(path) for path in (folder, tmp_path / "all.zip", single)]
-    found = [[one["id"] for one in each.affecting("some-package", "1.0")] for each in loaded]
-    assert found == [["OSV-1", "OSV-2"]] * 3
+    ids = [
+        [advisory["id"] for advisory in each.affecting("some-package", "1.0")] for each in loaded
+    ]
+    assert ids == [["OSV-1", "OSV-2"]] * 3
     assert len({each.digest for each in loaded}) == 3
     assert {each.as_of.isoformat() for each in loaded} == {"2026-11-01T00:00:00+00:00"}
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ("", "is malformed"),
         ("[1, 2]", "a record without an id"),
@@ -135,8 +137,8 @@ def test_a_file_a_folder_and_a_zip_are_the_same_database(tmp_path: Path) -> None
         ([record() | {"modified": "yesterday"}], "is malformed"),
     ],
 )
-def test_what_is_no_database_is_refused(tmp_path: Path, document: Any, said: str) -> None:
-    with pytest.raises(Invalid, match=said):
+def test_what_is_no_database_is_refused(tmp_path: Path, document: Any, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
         _ = advisories.load(written(tmp_path, document)).as_of
 
 
@@ -184,7 +186,7 @@ def test_an_odd_record_costs_itself(
     path.write_text(json.dumps([record(), odd]))
     database = advisories.load(path)
     assert database.records == 1
-    assert [(one.id, one.packages) for one in database.unreadable] == [(called, packages)]
+    assert [(entry.id, entry.packages) for entry in database.unreadable] == [(called, packages)]
     assert bool(database.unknown("some-package", "1.0")) == bool(packages)
 
 
@@ -192,7 +194,7 @@ def test_an_odd_file_of_a_folder_costs_itself(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("no JSON")
     (tmp_path / "b.json").write_text(json.dumps(record()))
     database = advisories.load(tmp_path)
-    assert (database.records, [one.id for one in database.unreadable]) == (1, ["a.json"])
+    assert (database.records, [entry.id for entry in database.unreadable]) == (1, ["a.json"])
 
 
 @pytest.mark.parametrize("version", ["2.5.1", "2.5.1+cpu", "2.5.1+cu118"])
@@ -208,7 +210,7 @@ def test_a_local_label_is_no_other_release(
     tmp_path: Path, version: str, affected: dict[str, Any]
 ) -> None:
     database = advisories.load(written(tmp_path, record(**affected)))
-    assert [one["id"] for one in database.affecting("some-package", version)] == ["OSV-1"]
+    assert [advisory["id"] for advisory in database.affecting("some-package", version)] == ["OSV-1"]
     assert database.affecting("some-package", "2.6.0+cpu") == []
 
 
@@ -222,9 +224,15 @@ def test_the_shipped_advisories_hold_what_is_known_of_mlflow_and_say_they_are_no
     None
 ):
     database = advisories.load(SHIPPED)
-    known = json.loads((ROOT / "include/airlock/entrypoints/known_weaknesses.json").read_text())
-    closed = {one["id"]: one["fixed"] for one in known["mlflow"] if one["fixed"]}
-    found = {one["id"]: one["fixedIn"] for one in database.affecting("mlflow", "1.0")}
-    assert found == {id_: [fixed] for id_, fixed in closed.items()}
+    weaknesses = json.loads(
+        (ROOT / "include/airlock/entrypoints/known_weaknesses.json").read_text()
+    )
+    closed = {
+        weakness["id"]: weakness["fixed"] for weakness in weaknesses["mlflow"] if weakness["fixed"]
+    }
+    fixes = {
+        advisory["id"]: advisory["fixedIn"] for advisory in database.affecting("mlflow", "1.0")
+    }
+    assert fixes == {id_: [fixed] for id_, fixed in closed.items()}
     assert database.complete is False
-    assert database.as_of.date().isoformat() == known["asOf"]
+    assert database.as_of.date().isoformat() == weaknesses["asOf"]

@@ -23,16 +23,16 @@ TASK = f"{RUN}/taskInstances/a.level_1"
 
 
 class Airflow:
-    """Answers what it is told to; remembers what it was asked."""
+    """Give the prepared answers; remember the requests."""
 
     def __init__(self, **answers: tuple[int, Any]) -> None:
         self.answers = {"login": (201, {"access_token": "t1"}), **answers}
-        self.asked: list[tuple[str, str, Any]] = []
+        self.requests: list[tuple[str, str, Any]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.raw_path.decode()
         body = json.loads(request.content) if request.content else None
-        self.asked.append((request.method, path, body))
+        self.requests.append((request.method, path, body))
         name = "login" if path == "/auth/token" else request.method.lower()
         answer = self.answers[name]
         status, document = answer() if callable(answer) else answer
@@ -54,7 +54,7 @@ def connect(tmp_path: Path) -> Callable[..., AirflowRest]:
 def test_a_parked_task_is_woken(connect: Callable[..., AirflowRest]) -> None:
     airflow = Airflow(get=(200, {"state": "awaiting_input"}), patch=(200, {}))
     assert connect(airflow).wake(PARKED, "decided") is True
-    login, look, wake = airflow.asked
+    login, look, wake = airflow.requests
     assert login[2] == {"username": "airlock-service", "password": "secret"}
     assert look[:2] == ("GET", TASK)
     assert wake == (
@@ -93,7 +93,7 @@ def test_a_token_that_ran_out_is_renewed_once(connect: Callable[..., AirflowRest
     states = iter([(401, {}), (200, {"state": "success"})])
     airflow = Airflow(get=lambda: next(states))
     assert connect(airflow).wake(PARKED, "") is True
-    assert [path for _, path, _ in airflow.asked].count("/auth/token") == 2
+    assert [path for _, path, _ in airflow.requests].count("/auth/token") == 2
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_airflow_away_is_unreachable_and_names_its_address(
 def test_a_note_is_cut_to_what_airflow_takes(connect: Callable[..., AirflowRest]) -> None:
     airflow = Airflow(patch=(200, {}))
     connect(airflow).note("my dag", PARKED.run_id, "x" * 5000)
-    _, path, body = airflow.asked[-1]
+    _, path, body = airflow.requests[-1]
     assert path == f"{RUN}?update_mask=note"
     assert len(body["note"]) == 1000
 
@@ -151,9 +151,9 @@ def test_everybody_but_ourselves_is_listed_page_by_page(
             (200, {"users": [user("lena", active=None)], "total_entries": 3}),
         ]
     )
-    found = connect(Airflow(get=lambda: next(pages))).accounts()
+    accounts = connect(Airflow(get=lambda: next(pages))).accounts()
     roles = frozenset({"viewer"})
-    assert found == (Account("ana", "Ana", roles, True), Account("lena", "Lena", roles, False))
+    assert accounts == (Account("ana", "Ana", roles, True), Account("lena", "Lena", roles, False))
 
 
 def test_a_login_without_a_list_of_users_is_no_trouble(
@@ -177,7 +177,7 @@ def test_what_is_no_list_of_accounts_is_unreachable(connect: Callable[..., Airfl
 def test_a_run_is_started_with_an_id_of_ours(connect: Callable[..., AirflowRest]) -> None:
     airflow = Airflow(post=(200, {}))
     connect(airflow).start("airlock_mail", "mail.a", {"message": "mail/a"})
-    assert airflow.asked[-1] == (
+    assert airflow.requests[-1] == (
         "POST",
         "/api/v2/dags/airlock_mail/dagRuns",
         {"dag_run_id": "mail.a", "logical_date": None, "conf": {"message": "mail/a"}},
@@ -187,7 +187,7 @@ def test_a_run_is_started_with_an_id_of_ours(connect: Callable[..., AirflowRest]
 def test_a_run_that_is_there_already_is_the_one_wanted(connect: Callable[..., AirflowRest]) -> None:
     airflow = Airflow(post=(409, {"detail": "exists"}))
     connect(airflow).start("airlock_mail", "mail.a", {})
-    assert len(airflow.asked) == 2  # the login, and this
+    assert len(airflow.requests) == 2  # the login, and this
 
 
 def test_a_dag_airflow_has_not_read_yet_is_tried_again(connect: Callable[..., AirflowRest]) -> None:
@@ -203,7 +203,7 @@ def test_an_event_is_posted_on_the_asset_of_exactly_that_name(
 ) -> None:
     airflow = Airflow(get=ASSET, post=(200, {}))
     connect(airflow).post("airlock/commit/ab", {"commit": "c"})
-    assert airflow.asked[-1] == (
+    assert airflow.requests[-1] == (
         "POST",
         "/api/v2/assets/events",
         {"asset_id": 7, "extra": {"commit": "c"}},
@@ -218,7 +218,7 @@ def test_an_asset_airflow_does_not_know_yet_is_waited_for(
 
 
 ORIGIN = "my dag/manual__2026-01-01T00:00:00+00:00"
-KNOWN = {
+RUN_BODY = {
     "dag_id": "my dag",
     "dag_run_id": "manual__2026-01-01T00:00:00+00:00",
     "state": "running",
@@ -228,17 +228,17 @@ KNOWN = {
 
 
 def test_a_run_is_what_airflow_says_of_it(connect: Callable[..., AirflowRest]) -> None:
-    found = connect(Airflow(get=(200, KNOWN))).run(ORIGIN)
-    assert found is not None
-    assert (found.triggered_by, found.is_over) == ("ana", False)
-    assert found.started_at == datetime(2026, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
+    run = connect(Airflow(get=(200, RUN_BODY))).run(ORIGIN)
+    assert run is not None
+    assert (run.triggered_by, run.is_over) == ("ana", False)
+    assert run.started_at == datetime(2026, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
 
 
 def test_a_scheduled_run_was_triggered_by_nobody(connect: Callable[..., AirflowRest]) -> None:
-    scheduled = {**KNOWN, "triggering_user_name": None, "start_date": None, "state": "failed"}
-    found = connect(Airflow(get=(200, scheduled))).run(ORIGIN)
-    assert found is not None
-    assert (found.triggered_by, found.started_at, found.is_over) == ("", None, True)
+    scheduled = {**RUN_BODY, "triggering_user_name": None, "start_date": None, "state": "failed"}
+    run = connect(Airflow(get=(200, scheduled))).run(ORIGIN)
+    assert run is not None
+    assert (run.triggered_by, run.started_at, run.is_over) == ("", None, True)
 
 
 @pytest.mark.attack
@@ -246,19 +246,19 @@ def test_a_scheduled_run_was_triggered_by_nobody(connect: Callable[..., AirflowR
 def test_what_names_no_run_is_not_asked_about(
     connect: Callable[..., AirflowRest], origin: str
 ) -> None:
-    airflow = Airflow(get=(200, KNOWN))
+    airflow = Airflow(get=(200, RUN_BODY))
     assert connect(airflow).run(origin) is None
-    assert airflow.asked == []
+    assert airflow.requests == []
 
 
 @pytest.mark.attack
 def test_another_run_than_the_one_asked_about_is_none(connect: Callable[..., AirflowRest]) -> None:
-    assert connect(Airflow(get=(200, KNOWN))).run("my dag/other") is None
+    assert connect(Airflow(get=(200, RUN_BODY))).run("my dag/other") is None
     assert connect(Airflow(get=(404, {}))).run(ORIGIN) is None
 
 
 def test_an_answer_that_is_no_run_is_unreachable(connect: Callable[..., AirflowRest]) -> None:
-    for wrong in ({}, {**KNOWN, "start_date": "yesterday"}):
+    for wrong in ({}, {**RUN_BODY, "start_date": "yesterday"}):
         with pytest.raises(Unreachable):
             connect(Airflow(get=(200, wrong))).run(ORIGIN)
 

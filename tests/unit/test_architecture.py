@@ -18,13 +18,13 @@ INCLUDE = ROOT / "include"
 
 def imports(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            modules |= {alias.name.split(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
+            modules.add(node.module.split(".")[0])
+    return modules
 
 
 @pytest.mark.parametrize("path", sorted((INCLUDE / "airlock/domain").glob("*.py")), ids=str)
@@ -35,20 +35,20 @@ def test_the_domain_imports_the_standard_library_alone(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((INCLUDE / "airlock_evidence").glob("*.py")), ids=str)
 def test_what_travels_in_a_bundle_needs_python_3_9_and_nothing_else(path: Path) -> None:
     assert ast.parse(path.read_text(), feature_version=(3, 9))
-    known = {"airlock_evidence"} | ({"airlock"} if path.name == "gates.py" else set())
-    assert imports(path) - known <= sys.stdlib_module_names
+    allowed = {"airlock_evidence"} | ({"airlock"} if path.name == "gates.py" else set())
+    assert imports(path) - allowed <= sys.stdlib_module_names
     assert len(path.read_text().splitlines()) <= 500
 
 
 def test_the_import_contracts_are_kept() -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT,
         env={"PYTHONPATH": f"{INCLUDE}:{ROOT / 'plugins'}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 def test_files_stay_short() -> None:

@@ -36,8 +36,8 @@ def test_a_flavor_has_a_format_that_may_be_released_and_a_loader_that_may_be_nam
 
 
 def node(module: str, name: str, loader: str, content: Any = None, **more: Any) -> dict[str, Any]:
-    found = {"__module__": module, "__class__": name, "__loader__": loader, **more}
-    return found if content is None else {**found, "content": content}
+    document = {"__module__": module, "__class__": name, "__loader__": loader, **more}
+    return document if content is None else {**document, "content": content}
 
 
 CHECK_ARRAY = ("sklearn.utils.validation", "check_array")
@@ -85,8 +85,8 @@ def sparse(described: str = "'<f8'") -> dict[str, Any]:
 
 
 def tensors(header: Any = None, data: bytes = b"\0" * 8, length: int | None = None) -> bytes:
-    given = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
-    text = json.dumps(given if header is None else header).encode()
+    default_header = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+    text = json.dumps(default_header if header is None else header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
@@ -109,9 +109,9 @@ def varint(value: int) -> bytes:
 
 
 def onnx(*graph: tuple[int, bytes | int], domain: bytes = b"", model: Any = ()) -> bytes:
-    one = message((1, b"x"), (2, b"y"), (4, b"Abs"), (7, domain))
+    abs_node = message((1, b"x"), (2, b"y"), (4, b"Abs"), (7, domain))
     opset = message((1, b""), (2, 17))
-    return message((1, 10), (7, message((1, one), *graph)), (8, opset), *model)
+    return message((1, 10), (7, message((1, abs_node), *graph)), (8, opset), *model)
 
 
 def outside(location: bytes, length: bytes = b"4") -> tuple[int, bytes]:
@@ -348,13 +348,13 @@ def test_a_whole_file_is_told_by_its_bytes(tmp_path: Path, case: str) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("case", BAD)
 def test_the_rest_is_refused_with_what_was_found(tmp_path: Path, case: str) -> None:
-    body, found = BAD[case]
+    body, words = BAD[case]
     path = tmp_path / "model.skops"
     path.write_bytes(body)
     kind = artifacts.kind_of(path, "model.skops")
     assert kind.format == "unknown"
     assert kind.refusal is not None
-    assert found in kind.refusal.sentence()
+    assert words in kind.refusal.sentence()
     assert kind.refusal.next_step
 
 
@@ -381,8 +381,8 @@ def test_a_changed_byte_is_told_or_refused_but_never_breaks_the_reader(
 def test_pipes_and_links_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/etc/passwd")
-    found = {f["path"]: f["format"] for f in artifacts.facts(tmp_path)["files"]}
-    assert found == {"link": "symlink", "pipe": "special"}
+    formats = {f["path"]: f["format"] for f in artifacts.facts(tmp_path)["files"]}
+    assert formats == {"link": "symlink", "pipe": "special"}
 
 
 def test_a_sparse_file_of_a_hundred_gigabytes_is_refused_at_once(tmp_path: Path) -> None:
@@ -432,9 +432,9 @@ def changed(*path: str, to: Any) -> dict[str, Any]:
 
 
 def test_an_ordinary_mlmodel_is_read(tmp_path: Path) -> None:
-    found = read_mlmodel(folder(tmp_path, MLMODEL) / "MLmodel")
-    assert (found.flavor, found.format, found.data) == ("sklearn", "skops", "model.skops")
-    assert found.claimed_types == ("os.system",), "shown, and believed by nobody"
+    mlmodel = read_mlmodel(folder(tmp_path, MLMODEL) / "MLmodel")
+    assert (mlmodel.flavor, mlmodel.format, mlmodel.data) == ("sklearn", "skops", "model.skops")
+    assert mlmodel.claimed_types == ("os.system",), "shown, and believed by nobody"
     facts = artifacts.facts(tmp_path)
     assert (facts["unknown"], facts["refusals"]) == ([], [])
 

@@ -49,10 +49,10 @@ def test_a_module_that_fails_costs_its_own_rows(
     modules(monkeypatch, a=lambda: rows("first"), b=broken, c=lambda: rows("last"))
     assert bench.main([]) == 1
     assert names(out) == ["first", "last"]
-    said = capsys.readouterr()
-    assert "have no rows: b" in said.err
-    assert "MLflow asks for a login" in said.err
-    assert "last" in said.out
+    output = capsys.readouterr()
+    assert "have no rows: b" in output.err
+    assert "MLflow asks for a login" in output.err
+    assert "last" in output.out
 
 
 def test_all_goals_met_ends_with_0_and_one_missed_with_1(

@@ -16,8 +16,8 @@ from airlock.domain.errors import Invalid
 from tests.support import ROOT
 
 
-def settings(home: Path, **given: str) -> Settings:
-    environ = {"AIRLOCK_DATABASE_URL": f"sqlite:///{home}/x.db", "AIRLOCK_ROOT": str(ROOT)} | given
+def settings(home: Path, **extra: str) -> Settings:
+    environ = {"AIRLOCK_DATABASE_URL": f"sqlite:///{home}/x.db", "AIRLOCK_ROOT": str(ROOT)} | extra
     return Settings.from_environment(environ, home)
 
 
@@ -48,14 +48,14 @@ def test_a_changed_policy_counts_at_once_and_a_refused_one_does_not(tmp_path: Pa
 def test_every_process_asks_for_signed_results_of_gates(tmp_path: Path) -> None:
     create(tmp_path / "signing.pem", tmp_path / "keys")
     create(tmp_path / "gate.pem", tmp_path / "gate-keys")
-    given = {
+    variables = {
         "AIRLOCK_SIGNING_KEY": "signing.pem",
         "AIRLOCK_GATE_SIGNING_KEY": "gate.pem",
         "AIRLOCK_GATE_KEYS": "gate-keys",
     }
     upgrade(f"sqlite:///{tmp_path}/x.db")
     for role in (bootstrap.worker, bootstrap.decider):
-        airlock = role(settings(tmp_path, **given))
+        airlock = role(settings(tmp_path, **variables))
         signer = airlock.gate_signer
         assert signer is not None
         with airlock.store.begin() as unit:
@@ -74,11 +74,11 @@ def test_without_keys_of_gates_nobody_is_trusted(tmp_path: Path) -> None:
 def test_a_signature_that_was_good_is_not_once_its_key_is_taken_away(tmp_path: Path) -> None:
     create(tmp_path / "gate.pem", tmp_path / "gate-keys" / "latency")
     signer, keys = FileSigner(tmp_path / "gate.pem"), FileGateKeys(tmp_path / "gate-keys")
-    asked = (signer.key_id, signer.sign(b"x"), b"x")
-    assert keys.verify_for("latency", *asked)
-    assert keys.verify_for("latency", *asked)
-    assert not keys.verify_for("signature", *asked)
+    arguments = (signer.key_id, signer.sign(b"x"), b"x")
+    assert keys.verify_for("latency", *arguments)
+    assert keys.verify_for("latency", *arguments)
+    assert not keys.verify_for("signature", *arguments)
     for file in (tmp_path / "gate-keys" / "latency").iterdir():
         file.unlink()
-    assert not keys.verify_for("latency", *asked)
+    assert not keys.verify_for("latency", *arguments)
     assert keys.keys() == {}

@@ -26,8 +26,8 @@ class FakeAirflow:
 
     def last(self, asset: str) -> Mapping[str, Any] | None:
         self._reach(asset)
-        mine = [extra for name, extra in self.events if name == asset]
-        return mine[-1] if mine else None
+        extras = [extra for name, extra in self.events if name == asset]
+        return extras[-1] if extras else None
 
     def post(self, asset: str, extra: Mapping[str, Any]) -> None:
         self._reach(asset)
@@ -53,12 +53,12 @@ class Scene:
         self.trigger = CommitTrigger(lambda _: self.commit, self.airflow, lambda: self.seconds)
 
     def wait(self, seconds: float, folders: Mapping[str, str] = FOLDERS) -> list[dict[str, str]]:
-        found = []
+        rounds = []
         end = self.seconds + seconds
         while self.seconds < end:
             self.seconds += LOOK_EVERY_S
-            found.append(self.trigger.round(folders))
-        return found
+            rounds.append(self.trigger.round(folders))
+        return rounds
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ def test_an_airflow_that_does_not_answer_is_asked_again_and_costs_the_others_not
     scene.wait(60, both)
     scene.airflow.down = {"airlock/commit/employment"}
     scene.commit = "two"
-    said = scene.wait(60, both)
-    assert said[-1] == {"employment": "Airflow did not answer"}
+    rounds = scene.wait(60, both)
+    assert rounds[-1] == {"employment": "Airflow did not answer"}
     assert [name for name, _ in scene.airflow.events] == ["airlock/commit/other"]
     scene.airflow.down = set()
     scene.wait(60, both)

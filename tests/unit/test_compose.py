@@ -142,9 +142,9 @@ def test_there_are_exactly_the_processes_of_up_and_the_workers() -> None:
 
 @pytest.mark.parametrize("part", PARTS, ids=ids)
 def test_commands_are_the_same(part: Component) -> None:
-    told = ("python", "-m", "airlock.entrypoints.container", "run")
+    prefix = ("python", "-m", "airlock.entrypoints.container", "run")
     command = tuple(SERVICES[part.name]["command"])
-    assert command == ((*told, *part.command) if part.name == "mlflow" else part.command)
+    assert command == ((*prefix, *part.command) if part.name == "mlflow" else part.command)
 
 
 #: What Airflow is told otherwise where tasks have workers and the image is read-only.
@@ -187,37 +187,40 @@ def plain(environment: dict[str, Any]) -> dict[str, str]:
 
 
 def expected(environment: dict[str, str]) -> dict[str, str]:
-    """Return what `make up` tells a process, as compose says it: no secret, and with queues."""
+    """Return the environment that `make up` sets, without secrets and with queues."""
     from_files = AIRFLOW_SECRETS.keys() | SECRET_SETTINGS | {"MLFLOW_BACKEND_STORE_URI"}
     from_files |= {"AIRLOCK_SERVICE_PASSWORD_FILE"}
-    shown = {"MLFLOW_TRACKING_URI", "AIRLOCK_AIRFLOW_URL"}  # addresses without a password
-    found = {name: value for name, value in environment.items() if name not in from_files - shown}
-    if "AIRFLOW_HOME" in found:
-        found |= QUEUES
-    if "AIRLOCK_HOME" in found:
-        found["AIRLOCK_HANDOVER"] = f"{HOME}/handover"
-    return found
+    public = {"MLFLOW_TRACKING_URI", "AIRLOCK_AIRFLOW_URL"}  # addresses without a password
+    variables = {
+        name: value for name, value in environment.items() if name not in from_files - public
+    }
+    if "AIRFLOW_HOME" in variables:
+        variables |= QUEUES
+    if "AIRLOCK_HOME" in variables:
+        variables["AIRLOCK_HANDOVER"] = f"{HOME}/handover"
+    return variables
 
 
 @pytest.mark.parametrize("part", PARTS, ids=ids)
 def test_environments_are_the_same_but_for_secrets_and_queues(part: Component) -> None:
-    wanted = expected(part.environment)
+    environment = expected(part.environment)
     if part.name == "scheduler":
-        wanted = {name: value for name, value in wanted.items() if name not in TASKS_ONLY}
-    assert plain(SERVICES[part.name]["environment"]) == wanted
+        environment = {name: value for name, value in environment.items() if name not in TASKS_ONLY}
+    assert plain(SERVICES[part.name]["environment"]) == environment
 
 
 def test_the_worker_of_airlock_is_told_what_tasks_are_told() -> None:
-    wanted = expected(PLAIN["scheduler"]) | {"AIRLOCK_QUEUE": "airlock"}
-    only_the_image = json.loads(wanted["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])[:1]
-    wanted["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(only_the_image)
-    del wanted["MLFLOW_TRACKING_USERNAME"], wanted["MLFLOW_TRACKING_PASSWORD"]  # in a file
-    assert plain(SERVICES["worker-airlock"]["environment"]) == wanted
+    environment = expected(PLAIN["scheduler"]) | {"AIRLOCK_QUEUE": "airlock"}
+    only_the_image = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])[:1]
+    environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(only_the_image)
+    del environment["MLFLOW_TRACKING_USERNAME"]
+    del environment["MLFLOW_TRACKING_PASSWORD"]  # in a file
+    assert plain(SERVICES["worker-airlock"]["environment"]) == environment
 
 
 def test_the_worker_of_train_is_told_no_more_than_places() -> None:
-    wanted = expected(PLAIN["dag-processor"]) | {"AIRLOCK_QUEUE": "train"}
-    assert plain(SERVICES["worker-train"]["environment"]) == wanted
+    environment = expected(PLAIN["dag-processor"]) | {"AIRLOCK_QUEUE": "train"}
+    assert plain(SERVICES["worker-train"]["environment"]) == environment
 
 
 @pytest.mark.parametrize("part", PARTS, ids=ids)
@@ -239,35 +242,35 @@ def test_they_stop_the_same_way(part: Component) -> None:
 
 
 def mounted(service: dict[str, Any]) -> set[str]:
-    found = service.get("secrets", [])
-    return {one if isinstance(one, str) else one["source"] for one in found}
+    secrets = service.get("secrets", [])
+    return {secret if isinstance(secret, str) else secret["source"] for secret in secrets}
 
 
 def test_each_secret_is_held_by_those_of_the_table_alone() -> None:
-    found = {
+    holders = {
         secret: {name for name, service in SERVICES.items() if secret in mounted(service)}
         for secret in COMPOSE["secrets"]
     }
-    assert found == HOLDERS
+    assert holders == HOLDERS
 
 
 def test_each_volume_of_the_table_is_mounted_and_written_by_those_of_the_table_alone() -> None:
-    found: dict[str, dict[str, str]] = {name: {} for name in VOLUMES}
+    mounts: dict[str, dict[str, str]] = {name: {} for name in VOLUMES}
     for name, service in SERVICES.items():
         for mount in service.get("volumes", []):
             source, _, rest = mount.partition(":")
             if source in VOLUMES:
-                found[source][name] = "ro" if rest.endswith(":ro") else "rw"
-    assert found == VOLUMES
+                mounts[source][name] = "ro" if rest.endswith(":ro") else "rw"
+    assert mounts == VOLUMES
 
 
 def test_every_secret_is_a_file_that_the_script_makes() -> None:
     script = (ROOT / "deploy" / "make-secrets.sh").read_text()
     for name, secret in COMPOSE["secrets"].items():
         assert settled(secret["file"]) == f"./secrets/{name}"
-    made = set(re.findall(r"^ *put \"?([a-z_$\{\}]+)", script, re.M))
+    files = set(re.findall(r"^ *put \"?([a-z_$\{\}]+)", script, re.M))
     expanded = {
-        *made,
+        *files,
         *(f"password_{role}" for role in DATABASE_ROLES if role in script),
         *(f"redis_{name}_url" for name in ("scheduler", "airlock", "train")),
         *(f"airlock_{role}_url" for role in ("owner", "decider", "worker")),
@@ -312,23 +315,25 @@ def test_a_worker_takes_from_its_own_queue() -> None:
 
 def test_no_result_is_kept_in_airflows_database() -> None:
     for name in (*WORKERS, "scheduler"):
-        given = SERVICES[name]["environment"]
-        url = given["AIRFLOW__CELERY__BROKER_URL_CMD"]
-        assert url == given["AIRFLOW__CELERY__RESULT_BACKEND_CMD"]
+        environment = SERVICES[name]["environment"]
+        url = environment["AIRFLOW__CELERY__BROKER_URL_CMD"]
+        assert url == environment["AIRFLOW__CELERY__RESULT_BACKEND_CMD"]
         assert url.startswith("cat /run/secrets/redis_")
 
 
 def test_training_reaches_the_broker_and_the_api_server_alone() -> None:
     assert SERVICES["worker-train"]["networks"] == ["train"]
     assert COMPOSE["networks"]["train"] == {"internal": True}
-    reached = {name for name, one in SERVICES.items() if "train" in one["networks"]}
+    reached = {name for name, service in SERVICES.items() if "train" in service["networks"]}
     assert reached == TRAIN_REACHES
 
 
 def test_networks_without_a_way_out_are_the_rule() -> None:
-    open_ = {name for name, one in COMPOSE["networks"].items() if not (one or {}).get("internal")}
+    open_ = {
+        name for name, network in COMPOSE["networks"].items() if not (network or {}).get("internal")
+    }
     assert open_ == {"outside"}
-    using = {name for name, one in SERVICES.items() if "outside" in one["networks"]}
+    using = {name for name, service in SERVICES.items() if "outside" in service["networks"]}
     assert using == {"mlflow", "api-server", "deliver", "slack"}
 
 
@@ -342,8 +347,10 @@ def test_own_dag_files_are_where_there_is_no_credential() -> None:
 
 
 def test_slack_starts_only_when_it_is_asked_for() -> None:
-    asked = {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one}
-    assert asked == {"slack": ["slack"], OPERATOR: [OPERATOR]}
+    profiles = {
+        name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
+    }
+    assert profiles == {"slack": ["slack"], OPERATOR: [OPERATOR]}
 
 
 def test_ports_are_published_on_this_machine_only() -> None:
@@ -358,13 +365,13 @@ def test_volumes_are_named_and_all_are_used() -> None:
 
 
 def test_the_jobs_get_what_they_ask_for() -> None:
-    given = SERVICES["init-databases"]["environment"]
-    asked = {container.password_name(role) for role in DATABASE_ROLES}
-    asked |= {container.ADMIN_URL}
-    assert set(given) == {f"{name}_FILE" for name in asked} | {"AIRLOCK_HOME"}
-    given = SERVICES["init-airflow"]["environment"]
-    asked = {container.ADMIN_PASSWORD, container.SERVICE_PASSWORD}
-    assert {f"{name}_FILE" for name in asked} | {"AIRLOCK_SERVICE_USER_ID"} <= set(given)
+    environment = SERVICES["init-databases"]["environment"]
+    names = {container.password_name(role) for role in DATABASE_ROLES}
+    names |= {container.ADMIN_URL}
+    assert set(environment) == {f"{name}_FILE" for name in names} | {"AIRLOCK_HOME"}
+    environment = SERVICES["init-airflow"]["environment"]
+    names = {container.ADMIN_PASSWORD, container.SERVICE_PASSWORD}
+    assert {f"{name}_FILE" for name in names} | {"AIRLOCK_SERVICE_USER_ID"} <= set(environment)
     assert {SERVICES[name]["command"][-1] for name in JOBS} == set(container.JOBS)
 
 

@@ -53,12 +53,12 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 def paths() -> dict[str, list[tuple[str, list[str]]]]:
-    """Return each command by its words, with the pages and lines it is written in."""
-    found: dict[str, list[tuple[str, list[str]]]] = {}
+    """Return each command with the pages and arguments it is written with."""
+    uses: dict[str, list[tuple[str, list[str]]]] = {}
     root = typer.main.get_command(app)
     for page, line in commands():
-        for one in _spelled_out(line):
-            words = shlex.split(one.replace("…", "").replace("'", ""), comments=True)
+        for command in _spelled_out(line):
+            words = shlex.split(command.replace("…", "").replace("'", ""), comments=True)
             name = words[0]
             place: Any = root
             rest = words[1:]
@@ -67,8 +67,8 @@ def paths() -> dict[str, list[tuple[str, list[str]]]]:
                 name += f" {rest.pop(0)}"
             if words[0] == "make":
                 name += f" {rest.pop(0)}"
-            found.setdefault(name, []).append((page, rest))
-    return found
+            uses.setdefault(name, []).append((page, rest))
+    return uses
 
 
 def _spelled_out(line: str) -> list[str]:
@@ -79,18 +79,18 @@ def _spelled_out(line: str) -> list[str]:
     return [line.replace(match[0], word).strip() for word in match[0].split("|")]
 
 
-FOUND = paths()
+DOCUMENTED = paths()
 TESTS = "\n".join(
     path.read_text() for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)
 )
 
 
 def test_there_are_commands_to_check() -> None:
-    assert len(FOUND) > 30
-    assert "airlock release approve" in FOUND
+    assert len(DOCUMENTED) > 30
+    assert "airlock release approve" in DOCUMENTED
 
 
-@pytest.mark.parametrize("command", sorted(FOUND))
+@pytest.mark.parametrize("command", sorted(DOCUMENTED))
 def test_a_documented_command_exists_with_its_options(command: str) -> None:
     if command.startswith("make "):
         targets = _MAKE.findall((ROOT / "Makefile").read_text())
@@ -99,15 +99,15 @@ def test_a_documented_command_exists_with_its_options(command: str) -> None:
     place: Any = typer.main.get_command(app)
     for word in command.split()[1:]:
         place = place.commands[word]
-    known = {name for one in place.params for name in one.opts} | {"--help"}
-    for page, rest in FOUND[command]:
+    options = {name for param in place.params for name in param.opts} | {"--help"}
+    for page, rest in DOCUMENTED[command]:
         if hasattr(place, "commands") and rest and not rest[0].startswith("-"):
             assert not re.fullmatch(r"[a-z][a-z-]+", rest[0]), f"{page}: {command} {rest[0]}?"
         used = {word.partition("=")[0].rstrip(".,)") for word in rest if word.startswith("--")}
-        assert used <= known, f"{page}: {command} has no {', '.join(sorted(used - known))}"
+        assert used <= options, f"{page}: {command} has no {', '.join(sorted(used - options))}"
 
 
-@pytest.mark.parametrize("command", sorted(FOUND))
+@pytest.mark.parametrize("command", sorted(DOCUMENTED))
 def test_a_documented_command_is_run_by_a_test_or_says_why_not(command: str) -> None:
     words = command.split()[1:]
     typed = re.search(r",\s*".join(f'"{word}"' for word in words), TESTS) if words else True
@@ -117,4 +117,4 @@ def test_a_documented_command_is_run_by_a_test_or_says_why_not(command: str) -> 
 
 
 def test_no_reason_is_given_for_what_is_nowhere() -> None:
-    assert set(NOT_RUN) <= set(FOUND)
+    assert set(NOT_RUN) <= set(DOCUMENTED)

@@ -59,13 +59,13 @@ def links(page: Path) -> Iterator[tuple[str, str]]:
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors a forge makes of a page's headings; a repeated one has a number."""
-    made: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for heading in _HEADING.findall(_FENCE.sub("", page.read_text())):
-        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
-        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
-        made[anchor] = made.get(anchor, -1) + 1
-    numbered = {f"{anchor}-{last}" for anchor, last in made.items() if last}
-    return set(made) | numbered
+        title = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        counts[anchor] = counts.get(anchor, -1) + 1
+    numbered = {f"{anchor}-{last}" for anchor, last in counts.items() if last}
+    return set(counts) | numbered
 
 
 def defined(path: Path) -> set[str]:
@@ -132,9 +132,9 @@ def sources() -> list[Path]:
     """Return the files of the product that name documents, in sentences or comments."""
     folders = ("dags", "deploy", "include", "plugins")
     kinds = (".py", ".sql", ".yaml", ".html", ".sh")
-    found = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*"))
     single = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / "docker-compose.yml"]
-    return single + sorted(path for path in found if path.suffix in kinds)
+    return single + sorted(path for path in paths if path.suffix in kinds)
 
 
 def test_each_document_that_the_product_names_exists() -> None:
@@ -166,8 +166,8 @@ def test_the_glossary_is_in_order_and_says_each_word_once() -> None:
 
 
 def test_the_glossary_has_every_state_and_verdict() -> None:
-    wanted = {state.value for state in State} | {verdict.value for verdict in Verdict}
-    assert wanted - set(words()) == set()
+    terms = {state.value for state in State} | {verdict.value for verdict in Verdict}
+    assert terms - set(words()) == set()
 
 
 def test_each_benchmark_is_on_the_page_of_figures_and_exists() -> None:

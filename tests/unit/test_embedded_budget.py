@@ -38,13 +38,13 @@ def test_a_process_whose_probe_hangs_is_one_ill_row(
 ) -> None:
     parts = [Component(name, name, ("true",), {}, Probe("process")) for name in ("one", "two")]
     monkeypatch.setattr(platform, "ASKED_S", 0.2)
-    made = Platform(Options(root=tmp_path, home=tmp_path, programs=tmp_path))
-    ill = made._silent(parts[0], "")
+    installation = Platform(Options(root=tmp_path, home=tmp_path, programs=tmp_path))
+    ill = installation._silent(parts[0], "")
 
     def health(part: Component, _state: object) -> platform.Health:
         return replace(ill, name=hang()) if part.name == "two" else replace(ill, problem="")
 
-    monkeypatch.setattr(made, "_health", health)
-    monkeypatch.setattr(made, "parts", lambda: tuple(parts))
-    rows = {row.name: row.problem for row in made.health()}
+    monkeypatch.setattr(installation, "_health", health)
+    monkeypatch.setattr(installation, "parts", lambda: tuple(parts))
+    rows = {row.name: row.problem for row in installation.health()}
     assert rows == {"one": "", "two": "it did not answer within 0.2 s"}

@@ -50,35 +50,39 @@ def part(name: str, site: Site = SITE) -> Component:
     ],
 )
 def test_each_process_knows_the_passwords_it_needs_and_no_other(name: str, roles: set[str]) -> None:
-    told = " ".join(part(name).environment.values())
-    assert {role for role in ROLE_DATABASE if f"pw-{role}" in told} == roles
+    values = " ".join(part(name).environment.values())
+    assert {role for role in ROLE_DATABASE if f"pw-{role}" in values} == roles
 
 
 def test_only_deciders_are_told_the_signing_key() -> None:
-    having = {one.name for one in components(SITE) if "AIRLOCK_SIGNING_KEY" in one.environment}
+    having = {
+        component.name
+        for component in components(SITE)
+        if "AIRLOCK_SIGNING_KEY" in component.environment
+    }
     assert having == {"api-server", "deliver"}
 
 
 def test_without_slack_there_is_no_process_for_it_and_nobody_is_told() -> None:
-    assert "slack" not in {one.name for one in components(SITE)}
-    told = {name for one in components(SITE) for name in one.environment}
-    assert not {name for name in told if name.startswith("AIRLOCK_SLACK_")}
+    assert "slack" not in {component.name for component in components(SITE)}
+    names = {name for component in components(SITE) for name in component.environment}
+    assert not {name for name in names if name.startswith("AIRLOCK_SLACK_")}
 
 
 def test_with_slack_its_process_is_a_decider_that_knows_no_airflow() -> None:
     slack = part("slack", WITH_SLACK)
     assert slack.command == ("airlock", "slack")
-    told = " ".join(slack.environment.values())
-    assert {role for role in ROLE_DATABASE if f"pw-{role}" in told} == {"airlock_decider"}
+    values = " ".join(slack.environment.values())
+    assert {role for role in ROLE_DATABASE if f"pw-{role}" in values} == {"airlock_decider"}
     assert not {name for name in slack.environment if name.startswith("AIRFLOW")}
     assert slack.environment["AIRLOCK_SIGNING_KEY"] == "/h/secrets/signing.pem"
 
 
 def test_only_for_a_connection_the_process_for_slack_is_told_airflows_settings() -> None:
     site = dataclasses.replace(SITE, slack={"AIRLOCK_SLACK_CONNECTION": "slack_airlock"})
-    told = part("slack", site).environment
-    assert told["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == SERVER.url("airflow_app")
-    assert told["AIRFLOW__CORE__FERNET_KEY"] == "f"
+    environment = part("slack", site).environment
+    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == SERVER.url("airflow_app")
+    assert environment["AIRFLOW__CORE__FERNET_KEY"] == "f"
     assert not {name for name in part("deliver", site).environment if name.startswith("AIRFLOW")}
 
 
@@ -94,21 +98,23 @@ def test_only_for_a_connection_the_process_for_slack_is_told_airflows_settings()
 )
 def test_who_is_told_what_of_slack(secret: str, having: set[str]) -> None:
     parts = components(WITH_SLACK)
-    assert {one.name for one in parts if secret in one.environment.values()} == having
-    assert secret not in " ".join(word for one in parts for word in one.command)
+    assert {
+        component.name for component in parts if secret in component.environment.values()
+    } == having
+    assert secret not in " ".join(word for component in parts for word in component.command)
 
 
 def test_the_secrets_of_slack_are_not_shown() -> None:
-    shown = repr(WITH_SLACK) + repr(Options(Path("/r"), Path("/h"), Path("/b"), slack=SLACK))
-    assert not [value for value in SLACK.values() if value in shown]
+    text = repr(WITH_SLACK) + repr(Options(Path("/r"), Path("/h"), Path("/b"), slack=SLACK))
+    assert not [value for value in SLACK.values() if value in text]
 
 
 def test_links_lead_to_the_address_people_use() -> None:
     site = dataclasses.replace(SITE, public_url="https://airflow.example.org")
     for name in ("api-server", "scheduler", "deliver"):
-        told = part(name, site).environment
-        assert told["AIRLOCK_PUBLIC_URL"] == "https://airflow.example.org"
-        assert told["AIRLOCK_AIRFLOW_URL"] == "http://127.0.0.1:8080"
+        environment = part(name, site).environment
+        assert environment["AIRLOCK_PUBLIC_URL"] == "https://airflow.example.org"
+        assert environment["AIRLOCK_AIRFLOW_URL"] == "http://127.0.0.1:8080"
 
 
 def test_the_mlflow_server_is_guarded_and_can_sign_nothing() -> None:
@@ -120,25 +126,31 @@ def test_the_mlflow_server_is_guarded_and_can_sign_nothing() -> None:
 
 
 def test_only_the_worker_and_the_guard_are_told_the_workers_login() -> None:
-    having = {one.name for one in components(SITE) if "w-w" in " ".join(one.environment.values())}
+    having = {
+        component.name
+        for component in components(SITE)
+        if "w-w" in " ".join(component.environment.values())
+    }
     assert having == {"mlflow", "scheduler"}
 
 
 def test_no_password_is_on_a_command_line() -> None:
-    for one in components(SITE):
-        assert "pw-" not in " ".join(one.command)
+    for component in components(SITE):
+        assert "pw-" not in " ".join(component.command)
 
 
 def test_every_airlock_variable_is_one_the_settings_know() -> None:
-    known = {setting.name for setting in SETTINGS}
-    for one in (*components(SITE), *components(WITH_SLACK)):
-        assert {name for name in one.environment if name.startswith("AIRLOCK_")} <= known
+    setting_names = {setting.name for setting in SETTINGS}
+    for component in (*components(SITE), *components(WITH_SLACK)):
+        assert {
+            name for name in component.environment if name.startswith("AIRLOCK_")
+        } <= setting_names
 
 
 def test_two_platforms_share_no_port() -> None:
     other = dataclasses.replace(SITE, airflow_port=9080, mlflow_port=6000)
-    first = {port for one in components(SITE) for port, _ in one.ports}
-    second = {port for one in components(other) for port, _ in one.ports}
+    first = {port for component in components(SITE) for port, _ in component.ports}
+    second = {port for component in components(other) for port, _ in component.ports}
     assert len(first) == 3
     assert not first & second
 
@@ -179,11 +191,11 @@ def test_an_external_url_without_user_or_host_is_refused(url: str) -> None:
 
 def test_no_role_may_change_a_task_instance() -> None:
     for name, rights in ROLES.items():
-        changing = {(action, what) for action, what in rights if action != "can_read"}
+        changing = {(action, resource) for action, resource in rights if action != "can_read"}
         assert not [
-            what
-            for action, what in changing
-            if what == "Task Instances" and action != "menu_access"
+            resource
+            for action, resource in changing
+            if resource == "Task Instances" and action != "menu_access"
         ], name
 
 

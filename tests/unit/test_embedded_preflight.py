@@ -120,22 +120,22 @@ def test_programs_start_from_an_empty_environment(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setenv("AIRLOCK_DATABASE_URL", "x")
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "x")
-    found = base_environment(Path("/v/bin"))
-    assert set(found) == {"PATH", "HOME", "LANG", "TZ", "PYTHONUNBUFFERED"}
+    environment = base_environment(Path("/v/bin"))
+    assert set(environment) == {"PATH", "HOME", "LANG", "TZ", "PYTHONUNBUFFERED"}
 
 
 def open_to_others(home: Path) -> list[str]:
-    """Return what below *home* another user of the machine could enter, read or write."""
-    found, todo = [], [home]
+    """Return the files below *home* that another user could enter, read or write."""
+    names, todo = [], [home]
     while todo:
         for path in todo.pop().iterdir():
             mode = path.lstat().st_mode
             if path.is_dir() and not path.is_symlink():
                 todo += [path] if mode & 0o011 else []
-                found += [path.name] if mode & 0o066 else []
+                names += [path.name] if mode & 0o066 else []
             elif mode & 0o077 and not path.is_symlink():
-                found.append(path.name)
-    return sorted(found)
+                names.append(path.name)
+    return sorted(names)
 
 
 def test_what_an_earlier_version_left_open_is_closed(tmp_path: Path) -> None:
@@ -166,8 +166,8 @@ def test_a_cluster_further_down_can_still_be_reached(tmp_path: Path) -> None:
     cluster = tmp_path / "databases" / "postgres"
     cluster.mkdir(parents=True)
     preflight.close_home(tmp_path, cluster)
-    wanted = 0o711 if os.geteuid() == 0 else 0o700
-    assert (tmp_path / "databases").stat().st_mode & 0o777 == wanted
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    assert (tmp_path / "databases").stat().st_mode & 0o777 == mode
 
 
 def test_logs_of_airflow_are_not_opened_again() -> None:

@@ -16,9 +16,9 @@ from airlock.domain.errors import Invalid
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Secrets:
-    found = Secrets(tmp_path)
-    found.create()
-    return found
+    platform_secrets = Secrets(tmp_path)
+    platform_secrets.create()
+    return platform_secrets
 
 
 def test_everything_is_private(secrets: Secrets) -> None:
@@ -39,12 +39,12 @@ def test_what_an_older_platform_did_not_have_is_added_and_nothing_else_changes(
 ) -> None:
     file = secrets.folder / "secrets.json"
     before = json.loads(file.read_text())
-    known = {name: value for name, value in before.items() if name != "mlflow_worker"}
-    file.write_text(json.dumps(known))
+    old_values = {name: value for name, value in before.items() if name != "mlflow_worker"}
+    file.write_text(json.dumps(old_values))
     secrets.create()
     after = secrets.values()
     assert after.keys() == before.keys()
-    assert {name: after[name] for name in known} == known
+    assert {name: after[name] for name in old_values} == old_values
 
 
 def test_two_platforms_share_no_secret(secrets: Secrets, tmp_path: Path) -> None:
@@ -108,5 +108,5 @@ def test_the_demo_people_come_when_they_are_asked_for(secrets: Secrets) -> None:
 def test_the_service_account_comes_first(secrets: Secrets) -> None:
     document = provision_document(secrets.users(), secrets.service_password())
     assert document["users"][0]["user"] == document["service"] == "airlock-service"
-    assert [one["user"] for one in document["users"][1:]] == ["admin"], "the operator alone"
+    assert [user["user"] for user in document["users"][1:]] == ["admin"], "the operator alone"
     assert json.loads(json.dumps(document))["users"][0]["role"] == "airlock_service"

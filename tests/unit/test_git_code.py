@@ -67,7 +67,7 @@ def test_a_repository_without_a_commit_is_refused(tmp_path: Path) -> None:
 
 
 def commit_as(checkout: Path, author: str, file: str, message: str = "more") -> None:
-    (checkout / file).write_text("".join(f"# {one}\n" for one in (author, *message.split("\n"))))
+    (checkout / file).write_text("".join(f"# {line}\n" for line in (author, *message.split("\n"))))
     git = ("git", "-C", str(checkout), "-c", "user.name=c", "-c", "user.email=Committer@x.org")
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-q", "-m", message, "--author", author], check=True)

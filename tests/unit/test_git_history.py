@@ -31,39 +31,39 @@ class Repository:
         self.write(TRAIN, "x = 1\n")
         self.base = self.commit("luis")
 
-    def git(self, who: str, *arguments: str, stdin: str = "") -> str:
-        name = ("-c", f"user.name={who}", "-c", f"user.email={who}@corp.example")
+    def git(self, author: str, *arguments: str, stdin: str = "") -> str:
+        name = ("-c", f"user.name={author}", "-c", f"user.email={author}@corp.example")
         command = ("git", *name, "-c", "protocol.file.allow=always", "-C", str(self.root))
         clean = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
-        done = subprocess.run(
+        completed = subprocess.run(
             (*command, *arguments), check=True, capture_output=True, text=True, env=clean,
             input=stdin,
         )  # fmt: skip
-        return done.stdout.strip()
+        return completed.stdout.strip()
 
     def write(self, path: str, text: str) -> None:
         place = self.root / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
 
-    def commit(self, who: str, message: str = "more") -> str:
-        self.git(who, "add", "-A")
-        self.git(who, "commit", "-q", "--allow-empty", "-m", message)
-        return self.git(who, "rev-parse", "HEAD")
+    def commit(self, author: str, message: str = "more") -> str:
+        self.git(author, "add", "-A")
+        self.git(author, "commit", "-q", "--allow-empty", "-m", message)
+        return self.git(author, "rev-parse", "HEAD")
 
-    def change(self, who: str, text: str, path: str = TRAIN) -> str:
+    def change(self, author: str, text: str, path: str = TRAIN) -> str:
         self.write(path, text)
-        return self.commit(who)
+        return self.commit(author)
 
     def clone(self, name: str, *options: str) -> Path:
         there = self.root.parent / name
         self.git("bot", "clone", "-q", *options, f"file://{self.root}", str(there))
         return there
 
-    def known(self, root: Path | None = None) -> set[str]:
-        """Return who is named without a domain; the word unknown if there is more."""
-        found = authors(root or self.root, MODEL, self.base)
-        return {"unknown" if is_unknown(one) else one.partition("@")[0] for one in found}
+    def author_names(self, root: Path | None = None) -> set[str]:
+        """Return the authors without their domain, and "unknown" if there may be more."""
+        people = authors(root or self.root, MODEL, self.base)
+        return {"unknown" if is_unknown(person) else person.partition("@")[0] for person in people}
 
 
 @pytest.fixture
@@ -73,16 +73,16 @@ def repository(tmp_path: Path) -> Repository:
 
 def test_nothing_committed_since_is_nobody_and_that_is_known(repository: Repository) -> None:
     repository.change("otto", "note", "NOTES")
-    assert repository.known() == set()
+    assert repository.author_names() == set()
 
 
 def test_a_shallow_clone_is_unknown(repository: Repository) -> None:
     repository.change("lena", "x = 2\n")
     repository.change("bot", "note", "NOTES")
     shallow = repository.clone("shallow", "--depth", "1")
-    assert repository.known() == {"lena"}
-    assert "unknown" in repository.known(shallow)
-    (why,) = (one for one in authors(shallow, MODEL) if is_unknown(one))
+    assert repository.author_names() == {"lena"}
+    assert "unknown" in repository.author_names(shallow)
+    (why,) = (person for person in authors(shallow, MODEL) if is_unknown(person))
     assert "shallow clone" in why
     assert "git fetch --unshallow" in why
     assert is_unknown(last_author(shallow, MODEL))
@@ -90,9 +90,9 @@ def test_a_shallow_clone_is_unknown(repository: Repository) -> None:
 
 def test_a_shallow_clone_that_has_all_since_the_base_is_complete(repository: Repository) -> None:
     repository.change("lena", "x = 2\n")
-    assert repository.known(repository.clone("two", "--depth", "2")) == {"lena"}
+    assert repository.author_names(repository.clone("two", "--depth", "2")) == {"lena"}
     repository.change("kim", "x = 3\n")
-    assert "unknown" in repository.known(repository.clone("two-more", "--depth", "2"))
+    assert "unknown" in repository.author_names(repository.clone("two-more", "--depth", "2"))
 
 
 def test_a_squash_and_a_merge_of_the_same_branch_drop_nobody(repository: Repository) -> None:
@@ -105,7 +105,7 @@ def test_a_squash_and_a_merge_of_the_same_branch_drop_nobody(repository: Reposit
     repository.change("lena", "n", "NOTES")
     repository.git("bot", "checkout", "-q", "main")
     repository.git("bot", "merge", "-q", "--no-ff", "-m", "merge feature", "feature")
-    assert repository.known() == {"bot", "lena"}
+    assert repository.author_names() == {"bot", "lena"}
 
 
 def test_a_squash_names_the_authors_git_lists_in_its_message(repository: Repository) -> None:
@@ -115,13 +115,13 @@ def test_a_squash_names_the_authors_git_lists_in_its_message(repository: Reposit
     repository.git("bot", "merge", "-q", "--squash", "feature")
     repository.git("bot", "commit", "-q", "--no-edit")
     repository.git("bot", "branch", "-qD", "feature")
-    assert repository.known() == {"bot", "lena"}
+    assert repository.author_names() == {"bot", "lena"}
 
 
 def test_co_authors_count_wherever_the_message_names_them(repository: Repository) -> None:
     repository.write(TRAIN, "x = 2\n")
     repository.commit("ann", "two\n\nCO-authored-By: Kim <Kim@corp.example>\n\nand more text\nend")
-    assert repository.known() == {"ann", "kim"}
+    assert repository.author_names() == {"ann", "kim"}
 
 
 def test_whoever_drops_changes_by_a_merge_is_named(repository: Repository) -> None:
@@ -131,7 +131,7 @@ def test_whoever_drops_changes_by_a_merge_is_named(repository: Repository) -> No
     repository.change("kim", "x = 2  # the repair\n")
     repository.git("mallory", "checkout", "-q", "old")
     repository.git("mallory", "merge", "-q", "-s", "ours", "-m", "merge main", "main")
-    assert repository.known() == {"kim", "mallory"}
+    assert repository.author_names() == {"kim", "mallory"}
 
 
 def test_an_evil_merge_is_named(repository: Repository) -> None:
@@ -141,7 +141,7 @@ def test_an_evil_merge_is_named(repository: Repository) -> None:
     repository.change("eve", "m", "MORE")
     repository.git("mallory", "merge", "-q", "--no-commit", "--no-ff", "side")
     repository.change("mallory", "x = 666\n")
-    assert repository.known() == {"mallory"}
+    assert repository.author_names() == {"mallory"}
 
 
 def test_files_are_followed_through_renames(repository: Repository) -> None:
@@ -153,7 +153,7 @@ def test_files_are_followed_through_renames(repository: Repository) -> None:
     repository.commit("kim")
     repository.git("bot", "mv", "lib/newer.py", f"{MODEL}/help.py")
     repository.commit("bot")
-    assert repository.known() == {"lena", "kim", "bot"}
+    assert repository.author_names() == {"lena", "kim", "bot"}
 
 
 def test_renames_off_in_the_configuration_change_nothing(repository: Repository) -> None:
@@ -164,10 +164,10 @@ def test_renames_off_in_the_configuration_change_nothing(repository: Repository)
 def test_a_base_that_is_not_in_the_history_is_unknown(repository: Repository) -> None:
     repository.git("lena", "checkout", "-q", "--orphan", "other")
     repository.change("lena", "x = 2\n")
-    assert repository.known() == {"lena", "unknown"}
+    assert repository.author_names() == {"lena", "unknown"}
     for base in ("f" * 40, "--all", "v1.0", "HEAD"):
-        found = authors(repository.root, MODEL, base)
-        assert any(map(is_unknown, found)), base
+        people = authors(repository.root, MODEL, base)
+        assert any(map(is_unknown, people)), base
 
 
 def test_grafts_and_replaced_commits_hide_nobody(repository: Repository) -> None:
@@ -175,11 +175,11 @@ def test_grafts_and_replaced_commits_hide_nobody(repository: Repository) -> None
     last = repository.change("bot", "x = 3\n")
     (repository.root / ".git/info").mkdir(exist_ok=True)
     (repository.root / ".git/info/grafts").write_text(f"{last} {repository.base}\n")
-    assert repository.known() == {"bot", "lena"}
+    assert repository.author_names() == {"bot", "lena"}
     (repository.root / ".git/info/grafts").unlink()
     repository.git("eve", "replace", "--graft", last, repository.base)
     assert changed not in repository.git("eve", "rev-list", "HEAD")  # git itself is deceived
-    assert repository.known() == {"bot", "lena"}
+    assert repository.author_names() == {"bot", "lena"}
 
 
 def test_a_partial_clone_fetches_nothing_and_says_so(repository: Repository) -> None:
@@ -187,22 +187,22 @@ def test_a_partial_clone_fetches_nothing_and_says_so(repository: Repository) -> 
     repository.change("lena", "x = 2\n")
     repository.change("bot", "x = 3\n")
     partial = repository.clone("partial", "--filter=tree:0", "--no-checkout")
-    assert "unknown" in repository.known(partial)
+    assert "unknown" in repository.author_names(partial)
 
 
 def test_a_lost_object_is_unknown(repository: Repository) -> None:
     changed = repository.change("lena", "x = 2\n")
     repository.change("bot", "x = 3\n")
     (repository.root / ".git/objects" / changed[:2] / changed[2:]).unlink()
-    assert "unknown" in repository.known()
+    assert "unknown" in repository.author_names()
 
 
 def test_a_submodule_is_unknown(repository: Repository, tmp_path: Path) -> None:
     other = Repository(tmp_path / "other")
     repository.git("luis", "submodule", "-q", "add", f"file://{other.root}", f"{MODEL}/sub")
     repository.base = repository.commit("luis")
-    found = authors(repository.root, MODEL, repository.base)
-    assert any("a repository of its own" in one for one in found)
+    people = authors(repository.root, MODEL, repository.base)
+    assert any("a repository of its own" in person for person in people)
     assert "+dirty:" in commit(repository.root, MODEL)
 
 
@@ -210,7 +210,7 @@ def test_a_commit_without_an_address_is_unknown(repository: Repository) -> None:
     repository.write(TRAIN, "x = 2\n")
     repository.git("lena", "add", "-A")
     repository.git("lena", "-c", "user.email=", "commit", "-q", "-m", "who")
-    assert repository.known() == {"unknown"}
+    assert repository.author_names() == {"unknown"}
     assert "names no address" in last_author(repository.root, MODEL)
 
 
@@ -229,7 +229,7 @@ def test_no_setting_of_the_repository_changes_the_answer(repository: Repository)
     repository.change("lena", "x = 2\n")
     for key, text in SETTINGS:
         repository.git("luis", "config", key, text)
-    assert repository.known() == {"lena"}
+    assert repository.author_names() == {"lena"}
     assert commit(repository.root, MODEL) == repository.git("luis", "rev-parse", "HEAD")
 
 
@@ -249,7 +249,7 @@ def test_nothing_of_the_callers_environment_counts(
         "GIT_NAMESPACE": "x", "LC_ALL": "de_DE.UTF-8", "GIT_GLOB_PATHSPECS": "1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, text)
-    assert repository.known() == {"lena"}
+    assert repository.author_names() == {"lena"}
 
 
 @pytest.mark.parametrize("hidden", ["--assume-unchanged", "--skip-worktree"])
@@ -258,7 +258,7 @@ def test_a_change_git_was_told_not_to_see_is_seen(repository: Repository, hidden
     repository.write(TRAIN, "x = 666\n")
     assert repository.git("eve", "status", "--porcelain") == ""
     assert "+dirty:" in commit(repository.root, MODEL)
-    assert repository.known() == {"unknown"}
+    assert repository.author_names() == {"unknown"}
 
 
 def test_a_filter_that_hides_a_change_hides_nothing(repository: Repository) -> None:
@@ -283,7 +283,7 @@ def test_files_that_git_ignores_count(repository: Repository, where: str) -> Non
     repository.write(f"{MODEL}/local.py", "FACTOR = 3\n")
     assert "+" not in before
     assert len({before, first, commit(repository.root, MODEL)}) == 3
-    assert repository.known() == {"unknown"}
+    assert repository.author_names() == {"unknown"}
 
 
 def test_a_file_kept_by_lfs_is_what_its_pointer_names(repository: Repository) -> None:
@@ -305,14 +305,14 @@ def test_shared_code_counts_for_commit_and_committers(repository: Repository) ->
     repository.base = repository.commit("luis")
     clean = repository.change("lena", "FACTOR = 1.5\n", "include/models/common/prep.py")
     assert commit(repository.root, MODEL) == clean
-    assert repository.known() == {"lena"}
+    assert repository.author_names() == {"lena"}
     states = set()
     for factor in ("2.5", "3.5"):
         repository.write("include/models/common/prep.py", f"FACTOR = {factor}\n")
         states.add(commit(repository.root, MODEL))
     assert len(states) == 2
     assert all(state.startswith(f"{clean}+dirty:sha256:") for state in states)
-    assert repository.known() == {"lena", "unknown"}
+    assert repository.author_names() == {"lena", "unknown"}
 
 
 def test_shared_code_that_git_ignores_counts(repository: Repository) -> None:
@@ -321,7 +321,7 @@ def test_shared_code_that_git_ignores_counts(repository: Repository) -> None:
     repository.write("include/models/secret_prep.py", "FACTOR = 1.0\n")
     repository.base = repository.commit("luis")
     assert "+dirty:" in commit(repository.root, MODEL)
-    assert repository.known() == {"unknown"}
+    assert repository.author_names() == {"unknown"}
 
 
 USES: dict[str, str] = {
@@ -378,21 +378,21 @@ def test_what_lies_beside_and_in_libraries_is_not_shared_code(shared: Path) -> N
 def test_the_packages_around_the_folder_run_with_it(shared: Path) -> None:
     (shared / TRAIN).write_text("")
     (shared / "include/models/__init__.py").write_text("import single\n")
-    found = imported(shared, MODEL).files
+    files = imported(shared, MODEL).files
     (shared / "include/models/__init__.py").unlink()
-    assert found == ("include/models/__init__.py", "include/single.py")
+    assert files == ("include/models/__init__.py", "include/single.py")
 
 
 def test_a_file_that_is_no_python_leaves_the_committers_unknown(repository: Repository) -> None:
     repository.base = repository.change("luis", "import (\n")
-    assert repository.known() == {"unknown"}
+    assert repository.author_names() == {"unknown"}
 
 
 def test_a_link_out_of_the_repository_is_unknown(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / "far.py").write_text("x = 1\n")
     (repository.root / MODEL / "far.py").symlink_to(tmp_path / "far.py")
     repository.base = repository.commit("luis")
-    assert repository.known() == {"unknown"}
+    assert repository.author_names() == {"unknown"}
 
 
 def test_a_link_within_the_repository_brings_its_target(repository: Repository) -> None:
@@ -400,7 +400,7 @@ def test_a_link_within_the_repository_brings_its_target(repository: Repository) 
     (repository.root / MODEL / "near.py").symlink_to("../../../lib/near.py")
     repository.base = repository.commit("luis")
     repository.change("lena", "x = 2\n", "lib/near.py")
-    assert repository.known() == {"lena"}
+    assert repository.author_names() == {"lena"}
     repository.write("lib/near.py", "x = 3\n")
     assert "+dirty:" in commit(repository.root, MODEL)
 
@@ -408,14 +408,14 @@ def test_a_link_within_the_repository_brings_its_target(repository: Repository) 
 def test_a_pipe_beside_the_code_is_a_change_and_nobody_waits(repository: Repository) -> None:
     os.mkfifo(repository.root / MODEL / "pipe.py")
     assert "+dirty:" in commit(repository.root, MODEL)
-    assert repository.known() == {"unknown"}
+    assert repository.author_names() == {"unknown"}
 
 
 @pytest.mark.parametrize("name", ["with space.py", "ünï.py", "new\nline.py", "*.py", ":(top)x.py"])
 def test_odd_names_are_followed(repository: Repository, name: str) -> None:
     repository.change("lena", "y = 1\n", f"{MODEL}/{name}")
     assert "+" not in commit(repository.root, MODEL)
-    assert repository.known() == {"lena"}
+    assert repository.author_names() == {"lena"}
 
 
 def test_a_checkout_inside_a_larger_repository(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_another_working_tree_and_a_bare_neighbour(repository: Repository) -> No
         ["git", "-c", "user.name=lena", "-c", "user.email=lena@corp.example", "-C", str(there),
          "commit", "-qam", "two"], check=True,
     )  # fmt: skip
-    assert repository.known(there) == {"lena"}
+    assert repository.author_names(there) == {"lena"}
     bare = repository.clone("bare.git", "--bare")
     with pytest.raises(Refused, match="nobody can say which code"):
         Checkout.at(bare)

@@ -14,7 +14,7 @@ from airlock_mlflow.places import ancestors, below, place_of, spellings
 from airlock_mlflow.settings import from_environment
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-TOLD = {
+ENVIRONMENT = {
     "MLFLOW_BACKEND_STORE_URI": "sqlite:///x",
     "MLFLOW_ARTIFACTS_DESTINATION": "airlock+file:///x",
     "AIRLOCK_TRUSTED_KEYS": "/keys",
@@ -27,9 +27,9 @@ def test_an_empty_environment_guards_nothing_and_is_refused() -> None:
 
 
 def test_an_empty_list_of_aliases_is_the_default_never_none() -> None:
-    for given in ("", " ", ",", " , "):
-        found = from_environment(TOLD | {"AIRLOCK_PROTECTED_ALIASES": given})
-        assert found.protected == {"champion", "production", "prod"}
+    for aliases in ("", " ", ",", " , "):
+        settings = from_environment(ENVIRONMENT | {"AIRLOCK_PROTECTED_ALIASES": aliases})
+        assert settings.protected == {"champion", "production", "prod"}
 
 
 @pytest.mark.parametrize("alias", ["challenger", "staging", "champions", "prod2x", "v_1", "A-b"])
@@ -107,8 +107,8 @@ def test_only_what_is_below_the_store_is_in_it() -> None:
 def test_a_token_is_believed_from_a_trusted_key_and_in_its_time_alone() -> None:
     keys = FakeKeys()
     token = issue("ana", frozenset({"audit:read"}), NOW, keys.key_id, keys.sign)
-    found = read(token, keys.verify, NOW)
-    assert (found.person, found.permissions) == ("ana", {"audit:read"})
+    claims = read(token, keys.verify, NOW)
+    assert (claims.person, claims.permissions) == ("ana", {"audit:read"})
     for at in (NOW - timedelta(minutes=6), NOW + VALID):
         with pytest.raises(Unauthenticated, match="was valid from"):
             read(token, keys.verify, at)

@@ -36,9 +36,9 @@ def take(model: Path, tmp_path: Path) -> Path:
 
 
 def test_what_is_taken_is_a_copy(model: Path, tmp_path: Path) -> None:
-    taken = take(model, tmp_path)
+    copy = take(model, tmp_path)
     (model / "data" / "model.skops").write_text("others")
-    assert (taken / "data" / "model.skops").read_text() == "weights"
+    assert (copy / "data" / "model.skops").read_text() == "weights"
 
 
 def test_it_is_taken_anew_each_time(model: Path, tmp_path: Path) -> None:

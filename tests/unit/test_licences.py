@@ -18,7 +18,7 @@ def says(expression: str = "", text: str = "", *classifiers: str) -> dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("said", "alternatives"),
+    ("metadata", "alternatives"),
     [
         (says("MIT"), [["MIT"]]),
         (says("mit"), [["MIT"]]),
@@ -46,9 +46,9 @@ def says(expression: str = "", text: str = "", *classifiers: str) -> dict[str, A
     ],
 )
 def test_a_licence_is_what_was_said_or_nothing(
-    said: dict[str, Any], alternatives: list[list[str]]
+    metadata: dict[str, Any], alternatives: list[list[str]]
 ) -> None:
-    assert licences.of(said)[1] == alternatives
+    assert licences.of(metadata)[1] == alternatives
 
 
 def lock(folder: Path, text: str) -> Path:
@@ -58,7 +58,7 @@ def lock(folder: Path, text: str) -> Path:
 
 
 def test_a_lock_names_one_version_of_each_package(tmp_path: Path) -> None:
-    found = locked.read(
+    parsed_lock = locked.read(
         lock(
             tmp_path,
             "# made by a tool\n--index-url https://example.org\n"
@@ -67,7 +67,7 @@ def test_a_lock_names_one_version_of_each_package(tmp_path: Path) -> None:
             "elsewhere==1.0 ; sys_platform == 'no-such'  # never here\n",
         )
     )
-    assert found == locked.Lock({"some-package": "1.0", "other": "2.0"}, 1)
+    assert parsed_lock == locked.Lock({"some-package": "1.0", "other": "2.0"}, 1)
 
 
 @pytest.mark.parametrize(

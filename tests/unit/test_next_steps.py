@@ -67,10 +67,10 @@ _TASK = re.compile(r"\b[Tt]asks? (?:`)?([a-z]+(?:_[a-z]+)+)\b")
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Yield place and text of everything that is no docstring."""
+    """Yield place and text of every string that is no docstring."""
     for path in SOURCES:
         tree = ast.parse(path.read_text("utf-8"))
-        aside = {id(one) for node in ast.walk(tree) for one in _aside(node)}
+        aside = {id(child) for node in ast.walk(tree) for child in _aside(node)}
         for node in ast.walk(tree):
             text = _template(node)
             if text and id(node) not in aside:
@@ -91,22 +91,22 @@ def _template(node: ast.AST) -> str:
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(
-            str(one.value) if isinstance(one, ast.Constant) else "VALUE" for one in node.values
+            str(part.value) if isinstance(part, ast.Constant) else "VALUE" for part in node.values
         )
     return ""
 
 
-def found(pattern: re.Pattern[str]) -> dict[str, list[str]]:
-    """Return what a pattern finds, with the places it is printed at."""
+def matches(pattern: re.Pattern[str]) -> dict[str, list[str]]:
+    """Return the matches of a pattern, with the places that print them."""
     places: dict[str, list[str]] = defaultdict(list)
     for place, text in TEXTS:
-        for one in pattern.findall(text):
-            places[one].append(place)
+        for match in pattern.findall(text):
+            places[match].append(place)
     return dict(places)
 
 
 TEXTS = list(texts())
-PRINTED = found(_COMMAND)
+PRINTED = matches(_COMMAND)
 
 
 def words_of(line: str) -> list[str]:
@@ -144,7 +144,8 @@ def test_a_printed_command_is_accepted_as_it_is_printed(line: str) -> None:
     except Exception as error:  # typer keeps a click of its own to itself
         pytest.fail(f"`{line}` is refused: {error}. Printed at {', '.join(PRINTED[line])}")
     if any(
-        one.name == "role" and one.opts == ["--role"] and _is_of_here(one) for one in command.params
+        parameter.name == "role" and parameter.opts == ["--role"] and _is_of_here(parameter)
+        for parameter in command.params
     ):
         assert "--role" in rest, f"`{line}` is refused on the machine of `airlock up`"
 
@@ -185,23 +186,25 @@ def test_the_test_that_follows_an_advice_reads_it(name: str) -> None:
     assert "next_step" in body or "advice" in body, f"{FOLLOWED[name]} reads no advice"
 
 
-@pytest.mark.parametrize("name", sorted(found(_SETTING)))
+@pytest.mark.parametrize("name", sorted(matches(_SETTING)))
 def test_a_setting_that_is_named_exists(name: str) -> None:
-    known = {setting.name for setting in SETTINGS}
-    known |= {f"{name}_FILE" for name in known}
+    names = {setting.name for setting in SETTINGS}
+    names |= {f"{name}_FILE" for name in names}
     group = name.removesuffix("VALUE")  # AIRLOCK_SLACK_{variable}, AIRLOCK_SLACK_*
-    there = name in known or (group.endswith("_") and any(one.startswith(group) for one in known))
-    assert there, found(_SETTING)[name]
+    there = name in names or (
+        group.endswith("_") and any(setting.startswith(group) for setting in names)
+    )
+    assert there, matches(_SETTING)[name]
 
 
-@pytest.mark.parametrize("page", sorted(found(_PAGE)))
+@pytest.mark.parametrize("page", sorted(matches(_PAGE)))
 def test_a_page_that_is_named_exists(page: str) -> None:
-    assert (ROOT / page).is_file(), found(_PAGE)[page]
+    assert (ROOT / page).is_file(), matches(_PAGE)[page]
 
 
 def test_a_command_of_slack_that_is_named_exists() -> None:
     wiring = (ROOT / "include/airlock/entrypoints/slack_commands.py").read_text()
-    named = found(_SLACK)
+    named = matches(_SLACK)
     assert "pending" in named
     assert {word for word in named if f'"{word}": self.' not in wiring} == set()
 
@@ -209,6 +212,6 @@ def test_a_command_of_slack_that_is_named_exists() -> None:
 def test_a_task_that_is_named_is_one_of_a_pipelines() -> None:
     wiring = (ROOT / "plugins/airlock_airflow/pipeline.py").read_text()
     wiring += (ROOT / "plugins/airlock_airflow/releasing.py").read_text()
-    named = found(_TASK)
+    named = matches(_TASK)
     assert named
     assert {name: places for name, places in named.items() if f'"{name}"' not in wiring} == {}

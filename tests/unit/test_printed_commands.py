@@ -43,9 +43,9 @@ def test_the_commands_that_take_as_are_those_of_the_command_line() -> None:
 def test_a_right_that_few_have_is_one_of_the_policy_and_not_of_everybody() -> None:
     access = yaml.safe_load((ROOT / "include/policies/access.yaml").read_text())
     roles = access["spec"]["roles"]
-    known = {right for role in roles.values() for right in role["permissions"]}
+    rights = {right for role in roles.values() for right in role["permissions"]}
     usual = {right for name in ("viewer", "developer") for right in roles[name]["permissions"]}
-    assert {right for right, _ in RIGHTS.values()} <= known - usual
+    assert {right for right, _ in RIGHTS.values()} <= rights - usual
     assert set(RIGHTS) <= set(PERSONAL)
 
 
@@ -88,15 +88,15 @@ def _refusing(monkeypatch: pytest.MonkeyPatch, acting: str) -> str:
 
 
 def test_whoever_acted_by_as_is_told_to_go_on_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = _refusing(monkeypatch, "lena")
-    assert "`airlock release list --as lena`" in said
-    assert WITHDRAW in said, "somebody else's command keeps that name"
+    refusal = _refusing(monkeypatch, "lena")
+    assert "`airlock release list --as lena`" in refusal
+    assert WITHDRAW in refusal, "somebody else's command keeps that name"
 
 
 def test_whoever_has_a_login_is_told_of_no_demo_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = _refusing(monkeypatch, "")
-    assert "--as" not in said
-    assert '`airlock release withdraw rel-1 --reason "..."`' in said
+    refusal = _refusing(monkeypatch, "")
+    assert "--as" not in refusal
+    assert '`airlock release withdraw rel-1 --reason "..."`' in refusal
 
 
 def test_where_there_are_demo_users_and_no_login_as_is_needed(

@@ -52,8 +52,8 @@ def called() -> set[str]:
 
 
 def bot_scopes() -> list[str]:
-    found: list[str] = MANIFEST["oauth_config"]["scopes"]["bot"]
-    return found
+    scopes: list[str] = MANIFEST["oauth_config"]["scopes"]["bot"]
+    return scopes
 
 
 def test_a_method_is_recognised() -> None:
@@ -87,8 +87,8 @@ def test_everything_slack_sends_goes_to_the_one_address() -> None:
 
 def test_the_hint_names_what_the_command_can_do() -> None:
     hint = MANIFEST["features"]["slash_commands"][0]["usage_hint"]
-    said = ", ".join(f"/airlock {one}" for one in hint.split(" | "))
-    assert replies.usage()["text"] == f"Airlock: {said}"
+    commands = ", ".join(f"/airlock {command}" for command in hint.split(" | "))
+    assert replies.usage()["text"] == f"Airlock: {commands}"
 
 
 def test_every_button_of_a_card_is_one_the_desk_takes() -> None:

@@ -33,18 +33,18 @@ colorama==0.4 ; sys_platform == 'win32'
 
 
 def test_exact_pins_are_lifted_and_bounds_stay() -> None:
-    wanted = lifted(PROJECT)
-    assert "mlflow>=3.18.0" in wanted
-    assert "sqlalchemy>=2.0.36,<3" in wanted
-    assert "moto[s3]>=5.0" in wanted
-    assert wanted.count("alembic>=1.14") == 1
-    assert named(wanted)[-3:] == ["skops", "cyclonedx-python-lib", "moto"]
+    requirements = lifted(PROJECT)
+    assert "mlflow>=3.18.0" in requirements
+    assert "sqlalchemy>=2.0.36,<3" in requirements
+    assert "moto[s3]>=5.0" in requirements
+    assert requirements.count("alembic>=1.14") == 1
+    assert named(requirements)[-3:] == ["skops", "cyclonedx-python-lib", "moto"]
 
 
 def test_the_real_project_leaves_no_exact_pin() -> None:
-    wanted = lifted((ROOT / "pyproject.toml").read_text())
-    assert [one for one in wanted if "==" in one] == []
-    assert {"mlflow", "apache-airflow", "great-expectations"} <= set(named(wanted))
+    requirements = lifted((ROOT / "pyproject.toml").read_text())
+    assert [requirement for requirement in requirements if "==" in requirement] == []
+    assert {"mlflow", "apache-airflow", "great-expectations"} <= set(named(requirements))
 
 
 def test_what_moves_and_what_is_held_back_is_said() -> None:
@@ -52,10 +52,10 @@ def test_what_moves_and_what_is_held_back_is_said() -> None:
     assert pinned == {"mlflow": "3.18.0", "sqlalchemy": "2.1.9", "colorama": "0.4"}
     tried = {"mlflow": "3.19.0", "sqlalchemy": "2.1.9", "moto": "5.0", "skops": "0.16"}
     newest = {"mlflow": "3.19.0", "sqlalchemy": "3.0", "moto": "5.0", "skops": "0.16"}
-    found = moves(
+    changes = moves(
         ["mlflow", "sqlalchemy", "moto", "skops"], pinned | {"skops": "0.16"}, tried, newest
     )
-    assert [str(one) for one in found] == [
+    assert [str(change) for change in changes] == [
         "mlflow 3.18.0 -> 3.19.0",
         "sqlalchemy 2.1.9 -> 2.1.9 (held back: 3.0 exists)",
         "moto nothing -> 5.0",
@@ -64,13 +64,13 @@ def test_what_moves_and_what_is_held_back_is_said() -> None:
 
 def test_the_report_names_what_is_unclassified_or_broken() -> None:
     moved = [Move("mlflow", "3.18.0", "3.19.0", "3.19.0")]
-    found = {"imports": [], "guard": ["this MLflow has addresses nobody has classified: x"]}
-    said = check.report(moved, found)
-    assert "  mlflow 3.18.0 -> 3.19.0" in said
-    assert "imports: passes" in said
-    assert "guard: 1 to look at\n  this MLflow has addresses" in said
-    assert "Not yet: look at guard" in said
-    assert check.document(moved, found)["passes"] is False
+    problems = {"imports": [], "guard": ["this MLflow has addresses nobody has classified: x"]}
+    report = check.report(moved, problems)
+    assert "  mlflow 3.18.0 -> 3.19.0" in report
+    assert "imports: passes" in report
+    assert "guard: 1 to look at\n  this MLflow has addresses" in report
+    assert "Not yet: look at guard" in report
+    assert check.document(moved, problems)["passes"] is False
     assert "everything is the newest" in check.report([], {"imports": []})
     assert "All of it passes" in check.report([], {"imports": []})
 
@@ -97,9 +97,9 @@ def test_it_ends_with_what_was_found_and_keeps_the_report(
     monkeypatch.setattr(check, "problems_of", lambda _, name: problems if name == "dags" else [])
     monkeypatch.setattr(check, "tests", lambda _: [])
     assert check.main(tmp_path) == code
-    kept = json.loads((tmp_path / "report.json").read_text())
-    assert (kept["passes"], kept["problems"]["dags"]) == (not problems, problems)
-    assert set(kept["problems"]) == {*look.LOOKS, "tests"}
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["passes"], report["problems"]["dags"]) == (not problems, problems)
+    assert set(report["problems"]) == {*look.LOOKS, "tests"}
 
 
 def test_it_could_not_tell_if_no_environment_can_be_made(

@@ -89,7 +89,7 @@ def checkout(tmp_path: Path) -> Checkout:
     model.mkdir(parents=True)
     (model / "train.py").write_text("raise AssertionError('reading YAML runs no code')\n")
     (model / "data.parquet").write_bytes(b"PAR1")
-    made = Checkout(tmp_path)
-    made.pipeline().parent.mkdir()
-    made.pipeline().write_text(PIPELINE)
-    return made
+    example = Checkout(tmp_path)
+    example.pipeline().parent.mkdir()
+    example.pipeline().write_text(PIPELINE)
+    return example

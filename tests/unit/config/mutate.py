@@ -7,12 +7,12 @@ from typing import Any
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [place] if place else []
+    paths = [place] if place else []
     if isinstance(value, dict):
-        return found + [one for key in value for one in places(value[key], (*place, key))]
+        return paths + [path for key in value for path in places(value[key], (*place, key))]
     if isinstance(value, list):
-        return found + [one for i, item in enumerate(value) for one in places(item, (*place, i))]
-    return found
+        return paths + [path for i, item in enumerate(value) for path in places(item, (*place, i))]
+    return paths
 
 
 JUNK: list[Any] = [0, -1, 2, 51, 1.5, True, False, "", "none", "admin", "viewer", [], {}, [[]]]

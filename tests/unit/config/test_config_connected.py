@@ -17,11 +17,13 @@ TOKEN, APP_TOKEN, SECRET, OLD = "xoxb-1-abc", "xapp-1-abc", "new" * 8, "old" * 8
 WHOLE = {"bot_token": TOKEN, "signing_secret": SECRET, "app_token": APP_TOKEN}
 
 
-def slack(held: Mapping[str, str], **given: str) -> SlackSettings:
-    environ = {"AIRLOCK_SLACK_CONNECTION": "slack_airlock"} | given
-    found = connected(Settings.from_environment(environ, Path("/srv")), lambda _: held).slack
-    assert found is not None
-    return found
+def slack(connection: Mapping[str, str], **variables: str) -> SlackSettings:
+    environ = {"AIRLOCK_SLACK_CONNECTION": "slack_airlock"} | variables
+    settings = connected(
+        Settings.from_environment(environ, Path("/srv")), lambda _: connection
+    ).slack
+    assert settings is not None
+    return settings
 
 
 def test_nothing_is_read_unless_a_connection_is_named() -> None:
@@ -34,16 +36,24 @@ def test_nothing_is_read_unless_a_connection_is_named() -> None:
 
 
 def test_it_fills_in_all_three_and_keeps_the_rest() -> None:
-    found = slack(WHOLE, AIRLOCK_SLACK_CHANNEL="C0001")
-    assert (found.bot_token, found.signing_secret, found.app_token) == (TOKEN, (SECRET,), APP_TOKEN)
-    assert found.channel == "C0001"
+    settings = slack(WHOLE, AIRLOCK_SLACK_CHANNEL="C0001")
+    assert (settings.bot_token, settings.signing_secret, settings.app_token) == (
+        TOKEN,
+        (SECRET,),
+        APP_TOKEN,
+    )
+    assert settings.channel == "C0001"
 
 
 def test_the_environment_wins_value_by_value() -> None:
-    found = slack(WHOLE, AIRLOCK_SLACK_BOT_TOKEN="xoxb-9-mine")
-    assert (found.bot_token, found.signing_secret) == ("xoxb-9-mine", (SECRET,))
-    found = slack({"bot_token": TOKEN}, AIRLOCK_SLACK_SIGNING_SECRET=SECRET)
-    assert (found.bot_token, found.signing_secret, found.app_token) == (TOKEN, (SECRET,), "")
+    settings = slack(WHOLE, AIRLOCK_SLACK_BOT_TOKEN="xoxb-9-mine")
+    assert (settings.bot_token, settings.signing_secret) == ("xoxb-9-mine", (SECRET,))
+    settings = slack({"bot_token": TOKEN}, AIRLOCK_SLACK_SIGNING_SECRET=SECRET)
+    assert (settings.bot_token, settings.signing_secret, settings.app_token) == (
+        TOKEN,
+        (SECRET,),
+        "",
+    )
 
 
 def test_two_secrets_count_while_they_are_changed() -> None:
@@ -51,7 +61,7 @@ def test_two_secrets_count_while_they_are_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "words"),
+    ("connection", "words"),
     [
         ({}, "its password, the bot token, is empty"),
         ({"signing_secret": SECRET}, "its password, the bot token, is empty"),
@@ -62,11 +72,11 @@ def test_two_secrets_count_while_they_are_changed() -> None:
     ],
 )
 def test_what_is_missing_or_of_the_wrong_form_is_named_and_not_shown(
-    held: dict[str, str], words: str
+    connection: dict[str, str], words: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
-        slack(held)
+        slack(connection)
     assert words in refused.value.message
     assert "'slack_airlock'" in refused.value.message
-    for value in held.values():
+    for value in connection.values():
         assert value not in refused.value.message

@@ -35,9 +35,9 @@ PAGE = (ROOT / "docs/reference/configuration.md").read_text()
 
 def section(heading: str) -> str:
     """The text below one heading, up to the next of its rank."""
-    found = re.search(rf"^(#+) {re.escape(heading)}$(.*?)(?=^\1 |\Z)", PAGE, re.M | re.S)
-    assert found, f"docs/reference/configuration.md has no heading {heading!r}"
-    return found[2]
+    match = re.search(rf"^(#+) {re.escape(heading)}$(.*?)(?=^\1 |\Z)", PAGE, re.M | re.S)
+    assert match, f"docs/reference/configuration.md has no heading {heading!r}"
+    return match[2]
 
 
 def keys(annotation: Any, above: str = "", inside: tuple[Any, ...] = ()) -> Iterator[str]:
@@ -56,15 +56,15 @@ def keys(annotation: Any, above: str = "", inside: tuple[Any, ...] = ()) -> Iter
         yield from keys(inner_type(annotation, "NAME"), f"{above}NAME.", inside)
 
 
-@pytest.mark.parametrize("setting", [one.name for one in SETTINGS])
+@pytest.mark.parametrize("setting", [setting.name for setting in SETTINGS])
 def test_every_setting_is_on_the_page(setting: str) -> None:
     assert f"| `{setting}` |" in section("The environment")
 
 
 def known_keys(kind: str) -> list[str]:
-    """The keys of one kind as the page writes them: the three tiers look alike."""
-    found = (re.sub(r"tiers\.\w+\.", "tiers.TIER.", key) for key in keys(KINDS[kind]))
-    return list(dict.fromkeys(found))
+    """List the keys of one kind as the page writes them, with one TIER for all three."""
+    names = (re.sub(r"tiers\.\w+\.", "tiers.TIER.", key) for key in keys(KINDS[kind]))
+    return list(dict.fromkeys(names))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,16 +84,16 @@ def test_every_gate_and_option_is_on_the_page(gate: Any) -> None:
 
 
 def test_every_path_on_the_page_exists() -> None:
-    known = {key for kind in KINDS for key in known_keys(kind)}
-    shown = set(re.findall(r"^\| `((?:spec|metadata)[^`]*)` \|", PAGE, re.M))
-    assert shown <= known
+    schema_keys = {key for kind in KINDS for key in known_keys(kind)}
+    page_keys = set(re.findall(r"^\| `((?:spec|metadata)[^`]*)` \|", PAGE, re.M))
+    assert page_keys <= schema_keys
 
 
 def test_the_keys_found_go_to_the_bottom() -> None:
-    found = {key for kind in KINDS for key in keys(KINDS[kind])}
-    assert "spec.tiers.high.levels[].rules[].people" in found
-    assert "spec.roles.NAME.inherits" in found
-    assert "spec.stages[].resources.memoryMb" in found
+    schema_keys = {key for kind in KINDS for key in keys(KINDS[kind])}
+    assert "spec.tiers.high.levels[].rules[].people" in schema_keys
+    assert "spec.roles.NAME.inherits" in schema_keys
+    assert "spec.stages[].resources.memoryMb" in schema_keys
 
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", PAGE, re.S))
@@ -107,7 +107,7 @@ def test_schemas_are_schemas_and_fit_the_real_files(kind: str) -> None:
     Draft202012Validator.check_schema(schema(kind))
     files = [*ROOT.glob("include/policies/*.yaml"), *ROOT.glob("include/pipelines/*.yaml")]
     documents = [yaml.safe_load(file.read_text()) for file in files]
-    fitting = [one for one in documents if one["kind"] == kind]
+    fitting = [document for document in documents if document["kind"] == kind]
     assert fitting
     for document in fitting:
         Draft202012Validator(schema(kind)).validate(document)
@@ -133,8 +133,8 @@ def test_the_refusal_on_the_page_is_what_is_really_said(checkout: Checkout) -> N
 
 
 def test_every_permission_and_metric_is_on_the_page() -> None:
-    assert all(f"`{one}`" in section("AccessPolicy") for one in get_args(Permission))
-    assert all(f"`{one}`" in section("ModelPipeline") for one in DIRECTIONS)
+    assert all(f"`{permission}`" in section("AccessPolicy") for permission in get_args(Permission))
+    assert all(f"`{metric}`" in section("ModelPipeline") for metric in DIRECTIONS)
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest() -> None:

@@ -34,25 +34,27 @@ FILE = "include/pipelines/churn.yaml"
 def test_bad_input_is_refused_with_its_place(checkout: Checkout, case: str) -> None:
     old, new, line, path, words = REFUSALS[case]
     checkout.edit(checkout.pipeline(), old, new)
-    found = {(one.file, one.line, one.path): str(one) for one in checkout.problems()}
-    assert (FILE, line, path) in found, found
-    assert words in found[FILE, line, path]
+    problems = {
+        (problem.file, problem.line, problem.path): str(problem) for problem in checkout.problems()
+    }
+    assert (FILE, line, path) in problems, problems
+    assert words in problems[FILE, line, path]
 
 
 def test_the_example_is_valid_and_no_code_of_it_runs(checkout: Checkout) -> None:
     loaded = checkout.load()
     assert loaded.refused == ()
-    assert [one.name for one in loaded.valid] == ["churn"]
+    assert [pipeline.name for pipeline in loaded.valid] == ["churn"]
     assert check(checkout.config) == ()
 
 
 def test_what_is_known_of_the_data_is_said_to_the_steps(checkout: Checkout) -> None:
-    said = """target: churned
+    declarations = """target: churned
     timeColumn: day
     entityColumn: customer
     availableAt: {paid: paid_on}
     servingLog: not/there/yet.parquet"""
-    checkout.edit(checkout.pipeline(), "target: churned", said)
+    checkout.edit(checkout.pipeline(), "target: churned", declarations)
     loaded = checkout.load()
     assert loaded.refused == ()
     recipe = Recipe(loaded.valid[0].document)
@@ -90,7 +92,7 @@ def test_one_bad_file_never_stops_the_others(checkout: Checkout) -> None:
     checkout.pipeline("list").write_text("- a\n")
     checkout.pipeline("second").write_text(good.replace("name: churn", "name: second"))
     loaded = checkout.load()
-    assert [one.name for one in loaded.valid] == ["churn", "second"]
+    assert [pipeline.name for pipeline in loaded.valid] == ["churn", "second"]
     assert sorted(error.files[0] for error in loaded.refused) == [
         f"include/pipelines/{name}.yaml" for name in ("bad", "list", "worse")
     ]
@@ -143,7 +145,7 @@ def test_staging_may_leave_out_nothing_and_development_may(checkout: Checkout) -
     checkout.pipeline().write_text(text[: text.index("  gates:")])
     assert checkout.load().refused == ()
     checkout.edit(checkout.pipeline(), "environment: development", "environment: staging")
-    assert any("the required gate" in str(one) for one in checkout.problems())
+    assert any("the required gate" in str(problem) for problem in checkout.problems())
 
 
 def test_thresholds_become_gates_and_defaults_are_filled_in(checkout: Checkout) -> None:
@@ -189,7 +191,7 @@ def test_layout_never_changes_the_digest_and_every_value_does(checkout: Checkout
     )
     checkout.pipeline().write_text(same)
     assert checkout.load().valid[0].digest == pipeline.digest
-    seen = {pipeline.digest}
+    digests = {pipeline.digest}
     for old, new in (
         ("owner: ana", "owner: eva"), ("0.25", "0.26"), ("roc_auc: 0.74", "roc_auc: 0.75"),
         ("latencyMs: 150", "latencyMs: 151"), ("margin: 0.005", "margin: 0.006"),
@@ -201,8 +203,8 @@ def test_layout_never_changes_the_digest_and_every_value_does(checkout: Checkout
     ):  # fmt: skip
         checkout.pipeline().write_text(text)
         checkout.edit(checkout.pipeline(), old, new)
-        seen.add(checkout.load().valid[0].digest)
-    assert len(seen) == 13
+        digests.add(checkout.load().valid[0].digest)
+    assert len(digests) == 13
 
 
 def test_the_real_pipelines_are_valid_and_of_the_tiers_they_show() -> None:
@@ -211,7 +213,9 @@ def test_the_real_pipelines_are_valid_and_of_the_tiers_they_show() -> None:
     loaded = load_pipelines(ROOT / "include")
     assert loaded.refused == ()
     rulebook = Rulebook.from_document(load_rulebook(ROOT / "include").document)
-    tiers = {one.name: rulebook.tier(one.document["spec"]["risk"]) for one in loaded.valid}
+    tiers = {
+        pipeline.name: rulebook.tier(pipeline.document["spec"]["risk"]) for pipeline in loaded.valid
+    }
     assert {"doctor-visits": "low", "employment": "high"}.items() <= tiers.items()
 
 
@@ -222,9 +226,11 @@ def test_loading_imports_nothing_heavy() -> None:
         "print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT / "include")}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    completed = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, check=True
+    )
     heavy = {"pandas", "numpy", "mlflow", "airflow", "sqlalchemy", "great_expectations", "fastapi"}
-    assert heavy.isdisjoint(json.loads(done.stdout))
+    assert heavy.isdisjoint(json.loads(completed.stdout))
 
 
 #: Gates the policy of these tests requires.
@@ -267,4 +273,4 @@ def test_the_metrics_of_each_task_are_those_the_lab_measures() -> None:
     from airlock.domain.metrics import DIRECTIONS
 
     assert {task: metrics.names(task) for task in METRICS} == METRICS
-    assert {one for names in METRICS.values() for one in names} == set(DIRECTIONS)
+    assert {name for names in METRICS.values() for name in names} == set(DIRECTIONS)

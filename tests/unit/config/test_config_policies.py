@@ -31,11 +31,11 @@ def test_a_bad_policy_is_refused_with_its_place(checkout: Checkout, case: str) -
     policy, old, new, path, words = REFUSALS[case]
     file = checkout.policy(policy)
     checkout.edit(file, old, new)
-    found = {one.path: one for one in checkout.policy_problems()}
-    assert path in found, found
-    assert words in str(found[path])
-    assert found[path].file == f"include/policies/{policy}.yaml"
-    assert found[path].line >= 1
+    problems = {problem.path: problem for problem in checkout.policy_problems()}
+    assert path in problems, problems
+    assert words in str(problems[path])
+    assert problems[path].file == f"include/policies/{policy}.yaml"
+    assert problems[path].line >= 1
 
 
 def test_the_line_is_that_of_the_mistake(checkout: Checkout) -> None:
@@ -65,7 +65,7 @@ def test_all_files_are_reported_together(checkout: Checkout) -> None:
     checkout.edit(checkout.policy("risk"), "tier: low", "tier: lwo")
     checkout.edit(checkout.policy("access"), "Op: operator", "Op: opertor")
     checkout.edit(checkout.policy("approvals"), "grantHours: 336", "grantHours: no")
-    assert len({one.file for one in checkout.policy_problems()}) == 3
+    assert len({problem.file for problem in checkout.policy_problems()}) == 3
 
 
 def test_layout_never_changes_the_digest_and_every_value_does(checkout: Checkout) -> None:
@@ -142,7 +142,7 @@ def real() -> RulebookConfig:
 
 def test_the_real_levels_are_those_of_the_design(real: RulebookConfig) -> None:
     rulebook = Rulebook.from_document(real.document)
-    levels = {tier: [one.sentence() for one in rulebook.levels(tier)] for tier in Tier}
+    levels = {tier: [level.sentence() for level in rulebook.levels(tier)] for tier in Tier}
     assert levels == {
         Tier.LOW: ["1 x algorithm_lead"],
         Tier.MEDIUM: ["1 x algorithm_lead", "1 x compliance_officer"],
@@ -169,17 +169,19 @@ def test_every_combination_of_facts_has_a_tier_and_the_worst_is_high(real: Ruleb
 
     rulebook, facts = Rulebook.from_document(real.document), real.risk.spec.facts
     combinations = [
-        dict(zip(facts, one, strict=True)) for one in itertools.product(*facts.values())
+        dict(zip(facts, values, strict=True)) for values in itertools.product(*facts.values())
     ]
-    low = [one for one in combinations if rulebook.tier(one) is Tier.LOW]
+    low = [combination for combination in combinations if rulebook.tier(combination) is Tier.LOW]
     assert low == [{"customerImpact": "none", "automatedDecision": False, "personalData": False}]
-    for one in combinations:
-        if one["customerImpact"] == "direct" and (one["automatedDecision"] or one["personalData"]):
-            assert rulebook.tier(one) is Tier.HIGH
+    for combination in combinations:
+        if combination["customerImpact"] == "direct" and (
+            combination["automatedDecision"] or combination["personalData"]
+        ):
+            assert rulebook.tier(combination) is Tier.HIGH
 
 
 def assert_not_weaker(config: RulebookConfig) -> None:
-    """What has to hold in any rule book that loads, however it came about."""
+    """Check the limits that every valid rule book keeps."""
     rulebook = Rulebook.from_document(config.document)
     production = rulebook.environment("production")
     assert production.gates
@@ -194,7 +196,10 @@ def assert_not_weaker(config: RulebookConfig) -> None:
         assert all(rule.count >= 1 for level in levels for rule in level.rules)
         votes.append(sum(rule.count for level in levels for rule in level.rules))
     assert votes == sorted(votes)
-    aliases = [one["alias"] for one in config.document["approval"]["spec"]["environments"].values()]
+    aliases = [
+        environment["alias"]
+        for environment in config.document["approval"]["spec"]["environments"].values()
+    ]
     assert len(set(aliases)) == len(aliases)
     assert "release:vote" not in rulebook.permissions(frozenset({"admin"}))
     admin = rulebook.roles_of_airflow(frozenset({"Admin"}))
@@ -234,5 +239,7 @@ def test_one_word_weighs_a_gate_in_every_tier_and_silence_is_hard(checkout: Chec
         "signature": {"high": "hard", "medium": "hard", "low": "advisory"},
     }
     plan = Rulebook.from_document(config.document).plan("production", Tier.LOW)
-    found = [plan.enforcement(one).value for one in ("latency", "signature", "data-validation")]
-    assert found == ["soft", "advisory", "hard"]
+    enforcements = [
+        plan.enforcement(gate).value for gate in ("latency", "signature", "data-validation")
+    ]
+    assert enforcements == ["soft", "advisory", "hard"]

@@ -113,7 +113,7 @@ def test_settings_are_frozen_and_each_has_a_field() -> None:
         read().root = Path("/")  # type: ignore[misc]
     fields = {field.name for field in dataclasses.fields(Settings)}
     slack = {f"slack_{field.name}" for field in dataclasses.fields(SlackSettings)}
-    names = {one.name.removeprefix("AIRLOCK_").lower() for one in SETTINGS}
+    names = {setting.name.removeprefix("AIRLOCK_").lower() for setting in SETTINGS}
     assert fields - {"slack"} | slack == names
 
 

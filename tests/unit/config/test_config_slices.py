@@ -49,7 +49,7 @@ def test_a_pipeline_without_groups_keeps_its_digest(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slices", "path", "said"),
+    ("slices", "path", "words"),
     [
         ("SEX", "spec.data.slices", "a list"),
         ("[5]", "spec.data.slices[0]", "a mapping"),
@@ -61,11 +61,11 @@ def test_a_pipeline_without_groups_keeps_its_digest(checkout: Checkout) -> None:
     ],
 )
 def test_what_is_no_group_is_refused_with_its_place(
-    checkout: Checkout, slices: str, path: str, said: str
+    checkout: Checkout, slices: str, path: str, words: str
 ) -> None:
     declare(checkout, slices)
-    found = {one.path: str(one) for one in checkout.problems()}
-    assert said in found[path], found
+    problems = {problem.path: str(problem) for problem in checkout.problems()}
+    assert words in problems[path], problems
 
 
 def test_a_run_reads_the_confidence_of_one_attempt_and_the_bounds_asked_for(
@@ -83,5 +83,5 @@ def test_a_run_reads_the_confidence_of_one_attempt_and_the_bounds_asked_for(
     recipe = Recipe(pipeline.document)
     assert recipe.comparisons == (("roc_auc", shared(0.95, 5)),)
     assert recipe.bounds == (("f1", 0.95), ("brier", 0.9))
-    (gate,) = (one for one in pipeline.gates if one.name == "performance-regression")
+    (gate,) = (gate for gate in pipeline.gates if gate.name == "performance-regression")
     assert recipe.comparisons[0][1] == gate.each  # type: ignore[attr-defined]

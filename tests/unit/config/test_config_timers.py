@@ -25,8 +25,8 @@ def rulebook(checkout: Checkout) -> Rulebook:
 def test_the_mandated_times_are_filled_in(checkout: Checkout) -> None:
     shipped = rulebook(checkout)
     file = checkout.policy("approvals")
-    kept = [line for line in file.read_text().splitlines() if "timers:" not in line]
-    file.write_text("\n".join(line for line in kept if "clock: {kind: wall}" not in line))
+    lines = [line for line in file.read_text().splitlines() if "timers:" not in line]
+    file.write_text("\n".join(line for line in lines if "clock: {kind: wall}" not in line))
     assert rulebook(checkout).digest == shipped.digest
     high = shipped.plan("production", Tier.HIGH).timing
     assert (high.remind, high.expire) == (timedelta(hours=72), timedelta(hours=216))
@@ -36,11 +36,11 @@ def test_the_mandated_times_are_filled_in(checkout: Checkout) -> None:
 def test_holidays_become_dates_of_the_policy(checkout: Checkout) -> None:
     wall = rulebook(checkout).digest
     checkout.edit(checkout.policy("approvals"), "clock: {kind: wall}", GERMAN)
-    found = rulebook(checkout)
-    days = found.document["approval"]["spec"]["clock"]["holidays"]
+    with_holidays = rulebook(checkout)
+    days = with_holidays.document["approval"]["spec"]["clock"]["holidays"]
     assert {"2026-10-03", "2026-12-24", "2026-12-25", "2027-01-01"} <= set(days)
-    assert found.digest != wall
-    clock = found.plan("production", Tier.LOW).timing.clock
+    assert with_holidays.digest != wall
+    clock = with_holidays.plan("production", Tier.LOW).timing.clock
     assert isinstance(clock, BusinessClock)
     afternoon = datetime(2026, 12, 23, 15, tzinfo=UTC)  # 16:00 in Berlin
     monday = datetime(2026, 12, 28, 9, tzinfo=UTC)

@@ -43,14 +43,14 @@ def respelled(value: Any) -> Any:
     return value
 
 
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return bool(one == other)
+def same(first: Any, other: Any) -> bool:
+    if isinstance(first, bool) or isinstance(other, bool):
+        return first is other
+    if isinstance(first, list) and isinstance(other, list):
+        return len(first) == len(other) and all(map(same, first, other))
+    if isinstance(first, dict) and isinstance(other, dict):
+        return first.keys() == other.keys() and all(same(first[key], other[key]) for key in first)
+    return bool(first == other)
 
 
 @given(values)
@@ -59,19 +59,19 @@ def test_equal_values_have_one_digest(value: Any) -> None:
 
 
 @given(values, values)
-def test_unequal_values_have_two(one: Any, other: Any) -> None:
-    assert (digest_json(plain(one)) == digest_json(plain(other))) == same(one, other)
+def test_unequal_values_have_two(first: Any, other: Any) -> None:
+    assert (digest_json(plain(first)) == digest_json(plain(other))) == same(first, other)
 
 
 @given(st.integers(1, 600_000), st.floats(1, 600_000))
 def test_equal_gates_have_one_digest_and_one_document(whole: int, other: float) -> None:
-    mine = build({"gate": "latency", "p95Ms": whole})
-    theirs = build({"gate": "latency", "p95Ms": float(whole)})
-    assert options_digest(mine) == options_digest(theirs)
-    assert written(mine) == written(theirs)
-    assert str(written(mine)) == str(written(theirs)), "and it is spelled the same"
+    from_int = build({"gate": "latency", "p95Ms": whole})
+    from_float = build({"gate": "latency", "p95Ms": float(whole)})
+    assert options_digest(from_int) == options_digest(from_float)
+    assert written(from_int) == written(from_float)
+    assert str(written(from_int)) == str(written(from_float)), "and it is spelled the same"
     third = build({"gate": "latency", "p95Ms": other})
-    assert (options_digest(mine) == options_digest(third)) == (mine == third)
+    assert (options_digest(from_int) == options_digest(third)) == (from_int == third)
 
 
 def test_a_written_default_is_the_default() -> None:

@@ -39,8 +39,8 @@ def approval(tier: str) -> Mapping[str, Any]:
 
 
 def waiting(opened: datetime) -> Release:
-    """A release as far as time looks at it."""
-    found = SimpleNamespace(
+    """Return a release with only the fields that timers read."""
+    release = SimpleNamespace(
         id="rel-1",
         state=State.AWAITING_APPROVAL,
         round=1,
@@ -48,7 +48,7 @@ def waiting(opened: datetime) -> Release:
         level_opened_at=stamp(opened),
         emergency=None,
     )
-    return cast("Release", found)
+    return cast("Release", release)
 
 
 @each_zone
@@ -119,8 +119,8 @@ def test_a_window_begins_and_ends_when_it_says(zone: ZoneInfo) -> None:
         lent = Delegation(
             id="d", giver="a", taker="b", start=stamp(start), end=stamp(end), reason="", made_at=""
         )
-        held = [lent.holds(stamp(at)) for at in (start - TICK, start, end - TICK, end)]
-        assert held == [False, True, True, False]
+        effects = [lent.holds(stamp(at)) for at in (start - TICK, start, end - TICK, end)]
+        assert effects == [False, True, True, False]
         finding = Finding(
             id="f", release="r", model="m", text="t", owner="o", due=stamp(end), raised_by="p"
         )
@@ -137,5 +137,5 @@ def test_a_window_begins_and_ends_when_it_says(zone: ZoneInfo) -> None:
 @each_zone
 def test_times_sort_as_they_are_written(zone: ZoneInfo) -> None:
     at = sorted(moments(zone, days()))
-    assert [stamp(one) for one in at] == sorted(stamp(one) for one in at)
-    assert [moment(stamp(one)) for one in at] == at
+    assert [stamp(instant) for instant in at] == sorted(stamp(instant) for instant in at)
+    assert [moment(stamp(instant)) for instant in at] == at

@@ -70,15 +70,15 @@ def berlin(text: str) -> datetime:
 @pytest.mark.parametrize("claim", CASES)
 def test_a_span_of_hours(claim: str) -> None:
     on, start, hours, end = CASES[claim]
-    found = on.after(berlin(start), timedelta(hours=hours))
-    assert found.tzinfo is UTC
-    assert found.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == end
+    deadline = on.after(berlin(start), timedelta(hours=hours))
+    assert deadline.tzinfo is UTC
+    assert deadline.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == end
 
 
 def test_an_opening_time_that_does_not_exist_is_when_the_clocks_have_changed() -> None:
     early = BusinessClock(BERLIN, 150, 600, tuple(range(7)))  # from 02:30 on
-    found = early.after(berlin("2027-03-28 00:00"), timedelta(minutes=1))
-    assert found.astimezone(BERLIN).strftime("%H:%M") == "03:31"
+    deadline = early.after(berlin("2027-03-28 00:00"), timedelta(minutes=1))
+    assert deadline.astimezone(BERLIN).strftime("%H:%M") == "03:31"
 
 
 def test_a_clock_without_working_time_is_refused_not_endless() -> None:
@@ -129,7 +129,7 @@ def test_the_mandated_times_hold_where_a_policy_says_nothing() -> None:
 
 
 def test_a_business_clock_from_its_document() -> None:
-    found = clock(
+    business_clock = clock(
         {
             "kind": "business",
             "timeZone": "Europe/Berlin",
@@ -137,5 +137,7 @@ def test_a_business_clock_from_its_document() -> None:
             "holidays": ["2026-12-25"],
         }
     )
-    assert found == BusinessClock(BERLIN, 510, 1440, holidays=frozenset({date(2026, 12, 25)}))
+    assert business_clock == BusinessClock(
+        BERLIN, 510, 1440, holidays=frozenset({date(2026, 12, 25)})
+    )
     assert clock({}) == clock({"kind": "wall"}) == WallClock() == Timing().clock

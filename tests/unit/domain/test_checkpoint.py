@@ -191,10 +191,10 @@ def test_a_cosignature_of_another_is_not_taken() -> None:
         open_cosignature(note(), forged.text(), "w", WITNESSES["w"])
 
 
-def ask(old: int, tree: Checkpoint, known: Checkpoint | None, proof_lines: str = "") -> int:
+def ask(old: int, tree: Checkpoint, stored: Checkpoint | None, proof_lines: str = "") -> int:
     request = f"old {old}\n{proof_lines}\n{seal(tree, PUBLIC, LOG.sign, AT)}"
     assert origin_of(request) == tree.origin
-    return answer(request, {"airlock/test": {"k": PUBLIC}}, verify, known).status
+    return answer(request, {"airlock/test": {"k": PUBLIC}}, verify, stored).status
 
 
 def test_a_witness_answers_as_the_specification_says() -> None:
@@ -213,5 +213,5 @@ def test_a_witness_answers_as_the_specification_says() -> None:
     assert answer("nonsense", {}, verify, None).status == 400
     unsigned = f"old 0\n\n{seal(first, OTHER_PUBLIC, OTHER.sign, AT)}"
     assert answer(unsigned, {"airlock/test": {"k": PUBLIC}}, verify, None).status == 403
-    told = answer(f"old 0\n\n{note()}", {"airlock/test": {"k": PUBLIC}}, verify, first)
-    assert (told.status, told.body, told.kind) == (409, "1\n", SIZE_TYPE)
+    response = answer(f"old 0\n\n{note()}", {"airlock/test": {"k": PUBLIC}}, verify, first)
+    assert (response.status, response.body, response.kind) == (409, "1\n", SIZE_TYPE)

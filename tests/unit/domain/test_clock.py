@@ -19,9 +19,9 @@ NOON = datetime(2026, 12, 3, 12, 0, 0, 106, UTC)
 def test_no_stamp_is_left_in_what_people_read(seconds: int) -> None:
     at = datetime.fromtimestamp(seconds, UTC)
     text = f"nobody completed level 1 before {stamp(at)}; it is {stamp(at)}"
-    for shown in (spelled(text), in_words(text)):
-        assert "000Z" not in shown
-        assert shown.count("UTC") == 2
+    for rendering in (spelled(text), in_words(text)):
+        assert "000Z" not in rendering
+        assert rendering.count("UTC") == 2
     assert spelled(text) == in_words(text), "the bundle's program writes times as Airlock does"
     assert moment(stamp(at)) == at
 

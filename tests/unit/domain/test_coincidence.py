@@ -13,10 +13,12 @@ def spectrum(rows: numpy.ndarray) -> list[int]:
     return [int((counts == times).sum()) for times in range(1, 7)]
 
 
-def across(rows: numpy.ndarray, held: numpy.ndarray) -> float:
-    seen, counts = numpy.unique(rows[~held], return_counts=True)
-    twins = int(numpy.isin(rows[held], seen).sum())
-    return copied_across(twins, int(held.sum()), int(counts[counts > 1].sum()), int((~held).sum()))
+def across(rows: numpy.ndarray, holdout: numpy.ndarray) -> float:
+    training_values, counts = numpy.unique(rows[~holdout], return_counts=True)
+    twins = int(numpy.isin(rows[holdout], training_values).sum())
+    return copied_across(
+        twins, int(holdout.sum()), int(counts[counts > 1].sum()), int((~holdout).sum())
+    )
 
 
 def test_nothing_cannot_be_measured() -> None:
@@ -39,9 +41,9 @@ def test_a_share_is_a_share(counts: list[int]) -> None:
 def test_coincidence_is_no_copy_however_coarse_the_table(kinds: int, seed: int) -> None:
     draw = numpy.random.default_rng(seed)
     rows = (kinds * draw.random(20_000) ** 3).astype(int)
-    held = draw.random(len(rows)) < 0.25
+    holdout = draw.random(len(rows)) < 0.25
     assert repeated(spectrum(rows), len(rows)) == 0
-    assert across(rows, held) < 0.01
+    assert across(rows, holdout) < 0.01
 
 
 @pytest.mark.parametrize("times", [2, 3, 4])
@@ -60,7 +62,7 @@ def test_a_tenth_of_fine_rows_appended_again_is_found() -> None:
 def test_held_out_rows_copied_from_training_are_found_in_a_coarse_table() -> None:
     draw = numpy.random.default_rng(0)
     rows = (20_000 * draw.random(20_000) ** 3).astype(int)
-    held = numpy.arange(20_000) >= 15_000
-    assert across(rows, held) < 0.01
+    holdout = numpy.arange(20_000) >= 15_000
+    assert across(rows, holdout) < 0.01
     rows[15_000:15_500] = rows[:500]
-    assert across(rows, held) > 0.01
+    assert across(rows, holdout) > 0.01

@@ -23,10 +23,10 @@ FULL = Conditions(
 )
 
 
-@pytest.mark.parametrize("one", [UNCONDITIONAL, FULL, Conditions(segments=("a",))])
-def test_conditions_come_back_as_they_were_written(one: Conditions) -> None:
-    assert Conditions.from_document(one.to_document()) == one
-    assert bool(one) == (one is not UNCONDITIONAL)
+@pytest.mark.parametrize("conditions", [UNCONDITIONAL, FULL, Conditions(segments=("a",))])
+def test_conditions_come_back_as_they_were_written(conditions: Conditions) -> None:
+    assert Conditions.from_document(conditions.to_document()) == conditions
+    assert bool(conditions) == (conditions is not UNCONDITIONAL)
 
 
 CASES = {
@@ -41,12 +41,12 @@ CASES = {
 
 @pytest.mark.parametrize("sentence", CASES)
 def test_what_a_machine_can_check_is_enforced(sentence: str) -> None:
-    one, reach, now, allowed = CASES[sentence]
+    conditions, reach, now, allowed = CASES[sentence]
     if allowed:
-        enforce([("lena", one)], reach, now)
+        enforce([("lena", conditions)], reach, now)
     else:
         with pytest.raises(Refused):
-            enforce([("lena", one)], reach, now)
+            enforce([("lena", conditions)], reach, now)
 
 
 def test_the_strictest_of_several_counts() -> None:

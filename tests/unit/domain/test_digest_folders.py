@@ -20,17 +20,17 @@ pytestmark = pytest.mark.timeout(30)  # whatever waits for a pipe fails here
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    made = Path(short_folder("digest"))
-    (made / "deep").mkdir()
-    (made / "model.skops").write_bytes(b"one")
-    (made / "deep" / "ünï code.json").write_bytes(b"two")
-    yield made
-    shutil.rmtree(made)
+    path = Path(short_folder("digest"))
+    (path / "deep").mkdir()
+    (path / "model.skops").write_bytes(b"one")
+    (path / "deep" / "ünï code.json").write_bytes(b"two")
+    yield path
+    shutil.rmtree(path)
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(path))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
 
 
 def _odd_bytes(path: Path) -> None:

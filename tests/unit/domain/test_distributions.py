@@ -56,11 +56,11 @@ def test_v_is_that_of_scipy_where_both_sides_have_as_many_rows() -> None:
 def test_psi_is_the_textbook_figure() -> None:
     # A shift of a normal distribution by half a standard deviation: Jeffreys' divergence 0.25.
     draw = numpy.random.default_rng(0)
-    one, other = draw.normal(size=100_000), draw.normal(0.5, 1, size=100_000)
-    edges = numpy.quantile(one, numpy.arange(1, 10) / 10)
+    first, other = draw.normal(size=100_000), draw.normal(0.5, 1, size=100_000)
+    edges = numpy.quantile(first, numpy.arange(1, 10) / 10)
     counts = [
         numpy.bincount(numpy.searchsorted(edges, side, side="right"), minlength=10).tolist()
-        for side in (one, other)
+        for side in (first, other)
     ]
     assert psi(*counts) == pytest.approx(0.24, abs=0.02)
 
@@ -93,6 +93,6 @@ def test_nothing_compared_is_no_agreement() -> None:
 
 def test_the_column_furthest_apart_comes_first() -> None:
     columns = [column(), column(column="sex", current=[90, 10])]
-    found = compare(facts_of(*columns), Tolerance(0.2, 0.2, 0.2))
-    assert found.worst.column == "sex"
-    assert [one.column for one in found.beyond] == ["sex"]
+    comparison = compare(facts_of(*columns), Tolerance(0.2, 0.2, 0.2))
+    assert comparison.worst.column == "sex"
+    assert [shift.column for shift in comparison.beyond] == ["sex"]

@@ -42,12 +42,12 @@ def test_nothing_judged_blocks_whatever_the_gates_weigh() -> None:
 @pytest.mark.parametrize("verdict", Verdict)
 @pytest.mark.parametrize("weight", Enforcement)
 def test_what_blocks(weight: Enforcement, verdict: Verdict) -> None:
-    found = blocking(
+    message = blocking(
         [result("a", verdict), result("b", Verdict.PASSED)], ["a", "b"], plan(a=weight)
     )
     expected = weight is not Enforcement.ADVISORY and not verdict.opens
-    assert bool(found) == expected
-    assert not found or found.startswith(f"a: {verdict} (measured)")
+    assert bool(message) == expected
+    assert not message or message.startswith(f"a: {verdict} (measured)")
 
 
 def test_a_gate_the_policy_does_not_name_is_hard() -> None:
@@ -62,19 +62,19 @@ def test_a_gate_weighs_what_its_tier_says() -> None:
 
 
 def test_advice_alone_opens_nothing() -> None:
-    found = blocking([result("a", Verdict.PASSED)], ["a"], plan(a="advisory"))
-    assert found == "every gate is only advisory, so nothing could block: empty never passes"
+    message = blocking([result("a", Verdict.PASSED)], ["a"], plan(a="advisory"))
+    assert message == "every gate is only advisory, so nothing could block: empty never passes"
 
 
 def test_an_advisory_gate_has_to_be_judged_all_the_same() -> None:
-    found = blocking([result("b", Verdict.PASSED)], ["a", "b"], plan(a="advisory"))
-    assert found == "a: no result"
+    message = blocking([result("b", Verdict.PASSED)], ["a", "b"], plan(a="advisory"))
+    assert message == "a: no result"
 
 
 @given(before=WORDS, after=WORDS)
 def test_rules_that_weigh_a_gate_less_ask_less(before: Enforcement, after: Enforcement) -> None:
-    found = asks_less(plan(a=before.value), plan(a=after.value))
-    assert found == (after.rank < before.rank)
+    weaker = asks_less(plan(a=before.value), plan(a=after.value))
+    assert weaker == (after.rank < before.rank)
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ def test_no_tests_reject_nothing() -> None:
 def test_the_rows_a_margin_needs_are_those_measured(
     discordance: float, power: float, rows: int
 ) -> None:
-    found = inference.rows_needed(math.sqrt(discordance), 0.01, 0.95, power)
-    assert found == pytest.approx(rows, abs=1)
+    estimate = inference.rows_needed(math.sqrt(discordance), 0.01, 0.95, power)
+    assert estimate == pytest.approx(rows, abs=1)
     assert inference.rows_needed(math.sqrt(discordance), 0.005, 0.95, power) == pytest.approx(
         4 * rows, abs=4
     )

@@ -38,16 +38,16 @@ QUORUM = 2
 
 
 def successors(world: World, engine: str) -> list[World]:
-    """Every world one step away."""
-    found = []
+    """Return every world one step away."""
+    worlds = []
     for name, step in world.at:
         if step in ("done", "refused"):
             continue
-        found += _advance(world, name, step, engine)
+        worlds += _advance(world, name, step, engine)
         if world.faults and step != "lock":  # killed: rolled back, then asked again
             free = "" if world.lock == name else world.lock
-            found.append(_go(replace(world, lock=free, faults=world.faults - 1), name, "lock"))
-    return found
+            worlds.append(_go(replace(world, lock=free, faults=world.faults - 1), name, "lock"))
+    return worlds
 
 
 def _advance(world: World, name: str, step: str, engine: str) -> list[World]:
@@ -58,8 +58,8 @@ def _advance(world: World, name: str, step: str, engine: str) -> list[World]:
             return [_see(world, name)]
         return [] if world.lock else [_go(replace(world, lock=name), name, "read")]
     if step == "read":
-        seen = world if engine == "read before lock" else _see(world, name)
-        return [_go(seen, name, "commit")]
+        after_read = world if engine == "read before lock" else _see(world, name)
+        return [_go(after_read, name, "commit")]
     if step == "commit":
         return _commit(world, name, engine)
     answered = _go(replace(world, acked=(*world.acked, PROCESSES[name])), name, "done")
@@ -69,18 +69,18 @@ def _advance(world: World, name: str, step: str, engine: str) -> list[World]:
 
 def _commit(world: World, name: str, engine: str) -> list[World]:
     ((_, state, votes),) = _view(world, name)
-    who, free = PROCESSES[name], ("" if world.lock == name else world.lock)
+    voter, free = PROCESSES[name], ("" if world.lock == name else world.lock)
     unlocked = replace(world, lock=free, sees=tuple(v for v in world.sees if v[0] != name))
-    if who and who in votes and engine != "no duplicate check":
+    if voter and voter in votes and engine != "no duplicate check":
         return [_go(unlocked, name, "answer")]  # the same request again: the same answer
     if state != "OPEN":
         return [_go(unlocked, name, "refused")]
-    if who and who in world.votes and engine != "no duplicate check":
+    if voter and voter in world.votes and engine != "no duplicate check":
         return [_go(unlocked, name, "lock")]  # the database refuses the second row
-    if not who:
+    if not voter:
         return [_go(replace(unlocked, state="EXPIRED"), name, "answer")]
-    cast = (*votes, who) if engine != "no lock" else (*world.votes, who)
-    approved = len((*votes, who)) >= QUORUM
+    cast = (*votes, voter) if engine != "no lock" else (*world.votes, voter)
+    approved = len((*votes, voter)) >= QUORUM
     return [
         _go(
             replace(
@@ -96,7 +96,7 @@ def _commit(world: World, name: str, engine: str) -> list[World]:
 
 
 def _go(world: World, name: str, step: str) -> World:
-    at = tuple((one, step if one == name else was) for one, was in world.at)
+    at = tuple((process, step if process == name else was) for process, was in world.at)
     sees = tuple(v for v in world.sees if v[0] != name) if step == "lock" else world.sees
     return replace(world, at=at, sees=sees)
 
@@ -118,7 +118,7 @@ def broken(world: World) -> str:
         return "a grant, but not approved; or two grants"
     if world.state == "APPROVED" and len(set(world.votes)) < QUORUM:
         return "approved without its votes"
-    if any(who and who not in world.votes for who in world.acked):
+    if any(voter and voter not in world.votes for voter in world.acked):
         return "an acknowledged vote is lost"
     settled = all(step in ("done", "refused") for _, step in world.at)
     if settled and world.state == "OPEN" and len(world.votes) >= QUORUM:
@@ -129,15 +129,15 @@ def broken(world: World) -> str:
 def explore(engine: str) -> tuple[int, set[str]]:
     """Walk through every reachable world, or to the first bad one; return how many, and why."""
     first = World(at=tuple((name, "lock") for name in PROCESSES))
-    seen, todo, problems = {first}, [first], set()
+    visited, todo, problems = {first}, [first], set()
     while todo and not problems:
         world = todo.pop()
         problems |= {broken(world)} - {""}
         for following in successors(world, engine):
-            if following not in seen:
-                seen.add(following)
+            if following not in visited:
+                visited.add(following)
                 todo.append(following)
-    return len(seen), problems
+    return len(visited), problems
 
 
 def test_the_deciding_transaction_has_no_bad_interleaving() -> None:

@@ -48,15 +48,15 @@ def test_how_it_is_typed_makes_no_difference(code: str, noise: list[str], small:
 
 
 @given(CODES, CODES)
-def test_two_codes_have_two_digests_and_show_neither(one: str, other: str) -> None:
-    assert (code_digest(one) == code_digest(other)) is (one == other)
-    assert one not in code_digest(one)
+def test_two_codes_have_two_digests_and_show_neither(first: str, other: str) -> None:
+    assert (code_digest(first) == code_digest(other)) is (first == other)
+    assert first not in code_digest(first)
 
 
 @given(st.text(max_size=60))
 def test_whatever_is_typed_is_a_code_or_nothing(typed: str) -> None:
-    found = normal(typed)
-    assert found == "" or (len(found) == LENGTH and set(found) <= set(ALPHABET))
+    code = normal(typed)
+    assert code == "" or (len(code) == LENGTH and set(code) <= set(ALPHABET))
 
 
 @given(CODES, st.sampled_from("0O1IL2Z5S8BUVQéß漢"), st.integers(0, LENGTH - 1))

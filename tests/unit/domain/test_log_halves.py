@@ -34,15 +34,15 @@ def at(place: int) -> str:
 def written(
     order: Sequence[str], why: Sequence[str] = (), erased: Sequence[str] = ()
 ) -> list[Leaf]:
-    """Return a log in which the streams of *order* had their say, one after the other."""
+    """Return a log with one entry for each stream name in *order*."""
     heads: dict[str, Head] = {}
     leaves: list[Leaf] = []
     for place, stream in enumerate(order):
-        what = ROTATED if stream == "keys" else ERASURE if stream == "access" else "Said"
-        data = {"commitments": list(erased)} if what == ERASURE else {}
+        kind = ROTATED if stream == "keys" else ERASURE if stream == "access" else "Said"
+        data = {"commitments": list(erased)} if kind == ERASURE else {}
         reason = why[place] if place < len(why) else ""
         event = Event(
-            type=what,
+            type=kind,
             actor_id="vera",
             roles=(),
             channel="cli",
@@ -55,7 +55,7 @@ def written(
         )
         entry = append(heads.get(stream, Head()), stream, event, at(place))
         heads[stream] = Head(entry.seq, entry.hash)
-        stored = (stream, entry.seq, what, entry.body, entry.prev, entry.hash)
+        stored = (stream, entry.seq, kind, entry.body, entry.prev, entry.hash)
         leaves.append((place, leaf_hash(entry.hash), stored))
     return leaves
 
@@ -84,14 +84,18 @@ class Case:
         return Mark(size, tree.root(), at(0), at(size), "a folder")
 
     def look(self, commitments: Any) -> dict[str, tuple[bytes, str]]:
-        return {one: self.texts[one] for one in commitments if one in self.texts}
+        return {
+            commitment: self.texts[commitment]
+            for commitment in commitments
+            if commitment in self.texts
+        }
 
     def alone(self) -> tuple[list[Finding], Chains]:
-        """Walk through the log as ever."""
+        """Verify the log in one process."""
         chains, texts, copies = Chains(), TextCheck(self.look), b"".join(self.copies)
-        kept = [copies[one : one + 32] for one in range(0, len(copies), 32)]
-        found = list(check_tree(texts.leaves(self.leaves), chains, self.marks, kept))
-        return found + texts.findings(), chains
+        hashes = [copies[start : start + 32] for start in range(0, len(copies), 32)]
+        findings = list(check_tree(texts.leaves(self.leaves), chains, self.marks, hashes))
+        return findings + texts.findings(), chains
 
     def together(self) -> tuple[list[Finding], Chains] | None:
         """Walk through it by two, the second half brought over as JSON."""
@@ -114,59 +118,59 @@ class Case:
 
 
 def state(chains: Chains) -> Any:
-    ends = [(name, one.seq, one.hash, one.name) for name, one in chains.by_stream.items()]
+    ends = [(name, head.seq, head.hash, head.name) for name, head in chains.by_stream.items()]
     return chains.count, chains.rotations, ends
 
 
 Damage = Callable[[Case, int, int], None]
 
 
-def change(case: Case, place: int, **given: Any) -> None:
+def change(case: Case, place: int, **fields: Any) -> None:
     """Change the entry at *place* and nothing else."""
     index, leaf, entry = case.leaves[place]
     assert entry is not None
     names = ("stream", "seq", "what", "body", "prev", "hash")
-    row = {**dict(zip(names, entry, strict=True)), **given}
+    row = {**dict(zip(names, entry, strict=True)), **fields}
     case.leaves[place] = (index, leaf, tuple(row[name] for name in names))  # type: ignore[assignment]
 
 
-def swap(case: Case, one: int, other: int) -> None:
-    first, second = case.leaves[one], case.leaves[other]
-    case.leaves[one], case.leaves[other] = (one, *second[1:]), (other, *first[1:])
+def swap(case: Case, index: int, other: int) -> None:
+    first, second = case.leaves[index], case.leaves[other]
+    case.leaves[index], case.leaves[other] = (index, *second[1:]), (other, *first[1:])
 
 
-def twice(case: Case, one: int, other: int) -> None:
-    case.leaves[one] = (one, *case.leaves[other][1:])
+def twice(case: Case, index: int, other: int) -> None:
+    case.leaves[index] = (index, *case.leaves[other][1:])
 
 
-def cut(case: Case, one: int, _other: int) -> None:
-    del case.leaves[one]
+def cut(case: Case, index: int, _other: int) -> None:
+    del case.leaves[index]
 
 
-def cut_and_number(case: Case, one: int, _other: int) -> None:
-    del case.leaves[one]
+def cut_and_number(case: Case, index: int, _other: int) -> None:
+    del case.leaves[index]
     case.leaves[:] = [(place, *leaf[1:]) for place, leaf in enumerate(case.leaves)]
 
 
-def forge_stored_nodes(case: Case, one: int, _other: int) -> None:
+def forge_stored_nodes(case: Case, index: int, _other: int) -> None:
     if case.nodes:
-        case.nodes[one % len(case.nodes)] = bytes(32)
+        case.nodes[index % len(case.nodes)] = bytes(32)
 
 
-def forge_copy(case: Case, one: int, _other: int) -> None:
-    at = one * 32
+def forge_copy(case: Case, index: int, _other: int) -> None:
+    at = index * 32
     case.copies = [case.copies[0][:at] + bytes(32) + case.copies[0][at + 32 :]]
 
 
-def forge_mark(case: Case, one: int, _other: int) -> None:
+def forge_mark(case: Case, index: int, _other: int) -> None:
     if case.marks:
-        place = one % len(case.marks)
+        place = index % len(case.marks)
         case.marks[place] = replace(case.marks[place], root=bytes(32))
 
 
-def sign_early(case: Case, one: int, _other: int) -> None:
+def sign_early(case: Case, index: int, _other: int) -> None:
     if case.marks:
-        place = one % len(case.marks)
+        place = index % len(case.marks)
         case.marks[place] = replace(case.marks[place], until=at(0))
 
 
@@ -176,20 +180,22 @@ def body_of(case: Case, place: int) -> bytes:
 
 
 DAMAGES: dict[str, Damage] = {
-    "edited": lambda case, one, _: change(case, one, body=body_of(case, one) + b" "),
-    "another link": lambda case, one, _: change(case, one, prev=bytes(32)),
-    "another hash": lambda case, one, _: change(case, one, hash=bytes(32)),
-    "another number": lambda case, one, other: change(case, one, seq=other),
-    "another stream": lambda case, one, _: change(case, one, stream="other"),
-    "no number": lambda case, one, _: change(case, one, seq=None),
-    "no body": lambda case, one, _: change(case, one, body=None),
+    "edited": lambda case, index, _: change(case, index, body=body_of(case, index) + b" "),
+    "another link": lambda case, index, _: change(case, index, prev=bytes(32)),
+    "another hash": lambda case, index, _: change(case, index, hash=bytes(32)),
+    "another number": lambda case, index, other: change(case, index, seq=other),
+    "another stream": lambda case, index, _: change(case, index, stream="other"),
+    "no number": lambda case, index, _: change(case, index, seq=None),
+    "no body": lambda case, index, _: change(case, index, body=None),
     "moved": swap,
     "twice": twice,
     "cut": cut,
     "cut and numbered": cut_and_number,
-    "entry gone": lambda case, one, _: case.leaves.__setitem__(one, (*case.leaves[one][:2], None)),
-    "leaf changed": lambda case, one, _: case.leaves.__setitem__(
-        one, (one, bytes(32), case.leaves[one][2])
+    "entry gone": lambda case, index, _: case.leaves.__setitem__(
+        index, (*case.leaves[index][:2], None)
+    ),
+    "leaf changed": lambda case, index, _: case.leaves.__setitem__(
+        index, (index, bytes(32), case.leaves[index][2])
     ),
     "stored nodes forged": forge_stored_nodes,
     "copy forged": forge_copy,
@@ -224,22 +230,22 @@ def test_two_say_that_all_is_well_only_if_one_finds_nothing(
     place = st.integers(0, len(case.leaves) - 1)
     damages = data.draw(st.lists(st.sampled_from(sorted(DAMAGES)), min_size=1, max_size=2))
     for name in damages:
-        one, other = data.draw(place), data.draw(place)
-        if max(one, other) < len(case.leaves) and case.leaves[one][2] is not None:
-            DAMAGES[name](case, one, other)
+        index, other = data.draw(place), data.draw(place)
+        if max(index, other) < len(case.leaves) and case.leaves[index][2] is not None:
+            DAMAGES[name](case, index, other)
     together = case.together()
     if together is not None:
-        found, chains = case.alone()
-        assert found == together[0] == []
+        findings, chains = case.alone()
+        assert findings == together[0] == []
         assert state(chains) == state(together[1])
 
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_every_damage_is_doubted_in_either_half(name: str) -> None:
-    for one, other in ((2, 9), (9, 2), (5, 6), (6, 5)):
+    for index, other in ((2, 9), (9, 2), (5, 6), (6, 5)):
         case = Case(written(["rel-1", "life"] * 6), sizes=[3, 6, 12], split=6, copied=12)
-        DAMAGES[name](case, one, other)
-        assert case.together() is None, (one, other)
+        DAMAGES[name](case, index, other)
+        assert case.together() is None, (index, other)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +285,7 @@ def test_a_first_half_written_anew_under_the_old_nodes_and_marks_is_a_doubt() ->
     order = ["a", "a", "a", "b", "b", "b"]
     case = Case(written(order), sizes=[6], split=3)
     case.leaves[:3] = written(order, ["nothing to see here"])[:3]
-    assert [one.reason[:20] for one in case.alone()[0]] == ["the tree of 6 entrie"]
+    assert [finding.reason[:20] for finding in case.alone()[0]] == ["the tree of 6 entrie"]
     assert case.together() is None
 
 
@@ -300,9 +306,9 @@ def test_a_text_erased_in_the_other_half_is_not_missed_and_one_that_is_gone_is()
         assert case.together()[0] == case.alone()[0] == []  # type: ignore[index]
     case = Case(written(["a", "b", "c"], [lost, here, lost]), split=1)
     case.texts[here] = (bytes(32), "here")
-    found = case.together()
-    assert found is not None
-    assert found[0] == case.alone()[0]
-    assert [one.stream for one in found[0]] == ["a", "c"]
+    together = case.together()
+    assert together is not None
+    assert together[0] == case.alone()[0]
+    assert [finding.stream for finding in together[0]] == ["a", "c"]
     case.texts[here] = (bytes(32), "other words")
     assert case.together() is None

@@ -19,7 +19,7 @@ LIKE = {ascii_: [chr(int(code, 16)) for code in codes.split()] for ascii_, codes
 
 
 def test_an_empty_table_would_show() -> None:
-    assert sum(len(one) for one in LIKE.values()) > 500
+    assert sum(len(letters) for letters in LIKE.values()) > 500
     assert {"a", "c", "e", "o", "p", "x", "y"} <= LIKE.keys()
 
 
@@ -71,8 +71,8 @@ def test_every_letter_with_an_accent_is_what_its_parts_are() -> None:
         whole = chr(code)
         parts = unicodedata.normalize("NFD", whole)
         if parts != whole:
-            found = skeleton(whole)
-            assert found == skeleton(parts) == skeleton(found), hex(code)
+            whole_skeleton = skeleton(whole)
+            assert whole_skeleton == skeleton(parts) == skeleton(whole_skeleton), hex(code)
     assert look_alike("m\u1f70ra", {"m\u00e0ra"}) == "m\u00e0ra"
 
 
@@ -84,7 +84,7 @@ def test_nobody_is_refused_for_a_name_that_looks_different(names: set[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         ("Iena", "lena"),
         ("1ena", "lena"),
@@ -93,8 +93,8 @@ def test_nobody_is_refused_for_a_name_that_looks_different(names: set[str]) -> N
         ("le\u2010a", "le-a"),
     ],
 )
-def test_what_looks_alike_in_one_alphabet(one: str, other: str) -> None:
-    assert look_alike(one, {other}) == other
+def test_what_looks_alike_in_one_alphabet(first: str, other: str) -> None:
+    assert look_alike(first, {other}) == other
 
 
 def test_somebody_known_is_no_look_alike_of_oneself() -> None:

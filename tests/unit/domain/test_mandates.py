@@ -57,8 +57,8 @@ CASES: dict[str, tuple[Powers, set[str], bool, list[str]]] = {
 @pytest.mark.parametrize("sentence", CASES)
 def test_who_is_eligible(sentence: str) -> None:
     powers, excluded, escalated, expected = CASES[sentence]
-    found = eligible([LEAD], HOLDERS, powers, excluded, escalated=escalated)
-    assert [one.person for one in found] == expected
+    candidates = eligible([LEAD], HOLDERS, powers, excluded, escalated=escalated)
+    assert [candidate.person for candidate in candidates] == expected
 
 
 def test_a_mandate_uses_up_everybody_in_it() -> None:

@@ -65,11 +65,11 @@ def stored(hashes: Sequence[bytes]) -> Callable[[int, int, int], list[bytes]]:
     """Store a tree as the log does: leaves and every eighth level."""
     levels: dict[int, list[bytes]] = {0: list(hashes)}
     growing = Frontier()
-    for one in hashes:
-        for level, index, node in growing.add(one):
-            kept = levels.setdefault(level, [])
-            assert index == len(kept)
-            kept.append(node)
+    for leaf in hashes:
+        for level, index, node in growing.add(leaf):
+            nodes = levels.setdefault(level, [])
+            assert index == len(nodes)
+            nodes.append(node)
     assert all(level % STRIDE == 0 for level in levels)
     return lambda level, first, last: levels.get(level, [])[first:last]
 
@@ -87,15 +87,15 @@ def test_the_empty_tree_is_the_hash_of_nothing() -> None:
 @pytest.mark.parametrize("size", [*range(0, 40), 255, 256, 257, 511, 512, 700])
 def test_roots_and_all_inclusion_proofs_of_every_size(size: int) -> None:
     hashes = leaves(size)
-    nodes, wanted = stored(hashes), plain_root(hashes)
-    assert root(size, nodes) == wanted
+    nodes, expected = stored(hashes), plain_root(hashes)
+    assert root(size, nodes) == expected
     for index in range(size) if size < 64 else (0, 1, size // 2, 255, size - 1):
         if index >= size:
             continue
         path = inclusion(index, size, nodes)
-        assert included(hashes[index], index, size, path, wanted)
-        assert not included(hashes[index], (index + 1) % size, size, path, wanted) or size == 1
-        assert not included(leaf_hash(b"other"), index, size, path, wanted)
+        assert included(hashes[index], index, size, path, expected)
+        assert not included(hashes[index], (index + 1) % size, size, path, expected) or size == 1
+        assert not included(leaf_hash(b"other"), index, size, path, expected)
 
 
 def test_all_consistency_proofs_between_all_small_sizes() -> None:
@@ -118,19 +118,19 @@ def test_a_changed_hash_anywhere_breaks_a_proof(size: int, data: st.DataObject) 
     hashes = leaves(size)
     index = data.draw(st.integers(0, size - 1))
     path = inclusion(index, size, stored(hashes))
-    wanted = plain_root(hashes)
+    expected = plain_root(hashes)
     for place in range(len(path)):
         broken = [*path]
         broken[place] = bytes([broken[place][0] ^ 1]) + broken[place][1:]
-        assert not included(hashes[index], index, size, broken, wanted)
+        assert not included(hashes[index], index, size, broken, expected)
 
 
 @given(st.integers(1, 600), st.integers(1, 600))
 def test_a_frontier_continues_where_it_stopped(first: int, more: int) -> None:
     hashes = leaves(first + more)
     growing = Frontier.load(first, stored(hashes[:first]))
-    for one in hashes[first:]:
-        growing.add(one)
+    for leaf in hashes[first:]:
+        growing.add(leaf)
     assert growing.root() == plain_root(hashes)
 
 

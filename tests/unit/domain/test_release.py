@@ -60,15 +60,15 @@ BEFORE = {(State.APPROVED, State.PROMOTED)}
 
 @pytest.mark.parametrize(("old", "new"), list(product(State, EVENTS)))
 def test_only_the_legal_moves_are_made(old: State, new: State) -> None:
-    what, data = EVENTS[new]
+    event_type, data = EVENTS[new]
     story = Story(replace(RELEASE, state=old), Actor.system("x"), "2026", "p")
     if new in MOVES[old] or (old, new) in BEFORE:
-        story.tell(what, data)
+        story.tell(event_type, data)
         assert story.release is not None
         assert story.release.state is new
     else:
         with pytest.raises(Conflict, match=f"it cannot become {new}"):
-            story.tell(what, data)
+            story.tell(event_type, data)
 
 
 def test_final_states_have_no_way_out() -> None:

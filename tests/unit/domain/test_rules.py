@@ -83,16 +83,16 @@ def test_more_people_than_are_named_cannot_be_asked_for() -> None:
 
 
 def test_what_is_missing_names_only_who_can_still_help() -> None:
-    found = missing([LAW, TWO_RISK], ["d"], HOLDERS, HOLDERS)
-    assert [item.sentence() for item in found] == ["2 x risk (b, c)"]
+    gaps = missing([LAW, TWO_RISK], ["d"], HOLDERS, HOLDERS)
+    assert [item.sentence() for item in gaps] == ["2 x risk (b, c)"]
 
 
 def test_what_is_missing_of_a_composed_rule_is_said_way_by_way() -> None:
     rule = AnyOf((AllOf((LEAD, LAW)), TWO_RISK))
-    (found,) = missing([rule], ["a"], HOLDERS, HOLDERS)
-    assert found.sentence() == "(1 x law or 2 x risk) (b, c, d)"
-    (found,) = missing([rule], ["a", "c"], HOLDERS, HOLDERS)
-    assert found.sentence() == "(1 x law or 1 x risk) (b, d)"
+    (gap,) = missing([rule], ["a"], HOLDERS, HOLDERS)
+    assert gap.sentence() == "(1 x law or 2 x risk) (b, c, d)"
+    (gap,) = missing([rule], ["a", "c"], HOLDERS, HOLDERS)
+    assert gap.sentence() == "(1 x law or 1 x risk) (b, d)"
 
 
 def test_rules_are_built_from_their_documents() -> None:
@@ -136,8 +136,8 @@ def met(rules: list[Rule], crowd: dict[str, frozenset[str]]) -> bool:
     if isinstance(first, AllOf):
         return met([*first.parts, *rest], crowd)
     return any(
-        all(first.fits(who, crowd[who]) for who in chosen)
-        and met(rest, {who: held for who, held in crowd.items() if who not in chosen})
+        all(first.fits(person, crowd[person]) for person in chosen)
+        and met(rest, {person: roles for person, roles in crowd.items() if person not in chosen})
         for chosen in combinations(crowd, first.count)
     )
 
@@ -154,10 +154,10 @@ def test_invariant_3_matching_finds_every_assignment_there_is(
 def test_invariant_3_levels_share_no_people(
     crowd: dict[str, frozenset[str]], now: list[Rule], later: list[Rule], used: set[str]
 ) -> None:
-    fresh = {who: held for who, held in crowd.items() if who not in used}
+    fresh = {person: roles for person, roles in crowd.items() if person not in used}
     possible = any(
-        met(now, {who: crowd[who] for who in crowd if who in used or who in chosen})
-        and met(later, {who: fresh[who] for who in fresh if who not in chosen})
+        met(now, {person: crowd[person] for person in crowd if person in used or person in chosen})
+        and met(later, {person: fresh[person] for person in fresh if person not in chosen})
         for size in range(len(fresh) + 1)
         for chosen in combinations(fresh, size)
     )
@@ -168,10 +168,10 @@ def test_invariant_3_levels_share_no_people(
 def test_invariant_3_whoever_is_named_as_missing_helps_and_nobody_else(
     crowd: dict[str, frozenset[str]], rules: list[Rule], data: st.DataObject
 ) -> None:
-    """Asking only those named, the rules are met in the end, whenever they can be met."""
+    """Votes of the named people alone fulfil the rules, if anybody's can."""
     voted: set[str] = set()
     while lacks := missing(rules, voted, crowd, crowd):
-        named = sorted({who for item in lacks for who in item.candidates})
+        named = sorted({person for item in lacks for person in item.candidates})
         if not named:
             break
         voted.add(data.draw(st.sampled_from(named)))

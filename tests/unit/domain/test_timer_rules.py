@@ -41,7 +41,7 @@ def after(hours: float) -> str:
 
 
 def kinds(release: Release, timing: Timing) -> list[tuple[str, str]]:
-    return sorted((one.kind.value, one.due_at) for one in timers_for(release, timing, OPENED))
+    return sorted((timer.kind.value, timer.due_at) for timer in timers_for(release, timing, OPENED))
 
 
 def test_an_open_level_has_its_timers_and_nothing_else() -> None:
@@ -58,10 +58,12 @@ def test_an_open_level_has_its_timers_and_nothing_else() -> None:
     ]
 
 
-@pytest.mark.parametrize("state", [one for one in State if one is not State.AWAITING_APPROVAL])
+@pytest.mark.parametrize(
+    "state", [state for state in State if state is not State.AWAITING_APPROVAL]
+)
 def test_where_nobody_is_asked_nothing_waits_but_an_unused_approval(state: State) -> None:
-    found = kinds(replace(WAITING, state=state, level=0), HIGH)
-    assert found == ([("unused", after(14 * 24))] if state is State.APPROVED else [])
+    timers = kinds(replace(WAITING, state=state, level=0), HIGH)
+    assert timers == ([("unused", after(14 * 24))] if state is State.APPROVED else [])
 
 
 def test_a_broken_glass_ends_when_it_said() -> None:
@@ -99,29 +101,29 @@ def story(release: Release) -> Story:
 
 
 def test_overdue_timers_act_in_the_order_they_were_due() -> None:
-    told = story(WAITING)
-    done = fire(told, timers_for(WAITING, HIGH)[::-1], notified=False, last_level=False)
-    assert [(one.kind, acted) for one, acted in done] == [
+    transition = story(WAITING)
+    results = fire(transition, timers_for(WAITING, HIGH)[::-1], notified=False, last_level=False)
+    assert [(timer.kind, acted) for timer, acted in results] == [
         (Kind.DELIVERY, True),
         (Kind.REMIND, True),
         (Kind.REMIND, True),
         (Kind.EXPIRE, True),
     ]
-    assert [event.type for event in told.events] == [
+    assert [event.type for event in transition.events] == [
         "DeliveryOverdue",
         "LevelReminded",
         "LevelReminded",
         "ReleaseExpired",
     ]
-    assert told.events[1].data["nextLevel"] == 2
-    assert told.release is not None
-    assert told.release.state is State.EXPIRED
+    assert transition.events[1].data["nextLevel"] == 2
+    assert transition.release is not None
+    assert transition.release.state is State.EXPIRED
 
 
 def test_after_the_end_nothing_acts() -> None:
-    told = story(WAITING)
-    fire(told, timers_for(WAITING, HIGH), notified=True, last_level=True)
-    again = fire(told, timers_for(WAITING, HIGH), notified=False, last_level=True)
+    transition = story(WAITING)
+    fire(transition, timers_for(WAITING, HIGH), notified=True, last_level=True)
+    again = fire(transition, timers_for(WAITING, HIGH), notified=False, last_level=True)
     assert [acted for _, acted in again] == [False] * 4
 
 
@@ -135,13 +137,13 @@ def test_time_never_approves(place: tuple[State, int, int], due: list[tuple[Kind
     state, level, round_ = place
     release = replace(WAITING, state=state, level=level, round=round_)
     timers = [Timer(release.id, kind, 1, number % 3, number, OPENED) for kind, number in due]
-    told = story(release)
-    fire(told, timers, notified=False, last_level=True)
-    assert told.release is not None
-    assert told.release.state in (state, State.EXPIRED)
-    if told.release.state is not state:
+    transition = story(release)
+    fire(transition, timers, notified=False, last_level=True)
+    assert transition.release is not None
+    assert transition.release.state in (state, State.EXPIRED)
+    if transition.release.state is not state:
         assert state in (State.AWAITING_APPROVAL, State.APPROVED)
-    assert told.release.votes == release.votes
+    assert transition.release.votes == release.votes
 
 
 def test_a_timer_is_no_person() -> None:

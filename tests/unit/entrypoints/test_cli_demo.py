@@ -77,9 +77,9 @@ class FakePlatform:
         if path == "mlflow-token":
             return _json({"user": "ana", "token": "t"})
         if path == "releases":
-            wanted = request.url.params.get("state")
+            state = request.url.params.get("state")
             views = [self._view(run) for run in self.releases]
-            return _json([view for view in views if wanted in (None, view["state"])])
+            return _json([view for view in views if state in (None, view["state"])])
         run = path.split("/")[1].removeprefix("rel-")
         if path.endswith("/votes"):
             self.answered.append(run)

@@ -22,9 +22,9 @@ def config(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_real_configuration_may_be_used(config: Path) -> None:
-    said = run_cli("policy", "check", str(config))
-    assert (said.code, "may be used" in said.out) == (0, True), said.out
-    assert "employment: roc_auc with margin 0.005 needs about " in " ".join(said.out.split())
+    result = run_cli("policy", "check", str(config))
+    assert (result.code, "may be used" in result.out) == (0, True), result.out
+    assert "employment: roc_auc with margin 0.005 needs about " in " ".join(result.out.split())
     assert json.loads(run_cli("policy", "check", str(config), "--json").out) == []
 
 
@@ -32,17 +32,17 @@ def test_a_finding_names_file_and_line_and_ends_with_2(config: Path) -> None:
     file = config / "policies" / "risk.yaml"
     lines = file.read_text().splitlines()
     file.write_text("\n".join([*lines, "surprise: true", ""]))
-    said = run_cli("policy", "check", str(config))
-    assert said.code == 2
-    assert f"policies/risk.yaml:{len(lines) + 1}: " in said.out
+    result = run_cli("policy", "check", str(config))
+    assert result.code == 2
+    assert f"policies/risk.yaml:{len(lines) + 1}: " in result.out
     finding = json.loads(run_cli("policy", "check", str(config), "--json").out)[0]
     assert (finding["line"], finding["path"]) == (len(lines) + 1, "surprise")
 
 
 def test_schemas_are_printed_and_an_unknown_kind_is_wrong_use() -> None:
     assert json.loads(run_cli("policy", "schema", "ModelPipeline").out)["$schema"]
-    said = run_cli("policy", "schema", "ModelPipelin")
-    assert (said.code, 'Did you mean "ModelPipeline"?' in said.err) == (2, True)
+    result = run_cli("policy", "schema", "ModelPipelin")
+    assert (result.code, 'Did you mean "ModelPipeline"?' in result.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -67,30 +67,30 @@ def test_every_command_helps_itself() -> None:
         *("release withdraw", "release promote", "audit list", "audit verify"),
         *("slack", "slack check"),
     ):
-        said = run_cli(*command.split(), "--help")
-        assert (said.code, "Usage: " in said.out) == (0, True), command
+        result = run_cli(*command.split(), "--help")
+        assert (result.code, "Usage: " in result.out) == (0, True), command
 
 
 def test_an_unknown_setting_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRLOCK_HOM", "/x")
-    said = run_cli("release", "list", "--as", "lena")
-    assert said.code == 2
-    assert "AIRLOCK_HOME" in said.err
+    result = run_cli("release", "list", "--as", "lena")
+    assert result.code == 2
+    assert "AIRLOCK_HOME" in result.err
 
 
 def test_bash_completes_the_command_by_the_script_it_is_given() -> None:
     programs = str(Path(sys.executable).parent)
-    said = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", 'source <(airlock completion bash); COMP_WORDS=(airlock pipeline l)'
          "; COMP_CWORD=2; _airlock_completion airlock; echo ${COMPREPLY[@]}"],
         env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert said.stdout.split() == ["list", "logs"]
+    assert completed.stdout.split() == ["list", "logs"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script_and_no_other(shell: str) -> None:
-    said = run_cli("completion", shell)
-    assert (said.code, f"_AIRLOCK_COMPLETE=complete_{shell}" in said.out) == (0, True)
+    result = run_cli("completion", shell)
+    assert (result.code, f"_AIRLOCK_COMPLETE=complete_{shell}" in result.out) == (0, True)
     assert run_cli("completion", "csh").code == 2

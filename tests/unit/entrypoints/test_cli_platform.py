@@ -41,8 +41,8 @@ def test_what_the_caller_has_set_of_slack_is_passed_on(
     monkeypatch.setenv("AIRLOCK_SLACK_APP_TOKEN", "")
     monkeypatch.setenv("AIRLOCK_ALERT_MAIL", "ops@example.org")
     options = current_platform().options
-    given = {"AIRLOCK_SLACK_CHANNEL": "C0001", "AIRLOCK_SLACK_BOT_TOKEN": "xoxb-1-abc"}
-    assert (options.slack, options.alert_mail) == (given, "ops@example.org")
+    slack_settings = {"AIRLOCK_SLACK_CHANNEL": "C0001", "AIRLOCK_SLACK_BOT_TOKEN": "xoxb-1-abc"}
+    assert (options.slack, options.alert_mail) == (slack_settings, "ops@example.org")
     assert slack_state(current_platform()) == "not running; see the log of slack"
     runs(home)
     assert slack_state(current_platform()) == "running, channel C0001"
@@ -50,8 +50,8 @@ def test_what_the_caller_has_set_of_slack_is_passed_on(
 
 def test_slack_that_runs_but_is_set_nowhere_is_said(home: Path) -> None:
     runs(home)
-    said = slack_state(current_platform())
-    assert said.startswith("running, but AIRLOCK_SLACK_* is set nowhere any more")
+    state = slack_state(current_platform())
+    assert state.startswith("running, but AIRLOCK_SLACK_* is set nowhere any more")
 
 
 @pytest.mark.parametrize("url", ["", "https://airflow.example.org"])
@@ -69,8 +69,8 @@ def test_an_interrupted_start_says_in_one_sentence_what_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Launch, "up", interrupted)
-    said = run_cli("up")
-    told = said.out + capsys.readouterr().out
-    assert said.code == 130
-    assert "Traceback" not in said.err + told
-    assert "Interrupted. What was started goes on: `airlock up` starts the rest" in told
+    result = run_cli("up")
+    output = result.out + capsys.readouterr().out
+    assert result.code == 130
+    assert "Traceback" not in result.err + output
+    assert "Interrupted. What was started goes on: `airlock up` starts the rest" in output

@@ -26,7 +26,7 @@ class FakeAirflow:
         self.why = ""
         self.idle: tuple[str, ...] = ()
         self.release_state = "APPROVED"
-        self.asked: list[dict[str, Any]] = []
+        self.triggers: list[dict[str, Any]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -52,7 +52,7 @@ class FakeAirflow:
         }
 
     def _trigger(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(json.loads(request.content))
+        self.triggers.append(json.loads(request.content))
         return _json({"dag_run_id": RUN}, 201)
 
     def _tasks(self) -> list[dict[str, Any]]:
@@ -72,8 +72,8 @@ class FakeAirflow:
     def _release(self) -> dict[str, Any]:
         origin = {"dagId": "credit", "runId": RUN}
         line = {"version": "3", "epoch": 1}
-        told = {"id": "rel-1", "state": self.release_state, "level": 1, "origin": origin}
-        return {**told, "model": "credit", "line": line}
+        release = {"id": "rel-1", "state": self.release_state, "level": 1, "origin": origin}
+        return {**release, "model": "credit", "line": line}
 
 
 def _json(body: Any, status: int = 200) -> httpx.Response:
@@ -89,7 +89,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
     monkeypatch.setattr(cli_runs, "_POLL_SECONDS", 0.0)
 
     def go(airflow: FakeAirflow, *arguments: str) -> Said:
-        def connect(_user: str, _kept: Path | None) -> Client:
+        def connect(_user: str, _session_path: Path | None) -> Client:
             return Client(Session("http://here", "ana", "t"), httpx.MockTransport(airflow))
 
         for module in (cli_again, cli_pipeline, cli_release, cli_run_logs):
@@ -102,18 +102,18 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
 def test_a_run_is_started_with_what_was_given(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["success"])
     options = ("--since", "2018-01-01", "--reason", "new data", "--raise-tier", "high")
-    said = run(airflow, "pipeline", "run", "credit", *options, "--dry-run")
-    assert (said.code, RUN in said.out) == (0, True)
+    result = run(airflow, "pipeline", "run", "credit", *options, "--dry-run")
+    assert (result.code, RUN in result.out) == (0, True)
     conf = {"since": "2018-01-01", "reason": "new data", "raise_tier": "high", "dry_run": True}
-    assert airflow.asked == [{"logical_date": None, "conf": conf}]
+    assert airflow.triggers == [{"logical_date": None, "conf": conf}]
 
 
 def test_a_paused_pipeline_is_refused_instead_of_waiting_for_ever(
     run: Callable[..., Said],
 ) -> None:
     airflow = FakeAirflow(["success"], paused=True)
-    said = run(airflow, "pipeline", "run", "credit")
-    assert (said.code, "paused" in said.err, airflow.asked) == (1, True, [])
+    result = run(airflow, "pipeline", "run", "credit")
+    assert (result.code, "paused" in result.err, airflow.triggers) == (1, True, [])
 
 
 OUTCOMES = {
@@ -129,18 +129,18 @@ OUTCOMES = {
 def test_waiting_ends_with_the_outcome_of_the_run(
     run: Callable[..., Said], outcome: dict[str, str] | None, state: str, code: int
 ) -> None:
-    said = run(FakeAirflow(["running", state], outcome), "pipeline", "run", "credit", "--wait")
-    assert said.code == code
+    result = run(FakeAirflow(["running", state], outcome), "pipeline", "run", "credit", "--wait")
+    assert result.code == code
     if outcome:
-        assert f"credit: {outcome['outcome']}" in said.out + said.err
+        assert f"credit: {outcome['outcome']}" in result.out + result.err
 
 
 def test_no_result_says_what_broke(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["running", "failed"])
     airflow.why = "refused: training of credit raised KeyError: 'age'."
-    said = run(airflow, "pipeline", "run", "credit", "--wait")
-    assert said.code == 3
-    assert f"credit: failed (task gate failed: {airflow.why})" in said.err
+    result = run(airflow, "pipeline", "run", "credit", "--wait")
+    assert result.code == 3
+    assert f"credit: failed (task gate failed: {airflow.why})" in result.err
 
 
 def test_what_did_not_run_is_no_line_of_its_own(run: Callable[..., Said]) -> None:
@@ -148,22 +148,22 @@ def test_what_did_not_run_is_no_line_of_its_own(run: Callable[..., Said]) -> Non
         ["running", "failed"], {"outcome": "failed", "why": "task gate failed: x"}
     )
     airflow.idle = ("later", "last")
-    said = run(airflow, "pipeline", "run", "credit", "--wait")
-    assert "later" not in said.out
-    assert "failed          gate" in said.out
+    result = run(airflow, "pipeline", "run", "credit", "--wait")
+    assert "later" not in result.out
+    assert "failed          gate" in result.out
 
 
 def test_a_waiting_release_is_shown_with_how_to_answer(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["running", "running", "success"], {"outcome": "promoted"})
-    said = run(airflow, "pipeline", "run", "credit", "--wait")
-    assert re.search(r'airlock release approve rel-1 (--as APPROVER )?--reason "..."', said.out)
-    assert "http://here/airlock/releases/rel-1" in said.out
+    result = run(airflow, "pipeline", "run", "credit", "--wait")
+    assert re.search(r'airlock release approve rel-1 (--as APPROVER )?--reason "..."', result.out)
+    assert "http://here/airlock/releases/rel-1" in result.out
 
 
 def test_json_says_the_outcome_and_nothing_else(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["running", "success"], {"outcome": "measured"})
-    said = run(airflow, "pipeline", "run", "credit", "--wait", "--json")
-    assert json.loads(said.out)["outcome"] == {"outcome": "measured"}
+    result = run(airflow, "pipeline", "run", "credit", "--wait", "--json")
+    assert json.loads(result.out)["outcome"] == {"outcome": "measured"}
 
 
 def test_a_run_that_takes_too_long_could_not_be_told() -> None:
@@ -175,8 +175,8 @@ def test_a_run_that_takes_too_long_could_not_be_told() -> None:
 
 
 def test_only_pipelines_are_listed(run: Callable[..., Said]) -> None:
-    said = run(FakeAirflow(["success"]), "pipeline", "list", "--json")
-    assert [row["name"] for row in json.loads(said.out)["pipelines"]] == ["credit"]
+    result = run(FakeAirflow(["success"]), "pipeline", "list", "--json")
+    assert [row["name"] for row in json.loads(result.out)["pipelines"]] == ["credit"]
 
 
 def refusal(attempt: str) -> dict[str, Any]:
@@ -186,21 +186,21 @@ def refusal(attempt: str) -> dict[str, Any]:
 def test_promote_tells_the_refusal_of_its_own_run(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["failed"])
     airflow.events = [refusal(f"airlock_promote/{RUN}/promote")]
-    said = run(airflow, "release", "promote", "rel-1")
-    assert (said.code, said.err.splitlines()[0]) == (1, "it has no grant")
+    result = run(airflow, "release", "promote", "rel-1")
+    assert (result.code, result.err.splitlines()[0]) == (1, "it has no grant")
     airflow.events = [refusal("airlock_promote/another/promote")]
-    said = run(airflow, "release", "promote", "rel-1")
-    assert (said.code, "failed before Airlock could answer" in said.err) == (3, True)
+    result = run(airflow, "release", "promote", "rel-1")
+    assert (result.code, "failed before Airlock could answer" in result.err) == (3, True)
 
 
 def test_promote_says_what_serves_and_does_nothing_twice(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["success"])
-    said = run(airflow, "release", "promote", "rel-1")
-    assert (said.code, "credit now serves version 3" in said.out) == (0, True)
+    result = run(airflow, "release", "promote", "rel-1")
+    assert (result.code, "credit now serves version 3" in result.out) == (0, True)
     airflow.release_state = "PROMOTED"
-    said = run(airflow, "release", "promote", "rel-1")
-    assert (said.code, "promoted already" in said.out) == (0, True)
-    assert len(airflow.asked) == 1
+    result = run(airflow, "release", "promote", "rel-1")
+    assert (result.code, "promoted already" in result.out) == (0, True)
+    assert len(airflow.triggers) == 1
 
 
 def test_an_unknown_outcome_is_a_refusal_not_a_success() -> None:
@@ -214,17 +214,17 @@ AGAIN = ("release", "request", "--after-rejection", "rel-1", "--why", "looked ag
 def test_asking_again_starts_a_run_that_names_the_rejection(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["success"])
     airflow.release_state = "REJECTED"
-    said = run(airflow, *AGAIN)
-    assert said.code == 0, said.err
-    assert airflow.asked[0]["conf"] == {"after_rejection": "rel-1", "reason": "looked again"}
-    assert "which names rel-1" in said.out
+    result = run(airflow, *AGAIN)
+    assert result.code == 0, result.err
+    assert airflow.triggers[0]["conf"] == {"after_rejection": "rel-1", "reason": "looked again"}
+    assert "which names rel-1" in result.out
 
 
 def test_what_was_not_rejected_cannot_be_named(run: Callable[..., Said]) -> None:
     airflow = FakeAirflow(["success"])
-    said = run(airflow, *AGAIN)
-    assert (said.code, airflow.asked) == (1, [])
-    assert "is APPROVED, not REJECTED" in said.err
+    result = run(airflow, *AGAIN)
+    assert (result.code, airflow.triggers) == (1, [])
+    assert "is APPROVED, not REJECTED" in result.err
     assert run(airflow, *AGAIN[:4]).code == 2
 
 
@@ -259,27 +259,31 @@ class Tasks(FakeAirflow):
 def test_the_logs_of_the_last_run_are_shown_in_the_order_of_its_tasks(
     run: Callable[..., Said],
 ) -> None:
-    said = run(Tasks(["x"]), "pipeline", "logs", "credit", "--json")
-    assert said.code == 0, said.err
-    told = json.loads(said.out)
-    assert (told["run"], [one["task"] for one in told["tasks"]]) == (
+    result = run(Tasks(["x"]), "pipeline", "logs", "credit", "--json")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert (document["run"], [task["task"] for task in document["tasks"]]) == (
         RUN,
         ["train: failed, try 2", "gate [3]: success, try 1"],
     )
-    assert told["tasks"][0]["lines"] == [
+    assert document["tasks"][0]["lines"] == [
         "2026-11-21T00:00:01Z info trained on 10 rows",
         "in 2 s",
         "error failed",
         "X: why",
         "a line that was no record",
     ]
-    assert told["tasks"][1]["lines"] == ["3"]
+    assert document["tasks"][1]["lines"] == ["3"]
     last = run(Tasks(["x"]), "pipeline", "logs", "credit", "--task", "train", "--lines", "1")
     assert last.out.splitlines()[2:] == ["train: failed, try 2", "  a line that was no record"]
 
 
 def test_what_has_no_log_is_named_with_what_has_one(run: Callable[..., Said]) -> None:
-    said = run(Tasks(["x"]), "pipeline", "logs", "credit", "--task", "later")
-    assert (said.code, "has not begun" in said.err, "begun: train, gate" in said.err) == (1, 1, 1)
-    said = run(Tasks([]), "pipeline", "logs", "credit")
-    assert (said.code, "airlock pipeline run credit" in said.err) == (1, True)
+    result = run(Tasks(["x"]), "pipeline", "logs", "credit", "--task", "later")
+    assert (result.code, "has not begun" in result.err, "begun: train, gate" in result.err) == (
+        1,
+        1,
+        1,
+    )
+    result = run(Tasks([]), "pipeline", "logs", "credit")
+    assert (result.code, "airlock pipeline run credit" in result.err) == (1, True)

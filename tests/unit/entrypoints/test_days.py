@@ -40,14 +40,16 @@ ENDS: dict[str, Callable[[str], datetime]] = {
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-@pytest.mark.parametrize("name", [str(one) for one in ZONES])
+@pytest.mark.parametrize("name", [str(zone) for zone in ZONES])
 def test_on_the_command_line_it_is_the_end_of_the_readers_day(
     zone: Callable[[str], None], end: Callable[[str], datetime], name: str
 ) -> None:
     zone(name)
     for day in SPECIAL:
-        found = end(day.isoformat())
-        there = found.astimezone(next(one for one in ZONES if str(one) == name))
+        end_of_day = end(day.isoformat())
+        there = end_of_day.astimezone(
+            next(time_zone for time_zone in ZONES if str(time_zone) == name)
+        )
         assert (there.date(), there.hour, there.minute, there.second) == (day, 23, 59, 59)
 
 

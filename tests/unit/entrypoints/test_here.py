@@ -37,14 +37,14 @@ def checkout(root: Path) -> Path:
     return root
 
 
-def started(root: Path, home: Path | None = None, **given: str) -> Path:
-    """Write down what `airlock up` would of a platform with other ports and with Slack."""
+def started(root: Path, home: Path | None = None, **environment: str) -> Path:
+    """Save the state of a platform with other ports and Slack, as `airlock up` does."""
     home = home or root / ".airlock"
     options = Options(root, home, Path("bin"), 9080, 9050, 9033, slack=SLACK)
     platform = Platform(options)
     home.mkdir(parents=True)
     platform.secrets.create()
-    save(platform, given)
+    save(platform, environment)
     return home
 
 
@@ -77,9 +77,9 @@ def test_of_two_clones_the_one_the_shell_is_in_is_meant(
 
 def test_home_is_named_from_anywhere(tmp_path: Path) -> None:
     home = started(checkout(tmp_path / "a"), tmp_path / "elsewhere")
-    said = json.loads(run_cli("--home", str(home), "status", "--json").out)
-    assert said["usersFile"] == str(home / "secrets/users.json")
-    assert {one["address"] for one in said["processes"]} >= {"http://127.0.0.1:9050"}
+    status = json.loads(run_cli("--home", str(home), "status", "--json").out)
+    assert status["usersFile"] == str(home / "secrets/users.json")
+    assert {process["address"] for process in status["processes"]} >= {"http://127.0.0.1:9050"}
     assert run_cli("--home", str(home), "down").code == 0
 
 
@@ -107,10 +107,10 @@ def test_ports_move_by_a_word_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(root)
     monkeypatch.setenv("AIRLOCK_AIRFLOW_PORT", "8888")
     assert current_platform().options.airflow_port == 9080, "that is where it is"
-    said = run_cli("up")
-    assert said.code == 1
-    assert "AIRLOCK_AIRFLOW_PORT is 8888 and was 9080" in said.err
-    assert "`airlock up --move`" in said.err
+    result = run_cli("up")
+    assert result.code == 1
+    assert "AIRLOCK_AIRFLOW_PORT is 8888 and was 9080" in result.err
+    assert "`airlock up --move`" in result.err
     moving = here.environment(moving=True)
     assert (moving["AIRLOCK_AIRFLOW_PORT"], moving["AIRLOCK_MLFLOW_PORT"]) == ("8888", "9050")
     monkeypatch.setenv("AIRLOCK_AIRFLOW_PORT", "9080")
@@ -196,11 +196,11 @@ def test_a_command_runs_in_a_role_that_is_named_and_allowed(
     root = checkout(tmp_path / "a")
     started(root)
     monkeypatch.chdir(root)
-    said = run_cli(*command, *(("--role", role) if role else ()))
-    refused = f"needs the rights of the role {' or '.join(roles)}" in said.err
-    assert refused == (role not in roles), said.err
+    result = run_cli(*command, *(("--role", role) if role else ()))
+    refused = f"needs the rights of the role {' or '.join(roles)}" in result.err
+    assert refused == (role not in roles), result.err
     if refused:
-        assert f"add `--role {roles[0]}`" in said.err
+        assert f"add `--role {roles[0]}`" in result.err
         assert "AIRLOCK_DATABASE_URL" not in os.environ
     else:
         role_name = {"operator": "airlock_decider", "worker": "airlock_worker"}[role]
@@ -219,8 +219,8 @@ def test_a_worker_is_told_no_key_that_signs_grants(tmp_path: Path) -> None:
 def test_a_role_without_a_platform_is_said(tmp_path: Path, monkeypatch: Any) -> None:
     root = checkout(tmp_path / "a")
     monkeypatch.chdir(root)
-    said = run_cli("keys", "rotate", "--role", "operator")
-    assert f"nothing was written down for a role in {root}/.airlock" in said.err
+    result = run_cli("keys", "rotate", "--role", "operator")
+    assert f"nothing was written down for a role in {root}/.airlock" in result.err
 
 
 def test_a_container_needs_no_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -229,8 +229,8 @@ def test_a_container_needs_no_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_the_version_is_said() -> None:
-    said = run_cli("--version")
-    assert (said.code, said.out.split()[0]) == (0, "airlock")
+    result = run_cli("--version")
+    assert (result.code, result.out.split()[0]) == (0, "airlock")
 
 
 def test_the_end_of_a_log_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,19 +240,19 @@ def test_the_end_of_a_log_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (logs / "deliver.log").write_text("first\nsecond\n\x1b[31mthird\n")
     monkeypatch.chdir(root)
     assert run_cli("logs", "deliver", "--lines", "2").out == "second\n\\x1b[31mthird\n"
-    said = run_cli("logs", "delivery")
-    assert (said.code, "There are: deliver." in said.err) == (1, True)
+    result = run_cli("logs", "delivery")
+    assert (result.code, "There are: deliver." in result.err) == (1, True)
 
 
 def test_a_pipeline_is_shown_as_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT / "docs")
-    said = run_cli("pipeline", "show", "employment")
-    assert (said.code, "whenReleaseOpen: keep" in said.out, "sha256:" in said.out) == (
+    result = run_cli("pipeline", "show", "employment")
+    assert (result.code, "whenReleaseOpen: keep" in result.out, "sha256:" in result.out) == (
         0,
         True,
         True,
     )
-    shown = json.loads(run_cli("pipeline", "show", "employment", "--json").out)
-    assert shown["document"]["metadata"]["name"] == "employment"
+    document = json.loads(run_cli("pipeline", "show", "employment", "--json").out)
+    assert document["document"]["metadata"]["name"] == "employment"
     none = run_cli("pipeline", "show", "employmnt")
     assert "valid: doctor-visits, employment" in none.err

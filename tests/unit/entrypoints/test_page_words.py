@@ -9,9 +9,9 @@ from airlock.entrypoints.sentences import is_consequence, sentence
 from airlock.entrypoints.terminal import cell, printable
 
 
-def event(what: str, data: dict[str, Any], why: str = "") -> dict[str, Any]:
-    who = {"id": "lena", "roles": []}
-    return {"what": what, "who": who, "why": why, "data": data, "resource": "r", "new": None}
+def event(kind: str, data: dict[str, Any], why: str = "") -> dict[str, Any]:
+    actor = {"id": "lena", "roles": []}
+    return {"what": kind, "who": actor, "why": why, "data": data, "resource": "r", "new": None}
 
 
 SENTENCES = {

@@ -48,8 +48,8 @@ def test_an_accident_has_a_number_and_no_inside() -> None:
 
 
 def test_bad_input_is_named_by_its_place_and_never_echoed() -> None:
-    found = [{"loc": ("body", "rea\nson"), "msg": "too long", "input": "<secret>"}] * 50
-    problem = problem_of(RequestValidationError(found))
+    errors = [{"loc": ("body", "rea\nson"), "msg": "too long", "input": "<secret>"}] * 50
+    problem = problem_of(RequestValidationError(errors))
     assert problem.status == 422
     assert "body.rea?son: too long" in problem.detail
     assert "secret" not in problem.detail

@@ -32,14 +32,14 @@ class Process:
         return SimpleNamespace(slack=self.slack, public_url="http://here")
 
 
-def made(**parts: Any) -> Desk:
+def build_desk(**parts: Any) -> Desk:
     chat = SimpleNamespace()
     process = Process(**{"signer": FakeKeys(), "chat": chat, **parts})
     return desk_of(process)  # type: ignore[arg-type]
 
 
 def test_a_desk_is_made_of_the_settings() -> None:
-    assert made().settings is WHOLE
+    assert build_desk().settings is WHOLE
 
 
 @pytest.mark.parametrize(
@@ -53,30 +53,30 @@ def test_a_desk_is_made_of_the_settings() -> None:
 )
 def test_what_is_missing_is_named(missing: SlackSettings | None, named: str) -> None:
     with pytest.raises(Refused, match=f"set up: {named} is not set"):
-        made(slack=missing)
+        build_desk(slack=missing)
 
 
 def test_who_cannot_decide_has_no_desk() -> None:
     with pytest.raises(Unreachable, match="no signing key"):
-        made(signer=None)
+        build_desk(signer=None)
 
 
 def test_the_door_says_the_same_whatever_is_missing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "airlock.slack")
-    reception = Reception(lambda: made(slack=None))
+    reception = Reception(lambda: build_desk(slack=None))
     for _ in range(3):
         with pytest.raises(Unreachable, match=r"^Slack is not set up here$"):
             reception.desk()
     assert caplog.text.count("AIRLOCK_SLACK_BOT_TOKEN") == 1
     unsigned = replace(WHOLE, signing_secret=())
-    for never in (Reception(), Reception(lambda: made(slack=unsigned))):
+    for never in (Reception(), Reception(lambda: build_desk(slack=unsigned))):
         with pytest.raises(Unreachable, match=r"^Slack is not set up here$"):
             never.desk()
 
 
 def test_the_desk_is_made_as_soon_as_it_can_be_and_once() -> None:
     settings: list[SlackSettings | None] = [WHOLE, None]
-    reception = Reception(lambda: made(slack=settings.pop()))
+    reception = Reception(lambda: build_desk(slack=settings.pop()))
     with pytest.raises(Unreachable):
         reception.desk()
     assert reception.desk() is reception.desk()

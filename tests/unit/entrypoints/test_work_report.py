@@ -37,13 +37,13 @@ def settings(tmp_path: Path) -> Settings:
     upgrade(url)
     (tmp_path / "secrets").mkdir()
     create(tmp_path / "secrets/signing.pem", tmp_path / "keys")
-    given = {
+    environment = {
         "AIRLOCK_HOME": str(tmp_path),
         "AIRLOCK_DATABASE_URL": url,
         "AIRLOCK_SIGNING_KEY": str(tmp_path / "secrets/signing.pem"),
     }
     Round([Step("fire timers", int)], tmp_path / "run/work-deciding.json").run()
-    return Settings.from_environment(given, tmp_path)
+    return Settings.from_environment(environment, tmp_path)
 
 
 def problems(settings: Settings) -> dict[str, str]:
@@ -101,13 +101,13 @@ def test_little_room_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch
 def certificate(file: Path, days: int) -> None:
     key, now = Ed25519PrivateKey.generate(), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
-    made = (
+    cert = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=400))
         .not_valid_after(now + timedelta(days=days))
         .sign(key, None)
     )
-    file.write_bytes(made.public_bytes(Encoding.PEM))
+    file.write_bytes(cert.public_bytes(Encoding.PEM))
 
 
 def test_certificates_and_keys_near_their_end_are_named(settings: Settings) -> None:
@@ -149,7 +149,7 @@ def health(problem: str = "") -> Health:
 
 
 @pytest.mark.parametrize(
-    ("asked", "lines", "code"),
+    ("answer", "lines", "code"),
     [
         (Answer([health()]), [Line("x", "said")], WELL),
         (Answer([health()]), [Line("x", "said", "late")], LOOK),
@@ -160,6 +160,6 @@ def health(problem: str = "") -> Health:
     ],
 )
 def test_the_exit_code_says_whom_to_wake(
-    asked: Answer[list[Health]], lines: list[Line], code: int
+    answer: Answer[list[Health]], lines: list[Line], code: int
 ) -> None:
-    assert cli_status._code(asked, lines) == code
+    assert cli_status._code(answer, lines) == code

@@ -48,11 +48,11 @@ def test_every_other_byte_of_a_zip_is_found() -> None:
 
 
 def test_a_zip_of_another_tool_is_told_to_be_unpacked() -> None:
-    found = io.BytesIO()
-    with zipfile.ZipFile(found, "w", zipfile.ZIP_DEFLATED) as other:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as other:
         other.writestr("a.txt", "hello" * 100)
     with pytest.raises(Failed):
-        unpack(found.getvalue(), "the zip")
+        unpack(buffer.getvalue(), "the zip")
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc/passwd", "a//b", ".hidden", "a b", "a/../b"])
@@ -62,19 +62,19 @@ def test_a_path_that_leads_elsewhere_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"a": b"other"}, "a: was changed"),
         ({"c": b""}, "c: was added"),
         ({"b": None}, "b: is missing"),
     ],
 )
-def test_the_manifest_names_what_is_changed(change: dict[str, bytes | None], said: str) -> None:
+def test_the_manifest_names_what_is_changed(change: dict[str, bytes | None], message: str) -> None:
     files = {"a": b"1", "b": b"2"}
     files["manifest.json"] = manifest(files)
     check_manifest(files)
     changed = {name: data for name, data in {**files, **change}.items() if data is not None}
-    with pytest.raises(Failed, match=said):
+    with pytest.raises(Failed, match=message):
         check_manifest(changed)
 
 

@@ -26,8 +26,8 @@ def place() -> Iterator[Path]:
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(path))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
 
 
 def _large(path: Path) -> None:
@@ -96,8 +96,8 @@ def test_a_folder_of_too_many_files(
 def test_a_packed_zip_is_refused_and_never_unpacked(place: Path) -> None:
     import zipfile
 
-    with zipfile.ZipFile(place / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("manifest.json", b"0" * 50_000_000)
+    with zipfile.ZipFile(place / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("manifest.json", b"0" * 50_000_000)
     assert (place / "bomb.zip").stat().st_size < 100_000
     assert main([str(place / "bomb.zip")], "") == BAD
 

@@ -81,9 +81,9 @@ SCANNED = {
 }
 
 
-def case(gate: str, kinds: Facts, *changes: Change, **given: Any) -> Any:
-    """A gate with its options, evidence it passes on, and numbers somebody would rather have."""
-    return pytest.param({"gate": gate, **given}, kinds, changes, id=gate)
+def case(gate: str, kinds: Facts, *changes: Change, **gate_options: Any) -> Any:
+    """Return a case: a gate, evidence that passes, and changes to its numbers."""
+    return pytest.param({"gate": gate, **gate_options}, kinds, changes, id=gate)
 
 
 CASES = [
@@ -244,22 +244,22 @@ CASES = [
 
 def stored(kinds: Facts) -> dict[str, Facts]:
     """Return evidence as a bundle has it: JSON documents by kind."""
-    found = {
+    evidence = {
         kind: {"kind": kind, "artifactDigest": ARTIFACT, "facts": facts}
         for kind, facts in kinds.items()
     }
-    text: dict[str, Facts] = json.loads(json.dumps(found))
+    text: dict[str, Facts] = json.loads(json.dumps(evidence))
     return text
 
 
 def changed(kinds: Facts, path: tuple[str | int, ...], value: Any) -> Facts:
-    made: Any = copy.deepcopy(kinds)
-    place = made
+    forgery: Any = copy.deepcopy(kinds)
+    place = forgery
     for step in path[:-1]:
         place = place[step]
     assert place[path[-1]] != value
     place[path[-1]] = value
-    return made  # type: ignore[no-any-return]
+    return forgery  # type: ignore[no-any-return]
 
 
 @pytest.mark.tamper
@@ -267,40 +267,40 @@ def changed(kinds: Facts, path: tuple[str | int, ...], value: Any) -> Facts:
 def test_a_number_changed_in_any_gates_evidence_is_found(
     document: Facts, kinds: Facts, changes: tuple[Change, ...]
 ) -> None:
-    said = judge(document, stored(kinds))
-    assert said is not None
-    assert said["verdict"] == "PASSED", said["message"]
-    assert differs(said, said) == ""
+    original = judge(document, stored(kinds))
+    assert original is not None
+    assert original["verdict"] == "PASSED", original["message"]
+    assert differs(original, original) == ""
     for path, value in changes:
-        found = judge(document, stored(changed(kinds, path, value)))
-        assert found is not None
-        assert differs(found, said), (path, found["message"])
+        result = judge(document, stored(changed(kinds, path, value)))
+        assert result is not None
+        assert differs(result, original), (path, result["message"])
 
 
 def test_there_is_a_case_for_every_gate() -> None:
-    assert {one.id for one in CASES} == {gate.name for gate in GATES}
-    for one in CASES:
-        gate = build(one.values[0])
-        assert needs(one.values[0]) == gate.needs
-        assert key_of(one.values[0]) == gate.key
-        assert options(one.values[0]) == options_digest(gate)
+    assert {param.id for param in CASES} == {gate.name for gate in GATES}
+    for param in CASES:
+        gate = build(param.values[0])
+        assert needs(param.values[0]) == gate.needs
+        assert key_of(param.values[0]) == gate.key
+        assert options(param.values[0]) == options_digest(gate)
         assert build(written(gate)) == gate
 
 
 def test_a_verdict_and_a_number_in_the_log_have_to_be_those_found() -> None:
-    found = GateResult(
-        gate="g", key="g", verdict=judged("PASSED"), message="", measured=0.8, n=5
+    result = GateResult(
+        gate="g", key="g", verdict=verdict_of("PASSED"), message="", measured=0.8, n=5
     ).to_document()
-    assert differs(found, found | {"message": "said otherwise"}) == ""
-    assert differs(found, found | {"measured": 0.8 + 1e-12}) == "", "another machine's rounding"
-    assert differs(found, found | {"verdict": "FAILED"}) == (
+    assert differs(result, result | {"message": "said otherwise"}) == ""
+    assert differs(result, result | {"measured": 0.8 + 1e-12}) == "", "another machine's rounding"
+    assert differs(result, result | {"verdict": "FAILED"}) == (
         "is PASSED by its evidence, the log says FAILED"
     )
     for name, value in (("measured", 0.81), ("threshold", 0.1), ("n", None)):
-        assert name in differs(found, found | {name: value})
+        assert name in differs(result, result | {name: value})
 
 
-def judged(word: str) -> Any:
+def verdict_of(word: str) -> Any:
     from airlock.domain.gates import Verdict
 
     assert str(Verdict(word)) == f"{Verdict(word)}" == word
@@ -329,16 +329,16 @@ def test_a_stranger_with_nothing_installed_reaches_the_same_results(tmp_path: Pa
     for name, data in documents.code().items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    given = [(one.values[0], stored(one.values[1])) for one in CASES]  # type: ignore[arg-type]
-    done = subprocess.run(
+    cases = [(param.values[0], stored(param.values[1])) for param in CASES]  # type: ignore[arg-type]
+    completed = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _ALONE, tmp_path],
-        input=json.dumps(given),
+        input=json.dumps(cases),
         capture_output=True,
         text=True,
         check=True,
     )
-    expected = [judge(*one) for one in given]
-    assert json.loads(done.stdout) == json.loads(json.dumps(expected))
+    expected = [judge(*arguments) for arguments in cases]
+    assert json.loads(completed.stdout) == json.loads(json.dumps(expected))
 
 
 #: Younger than Python 3.9, though its grammar knows them.

@@ -28,7 +28,7 @@ rules = st.recursive(
     ),
     max_leaves=3,
 )
-held = st.dictionaries(st.sampled_from(PEOPLE), st.frozensets(st.sampled_from(ROLES)))
+holders = st.dictionaries(st.sampled_from(PEOPLE), st.frozensets(st.sampled_from(ROLES)))
 
 
 def test_no_rules_and_nobody_never_meet() -> None:
@@ -39,9 +39,9 @@ def test_no_rules_and_nobody_never_meet() -> None:
             met([empty], {"ann": frozenset({"lead"})})
 
 
-@given(st.lists(rules, min_size=1, max_size=3), held)
+@given(st.lists(rules, min_size=1, max_size=3), holders)
 def test_rules_are_met_exactly_when_airlock_says_so(
     documents: list[dict[str, Any]], people: dict[str, frozenset[str]]
 ) -> None:
-    ours = [rule_from_document(one) for one in documents]
+    ours = [rule_from_document(document) for document in documents]
     assert met(documents, people) == (not missing(ours, set(people), people, ()))

@@ -13,8 +13,8 @@ def dossier(**kinds: Any) -> Dossier:
     """A bundle of nothing but evidence."""
     about = "sha256:a"
     evidence = {
-        kind: {"kind": kind, "artifactDigest": about, "facts": found}
-        for kind, found in kinds.items()
+        kind: {"kind": kind, "artifactDigest": about, "facts": content}
+        for kind, content in kinds.items()
     }
     nothing: Any = {}
     return Dossier(
@@ -36,8 +36,8 @@ def test_without_slices_there_is_nothing_to_show() -> None:
 def test_a_group_is_shown_once_with_both_versions() -> None:
     bounds = {"bounds": [line(value=0.8)]}
     compared = {"comparisons": [line(candidate=0.8, champion=0.7)]}
-    shown = {"group": "SEX=1", "metric": "roc_auc", "rows": 200, "this version": 0.8}
-    assert facts.slices(dossier(evaluation=bounds)) == [shown]
-    both = [{**shown, "champion then": 0.7}]
+    row = {"group": "SEX=1", "metric": "roc_auc", "rows": 200, "this version": 0.8}
+    assert facts.slices(dossier(evaluation=bounds)) == [row]
+    both = [{**row, "champion then": 0.7}]
     assert facts.slices(dossier(comparison=compared)) == both
     assert facts.slices(dossier(evaluation=bounds, comparison=compared)) == both

@@ -41,13 +41,13 @@ def rotation(old: int, new: int, signer: int) -> Rotation:
     return Rotation(AT, IDS[old], IDS[new], PUBLIC[new], signature)
 
 
-def told(old: int, new: int, /, **changes: Any) -> dict[str, Any]:
-    one = rotation(old, new, old)
+def rotation_event(old: int, new: int, /, **changes: Any) -> dict[str, Any]:
+    record = rotation(old, new, old)
     data = {
-        "old": one.old,
-        "new": one.new,
-        "publicKey": base64.b64encode(one.public).decode(),
-        "signature": base64.b64encode(one.signature).decode(),
+        "old": record.old,
+        "new": record.new,
+        "publicKey": base64.b64encode(record.public).decode(),
+        "signature": base64.b64encode(record.signature).decode(),
     }
     return {"what": "KeyRotated", "at": AT, "data": {**data, **changes}}
 
@@ -61,8 +61,8 @@ def test_who_trusts_nobody_comes_to_trust_nobody() -> None:
 
 
 def test_a_key_is_trusted_if_the_one_before_signed_it() -> None:
-    found = extended(trusting(0), [rotation(0, 1, 0), rotation(1, 2, 1)])
-    assert list(found.log) == IDS
+    trust = extended(trusting(0), [rotation(0, 1, 0), rotation(1, 2, 1)])
+    assert list(trust.log) == IDS
     assert list(extended(trusting(1), [rotation(0, 1, 0)]).log) == [IDS[1]]
 
 
@@ -72,11 +72,11 @@ def test_a_key_the_one_before_did_not_sign_is_refused() -> None:
 
 
 def test_a_rotation_that_names_another_key_than_it_brings_is_refused() -> None:
-    assert rotations([told(0, 1)]) == [rotation(0, 1, 0)]
-    assert rotations([{**told(0, 1), "what": "LogRead"}]) == []
+    assert rotations([rotation_event(0, 1)]) == [rotation(0, 1, 0)]
+    assert rotations([{**rotation_event(0, 1), "what": "LogRead"}]) == []
     for wrong in ({"new": IDS[2]}, {"publicKey": "AAAA"}, {"publicKey": "!"}):
         with pytest.raises(Failed, match="is not what its id names"):
-            rotations([told(0, 1, **wrong)])
+            rotations([rotation_event(0, 1, **wrong)])
 
 
 def test_a_key_given_up_signs_ten_minutes_longer_and_no_more() -> None:
@@ -94,9 +94,9 @@ def test_keys_are_read_from_a_folder(tmp_path: Path) -> None:
     (tmp_path / "any-name.pem").write_bytes(pem)
     (tmp_path / "log.vkey").write_text(vkey("airlock/log", NOTE, PUBLIC[1]) + "\n")
     (tmp_path / "witness.vkey").write_text(vkey("witness", COSIGNATURE, PUBLIC[2]))
-    found = from_folder(tmp_path)
-    assert found.log == {IDS[0]: PUBLIC[0], IDS[1]: PUBLIC[1]}
-    assert found.witnesses == {"witness": PUBLIC[2]}
+    trust = from_folder(tmp_path)
+    assert trust.log == {IDS[0]: PUBLIC[0], IDS[1]: PUBLIC[1]}
+    assert trust.witnesses == {"witness": PUBLIC[2]}
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,15 @@ def test_a_file_that_is_no_key_is_wrong_use(tmp_path: Path, name: str, text: str
 
 
 def test_a_fingerprint_picks_a_key_that_is_inside() -> None:
-    known = Trust({IDS[0]: PUBLIC[0], IDS[1]: PUBLIC[1]}, {"w": PUBLIC[2]}, "")
+    trust = Trust({IDS[0]: PUBLIC[0], IDS[1]: PUBLIC[1]}, {"w": PUBLIC[2]}, "")
     mark = fingerprint(PUBLIC[1])
     for spelled in (mark, mark.upper(), f"sha256:{mark}", f"SHA256:{mark}"):
-        assert by_fingerprint([spelled], known).log == {IDS[1]: PUBLIC[1]}
-    assert by_fingerprint([fingerprint(PUBLIC[2])], known).witnesses == {"w": PUBLIC[2]}
-    assert by_fingerprint(["0" * 64], known).log == {}
+        assert by_fingerprint([spelled], trust).log == {IDS[1]: PUBLIC[1]}
+    assert by_fingerprint([fingerprint(PUBLIC[2])], trust).witnesses == {"w": PUBLIC[2]}
+    assert by_fingerprint(["0" * 64], trust).log == {}
     for wrong in ("", IDS[0], mark[:-1], f"{mark}0", "x" * 64):
         with pytest.raises(WrongUse):
-            by_fingerprint([wrong], known)
+            by_fingerprint([wrong], trust)
 
 
 def test_the_keys_inside_are_what_their_ids_say() -> None:

@@ -13,8 +13,8 @@ MLMODEL = {"path": "MLmodel", "format": "mlmodel"}
 
 
 def facts(*files: dict[str, str], **over: Any) -> dict[str, Any]:
-    found = {"manifestDigest": ARTIFACT, "files": list(files), "unknown": []}
-    return found | {"loaderModule": "mlflow.sklearn", "code": None} | over
+    defaults = {"manifestDigest": ARTIFACT, "files": list(files), "unknown": []}
+    return defaults | {"loaderModule": "mlflow.sklearn", "code": None} | over
 
 
 def test_nothing_never_passes() -> None:
@@ -22,7 +22,7 @@ def test_nothing_never_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("evidence", "verdict"),
     [
         (facts(MODEL, MLMODEL), Verdict.PASSED),
         (facts(MODEL, MLMODEL, {"path": "x.bin", "format": "pickle"}), Verdict.FAILED),
@@ -37,13 +37,13 @@ def test_nothing_never_passes() -> None:
         (facts(MODEL, MLMODEL, manifestDigest="sha256:" + "b" * 64), Verdict.ERRORED),
     ],
 )
-def test_only_what_cannot_run_code_passes(found: dict[str, Any], verdict: Verdict) -> None:
-    assert judge(ArtifactFormat(), artifact_format=found).verdict is verdict
+def test_only_what_cannot_run_code_passes(evidence: dict[str, Any], verdict: Verdict) -> None:
+    assert judge(ArtifactFormat(), artifact_format=evidence).verdict is verdict
 
 
 def test_the_file_that_is_not_allowed_is_named() -> None:
-    found = facts(MODEL, {"path": "code/evil.py", "format": "python"})
-    assert "code/evil.py (python)" in judge(ArtifactFormat(), artifact_format=found).message
+    evidence = facts(MODEL, {"path": "code/evil.py", "format": "python"})
+    assert "code/evil.py (python)" in judge(ArtifactFormat(), artifact_format=evidence).message
 
 
 @pytest.mark.parametrize("allowed", [(), ("pickle",), ("skops", "joblib")])

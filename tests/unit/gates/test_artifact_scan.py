@@ -22,8 +22,8 @@ PICKLED = FORMATS | {"files": [*FORMATS["files"], {"path": "x.pkl", "format": "p
 
 
 def report(name: str, **over: Any) -> dict[str, Any]:
-    found = {"name": name, "version": "1.0", "status": "clean", "why": "", "control": "found"}
-    return found | {"read": 3, "findings": []} | over
+    defaults = {"name": name, "version": "1.0", "status": "clean", "why": "", "control": "found"}
+    return defaults | {"read": 3, "findings": []} | over
 
 
 def facts(*reports: dict[str, Any], **over: Any) -> dict[str, Any]:
@@ -40,12 +40,12 @@ def test_nothing_never_passes() -> None:
 
 
 def test_no_report_is_not_a_clean_one() -> None:
-    found = judge(ArtifactScan(), artifact_format=FORMATS, artifact_scan=facts())
-    assert found.verdict is Verdict.ERRORED
-    assert "did not run" in found.message
+    result = judge(ArtifactScan(), artifact_format=FORMATS, artifact_scan=facts())
+    assert result.verdict is Verdict.ERRORED
+    assert "did not run" in result.message
 
 
-FOUND = {"status": "found", "findings": [{"file": "a.pkl", "what": "os.system"}]}
+INFECTED = {"status": "found", "findings": [{"file": "a.pkl", "what": "os.system"}]}
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ FOUND = {"status": "found", "findings": [{"file": "a.pkl", "what": "os.system"}]
         (FORMATS, three(status="nothing", read=0), Verdict.PASSED),
         (PICKLED, three(status="nothing", read=0), Verdict.ERRORED),
         (PICKLED, three(status="clean", read=0), Verdict.ERRORED),
-        (FORMATS, three(**FOUND), Verdict.FAILED),
-        (FORMATS, three(**FOUND, control="missed"), Verdict.FAILED),
+        (FORMATS, three(**INFECTED), Verdict.FAILED),
+        (FORMATS, three(**INFECTED, control="missed"), Verdict.FAILED),
         (FORMATS, three(control="missed"), Verdict.ERRORED),
         (FORMATS, three(control=""), Verdict.ERRORED),
         (FORMATS, three(status="missing", why="no such program"), Verdict.ERRORED),
@@ -74,12 +74,12 @@ def test_only_three_shown_to_work_and_finding_nothing_pass(
 
 
 def test_what_was_found_is_named_with_who_found_it() -> None:
-    found = judge(ArtifactScan(), artifact_format=FORMATS, artifact_scan=three(**FOUND))
-    assert found.message == "fickling 1.0 found os.system in a.pkl"
+    result = judge(ArtifactScan(), artifact_format=FORMATS, artifact_scan=three(**INFECTED))
+    assert result.message == "fickling 1.0 found os.system in a.pkl"
 
 
 def test_a_finding_weighs_more_than_a_crash_of_another() -> None:
-    reports = facts(report("fickling", status="error"), report("modelscan", **FOUND))
+    reports = facts(report("fickling", status="error"), report("modelscan", **INFECTED))
     assert judge(ArtifactScan(), artifact_format=FORMATS, artifact_scan=reports).verdict is (
         Verdict.FAILED
     )

@@ -76,7 +76,7 @@ DATED = GOOD | {
 
 
 @pytest.mark.parametrize(
-    ("options", "over", "verdict", "said"),
+    ("options", "over", "verdict", "words"),
     [
         ({"max_age_days": 10}, {}, Verdict.PASSED, "is of 2020-01-31, 10 days before 2020-02-10"),
         ({"max_age_days": 9}, {}, Verdict.FAILED, "limit 9: wait for newer rows"),
@@ -96,11 +96,11 @@ DATED = GOOD | {
     ],
 )
 def test_freshness_and_volume_are_judged_if_asked_for(
-    options: dict[str, Any], over: dict[str, Any], verdict: Verdict, said: str
+    options: dict[str, Any], over: dict[str, Any], verdict: Verdict, words: str
 ) -> None:
     result = judge(DataValidation(**options), data_validation=DATED | over)
     assert result.verdict is verdict
-    assert said in result.message
+    assert words in result.message
 
 
 @pytest.mark.parametrize("option", ["max_age_days", "max_change"])

@@ -25,14 +25,14 @@ def column(name: str = "age", **over: Any) -> dict[str, Any]:
 
 
 def facts(*columns: dict[str, Any], **over: Any) -> dict[str, Any]:
-    found = {
+    defaults = {
         "champion": "3",
         "rows": {"reference": 1000, "current": 1000},
         "missing": [],
         "extra": [],
         "columns": list(columns) or [column()],
     }
-    return found | over
+    return defaults | over
 
 
 FIRST = {"reference": 0, "current": 1000}
@@ -50,7 +50,7 @@ def test_the_first_release_passes_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "verdict"),
+    ("evidence", "verdict"),
     [
         (facts(), Verdict.PASSED),
         (facts(column(), MOVED), Verdict.FAILED),
@@ -66,9 +66,9 @@ def test_the_first_release_passes_and_says_so() -> None:
     ],
 )
 def test_a_column_that_moved_fails_and_what_cannot_be_told_errs(
-    given: dict[str, Any], verdict: Verdict
+    evidence: dict[str, Any], verdict: Verdict
 ) -> None:
-    assert judge(DataDrift(), drift=given).verdict is verdict
+    assert judge(DataDrift(), drift=evidence).verdict is verdict
 
 
 def test_a_column_that_may_move_is_left_out() -> None:
@@ -88,7 +88,7 @@ def test_what_moved_is_named_with_its_numbers() -> None:
     assert "1 of 2 columns moved: region (PSI 0.8" in result.message
     assert "1,000 rows against the champion's 1,000" in result.message
     assert result.details is not None
-    assert [one["column"] for one in result.details["columns"]] == ["region", "age"]
+    assert [row["column"] for row in result.details["columns"]] == ["region", "age"]
 
 
 @given(st.integers(1000, 10**9))

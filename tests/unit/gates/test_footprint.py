@@ -25,8 +25,8 @@ def side(size: int = 4, load: float = 100.0, memory: float = 200.0, runs: int = 
     }
 
 
-def facts(ours: Any = None, theirs: Any = None) -> dict[str, Any]:
-    return {"candidate": ours or side(), "champion": theirs, "serves": theirs and "3"}
+def facts(candidate: Any = None, champion: Any = None) -> dict[str, Any]:
+    return {"candidate": candidate or side(), "champion": champion, "serves": champion and "3"}
 
 
 def test_nothing_never_passes() -> None:
@@ -37,7 +37,7 @@ def test_nothing_never_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "verdict", "said"),
+    ("options", "verdict", "words"),
     [
         ({"size_mb": 4}, Verdict.PASSED, "size 4.00 MB, limit 4 MB"),
         ({"size_mb": 3.9}, Verdict.FAILED, "size 4.00 MB, limit 3.9 MB"),
@@ -48,11 +48,11 @@ def test_nothing_never_passes() -> None:
     ],
 )
 def test_the_median_of_the_runs_is_held_against_each_limit(
-    options: dict[str, Any], verdict: Verdict, said: str
+    options: dict[str, Any], verdict: Verdict, words: str
 ) -> None:
     result = judge(Footprint(**options), footprint=facts())
     assert result.verdict is verdict
-    assert said in result.message
+    assert words in result.message
 
 
 def test_fewer_runs_than_asked_for_do_not_pass() -> None:
@@ -66,7 +66,7 @@ def test_another_model_than_the_candidate_does_not_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "options", "verdict"),
+    ("champion", "options", "verdict"),
     [
         (side(size=2), {"max_size_ratio": 2}, Verdict.PASSED),
         (side(size=2), {"max_size_ratio": 1.9}, Verdict.FAILED),
@@ -77,19 +77,19 @@ def test_another_model_than_the_candidate_does_not_pass() -> None:
     ],
 )
 def test_a_ratio_to_the_champion_counts(
-    theirs: Any, options: dict[str, Any], verdict: Verdict
+    champion: Any, options: dict[str, Any], verdict: Verdict
 ) -> None:
-    assert judge(Footprint(**options), footprint=facts(side(), theirs)).verdict is verdict
+    assert judge(Footprint(**options), footprint=facts(side(), champion)).verdict is verdict
 
 
 def test_rounds_that_disagree_are_inconclusive() -> None:
-    ours = side()
-    ours["runs"][0]["loadMs"] = 300.0
-    result = judge(Footprint(max_load_ratio=1.5), footprint=facts(ours, side()))
+    candidate = side()
+    candidate["runs"][0]["loadMs"] = 300.0
+    result = judge(Footprint(max_load_ratio=1.5), footprint=facts(candidate, side()))
     assert result.verdict is Verdict.ERRORED
     assert "(1.00 to 3.00, limit 1.5): inconclusive" in result.message
     both = Footprint(max_load_ratio=1.5, size_mb=1)
-    assert judge(both, footprint=facts(ours, side())).verdict is Verdict.FAILED
+    assert judge(both, footprint=facts(candidate, side())).verdict is Verdict.FAILED
 
 
 def test_a_first_release_has_nothing_to_compare_with() -> None:
@@ -99,8 +99,8 @@ def test_a_first_release_has_nothing_to_compare_with() -> None:
 
 
 def test_a_champion_that_was_not_measured_is_no_first_release() -> None:
-    found = facts() | {"serves": "3"}
-    result = judge(Footprint(max_memory_ratio=1.5), footprint=found)
+    evidence = facts() | {"serves": "3"}
+    result = judge(Footprint(max_memory_ratio=1.5), footprint=evidence)
     assert result.verdict is Verdict.ERRORED
     assert "version 3 serves and was not measured" in result.message
 
@@ -123,7 +123,7 @@ def test_too_few_rounds_have_no_bounds(n: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({}, "at least one must be set of sizeMb"),
         ({"size_mb": 0}, "sizeMb must be above 0"),
@@ -134,6 +134,6 @@ def test_too_few_rounds_have_no_bounds(n: int) -> None:
         ({"max_load_ratio": 2, "runs": 4}, "runs must be between 5"),
     ],
 )
-def test_senseless_options_cannot_be_built(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_senseless_options_cannot_be_built(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Footprint(**options)

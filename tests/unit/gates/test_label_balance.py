@@ -38,7 +38,7 @@ def test_nothing_never_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "verdict"),
+    ("evidence", "verdict"),
     [
         (facts([50, 50]), Verdict.PASSED),
         (facts([995, 5]), Verdict.FAILED),
@@ -58,9 +58,9 @@ def test_nothing_never_passes() -> None:
     ],
 )
 def test_the_answers_have_to_be_there_and_be_as_before(
-    given: dict[str, Any], verdict: Verdict
+    evidence: dict[str, Any], verdict: Verdict
 ) -> None:
-    assert judge(LabelBalance(), label_balance=given).verdict is verdict
+    assert judge(LabelBalance(), label_balance=evidence).verdict is verdict
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 10**6))

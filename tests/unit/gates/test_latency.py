@@ -14,11 +14,11 @@ TIMES = {"p50Ms": 10.0, "p95Ms": 20.0, "p99Ms": 30.0, "n": 4000}
 
 
 def facts(low: float = 0.9, high: float = 1.05, **changes: Any) -> dict[str, Any]:
-    """What the collector reports of a candidate and a champion."""
+    """Return evidence of the latency of a candidate and a champion."""
     ratio = {"ratio": 1.0, "low": low, "high": high, "confidence": 0.95, "n": 4000}
-    found = {**TIMES, "batch": {**TIMES, "n": 200}, "batchRows": 100}
-    found |= {"champion": {"version": "3", **TIMES}, "serves": "3"}
-    return found | {"ratio": ratio} | changes
+    defaults = {**TIMES, "batch": {**TIMES, "n": 200}, "batchRows": 100}
+    defaults |= {"champion": {"version": "3", **TIMES}, "serves": "3"}
+    return defaults | {"ratio": ratio} | changes
 
 
 def test_nothing_never_passes() -> None:
@@ -43,7 +43,7 @@ def test_the_95th_percentile_counts_if_there_are_enough_calls(
 
 
 @pytest.mark.parametrize(
-    ("option", "limit", "said"),
+    ("option", "limit", "words"),
     [
         ("p50_ms", 9, "p50 10.00 ms, limit 9 ms"),
         ("p99_ms", 29, "p99 30.00 ms, limit 29 ms"),
@@ -52,10 +52,10 @@ def test_the_95th_percentile_counts_if_there_are_enough_calls(
         ("batch_p99_ms", 29, "p99 of 100 rows 30.00 ms"),
     ],
 )
-def test_each_limit_counts(option: str, limit: float, said: str) -> None:
+def test_each_limit_counts(option: str, limit: float, words: str) -> None:
     result = judge(Latency(50, **{option: limit}), latency=facts())  # type: ignore[arg-type]
     assert result.verdict is Verdict.FAILED
-    assert said in result.message
+    assert words in result.message
     loose = judge(Latency(50, **{option: limit + 2}), latency=facts())  # type: ignore[arg-type]
     assert loose.verdict is Verdict.PASSED
 
@@ -87,11 +87,11 @@ def test_the_bounds_of_the_ratio_decide_and_never_the_point(
     assert result.verdict is verdict
 
 
-def _finite(found: dict[str, Any]) -> dict[str, Any]:
-    """Evidence is JSON, which has no NaN: a bound that is none comes as null."""
-    row = found["ratio"]
+def _finite(evidence: dict[str, Any]) -> dict[str, Any]:
+    """Replace NaN by null, as JSON has no NaN."""
+    row = evidence["ratio"]
     row["high"] = None if row["high"] != row["high"] else row["high"]
-    return found
+    return evidence
 
 
 def test_a_noisy_machine_gives_inconclusive() -> None:
@@ -101,9 +101,9 @@ def test_a_noisy_machine_gives_inconclusive() -> None:
 
 
 def test_too_few_calls_to_compare_do_not_pass() -> None:
-    found = facts()
-    found["ratio"]["n"] = 3999
-    assert judge(Latency(50, max_ratio=1.1), latency=found).verdict is Verdict.ERRORED
+    evidence = facts()
+    evidence["ratio"]["n"] = 3999
+    assert judge(Latency(50, max_ratio=1.1), latency=evidence).verdict is Verdict.ERRORED
     assert judge(Latency(50, max_ratio=1.1, n=5000), latency=facts()).verdict is Verdict.ERRORED
 
 
@@ -116,12 +116,12 @@ def test_a_first_release_has_nothing_to_be_slower_than() -> None:
 
 
 def test_a_champion_that_was_not_timed_is_no_first_release() -> None:
-    found = facts(champion=None, ratio=None)
-    result = judge(Latency(50, max_ratio=1.1), latency=found)
+    evidence = facts(champion=None, ratio=None)
+    result = judge(Latency(50, max_ratio=1.1), latency=evidence)
     assert result.verdict is Verdict.ERRORED
     assert "version 3 serves and was not timed" in result.message
-    del found["serves"]
-    assert judge(Latency(50, max_ratio=1.1), latency=found).verdict is Verdict.ERRORED
+    del evidence["serves"]
+    assert judge(Latency(50, max_ratio=1.1), latency=evidence).verdict is Verdict.ERRORED
 
 
 def test_a_limit_that_is_broken_fails_whatever_the_ratio_says() -> None:
@@ -132,9 +132,9 @@ def test_a_limit_that_is_broken_fails_whatever_the_ratio_says() -> None:
 
 @given(st.floats(0.01, 5), st.floats(0.01, 5), st.floats(1.01, 3))
 def test_a_ratio_passes_only_if_its_whole_interval_is_allowed(
-    one: float, other: float, limit: float
+    first: float, other: float, limit: float
 ) -> None:
-    low, high = sorted((one, other))
+    low, high = sorted((first, other))
     verdict = judge(Latency(50, max_ratio=limit), latency=facts(low, high)).verdict
     expected = Verdict.PASSED if high <= limit else Verdict.ERRORED
     assert verdict is (Verdict.FAILED if low > limit else expected)
@@ -147,7 +147,7 @@ def test_impossible_limits_cannot_be_built(limit: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"batch_p99_ms": 0}, "batchP99Ms must be above 0"),
         ({"batch_rows": 1}, "batchRows must be between 2"),
@@ -156,6 +156,6 @@ def test_impossible_limits_cannot_be_built(limit: float) -> None:
         ({"max_ratio": 1.1, "n": 3999}, "n must be between 4000"),
     ],
 )
-def test_senseless_options_cannot_be_built(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_senseless_options_cannot_be_built(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Latency(50, **options)

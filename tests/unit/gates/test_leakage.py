@@ -43,7 +43,7 @@ def test_nothing_never_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "verdict", "said"),
+    ("evidence", "verdict", "words"),
     [
         (CLEAN, Verdict.PASSED, "best single feature age roc_auc 0.800, limit 0.95"),
         (over(features=[COPY]), Verdict.FAILED, "equal to it in 99.0% of all rows"),
@@ -84,10 +84,10 @@ def test_nothing_never_passes() -> None:
         ),
     ],
 )
-def test_every_way_to_leak_is_named(given: dict[str, Any], verdict: Verdict, said: str) -> None:
-    result = judge(Leakage(), leakage=given)
+def test_every_way_to_leak_is_named(evidence: dict[str, Any], verdict: Verdict, words: str) -> None:
+    result = judge(Leakage(), leakage=evidence)
     assert result.verdict is verdict, result.message
-    assert said in result.message
+    assert words in result.message
 
 
 def test_all_leaks_are_said_at_once() -> None:

@@ -74,8 +74,8 @@ SLICED = MetricsThreshold("roc_auc", 0.74, slice_threshold=0.6)
 
 
 def row(name: str, value: float | None, n: int = 200, low: float = 0.0, **over: Any) -> Any:
-    found = {"slice": name, "value": value, "low": low, "high": 1.0, "se": 0.01, "n": n}
-    return {**found, "positives": n // 2, **over}
+    defaults = {"slice": name, "value": value, "low": low, "high": 1.0, "se": 0.01, "n": n}
+    return {**defaults, "positives": n // 2, **over}
 
 
 def bounded(gate: MetricsThreshold, low: float, slices: Any = (), **over: Any) -> GateResult:
@@ -106,7 +106,7 @@ def test_the_worst_slice_decides_and_is_named() -> None:
     assert result.verdict is Verdict.FAILED
     assert "1 of 3 slices miss 0.6, the worst is SEX=2 with 0.5900" in result.message
     assert result.details is not None
-    assert [one["slice"] for one in result.details["slices"]] == ["SEX=2", "SEX=3", "SEX=1"]
+    assert [entry["slice"] for entry in result.details["slices"]] == ["SEX=2", "SEX=3", "SEX=1"]
 
 
 def test_a_small_slice_is_not_assessable_and_none_at_all_is_errored() -> None:

@@ -22,7 +22,7 @@ def card() -> dict[str, Any]:
 
 
 def facts(**over: Any) -> dict[str, Any]:
-    found = {
+    defaults = {
         "path": "include/models/credit/model_card.yaml",
         "pipeline": "credit",
         "owner": "ana",
@@ -31,7 +31,7 @@ def facts(**over: Any) -> dict[str, Any]:
         "generated": {"metrics": ["roc_auc"], "plots": ["roc.svg"]},
         "files": {"model_card.html": "sha256:0"},
     }
-    return found | over
+    return defaults | over
 
 
 def with_answer(field: str, answer: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_every_field_has_to_be_answered(field: str, answer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "held",
+    "placeholder",
     [
         "TBD",
         "lorem ipsum dolor",
@@ -72,8 +72,10 @@ def test_every_field_has_to_be_answered(field: str, answer: Any) -> None:
         "So...",
     ],
 )
-def test_a_placeholder_is_no_answer(held: str) -> None:
-    result = judge(ModelCard(), model_card=with_answer("risk.harm", f"About harm we say {held}"))
+def test_a_placeholder_is_no_answer(placeholder: str) -> None:
+    result = judge(
+        ModelCard(), model_card=with_answer("risk.harm", f"About harm we say {placeholder}")
+    )
     assert "risk.harm holds the placeholder" in result.message
 
 

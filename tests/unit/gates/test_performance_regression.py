@@ -124,8 +124,8 @@ def test_a_comparison_that_counts_no_attempts_is_errored() -> None:
 
 
 def slice_of(name: str, difference: float, n: int = 500, **over: Any) -> dict[str, Any]:
-    found = {"slice": name, "n": n, "positives": n // 2, "candidate": 0.8, "se": 0.01}
-    return {**found, "champion": 0.8 - difference, "difference": difference, **over}
+    defaults = {"slice": name, "n": n, "positives": n // 2, "candidate": 0.8, "se": 0.01}
+    return {**defaults, "champion": 0.8 - difference, "difference": difference, **over}
 
 
 def sliced(gate: PerformanceRegression, *slices: dict[str, Any]) -> GateResult:
@@ -137,7 +137,7 @@ def test_a_slice_that_fell_fails_the_candidate_though_the_total_rose() -> None:
     assert result.verdict is Verdict.FAILED
     assert "a slice is worse: SEX=2" in result.message
     assert result.details is not None
-    assert [one["verdict"] for one in result.details["slices"]] == ["fine", "regressed"]
+    assert [entry["verdict"] for entry in result.details["slices"]] == ["fine", "regressed"]
 
 
 def test_a_fall_that_is_not_material_is_not_held_against_it() -> None:
@@ -190,10 +190,10 @@ def test_a_fallen_slice_never_passes_and_lower_metrics_mirror(
     lower = PerformanceRegression("brier", margin=0.01, attempts=1)
     up = [slice_of(str(i), change, n) for i, (change, n) in enumerate(slices)]
     down = [slice_of(str(i), -change, n) for i, (change, n) in enumerate(slices)]
-    one = compared(higher, low, low + 0.01, slices=up)
-    two = compared(lower, -low - 0.01, -low, slices=down)
-    assert one.verdict is two.verdict
-    if one.verdict is Verdict.PASSED:
-        assert one.details is not None
-        assert one.details["regressed"] == []
+    result = compared(higher, low, low + 0.01, slices=up)
+    mirror = compared(lower, -low - 0.01, -low, slices=down)
+    assert result.verdict is mirror.verdict
+    if result.verdict is Verdict.PASSED:
+        assert result.details is not None
+        assert result.details["regressed"] == []
         assert low > -0.01

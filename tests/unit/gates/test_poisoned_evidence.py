@@ -64,12 +64,12 @@ Path = tuple[Any, ...]
 
 
 def _captured(module: Any, call: Any) -> dict[str, Facts]:
-    """Return the facts a test's own helper judges."""
-    kept: dict[str, Facts] = {}
+    """Return the facts that a helper of another test module passes to judge()."""
+    evidence: dict[str, Facts] = {}
     original = module.judge
 
     def judge(gate: Gate, **facts: Facts) -> Any:
-        kept.update({kind.replace("_", "-"): value for kind, value in facts.items()})
+        evidence.update({kind.replace("_", "-"): value for kind, value in facts.items()})
         return original(gate, **facts)
 
     module.judge = judge
@@ -77,11 +77,11 @@ def _captured(module: Any, call: Any) -> dict[str, Facts]:
         call()
     finally:
         module.judge = original
-    return kept
+    return evidence
 
 
 def _fairness() -> dict[str, Facts]:
-    gap = test_fairness.said(0.06, 0.01, 0.08)
+    gap = test_fairness.interval(0.06, 0.01, 0.08)
     gate = Fairness(demographic_parity=0.1)
     groups = test_fairness.TWO
     return _captured(
@@ -130,7 +130,7 @@ CASES: dict[type[Gate], tuple[Gate, dict[str, Facts]]] = {
     Fairness: (Fairness(demographic_parity=0.1), _fairness()),
     Footprint: (
         Footprint(size_mb=10, load_ms=500, memory_mb=500, max_size_ratio=2, max_load_ratio=2),
-        {"footprint": test_footprint.facts(theirs=test_footprint.side())},
+        {"footprint": test_footprint.facts(champion=test_footprint.side())},
     ),
     DataDrift: (DataDrift(), {"drift": test_drift.facts()}),
     LabelBalance: (LabelBalance(), {"label-balance": test_label_balance.facts([50, 50], [52, 48])}),

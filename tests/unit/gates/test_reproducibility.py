@@ -44,7 +44,7 @@ def test_nothing_never_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "found", "verdict"),
+    ("gate", "evidence", "verdict"),
     [
         (Reproducibility(), facts(), Verdict.PASSED),
         (Reproducibility(), facts(0.8 + 1e-12), Verdict.FAILED),
@@ -57,9 +57,9 @@ def test_nothing_never_passes() -> None:
     ],
 )
 def test_the_model_trained_again_has_to_be_the_same(
-    gate: Reproducibility, found: dict[str, Any], verdict: Verdict
+    gate: Reproducibility, evidence: dict[str, Any], verdict: Verdict
 ) -> None:
-    assert judge(gate, reproducibility=found).verdict is verdict
+    assert judge(gate, reproducibility=evidence).verdict is verdict
 
 
 def test_what_differs_is_named_with_both_numbers() -> None:
@@ -68,7 +68,7 @@ def test_what_differs_is_named_with_both_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "then", "now", "said"),
+    ("field", "then", "now", "words"),
     [
         ("codeCommit", "abc", "def", "the code here is def, the candidate's was abc"),
         ("codeCommit", "abc", "abc+dirty:sha256:12", "the code here is abc+dirty:sha256:12"),
@@ -78,19 +78,19 @@ def test_what_differs_is_named_with_both_numbers() -> None:
     ],
 )
 def test_with_other_code_or_libraries_nothing_can_be_told(
-    field: str, then: str, now: str, said: str
+    field: str, then: str, now: str, words: str
 ) -> None:
-    found = facts(**{field: {"candidate": then, "now": now}})
-    result = judge(Reproducibility(tolerance=1), reproducibility=found)
+    evidence = facts(**{field: {"candidate": then, "now": now}})
+    result = judge(Reproducibility(tolerance=1), reproducibility=evidence)
     assert result.verdict is Verdict.ERRORED
-    assert said in result.message
+    assert words in result.message
 
 
 @given(st.floats(0, 1), st.floats(0, 0.5))
 def test_a_metric_passes_exactly_within_the_tolerance(auc: float, tolerance: float) -> None:
-    gate, found = Reproducibility(tolerance), facts(auc)
+    gate, evidence = Reproducibility(tolerance), facts(auc)
     expected = Verdict.PASSED if abs(auc - 0.8) <= tolerance else Verdict.FAILED
-    assert judge(gate, reproducibility=found).verdict is expected
+    assert judge(gate, reproducibility=evidence).verdict is expected
 
 
 @pytest.mark.parametrize("tolerance", [-0.1, float("nan"), float("inf")])

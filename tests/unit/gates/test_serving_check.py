@@ -16,10 +16,10 @@ COLUMN = {"name": "age", "type": "long", "required": True}
 
 
 def wrong(**outcomes: str) -> list[dict[str, str]]:
-    """Every wrong input refused, but those named (with _ for a blank)."""
-    found = {name: "refused" for name in WRONG_INPUTS}
-    found |= {name.replace("_", " "): outcome for name, outcome in outcomes.items()}
-    return [{"name": name, "outcome": outcome, "said": ""} for name, outcome in found.items()]
+    """Refuse every wrong input except those in *outcomes* (with _ for a blank)."""
+    results = {name: "refused" for name in WRONG_INPUTS}
+    results |= {name.replace("_", " "): outcome for name, outcome in outcomes.items()}
+    return [{"name": name, "outcome": outcome, "said": ""} for name, outcome in results.items()]
 
 
 def facts(**changes: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_nothing_never_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("changes", "pattern"),
     [
         ({"maxDifference": 0.01, "differing": 3}, "3 of 100 answers differ from the evaluation's"),
         ({"answered": 98, "unanswered": ["ValueError: no"]}, "2 of 100 requests were not answered"),
@@ -72,22 +72,22 @@ def test_nothing_never_passes() -> None:
         ({"wrongInputs": wrong(no_rows="not applicable")}, "no rows: not applicable"),
     ],
 )
-def test_what_no_metric_shows_is_a_no(found: dict[str, Any], said: str) -> None:
+def test_what_no_metric_shows_is_a_no(changes: dict[str, Any], pattern: str) -> None:
     import re
 
-    result = judge(ServingCheck(), serving_check=facts(**found))
+    result = judge(ServingCheck(), serving_check=facts(**changes))
     assert result.verdict is Verdict.FAILED
-    assert re.search(said, result.message)
+    assert re.search(pattern, result.message)
 
 
 def test_a_model_that_allows_gaps_everywhere_may_answer_them() -> None:
-    found = facts(wrongInputs=wrong(nulls="not applicable"))
-    assert judge(ServingCheck(), serving_check=found).verdict is Verdict.PASSED
+    evidence = facts(wrongInputs=wrong(nulls="not applicable"))
+    assert judge(ServingCheck(), serving_check=evidence).verdict is Verdict.PASSED
 
 
 def test_few_held_out_rows_are_enough_if_all_were_sent() -> None:
-    found = facts(requests=30, heldOut=30, answered=30)
-    assert judge(ServingCheck(), serving_check=found).verdict is Verdict.PASSED
+    evidence = facts(requests=30, heldOut=30, answered=30)
+    assert judge(ServingCheck(), serving_check=evidence).verdict is Verdict.PASSED
 
 
 def test_the_rounding_of_sums_is_no_difference() -> None:
@@ -99,8 +99,8 @@ def test_the_rounding_of_sums_is_no_difference() -> None:
 
 @given(st.floats(0, 10), st.floats(1e-6, 10))
 def test_an_answer_passes_exactly_within_the_tolerance(apart: float, tolerance: float) -> None:
-    found = facts(maxDifference=apart, differing=1)
-    verdict = judge(ServingCheck(tolerance), serving_check=found).verdict
+    evidence = facts(maxDifference=apart, differing=1)
+    verdict = judge(ServingCheck(tolerance), serving_check=evidence).verdict
     assert verdict is (Verdict.PASSED if apart <= tolerance else Verdict.FAILED)
 
 

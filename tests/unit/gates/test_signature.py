@@ -44,5 +44,5 @@ def test_only_a_signature_over_all_files_by_a_known_key_passes(
 
 
 def test_the_key_is_named() -> None:
-    found = judge(Signature(), artifact_signature=GOOD)
-    assert found.message == "5 files signed by the key 0123456789abcdef"
+    result = judge(Signature(), artifact_signature=GOOD)
+    assert result.message == "5 files signed by the key 0123456789abcdef"

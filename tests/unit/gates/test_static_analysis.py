@@ -18,19 +18,19 @@ def finding(severity: str = "any", rule: str = "F401") -> dict[str, Any]:
 
 def tool(name: str, *findings: dict[str, Any], **over: Any) -> dict[str, Any]:
     counts: dict[str, int] = {}
-    for one in findings:
-        counts[one["severity"]] = counts.get(one["severity"], 0) + 1
-    found = {"name": name, "version": "1.0", "settings": None, "settingsDigest": None}
-    return found | {"read": FILES, "counts": counts, "findings": list(findings)} | over
+    for entry in findings:
+        counts[entry["severity"]] = counts.get(entry["severity"], 0) + 1
+    defaults = {"name": name, "version": "1.0", "settings": None, "settingsDigest": None}
+    return defaults | {"read": FILES, "counts": counts, "findings": list(findings)} | over
 
 
 def facts(ruff: Any = None, bandit: Any = None, **over: Any) -> dict[str, Any]:
     ran = [ruff or tool("ruff"), bandit or tool("bandit")]
-    found = {"candidateCommit": COMMIT, "commit": COMMIT, "package": "m", "sources": FILES}
-    return found | {"tools": ran, "suppressions": [], "suppressed": 0} | over
+    defaults = {"candidateCommit": COMMIT, "commit": COMMIT, "package": "m", "sources": FILES}
+    return defaults | {"tools": ran, "suppressions": [], "suppressed": 0} | over
 
 
-def told(gate: StaticAnalysis | None = None, **over: Any) -> GateResult:
+def judge_analysis(gate: StaticAnalysis | None = None, **over: Any) -> GateResult:
     return judge(gate or StaticAnalysis(), static_analysis=facts(**over))
 
 
@@ -60,31 +60,31 @@ def test_nothing_never_passes() -> None:
 def test_only_two_tools_that_read_everything_and_found_nothing_pass(
     over: dict[str, Any], verdict: Verdict
 ) -> None:
-    assert told(**over).verdict is verdict
+    assert judge_analysis(**over).verdict is verdict
 
 
 def test_what_was_found_is_named_with_its_place() -> None:
-    message = told(bandit=tool("bandit", finding("low"), finding("high", "B602"))).message
+    message = judge_analysis(bandit=tool("bandit", finding("low"), finding("high", "B602"))).message
     assert message == "1 findings, expected at most 0: B602 in m/train.py:3 (so)"
 
 
 def test_findings_and_severities_may_be_allowed() -> None:
     two = tool("ruff", finding(), finding())
-    assert told(StaticAnalysis(max_findings=2), ruff=two).verdict is Verdict.PASSED
-    assert told(StaticAnalysis(max_findings=1), ruff=two).verdict is Verdict.FAILED
+    assert judge_analysis(StaticAnalysis(max_findings=2), ruff=two).verdict is Verdict.PASSED
+    assert judge_analysis(StaticAnalysis(max_findings=1), ruff=two).verdict is Verdict.FAILED
     low = tool("bandit", finding("low"))
-    assert told(StaticAnalysis(severities=("low",)), bandit=low).verdict is Verdict.FAILED
+    assert judge_analysis(StaticAnalysis(severities=("low",)), bandit=low).verdict is Verdict.FAILED
 
 
 def test_comments_that_switch_a_tool_off_are_counted_and_may_be_limited() -> None:
-    assert "2 suppressed by comments" in told(suppressed=2).message
-    limited = told(StaticAnalysis(max_suppressions=1), suppressed=2)
+    assert "2 suppressed by comments" in judge_analysis(suppressed=2).message
+    limited = judge_analysis(StaticAnalysis(max_suppressions=1), suppressed=2)
     assert limited.verdict is Verdict.FAILED
     assert limited.message == "2 comments switch a tool off, expected at most 1"
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"max_findings": -1}, "max_findings must be 0 or more"),
         ({"max_suppressions": -1}, "max_suppressions must be 0 or more"),
@@ -92,6 +92,6 @@ def test_comments_that_switch_a_tool_off_are_counted_and_may_be_limited() -> Non
         ({"severities": ("severe",)}, "found severe"),
     ],
 )
-def test_senseless_options_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_senseless_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         StaticAnalysis(**options)

@@ -20,7 +20,7 @@ def file(path: str = "m/train.py", *, covered: int = 10, **over: int) -> dict[st
 
 
 def new(statements: int = 10, uncovered: int = 0, partial: int = 0, **over: Any) -> dict[str, Any]:
-    found = {
+    defaults = {
         "files": [{"path": "m/train.py", "statements": statements}],
         "lines": statements,
         "statements": statements,
@@ -29,11 +29,11 @@ def new(statements: int = 10, uncovered: int = 0, partial: int = 0, **over: Any)
         "uncoveredLines": [f"m/train.py:{n}" for n in range(uncovered)],
         "partialLines": [],
     }
-    return found | over
+    return defaults | over
 
 
 def facts(**over: Any) -> dict[str, Any]:
-    found = {
+    defaults = {
         "candidateCommit": COMMIT,
         "commit": COMMIT,
         "base": "b" * 40,
@@ -45,10 +45,10 @@ def facts(**over: Any) -> dict[str, Any]:
         "pragmas": [],
         "notMeasured": [],
     }
-    return found | over
+    return defaults | over
 
 
-def told(gate: TestCoverage | None = None, **over: Any) -> GateResult:
+def judge_coverage(gate: TestCoverage | None = None, **over: Any) -> GateResult:
     return judge(gate or TestCoverage(), test_coverage=facts(**over))
 
 
@@ -58,8 +58,11 @@ def test_nothing_never_passes() -> None:
 
 def test_not_one_statement_is_not_full_coverage() -> None:
     nothing = {"sources": [], "changed": new(0, files=[])}
-    assert told(**nothing).verdict is Verdict.ERRORED
-    assert told(**nothing | {"sources": [file(statements=0, covered=0)]}).verdict is Verdict.ERRORED
+    assert judge_coverage(**nothing).verdict is Verdict.ERRORED
+    assert (
+        judge_coverage(**nothing | {"sources": [file(statements=0, covered=0)]}).verdict
+        is Verdict.ERRORED
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,26 +99,26 @@ def test_not_one_statement_is_not_full_coverage() -> None:
 def test_tests_total_and_new_lines_all_have_to_be_good(
     over: dict[str, Any], verdict: Verdict
 ) -> None:
-    assert told(**over).verdict is verdict
+    assert judge_coverage(**over).verdict is verdict
 
 
 def test_a_short_name_of_the_commit_is_the_same_commit() -> None:
-    assert told(candidateCommit=COMMIT[:12]).verdict is Verdict.PASSED
+    assert judge_coverage(candidateCommit=COMMIT[:12]).verdict is Verdict.PASSED
 
 
 def test_what_was_not_run_is_named_with_its_line() -> None:
-    found = told(changed=new(uncovered=2))
-    assert found.message == (
+    result = judge_coverage(changed=new(uncovered=2))
+    assert result.message == (
         "too little is tested: new lines 80.0 % of 10, expected 90 %; "
         "not run: m/train.py:0, m/train.py:1"
     )
-    assert (found.measured, found.threshold, found.n) == (80.0, 90.0, 10)
+    assert (result.measured, result.threshold, result.n) == (80.0, 90.0, 10)
 
 
 def test_a_branch_that_never_ran_may_be_forgiven() -> None:
     changed = new(partial=2)
-    assert told(TestCoverage(branches=False), changed=changed).verdict is Verdict.PASSED
-    assert told(changed=changed).verdict is Verdict.FAILED
+    assert judge_coverage(TestCoverage(branches=False), changed=changed).verdict is Verdict.PASSED
+    assert judge_coverage(changed=changed).verdict is Verdict.FAILED
 
 
 @given(
@@ -125,10 +128,10 @@ def test_a_branch_that_never_ran_may_be_forgiven() -> None:
 )
 def test_the_share_that_ran_decides_exactly(statements: int, missing: int, limit: float) -> None:
     covered = max(0, statements - missing)
-    one = file(statements=statements, covered=covered)
-    found = told(TestCoverage(total=limit), sources=[one], changed=new(0, files=[]))
+    source = file(statements=statements, covered=covered)
+    result = judge_coverage(TestCoverage(total=limit), sources=[source], changed=new(0, files=[]))
     enough = 100 * covered / statements >= limit
-    assert (found.verdict is Verdict.PASSED) == enough
+    assert (result.verdict is Verdict.PASSED) == enough
 
 
 @pytest.mark.parametrize("option", ["total", "changed_lines"])

@@ -23,7 +23,7 @@ def test_the_first_release_passes_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "verdict"),
+    ("evidence", "verdict"),
     [
         (facts(), Verdict.PASSED),
         (facts(column(), MOVED), Verdict.FAILED),
@@ -36,21 +36,21 @@ def test_the_first_release_passes_and_says_so() -> None:
         (facts(rows={"reference": 1000, "current": 400}), Verdict.ERRORED),
     ],
 )
-def test_requests_have_to_be_like_training_rows(given: dict[str, Any], verdict: Verdict) -> None:
-    assert judge(TrainServingSkew(), train_serving_skew=given).verdict is verdict
+def test_requests_have_to_be_like_training_rows(evidence: dict[str, Any], verdict: Verdict) -> None:
+    assert judge(TrainServingSkew(), train_serving_skew=evidence).verdict is verdict
 
 
 def test_what_is_wrong_is_named() -> None:
-    given = facts(NEWS, MOVED, missing=["sex"], extra=["id"])
-    message = judge(TrainServingSkew(), train_serving_skew=given).message
-    for said in ("sex is missing", "id is not asked for", "age holds 7 in 20 requests", "region ("):
-        assert said in message
+    evidence = facts(NEWS, MOVED, missing=["sex"], extra=["id"])
+    message = judge(TrainServingSkew(), train_serving_skew=evidence).message
+    for text in ("sex is missing", "id is not asked for", "age holds 7 in 20 requests", "region ("):
+        assert text in message
 
 
 def test_what_is_ignored_or_rare_enough_does_not_count() -> None:
-    given = facts(NEWS, MOVED, extra=["id"])
+    evidence = facts(NEWS, MOVED, extra=["id"])
     gate = TrainServingSkew(ignore=("id", "region"), unseen=0.02)
-    assert judge(gate, train_serving_skew=given).verdict is Verdict.PASSED
+    assert judge(gate, train_serving_skew=evidence).verdict is Verdict.PASSED
 
 
 @pytest.mark.parametrize("wrong", [{"unseen": 1.0}, {"min_rows": 0}, {"psi": -1.0}])

@@ -14,15 +14,17 @@ from tests.unit.slack.limits import message_problems, view_problems
 
 def check_blocks(blocks: Sequence[Mapping[str, Any]]) -> None:
     """Parse and validate blocks as slack_sdk would send them; nothing may be lost on the way."""
-    for given, parsed in zip(blocks, Block.parse_all([dict(one) for one in blocks]), strict=True):
-        assert parsed.to_dict().keys() == given.keys()
+    for block, parsed in zip(
+        blocks, Block.parse_all([dict(block) for block in blocks]), strict=True
+    ):
+        assert parsed.to_dict().keys() == block.keys()
 
 
-def check_said(said: ChatMessage) -> None:
+def check_said(message: ChatMessage) -> None:
     """Check a message, also without its table."""
-    for blocks in filter(None, (said.blocks, said.plainer)):
+    for blocks in filter(None, (message.blocks, message.plainer)):
         check_blocks(blocks)
-        assert message_problems(said.text, blocks) == []
+        assert message_problems(message.text, blocks) == []
 
 
 def check_view(view: Mapping[str, Any]) -> None:

@@ -26,30 +26,30 @@ def view_of(tmp_path_factory: pytest.TempPathFactory) -> Views:
     folder = tmp_path_factory.mktemp("scenes")
     template = folder / "template.db"
     upgrade(f"sqlite:///{template}")
-    made: dict[str, str] = {}
+    documents: dict[str, str] = {}
 
     def view(name: str) -> View:
-        if name not in made:
+        if name not in documents:
             path = shutil.copy(template, folder / f"{name}.db")
-            made[name] = json.dumps(SCENES[name](Scene(f"sqlite:///{path}")))
-        found: View = json.loads(made[name])
-        return found
+            documents[name] = json.dumps(SCENES[name](Scene(f"sqlite:///{path}")))
+        document: View = json.loads(documents[name])
+        return document
 
     return view
 
 
 @pytest.fixture(scope="session")
 def golden(update_goldens: bool) -> Compare:
-    """Return what compares something with its golden file, or writes the file anew."""
+    """Return a function that compares with a golden file, or rewrites it."""
 
-    def compare(name: str, found: Any) -> None:
+    def compare(name: str, content: Any) -> None:
         path = GOLDENS / f"{name}.json"
-        text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         if update_goldens:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         how = "look at the difference; pytest tests/unit/slack --update-goldens accepts it"
         assert path.is_file(), f"{path} is missing: {how}"
-        assert json.loads(path.read_text(encoding="utf-8")) == found, f"{path} differs: {how}"
+        assert json.loads(path.read_text(encoding="utf-8")) == content, f"{path} differs: {how}"
 
     return compare

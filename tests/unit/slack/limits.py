@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 Part = Mapping[str, Any]
-Found = Iterator[str]
+Problems = Iterator[str]
 
 TOTAL, VIEW_BYTES = 10_000, 250_000
 _ADDRESS = re.compile(r"https?://[^\s<>\"|]+")
@@ -27,17 +27,19 @@ _INPUTS = ("plain_text_input", "static_select", "users_select", "datetimepicker"
 def problems(blocks: Sequence[Part], surface: str = "message") -> list[str]:
     """Return every limit the blocks of a message or of a view break."""
     most = 50 if surface == "message" else 100
-    found = [*_count("blocks", blocks, 1, most)]
+    breaches = [*_count("blocks", blocks, 1, most)]
     ids = Counter(block["block_id"] for block in blocks if "block_id" in block)
-    found += [f"block_id {one!r} occurs twice" for one, times in ids.items() if times > 1]
+    breaches += [
+        f"block_id {block_id!r} occurs twice" for block_id, times in ids.items() if times > 1
+    ]
     if sum(block.get("type") == "table" for block in blocks) > 1:
-        found.append("only one table is allowed")
+        breaches.append("only one table is allowed")
     for number, block in enumerate(blocks):
-        found += [f"block {number}: {one}" for one in _block(block, surface)]
+        breaches += [f"block {number}: {problem}" for problem in _block(block, surface)]
     total = sum(length(text) for text in texts(blocks))
     if surface == "message" and total > TOTAL:
-        found.append(f"all texts together have {total} characters, found more than {TOTAL}")
-    return found
+        breaches.append(f"all texts together have {total} characters, found more than {TOTAL}")
+    return breaches
 
 
 def message_problems(text: str, blocks: Sequence[Part]) -> list[str]:
@@ -47,21 +49,21 @@ def message_problems(text: str, blocks: Sequence[Part]) -> list[str]:
 
 def view_problems(view: Part) -> list[str]:
     """Return every limit a modal or a home breaks."""
-    found = problems(view["blocks"], "view")
-    found += _long("private_metadata", view.get("private_metadata", "-"), 3000)
-    found += _long("callback_id", view.get("callback_id", "-"), 255)
+    breaches = problems(view["blocks"], "view")
+    breaches += _long("private_metadata", view.get("private_metadata", "-"), 3000)
+    breaches += _long("callback_id", view.get("callback_id", "-"), 255)
     if len(json.dumps(view).encode()) > VIEW_BYTES:
-        found.append("the view has more than 250 kB")
+        breaches.append("the view has more than 250 kB")
     if view["type"] == "home":
-        return found + [
-            f"a home has no {one}" for one in ("title", "submit", "close") if one in view
+        return breaches + [
+            f"a home has no {field}" for field in ("title", "submit", "close") if field in view
         ]
     for name in ("title", "submit", "close"):
         if name in view:
-            found += [f"{name}: {one}" for one in _text(view[name], 24, "plain_text")]
+            breaches += [f"{name}: {problem}" for problem in _text(view[name], 24, "plain_text")]
     asks = any(block["type"] == "input" for block in view["blocks"])
-    found += ["a modal needs a title"] if "title" not in view else []
-    return found + (["a modal that asks needs submit"] if asks and "submit" not in view else [])
+    breaches += ["a modal needs a title"] if "title" not in view else []
+    return breaches + (["a modal that asks needs submit"] if asks and "submit" not in view else [])
 
 
 def length(text: str) -> int:
@@ -77,14 +79,14 @@ def texts(part: Any) -> Iterator[str]:
         for value in part.values():
             yield from texts(value)
     elif isinstance(part, list | tuple):
-        for one in part:
-            yield from texts(one)
+        for element in part:
+            yield from texts(element)
 
 
-def _block(block: Part, surface: str) -> Found:
+def _block(block: Part, surface: str) -> Problems:
     yield from _long("block_id", block.get("block_id", "-"), 255)
-    kinds: dict[str, Callable[[Part], Found]] = {
-        "header": lambda it: _text(it.get("text"), 150, "plain_text"),
+    kinds: dict[str, Callable[[Part], Problems]] = {
+        "header": lambda part: _text(part.get("text"), 150, "plain_text"),
         "section": _section,
         "context": _context,
         "actions": _actions,
@@ -98,34 +100,36 @@ def _block(block: Part, surface: str) -> Found:
     yield from kinds[kind](block)
 
 
-def _section(block: Part) -> Found:
+def _section(block: Part) -> Problems:
     if "text" not in block and "fields" not in block:
         yield "neither text nor fields"
     if "text" in block:
         yield from _text(block["text"], 3000)
     if "fields" in block:
         yield from _count("fields", block["fields"], 1, 10)
-        for one in block["fields"]:
-            yield from _text(one, 2000)
+        for field in block["fields"]:
+            yield from _text(field, 2000)
     if "accessory" in block:
         yield from _button(block["accessory"])
 
 
-def _context(block: Part) -> Found:
+def _context(block: Part) -> Problems:
     yield from _count("elements", block["elements"], 1, 10)
-    for one in block["elements"]:
-        yield from _text(one, 2000)
+    for element in block["elements"]:
+        yield from _text(element, 2000)
 
 
-def _actions(block: Part) -> Found:
+def _actions(block: Part) -> Problems:
     yield from _count("elements", block["elements"], 1, 25)
-    ids = Counter(one.get("action_id") for one in block["elements"])
-    yield from (f"action_id {one!r} occurs twice" for one, times in ids.items() if times > 1)
-    for one in block["elements"]:
-        yield from _button(one)
+    ids = Counter(button.get("action_id") for button in block["elements"])
+    yield from (
+        f"action_id {action_id!r} occurs twice" for action_id, times in ids.items() if times > 1
+    )
+    for button in block["elements"]:
+        yield from _button(button)
 
 
-def _button(button: Part) -> Found:
+def _button(button: Part) -> Problems:
     if button.get("type") != "button":
         yield f"expected a button, found {button.get('type')!r}"
         return
@@ -139,40 +143,40 @@ def _button(button: Part) -> Found:
         yield from _url(button["url"])
 
 
-def _url(url: str) -> Found:
+def _url(url: str) -> Problems:
     yield from _long("url", url, 3000)
     if not _ADDRESS.fullmatch(url):
         yield f"{url[:40]!r} is no address"
 
 
-def _rich(block: Part) -> Found:
+def _rich(block: Part) -> Problems:
     if not block.get("elements"):
         yield "rich text without elements"
-    for one in block.get("elements", ()):
-        if one["type"] == "rich_text_list":
-            if one.get("style") not in ("bullet", "ordered"):
+    for element in block.get("elements", ()):
+        if element["type"] == "rich_text_list":
+            if element.get("style") not in ("bullet", "ordered"):
                 yield "a list needs a style"
-            yield from _rich({"elements": one["elements"]})
-        elif one["type"] in ("rich_text_section", "rich_text_quote", "rich_text_preformatted"):
-            yield from _rich_parts(one["elements"])
+            yield from _rich({"elements": element["elements"]})
+        elif element["type"] in ("rich_text_section", "rich_text_quote", "rich_text_preformatted"):
+            yield from _rich_parts(element["elements"])
         else:
-            yield f"unknown rich text {one['type']!r}"
+            yield f"unknown rich text {element['type']!r}"
 
 
-def _rich_parts(parts: Sequence[Part]) -> Found:
+def _rich_parts(parts: Sequence[Part]) -> Problems:
     if not parts:
         yield "an empty line of rich text"
-    for one in parts:
-        if one["type"] == "text":
-            yield from _long("rich text", one["text"], 3000)
-        elif one["type"] == "date":
-            if not (isinstance(one["timestamp"], int) and one["format"] and one["fallback"]):
+    for part in parts:
+        if part["type"] == "text":
+            yield from _long("rich text", part["text"], 3000)
+        elif part["type"] == "date":
+            if not (isinstance(part["timestamp"], int) and part["format"] and part["fallback"]):
                 yield "a date needs a timestamp, a format and a fallback"
         else:
-            yield f"unknown part of rich text {one['type']!r}"
+            yield f"unknown part of rich text {part['type']!r}"
 
 
-def _table(block: Part) -> Found:
+def _table(block: Part) -> Problems:
     yield from _count("rows", block["rows"], 1, 100)
     yield from _count("column_settings", block.get("column_settings", [None]), 1, 20)
     if len({len(row) for row in block["rows"]}) > 1:
@@ -186,7 +190,7 @@ def _table(block: Part) -> Found:
                 yield from _rich(cell)
 
 
-def _input(block: Part) -> Found:
+def _input(block: Part) -> Problems:
     yield from _text(block.get("label"), 2000, "plain_text")
     element = block["element"]
     if element["type"] not in _INPUTS:
@@ -202,7 +206,7 @@ def _input(block: Part) -> Found:
         yield "an input takes 0 to 3,000 characters"
 
 
-def _text(text: Part | None, limit: int, kind: str = "") -> Found:
+def _text(text: Part | None, limit: int, kind: str = "") -> Problems:
     if text is None or text.get("type") not in ("plain_text", "mrkdwn"):
         yield f"expected a text, found {text}"
         return
@@ -211,11 +215,11 @@ def _text(text: Part | None, limit: int, kind: str = "") -> Found:
     yield from _long("text", text["text"], limit)
 
 
-def _long(what: str, text: str, limit: int) -> Found:
+def _long(name: str, text: str, limit: int) -> Problems:
     if not 1 <= length(text) <= limit or not text.strip():
-        yield f"{what} has {length(text)} characters, expected 1 to {limit}"
+        yield f"{name} has {length(text)} characters, expected 1 to {limit}"
 
 
-def _count(what: str, things: Sequence[Any], least: int, most: int) -> Found:
-    if not least <= len(things) <= most:
-        yield f"{len(things)} {what}, expected {least} to {most}"
+def _count(name: str, entries: Sequence[Any], least: int, most: int) -> Problems:
+    if not least <= len(entries) <= most:
+        yield f"{len(entries)} {name}, expected {least} to {most}"

@@ -21,7 +21,7 @@ from airlock.services import (
 from tests.unit.slack.views import GATE, RUN, Scene, View, measured
 
 
-def _asked(scene: Scene) -> View:
+def _awaiting_approval(scene: Scene) -> View:
     return measured(scene.view(scene.world.open(), "lena"))
 
 
@@ -83,8 +83,8 @@ def _waived(scene: Scene) -> View:
 
 def _waive(scene: Scene, release_id: str, reason: str) -> None:
     until = scene.clock.at + timedelta(days=30)
-    who, signer = scene.actor("bea"), scene.world.signer
-    waiving.waive(scene.store, signer, release_id, GATE, reason, until, who)
+    actor, signer = scene.actor("bea"), scene.world.signer
+    waiving.waive(scene.store, signer, release_id, GATE, reason, until, actor)
 
 
 def _lowered(scene: Scene) -> View:
@@ -194,7 +194,7 @@ def _void(scene: Scene) -> View:
 
 #: Every place a release can be, and what else changes how it looks.
 SCENES: dict[str, Callable[[Scene], View]] = {
-    "asked": _asked,
+    "asked": _awaiting_approval,
     "second-level": _second_level,
     "two-seats": _two_seats,
     "for-another": _for_another,

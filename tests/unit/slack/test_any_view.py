@@ -191,17 +191,17 @@ def test_slack_takes_the_most_of_everything(state: str, view_of: Views) -> None:
 def test_what_did_not_pass_is_never_clipped_away(view_of: Views) -> None:
     gates = [gate(f"good-{n}", "PASSED", 1.0, 1.0) for n in range(1000)]
     view = {**measured(view_of("asked")), "gates": [*gates, gate("bad", "FAILED")]}
-    said = card(view)
-    (table,) = [block for block in said.blocks if block["type"] == "table"]
+    message = card(view)
+    (table,) = [block for block in message.blocks if block["type"] == "table"]
     rows = [row[0]["elements"][0]["elements"][0]["text"] for row in table["rows"]]
     assert len(rows) == 20
     assert rows[1] == "bad"
     assert rows[-3:] == ["rmse", "roc_auc", "and 985 more, on the page"]
-    assert "1000 of 1001 gates passed, 1 failed" in said.text
+    assert "1000 of 1001 gates passed, 1 failed" in message.text
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("credit_default v2", "credit_default v2"),
         ("a*b_c~d", "a*b_c~d"),
@@ -213,16 +213,16 @@ def test_what_did_not_pass_is_never_clipped_away(view_of: Views) -> None:
         ("x" * 99, "x" * 79 + "…"),
     ],
 )
-def test_ordinary_text_stays_readable(text: str, shown: str) -> None:
-    assert safe(text) == shown
+def test_ordinary_text_stays_readable(text: str, expected: str) -> None:
+    assert safe(text) == expected
 
 
 @settings(max_examples=100, deadline=None)
 @given(text=FILLED, limit=st.integers(2, 100))
 def test_safe_text_keeps_its_limit_and_cuts_no_escape(text: str, limit: int) -> None:
-    shown = safe(text, limit)
-    assert 1 <= len(shown) <= limit
-    assert not re.search(r"&(?!amp;|lt;|gt;)", shown)
+    result = safe(text, limit)
+    assert 1 <= len(result) <= limit
+    assert not re.search(r"&(?!amp;|lt;|gt;)", result)
 
 
 def test_half_a_character_and_control_characters_are_shown_as_what_they_are() -> None:

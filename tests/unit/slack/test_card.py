@@ -23,7 +23,7 @@ def kinds(blocks: Any) -> list[str]:
 
 def buttons(view: dict[str, Any]) -> dict[str, dict[str, Any]]:
     rows = [block for block in card(view).blocks if block["type"] == "actions"]
-    return {one["action_id"]: one for row in rows for one in row["elements"]}
+    return {button["action_id"]: button for row in rows for button in row["elements"]}
 
 
 def all_text(view: dict[str, Any]) -> str:
@@ -38,46 +38,46 @@ def test_there_is_a_scene_for_every_state(view_of: Views) -> None:
 def test_a_card_is_taken_by_slack_and_looks_as_agreed(
     name: str, view_of: Views, golden: Compare
 ) -> None:
-    said = card(view_of(name))
-    check_said(said)
-    golden(f"card-{name}", {"text": said.text, "blocks": list(said.blocks)})
+    message = card(view_of(name))
+    check_said(message)
+    golden(f"card-{name}", {"text": message.text, "blocks": list(message.blocks)})
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_only_a_card_that_asks_has_a_table_and_buttons(name: str, view_of: Views) -> None:
     view = view_of(name)
-    said = card(view)
+    message = card(view)
     asks = view["state"] == "AWAITING_APPROVAL"
-    assert ("table" in kinds(said.blocks), "actions" in kinds(said.blocks)) == (asks, asks)
-    assert bool(said.plainer) is asks
-    assert "table" not in kinds(said.plainer)
+    assert ("table" in kinds(message.blocks), "actions" in kinds(message.blocks)) == (asks, asks)
+    assert bool(message.plainer) is asks
+    assert "table" not in kinds(message.plainer)
 
 
 def test_the_buttons_carry_what_was_looked_at(view_of: Views) -> None:
     view = view_of("second-level")
-    found = buttons(view)
-    assert list(found) == ["airlock.approve", "airlock.reject", "airlock.evidence"]
-    seen = {"release": view["id"], "round": 1, "level": 2, "digest": view["subject"]["digest"]}
-    assert json.loads(found["airlock.approve"]["value"]) == seen
-    assert json.loads(found["airlock.reject"]["value"]) == seen
-    assert found["airlock.approve"]["text"]["text"] == "Approve…"
-    assert found["airlock.evidence"]["url"] == view["page"]
+    actions = buttons(view)
+    assert list(actions) == ["airlock.approve", "airlock.reject", "airlock.evidence"]
+    version = {"release": view["id"], "round": 1, "level": 2, "digest": view["subject"]["digest"]}
+    assert json.loads(actions["airlock.approve"]["value"]) == version
+    assert json.loads(actions["airlock.reject"]["value"]) == version
+    assert actions["airlock.approve"]["text"]["text"] == "Approve…"
+    assert actions["airlock.evidence"]["url"] == view["page"]
 
 
 def test_where_slack_takes_no_answer_the_button_opens_the_page(view_of: Views) -> None:
     view = view_of("page-alone")
-    found = buttons(view)
-    assert list(found) == ["airlock.review", "airlock.evidence"]
+    actions = buttons(view)
+    assert list(actions) == ["airlock.review", "airlock.evidence"]
     digest = view["subject"]["digest"]
-    assert found["airlock.review"]["url"] == f"{view['page']}/review?digest={digest}"
-    assert "value" not in found["airlock.review"]
+    assert actions["airlock.review"]["url"] == f"{view['page']}/review?digest={digest}"
+    assert "value" not in actions["airlock.review"]
 
 
 def test_whoever_may_answer_is_mentioned_if_linked_and_nobody_else_is(view_of: Views) -> None:
     for name in SCENES:
         view = view_of(name)
-        asked = [one for one in view["mayAnswer"] if one in ACCOUNTS]
-        assert re.findall(r"<@(\w+)>", all_text(view)) == [ACCOUNTS[one] for one in asked]
+        approvers = [person for person in view["mayAnswer"] if person in ACCOUNTS]
+        assert re.findall(r"<@(\w+)>", all_text(view)) == [ACCOUNTS[person] for person in approvers]
     assert "<@U01LENA>, Luis Alonso (luis)" in all_text(view_of("asked"))
 
 
@@ -100,7 +100,7 @@ def test_the_text_states_the_whole_request(view_of: Views) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scene", "said"),
+    ("scene", "words"),
     [
         ("waived", "small segment, retrained next week"),
         ("lowered", "threshold: 0.7 then, 0.55 now (did not pass in rel-0000000002)"),
@@ -119,8 +119,8 @@ def test_the_text_states_the_whole_request(view_of: Views) -> None:
         ("rolled-back", "Serving in production now: version 1."),
     ],
 )
-def test_whoever_looks_at_the_card_is_told(scene: str, said: str, view_of: Views) -> None:
-    assert said in all_text(view_of(scene))
+def test_whoever_looks_at_the_card_is_told(scene: str, words: str, view_of: Views) -> None:
+    assert words in all_text(view_of(scene))
 
 
 def test_the_trail_stays_in_every_later_state(view_of: Views) -> None:
@@ -133,10 +133,10 @@ def test_a_level_that_was_voided_is_gone_from_the_trail(view_of: Views) -> None:
 
 
 def test_without_the_table_the_same_numbers_are_there(view_of: Views) -> None:
-    said = card(view_of("asked"))
-    (table,) = [block for block in said.blocks if block["type"] == "table"]
+    message = card(view_of("asked"))
+    (table,) = [block for block in message.blocks if block["type"] == "table"]
     cells = [text for row in table["rows"] for cell in row for text in texts(cell)]
-    plainer = "\n".join(texts(list(said.plainer)))
+    plainer = "\n".join(texts(list(message.plainer)))
     assert [cell for cell in cells if cell[:17] not in plainer] == []
     assert "```" in plainer
 
@@ -153,5 +153,5 @@ def test_every_block_has_a_new_id_when_anything_changes(view_of: Views) -> None:
 def test_an_ordinary_approval_after_a_voided_emergency_is_no_emergency(view_of: Views) -> None:
     view = view_of("approved")
     glass = {**view_of("emergency")["emergency"], "until": None}
-    said = card({**view, "emergency": glass}).blocks
-    assert said[0]["text"]["text"].startswith("\N{WHITE HEAVY CHECK MARK} Approved: ")
+    blocks = card({**view, "emergency": glass}).blocks
+    assert blocks[0]["text"]["text"].startswith("\N{WHITE HEAVY CHECK MARK} Approved: ")

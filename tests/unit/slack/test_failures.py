@@ -11,10 +11,10 @@ from airlock.ports.chat import Busy, Closed, Gone
 
 @pytest.mark.parametrize("code", sorted(CLOSED))
 def test_what_every_message_would_meet_says_what_to_mend(code: str) -> None:
-    found = failure("chat.postMessage", 200, code)
-    assert isinstance(found, Closed)
-    assert found.code == code
-    assert len(found.next_step) > 20
+    error = failure("chat.postMessage", 200, code)
+    assert isinstance(error, Closed)
+    assert error.code == code
+    assert len(error.next_step) > 20
 
 
 @pytest.mark.parametrize("code", sorted(GONE))
@@ -28,9 +28,9 @@ def test_a_layout_not_taken_may_be_another_one(code: str) -> None:
 
 
 def test_a_message_not_taken_is_refused_for_good() -> None:
-    found = failure("chat.postMessage", 200, "msg_too_long")
-    assert type(found) is Refused
-    assert "msg_too_long" in found.message
+    error = failure("chat.postMessage", 200, "msg_too_long")
+    assert type(error) is Refused
+    assert "msg_too_long" in error.message
 
 
 @pytest.mark.parametrize(
@@ -45,22 +45,22 @@ def test_a_message_not_taken_is_refused_for_good() -> None:
     ],
 )
 def test_what_is_no_clear_answer_is_asked_again(status: int, code: str) -> None:
-    found = failure("chat.postMessage", status, code)
-    assert type(found) is Unreachable
-    assert "<html>" not in found.message
+    error = failure("chat.postMessage", status, code)
+    assert type(error) is Unreachable
+    assert "<html>" not in error.message
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("delay", "seconds"),
     [("30", 30), ("0", 1), ("2.5", 2.5), ("", A_WHILE), ("soon", A_WHILE), ("nan", A_WHILE)],
 )
-def test_busy_says_how_long(said: str, seconds: float) -> None:
-    for found in (failure("m", 429, "", said), failure("m", 200, "ratelimited", said)):
-        assert isinstance(found, Busy)
-        assert found.seconds == seconds
+def test_busy_says_how_long(delay: str, seconds: float) -> None:
+    for error in (failure("m", 429, "", delay), failure("m", 200, "ratelimited", delay)):
+        assert isinstance(error, Busy)
+        assert error.seconds == seconds
 
 
 def test_nobody_waits_for_days() -> None:
-    found = failure("m", 429, "ratelimited", "inf")
-    assert isinstance(found, Busy)
-    assert found.seconds == 3600
+    error = failure("m", 429, "ratelimited", "inf")
+    assert isinstance(error, Busy)
+    assert error.seconds == 3600

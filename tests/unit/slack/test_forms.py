@@ -17,7 +17,9 @@ OWN = {"capacity": "own", "behind": ""}
 
 
 def inputs(form: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {one["block_id"]: one["element"] for one in form["blocks"] if one["type"] == "input"}
+    return {
+        block["block_id"]: block["element"] for block in form["blocks"] if block["type"] == "input"
+    }
 
 
 @pytest.mark.parametrize("scene", ["asked", "waived", "lowered", "second-round"])
@@ -47,26 +49,26 @@ def test_it_carries_what_was_looked_at_and_nobody_who_looked(decision: str, view
 
 def test_it_repeats_the_subject_with_its_whole_digest(view_of: Views) -> None:
     view = view_of("asked")
-    said = list(texts(forms.answer_form(view, "approve", [OWN])["blocks"]))
+    lines = list(texts(forms.answer_form(view, "approve", [OWN])["blocks"]))
     digest = view["subject"]["digest"]
-    for one in ("credit", "1", "production", "1 of 3 (lead)", "high", digest, digest[7:19]):
-        assert one in said
+    for word in ("credit", "1", "production", "1 of 3 (lead)", "high", digest, digest[7:19]):
+        assert word in lines
 
 
 @pytest.mark.parametrize("decision", ["approve", "reject"])
 def test_both_answers_need_a_reason_that_the_rules_take(decision: str, view_of: Views) -> None:
     reason = inputs(forms.answer_form(view_of("asked"), decision, [OWN]))["reason"]
-    asked = (reason["type"], reason["action_id"], reason["min_length"], reason["max_length"])
-    assert asked == ("plain_text_input", "reason", 10, 2000)
+    field = (reason["type"], reason["action_id"], reason["min_length"], reason["max_length"])
+    assert field == ("plain_text_input", "reason", 10, 2000)
     assert REASON_MIN <= forms.REASON_MIN < forms.REASON_MAX <= REASON_MAX
 
 
-@pytest.mark.parametrize(("tier", "asked"), [("high", True), ("medium", False), ("low", False)])
-def test_high_risk_asks_for_a_confirmation(tier: str, asked: bool, view_of: Views) -> None:
+@pytest.mark.parametrize(("tier", "expected"), [("high", True), ("medium", False), ("low", False)])
+def test_high_risk_asks_for_a_confirmation(tier: str, expected: bool, view_of: Views) -> None:
     form = forms.answer_form({**view_of("asked"), "tier": tier}, "approve", [OWN])
-    sure = [one for one in form["blocks"] if one.get("block_id") == "sure"]
-    assert bool(sure) is asked
-    assert [one for one in sure if one.get("optional")] == []
+    sure = [block for block in form["blocks"] if block.get("block_id") == "sure"]
+    assert bool(sure) is expected
+    assert [block for block in sure if block.get("optional")] == []
 
 
 @pytest.mark.parametrize("seats", [[], [OWN]])
@@ -80,12 +82,12 @@ def test_whoever_fills_several_seats_chooses_one(view_of: Views, golden: Compare
     check_view(form)
     golden("form-seats", form)
     options = inputs(form)["seat"]["options"]
-    assert [one["value"] for one in options] == ["-", "mara"]
-    assert [one["text"]["text"] for one in options] == ["in your own role", "for mara"]
+    assert [option["value"] for option in options] == ["-", "mara"]
+    assert [option["text"]["text"] for option in options] == ["in your own role", "for mara"]
 
 
 @pytest.mark.parametrize(
-    ("seat", "said"),
+    ("seat", "ending"),
     [
         ({"capacity": "delegate", "behind": "luis"}, "for luis"),
         ({"capacity": "stand-in", "behind": "luis"}, "in the place of luis"),
@@ -93,12 +95,12 @@ def test_whoever_fills_several_seats_chooses_one(view_of: Views, golden: Compare
     ],
 )
 def test_a_seat_that_is_not_an_own_role_is_always_shown(
-    seat: dict[str, str], said: str, view_of: Views
+    seat: dict[str, str], ending: str, view_of: Views
 ) -> None:
     select = inputs(forms.answer_form(view_of("asked"), "approve", [seat]))["seat"]
     assert select["options"] == [select["initial_option"]]
     assert select["initial_option"]["value"] == seat["behind"]
-    assert select["initial_option"]["text"]["text"].endswith(said)
+    assert select["initial_option"]["text"]["text"].endswith(ending)
 
 
 def test_the_form_of_a_delegation(golden: Compare) -> None:
@@ -106,8 +108,10 @@ def test_the_form_of_a_delegation(golden: Compare) -> None:
     check_view(form)
     golden("form-delegate", form)
     assert form["callback_id"] == "airlock.delegate"
-    asked = {block: (one["type"], one["action_id"]) for block, one in inputs(form).items()}
-    assert asked == {
+    fields = {
+        block: (element["type"], element["action_id"]) for block, element in inputs(form).items()
+    }
+    assert fields == {
         "taker": ("users_select", "taker"),
         "start": ("datetimepicker", "start"),
         "end": ("datetimepicker", "end"),
@@ -115,10 +119,10 @@ def test_the_form_of_a_delegation(golden: Compare) -> None:
     }
 
 
-@pytest.mark.parametrize("made", [forms.confirmed, forms.refused])
+@pytest.mark.parametrize("build", [forms.confirmed, forms.refused])
 @pytest.mark.parametrize("text", ["", "you *may* not: <!channel>", "x" * 9000])
-def test_what_replaces_a_form_says_it_as_it_is(made: Any, text: str) -> None:
-    form = made(text)
+def test_what_replaces_a_form_says_it_as_it_is(build: Any, text: str) -> None:
+    form = build(text)
     check_view(form)
     assert "submit" not in form
     assert form["blocks"][0]["text"]["type"] == "plain_text"

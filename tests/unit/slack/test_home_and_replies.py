@@ -35,10 +35,10 @@ def test_a_full_inbox_shows_twenty_of_each_and_counts_the_rest() -> None:
     kinds = ("waiting", "decided", "delegations")
     view = home({**INBOX, **{kind: INBOX[kind][:1] * 50 for kind in kinds}})
     check_view(view)
-    said = "\n".join(texts(view["blocks"]))
-    assert said.count("credit version 7") == 20
-    assert said.count("and 30 more, on the page") == 3
-    assert "Waits for you (50)" in said
+    text = "\n".join(texts(view["blocks"]))
+    assert text.count("credit version 7") == 20
+    assert text.count("and 30 more, on the page") == 3
+    assert "Waits for you (50)" in text
 
 
 def test_what_waits(golden: Compare) -> None:
@@ -66,7 +66,7 @@ def test_a_release_is_shown_without_anything_to_press_but_a_link(
     reply = replies.release_status(view_of(name))
     check_reply(reply)
     rows = [block["elements"] for block in reply["blocks"] if block["type"] == "actions"]
-    assert [[one["action_id"] for one in row] for row in rows] == [["airlock.evidence"]]
+    assert [[button["action_id"] for button in row] for row in rows] == [["airlock.evidence"]]
     if name in ("asked", "waived", "rejected"):
         golden(f"reply-shown-{name}", reply)
 

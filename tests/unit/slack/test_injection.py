@@ -35,8 +35,8 @@ def mrkdwn(drawn: ChatMessage | Mapping[str, Any]) -> Iterator[str]:
             for value in part.values():
                 yield from inside(value)
         elif isinstance(part, list | tuple):
-            for one in part:
-                yield from inside(one)
+            for child in part:
+                yield from inside(child)
 
     if isinstance(drawn, ChatMessage):
         yield drawn.text
@@ -49,18 +49,18 @@ def mrkdwn(drawn: ChatMessage | Mapping[str, Any]) -> Iterator[str]:
 
 def meaning(drawn: ChatMessage | Mapping[str, Any]) -> Counter[str]:
     """Count what Slack would make of a message: mentions, links, dates, formats, lines, emoji."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for text in mrkdwn(drawn):
         commands = re.findall(r"<[^<>]*>", text)
-        found.update(re.sub(r"\|.*|\^.*", "", one) for one in commands)
+        counts.update(re.sub(r"\|.*|\^.*", "", command) for command in commands)
         bare = re.sub(r"<[^<>]*>", "", text)
         assert not re.search("[<>]", bare)
-        found.update(re.findall(r"(?<![0-9A-Za-z])[*_~]|[*_~](?![0-9A-Za-z])|`|\n", bare))
-        found.update(":emoji:" for _ in re.findall(r":(?!\d\d:)[\w+'-]+:", bare))
-        found.update(
+        counts.update(re.findall(r"(?<![0-9A-Za-z])[*_~]|[*_~](?![0-9A-Za-z])|`|\n", bare))
+        counts.update(":emoji:" for _ in re.findall(r":(?!\d\d:)[\w+'-]+:", bare))
+        counts.update(
             "turned" for _ in re.findall("[\u202a-\u202e\u2066-\u2069\x00-\x09\x1b]", bare)
         )
-    return found
+    return counts
 
 
 #: Where somebody's words come into a view; what stands at the end of a path is replaced.
@@ -126,12 +126,12 @@ def full(view_of: Views) -> View:
 
 
 def check_the_same(calm: View, hostile: View) -> None:
-    """Draw everything twice: Slack makes the same of both."""
+    """Draw both views and check that Slack interprets them alike."""
     seats = [{"capacity": "stand-in", "behind": "luis"}]
     pairs = zip(everything(calm, seats, "said"), everything(hostile, seats, HOSTILE), strict=True)
-    for one, other in pairs:
+    for first, other in pairs:
         check(other)
-        assert meaning(one) == meaning(other)
+        assert meaning(first) == meaning(other)
 
 
 @pytest.mark.parametrize("path", PLACES.values(), ids=PLACES)
@@ -140,7 +140,9 @@ def test_what_others_wrote_means_nothing(path: tuple[Any, ...], view_of: Views) 
     check_the_same(calm, hostile)
 
 
-@pytest.mark.parametrize("state", [one.value for one in State if one.value != "AWAITING_APPROVAL"])
+@pytest.mark.parametrize(
+    "state", [state.value for state in State if state.value != "AWAITING_APPROVAL"]
+)
 def test_nor_does_it_all_together_in_any_other_state(state: str, view_of: Views) -> None:
     calm, hostile = full(view_of), full(view_of)
     for path in PLACES.values():
@@ -152,8 +154,8 @@ def test_nor_does_it_all_together_in_any_other_state(state: str, view_of: Views)
 def test_an_address_that_is_none_makes_no_link_and_no_button(view_of: Views) -> None:
     for page in ("", "javascript:alert(1)", "https://a b", "https://x|y>", "ftp://x", "https://"):
         view = {**view_of("asked"), "page": page}
-        said = card(view)
-        check_said(said)
-        shown = [one for block in said.blocks for one in block.get("elements", [])]
-        assert not [one for one in shown if "url" in one]
-        assert not [text for text in mrkdwn(said) if "javascript" in text or "<http" in text]
+        message = card(view)
+        check_said(message)
+        elements = [element for block in message.blocks for element in block.get("elements", [])]
+        assert not [element for element in elements if "url" in element]
+        assert not [text for text in mrkdwn(message) if "javascript" in text or "<http" in text]

@@ -27,8 +27,8 @@ def actions(*buttons: Part) -> Part:
     return {"type": "actions", "elements": list(buttons)}
 
 
-def cell(said: str = "x") -> Part:
-    line = {"type": "rich_text_section", "elements": [{"type": "text", "text": said}]}
+def cell(text: str = "x") -> Part:
+    line = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
     return {"type": "rich_text", "elements": [line]}
 
 
@@ -113,9 +113,9 @@ def test_a_bad_view_is_caught_once(view: Part) -> None:
     assert len(view_problems(view)) == 1
 
 
-@pytest.mark.parametrize("said", ["", "x" * 4001])
-def test_a_text_that_cannot_be_changed_any_more_is_caught(said: str) -> None:
-    assert len(message_problems(said, [section()])) == 1
+@pytest.mark.parametrize("text", ["", "x" * 4001])
+def test_a_text_that_cannot_be_changed_any_more_is_caught(text: str) -> None:
+    assert len(message_problems(text, [section()])) == 1
 
 
 def test_what_is_just_allowed_passes() -> None:

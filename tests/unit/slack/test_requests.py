@@ -13,34 +13,39 @@ from airlock.domain.errors import Invalid, Refused
 from airlock.entrypoints.slack_door import read
 from airlock.entrypoints.slack_requests import ReviewedVersion, field, pressed, sender, text, words
 
-SEEN = {"release": "rel-1", "round": 1, "level": 2, "digest": f"sha256:{'a' * 64}"}
+REVIEWED = {"release": "rel-1", "round": 1, "level": 2, "digest": f"sha256:{'a' * 64}"}
 JSON = "application/json"
 
 
 def test_what_was_seen_is_read_with_the_decision_of_the_button() -> None:
-    seen = ReviewedVersion.of(json.dumps(SEEN), "reject")
-    assert (seen.release, seen.round, seen.level, seen.decision) == ("rel-1", 1, 2, "reject")
-    assert ReviewedVersion.of(json.dumps({**SEEN, "decision": "approve"})).decision == "approve"
+    version = ReviewedVersion.of(json.dumps(REVIEWED), "reject")
+    assert (version.release, version.round, version.level, version.decision) == (
+        "rel-1",
+        1,
+        2,
+        "reject",
+    )
+    assert ReviewedVersion.of(json.dumps({**REVIEWED, "decision": "approve"})).decision == "approve"
 
 
 def test_a_button_cannot_say_another_decision_than_its_own() -> None:
     assert (
-        ReviewedVersion.of(json.dumps({**SEEN, "decision": "approve"}), "reject").decision
+        ReviewedVersion.of(json.dumps({**REVIEWED, "decision": "approve"}), "reject").decision
         == "reject"
     )
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [
         "",
         "null",
         "[]",
         "{}",
         "{" * 100_000,
-        json.dumps(SEEN),  # no decision
+        json.dumps(REVIEWED),  # no decision
         *(
-            json.dumps({**SEEN, "decision": "approve", **wrong})
+            json.dumps({**REVIEWED, "decision": "approve", **wrong})
             for wrong in (
                 {"decision": "maybe"},
                 {"person": "lena"},
@@ -57,9 +62,9 @@ def test_a_button_cannot_say_another_decision_than_its_own() -> None:
         ),
     ],
 )
-def test_anything_else_is_not_ours(said: str) -> None:
+def test_anything_else_is_not_ours(value: str) -> None:
     with pytest.raises(Refused):
-        ReviewedVersion.of(said)
+        ReviewedVersion.of(value)
 
 
 def test_the_organisation_counts_where_there_is_one() -> None:
@@ -77,9 +82,9 @@ def test_a_name_is_nobody() -> None:
 
 
 def test_one_button_at_a_time() -> None:
-    one = {"action_id": "airlock.approve", "value": "v"}
-    assert pressed({"actions": [one]}) == ("airlock.approve", "v")
-    for odd in ([], [one, one], None, "x", [1], {}):
+    action = {"action_id": "airlock.approve", "value": "v"}
+    assert pressed({"actions": [action]}) == ("airlock.approve", "v")
+    for odd in ([], [action, action], None, "x", [1], {}):
         assert pressed({"actions": odd}) == ("", "")
 
 

@@ -16,9 +16,9 @@ NEW, OLD = "1" * 32, "2" * 32
 
 def signed(body: bytes = BODY, secret: str = NEW, age: float = 0, **changes: str) -> dict[str, str]:
     at = str(int((NOW - timedelta(seconds=age)).timestamp()))
-    made = SignatureVerifier(secret).generate_signature(timestamp=at, body=body)
-    assert made is not None
-    return {TIMESTAMP: at, SIGNATURE: made, **changes}
+    signature = SignatureVerifier(secret).generate_signature(timestamp=at, body=body)
+    assert signature is not None
+    return {TIMESTAMP: at, SIGNATURE: signature, **changes}
 
 
 def test_without_a_secret_nothing_is_genuine() -> None:

@@ -62,21 +62,23 @@ class Scene:
         self.world = World(self.store, rulebook=rulebook(), folks=folks)
         self.keys, self.actor = self.world.keys, self.world.actor
 
-    def view(self, release_id: str, who: str = "", **more: Any) -> View:
-        """Return what the renderers are given about a release."""
-        found = reading.show(self.store, self.keys, release_id, self.actor(who) if who else None)
+    def view(self, release_id: str, viewer: str = "", **more: Any) -> View:
+        """Return the document of a release that the renderers receive."""
+        release = reading.show(
+            self.store, self.keys, release_id, self.actor(viewer) if viewer else None
+        )
         with self.store.begin() as unit:
             names = {person.id: person.name for person in unit.people()}
         names["luis"] = "Luis Alonso"
         due = stamp(self.clock.at + timedelta(hours=72))
         added = {
-            "deadline": due if found["state"] == "AWAITING_APPROVAL" else None,
+            "deadline": due if release["state"] == "AWAITING_APPROVAL" else None,
             "slackMayAnswer": True,
             "accounts": ACCOUNTS,
             "names": names,
             "page": f"{PAGE}/{release_id}",
         }
-        return steady({**found, **added, **more})
+        return steady({**release, **added, **more})
 
     def promoted(self, run: str) -> str:
         """Take a release the whole way."""
@@ -102,8 +104,8 @@ class Scene:
         """Break the glass, each in turn."""
         for name in names:
             signer, actor = self.world.signer, self.actor(name)
-            said = "the fraud model lets everything through"
-            emergency.break_glass(self.store, signer, release_id, actor, said, "INC-4711")
+            reason = "the fraud model lets everything through"
+            emergency.break_glass(self.store, signer, release_id, actor, reason, "INC-4711")
 
 
 def measured(view: View) -> View:
@@ -119,8 +121,8 @@ def measured(view: View) -> View:
         {"metric": "roc_auc", "direction": "higher", "candidate": 0.8, "champion": 0.7979},
     ]
     line = {"version": "6", "epoch": 6}
-    shown = {"gates": [*view["gates"], *gates], "metrics": metrics, "line": line}
-    return {**view, **shown, "championVersion": "6"}
+    extras = {"gates": [*view["gates"], *gates], "metrics": metrics, "line": line}
+    return {**view, **extras, "championVersion": "6"}
 
 
 def gate(
@@ -152,11 +154,11 @@ def steady(view: View) -> View:
     """Return a view with fixed ids and digests."""
     text = json.dumps(view)
     digests = dict.fromkeys(re.findall(r"sha256:[0-9a-f]{64}", text))
-    for number, found in enumerate(digests, 1):
-        text = text.replace(found, f"sha256:{number:012x}{number:052x}")
-        text = text.replace(found[7:19], f"{number:012x}")
-    for number, found in enumerate(dict.fromkeys(re.findall(_ID, text)), 1):
-        text = text.replace(found, f"{found.partition('-')[0]}-{number:010x}")
+    for number, original in enumerate(digests, 1):
+        text = text.replace(original, f"sha256:{number:012x}{number:052x}")
+        text = text.replace(original[7:19], f"{number:012x}")
+    for number, original in enumerate(dict.fromkeys(re.findall(_ID, text)), 1):
+        text = text.replace(original, f"{original.partition('-')[0]}-{number:010x}")
     fixed: View = json.loads(text)
     return fixed
 
