@@ -17,9 +17,10 @@ import pytest
 
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import Releases, states
+from tests.support import rounds
 
 DELAYS = (0.0, 0.5, 1.0, 2.0)
-EACH = 8
+EACH = rounds(3, 8)
 _number = itertools.count()
 
 

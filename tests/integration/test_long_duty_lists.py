@@ -16,8 +16,9 @@ from airlock.adapters.sql_store.tables import audit_event
 from airlock.domain.errors import Invalid
 from airlock.services import auditing, reading_duties
 from tests.integration.door_kit import Doors, running
+from tests.support import sample
 
-SIZES = (201, 10_000)
+SIZES = sample((201, 10_000), 2)
 #: The pages show so many rows of each list.
 ON_PAGE = 100
 

@@ -15,7 +15,7 @@ from airlock.domain.gates import Evidence, Verdict
 from airlock.gates import ArtifactFormat
 from tests.integration import malicious_kit as kit
 from tests.integration.real_models import REAL, Models
-from tests.support import ROOT
+from tests.support import ROOT, sample
 
 pytestmark = [pytest.mark.integration, pytest.mark.attack]
 
@@ -35,11 +35,11 @@ def test_there_are_at_least_sixty_cases_and_each_is_another_one() -> None:
 
 @pytest.fixture(scope="module")
 def ran(models: Models, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bool]:
-    """Load every case without a guard, in a child; say of which the marker was left."""
+    """Load cases without a guard, in a child; say of which the marker was left."""
     base = tmp_path_factory.mktemp("control")
     good = models.folder("sklearn logistic regression")
     todo, markers = [], {}
-    for number, case in enumerate(CASES.values()):
+    for number, case in enumerate(sample(CASES.values(), 4)):
         folder, marker = base / f"case-{number}", base / f"marker-{number}"
         kit.build(case, good, folder, marker)
         assert not marker.exists(), f"{case.name}: building it must not run it"
@@ -61,7 +61,7 @@ def ran(models: Models, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     return {name: marker.exists() for name, marker in markers.items()}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sample(CASES, 4))
 def test_loaded_without_a_guard_it_runs(ran: dict[str, bool], name: str) -> None:
     assert ran[name]
 
