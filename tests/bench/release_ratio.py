@@ -85,4 +85,6 @@ def withdraw(platform: RunningPlatform, release: str) -> None:
     """Free the line for the next release, which has the same bytes: a no would be final."""
     path = f"/airlock/api/v1/releases/{release}/withdrawal"
     body = {"reason": "only measured, never to be released"}
-    platform.airflow.as_user("ana").post(path, json=body).raise_for_status()
+    response = platform.airflow.as_user("ana").post(path, json=body)
+    if response.is_error:
+        raise RuntimeError(f"{release} cannot be withdrawn: {response.text[:500]}")
