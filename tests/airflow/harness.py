@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -200,13 +200,10 @@ class RunningPlatform:
         return {row.name: row for row in self.platform.health()}
 
     def problems(self) -> dict[str, str]:
-        """Return what is not well, by process. One that is only late is asked again."""
-        for _ in range(30):
-            problems = {row.name: row.problem for row in self.platform.health() if row.problem}
-            if not problems:
-                break
-            time.sleep(2)
-        return problems
+        """Return what is not well, by process."""
+        return lasting(
+            lambda: {row.name: row.problem for row in self.platform.health() if row.problem}
+        )
 
     def up(self) -> None:
         """Do what `airlock demo` does before its first release."""
@@ -311,6 +308,19 @@ class RunningPlatform:
     def _read_import_errors(self) -> dict[str, str]:
         rows = self.airflow.get("importErrors", limit=1000)["import_errors"]
         return {row["filename"]: row["stack_trace"] for row in rows}
+
+
+def lasting(ask: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """Return the problems that stay: a process that is only late on a busy machine is asked again.
+
+    *ask* returns process -> what is wrong with it.
+    """
+    for _ in range(30):
+        problems = ask()
+        if not problems:
+            break
+        time.sleep(2)
+    return problems
 
 
 def _has_dag(file: Path) -> bool:

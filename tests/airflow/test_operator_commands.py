@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.embedded.supervisor import base_environment
-from tests.airflow.harness import RunningPlatform, free_airflow_port
+from tests.airflow.harness import RunningPlatform, free_airflow_port, lasting
 from tests.support import ROOT, short_folder
 
 PROGRAMS = Path(sys.executable).parent
@@ -43,16 +42,13 @@ class Machine:
         rows = json.loads(self.airlock("status", "--json").stdout)["processes"]
         return {row["name"]: row for row in rows}
 
-    def problems(self) -> dict[str, object]:
-        """What is not well. A process that is only late on a busy machine is asked again."""
-        for _ in range(30):
-            problems = {
+    def problems(self) -> dict[str, str]:
+        """What is not well, by process."""
+        return lasting(
+            lambda: {
                 name: row["problem"] for name, row in self.status().items() if not row["healthy"]
             }
-            if not problems:
-                break
-            time.sleep(2)
-        return problems
+        )
 
 
 @pytest.fixture(scope="module")

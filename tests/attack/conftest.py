@@ -18,7 +18,7 @@ import pytest
 from airlock.adapters.embedded.server import Server
 from tests.attack.guard_kit import Site, guarded
 from tests.attack.guard_sites import in_bucket, on_postgres, s3
-from tests.support import EVERYWHERE, short_folder
+from tests.support import sample, short_folder
 
 HERE = Path(__file__).parent
 
@@ -31,9 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"guard-{pair}"))
 
 
-@pytest.fixture(
-    scope="session", params=["sqlite-files", "postgres-s3"] if EVERYWHERE else ["postgres-s3"]
-)
+@pytest.fixture(scope="session", params=sample(["postgres-s3", "sqlite-files"], 2))
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     """Return each guarded server in turn."""
     database, store = request.param.split("-")

@@ -22,7 +22,7 @@ from airlock.domain.policy import Rulebook
 from airlock.testing import FakeClock, World
 from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK
-from tests.support import EVERYWHERE
+from tests.support import sample
 
 BuiltOnce = Callable[[str, Callable[[], tuple[World, Any]]], tuple[World, Any]]
 EARLY = datetime(2019, 1, 1, tzinfo=UTC)
@@ -163,7 +163,7 @@ def sqlite_database(
     database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"] if EVERYWHERE else ["postgres"])
+@pytest.fixture(params=sample(["postgres", "sqlite"], 2))
 def database(request: pytest.FixtureRequest) -> Database:
     """Return each kind of database in turn: what runs in production, and all in `make test-all`."""
     found: Database = request.getfixturevalue(f"{request.param}_database")
