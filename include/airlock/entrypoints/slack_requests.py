@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from airlock.domain.errors import Refused
@@ -121,10 +121,6 @@ class ReviewedVersion:
                 next_step="Use the newest message about the release, or its page in Airflow.",
             )
         return cls(**values)
-
-    def encode(self) -> str:
-        """Write it as a button's value or for a form."""
-        return json.dumps(asdict(self), separators=(",", ":"))
 
 
 def _is_ours(values: Mapping[str, Any]) -> bool:
