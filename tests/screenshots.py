@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from airlock.domain.release import Decision
 from airlock.ports import CodeChange
-from airlock.services import emergency
+from airlock.services.approvals import break_glass
 from tests.integration import duty_kit
 from tests.integration.door_kit import Doors, running, with_real_keys
 from tests.support import ROOT
@@ -72,7 +72,7 @@ def scenes(doors: Doors) -> Iterator[tuple[str, str, str]]:
     duty_kit.newcomer(doors)
     duty_kit.enrolment_of(doors)
     broken = duty_kit.smashed(doors, "lena", "carla")
-    emergency.review(world.store, broken, world.actor("sam"), "it was right")
+    break_glass.review(world.store, broken, world.actor("sam"), "it was right")
     names = ("roc.svg", "precision-recall.svg", "calibration.svg", "comparison.svg")
     card = {
         "files": {name: plot(doors, name) for name in names},

@@ -98,10 +98,10 @@ class ApprovalGateOperator(BaseOperator):
 
 
 def _view(release_id: str) -> dict[str, Any]:
-    from airlock.services import reading
+    from airlock.services.queries import releases
 
     airlock = edge.airlock()
-    return reading.show(airlock.store, airlock.keyring, release_id, None)
+    return releases.show(airlock.store, airlock.keyring, release_id, None)
 
 
 def _is_undecided(view: Mapping[str, Any], level: int) -> bool:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from airlock.config.settings import Settings
     from airlock.domain.people import Actor
     from airlock.domain.recipe import Recipe
-    from airlock.services.bench import Bench
-    from airlock.services.running import Origin
+    from airlock.services.pipeline.steps import Origin
+    from airlock.services.pipeline.training_runtime import Bench
 
 
 log = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ def code_of(recipe: Recipe) -> Origin:
     """Return which code and which libraries this run uses."""
     from airlock.adapters.git_code import authors, commit
     from airlock.domain.digest import file_digest
-    from airlock.services.running import Origin
+    from airlock.services.pipeline.steps import Origin
 
     root = settings().root
     return Origin(

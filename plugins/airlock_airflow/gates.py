@@ -43,15 +43,15 @@ class GateOperator(LiteralFields, BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Judge; the result is stored whatever it says."""
-        from airlock.services import evidence
+        from airlock.services.pipeline import collect_and_judge
 
         with edge.translated(context):
             airlock, gate = edge.airlock(), build(self.gate)
             origin, signer = edge.origin(context), airlock.gate_signer
-            result = evidence.examine(
+            result = collect_and_judge.examine(
                 airlock.store, airlock.proposals, edge.bench(), origin, gate, signer
             )
-            weight = evidence.weight(airlock.store, airlock.rulebook, origin, gate)
+            weight = collect_and_judge.weight(airlock.store, airlock.rulebook, origin, gate)
         line = self.summary = f"{result.key} {result.verdict}: {result.message}"
         if not result.verdict.opens and weight != "advisory":
             edge.fail(context, line)

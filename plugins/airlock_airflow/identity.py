@@ -5,7 +5,7 @@ Rules:
 * The account and its roles are read afresh from Airflow's database at every request. The user
   object of a token is cached and detached from its session, so what it says of roles is old or
   cannot be read at all.
-* Only roles held directly count, as in `airlock.services.directory`.
+* Only roles held directly count, as in `airlock.services.people.sync`.
 * What an enrolment is made for is read with them: the account's number, and marks of user name,
   password hash and e-mail address. None of these leaves this module.
 * Nobody, an inactive account, an account that is gone: Unauthenticated.

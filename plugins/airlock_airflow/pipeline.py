@@ -31,7 +31,7 @@ from airflow.sdk import (
 
 from airlock.domain.recipe import Recipe
 from airlock.gates import runs_team_code
-from airlock.services.committing import asset_of
+from airlock.services.pipeline.commit_trigger import asset_of
 from airlock_airflow.gates import GateOperator
 from airlock_airflow.guide import guide
 from airlock_airflow.releasing import release_task_group

@@ -22,10 +22,12 @@ class SweepTimersOperator(BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> int:
         """Return how many timers are due."""
-        from airlock.services import timing
+        from airlock.services.approvals import deadlines
 
         with edge.translated(context):
-            return timing.ask(edge.airlock().store, edge.airlock().proposals, edge.origin(context))
+            return deadlines.ask(
+                edge.airlock().store, edge.airlock().proposals, edge.origin(context)
+            )
 
 
 class SendMailOperator(BaseOperator):
@@ -66,7 +68,7 @@ class DetectChangesOperator(BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> None:
         """Wait for the deciding process's answer."""
-        from airlock.services import detecting
+        from airlock.services.registry import drift
 
         with edge.translated(context):
-            detecting.ask(edge.airlock().store, edge.airlock().proposals, edge.origin(context))
+            drift.ask(edge.airlock().store, edge.airlock().proposals, edge.origin(context))

@@ -15,9 +15,9 @@ _FORKS = (("scheduler",), ("celery", "worker"))
 _NEEDED = (
     "airlock.bootstrap",
     "airlock.bootstrap.proposals",
-    "airlock.services.promoting",
-    "airlock.services.reading",
-    "airlock.services.requesting",
+    "airlock.services.promotion.promote",
+    "airlock.services.queries.releases",
+    "airlock.services.approvals.open_release",
 )
 
 

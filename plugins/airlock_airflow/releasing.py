@@ -51,7 +51,7 @@ class RequestReleaseOperator(BaseOperator):
             AirflowSkipException: if nothing was measured, so that there is nothing to ask for, or
                 the task of a gate has failed with what blocks it.
         """
-        from airlock.services import requesting
+        from airlock.services.approvals import open_release
 
         origin = edge.origin(context)
         with edge.translated(context):
@@ -65,11 +65,11 @@ class RequestReleaseOperator(BaseOperator):
                 return approving.answer(
                     "measured", candidate.version, "dry run: measured, not released"
                 )
-            opened = requesting.propose(
+            opened = open_release.propose(
                 airlock.proposals,
                 origin,
                 airlock.rulebook.digest,
-                requesting.Again(
+                open_release.Again(
                     str(params.get("after_rejection") or ""), str(params.get("reason") or "")
                 ),
             )
@@ -109,7 +109,7 @@ class PromoteModelOperator(BaseOperator):
 
         from airlock.domain.errors import Unreachable
         from airlock.domain.release import State
-        from airlock.services import promoting
+        from airlock.services.promotion import promote
         from airlock.services.proposals import ProposedPromotions
 
         with edge.translated(context):
@@ -119,7 +119,7 @@ class PromoteModelOperator(BaseOperator):
                 edge.skip(f"refused: release {release.id} is {release.state} ({release.why})")
             if release.state is State.REQUESTED:
                 raise Unreachable(f"release {release.id} is not settled yet")
-            promotion = promoting.promote(
+            promotion = promote.promote(
                 ProposedPromotions(airlock.proposals, edge.origin(context)),
                 airlock.registry,
                 release.id,

@@ -1,7 +1,7 @@
 """The steps of a pipeline run as tasks: pin, validate, train, collect, evaluate, register.
 
-What a step does is in `airlock.services.running`. The operator finds out which run this is, who
-asked for it and for which window, and hands that over.
+What a step does is in `airlock.services.pipeline.steps`. The operator finds out which run this is,
+who asked for it and for which window, and hands that over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airlock_airflow.queues import queue_of
 
 if TYPE_CHECKING:
     from airlock.domain.recipe import Recipe
-    from airlock.services.running import Job
+    from airlock.services.pipeline.steps import Job
 
 Step = Literal["pin", "validate", "train", "collect", "evaluate", "register"]
 STEPS: tuple[str, ...] = get_args(Step)
@@ -62,7 +62,7 @@ class StepOperator(LiteralFields, BaseOperator):
 
 def job_of(pipeline: str, context: Mapping[str, Any]) -> Job:
     """Return what this DAG run is to do."""
-    from airlock.services.running import Job
+    from airlock.services.pipeline.steps import Job
 
     recipe = recipe_of(pipeline)
     params = context["params"]
@@ -110,35 +110,35 @@ def _end(context: Mapping[str, Any], recipe: Recipe) -> date | None:
 
 
 def _pin(job: Job, _inputs: Mapping[str, Any]) -> dict[str, Any]:
-    from airlock.services import running
+    from airlock.services.pipeline import steps
 
     airlock = edge.airlock()
-    return running.pin(airlock.store, airlock.proposals, edge.bench(), job, airlock.rulebook.digest)
+    return steps.pin(airlock.store, airlock.proposals, edge.bench(), job, airlock.rulebook.digest)
 
 
 def _validate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    from airlock.services import running
+    from airlock.services.pipeline import steps
 
-    return running.validate(edge.training_bench(job.origin), job, inputs["pinned"])
+    return steps.validate(edge.training_bench(job.origin), job, inputs["pinned"])
 
 
 def _train(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    from airlock.services import running
+    from airlock.services.pipeline import steps
 
-    return running.train(edge.training_bench(job.origin), job, inputs["pinned"])
+    return steps.train(edge.training_bench(job.origin), job, inputs["pinned"])
 
 
 def _collect(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    from airlock.services import running
+    from airlock.services.pipeline import steps
 
-    return {**running.collect(edge.training_bench(job.origin), job, inputs["pinned"])}
+    return {**steps.collect(edge.training_bench(job.origin), job, inputs["pinned"])}
 
 
 def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    from airlock.services import running
+    from airlock.services.pipeline import steps
 
     airlock = edge.airlock()
-    return running.evaluate(
+    return steps.evaluate(
         airlock.store,
         airlock.proposals,
         edge.bench(),
@@ -149,9 +149,9 @@ def _evaluate(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _register(job: Job, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    from airlock.services import running
+    from airlock.services.pipeline import steps
 
-    return running.register(
+    return steps.register(
         edge.airlock().store,
         edge.airlock().proposals,
         edge.bench(),

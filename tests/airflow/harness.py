@@ -32,7 +32,7 @@ from airlock.domain.people import Channel
 from airlock.domain.policy import Rulebook
 from airlock.entrypoints import demo_people
 from airlock.entrypoints.progress import Steps
-from airlock.services import enrolment
+from airlock.services.people import enrolment
 from tests.slack.kit import Workspace, workspace
 
 FINAL = ("success", "failed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airlock.domain.people import Actor, Channel
-from airlock.services import linking
+from airlock.services.people import slack_links
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import Releases
 from tests.slack.kit import ACCOUNTS, buttons, wording
@@ -14,13 +14,13 @@ REASON = "looked at the numbers and at the evidence"
 def link(platform: RunningPlatform, user: str) -> None:
     """Type the code into Slack that *user* was shown in Airflow, unless that was done before."""
     store = Releases(platform).decider
-    if linking.of(store, user) is None:
+    if slack_links.of(store, user) is None:
         known = platform.airflow.as_user(user).get("/airlock/api/v1/me")  # as who opens the page
         assert known.status_code == 200
         actor = Actor(user, user, frozenset(), Channel.PAGE)
-        code = linking.offer(store, actor).code
+        code = slack_links.offer(store, actor).code
         assert user in platform.slack.command(user, f"link {code}")
-    found = linking.of(store, user)
+    found = slack_links.of(store, user)
     assert found is not None
     assert found.account == ACCOUNTS[user]
 

@@ -15,8 +15,8 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_rulebook
 from airlock.domain.errors import NotFound
 from airlock.domain.release import Release
-from airlock.services import reading
 from airlock.services.proposals import Sources
+from airlock.services.queries import releases
 from airlock.testing import World, pipeline_document
 from tests.airflow.harness import RunningPlatform
 
@@ -50,12 +50,12 @@ class Releases:
 
     def answer(self, release_id: str, user: str, risk: dict[str, Any] = LOW) -> Release:
         """Approve at the open level as *user*; *risk*: with which it was opened."""
-        model = reading.outcome(self.decider, release_id).subject.model
+        model = releases.outcome(self.decider, release_id).subject.model
         return self._world(model, risk).approve(release_id, user)
 
     def state(self, release_id: str) -> str:
         """Return the state of a release."""
-        return reading.outcome(self.decider, release_id).state.value
+        return releases.outcome(self.decider, release_id).state.value
 
     def _world(self, model: str, risk: dict[str, Any]) -> World:
         pipeline = pipeline_document()

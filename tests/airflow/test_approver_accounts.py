@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from airlock.adapters.sql_store import SqlStore
-from airlock.services import auditing
+from airlock.services.audit import access_log
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import Releases
 
@@ -74,7 +74,7 @@ def vote(platform: RunningPlatform, release_id: str, name: str) -> httpx.Respons
 
 def events(platform: RunningPlatform, what: str, person: str) -> list[str]:
     store = SqlStore(platform.url("airlock_decider"), pooled=False)
-    found = auditing.events(store, "access", 1000)
+    found = access_log.events(store, "access", 1000)
     return [e["why"] for e in found if e["what"] == what and e["data"].get("person") == person]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from airlock.adapters.airflow_rest import AirflowRest
 from airlock.config.load import load_pipelines
-from airlock.services.committing import QUIET_S, CommitTrigger
+from airlock.services.pipeline.commit_trigger import QUIET_S, CommitTrigger
 from airlock_airflow import edge
 from tests.airflow.harness import RunningPlatform
 from tests.bench import parse_dags

@@ -21,7 +21,8 @@ import psycopg
 import pytest
 
 from airlock.adapters.ed25519_keys import FileKeyring
-from airlock.services import auditing, reading, verifying
+from airlock.services.audit import access_log, verification
+from airlock.services.queries import releases as release_queries
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import HIGH, Releases
 from tests.airflow.test_platform import command
@@ -59,7 +60,7 @@ def ill(platform: RunningPlatform) -> set[str]:
 
 def vote(platform: RunningPlatform, releases: Releases, release_id: str) -> None:
     """Approve as a person does: by REST."""
-    release = reading.outcome(releases.decider, release_id)
+    release = release_queries.outcome(releases.decider, release_id)
     body = {
         "decision": "approve",
         "reason": "looked at the numbers",
@@ -103,12 +104,12 @@ def make_due(platform: RunningPlatform) -> Iterator[MakeDue]:
     )
     with superuser() as connection:
         connection.cursor().executemany("UPDATE timer SET due_at = %s WHERE key = %s", before)
-    report = verifying.verify(Releases(platform).decider, FileKeyring(platform.home / "keys"))
+    report = verification.verify(Releases(platform).decider, FileKeyring(platform.home / "keys"))
     assert report.damages == ()
 
 
 def fired(releases: Releases, release_id: str) -> bool:
-    events = auditing.events(releases.decider, release_id)
+    events = access_log.events(releases.decider, release_id)
     return any(event["what"] == "LevelReminded" for event in events)
 
 
@@ -120,7 +121,7 @@ def all_delivered(releases: Releases) -> bool:
 
 def damages(platform: RunningPlatform, releases: Releases) -> list[str]:
     """Return what the verification finds beside the timers that `make_due` has changed."""
-    report = verifying.verify(releases.decider, FileKeyring(platform.home / "keys"))
+    report = verification.verify(releases.decider, FileKeyring(platform.home / "keys"))
     return [one for one in report.damages if "due_at is 2026-01-01T00:00:00" not in one]
 
 
@@ -137,7 +138,7 @@ def test_beside_a_process_that_hangs_votes_timers_and_the_log_go_on(
             releases.answer(voted, "lena", HIGH)  # as the process for Slack does
         else:
             vote(platform, releases, voted)
-        assert reading.outcome(releases.decider, voted).level == 2
+        assert release_queries.outcome(releases.decider, voted).level == 2
         platform.airflow.wait(lambda: fired(releases, timed), "a timer to fire", PATIENCE_S)
         assert ill(platform) >= {name}
         assert damages(platform, releases) == []
@@ -188,7 +189,7 @@ def test_killed_processes_come_back_without_a_hand(
     platform.airflow.wait(back, "the killed processes to be back", PATIENCE_S)
     if "api-server" in names:
         vote(platform, releases, voted)
-    assert reading.outcome(releases.decider, voted).level == 2
+    assert release_queries.outcome(releases.decider, voted).level == 2
     platform.airflow.wait(lambda: fired(releases, timed), "a timer to fire", PATIENCE_S)
     platform.airflow.wait(lambda: all_delivered(releases), "all messages to arrive", PATIENCE_S)
     assert damages(platform, releases) == []

@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.services import chat_alarm
+from airlock.services.notifications import delivery_failure_alert
 from airlock_airflow import SendMailOperator, edge
 from tests.support import ROOT
 
@@ -115,7 +115,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlStore]
 def test_what_waits_is_sent_to_whom_it_is_for(store: SqlStore, letters: list[Any]) -> None:
     with store.begin() as unit:
         said = "Slack refuses <everything>.\nMend it."
-        chat_alarm.send(unit, "a/b", "ops@example.org, b@example.org", "No Slack ü", said)
+        delivery_failure_alert.send(
+            unit, "a/b", "ops@example.org, b@example.org", "No Slack ü", said
+        )
         unit.commit()
     SendMailOperator(task_id="send", message="mail/a/b").execute({})
     ((to, raw),) = letters
@@ -144,7 +146,7 @@ def test_a_mail_server_that_is_ill_fails_the_task_and_the_letter_waits(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch, fault: type | None
 ) -> None:
     with store.begin() as unit:
-        chat_alarm.send(unit, "a/b", "ops@example.org", "No Slack", "Slack is away.")
+        delivery_failure_alert.send(unit, "a/b", "ops@example.org", "No Slack", "Slack is away.")
         unit.commit()
     send = SendMailOperator(task_id="send", message="mail/a/b")
     if fault is None:

@@ -28,7 +28,7 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.domain.errors import Invalid, Refused, Unreachable
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import Decision
-from airlock.services.delivering import Delivery
+from airlock.services.notifications.outbox_relay import Delivery
 from airlock.testing import RULEBOOK, FakeAirflow, World
 from airlock_airflow import edge, releasing, steps, waiting
 

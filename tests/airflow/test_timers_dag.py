@@ -19,7 +19,9 @@ from airlock.adapters.ed25519_keys import FileSigner
 from airlock.domain.clock import stamp
 from airlock.domain.timers import Kind
 from airlock.entrypoints.proposal_loop import ProposalLoop
-from airlock.services import auditing, deciding, delivering
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.notifications import outbox_relay
 from airlock.services.proposals import Handling
 from airlock.testing import FakeKeys
 from tests.airflow.harness import RunningPlatform
@@ -40,7 +42,7 @@ def silent(platform: RunningPlatform) -> Iterator[Releases]:
 
 def due_since(releases: Releases, release_id: str, minutes: int) -> None:
     """Let the reminder of an open release be due since some minutes ago."""
-    deciding.settle(releases.decider, FakeKeys(), release_id)  # arms it, signs nothing
+    decide.settle(releases.decider, FakeKeys(), release_id)  # arms it, signs nothing
     with releases.decider.begin() as unit:
         reminder = next(one for one, _ in unit.timers_of(release_id) if one.kind is Kind.REMIND)
         unit.postpone(reminder, stamp(unit.now() - timedelta(minutes=minutes)))
@@ -64,7 +66,7 @@ def answering(releases: Releases, airflow: AirflowRest) -> ProposalLoop:
 
 
 def reminders(releases: Releases, release_id: str) -> int:
-    told = auditing.events(releases.decider, release_id)
+    told = access_log.events(releases.decider, release_id)
     return sum(event["what"] == "LevelReminded" for event in told)
 
 
@@ -82,7 +84,7 @@ def test_a_due_reminder_fires_through_the_dag(platform: RunningPlatform, silent:
     assert platform.airflow.xcom(DAG, run, "sweep") >= 1
     assert reminders(silent, release_id) == 0, "a task may ask, but fires nothing"
     signer = FileSigner(platform.home / "secrets/signing.pem")
-    courier = delivering.Delivery(silent.decider, signer, airflow)
+    courier = outbox_relay.Delivery(silent.decider, signer, airflow)
     while reminders(silent, release_id) == 0:
         assert courier.run(), "there is no request for a sweep"
     assert reminders(silent, release_id) == 1

@@ -21,8 +21,9 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.domain.drift import Drift
 from airlock.domain.errors import Unreachable
 from airlock.domain.grant import read_own
-from airlock.services import auditing, drift_log
-from airlock.services.detecting import Detector, Round
+from airlock.services.audit import access_log
+from airlock.services.registry import drift_log
+from airlock.services.registry.drift import Detector, Round
 from airlock.testing import pipeline_document
 from tests.attack.guard_kit import WORKER, Site, free_port
 from tests.attack.test_alias_attacks import API
@@ -122,7 +123,7 @@ def test_an_edited_alias_is_found_by_one_round_and_set_back_when_told_so(
     assert (found.kind.value, found.old, found.new) == (kind, both.good, new)
     (event,) = [
         one
-        for one in auditing.events(both.store, drift_log.STREAM)
+        for one in access_log.events(both.store, drift_log.STREAM)
         if one["data"]["id"] == found.id
     ]
     hint = event["data"]["attempts"][0]
@@ -169,7 +170,7 @@ def test_overwritten_bytes_on_the_disk_are_found_and_nothing_is_set_back_to_them
     behind_the_guard(both.site, MOVE.format(both.evil, both.model))
     reverting = Detector(both.store, both.watch, revert=True)
     assert reverting.look().set_back == 0
-    events = auditing.events(both.store, drift_log.STREAM)
+    events = access_log.events(both.store, drift_log.STREAM)
     refused = [one["why"] for one in events if one["what"] == "AliasNotSetBack"]
     assert "somebody changed them" in refused[0]
 

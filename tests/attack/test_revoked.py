@@ -33,7 +33,10 @@ from airlock.domain.people import Actor
 from airlock.domain.promoting import Underway
 from airlock.domain.release import State
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import auditing, deciding, promoting, reading
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.promotion import promote
+from airlock.services.queries import releases
 from airlock.testing import World, pipeline_document
 from airlock_mlflow.schema import create
 from tests.attack.guard_kit import ON_ALL_PAIRS, Answer, Site
@@ -273,10 +276,10 @@ class GuardedWorld(World):
     site: Site
 
     @property
-    def promoter(self) -> promoting.Promoter:
+    def promoter(self) -> promote.Promoter:
         keyring = FileKeyring(self.site.folder / "keys")
         seen = watch(self.site)
-        return promoting.Promoter(self.store, self.signer, keyring, seen, permits(self.site))
+        return promote.Promoter(self.store, self.signer, keyring, seen, permits(self.site))
 
 
 @pytest.fixture
@@ -308,12 +311,12 @@ def hand_in(world: GuardedWorld, permit: PromotionPermit) -> None:
 
 
 def withdraw(world: GuardedWorld, release_id: str) -> None:
-    deciding.withdraw(world.store, release_id, world.actor("ana"), "found a bug")
+    decide.withdraw(world.store, release_id, world.actor("ana"), "found a bug")
 
 
 def void(world: GuardedWorld, release_id: str) -> None:
     digest = f"sha256:{uuid.uuid4().hex * 2}"
-    deciding.void(world.store, release_id, Actor.system("x"), "new data", data_digest=digest)
+    decide.void(world.store, release_id, Actor.system("x"), "new data", data_digest=digest)
 
 
 ENDS = {"withdrawn": withdraw, "voided to round 2": void}
@@ -340,7 +343,7 @@ def test_the_whole_way_and_back_to_nothing_to_do(world: GuardedWorld) -> None:
     done = world.promote(release_id)
     assert world.site.alias(done.model) == done.after
     assert world.promote(release_id).replayed
-    assert auditing.verify(world.store, FileKeyring(world.site.folder / "keys")).ok
+    assert access_log.verify(world.store, FileKeyring(world.site.folder / "keys")).ok
 
 
 def test_files_changed_behind_the_guard_end_the_attempt_and_void_it(world: GuardedWorld) -> None:
@@ -376,7 +379,7 @@ def test_promoting_against_an_end_never_moves_the_alias_of_what_ended(
                 ENDS[end](world, release_id)
 
         race(lambda permit=permit: hand_in(world, permit), stop_and_end, swapped=bool(at % 2))
-        state = reading.outcome(world.store, release_id).state
+        state = releases.outcome(world.store, release_id).state
         moved = world.site.alias(permit.model) != before
         assert moved == (state is State.PROMOTED)
         outcomes[state.value] += 1

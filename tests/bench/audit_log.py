@@ -39,7 +39,7 @@ from airlock.domain.grant import seal as seal_grant
 from airlock.domain.grant import unseal
 from airlock.domain.merkle import Frontier, leaf_hash
 from airlock.domain.texts import commit
-from airlock.services import auditing
+from airlock.services.audit import access_log
 from airlock.testing import World
 from tests.support import ROOT, short_folder
 
@@ -54,14 +54,14 @@ from pathlib import Path
 from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.ed25519_keys import FileKeyring
 from airlock.adapters.sql_store import SqlStore
-from airlock.services import verifying
+from airlock.services.audit import verification
 store = SqlStore(sys.argv[1], pooled=False)
 begun = time.perf_counter()
 with store.begin() as unit:
     for _ in unit.leaves():
         pass
 read = time.perf_counter()
-report = verifying.verify(store, FileKeyring(Path(sys.argv[2])))
+report = verification.verify(store, FileKeyring(Path(sys.argv[2])))
 done = time.perf_counter()
 status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's as well
 peak = int(status.partition("VmHWM:")[2].split()[0])
@@ -302,12 +302,12 @@ def measure(kind: str, url: str, folder: Path) -> list[dict[str, Any]]:
 def prove(url: str) -> float:
     """Return the milliseconds of the slowest of some random proofs."""
     store, chosen = SqlStore(url), random.Random(7)
-    auditing.prove(store, "access", 1)  # connects
+    access_log.prove(store, "access", 1)  # connects
     slowest = 0.0
     for _ in range(PROOFS):
         seq = chosen.randrange(1, EVENTS * 9 // 10)
         begun = time.perf_counter()
-        auditing.prove(store, "access", seq)
+        access_log.prove(store, "access", seq)
         slowest = max(slowest, time.perf_counter() - begun)
     store.close()
     return slowest * 1000

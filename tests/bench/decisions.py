@@ -27,7 +27,8 @@ from airlock.adapters.sql_store.log import Log
 from airlock.domain.audit import Event, Head
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision
-from airlock.services import deciding, reading
+from airlock.services.approvals import decide as decisions
+from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World, pipeline_document
 from tests.seeding import Runner, clone, race
 from tests.support import short_folder
@@ -80,7 +81,7 @@ def place(found: Server, opened: int, *, log: bool = True) -> Place:
     stores = [SqlStore(found.url(role, name), pooled=False) for role in ROLES]
     world = World(stores[0], worker=stores[1], pipeline=pipeline_document(impact="none"))
     template = world.open()
-    deciding.settle(world.store, world.signer, template)
+    decisions.settle(world.store, world.signer, template)
     ids = clone(found.url("postgres", name), template, opened, log=log)
     with psycopg.connect(found.dsn("postgres", name), autocommit=True) as admin:
         admin.execute("VACUUM ANALYZE")
@@ -94,12 +95,12 @@ def decide(store: SqlStore, _round: int, ids: Sequence[str], audited: bool = Tru
     """Approve each release; return how long each took, in seconds."""
     if not audited:
         Log._append_all = _unaudited  # type: ignore[method-assign]
-    seen = [reading.outcome(store, release_id) for release_id in ids]
+    seen = [releases.outcome(store, release_id) for release_id in ids]
     took = []
     for release_id, release in zip(ids, seen, strict=True):
         ballot = World.ballot_of(release, Decision.APPROVE)
         begun = time.perf_counter()
-        deciding.vote(store, FakeKeys(), release_id, ballot, LENA)
+        decisions.vote(store, FakeKeys(), release_id, ballot, LENA)
         took.append(time.perf_counter() - begun)
     return json.dumps(took)
 

@@ -1,7 +1,7 @@
 """Approve and Reject at once: how often both are told yes, by us and by Airflow's own approval.
 
 The same race on the same PostgreSQL, one after the other: two people, two threads that start each
-round together. Ours is `deciding.vote`, Airflow's the function of its route; neither with HTTP.
+round together. Ours is `decide.vote`, Airflow's the function of its route; neither with HTTP.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.domain.errors import Conflict
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision, Release
-from airlock.services import deciding, reading
+from airlock.services.approvals import decide
+from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World
 from tests.bench.airflow_database import environment
 from tests.bench.decisions import ROLES, place, server
@@ -73,7 +74,7 @@ def race(found: Server) -> list[list[bool]]:
     """Return who was told yes by Airlock."""
     where = place(found, ROUNDS)
     store = SqlStore(where.url(ROLES[0]))
-    seen = [reading.outcome(store, release_id) for release_id in where.take(ROUNDS)]
+    seen = [releases.outcome(store, release_id) for release_id in where.take(ROUNDS)]
     barrier = threading.Barrier(len(ANSWERS))
     told: dict[str, list[bool]] = {name: [] for name in ANSWERS}
 
@@ -95,7 +96,7 @@ def _answer(store: SqlStore, release: Release, name: str, decision: Decision) ->
     actor = Actor(name, name.title(), frozenset({"algorithm_lead"}), Channel.API)
     ballot = World.ballot_of(release, decision)
     try:
-        deciding.vote(store, FakeKeys(), release.id, ballot, actor)
+        decide.vote(store, FakeKeys(), release.id, ballot, actor)
     except Conflict:
         return False
     return True

@@ -15,7 +15,8 @@ from airlock.bootstrap.workbench import Workbench
 from airlock.domain.digest import file_digest
 from airlock.domain.recipe import Recipe
 from airlock.gates import build
-from airlock.services import evidence, requesting, running
+from airlock.services.approvals import open_release
+from airlock.services.pipeline import collect_and_judge, steps
 from airlock.services.proposals import DirectProposals, Handling
 
 
@@ -30,22 +31,22 @@ def main(pipeline: str, run: str) -> None:
     bench = Workbench(
         settings.root, scratch, airlock.data, airlock.lab, airlock.registry, airlock.files
     )
-    job = running.Job(origin=f"{pipeline}/{run}", recipe=recipe, requester=recipe.owner)
-    code = running.Origin(
+    job = steps.Job(origin=f"{pipeline}/{run}", recipe=recipe, requester=recipe.owner)
+    code = steps.Origin(
         code_commit=commit(settings.root, recipe.folder, settings.code_commit or ""),
         lock_digest=file_digest(settings.root / "requirements.txt"),
     )
     proposals = DirectProposals(Handling(store, local_sources(airlock)))
-    pinned = running.pin(store, proposals, bench, job, airlock.rulebook.digest)
-    checked = running.validate(bench, job, pinned)
-    trained = running.train(bench, job, pinned)
-    measured = running.evaluate(store, proposals, bench, job, pinned, trained)
+    pinned = steps.pin(store, proposals, bench, job, airlock.rulebook.digest)
+    checked = steps.validate(bench, job, pinned)
+    trained = steps.train(bench, job, pinned)
+    measured = steps.evaluate(store, proposals, bench, job, pinned, trained)
     files = {"evidence": measured["predictions"]}
-    running.register(store, proposals, bench, job, code, pinned, checked, trained, files)
+    steps.register(store, proposals, bench, job, code, pinned, checked, trained, files)
     for gate in recipe.gates:
         signer = airlock.gate_signer
-        evidence.examine(store, proposals, bench, job.origin, build(gate), signer)
-    opened = requesting.propose(proposals, job.origin, airlock.rulebook.digest)
+        collect_and_judge.examine(store, proposals, bench, job.origin, build(gate), signer)
+    opened = open_release.propose(proposals, job.origin, airlock.rulebook.digest)
     sys.stdout.write(f"{opened.release or opened.outcome}\n")
 
 

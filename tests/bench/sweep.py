@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from airlock.adapters.sql_store import SqlStore
-from airlock.services import timing
+from airlock.services.approvals import deadlines
 from tests.bench.decisions import ROLES, place, server
 
 DUE = 100_000
@@ -33,17 +33,17 @@ def run() -> list[dict[str, Any]]:
             admin.execute("VACUUM ANALYZE")
         store = SqlStore(where.url(ROLES[0]))
         begun = time.perf_counter()
-        swept = timing.sweep(store)
+        swept = deadlines.sweep(store)
         took = time.perf_counter() - begun
         idle = []
         for _ in range(IDLE):
             begun = time.perf_counter()
-            timing.sweep(store)
+            deadlines.sweep(store)
             idle.append((time.perf_counter() - begun) * 1000)
     return [_full(swept, took), _idle(idle)]
 
 
-def _full(swept: timing.Swept, took: float) -> dict[str, Any]:
+def _full(swept: deadlines.Swept, took: float) -> dict[str, Any]:
     slowest = swept.slowest * 1000
     return {
         "name": f"sweep {swept.fired} due timers (peer: slowest transaction in ms)",

@@ -26,7 +26,7 @@ from airlock.adapters.ed25519_keys import create
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_store import SqlStore
-from airlock.services import reading
+from airlock.services.queries import releases
 from tests.bench.airflow_database import environment, provision
 from tests.bench.decisions import ROLES, place, server
 from tests.seeding import Runner, race
@@ -122,7 +122,7 @@ def crowd(
 
 def answer(store: SqlStore, _round: int, ids: Sequence[str], port: int, token: str) -> str:
     """Approve each release with one connection; return how long each took, in seconds."""
-    seen = [reading.outcome(store, release_id) for release_id in ids]
+    seen = [releases.outcome(store, release_id) for release_id in ids]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     took = []

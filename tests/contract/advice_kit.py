@@ -14,15 +14,8 @@ import pytest
 
 from airlock.domain.errors import AirlockError, Refused
 from airlock.domain.people import Channel
-from airlock.services import (
-    deciding,
-    delegating,
-    emergency,
-    enrolment,
-    people,
-    timing,
-    waiving,
-)
+from airlock.services.approvals import break_glass, deadlines, decide, delegation, waivers
+from airlock.services.people import enrolment, recognition
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 from airlock.testing.approvers import seen_account
 from tests.contract.conftest import Database
@@ -54,9 +47,9 @@ def runs_again(world: World, advice: str, run: str = "advised") -> str:
     opened = ""
     for _, index, found in steps:
         if index == 0:
-            deciding.withdraw(world.store, found[1], world.actor(found[2]), "as advised")
+            decide.withdraw(world.store, found[1], world.actor(found[2]), "as advised")
         elif index == 1:
-            timing.sweep(world.store)
+            deadlines.sweep(world.store)
         else:
             opened = world.open(run, auc=0.93)
     assert opened, f"nothing to do in: {advice}"
@@ -103,7 +96,7 @@ class Scene:
         return opened.id
 
     def waive(self, release_id: str, name: str, days: float = 30) -> object:
-        return waiving.waive(
+        return waivers.waive(
             self.store,
             self.world.signer,
             release_id,
@@ -116,11 +109,11 @@ class Scene:
     def lend(self, giver: str, taker: str, days: float = 1) -> object:
         start, actor = self.clock.at, self.world.actor(giver)
         end = start + timedelta(days=days)
-        return delegating.delegate(self.store, self.book, actor, taker, start, end, WHY)
+        return delegation.delegate(self.store, self.book, actor, taker, start, end, WHY)
 
     def smash(self, release_id: str, name: str, incident: str = "INC-7") -> object:
         actor = self.world.actor(name)
-        return emergency.break_glass(
+        return break_glass.break_glass(
             self.store, self.world.signer, release_id, actor, WHY, incident
         )
 
@@ -132,7 +125,7 @@ class Scene:
 
     def airflow_says(self, name: str, role: str = "algorithm_lead", **account: str) -> None:
         seen, roles = seen_account(name, **account), frozenset({role})
-        people.recognise(self.store, self.book, name, name.title(), roles, Channel.API, seen)
+        recognition.recognise(self.store, self.book, name, name.title(), roles, Channel.API, seen)
 
 
 def first_name(advice: str) -> str:

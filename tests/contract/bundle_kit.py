@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airlock.domain.checkpoint import Cosigner
-from airlock.services import bundling
+from airlock.services.audit import export as evidence_export
 from airlock.testing import RULEBOOK, World
 from airlock_evidence.archive import MANIFEST, manifest, unpack
 from airlock_evidence.checking import Result, check
@@ -35,7 +35,7 @@ class Evidenced:
     def export(self, release_id: str, reason: str = "yearly audit") -> bytes:
         """Return the bundle of a release."""
         actor = self.world.actor("sam")
-        return bundling.export(
+        return evidence_export.export(
             self.world.store, self.keyring, self.signer, self.witnesses, actor, release_id, reason
         )
 

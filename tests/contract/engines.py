@@ -40,8 +40,10 @@ from airlock.domain.promoting import (
 from airlock.domain.release import Release, State, Story, Subject
 from airlock.domain.voting import Ballot, cast, may_answer
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import configuring, deciding, delegating, people, reading
-from airlock.services import waiving as services_waiving
+from airlock.services.approvals import decide, delegation, policy_registry
+from airlock.services.approvals import waivers as services_waiving
+from airlock.services.people import recognition
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, FakeClock, World, pipeline_document
 
 #: Everybody, with the roles held at first. ana asked, cole wrote the code, pia the policy.
@@ -221,7 +223,7 @@ class DomainEngine:
         story.tell("LevelOpened", {"level": 1, "name": "first"})
         self._keep(story)
 
-    # promoting: what `airlock.services.promoting` and the guard do, without a store
+    # promoting: what `airlock.services.promotion.promote` and the guard do, without a store
 
     @property
     def grant(self) -> Grant | None:
@@ -331,7 +333,7 @@ class SqlEngine:
         self.store = SqlStore(url, clock=self.clock)
         self.worker = SqlStore(worker_url or url, clock=self.clock)
         document = rulebook()
-        configuring.register(self.store, document, [], "pia@x.org")
+        policy_registry.register(self.store, document, [], "pia@x.org")
         folks = {name: "viewer" for name in CROWD}
         pipeline = pipeline_document()
         pipeline["metadata"]["owner"] = "ana"
@@ -355,7 +357,7 @@ class SqlEngine:
             return unit.grant_of(self.id)
 
     def vote(self, name: str, ballot: Ballot) -> None:
-        deciding.vote(self.store, self.world.keys, self.id, ballot, self.world.actor(name))
+        decide.vote(self.store, self.world.keys, self.id, ballot, self.world.actor(name))
 
     def waive(self, name: str, hours: int) -> None:
         until = self.clock() + timedelta(hours=hours)
@@ -363,14 +365,14 @@ class SqlEngine:
         services_waiving.waive(self.store, self.world.keys, self.id, GATE, why, until, actor)
 
     def may_answer(self) -> tuple[str, ...]:
-        shown = reading.show(self.store, self.world.keys, self.id, None)
+        shown = releases.show(self.store, self.world.keys, self.id, None)
         return tuple(shown["mayAnswer"])
 
     def withdraw(self, name: str) -> None:
-        deciding.withdraw(self.store, self.id, self.world.actor(name), "a reason")
+        decide.withdraw(self.store, self.id, self.world.actor(name), "a reason")
 
     def void(self, digest: str) -> None:
-        deciding.void(self.store, self.id, Actor.system("x"), "changed", data_digest=digest)
+        decide.void(self.store, self.id, Actor.system("x"), "changed", data_digest=digest)
 
     @property
     def moved(self) -> bool:
@@ -399,11 +401,11 @@ class SqlEngine:
 
     def claim(self, name: str, roles: frozenset[str]) -> None:
         """Let Airflow give somebody roles that no enrolment confirms."""
-        people.keep_person(self.store, Person(name, name.title(), roles, True))
+        recognition.keep_person(self.store, Person(name, name.title(), roles, True))
 
     def lend(self, giver: str, taker: str, hours: int) -> None:
         now = self.clock()
-        delegating.delegate(
+        delegation.delegate(
             self.store,
             self.world.rulebook,
             self.world.actor(giver),

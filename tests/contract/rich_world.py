@@ -17,21 +17,10 @@ from airlock.domain.errors import AirlockError
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision
 from airlock.ports import Parked, Spot
-from airlock.services import (
-    accounts,
-    auditing,
-    deciding,
-    delegating,
-    emergency,
-    enrolment,
-    erasing,
-    linking,
-    people,
-    rolling_back,
-    sequencing,
-    timing,
-    waiving,
-)
+from airlock.services.approvals import break_glass, deadlines, decide, delegation, waivers
+from airlock.services.audit import access_log, erasure, transparency_log
+from airlock.services.people import accounts, enrolment, recognition, slack_links
+from airlock.services.promotion import rollback
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, FakeKeys, World, pipeline_document
 
 TEAM = "T0AIRLOCK"
@@ -85,7 +74,7 @@ class RichWorld:
             act()
             self.tick()
         self.cover()
-        auditing.read(self.credit.store, self.credit.actor("sam"))  # not in the tree yet
+        access_log.read(self.credit.store, self.credit.actor("sam"))  # not in the tree yet
 
     def tick(self, **time: float) -> None:
         """Let time pass."""
@@ -93,8 +82,8 @@ class RichWorld:
 
     def cover(self) -> None:
         """Let everything join the tree, and carry the checkpoint out."""
-        sequencing.checkpoint_now(self.credit.store, self.signer)
-        sequencing.publish(self.credit.store, self.copies)
+        transparency_log.checkpoint_now(self.credit.store, self.signer)
+        transparency_log.publish(self.credit.store, self.copies)
 
     def _approve(self, world: World, release_id: str, **lead: Any) -> None:
         world.approve(release_id, "lena", release_id, **lead)
@@ -114,7 +103,7 @@ class RichWorld:
             found = unit.findings("credit")[0]
         rules = self.credit.rulebook
         actor = self.credit.actor("mara")
-        delegating.close_finding(self.credit.store, rules, actor, found.id, "rows are there")
+        delegation.close_finding(self.credit.store, rules, actor, found.id, "rows are there")
 
     def _rollback(self) -> None:
         world = self.credit
@@ -123,7 +112,7 @@ class RichWorld:
         world.promote(second, "second-attempt")
         self.tick()
         otto = world.actor("otto")
-        rolling_back.allow(world.store, second, otto, "it drifts", "", "key-2")
+        rollback.allow(world.store, second, otto, "it drifts", "", "key-2")
         self.tick()
         world.promote(second, "back")
 
@@ -133,7 +122,7 @@ class RichWorld:
         assert opened.release is not None
         name, until = opened.release.id, self.clock.at + timedelta(days=80)
         bea, gate = world.actor("bea"), "metrics-threshold:roc_auc"
-        waiving.waive(world.store, self.signer, name, gate, "known to be weak", until, bea)
+        waivers.waive(world.store, self.signer, name, gate, "known to be weak", until, bea)
         self.tick()
         world.vote(name, "luis", Decision.REJECT)
 
@@ -141,14 +130,14 @@ class RichWorld:
         world, now = self.credit, self.clock.at
         give = {"start": now, "end": now + timedelta(days=60), "reason": "away for a while"}
         rules, store = world.rulebook, world.store
-        delegating.delegate(store, rules, world.actor("luis"), "vera", **give)
-        lent = delegating.delegate(store, rules, world.actor("mina"), "vera", **give)
+        delegation.delegate(store, rules, world.actor("luis"), "vera", **give)
+        lent = delegation.delegate(store, rules, world.actor("mina"), "vera", **give)
         self.tick()
-        delegating.revoke(store, world.actor("mina"), lent.id)
+        delegation.revoke(store, world.actor("mina"), lent.id)
         for roles in ({"viewer", "developer"}, {"viewer"}, {"viewer", "developer"}):
-            people.keep_person(store, Person("vera", "Vera", frozenset(roles)))
+            recognition.keep_person(store, Person("vera", "Vera", frozenset(roles)))
             self.tick()
-        people.keep_person(store, Person("gone", "Gone", frozenset(), active=False))
+        recognition.keep_person(store, Person("gone", "Gone", frozenset(), active=False))
 
     def _accounts(self) -> None:
         """Somebody's password changes, which suspends; somebody else's enrolment is ended."""
@@ -170,29 +159,29 @@ class RichWorld:
             for name in ("lena", "carla"):
                 self.tick()
                 actor = world.actor(name)
-                emergency.break_glass(
+                break_glass.break_glass(
                     world.store, self.signer, release_id, actor, "it burns", "INC-7"
                 )
             world.promote(release_id, "urgent-attempt")
             if world is self.credit:
                 self.tick()
-                emergency.review(world.store, release_id, world.actor("sam"), "it was right")
+                break_glass.review(world.store, release_id, world.actor("sam"), "it was right")
         self.tick(hours=25)
-        timing.sweep(self.fraud.store)  # nobody has reviewed the other
+        deadlines.sweep(self.fraud.store)  # nobody has reviewed the other
 
     def _chat(self) -> None:
         store = self.credit.store
         for person in ("lena", "carla"):
-            code = linking.offer(store, self.credit.actor(person)).code
+            code = slack_links.offer(store, self.credit.actor(person)).code
             self.tick()
-            linking.redeem(store, TEAM, f"U0{person.upper()}", code)
+            slack_links.redeem(store, TEAM, f"U0{person.upper()}", code)
         self.tick()
-        linking.end(store, self.credit.actor("carla"), "carla")
-        linking.offer(store, self.credit.actor("mara"))
+        slack_links.end(store, self.credit.actor("carla"), "carla")
+        slack_links.offer(store, self.credit.actor("mara"))
         for _ in range(2):
             self.tick()
             try:
-                linking.redeem(store, TEAM, "U0EVE", "AAAA-AAAA-AAAA")
+                slack_links.redeem(store, TEAM, "U0EVE", "AAAA-AAAA-AAAA")
             except AirlockError:
                 continue
 
@@ -201,7 +190,7 @@ class RichWorld:
         release_id = world.open("waiting")
         world.approve(release_id, "lena")
         self.tick(hours=73)
-        timing.sweep(world.store)
+        deadlines.sweep(world.store)
         with world.store.begin() as unit:
             unit.begin_posting(f"{release_id}/main", release_id)
             unit.end_posting(f"{release_id}/main", Spot("C0", "1.2"), "digest")
@@ -210,7 +199,7 @@ class RichWorld:
             unit.park(Parked(release_id, 2, "fraud", "waiting", "wait", self.clock.at))
             unit.commit()
         self.tick()
-        deciding.void(
+        decide.void(
             world.store,
             release_id,
             Actor.system("decider"),
@@ -223,7 +212,7 @@ class RichWorld:
         world = self.credit
         world.measure("never-asked")
         release_id = world.open("back")
-        deciding.withdraw(world.store, release_id, world.actor("ana"), "a better one comes")
+        decide.withdraw(world.store, release_id, world.actor("ana"), "a better one comes")
         self.tick()
         release_id = world.open("approved")
         self._approve(world, release_id)
@@ -231,7 +220,7 @@ class RichWorld:
     def _texts(self) -> None:
         world = self.credit
         admin = world.actor("admin")
-        erasing.erase(world.store, admin, "luis", "asked for it")
+        erasure.erase(world.store, admin, "luis", "asked for it")
 
     def _talk(self) -> None:
         sam = self.credit.actor("sam")
@@ -239,4 +228,4 @@ class RichWorld:
             if number % 100 == 0:
                 self.cover()
                 self.tick(seconds=61)
-            auditing.note(self.credit.store, sam, "LogRead", "", {"entries": number})
+            access_log.note(self.credit.store, sam, "LogRead", "", {"entries": number})

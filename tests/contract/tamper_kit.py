@@ -22,7 +22,7 @@ from airlock.domain.clock import moment
 from airlock.domain.errors import Refused
 from airlock.domain.merkle import Frontier, leaf_hash
 from airlock.domain.release import Decision
-from airlock.services import auditing, sequencing
+from airlock.services.audit import access_log, transparency_log
 from airlock.testing import World
 
 EVENTS = 1_000
@@ -39,11 +39,11 @@ def fill(world: World, signer: FileSigner, folder: CheckpointFolder) -> int:
             try:
                 world.vote(release_id, "vera", Decision.APPROVE)
             except Refused:
-                auditing.read(world.store, world.actor("sam"), release_id)
+                access_log.read(world.store, world.actor("sam"), release_id)
         world.approve_all(release_id)
         world.promote(release_id, f"attempt-{number}")
-        tree = sequencing.checkpoint_now(world.store, signer)
-        sequencing.publish(world.store, folder)
+        tree = transparency_log.checkpoint_now(world.store, signer)
+        transparency_log.publish(world.store, folder)
         assert tree is not None
         size = tree.size
     return size

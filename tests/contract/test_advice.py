@@ -10,8 +10,9 @@ import pytest
 from airlock.domain.errors import Refused
 from airlock.domain.people import Person
 from airlock.domain.release import State
-from airlock.services import deciding, people
-from airlock.services.evidence import case_of
+from airlock.services.approvals import decide
+from airlock.services.people import recognition
+from airlock.services.pipeline.collect_and_judge import case_of
 from airlock.testing import FakeClock, World
 from tests.support import ROOT
 
@@ -38,7 +39,7 @@ def follow(world: World, release_id: str, advice: str) -> str:
     assert advice.index("withdraw") < advice.index("run the pipeline again")
     again = world.request(world.measure("run-2", auc=0.91))
     assert again.release is None, "as it says: while it is open a new run opens none"
-    deciding.withdraw(world.store, release_id, world.actor("ana"), "as advised")
+    decide.withdraw(world.store, release_id, world.actor("ana"), "as advised")
     opened = world.request(world.measure("run-3", auc=0.92)).release
     assert opened is not None
     return opened.id
@@ -48,7 +49,7 @@ def test_when_an_approver_has_left(make_world: MakeWorld) -> None:
     world = make_world()
     release_id = world.open()
     world.approve_all(release_id)
-    people.keep_person(world.store, Person("mara", "Mara", frozenset({"developer"}), True))
+    recognition.keep_person(world.store, Person("mara", "Mara", frozenset({"developer"}), True))
     advice = refused(world, release_id)
     assert advice in told(world, "ana"), "the requester hears of it without asking"
     command = re.search(r"`airlock (.*?)`", advice)
@@ -76,7 +77,7 @@ def test_when_an_approval_has_run_out(make_world: MakeWorld) -> None:
     clock.pass_(hours=3)
     new = follow(world, release_id, refused(world, release_id))
     assert new != release_id
-    assert deciding.settle(world.store, world.signer, new).state is State.AWAITING_APPROVAL
+    assert decide.settle(world.store, world.signer, new).state is State.AWAITING_APPROVAL
 
 
 def test_when_votes_are_missing(make_world: MakeWorld) -> None:

@@ -20,7 +20,10 @@ from airlock.domain.people import Person
 from airlock.domain.policy import Plan
 from airlock.domain.proposals import Kind
 from airlock.domain.release import Decision, State
-from airlock.services import auditing, deciding, emergency, evidence, reading, timing, waiving
+from airlock.services.approvals import break_glass, deadlines, decide, waivers
+from airlock.services.audit import access_log
+from airlock.services.pipeline import collect_and_judge
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 from tests.contract.advice_kit import refused, runs_again
 
@@ -46,14 +49,14 @@ def world(make_world: Callable[..., World], clock: FakeClock) -> World:
 def opened(world: World) -> str:
     """Open a release and arm its timers, as the delivery process does."""
     release_id = world.open()
-    deciding.settle(world.store, world.signer, release_id)
+    decide.settle(world.store, world.signer, release_id)
     return release_id
 
 
 def smashed(world: World) -> str:
     release_id = opened(world)
     for name in ("lena", "carla"):
-        emergency.break_glass(
+        break_glass.break_glass(
             world.store, world.signer, release_id, world.actor(name), "it burns", "INC-7"
         )
     return release_id
@@ -103,7 +106,7 @@ def an_approval_for_some_segments(world: World, clock: FakeClock, _: Any) -> str
 def a_waiver_that_ended_after_the_votes(world: World, clock: FakeClock, _: Any) -> str:
     asked = world.request(world.measure("weak", auc=0.6)).release
     assert asked is not None
-    waiving.waive(
+    waivers.waive(
         world.store,
         world.signer,
         asked.id,
@@ -127,9 +130,9 @@ def an_author_nobody_knows(world: World, clock: FakeClock, patch: pytest.MonkeyP
 
 def evidence_that_is_frozen(world: World, clock: FakeClock, _: Any) -> str:
     release_id = opened(world)
-    release = reading.outcome(world.store, release_id)
+    release = releases.outcome(world.store, release_id)
     more = Evidence("coverage", release.subject.artifact_digest, {"lines": 1})
-    body = {"evidence": evidence.documents([more])}
+    body = {"evidence": collect_and_judge.documents([more])}
     return refused(lambda: world.proposals.submit(Kind.EVIDENCE, release.origin, body))
 
 
@@ -141,14 +144,14 @@ def a_release_that_was_rejected(world: World, clock: FakeClock, _: Any) -> str:
 
 def a_release_that_was_withdrawn(world: World, clock: FakeClock, _: Any) -> str:
     release_id = opened(world)
-    deciding.withdraw(world.store, release_id, world.actor("ana"), "not needed")
+    decide.withdraw(world.store, release_id, world.actor("ana"), "not needed")
     return refused(lambda: world.promote(release_id))
 
 
 def a_release_that_expired(world: World, clock: FakeClock, _: Any) -> str:
     release_id = opened(world)
     clock.pass_(hours=217)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     return refused(lambda: world.promote(release_id))
 
 
@@ -181,8 +184,8 @@ def test_what_is_advised_leads_to_a_release_of_its_own(
 ) -> None:
     advice = situation(world, clock, monkeypatch)
     new = runs_again(world, advice)
-    assert auditing.verify(world.store, world.keys).ok, "what people were told is in its place"
-    assert reading.outcome(world.store, new).state is State.AWAITING_APPROVAL
+    assert access_log.verify(world.store, world.keys).ok, "what people were told is in its place"
+    assert releases.outcome(world.store, new).state is State.AWAITING_APPROVAL
     assert world.approve(new, "luis").level == 2, "and somebody can answer it"
 
 
@@ -201,15 +204,13 @@ def test_who_may_take_back_what_depends_on_where_it_is(world: World, clock: Fake
 
     def withdrawn_by_lena() -> str:
         actor = world.actor("lena")
-        return refused(
-            lambda: deciding.withdraw(world.store, release_id, actor, "wrong"), Forbidden
-        )
+        return refused(lambda: decide.withdraw(world.store, release_id, actor, "wrong"), Forbidden)
 
     release_id = opened(world)
     assert "rejects it" in withdrawn_by_lena()
     world.approve_all(release_id)
     advice = withdrawn_by_lena()
     assert "rejects" not in advice
-    deciding.withdraw(world.store, release_id, world.actor("ana"), f"as advised: {advice[:60]}")
+    decide.withdraw(world.store, release_id, world.actor("ana"), f"as advised: {advice[:60]}")
     release_id = world.open("run-2")
     assert world.vote(release_id, "lena", Decision.REJECT).state is State.REJECTED

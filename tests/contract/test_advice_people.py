@@ -15,12 +15,9 @@ import pytest
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.people import Person
-from airlock.services import (
-    delegating,
-    enrolment,
-    people,
-    reading_duties,
-)
+from airlock.services.approvals import delegation
+from airlock.services.people import enrolment, recognition
+from airlock.services.queries import duties
 from tests.contract.advice_kit import (
     WHY,
     Case,
@@ -83,9 +80,9 @@ def findings_that_are_overdue(scene: Scene) -> Case:
     scene.clock.pass_(days=2)
 
     def close(name: str) -> object:
-        (found,) = reading_duties.finding_rows(scene.store, model="credit").rows
+        (found,) = duties.finding_rows(scene.store, model="credit").rows
         actor = world.actor(name)
-        return delegating.close_finding(scene.store, scene.book, actor, found["id"], WHY)
+        return delegation.close_finding(scene.store, scene.book, actor, found["id"], WHY)
 
     def mended(_: str) -> object:
         by_owner = refused(lambda: close("carla"))
@@ -101,7 +98,7 @@ def findings_that_are_overdue(scene: Scene) -> Case:
 
 def enrolling_oneself(scene: Scene) -> Case:
     both = frozenset({"security_auditor", "algorithm_lead"})
-    people.keep_person(scene.store, Person("sam", "Sam", both))
+    recognition.keep_person(scene.store, Person("sam", "Sam", both))
     return Case(
         lambda: scene.propose("sam", by="sam"),
         "Ask another person who may enrol approvers.",

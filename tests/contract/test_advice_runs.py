@@ -18,12 +18,9 @@ from airlock.domain.gates import Evidence
 from airlock.domain.people import Person
 from airlock.domain.proposals import Kind
 from airlock.domain.release import State
-from airlock.services import (
-    configuring,
-    emergency,
-    evidence,
-    people,
-)
+from airlock.services.approvals import break_glass, policy_registry
+from airlock.services.people import recognition
+from airlock.services.pipeline import collect_and_judge
 from tests.contract.advice_kit import (
     WHY,
     Case,
@@ -42,7 +39,7 @@ from tests.contract.conftest import Database
 def a_release_nobody_could_approve(scene: Scene) -> Case:
     world = scene.world
     for name in ("lena", "luis"):
-        people.keep_person(scene.store, Person(name, name, frozenset({"viewer"})))
+        recognition.keep_person(scene.store, Person(name, name, frozenset({"viewer"})))
 
     def given(_: str) -> object:
         world.keep(Person("lea", "Lea", frozenset({"algorithm_lead"})))
@@ -71,7 +68,7 @@ def an_emergency_before_the_last_was_reviewed(scene: Scene) -> Case:
     def reviewed(advice: str) -> object:
         found = re.search(r"`airlock release review (\S+) --as REVIEWER --reason", advice)
         assert found is not None
-        emergency.review(scene.store, found[1], world.actor("sam"), WHY)
+        break_glass.review(scene.store, found[1], world.actor("sam"), WHY)
         return scene.smash(second, "lena")
 
     return Case(lambda: scene.smash(second, "lena"), "Somebody uninvolved reviews it", reviewed)
@@ -101,7 +98,7 @@ def a_policy_newer_than_the_run(scene: Scene) -> Case:
     world, origin = scene.world, scene.world.measure("run-1")
     scene.clock.pass_(minutes=1)
     document = book("soft", glass=False)
-    configuring.register(scene.store, document, [world.pipeline], SHIPPED)
+    policy_registry.register(scene.store, document, [world.pipeline], SHIPPED)
     world.rulebook = type(scene.book).from_document(document)
     scene.clock.pass_(minutes=1)
     return Case(
@@ -147,7 +144,9 @@ def a_run_that_never_began(scene: Scene) -> Case:
 
     def submit() -> object:
         about = digest_bytes(b"model")
-        body = {"evidence": evidence.documents([Evidence("coverage", about, {"lines": 1})])}
+        body = {
+            "evidence": collect_and_judge.documents([Evidence("coverage", about, {"lines": 1})])
+        }
         return world.proposals.submit(Kind.EVIDENCE, origin, body)
 
     def begin(_: str) -> object:

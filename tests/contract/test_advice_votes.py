@@ -16,11 +16,8 @@ from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.duties import SHIPPED
 from airlock.domain.people import Channel
 from airlock.domain.release import Decision
-from airlock.services import (
-    configuring,
-    deciding,
-    reading,
-)
+from airlock.services.approvals import decide, policy_registry
+from airlock.services.queries import releases
 from tests.contract.advice_kit import (
     WHY,
     Case,
@@ -59,7 +56,7 @@ def somebody_who_made_it(scene: Scene) -> Case:
     world, release_id = scene.world, scene.world.open()
 
     def named(_: str) -> object:
-        view = reading.show(scene.store, world.keys, release_id, None)
+        view = releases.show(scene.store, world.keys, release_id, None)
         return world.approve(release_id, view["mayAnswer"][0])
 
     return Case(
@@ -133,7 +130,7 @@ def a_release_that_is_over(scene: Scene) -> Case:
     return Case(
         lambda: world.approve(release_id, "luis"),
         "Nothing is left to do here; the release itself says why.",
-        lambda _: "lena" in reading.show(scene.store, world.keys, release_id, None)["why"],
+        lambda _: "lena" in releases.show(scene.store, world.keys, release_id, None)["why"],
     )
 
 
@@ -143,7 +140,7 @@ def a_click_in_slack_at_a_tier_that_takes_none(scene: Scene) -> Case:
     def vote(channel: Channel) -> object:
         ballot = world.ballot(release_id, Decision.APPROVE)
         actor = world.actor("lena", channel)
-        return deciding.vote(scene.store, world.signer, release_id, ballot, actor)
+        return decide.vote(scene.store, world.signer, release_id, ballot, actor)
 
     return Case(
         lambda: vote(Channel.SLACK),
@@ -194,7 +191,7 @@ def a_waiver_that_ended_before_it_began(scene: Scene) -> Case:
 
 def a_waiver_of_a_hard_gate(scene: Scene) -> Case:
     document = book("hard")
-    configuring.register(scene.store, document, [scene.world.pipeline], SHIPPED)
+    policy_registry.register(scene.store, document, [scene.world.pipeline], SHIPPED)
     scene.world.rulebook = type(scene.book).from_document(document)
     release_id = scene.blocked()
     return Case(
@@ -206,7 +203,7 @@ def a_waiver_of_a_hard_gate(scene: Scene) -> Case:
 
 def a_waiver_of_a_release_that_is_over(scene: Scene) -> Case:
     world, release_id = scene.world, scene.world.open()
-    deciding.withdraw(scene.store, release_id, world.actor("ana"), WHY)
+    decide.withdraw(scene.store, release_id, world.actor("ana"), WHY)
     return Case(
         lambda: scene.waive(release_id, "bea"),
         "A gate is waived while the release is BLOCKED or awaits approval.",

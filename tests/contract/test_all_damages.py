@@ -13,7 +13,8 @@ from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
 from airlock.domain.audit import Event, Head, append, link
 from airlock.domain.clock import stamp
 from airlock.domain.release import Decision
-from airlock.services import auditing, bundling, deciding, sequencing, verifying
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log, export, transparency_log, verification
 from airlock.testing import FakeClock, World
 from tests.contract.conftest import BuiltOnce, Database
 from tests.contract.tree_kit import keys
@@ -102,7 +103,7 @@ def world(
             release_id = world.open(run)
             world.approve_all(release_id)
             world.promote(release_id, run)
-        sequencing.checkpoint_now(world.store, signed[0])
+        transparency_log.checkpoint_now(world.store, signed[0])
         return world, None
 
     return built_once("two promoted releases", build)[0]
@@ -115,8 +116,8 @@ def attacker(world: World, database: Database) -> Iterator[Attacker]:
     made._engine.dispose()
 
 
-def verify(world: World) -> verifying.Report:
-    return verifying.verify(world.store, world.keys)
+def verify(world: World) -> verification.Report:
+    return verification.verify(world.store, world.keys)
 
 
 def releases(world: World) -> list[str]:
@@ -180,7 +181,7 @@ def test_false_events_with_a_body_that_differs_from_the_columns(
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     seq = attacker.forge("access", rights("eve"), stamp(clock()), change=change)
-    sequencing.sequence(world.store, world.signer)
+    transparency_log.sequence(world.store, world.signer)
     damages = verify(world).damages
     for column in ("stream", "what"):
         assert any(
@@ -192,12 +193,12 @@ def test_false_events_with_a_body_that_differs_from_the_columns(
 def test_an_entry_with_a_number_of_its_own_is_forged_and_a_late_one_is_behind(
     world: World, attacker: Attacker, clock: FakeClock
 ) -> None:
-    auditing.note(world.store, world.actor("sam"), "LogRead", "", {})
+    access_log.note(world.store, world.actor("sam"), "LogRead", "", {})
     clock.pass_(minutes=30)  # the delivery process hangs
     report = verify(world)
     assert report.ok, report.damages
     assert any("the tree is behind: 1 entries" in line for line in report.warnings)
-    sequencing.checkpoint_now(world.store, world.signer)
+    transparency_log.checkpoint_now(world.store, world.signer)
     assert verify(world).warnings == ()
     if attacker.kind == "sqlite":
         attacker.forge("access", rights("eve"), stamp(clock()))
@@ -205,8 +206,8 @@ def test_an_entry_with_a_number_of_its_own_is_forged_and_a_late_one_is_behind(
     else:
         attacker.forge("access", rights("eve"), stamp(clock()), xid=3)
     assert any("forged; its number lies behind" in line for line in verify(world).damages)
-    auditing.note(world.store, world.actor("sam"), "LogRead", "", {})
-    sequencing.checkpoint_now(world.store, world.signer)
+    access_log.note(world.store, world.actor("sam"), "LogRead", "", {})
+    transparency_log.checkpoint_now(world.store, world.signer)
     damages = verify(world).damages
     assert len([line for line in damages if "forged" in line]) == 1  # what is good is not
 
@@ -225,8 +226,8 @@ def test_a_changed_end_of_the_shared_stream_stops_no_vote(world: World, attacker
     assert not verify(world).ok
     release_id = world.open("three")
     ballot, lena = world.ballot(release_id, Decision.APPROVE), world.actor("lena")
-    deciding.vote(world.store, world.signer, release_id, ballot, lena)
-    auditing.note(world.store, world.actor("sam"), "LogRead", "", {})
+    decide.vote(world.store, world.signer, release_id, ballot, lena)
+    access_log.note(world.store, world.actor("sam"), "LogRead", "", {})
     report = verify(world)
     assert report.ok, report.damages  # it went on where it had really ended
 
@@ -234,7 +235,7 @@ def test_a_changed_end_of_the_shared_stream_stops_no_vote(world: World, attacker
 def test_a_broken_stream_stops_no_vote_on_another_release(world: World, attacker: Attacker) -> None:
     broken, other = world.open("three"), None
     world.approve(broken, "lena")
-    deciding.withdraw(world.store, broken, world.actor("ana"), "for the test")
+    decide.withdraw(world.store, broken, world.actor("ana"), "for the test")
     attacker.run("DELETE FROM audit_event WHERE stream = :n AND seq = 3", n=broken)
     other = world.open("four")
     assert world.approve_all(other).state.value == "APPROVED"
@@ -252,9 +253,9 @@ def test_one_bad_entry_stops_neither_reading_nor_the_evidence_of_others(
 ) -> None:
     attacker.forge("access", rights("lena"), stamp(clock()), change=lambda _: body)
     clock.pass_(minutes=5)
-    assert any(one["what"] == "Unreadable" for one in auditing.events(world.store))
+    assert any(one["what"] == "Unreadable" for one in access_log.events(world.store))
     sam = world.actor("sam")
-    done = bundling.export(
+    done = export.export(
         world.store, signed[1], signed[0], {}, sam, releases(world)[0], "for the test"
     )
     assert done.startswith(b"PK")
@@ -273,7 +274,7 @@ def test_a_false_change_of_rights_with_its_own_number_stops_no_evidence(
         before = unit.get(releases(world)[0]).votes[0].at
     attacker.forge("access", rights("lena"), before, xid=3)
     clock.pass_(minutes=5)
-    done = bundling.export(
+    done = export.export(
         world.store, signed[1], signed[0], {}, world.actor("sam"), releases(world)[0], "a test"
     )
     assert done.startswith(b"PK")

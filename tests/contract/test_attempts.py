@@ -11,7 +11,7 @@ import pytest
 from airlock.domain.digest import digest_bytes
 from airlock.domain.gates import Evidence
 from airlock.domain.recipe import Recipe
-from airlock.services import attempts
+from airlock.services.pipeline import comparison_budget
 from airlock.testing import World
 
 YEAR = {"from": "2025-01-01", "to": "2025-12-31"}
@@ -44,7 +44,7 @@ def tried(world: World, run: str, facts: dict[str, Any], **changes: Any) -> str:
 
 def number(world: World, facts: dict[str, Any], origin: str = "x/mine", bytes_: str = "m") -> Any:
     recipe, artifact = Recipe(world.pipeline), digest_bytes(bytes_.encode())
-    found = attempts.numbered(world.worker, recipe, origin, artifact, facts)
+    found = comparison_budget.numbered(world.worker, recipe, origin, artifact, facts)
     assert {key: found[key] for key in facts} == facts
     return found["attempt"], found["earlier"]
 
@@ -79,7 +79,7 @@ def test_the_same_bytes_measured_again_are_the_same_attempt(world: World) -> Non
         unit.put_evidence(copy.origin, Evidence("comparison", copy.artifact_digest, comparison()))
         unit.commit()
     assert number(world, comparison())[0] == 3
-    facts = attempts.numbered(
+    facts = comparison_budget.numbered(
         world.worker, Recipe(world.pipeline), "x/mine", candidate.artifact_digest, comparison()
     )
     assert (facts["attempt"], facts["earlier"]) == (2, [again])

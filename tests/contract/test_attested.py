@@ -17,7 +17,9 @@ from airlock.domain.gates import Verdict
 from airlock.domain.grant import enclose
 from airlock.domain.people import Actor
 from airlock.domain.release import State
-from airlock.services import auditing, deciding, reading
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, World, pipeline_document
 from airlock_evidence.archive import Failed
 from airlock_evidence.attested import ATTESTATIONS, check_attested
@@ -61,7 +63,7 @@ def test_a_result_nobody_has_signed_opens_nothing(make_signed: MakeSigned, folde
     release_id = world.open()
     with pytest.raises(Unattested, match=r"metrics-threshold:roc_auc \(nobody has signed it\)"):
         world.approve(release_id, "lena")
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_a_signed_result_leads_to_the_promotion(make_signed: MakeSigned, folder: Path) -> None:
@@ -148,8 +150,8 @@ def test_an_emergency_and_a_release_without_people_need_it_too(
     world = make_signed(pipeline=pipeline_document(environment="staging"))
     release_id = world.open()
     with pytest.raises(Unattested):
-        deciding.settle(world.store, world.signer, release_id)
-    assert reading.outcome(world.store, release_id).state is State.REQUESTED
+        decide.settle(world.store, world.signer, release_id)
+    assert releases.outcome(world.store, release_id).state is State.REQUESTED
 
 
 def test_no_waiver_helps_a_result_nobody_has_signed(make_signed: MakeSigned, folder: Path) -> None:
@@ -235,7 +237,7 @@ def test_the_signed_results_of_a_candidate_that_took_over_are_compared_with_the_
     airlock = Evidenced(make_signed, tmp_path, gate_signer=signer(folder, "runner"))
     world = airlock.world
     release_id, second = world.open(), world.measure("run-2")
-    deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=second)
+    decide.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=second)
     world.approve_all(release_id)
     files = airlock.files(release_id)
     result = airlock.check(files)

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from airlock.domain.errors import Refused
 from airlock.ports import Backlog, Queue
-from airlock.services import deciding
-from airlock.services.delivering import Delivery
+from airlock.services.approvals import decide
+from airlock.services.notifications.outbox_relay import Delivery
 from airlock.testing import FakeAirflow, FakeClock, World
 
 MakeWorld = Callable[..., World]
@@ -47,7 +47,7 @@ def test_timers_count_once_they_are_due(make_world: MakeWorld) -> None:
     clock = FakeClock()
     world = make_world(clock)
     release_id = world.open()
-    deciding.settle(world.store, world.signer, release_id)
+    decide.settle(world.store, world.signer, release_id)
     assert backlog(world).timers == Queue(0)
     clock.pass_(days=60)
     timers = backlog(world).timers

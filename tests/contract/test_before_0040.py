@@ -23,9 +23,9 @@ from airlock.domain.people import Actor, Channel
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import State
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import deciding
-from airlock.services.promoting import Promoter
-from airlock.services.replays import compare_tables
+from airlock.services.approvals import decide
+from airlock.services.audit.replays import compare_tables
+from airlock.services.promotion.promote import Promoter
 from airlock.testing import RULEBOOK, FakeKeys, FakeRegistry, FakeWatch
 from airlock.testing.approvers import enrol
 from airlock_evidence.archive import unpack
@@ -202,7 +202,7 @@ def test_what_was_allowed_to_go_back_is_allowed_again(old: SqlStore) -> None:
 
 def test_what_is_approved_can_be_withdrawn(old: SqlStore) -> None:
     ana = Actor("ana", "Ana", frozenset({"developer"}), Channel.CLI)
-    done = deciding.withdraw(old, named(old, "five"), ana, "not any more")
+    done = decide.withdraw(old, named(old, "five"), ana, "not any more")
     assert done.state is State.WITHDRAWN
     with pytest.raises(Refused, match="is WITHDRAWN"):
         promoter(old, FakeRegistry()).begin(PromotionRequest(release=done.id, attempt="now"))

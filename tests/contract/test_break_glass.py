@@ -12,7 +12,9 @@ from airlock.domain.emergency import Unreviewed
 from airlock.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from airlock.domain.people import Person
 from airlock.domain.release import Decision, Release, State
-from airlock.services import auditing, emergency, reading
+from airlock.services.approvals import break_glass
+from airlock.services.audit import access_log
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, FakeClock, World
 
 
@@ -30,7 +32,7 @@ def world(make_world: Callable[..., World], clock: FakeClock) -> World:
 
 
 def smash(world: World, release_id: str, name: str, incident: str = "INC-7") -> Release:
-    return emergency.break_glass(
+    return break_glass.break_glass(
         world.store, world.signer, release_id, world.actor(name), "it burns", incident
     )
 
@@ -53,10 +55,10 @@ def test_two_people_release_and_everybody_skipped_is_told(world: World) -> None:
         (told,) = [m.payload for m in unit.claim(100) if "people" in m.payload]
     assert told["people"] == ["luis", "mara", "milo", "mina"]
     assert world.promote(release_id).after == "1"
-    what = [event["what"] for event in auditing.events(world.store, release_id)]
+    what = [event["what"] for event in access_log.events(world.store, release_id)]
     assert "GlassBroken" in what
     assert "GlassConfirmed" in what
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_one_person_alone_releases_nothing(world: World) -> None:
@@ -72,7 +74,7 @@ def test_an_emergency_of_one_never_stands_in_for_votes(world: World) -> None:
     release_id = world.open()
     smash(world, release_id, "luis")
     world.approve_all(release_id)
-    assert reading.outcome(world.store, release_id).emergency is None
+    assert releases.outcome(world.store, release_id).emergency is None
     world.keep(Person("carla", "Carla", frozenset({"viewer"})))
     with pytest.raises(Refused, match="no longer has the votes of level 2"):
         world.promote(release_id)
@@ -93,7 +95,7 @@ def test_not_everybody_breaks_the_glass(
     release_id = world.open()
     with pytest.raises(error, match=text):
         smash(world, release_id, name, incident)
-    assert auditing.events(world.store, release_id)[-1]["what"] == "BreakGlassRefused"
+    assert access_log.events(world.store, release_id)[-1]["what"] == "BreakGlassRefused"
 
 
 def test_without_a_policy_for_it_there_is_no_glass(make_world: Callable[..., World]) -> None:
@@ -154,27 +156,27 @@ def test_no_second_one_until_somebody_uninvolved_has_reviewed(
         smash(world, second, "lena")
     for name, text in (("lena", "was involved"), ("mara", "needs security_auditor")):
         with pytest.raises(Forbidden, match=text):
-            emergency.review(world.store, first, world.actor(name), "looked at it")
+            break_glass.review(world.store, first, world.actor(name), "looked at it")
     clock.pass_(hours=25)
-    emergency.review(world.store, first, world.actor("sam"), "it was right to do so")
-    event = auditing.events(world.store, first)[-1]
+    break_glass.review(world.store, first, world.actor("sam"), "it was right to do so")
+    event = access_log.events(world.store, first)[-1]
     assert (event["what"], event["data"]["late"]) == ("GlassReviewed", True)
     with pytest.raises(Conflict, match="was reviewed by sam"):
-        emergency.review(world.store, first, world.actor("sam"), "once more")
+        break_glass.review(world.store, first, world.actor("sam"), "once more")
     smash(world, second, "lena")
     assert smash(world, second, "carla").state is State.APPROVED
 
 
 def test_there_is_nothing_to_review_where_no_glass_was_broken(world: World) -> None:
     with pytest.raises(NotFound, match="no glass was broken"):
-        emergency.review(world.store, world.open(), world.actor("sam"), "looked at it")
+        break_glass.review(world.store, world.open(), world.actor("sam"), "looked at it")
 
 
 def test_what_was_looked_at_is_what_is_released_in_an_emergency(world: World) -> None:
     release_id = world.open()
-    release = reading.outcome(world.store, release_id)
+    release = releases.outcome(world.store, release_id)
     with pytest.raises(Conflict, match=r"you looked at 000000.*is in round 1"):
-        emergency.break_glass(
+        break_glass.break_glass(
             world.store,
             world.signer,
             release_id,
@@ -183,8 +185,8 @@ def test_what_was_looked_at_is_what_is_released_in_an_emergency(world: World) ->
             "INC-7",
             reviewed=f"sha256:{'0' * 64}",
         )
-    assert reading.outcome(world.store, release_id).emergency is None
-    emergency.break_glass(
+    assert releases.outcome(world.store, release_id).emergency is None
+    break_glass.break_glass(
         world.store,
         world.signer,
         release_id,
@@ -200,7 +202,7 @@ def test_the_same_key_breaks_and_reviews_once(world: World) -> None:
     who = {"lena": "key-1", "carla": "key-2"}
     for name, key in who.items():
         for _ in range(2):
-            emergency.break_glass(
+            break_glass.break_glass(
                 world.store,
                 world.signer,
                 release_id,
@@ -210,13 +212,13 @@ def test_the_same_key_breaks_and_reviews_once(world: World) -> None:
                 key=key,
             )
     for _ in range(2):
-        done = emergency.review(world.store, release_id, world.actor("sam"), "fine", "key-3")
+        done = break_glass.review(world.store, release_id, world.actor("sam"), "fine", "key-3")
         assert done.reviewed_by == "sam"
-    told = [event["what"] for event in auditing.events(world.store, release_id)]
+    told = [event["what"] for event in access_log.events(world.store, release_id)]
     assert [told.count(what) for what in ("GlassBroken", "GlassConfirmed", "GlassReviewed")] == [
         1,
         1,
         1,
     ]
     with pytest.raises(Conflict, match="idempotency key was used for another request"):
-        emergency.review(world.store, release_id, world.actor("sam"), "not so fine", "key-3")
+        break_glass.review(world.store, release_id, world.actor("sam"), "not so fine", "key-3")

@@ -9,8 +9,9 @@ from sqlalchemy import create_engine, text
 
 from airlock.domain.errors import Refused
 from airlock.domain.release import State
-from airlock.services import deciding, reading, timing
-from airlock.services.delivering import Delivery
+from airlock.services.approvals import deadlines, decide
+from airlock.services.notifications.outbox_relay import Delivery
+from airlock.services.queries import releases
 from airlock.testing import FakeAirflow, FakeClock, World
 from tests.contract.conftest import Database
 
@@ -66,12 +67,12 @@ def test_a_broken_release_row_hides_no_other_and_says_so_itself(
     edit(database, "UPDATE release SET environment = 'elsewhere' WHERE id = :id", id=broken)
     sound = world.open("run-2")
     for release in (broken, sound):
-        deciding.settle(world.store, world.signer, release)
+        decide.settle(world.store, world.signer, release)
     edit(database, "UPDATE release SET subject = 'broken' WHERE id = :id", id=broken)
-    assert [row["id"] for row in reading.listing(world.store).rows] == [sound]
-    assert [row["id"] for row in reading.inbox(world.store, world.actor("lena")).rows] == [sound]
+    assert [row["id"] for row in releases.listing(world.store).rows] == [sound]
+    assert [row["id"] for row in releases.inbox(world.store, world.actor("lena")).rows] == [sound]
     with pytest.raises(Refused, match="is damaged and cannot be read") as caught:
-        reading.outcome(world.store, broken)
+        releases.outcome(world.store, broken)
     assert "audit verify" in caught.value.next_step
     world.approve(sound, "lena")
 
@@ -90,14 +91,14 @@ def test_a_release_that_cannot_be_judged_delays_no_other_timer(
     clock = FakeClock()
     world = make_world(clock)
     broken = world.open("run-1")
-    deciding.settle(world.store, world.signer, broken)
+    decide.settle(world.store, world.signer, broken)
     edit(database, "UPDATE release SET environment = 'elsewhere' WHERE id = :id", id=broken)
     sound = world.open("run-2")
-    deciding.settle(world.store, world.signer, sound)
+    decide.settle(world.store, world.signer, sound)
     edit(database, damage, id=broken)
     clock.pass_(days=60)
-    timing.sweep(world.store)
-    assert reading.outcome(world.store, sound).state is State.EXPIRED
+    deadlines.sweep(world.store)
+    assert releases.outcome(world.store, sound).state is State.EXPIRED
 
 
 def test_what_was_set_aside_is_tried_again_when_it_is_mended(
@@ -106,16 +107,16 @@ def test_what_was_set_aside_is_tried_again_when_it_is_mended(
     clock = FakeClock()
     world = make_world(clock)
     release_id = world.open()
-    deciding.settle(world.store, world.signer, release_id)
+    decide.settle(world.store, world.signer, release_id)
     away = "UPDATE configuration SET kind = 'gone' WHERE kind = 'policy'"
     edit(database, away)
     clock.pass_(days=60)
     fresh = world.store.__class__(database.urls["airlock_decider"], clock=clock)
-    timing.sweep(fresh)
+    deadlines.sweep(fresh)
     with fresh.begin() as unit:
         assert unit.get(release_id).state is State.AWAITING_APPROVAL
     edit(database, "UPDATE configuration SET kind = 'policy' WHERE kind = 'gone'")
-    timing.sweep(fresh)
+    deadlines.sweep(fresh)
     with fresh.begin() as unit:
         assert unit.get(release_id).state is State.EXPIRED
     fresh.close()

@@ -17,18 +17,9 @@ from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision
 from airlock.ports import PromotionRequest
-from airlock.services import (
-    auditing,
-    bundling,
-    configuring,
-    deciding,
-    delegating,
-    emergency,
-    erasing,
-    rolling_back,
-    rotating,
-    sequencing,
-)
+from airlock.services.approvals import break_glass, decide, delegation, policy_registry
+from airlock.services.audit import access_log, erasure, export, key_rotation, transparency_log
+from airlock.services.promotion import rollback
 from airlock.testing import PEOPLE, World, pipeline_document
 from airlock_evidence.archive import unpack
 from airlock_evidence.checking import check
@@ -68,7 +59,7 @@ def test_without_a_reason_or_a_release_nothing_is_handed_out(airlock: Evidenced)
     with pytest.raises(NotFound):
         airlock.export("rel-nothing")
     assert not [
-        e for e in auditing.events(airlock.world.store, "access") if "Exported" in e["what"]
+        e for e in access_log.events(airlock.world.store, "access") if "Exported" in e["what"]
     ]
 
 
@@ -92,7 +83,7 @@ def test_a_promoted_release_is_proved(airlock: Evidenced) -> None:
 def test_the_export_is_in_the_log_and_in_the_bundle(airlock: Evidenced) -> None:
     release_id = airlock.promoted()
     found = holds(airlock, release_id)
-    event = auditing.events(airlock.world.store, "access", 1)[0]
+    event = access_log.events(airlock.world.store, "access", 1)[0]
     assert (event["what"], event["who"]["id"], event["why"]) == (
         "EvidenceExported",
         "sam",
@@ -141,7 +132,7 @@ def test_a_release_that_was_not_promoted_says_so(airlock: Evidenced, end: str, s
     if end == "reject":
         world.vote(release_id, "lena", Decision.REJECT, reason="not this one")
     if end == "withdraw":
-        deciding.withdraw(world.store, release_id, world.actor("ana"), "wrong data")
+        decide.withdraw(world.store, release_id, world.actor("ana"), "wrong data")
     if end == "approve":
         world.approve_all(release_id)
     found = holds(airlock, release_id)
@@ -164,7 +155,7 @@ def test_an_attempt_that_moved_nothing_is_told(
     if back:
         airlock.promoted("one")
         release_id = airlock.promoted("two")
-        rolling_back.allow(world.store, release_id, world.actor("otto"), "it drifts")
+        rollback.allow(world.store, release_id, world.actor("otto"), "it drifts")
     else:
         release_id = world.open()
         world.approve_all(release_id)
@@ -186,7 +177,7 @@ def test_a_void_round_is_told_and_does_not_count(airlock: Evidenced) -> None:
     release_id = world.open()
     world.approve(release_id, "lena")
     other = world.measure("run-2")
-    deciding.void(world.store, release_id, Actor.system("decider"), "a new candidate", origin=other)
+    decide.void(world.store, release_id, Actor.system("decider"), "a new candidate", origin=other)
     world.approve_all(release_id)
     world.promote(release_id)
     found = holds(airlock, release_id)
@@ -203,7 +194,7 @@ def test_a_release_that_other_rules_ended_is_told_and_moves_nothing(airlock: Evi
     world.approve(release_id, "lena")
     elsewhere = copy.deepcopy(world.pipeline)
     elsewhere["spec"]["environment"] = "staging"
-    configuring.register(world.store, world.rulebook.document, [elsewhere])
+    policy_registry.register(world.store, world.rulebook.document, [elsewhere])
     found = holds(airlock, release_id)
     assert found["outcome"]["state"] == "EXPIRED"
     assert "is that of credit for staging, not of credit for production" in found["report"]
@@ -214,7 +205,7 @@ def test_a_delegate_is_named_with_the_person_behind(make_world: MakeWorld, tmp_p
     world = airlock.world
     with world.store.begin() as unit:
         now = unit.now()
-    delegating.delegate(
+    delegation.delegate(
         world.store,
         world.rulebook,
         world.actor("lena"),
@@ -245,9 +236,9 @@ def test_a_broken_glass_is_told(make_world: MakeWorld, tmp_path: Path) -> None:
     release_id = world.open()
     for name in ("lena", "carla"):
         actor = world.actor(name)
-        emergency.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-7")
+        break_glass.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-7")
     world.promote(release_id)
-    emergency.review(world.store, release_id, world.actor("sam"), "was right")
+    break_glass.review(world.store, release_id, world.actor("sam"), "was right")
     found = holds(airlock, release_id)
     assert "The glass was broken for INC-7 by lena and carla" in found["report"]
     assert "Reviewed by sam" in found["report"]
@@ -263,7 +254,7 @@ def test_a_rollback_is_told_with_its_grant(make_world: MakeWorld, tmp_path: Path
     world = airlock.world
     first, second = airlock.promoted("one"), airlock.promoted("two")
     otto = world.actor("otto")
-    rolling_back.allow(world.store, second, otto, "it drifts")
+    rollback.allow(world.store, second, otto, "it drifts")
     world.promote(second, "back")
     found = holds(airlock, second)
     assert found["outcome"]["rollback"]["to"] == first
@@ -279,7 +270,7 @@ def test_an_environment_without_people_has_a_bundle_too(
     world = airlock.world
     opened = world.request(world.measure("run-1")).release
     assert opened is not None
-    deciding.settle(world.store, world.signer, opened.id)
+    decide.settle(world.store, world.signer, opened.id)
     found = holds(airlock, opened.id)
     assert found["votes"] == []
     assert "needs no approval by people" in found["report"]
@@ -291,7 +282,7 @@ def test_what_the_old_key_signed_is_proved_after_a_rotation(
     release_id = airlock.promoted()
     old = airlock.signer.key_id
     before = dict(airlock.keyring.keys())
-    rotating.rotate(
+    key_rotation.rotate(
         airlock.world.store, airlock.signer, FileShelf(tmp_path / "signing.pem", tmp_path / "keys")
     )
     files = holds(airlock, release_id)["files"]
@@ -307,7 +298,7 @@ def test_a_checkpoint_by_a_key_that_was_given_up_is_refused(
     (tmp_path / "stolen.pem").write_bytes((tmp_path / "signing.pem").read_bytes())
     stolen = FileSigner(tmp_path / "stolen.pem")
     shelf = FileShelf(tmp_path / "signing.pem", tmp_path / "keys")
-    rotating.rotate(airlock.world.store, airlock.signer, shelf)
+    key_rotation.rotate(airlock.world.store, airlock.signer, shelf)
     files = airlock.files(release_id)
     origin, size, root, at = peek(files["log/checkpoint.txt"])
     for late, good in ((0, True), (3600, False)):
@@ -322,7 +313,7 @@ def test_the_witness_is_shown_and_the_newer_tree_extends_the_one_it_saw(
 ) -> None:
     release_id = airlock.promoted()
     with witness(tmp_path, airlock.world, airlock.signer) as place:
-        sequencing.publish(airlock.world.store, place)
+        transparency_log.publish(airlock.world.store, place)
         airlock.witnesses = {place.witness_name: place.cosigner}
         found = holds(airlock, release_id)
     assert {"log/witnessed.txt", "log/consistency.json"} <= set(found["files"])
@@ -342,11 +333,11 @@ def test_a_process_without_the_key_waits_for_the_one_that_has_it(
     airlock: Evidenced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release_id = airlock.promoted()
-    monkeypatch.setattr(bundling, "LOOKS", 1)
-    monkeypatch.setattr(bundling, "PAUSE_S", 0.0)
+    monkeypatch.setattr(export, "LOOKS", 1)
+    monkeypatch.setattr(export, "PAUSE_S", 0.0)
     actor = airlock.world.actor("sam")
     with pytest.raises(Unreachable, match="not covered by a checkpoint yet"):
-        bundling.export(
+        export.export(
             airlock.world.store, airlock.keyring, None, {}, actor, release_id, "yearly audit"
         )
 
@@ -356,14 +347,14 @@ def test_evidence_that_would_not_hold_is_not_handed_out(airlock: Evidenced, tmp_
     _, foreign = keys(tmp_path / "foreign")
     actor = airlock.world.actor("sam")
     with pytest.raises(Refused, match=r"the evidence of .* does not hold"):
-        bundling.export(
+        export.export(
             airlock.world.store, foreign, airlock.signer, {}, actor, release_id, "yearly audit"
         )
 
 
 def test_the_report_of_the_page_is_that_of_the_bundle_without_the_proof(airlock: Evidenced) -> None:
     release_id = airlock.promoted()
-    shown = bundling.report(airlock.world.store, airlock.keyring, {}, release_id)
+    shown = export.report(airlock.world.store, airlock.keyring, {}, release_id)
     kept = unpack(airlock.export(release_id), "the zip")["report.html"].decode()
     assert shown.split("<h2>Proof</h2>")[0] == kept.split("<h2>Proof</h2>")[0]
     assert "Checkpoint" in kept.split("<h2>Proof</h2>")[1]
@@ -390,8 +381,8 @@ def test_an_erased_text_is_shown_as_erased_and_everything_else_still_holds(
     before = holds(airlock, release_id)
     assert "a private thought of mine" in before["report"]
     assert b"a private thought" not in before["files"]["log/stream.jsonl"]
-    erasing.erase(world.store, world.actor("admin"), "lena", "she asked for it")
-    erasing.erase(world.store, world.actor("admin"), "admin", "no reasons of erasures either")
+    erasure.erase(world.store, world.actor("admin"), "lena", "she asked for it")
+    erasure.erase(world.store, world.actor("admin"), "admin", "no reasons of erasures either")
     after = holds(airlock, release_id)
     assert [vote["reason"] for vote in after["votes"]] == ["erased", "all forms are filled"]
     assert not [name for name, data in after["files"].items() if b"private thought" in data]

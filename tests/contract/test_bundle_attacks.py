@@ -20,7 +20,7 @@ from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.log_tree import KeptCheckpoint
-from airlock.services import auditing, bundle_parts
+from airlock.services.audit import access_log, export_parts
 from airlock.testing import World
 from airlock_evidence import command, documents
 from airlock_evidence.archive import Failed, pack, sha256, unpack
@@ -247,7 +247,7 @@ def proved(airlock: Evidenced, files: Files, what: str) -> list[dict[str, Any]]:
         found = list(unit.told_of("access", {what}))  # type: ignore[attr-defined]
         last = KeptCheckpoint("test", size, "")
         inside = [one for one in found if (unit.place_of(*one[:2]) or 0) < size]  # type: ignore[attr-defined]
-        made = [line(bundle_parts._proved(unit, one, last)) for one in inside]  # type: ignore[arg-type]
+        made = [line(export_parts._proved(unit, one, last)) for one in inside]  # type: ignore[arg-type]
     return [json.loads(one) for one in made]
 
 
@@ -276,7 +276,7 @@ def test_a_real_entry_of_another_export_does_not_pass_for_this_one(airlock: Evid
 def test_a_real_entry_that_tells_nothing_here_is_refused(
     airlock: Evidenced, release_id: str
 ) -> None:
-    auditing.read(airlock.world.store, airlock.world.actor("sam"))
+    access_log.read(airlock.world.store, airlock.world.actor("sam"))
     files = airlock.files(release_id)
     (noise, *_) = proved(airlock, files, "LogRead")
     made = with_context(files, [*lines(files, "log/context.jsonl"), noise])

@@ -16,7 +16,7 @@ import pytest
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.services import delegating
+from airlock.services.approvals import delegation
 from airlock.testing import PEOPLE, World
 from airlock_evidence.archive import Failed
 from airlock_evidence.dossier import Dossier, read_dossier
@@ -47,7 +47,7 @@ def dossier(tmp_path_factory: pytest.TempPathFactory) -> Dossier:
     with world.store.begin() as unit:
         now = unit.now()
     carla, end = world.actor("carla"), now + timedelta(days=1)
-    delegating.delegate(world.store, world.rulebook, carla, "dora", now, end, "on leave")
+    delegation.delegate(world.store, world.rulebook, carla, "dora", now, end, "on leave")
     release_id = world.open()
     for name in ("lena", "dora", "mara", "milo"):
         world.approve(release_id, name)

@@ -10,7 +10,8 @@ import pytest
 
 from airlock.domain.errors import Refused
 from airlock.domain.people import Actor
-from airlock.services import auditing, deciding
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
 from airlock.testing import World
 from airlock_evidence.archive import Failed
 from airlock_evidence.dossier import read_dossier
@@ -30,7 +31,7 @@ def taken_over(airlock: Evidenced, auc: float = 0.9) -> str:
     world = airlock.world
     release_id = world.open()
     other = world.measure("run-2", auc=auc)
-    deciding.void(world.store, release_id, Actor.system("decider"), "a new candidate", origin=other)
+    decide.void(world.store, release_id, Actor.system("decider"), "a new candidate", origin=other)
     return release_id
 
 
@@ -43,7 +44,7 @@ def test_the_gates_of_a_candidate_that_took_over_are_those_in_the_log(airlock: E
     assert [(one["verdict"], one["measured"]) for one in gates["results"]] == [("PASSED", 0.9)]
     first, second = (
         one["data"]["results"][0]["evidence"]
-        for one in auditing.events(airlock.world.store, release_id)
+        for one in access_log.events(airlock.world.store, release_id)
         if one["what"] == "GatesJudged"
     )
     assert set(first) != set(second)
@@ -88,5 +89,5 @@ def test_a_release_nobody_could_answer_after_it_was_void_is_told_too(airlock: Ev
     dossier.release.emergency = {"incident": "INC-7"}
     with pytest.raises(Failed, match="roc_auc did not open"):
         check_gates(dossier)
-    deciding.withdraw(airlock.world.store, release_id, airlock.world.actor("ana"), "it is weak")
+    decide.withdraw(airlock.world.store, release_id, airlock.world.actor("ana"), "it is weak")
     assert holds(airlock, release_id)["outcome"]["state"] == "WITHDRAWN"

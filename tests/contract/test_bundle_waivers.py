@@ -10,7 +10,7 @@ import pytest
 
 from airlock.domain.clock import moment, stamp
 from airlock.domain.people import Actor
-from airlock.services import deciding
+from airlock.services.approvals import decide
 from airlock.testing import PEOPLE, World
 from airlock_evidence.archive import Failed
 from airlock_evidence.dossier import Dossier, read_dossier
@@ -111,7 +111,7 @@ def test_a_gate_may_be_waived_after_a_weaker_candidate_took_over(airlock: Eviden
     world = airlock.world
     release_id = world.open()
     weaker = world.measure("weaker", auc=0.5)
-    deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=weaker)
+    decide.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=weaker)
     waive(world, release_id)
     world.approve_all(release_id)
     found = airlock.files(release_id)

@@ -15,8 +15,12 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.people import Actor
 from airlock.domain.release import Decision, State
-from airlock.services import auditing, deciding, delivering, emergency, linking, telling, timing
-from airlock.services.chatting import Speaker, Where, view_of
+from airlock.services import outbox_messages
+from airlock.services.approvals import break_glass, deadlines, decide
+from airlock.services.audit import access_log
+from airlock.services.notifications import outbox_relay
+from airlock.services.notifications.slack import Speaker, Where, view_of
+from airlock.services.people import slack_links
 from airlock.testing import RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.contract.slack_kit import CHANNEL, DOWN, TEAM, Fault, Workspace, each, key, served
@@ -56,8 +60,8 @@ def slack(clock: FakeClock) -> Iterator[Workspace]:
 
 def linked(world: World) -> World:
     for person, account in LINKED.items():
-        offer = linking.offer(world.store, world.actor(person))
-        linking.redeem(world.store, TEAM, account, offer.code)
+        offer = slack_links.offer(world.store, world.actor(person))
+        slack_links.redeem(world.store, TEAM, account, offer.code)
     return world
 
 
@@ -72,7 +76,7 @@ def speaker(
 def opened(world: World, run: str = "run-1") -> str:
     """Open a release, its timers armed."""
     release_id = world.open(run)
-    deciding.settle(world.store, world.signer, release_id)
+    decide.settle(world.store, world.signer, release_id)
     return release_id
 
 
@@ -117,7 +121,7 @@ def texts(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def events(world: World, release_id: str, what: str) -> list[dict[str, Any]]:
-    return [one for one in auditing.events(world.store, release_id) if one["what"] == what]
+    return [one for one in access_log.events(world.store, release_id) if one["what"] == what]
 
 
 # one card, and what is said besides
@@ -170,7 +174,7 @@ def test_a_card_that_would_look_the_same_is_not_changed(world: World, slack: Wor
     release_id, speaks = opened(world), speaker(world, slack)
     empty(speaks)
     with world.store.begin() as unit:
-        unit.post_all(telling.redrawn(release_id, "again"))
+        unit.post_all(outbox_messages.redrawn(release_id, "again"))
         unit.commit()
     assert empty(speaks) == 1
     assert slack.asked("chat.update") == 0
@@ -187,7 +191,7 @@ def test_a_card_somebody_deleted_is_posted_anew_with_its_thread(
         world.approve(release_id, "lena")
     else:  # a reminder leaves the card as it is, so nobody tries to change it
         clock.pass_(hours=72, minutes=1)
-        timing.sweep(world.store)
+        deadlines.sweep(world.store)
     empty(speaks)
     (card,) = slack.cards
     assert key(card).startswith(f"{release_id}/card@")
@@ -206,7 +210,7 @@ def test_a_reminder_is_in_the_thread_and_mentions_only_who_can_still_answer(
     world.approve(release_id, "lena")
     empty(speaks)
     clock.pass_(hours=72, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     empty(speaks)
     reminder = slack.replies(slack.cards[0])[-1]
     assert "remind-1" in key(reminder)
@@ -224,7 +228,7 @@ def test_the_second_time_it_is_escalated_in_the_channel_and_directly(
         world.approve(release_id, name)
         empty(speaks)
     clock.pass_(hours=144, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     empty(speaks)
     assert len(slack.notices()) == 1
     assert [m["channel"] for m in slack.messages if m["channel"] != CHANNEL] == ["DU0MARA"]
@@ -239,7 +243,7 @@ def test_where_superiors_may_step_in_now_the_first_time_is_an_escalation(
     speaks = speaker(world, slack)
     empty(speaks)
     clock.pass_(hours=48, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     empty(speaks)
     assert len(slack.notices()) == 1
     assert len(slack.standing("DU0LENA")) == 1
@@ -253,7 +257,7 @@ def test_somebody_who_cannot_be_told_directly_stops_nobody(
     speaks = speaker(world, slack)
     empty(speaks)
     clock.pass_(hours=144, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     slack.trouble = lambda method, _: (
         Fault(error="missing_scope") if method == "conversations.open" else None
     )
@@ -270,7 +274,7 @@ def test_a_void_is_said_in_the_thread_to_those_who_had_answered(
     world.approve(release_id, "lena")
     empty(speaks)
     decider, other = Actor.system("decider"), "sha256:" + "9" * 64
-    deciding.void(world.store, release_id, decider, "other data", data_digest=other)
+    decide.void(world.store, release_id, decider, "other data", data_digest=other)
     empty(speaks)
     last = slack.replies(slack.cards[0])[-1]
     assert key(last) == f"{release_id}/chat/void-2"
@@ -290,12 +294,12 @@ def test_a_broken_glass_is_said_in_the_channel(
     empty(speaks)
     for name in ("lena", "carla"):
         who = world.actor(name)
-        emergency.break_glass(world.store, world.signer, release_id, who, "it burns", "INC-7")
+        break_glass.break_glass(world.store, world.signer, release_id, who, "it burns", "INC-7")
         empty(speaks)
     assert slack.cards[0]["edits"] == 2  # when one had agreed, and when both had
     assert [key(one) for one in slack.notices()] == [f"{release_id}/chat/glass-1"]
     clock.pass_(hours=24, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     empty(speaks)
     assert "INC-7" in texts(slack.notices())[-1]
 
@@ -304,7 +308,7 @@ def test_an_open_release_without_a_card_gets_one_at_the_start(
     world: World, slack: Workspace
 ) -> None:
     release_id = opened(world)
-    delivering.Delivery(world.store, world.signer, FakeAirflow(), 0.0).run()  # there is no chat
+    outbox_relay.Delivery(world.store, world.signer, FakeAirflow(), 0.0).run()  # there is no chat
     speaks = speaker(world, slack)
     assert (empty(speaks), speaks.catch_up()) == (0, 1)
     assert empty(speaks) == 1
@@ -379,7 +383,7 @@ def test_killed_after_sending_nothing_is_said_twice(
     release_id = opened(world)
     world.approve(release_id, "lena")
     clock.pass_(hours=144, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     with pytest.raises(KeyboardInterrupt):
         empty(speaker(world, slack, Dying(slack, alive)))
     assert len(slack.messages) == alive + 1
@@ -430,7 +434,7 @@ def test_an_hour_without_slack_loses_nothing_and_doubles_nothing(
     patiently(speaks, clock, 0.01)
     keys = [key(one) for one in slack.messages]
     assert len(keys) == len(set(keys)) == 3
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 @pytest.mark.chaos
@@ -493,7 +497,7 @@ def test_a_token_not_taken_is_said_by_e_mail_once_an_hour_and_nothing_is_lost(
     failed = events(world, release_id, "DeliveryFailed")
     assert [one["data"]["code"] for one in failed] == ["invalid_auth"] * 2
     airflow = FakeAirflow()
-    delivering.Delivery(world.store, world.signer, airflow, 0.0, chat=True).run()
+    outbox_relay.Delivery(world.store, world.signer, airflow, 0.0, chat=True).run()
     mails = [run for run in airflow.started if "chat-closed" in run]
     assert len(mails) == 2
     with world.store.begin() as unit:

@@ -12,7 +12,9 @@ from airlock.domain.conditions import Conditions, Demand, Reach
 from airlock.domain.errors import Forbidden, Invalid, Refused
 from airlock.domain.release import Decision
 from airlock.ports import Promotion
-from airlock.services import auditing, delegating, reading_duties
+from airlock.services.approvals import delegation
+from airlock.services.audit import access_log
+from airlock.services.queries import duties
 from airlock.testing import FakeClock, World
 
 MakeWorld = Callable[..., World]
@@ -82,9 +84,9 @@ def test_an_overdue_finding_blocks_the_next_release_until_somebody_else_closes_i
     clock.pass_(days=2)
     with pytest.raises(Refused, match=r"overdue findings.*fin-.*carla, due"):
         world.request(world.measure("run-3"), when_open="supersede")
-    (found,) = reading_duties.finding_rows(world.store, model="credit").rows
+    (found,) = duties.finding_rows(world.store, model="credit").rows
     assert found["overdue"]
-    close = delegating.close_finding
+    close = delegation.close_finding
     with pytest.raises(Forbidden, match="carla owns finding"):
         close(world.store, world.rulebook, world.actor("carla"), found["id"], "it is done")
     with pytest.raises(Forbidden, match="neither raised"):
@@ -92,8 +94,8 @@ def test_an_overdue_finding_blocks_the_next_release_until_somebody_else_closes_i
     close(world.store, world.rulebook, world.actor("mara"), found["id"], "read the analysis")
     with pytest.raises(Refused, match="was closed by mara"):
         close(world.store, world.rulebook, world.actor("mara"), found["id"], "once more")
-    refused = [e for e in auditing.events(world.store, "access") if e["what"] == "AccessRefused"]
+    refused = [e for e in access_log.events(world.store, "access") if e["what"] == "AccessRefused"]
     assert [event["who"]["id"] for event in refused] == ["carla", "vera", "mara"]
     assert {event["data"]["permission"] for event in refused} == {f"finding/{found['id']}"}
     assert world.request(world.measure("run-4"), when_open="supersede").outcome == "opened"
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok

@@ -11,7 +11,7 @@ import pytest
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.store import FRESH_S, OVERFLOW, POOL
 from airlock.domain.errors import Unreachable
-from airlock.services.sequencing import system_event
+from airlock.services.audit.transparency_log import system_event
 from airlock.testing import World
 from tests.contract.conftest import Database
 

@@ -13,7 +13,7 @@ import pytest
 from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.checkpoint_s3 import CheckpointBucket
 from airlock.domain.errors import Refused, Unreachable
-from airlock.services.sequencing import Copy, Place
+from airlock.services.audit.transparency_log import Copy, Place
 
 
 class FakeS3:

@@ -30,7 +30,9 @@ from airlock.domain.grant import Standing
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision, State
 from airlock.gates import build
-from airlock.services import deciding, evidence, reading
+from airlock.services.approvals import decide
+from airlock.services.pipeline import collect_and_judge
+from airlock.services.queries import releases
 from airlock.testing import FakeKeys, FakeRegistry, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.seeding import clone, damages, processes
@@ -79,14 +81,14 @@ def live(urls: dict[str, str], folder: Path, run: str, kill_at: int, after: bool
         world.measure(run)
     origin = f"credit/{run}"
     for gate in world.pipeline["spec"]["gates"]:
-        evidence.judge(worker, world.proposals, origin, build(gate))
+        collect_and_judge.judge(worker, world.proposals, origin, build(gate))
     opened = world.request(origin)
     assert opened.release is not None
     release_id = opened.release.id
-    deciding.settle(decider, world.signer, release_id)
+    decide.settle(decider, world.signer, release_id)
     for name, level in LEVELS.items():
         ballot = world.ballot_of(opened.release, Decision.APPROVE, level=level)
-        deciding.vote(decider, world.signer, release_id, ballot, world.actor(name), f"{run}-{name}")
+        decide.vote(decider, world.signer, release_id, ballot, world.actor(name), f"{run}-{name}")
     world.promote(release_id, attempt=run)
 
 
@@ -161,9 +163,9 @@ def voters(url: str, ids: list[str], done: Any, number: int) -> None:
     for release_id in ids:
         while True:
             try:
-                release = reading.outcome(store, release_id)
+                release = releases.outcome(store, release_id)
                 ballot = World.ballot_of(release, Decision.APPROVE, level=1)
-                deciding.vote(store, FakeKeys(), release_id, ballot, lena, f"key-{release_id}")
+                decide.vote(store, FakeKeys(), release_id, ballot, lena, f"key-{release_id}")
             except Unreachable:
                 time.sleep(0.05)
             else:

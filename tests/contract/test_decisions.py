@@ -11,14 +11,17 @@ from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused, Unreach
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Person
 from airlock.domain.release import Decision, State
-from airlock.services import auditing, deciding, people, reading
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.people import recognition
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, World, pipeline_document
 
 MakeWorld = Callable[..., World]
 
 
 def log(world: World, release_id: str) -> list[str]:
-    return [event["what"] for event in auditing.events(world.store, release_id)]
+    return [event["what"] for event in access_log.events(world.store, release_id)]
 
 
 def test_three_levels_in_order_end_in_an_approval(world: World) -> None:
@@ -26,7 +29,7 @@ def test_three_levels_in_order_end_in_an_approval(world: World) -> None:
     for name, level in [("lena", 2), ("carla", 3), ("mara", 3)]:
         assert world.approve(release_id, name).level == level
     assert world.approve(release_id, "milo").state is State.APPROVED
-    shown = reading.show(world.store, world.keys, release_id, None)
+    shown = releases.show(world.store, world.keys, release_id, None)
     assert shown["grant"] is None, "it is made when it is used"
     assert [level["state"] for level in shown["levels"]] == ["complete"] * 3
     assert log(world, release_id)[-3:] == ["VoteCast", "LevelCompleted", "ReleaseApproved"]
@@ -63,11 +66,11 @@ def test_a_refused_answer_has_its_reason_changes_nothing_and_is_logged(
     world: World, name: str, overrides: dict[str, object], error: type[Exception], text: str
 ) -> None:
     release_id = world.open()
-    before = reading.outcome(world.store, release_id)
+    before = releases.outcome(world.store, release_id)
     with pytest.raises(error, match=text):
         world.approve(release_id, name, **overrides)
-    assert reading.outcome(world.store, release_id) == before
-    last = auditing.events(world.store, release_id)[-1]
+    assert releases.outcome(world.store, release_id) == before
+    last = access_log.events(world.store, release_id)[-1]
     assert (last["what"], last["who"]["id"]) == ("VoteRefused", name)
     assert last["why"]
 
@@ -79,7 +82,7 @@ def test_the_same_person_twice_is_refused(world: World) -> None:
     world.approve(release_id, "mara")
     with pytest.raises(Conflict, match="mara has already answered"):
         world.approve(release_id, "mara")
-    assert reading.outcome(world.store, release_id).level == 3
+    assert releases.outcome(world.store, release_id).level == 3
 
 
 def test_one_person_one_level_even_with_two_roles(make_world: MakeWorld) -> None:
@@ -121,18 +124,14 @@ def test_a_deactivated_person_cannot_answer(world: World) -> None:
 def test_the_same_key_gives_the_same_answer_and_no_second_vote(world: World) -> None:
     release_id = world.open()
     ballot = world.ballot(release_id, Decision.APPROVE)
-    first = deciding.vote(
-        world.store, world.signer, release_id, ballot, world.actor("lena"), "key-1"
-    )
+    first = decide.vote(world.store, world.signer, release_id, ballot, world.actor("lena"), "key-1")
     events = log(world, release_id)
-    again = deciding.vote(
-        world.store, world.signer, release_id, ballot, world.actor("lena"), "key-1"
-    )
+    again = decide.vote(world.store, world.signer, release_id, ballot, world.actor("lena"), "key-1")
     assert again == first
     assert log(world, release_id) == events
     other = replace(ballot, reason="something else")
     with pytest.raises(Conflict, match="used for another request"):
-        deciding.vote(world.store, world.signer, release_id, other, world.actor("lena"), "key-1")
+        decide.vote(world.store, world.signer, release_id, other, world.actor("lena"), "key-1")
 
 
 @pytest.mark.nobody_enrolled
@@ -204,9 +203,9 @@ def test_an_unregistered_policy_opens_nothing(world: World) -> None:
 def test_a_policy_newer_than_the_run_is_refused(world: World) -> None:
     origin = world.measure("early")
     newer = {**RULEBOOK, "note": "stricter"}
-    from airlock.services import configuring
+    from airlock.services.approvals import policy_registry
 
-    configuring.register(world.store, newer, [])
+    policy_registry.register(world.store, newer, [])
     world.rulebook = type(world.rulebook).from_document(newer)
     with pytest.raises(Refused, match="a policy cannot judge what it did not foresee"):
         world.request(origin)
@@ -230,7 +229,7 @@ def test_supersede_withdraws_the_older_with_a_reason(world: World) -> None:
     world.approve(older, "lena")
     newer = world.request(world.measure("second"), when_open="supersede")
     assert newer.outcome == "opened"
-    old = reading.outcome(world.store, older)
+    old = releases.outcome(world.store, older)
     assert (old.state, old.why) == (
         State.SUPERSEDED,
         "superseded by the candidate of credit/second",
@@ -240,10 +239,10 @@ def test_supersede_withdraws_the_older_with_a_reason(world: World) -> None:
 def test_only_the_requester_withdraws(world: World) -> None:
     release_id = world.open()
     with pytest.raises(Forbidden, match="was requested by ana"):
-        deciding.withdraw(world.store, release_id, world.actor("lena"), "no")
+        decide.withdraw(world.store, release_id, world.actor("lena"), "no")
     with pytest.raises(Invalid, match="a reason of 3 to 2000"):
-        deciding.withdraw(world.store, release_id, world.actor("ana"), " ")
-    release = deciding.withdraw(world.store, release_id, world.actor("ana"), "found a bug")
+        decide.withdraw(world.store, release_id, world.actor("ana"), " ")
+    release = decide.withdraw(world.store, release_id, world.actor("ana"), "found a bug")
     assert release.state is State.WITHDRAWN
     assert log(world, release_id)[-2:] == ["WithdrawalRefused", "ReleaseWithdrawn"]
 
@@ -251,23 +250,23 @@ def test_only_the_requester_withdraws(world: World) -> None:
 def test_staging_needs_gates_alone_and_the_decider_settles_it(make_world: MakeWorld) -> None:
     world = make_world(pipeline=pipeline_document(environment="staging"))
     release_id = world.open()
-    assert reading.outcome(world.store, release_id).state is State.REQUESTED
-    assert deciding.settle(world.store, world.signer, release_id).state is State.APPROVED
+    assert releases.outcome(world.store, release_id).state is State.REQUESTED
+    assert decide.settle(world.store, world.signer, release_id).state is State.APPROVED
     assert world.promote(release_id).alias == "staging"
 
 
 def test_the_inbox_shows_what_waits_for_me(world: World) -> None:
     release_id = world.open()
-    assert [item["id"] for item in reading.inbox(world.store, world.actor("lena")).rows] == [
+    assert [item["id"] for item in releases.inbox(world.store, world.actor("lena")).rows] == [
         release_id
     ]
-    assert reading.inbox(world.store, world.actor("carla")).rows == []
-    assert reading.inbox(world.store, world.actor("ana")).rows == []
+    assert releases.inbox(world.store, world.actor("carla")).rows == []
+    assert releases.inbox(world.store, world.actor("ana")).rows == []
 
 
 def test_what_is_shown_says_who_is_missing(world: World) -> None:
     release_id = world.open()
-    shown = reading.show(world.store, world.keys, release_id, world.actor("vera"))
+    shown = releases.show(world.store, world.keys, release_id, world.actor("vera"))
     assert shown["levels"][0]["missing"] == [
         {"needs": "1 x algorithm_lead", "candidates": ["lena", "luis"]}
     ]
@@ -277,5 +276,5 @@ def test_what_is_shown_says_who_is_missing(world: World) -> None:
 
 def test_missing_permission_is_refused_and_logged(world: World) -> None:
     with pytest.raises(Forbidden, match="vera holds viewer, which does not include audit:export"):
-        people.require(world.store, world.rulebook, world.actor("vera"), "audit:export")
-    assert auditing.events(world.store, "access")[-1]["who"]["id"] == "vera"
+        recognition.require(world.store, world.rulebook, world.actor("vera"), "audit:export")
+    assert access_log.events(world.store, "access")[-1]["who"]["id"] == "vera"

@@ -13,7 +13,9 @@ from airlock.domain.delegation import Delegation
 from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
 from airlock.domain.people import Person
 from airlock.domain.release import State
-from airlock.services import auditing, configuring, delegating, reading
+from airlock.services.approvals import delegation, policy_registry
+from airlock.services.audit import access_log
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World, pipeline_document
 
 MakeWorld = Callable[..., World]
@@ -30,11 +32,11 @@ def lend(world: World, giver: str, taker: str, days: float = 1, after: float = 0
         start = unit.now() + timedelta(days=after)
     end = start + timedelta(days=days)
     actor = world.actor(giver)
-    return delegating.delegate(world.store, world.rulebook, actor, taker, start, end, "on leave")
+    return delegation.delegate(world.store, world.rulebook, actor, taker, start, end, "on leave")
 
 
 def why_not(world: World, release_id: str, name: str) -> str:
-    shown = reading.show(world.store, world.keys, release_id, world.actor(name))
+    shown = releases.show(world.store, world.keys, release_id, world.actor(name))
     return str(shown["whyNot"])
 
 
@@ -49,7 +51,7 @@ def test_invariant_2_a_committer_of_the_changed_code_cannot_vote(make_world: Mak
     with pytest.raises(Forbidden, match=r"lena committed the changed model code.*own work"):
         world.approve(release_id, "lena")
     assert why_not(world, release_id, "lena").startswith("you committed the changed model code")
-    data = auditing.events(world.store, release_id)[0]["data"]
+    data = access_log.events(world.store, release_id)[0]["data"]
     assert data["unknownAuthors"] == ["stranger@example.org"]
     assert set(data["excluded"]) == {"ana", "lena"}
     assert world.approve(release_id, "luis").level == 2
@@ -60,7 +62,7 @@ def test_invariant_2_the_last_changer_of_the_policy_cannot_vote(make_world: Make
     document = book(gitAuthors={"carla@example.org": "carla"})
     folks = {**PEOPLE, "clara": "compliance_officer"}
     world.keep(Person("clara", "Clara", frozenset({folks["clara"]})))
-    configuring.register(world.store, document, [world.pipeline], "carla@example.org")
+    policy_registry.register(world.store, document, [world.pipeline], "carla@example.org")
     world.rulebook = type(world.rulebook).from_document(document)
     release_id = world.open()
     world.approve(release_id, "lena")
@@ -104,10 +106,10 @@ def test_what_exclusions_make_impossible_is_refused_at_opening(make_world: MakeW
 def test_a_delegate_answers_and_both_names_are_kept(world: World) -> None:
     release_id = world.open()
     lend(world, "lena", "vera")
-    assert "vera" in reading.show(world.store, world.keys, release_id, None)["mayAnswer"]
+    assert "vera" in releases.show(world.store, world.keys, release_id, None)["mayAnswer"]
     vote = world.approve(release_id, "vera").votes[-1]
     assert (vote.person, vote.behind, vote.capacity.value) == ("vera", "lena", "delegate")
-    data = auditing.events(world.store, release_id)[-3]["data"]
+    data = access_log.events(world.store, release_id)[-3]["data"]
     assert (data["capacity"], data["behind"]) == ("delegate", "lena")
     with world.store.begin() as unit:
         assert unit.get(release_id).votes[-1] == vote
@@ -133,13 +135,13 @@ def test_a_delegation_ended_early_is_over(world: World) -> None:
     release_id = world.open()
     one = lend(world, "lena", "vera")
     with pytest.raises(Forbidden, match="between lena and vera"):
-        delegating.revoke(world.store, world.actor("luis"), one.id)
-    assert delegating.revoke(world.store, world.actor("lena"), one.id).revoked_at
+        delegation.revoke(world.store, world.actor("luis"), one.id)
+    assert delegation.revoke(world.store, world.actor("lena"), one.id).revoked_at
     with pytest.raises(Forbidden, match="vera holds viewer"):
         world.approve(release_id, "vera")
     with pytest.raises(Conflict, match="ended at"):
-        delegating.revoke(world.store, world.actor("lena"), one.id)
-    refused = [e for e in auditing.events(world.store, "access") if e["what"] == "AccessRefused"]
+        delegation.revoke(world.store, world.actor("lena"), one.id)
+    refused = [e for e in access_log.events(world.store, "access") if e["what"] == "AccessRefused"]
     assert [event["who"]["id"] for event in refused] == ["luis", "lena"]
 
 
@@ -199,7 +201,7 @@ def test_a_delegation_that_makes_no_sense_is_refused_and_logged(
 ) -> None:
     with pytest.raises(error, match=text):
         lend(world, giver, taker, days, after)
-    assert auditing.events(world.store, "access")[-1]["data"]["permission"] == "delegate"
+    assert access_log.events(world.store, "access")[-1]["data"]["permission"] == "delegate"
 
 
 # standing in

@@ -12,8 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from airlock.domain.drift import Kind, SpentThere
 from airlock.domain.errors import Refused, Unreachable
-from airlock.services import auditing, delivering, detecting, drift_log
-from airlock.services.detecting import Detector
+from airlock.services.audit import access_log
+from airlock.services.notifications import outbox_relay
+from airlock.services.registry import drift, drift_log
+from airlock.services.registry.drift import Detector
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, FakeClock, FakeWatch, World
 from tests.contract.conftest import Database
 
@@ -49,7 +51,7 @@ def detector(site: World, watch: FakeWatch) -> Detector:
     return Detector(site.store, watch)
 
 
-def kinds(found: detecting.Round) -> list[str]:
+def kinds(found: drift.Round) -> list[str]:
     return [one.kind.value for one in found.drifts]
 
 
@@ -59,7 +61,7 @@ def opened(world: World) -> list[dict[str, Any]]:
 
 
 def events(world: World) -> list[str]:
-    return [one["what"] for one in auditing.events(world.store, drift_log.STREAM)]
+    return [one["what"] for one in access_log.events(world.store, drift_log.STREAM)]
 
 
 def test_with_nothing_released_it_says_that_it_compared_nothing(make_world: MakeWorld) -> None:
@@ -124,7 +126,7 @@ def test_every_change_is_found_by_one_round_and_logged_with_both_values(
     watch.refused.append({"who": "mallory", "what": "set alias", "from": "10.0.0.9", "at": "now"})
     change(site, watch)
     assert kinds(detector.look()) == [kind]
-    (event,) = auditing.events(site.store, drift_log.STREAM)
+    (event,) = access_log.events(site.store, drift_log.STREAM)
     assert (event["what"], event["data"]["kind"]) == ("DriftFound", kind)
     assert (event["old"], event["new"]) == ({"value": old}, {"value": new})
     assert event["data"]["attempts"][0]["who"] == "mallory"
@@ -145,7 +147,7 @@ def test_changed_bytes_are_found_and_so_are_files_that_are_gone(
 
 def site_digest(world: World) -> str:
     with world.store.begin() as unit:
-        (line,) = detecting.served(unit)
+        (line,) = drift.served(unit)
     return line.digest
 
 
@@ -182,7 +184,7 @@ def test_the_run_of_the_release_is_told(
     site: World, watch: FakeWatch, detector: Detector, clock: FakeClock
 ) -> None:
     airflow = FakeAirflow()
-    delivery = delivering.Delivery(site.store, site.signer, airflow)
+    delivery = outbox_relay.Delivery(site.store, site.signer, airflow)
     clock.pass_(seconds=10)
     while delivery.run():
         clock.pass_(seconds=1)
@@ -219,11 +221,11 @@ def test_a_round_hashes_for_as_long_as_it_is_given_and_goes_on_in_turn(
 
 def serving(world: World, name: str) -> None:
     """Give another model a line of its own, as its own pipeline would."""
-    from airlock.services import configuring
+    from airlock.services.approvals import policy_registry
 
     document = deepcopy(dict(world.pipeline))
     document["metadata"] = {**document["metadata"], "name": name}
-    configuring.register(world.store, world.rulebook.document, [document])
+    policy_registry.register(world.store, world.rulebook.document, [document])
     world.pipeline = document
     promoted(world, f"run-{name}")
 
@@ -331,11 +333,11 @@ def test_a_promotion_that_ends_between_two_readings_is_no_finding(
 
 
 def test_after_a_rollback_the_older_version_is_right(site: World, detector: Detector) -> None:
-    from airlock.services import rolling_back
+    from airlock.services.promotion import rollback
 
     bad = promoted(site, "run-2", auc=0.9)
     otto = site.actor("otto")
-    rolling_back.allow(site.store, bad, otto, "it is worse")
+    rollback.allow(site.store, bad, otto, "it is worse")
     site.promote(bad, "back")
     assert site.registry.aliases["credit", "champion"] == "1"
     assert detector.look().drifts == ()
@@ -406,7 +408,7 @@ def test_what_is_open_stays_open_while_nobody_can_look(
 
 def ask(world: World, looked: Callable[[], None] | None, seconds: float = 30) -> None:
     """Ask as a task would, while a delivery process delivers."""
-    delivery = delivering.Delivery(world.store, world.signer, FakeAirflow(), looked=looked)
+    delivery = outbox_relay.Delivery(world.store, world.signer, FakeAirflow(), looked=looked)
     done = threading.Event()
 
     def deliver() -> None:
@@ -416,7 +418,7 @@ def ask(world: World, looked: Callable[[], None] | None, seconds: float = 30) ->
     thread = threading.Thread(target=deliver)
     thread.start()
     try:
-        detecting.ask(world.worker, world.proposals, "airlock_detect/1", seconds, pause=0.01)
+        drift.ask(world.worker, world.proposals, "airlock_detect/1", seconds, pause=0.01)
     finally:
         done.set()
         thread.join()
@@ -446,9 +448,7 @@ def test_a_worker_asks_and_is_answered_by_who_looks(
 def test_nobody_is_told_that_somebody_looks_if_nobody_does(make_world: MakeWorld) -> None:
     world = make_world()
     with pytest.raises(Unreachable, match="nobody has said"):
-        detecting.ask(
-            world.worker, world.proposals, "airlock_detect/1", seconds=0
-        )  # nothing delivers
+        drift.ask(world.worker, world.proposals, "airlock_detect/1", seconds=0)  # nothing delivers
     with pytest.raises(Unreachable, match="nobody has said"):
         ask(world, None, seconds=1)  # what delivers does not look
 
@@ -458,7 +458,7 @@ def test_the_log_verifies_with_findings_in_it(
 ) -> None:
     moved(site, watch)
     detector.look()
-    assert auditing.verify(site.store, site.keys).damages == ()
+    assert access_log.verify(site.store, site.keys).damages == ()
 
 
 def test_a_worker_cannot_tell_a_finding(postgres_database: Database) -> None:

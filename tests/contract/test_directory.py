@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from airlock.ports import Account
-from airlock.services import directory
+from airlock.services.people import sync
 from airlock.testing import World
 
 pytestmark = pytest.mark.nobody_enrolled
@@ -23,7 +23,7 @@ def people(world: World) -> dict[str, tuple[frozenset[str], bool]]:
 
 def test_everybody_is_known_before_anybody_clicks(make_world: Callable[..., World]) -> None:
     world = make_world(folks={})
-    assert directory.sync(world.store, world.rulebook, [LENA, ANA]) == ["ana", "lena"]
+    assert sync.sync(world.store, world.rulebook, [LENA, ANA]) == ["ana", "lena"]
     assert people(world) == {
         "ana": (frozenset({"developer"}), True),
         "lena": (frozenset({"algorithm_lead"}), True),
@@ -32,21 +32,21 @@ def test_everybody_is_known_before_anybody_clicks(make_world: Callable[..., Worl
 
 def test_nothing_new_changes_nothing(make_world: Callable[..., World]) -> None:
     world = make_world(folks={})
-    directory.sync(world.store, world.rulebook, [LENA])
-    assert directory.sync(world.store, world.rulebook, [LENA]) == []
+    sync.sync(world.store, world.rulebook, [LENA])
+    assert sync.sync(world.store, world.rulebook, [LENA]) == []
 
 
 def test_a_role_taken_away_is_gone_without_a_click(make_world: Callable[..., World]) -> None:
     world = make_world(folks={})
-    directory.sync(world.store, world.rulebook, [LENA])
+    sync.sync(world.store, world.rulebook, [LENA])
     lesser = Account("lena", "Lena", frozenset({"viewer"}), True)
-    assert directory.sync(world.store, world.rulebook, [lesser]) == ["lena"]
+    assert sync.sync(world.store, world.rulebook, [lesser]) == ["lena"]
     assert people(world)["lena"] == (frozenset({"viewer"}), True)
 
 
 def test_a_deactivated_or_deleted_account_counts_no_more(make_world: Callable[..., World]) -> None:
     world = make_world(folks={})
-    directory.sync(world.store, world.rulebook, [LENA, ANA])
+    sync.sync(world.store, world.rulebook, [LENA, ANA])
     off = Account("ana", "Ana", ANA.roles, False)
-    assert directory.sync(world.store, world.rulebook, [off]) == ["ana", "lena"]
+    assert sync.sync(world.store, world.rulebook, [off]) == ["ana", "lena"]
     assert [active for _, active in people(world).values()] == [False, False]

@@ -21,16 +21,10 @@ from airlock.domain.errors import AirlockError, Conflict, Forbidden, Invalid, No
 from airlock.domain.people import Actor, Channel, Person, holders
 from airlock.domain.release import Decision, State
 from airlock.ports import Account, Store
-from airlock.services import (
-    auditing,
-    deciding,
-    delegating,
-    directory,
-    enrolment,
-    people,
-    reading,
-    verifying,
-)
+from airlock.services.approvals import decide, delegation
+from airlock.services.audit import access_log, verification
+from airlock.services.people import enrolment, recognition, sync
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, FakeKeys, World
 from airlock.testing.approvers import seen_account
 from tests.contract.conftest import Database
@@ -41,7 +35,7 @@ WHY = "leads the credit team since May"
 
 def airflow_says(world: World, name: str, role: str = "algorithm_lead", **values: str) -> Actor:
     """Have somebody log in whom Airflow gives a role; nobody has enrolled anybody."""
-    return people.recognise(
+    return recognition.recognise(
         world.store,
         world.rulebook,
         name,
@@ -63,11 +57,11 @@ def enrolled(world: World, name: str, role: str = "algorithm_lead") -> Enrolment
 
 def vote(world: World, release_id: str, actor: Actor) -> None:
     ballot = world.ballot(release_id, Decision.APPROVE)
-    deciding.vote(world.store, world.signer, release_id, ballot, actor)
+    decide.vote(world.store, world.signer, release_id, ballot, actor)
 
 
 def events(world: World, what: str) -> list[dict[str, object]]:
-    return [e for e in auditing.events(world.store, "access", 1000) if e["what"] == what]
+    return [e for e in access_log.events(world.store, "access", 1000) if e["what"] == what]
 
 
 def may_vote(world: World) -> set[str]:
@@ -96,7 +90,7 @@ def test_an_airflow_admin_who_makes_four_accounts_with_voting_roles_releases_not
         made = proposed(world, name, role=roles[name])
         with pytest.raises(Forbidden, match="admin proposed it"):
             enrolment.confirm(world.store, world.rulebook, world.actor("admin"), made.id, WHY)
-    assert reading.outcome(world.store, release_id).state is State.AWAITING_APPROVAL
+    assert releases.outcome(world.store, release_id).state is State.AWAITING_APPROVAL
     assert may_vote(world) == {"lena", "luis"}
 
 
@@ -133,7 +127,7 @@ def test_a_look_alike_of_a_known_person_is_refused_as_a_person(world: World, nam
         airflow_says(world, name)
     assert "refused as a person" in refusal.value.message
     again = Account(name, "Lena", LEAD, True, seen_account(name))
-    directory.sync(world.store, world.rulebook, [again])
+    sync.sync(world.store, world.rulebook, [again])
     with world.store.begin() as unit:
         assert name not in {person.id for person in unit.people()}
         assert [one[0] for one in unit.look_alikes()] == [name]
@@ -146,7 +140,7 @@ def test_three_rows_in_airflows_database_make_a_viewer_no_approver(world: World)
         Account(name, name.title(), LEAD if name == "vera" else frozenset({role}), True)
         for name, role in {"vera": "", "lena": "algorithm_lead"}.items()
     ]
-    directory.sync(world.store, world.rulebook, accounts)
+    sync.sync(world.store, world.rulebook, accounts)
     vera = airflow_says(world, "vera")
     assert (vera.roles, vera.unconfirmed) == (frozenset(), LEAD)
     with pytest.raises(Forbidden, match="not enrolled"):
@@ -159,7 +153,7 @@ def test_three_rows_in_airflows_database_make_a_viewer_no_approver(world: World)
 @pytest.mark.nobody_enrolled
 def test_nobody_enrolled_means_nobody_may(make_world: Callable[..., World]) -> None:
     world = make_world(folks={})
-    directory.sync(world.store, world.rulebook, [Account("lena", "Lena", LEAD, True)])
+    sync.sync(world.store, world.rulebook, [Account("lena", "Lena", LEAD, True)])
     assert may_vote(world) == set()
 
 
@@ -195,7 +189,7 @@ def test_a_proposal_nobody_should_make(
 
 def test_nobody_confirms_oneself(world: World) -> None:
     both = frozenset({"security_auditor", "algorithm_lead"})
-    people.keep_person(world.store, Person("sam", "Sam", both))
+    recognition.keep_person(world.store, Person("sam", "Sam", both))
     made = proposed(world, "sam")
     with pytest.raises(Forbidden, match="sam is the person enrolled"):
         enrolment.confirm(world.store, world.rulebook, world.actor("sam"), made.id, WHY)
@@ -254,12 +248,10 @@ def test_an_earlier_approval_of_a_suspended_person_promotes_nothing(world: World
 
 def test_a_deleted_and_newly_made_account_of_the_same_name_is_another(world: World) -> None:
     again = Account("lena", "Lena", LEAD, True, seen_account("lena"))
-    directory.sync(world.store, world.rulebook, [])
+    sync.sync(world.store, world.rulebook, [])
     other = seen_account("lena")
     other = type(other)(other.issuer, "number 99", other.marks)
-    directory.sync(
-        world.store, world.rulebook, [Account(again.user, again.name, LEAD, True, other)]
-    )
+    sync.sync(world.store, world.rulebook, [Account(again.user, again.name, LEAD, True, other)])
     assert "lena" not in may_vote(world)
     assert "another account of that name" in str(events(world, "AccountChanged")[-1]["why"])
 
@@ -268,7 +260,7 @@ def test_whoever_answers_for_somebody_is_enrolled_too(world: World) -> None:
     now = datetime.now(UTC)
     airflow_says(world, "bob", "viewer")
     with pytest.raises(Invalid, match="active person who is enrolled"):
-        delegating.delegate(
+        delegation.delegate(
             world.store,
             world.rulebook,
             world.actor("lena"),
@@ -360,7 +352,7 @@ def test_fifty_people_come_by_one_file_and_one_confirmation(world: World) -> Non
     ]
     others = {"admin": "admin", "sam": "security_auditor"}
     accounts += [Account(n, n.title(), frozenset({r}), True) for n, r in others.items()]
-    directory.sync(world.store, world.rulebook, accounts)
+    sync.sync(world.store, world.rulebook, accounts)
     file = "person,role,reason\n" + "".join(f"{name},algorithm_lead,{WHY}\n" for name in names)
     with pytest.raises(Invalid, match="knows no active account 'ghost'"):
         enrolment.import_file(
@@ -409,19 +401,19 @@ def test_the_same_key_enrols_once(world: World) -> None:
 
 def test_rights_at_a_moment_know_of_enrolments(world: World) -> None:
     airflow_says(world, "lea")
-    before = people.rights_at(world.store, "lea")
+    before = recognition.rights_at(world.store, "lea")
     assert (before["roles"], before["unconfirmed"]) == ([], ["algorithm_lead"])
     assert "release:read" in before["permissions"]
     assert "release:vote" not in before["permissions"]
     enrolled(world, "lea")
-    after = people.rights_at(world.store, "lea")
+    after = recognition.rights_at(world.store, "lea")
     assert (after["roles"], after["unconfirmed"]) == (["algorithm_lead"], [])
 
 
 def test_the_log_verifies_after_all_of_it(world: World) -> None:
     airflow_says(world, "lena", password="new")
     enrolled(world, "lena")
-    report = verifying.verify(world.store, FakeKeys())
+    report = verification.verify(world.store, FakeKeys())
     assert report.ok, report
 
 
@@ -432,7 +424,7 @@ def test_every_column_of_an_enrolment_is_in_its_events(world: World) -> None:
         rows = {one.id: asdict(one) for one in unit.enrolments(person="lena")}
     told = [
         e
-        for e in auditing.events(world.store, "access", 1000)
+        for e in access_log.events(world.store, "access", 1000)
         if str(e["resource"]).removeprefix("enrolment/") in rows
     ]
     names = {"enrolment": "id", "proposedAt": "proposed_at", "confirmedAt": "confirmed_at"}
@@ -524,17 +516,17 @@ def test_a_vote_against_a_suspension_counts_only_if_it_came_first(world: World) 
         with pytest.raises(AirlockError):
             world.approve(release_id, "lena")
         enrolled(world, "lena")
-        deciding.withdraw(world.store, release_id, world.actor("ana"), "the next round")
+        decide.withdraw(world.store, release_id, world.actor("ana"), "the next round")
 
 
 def test_an_old_database_enrols_nobody_and_shows_who_is_to_be_confirmed(world: World) -> None:
     release_id = world.open()
     before = [Person(name, name.title(), LEAD) for name in ("hans", "greta")]
     for person in before:  # as an upgrade finds them: known, with roles, and no enrolment
-        people.keep_person(world.store, person)
+        recognition.keep_person(world.store, person)
     shown = {one["id"]: one for one in enrolment.people(world.store, world.rulebook)}
     for name in ("hans", "greta"):
         assert (shown[name]["roles"], shown[name]["unconfirmed"]) == ([], ["algorithm_lead"])
     with pytest.raises(Forbidden, match="not enrolled"):
         world.approve(release_id, "hans")
-    assert reading.outcome(world.store, release_id).state is State.AWAITING_APPROVAL
+    assert releases.outcome(world.store, release_id).state is State.AWAITING_APPROVAL

@@ -19,16 +19,10 @@ from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from airlock.domain.release import Decision, Release, State
 from airlock.domain.texts import ALTERED, ERASED, commit, is_commitment
-from airlock.services import (
-    auditing,
-    deciding,
-    delegating,
-    emergency,
-    erasing,
-    reading,
-    reading_duties,
-    rolling_back,
-)
+from airlock.services.approvals import break_glass, decide, delegation
+from airlock.services.audit import access_log, erasure
+from airlock.services.promotion import rollback
+from airlock.services.queries import duties, releases
 from airlock.testing import PEOPLE, RULEBOOK, World
 from tests.contract.conftest import Database
 
@@ -63,8 +57,8 @@ class OldStore(SqlStore):
         return OldUnit(self._engine.connect())
 
 
-def erase(world: World, person: str) -> erasing.Erased:
-    return erasing.erase(world.store, world.actor("admin"), person, "asked for it")
+def erase(world: World, person: str) -> erasure.Erased:
+    return erasure.erase(world.store, world.actor("admin"), person, "asked for it")
 
 
 def finish(world: World, release_id: str) -> Release:
@@ -119,19 +113,19 @@ def say_everything(world: World) -> str:
         world.approve(second, name, **say)
     world.promote(second, "two")
     actor = world.actor("otto")
-    rolling_back.allow(world.store, second, actor, WORDS)
+    rollback.allow(world.store, second, actor, WORDS)
     world.promote(second, "back")
-    (found, *_) = reading_duties.finding_rows(world.store).rows
+    (found, *_) = duties.finding_rows(world.store).rows
     lena = world.actor("lena")
-    delegating.close_finding(world.store, world.rulebook, world.actor("mara"), found["id"], WORDS)
+    delegation.close_finding(world.store, world.rulebook, world.actor("mara"), found["id"], WORDS)
     end = now + timedelta(days=1)
-    delegating.delegate(world.store, world.rulebook, lena, "luis", now, end, WORDS)
+    delegation.delegate(world.store, world.rulebook, lena, "luis", now, end, WORDS)
     emergency_release = world.open("three")
     for name in ("lena", "carla"):
-        emergency.break_glass(
+        break_glass.break_glass(
             world.store, world.signer, emergency_release, world.actor(name), WORDS, "INC-7"
         )
-    emergency.review(world.store, emergency_release, world.actor("sam"), WORDS)
+    break_glass.review(world.store, emergency_release, world.actor("sam"), WORDS)
     rejected = world.request(world.measure("four"), "supersede").release
     assert rejected is not None
     world.vote(rejected.id, "lena", Decision.REJECT, **say)
@@ -139,24 +133,26 @@ def say_everything(world: World) -> str:
         with pytest.raises((Conflict, Forbidden)):
             world.approve(rejected.id, name, **say)
     withdrawn = world.open("five")
-    deciding.withdraw(world.store, withdrawn, world.actor("ana"), WORDS)
-    list(auditing.export(world.store, world.keys, world.actor("sam"), WORDS))
+    decide.withdraw(world.store, withdrawn, world.actor("ana"), WORDS)
+    list(access_log.export(world.store, world.keys, world.actor("sam"), WORDS))
     return first
 
 
 def test_somebody_who_wrote_nothing_is_erased_too_and_that_is_in_the_log(world: World) -> None:
-    assert erase(world, "vera") == erasing.Erased("vera", 0)
+    assert erase(world, "vera") == erasure.Erased("vera", 0)
     (told,) = [
-        one for one in auditing.events(world.store, "access") if one["what"] == "PersonalTextErased"
+        one
+        for one in access_log.events(world.store, "access")
+        if one["what"] == "PersonalTextErased"
     ]
     assert (told["who"]["id"], told["why"]) == ("admin", "asked for it")
     assert told["data"] == {"person": "vera", "texts": 0, "commitments": []}
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_an_erasure_needs_a_reason_and_somebody_known(world: World) -> None:
     with pytest.raises(Invalid, match="a reason of 3"):
-        erasing.erase(world.store, world.actor("admin"), "lena", " ")
+        erasure.erase(world.store, world.actor("admin"), "lena", " ")
     with pytest.raises(NotFound, match="does not know 'nobody'"):
         erase(world, "nobody")
 
@@ -166,26 +162,26 @@ def test_what_people_write_stands_beside_the_log_and_nowhere_else(
 ) -> None:
     say_everything(world)
     assert places(database, WORDS) == {"audit_text"}
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_an_erased_text_is_nowhere_and_every_proof_still_holds(
     world: World, database: Database
 ) -> None:
     first = say_everything(world)
-    before = auditing.verify(world.store, world.keys)
+    before = access_log.verify(world.store, world.keys)
     for person in (*PEOPLE, "otto"):
         erase(world, person)
     assert places(database, WORDS) == set()
     assert places(database, "Lena") == set()  # the display name
-    report = auditing.verify(world.store, world.keys)
+    report = access_log.verify(world.store, world.keys)
     assert report.ok, report.damages
     assert (report.releases, report.grants) == (before.releases, before.grants)
-    shown = reading.show(world.store, world.keys, first, None)
+    shown = releases.show(world.store, world.keys, first, None)
     assert {vote["reason"] for level in shown["levels"] for vote in level["votes"]} == {ERASED}
-    assert {one["text"] for one in reading_duties.finding_rows(world.store).rows} == {ERASED}
-    assert {one["reason"] for one in reading_duties.delegation_rows(world.store).rows} == {ERASED}
-    votes = [one for one in auditing.events(world.store, first) if one["what"] == "VoteCast"]
+    assert {one["text"] for one in duties.finding_rows(world.store).rows} == {ERASED}
+    assert {one["reason"] for one in duties.delegation_rows(world.store).rows} == {ERASED}
+    votes = [one for one in access_log.events(world.store, first) if one["what"] == "VoteCast"]
     assert {one["why"] for one in votes} == {ERASED}
     assert votes[0]["data"]["conditions"]["findings"][0]["text"] == ERASED
 
@@ -195,7 +191,7 @@ def test_the_texts_of_others_stay(world: World) -> None:
     world.approve(release_id, "lena", reason="mine is erased")
     world.approve(release_id, "carla", reason="mine stays")
     assert erase(world, "lena").texts == 1
-    assert [vote.reason for vote in reading.outcome(world.store, release_id).votes] == [
+    assert [vote.reason for vote in releases.outcome(world.store, release_id).votes] == [
         ERASED,
         "mine stays",
     ]
@@ -210,12 +206,12 @@ def test_a_finding_belongs_to_whoever_demanded_it_not_to_who_completed_the_level
     demand = Demand(text="mend the sample", owner="ana", due=due)
     world.approve(release_id, "lena", conditions=Conditions(findings=(demand,)))
     finish(world, release_id)
-    assert reading_duties.finding_rows(world.store).rows[0]["text"] == "mend the sample"
+    assert duties.finding_rows(world.store).rows[0]["text"] == "mend the sample"
     erase(world, "milo")
-    assert reading_duties.finding_rows(world.store).rows[0]["text"] == "mend the sample"
+    assert duties.finding_rows(world.store).rows[0]["text"] == "mend the sample"
     erase(world, "lena")
-    assert reading_duties.finding_rows(world.store).rows[0]["text"] == ERASED
-    assert auditing.verify(world.store, world.keys).ok
+    assert duties.finding_rows(world.store).rows[0]["text"] == ERASED
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_a_release_goes_on_after_a_voter_was_erased(world: World) -> None:
@@ -224,7 +220,7 @@ def test_a_release_goes_on_after_a_voter_was_erased(world: World) -> None:
     erase(world, "lena")
     assert finish(world, release_id).state is State.APPROVED
     assert world.promote(release_id).after == "1"
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_nobodys_words_are_repeated_in_the_event_of_somebody_else(
@@ -246,9 +242,9 @@ def test_a_text_that_is_spelled_like_a_commitment_is_a_text(world: World) -> Non
     with world.store.begin() as unit:
         (commitment,) = unit.texts(release_id)
     world.approve(release_id, "carla", reason=commitment)
-    votes = reading.outcome(world.store, release_id).votes
+    votes = releases.outcome(world.store, release_id).votes
     assert [vote.reason for vote in votes] == ["the secret of lena", commitment]
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_the_store_gives_commitment_salt_and_text_of_a_stream(world: World) -> None:
@@ -293,9 +289,9 @@ def test_entries_from_before_with_their_texts_inside_stay_valid(
     world.approve(release_id, "lena", reason="written in the clear")
     world.store = store
     world.approve(release_id, "carla", reason="written beside it")
-    report = auditing.verify(world.store, world.keys)
+    report = access_log.verify(world.store, world.keys)
     assert report.ok, report.damages
-    votes = reading.outcome(world.store, release_id).votes
+    votes = releases.outcome(world.store, release_id).votes
     assert [vote.reason for vote in votes] == ["written in the clear", "written beside it"]
 
 
@@ -320,9 +316,9 @@ def test_a_text_changed_or_taken_away_is_found_and_named(
     if database.kind == "postgres":
         damage = damage.replace("salt = text", r"salt = '\x00'::bytea")
     attack(database, damage)
-    damages = auditing.verify(world.store, world.keys).damages
+    damages = access_log.verify(world.store, world.keys).damages
     assert any(found in one and f"stream {release_id}, entry 4" in one for one in damages), damages
-    shown = auditing.events(world.store, release_id)[3]["why"]
+    shown = access_log.events(world.store, release_id)[3]["why"]
     assert shown == (ALTERED if "match" in found else ERASED)
 
 
@@ -347,5 +343,5 @@ def test_the_worker_erases_nothing(postgres_database: Database) -> None:
     world = World(store, worker=worker)
     world.approve(world.open(), "lena")
     with pytest.raises(Exception, match="permission denied"):
-        erasing.erase(worker, world.actor("admin"), "lena", "asked for it")
-    assert not is_commitment(auditing.events(store)[-1]["why"])
+        erasure.erase(worker, world.actor("admin"), "lena", "asked for it")
+    assert not is_commitment(access_log.events(store)[-1]["why"])

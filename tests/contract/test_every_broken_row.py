@@ -21,11 +21,11 @@ from airlock.adapters.ed25519_keys import FileKeyring
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.release import State
 from airlock.entrypoints.work_steps import Step
-from airlock.services import reading
-from airlock.services.delivering import Delivery
-from airlock.services.sequencing import Sequencer
-from airlock.services.timing import Keeper
-from airlock.services.voiding import void_stale
+from airlock.services.approvals.deadlines import Keeper
+from airlock.services.approvals.invalidation import void_stale
+from airlock.services.audit.transparency_log import Sequencer
+from airlock.services.notifications.outbox_relay import Delivery
+from airlock.services.queries import releases
 from airlock.testing import FakeAirflow, FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.contract.rich_world import RichWorld, rulebook
@@ -151,7 +151,7 @@ class Sound:
             yield "the tree does not grow"
         self.rounds(days=60)
         self.rounds(seconds=2)
-        if (state := reading.outcome(self.store, self.ids[self.timed]).state) is not State.EXPIRED:
+        if (state := releases.outcome(self.store, self.ids[self.timed]).state) is not State.EXPIRED:
             yield f"the timers do not fire: it is {state.value}"
         if {f"{name}/run" for name in ("sound-a", "sound-b")} - self.airflow.notes.keys():
             yield "the messages do not arrive"

@@ -33,8 +33,8 @@ from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.tables import metadata
 from airlock.adapters.sql_store.unit import SqlUnit
-from airlock.services import verifying
-from airlock.services.halving import Split
+from airlock.services.audit import verification
+from airlock.services.audit.parallel_verification import Split
 from airlock.testing import FakeClock, World
 from tests.contract.rich_world import RichWorld
 from tests.contract.unchecked import DELETABLE, INSERTABLE, UNCHECKED
@@ -76,10 +76,10 @@ class Place:
         """Look into the test's own transaction."""
         return Held(self.connection, self.clock, {})
 
-    def verify(self) -> verifying.Report:
+    def verify(self) -> verification.Report:
         """Check the log and the tables."""
         kept, alone = self.world.copies.checkpoints(), Split(processors=10**6)
-        return verifying.verify(self, self.world.keyring, kept, split=alone)  # type: ignore[arg-type]
+        return verification.verify(self, self.world.keyring, kept, split=alone)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

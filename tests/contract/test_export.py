@@ -10,7 +10,7 @@ import pytest
 
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.cli_audit import verify_export
-from airlock.services import auditing, erasing, sequencing
+from airlock.services.audit import access_log, erasure, transparency_log
 from airlock.testing import World
 from tests.contract.tree_kit import copies, keys
 
@@ -24,13 +24,13 @@ def exported(make_world: Callable[..., World], tmp_path: Path) -> Path:
     world = make_world(signer=signer)
     world.keys = keyring  # type: ignore[assignment]
     release_id = world.open("one")
-    sequencing.checkpoint_now(world.store, signer)
+    transparency_log.checkpoint_now(world.store, signer)
     world.approve_all(release_id)
     world.promote(release_id)
-    sequencing.checkpoint_now(world.store, signer)
-    sequencing.publish(world.store, copies(tmp_path))
+    transparency_log.checkpoint_now(world.store, signer)
+    transparency_log.publish(world.store, copies(tmp_path))
     file = tmp_path / "log.jsonl"
-    lines = auditing.export(world.store, keyring, world.actor("sam"), "yearly audit")
+    lines = access_log.export(world.store, keyring, world.actor("sam"), "yearly audit")
     file.write_text("".join(lines))
     return file
 
@@ -169,10 +169,10 @@ def test_an_export_made_after_an_erasure_verifies_without_the_texts(
     world = make_world(signer=signer)
     world.keys = keyring  # type: ignore[assignment]
     world.approve(world.open("one"), "lena", reason="to be forgotten")
-    erasing.erase(world.store, world.actor("admin"), "lena", "asked for it")
-    sequencing.checkpoint_now(world.store, signer)
+    erasure.erase(world.store, world.actor("admin"), "lena", "asked for it")
+    transparency_log.checkpoint_now(world.store, signer)
     file = tmp_path / "log.jsonl"
-    lines = auditing.export(world.store, keyring, world.actor("sam"), "yearly audit")
+    lines = access_log.export(world.store, keyring, world.actor("sam"), "yearly audit")
     file.write_text("".join(lines))
     assert "to be forgotten" not in file.read_text()
     report = check(file)

@@ -18,7 +18,9 @@ from airlock.domain.errors import Forbidden, Refused
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision, Release, State
 from airlock.ports import Facts
-from airlock.services import auditing, deciding, delegating, reading, sequencing
+from airlock.services.approvals import decide, delegation
+from airlock.services.audit import access_log, transparency_log
+from airlock.services.queries import releases
 from airlock.testing import FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.contract.test_broken_rows import edit as edit_row
@@ -78,7 +80,7 @@ def test_one_look_says_where_a_closer_one_is_needed(make_world: Callable[..., Wo
     world = make_world(clock)
     release_id = world.open()
     lena, start = world.actor("lena"), clock.at
-    delegating.delegate(
+    delegation.delegate(
         world.store, world.rulebook, lena, "vera", start, start + timedelta(days=1), "on leave"
     )
     demand = Demand(text="explain it", owner="carla", due="2999-01-01T00:00:00.000000000Z")
@@ -106,7 +108,7 @@ def test_rights_lost_while_an_answer_waits_for_the_lock_do_not_count(
     def answer() -> None:
         store = postgres_database.store("airlock_decider")
         try:
-            got.append(deciding.vote(store, world.signer, release_id, ballot, lena).state)
+            got.append(decide.vote(store, world.signer, release_id, ballot, lena).state)
         except Forbidden as error:
             got.append(error)
 
@@ -120,7 +122,7 @@ def test_rights_lost_while_an_answer_waits_for_the_lock_do_not_count(
         unit.commit()
     thread.join(30)
     assert isinstance(got[0], Forbidden), got
-    assert reading.outcome(world.store, release_id).level == 1
+    assert releases.outcome(world.store, release_id).level == 1
 
 
 def _waits(unit: Any) -> bool:
@@ -135,7 +137,7 @@ def test_an_answer_takes_a_fixed_number_of_statements(make_world: Callable[..., 
     assert opened is not None
     ballot, lena = world.ballot(opened.id, Decision.APPROVE), world.actor("lena")
     with counted() as seen:
-        decided = deciding.vote(world.store, world.signer, opened.id, ballot, lena)
+        decided = decide.vote(world.store, world.signer, opened.id, ballot, lena)
     assert decided.state is State.APPROVED
     own = [one for one in seen if not one.startswith(("BEGIN", "PRAGMA"))]
     assert 5 < len(own) <= MOST_PER_ANSWER, own
@@ -150,11 +152,13 @@ def test_a_proof_takes_as_many_statements_in_a_large_tree_as_in_a_small_one(
     for size in (5, 700):
         with world.store.begin() as unit:
             for number in range(size):
-                unit.log("talk", sequencing.system_event("Said", f"number/{number}", "to fill"))
+                unit.log(
+                    "talk", transparency_log.system_event("Said", f"number/{number}", "to fill")
+                )
             unit.commit()
-        sequencing.checkpoint_now(world.store, signer)
+        transparency_log.checkpoint_now(world.store, signer)
         with counted() as seen:
-            auditing.prove(world.store, "talk", 3)
+            access_log.prove(world.store, "talk", 3)
         taken.append(len([one for one in seen if one.startswith(("SELECT", "(SELECT"))]))
     assert 0 < taken[0] <= taken[1] <= MOST_PER_PROOF
 
@@ -166,12 +170,12 @@ def test_an_answer_is_shown_with_what_it_has_read_as_a_new_look_shows_it(world: 
         conditions = Conditions(findings=(demand,) if name == "lena" else ())
         ballot = world.ballot(release_id, Decision.APPROVE, conditions=conditions)
         actor = world.actor(name)
-        given = deciding.answer(world.store, world.signer, release_id, ballot, actor)
+        given = decide.answer(world.store, world.signer, release_id, ballot, actor)
         assert given.facts is not None
         with counted() as short:
-            shown = reading.show(world.store, world.keys, release_id, actor, given)
+            shown = releases.show(world.store, world.keys, release_id, actor, given)
         with counted() as whole:
-            assert shown == reading.show(world.store, world.keys, release_id, actor)
+            assert shown == releases.show(world.store, world.keys, release_id, actor)
         assert len(short) == len(whole) - 1
     assert [one["text"] for one in shown["findings"]] == ["mend the form"]
 
@@ -179,13 +183,13 @@ def test_an_answer_is_shown_with_what_it_has_read_as_a_new_look_shows_it(world: 
 def test_what_an_answer_has_read_is_not_shown_of_a_release_that_moved_since(world: World) -> None:
     release_id = world.open("first")
     ballot, lena = world.ballot(release_id, Decision.APPROVE), world.actor("lena")
-    given = deciding.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
-    again = deciding.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
+    given = decide.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
+    again = decide.answer(world.store, world.signer, release_id, ballot, lena, "a-key")
     assert (again.release, again.facts) == (given.release, None)
     origin = world.measure("second", auc=0.9)
-    deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=origin)
-    shown = reading.show(world.store, world.keys, release_id, lena, given)
-    assert shown == reading.show(world.store, world.keys, release_id, lena)
+    decide.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=origin)
+    shown = releases.show(world.store, world.keys, release_id, lena, given)
+    assert shown == releases.show(world.store, world.keys, release_id, lena)
     assert shown["metrics"][0]["candidate"] == 0.9
 
 

@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from airlock.domain.errors import Conflict
 from airlock.domain.gates import Evidence, Verdict
 from airlock.gates import build
-from airlock.services import evidence, reading
+from airlock.services.pipeline import collect_and_judge
+from airlock.services.queries import releases
 from airlock.testing import World
 from tests.contract.conftest import Database
 
@@ -17,19 +18,23 @@ KIND = "evaluation"
 
 
 def opened(world: World) -> tuple[str, Evidence]:
-    origin = reading.outcome(world.store, world.open()).origin
+    origin = releases.outcome(world.store, world.open()).origin
     with world.store.begin() as unit:
         return origin, unit.evidence_of(origin)[KIND]
 
 
 def test_other_evidence_is_refused_and_the_same_is_no_change(world: World) -> None:
     origin, known = opened(world)
-    again = evidence.submit(world.proposals, origin, KIND, known.artifact_digest, known.facts)
+    again = collect_and_judge.submit(
+        world.proposals, origin, KIND, known.artifact_digest, known.facts
+    )
     assert again == known.digest
     with pytest.raises(Conflict, match="so its evidence is frozen: no other evaluation"):
-        evidence.submit(world.proposals, origin, KIND, known.artifact_digest, {"rows": 1})
+        collect_and_judge.submit(world.proposals, origin, KIND, known.artifact_digest, {"rows": 1})
     with pytest.raises(Conflict, match="no other latency"):
-        evidence.submit(world.proposals, origin, "latency", known.artifact_digest, {"n": 1})
+        collect_and_judge.submit(
+            world.proposals, origin, "latency", known.artifact_digest, {"n": 1}
+        )
 
 
 def test_a_gate_judged_again_keeps_nothing(world: World) -> None:
@@ -37,7 +42,10 @@ def test_a_gate_judged_again_keeps_nothing(world: World) -> None:
     with world.store.begin() as unit:
         before = unit.results_of(origin)
     stricter = build({"gate": "metrics-threshold", "metric": "roc_auc", "threshold": 0.99})
-    assert evidence.judge(world.worker, world.proposals, origin, stricter).verdict is Verdict.FAILED
+    assert (
+        collect_and_judge.judge(world.worker, world.proposals, origin, stricter).verdict
+        is Verdict.FAILED
+    )
     with world.store.begin() as unit:
         assert unit.results_of(origin) == before
 
@@ -46,7 +54,7 @@ def test_a_blocked_release_freezes_too(world: World) -> None:
     origin = world.measure("weak", auc=0.6)
     assert world.request(origin).outcome == "blocked"
     with pytest.raises(Conflict, match="frozen"):
-        evidence.submit(world.proposals, origin, KIND, "sha256:0", {"rows": 1})
+        collect_and_judge.submit(world.proposals, origin, KIND, "sha256:0", {"rows": 1})
 
 
 STATEMENTS = (
@@ -74,6 +82,6 @@ def test_nobody_changes_it_in_the_database(world: World, database: Database) -> 
 
 def test_a_run_without_a_release_can_still_be_measured_again(world: World) -> None:
     origin = world.measure("run-2")
-    evidence.submit(world.proposals, origin, KIND, "sha256:0", {"rows": 1})
+    collect_and_judge.submit(world.proposals, origin, KIND, "sha256:0", {"rows": 1})
     with world.store.begin() as unit:
         assert unit.evidence_of(origin)[KIND].facts == {"rows": 1}

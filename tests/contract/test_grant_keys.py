@@ -18,7 +18,8 @@ from airlock.domain.errors import Refused
 from airlock.domain.grant import LONGEST, GrantInvalid, opened, seal
 from airlock.domain.people import Actor
 from airlock.ports import Promotion, PromotionRequest
-from airlock.services import rolling_back, rotating, verifying
+from airlock.services.audit import key_rotation, verification
+from airlock.services.promotion import rollback
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 from tests.contract.conftest import Database
 from tests.contract.tree_kit import keys
@@ -44,7 +45,9 @@ def rotate(world: World, folder: Path) -> FileSigner:
     """Give the key up, and return the thief who has kept a copy of it."""
     stolen = folder / "stolen.pem"
     stolen.write_bytes((folder / "signing.pem").read_bytes())
-    rotating.rotate(world.store, world.signer, FileShelf(folder / "signing.pem", folder / "keys"))
+    key_rotation.rotate(
+        world.store, world.signer, FileShelf(folder / "signing.pem", folder / "keys")
+    )
     return FileSigner(stolen)
 
 
@@ -57,7 +60,7 @@ def promoted(world: World, run: str) -> str:
 
 def leave(world: World, release_id: str) -> None:
     """Allow to go back, and begin it."""
-    rolling_back.allow(world.store, release_id, world.actor("otto"), "it drifts")
+    rollback.allow(world.store, release_id, world.actor("otto"), "it drifts")
     begin(world, release_id, "back")
 
 
@@ -84,7 +87,7 @@ def stored(world: World, release_id: str, purpose: str = "promotion") -> tuple[s
 
 
 def damages(world: World) -> tuple[str, ...]:
-    return verifying.verify(world.store, world.keys).damages
+    return verification.verify(world.store, world.keys).damages
 
 
 def signed_by(thief: FileSigner, world: World, envelope: str, at: datetime) -> str:
@@ -108,7 +111,7 @@ def test_a_rollback_granted_before_the_rotation_is_still_good(world: World, tmp_
     leave(world, second)
     rotate(world, tmp_path)
     assert go_back(world, second).after == "1"
-    report = verifying.verify(world.store, world.keys)
+    report = verification.verify(world.store, world.keys)
     assert report.ok, report.damages
     assert report.grants == 3
 
@@ -187,7 +190,7 @@ def test_a_damaged_rollback_grant_is_found(
 
 
 def test_the_grants_of_earlier_rounds_are_checked_too(world: World, database: Database) -> None:
-    from airlock.services import deciding
+    from airlock.services.approvals import decide
 
     release_id = world.open("one")
     world.approve_all(release_id)
@@ -196,10 +199,10 @@ def test_the_grants_of_earlier_rounds_are_checked_too(world: World, database: Da
         world.promoter.finish(release_id, "run-1")
     system = Actor.system("decider")
     digest = f"sha256:{'1' * 64}"
-    deciding.void(world.store, release_id, system, "other data", data_digest=digest)
+    decide.void(world.store, release_id, system, "other data", data_digest=digest)
     world.approve_all(release_id)
     begin(world, release_id)
-    assert verifying.verify(world.store, world.keys).grants == 2
+    assert verification.verify(world.store, world.keys).grants == 2
     attack(database, "DELETE FROM release_grant WHERE round = 1")
     assert any("was issued, but it is gone" in one for one in damages(world))
 

@@ -14,9 +14,9 @@ from airlock.domain.log_halves import half_from_document
 from airlock.domain.log_tree import Tree
 from airlock.domain.merkle import Frontier
 from airlock.domain.texts import TextCheck
-from airlock.services import sequencing, verifying
-from airlock.services.halving import Halving, Split, halved, job_of
-from airlock.services.log_store import LogWork
+from airlock.services.audit import transparency_log, verification
+from airlock.services.audit.log_store import LogWork
+from airlock.services.audit.parallel_verification import Halving, Split, halved, job_of
 from airlock.testing import World
 from tests.contract.tree_kit import copies, keys
 
@@ -34,10 +34,10 @@ def told(world: World, signed: tuple[FileSigner, FileKeyring], tmp_path: Path) -
     world.signer, world.keys = signed  # type: ignore[assignment]
     release_id = world.open("one")
     world.approve_all(release_id)
-    sequencing.checkpoint_now(world.store, signed[0])
+    transparency_log.checkpoint_now(world.store, signed[0])
     world.promote(release_id)
-    sequencing.checkpoint_now(world.store, signed[0])
-    sequencing.publish(world.store, copies(tmp_path))
+    transparency_log.checkpoint_now(world.store, signed[0])
+    transparency_log.publish(world.store, copies(tmp_path))
     return world
 
 
@@ -60,9 +60,9 @@ def test_a_sound_log_is_walked_through_by_two(
         assert chains is not None
         assert chains.count == size_of(unit)
         assert list(chains.close(unit.heads())) == []
-    report = verifying.verify(told.store, signed[1], kept, split=HALVES)
+    report = verification.verify(told.store, signed[1], kept, split=HALVES)
     assert report.ok, report.damages
-    assert report == verifying.verify(told.store, signed[1], kept)
+    assert report == verification.verify(told.store, signed[1], kept)
 
 
 def test_a_helper_that_was_killed_is_no_help_and_no_harm(told: World) -> None:
@@ -83,9 +83,9 @@ def test_a_helper_that_is_late_is_not_waited_for(
     told: World, signed: tuple[FileSigner, FileKeyring]
 ) -> None:
     hasty = Split(size=1, processors=1, patience_s=0)
-    report = verifying.verify(told.store, signed[1], split=hasty)
+    report = verification.verify(told.store, signed[1], split=hasty)
     assert report.ok, report.damages
-    assert report == verifying.verify(told.store, signed[1])
+    assert report == verification.verify(told.store, signed[1])
 
 
 def test_a_helper_whose_tree_has_gone_says_nothing(told: World) -> None:
@@ -110,7 +110,7 @@ def test_the_helper_sees_the_log_as_it_was_though_it_grows_meanwhile(
         if "postgres" in request.node.name:
             release_id = told.open("two")
             told.approve_all(release_id)
-            sequencing.checkpoint_now(told.store, signed[0])
+            transparency_log.checkpoint_now(told.store, signed[0])
             with told.store.begin() as later:
                 assert size_of(later) > size
         answer = helper.answer(60)

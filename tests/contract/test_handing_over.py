@@ -12,7 +12,8 @@ from airlock.domain.delegation import Capacity
 from airlock.domain.errors import Forbidden
 from airlock.domain.people import Person
 from airlock.domain.release import State
-from airlock.services import delivering, reading
+from airlock.services.notifications import outbox_relay
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, World
 
 pytestmark = pytest.mark.nobody_enrolled
@@ -34,7 +35,7 @@ def deactivate(world: World, name: str) -> None:
 
 
 def able(world: World, release_id: str) -> list[str]:
-    found: list[str] = reading.show(world.store, world.keys, release_id, None)["mayAnswer"]
+    found: list[str] = releases.show(world.store, world.keys, release_id, None)["mayAnswer"]
     return found
 
 
@@ -73,6 +74,6 @@ def test_without_a_fallback_the_level_waits_and_says_so(make_world: Callable[...
     release_id = world.open()
     deactivate(world, "lena")
     assert able(world, release_id) == []
-    while delivering.Delivery(world.store, world.signer, airflow).run():
+    while outbox_relay.Delivery(world.store, world.signer, airflow).run():
         pass
     assert "nobody is left who could answer level 1 (lead)" in airflow.notes["credit/run-1"]

@@ -25,9 +25,11 @@ from airlock.domain.digest import digest_bytes, digest_json
 from airlock.domain.errors import AirlockError
 from airlock.domain.proposals import Kind
 from airlock.domain.release import Decision, State
-from airlock.services import auditing, deciding, reading
-from airlock.services.promoting import promote
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.promotion.promote import promote
 from airlock.services.proposals import ProposedPromotions
+from airlock.services.queries import releases as release_queries
 from airlock.testing import FakeClock, World, pipeline_document
 from tests.support import rounds, short_folder
 
@@ -79,7 +81,7 @@ class Hostile(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let the log be verified once at the end of each life."""
-        assert auditing.verify(self.world.store, self.world.keys).damages == ()
+        assert access_log.verify(self.world.store, self.world.keys).damages == ()
         self.store.close()
         shutil.rmtree(self.folder)
 
@@ -92,7 +94,7 @@ class Hostile(RuleBasedStateMachine):
         self._remember(self.world.open("honest-1"))
 
     def _remember(self, release_id: str) -> None:
-        release = reading.outcome(self.store, release_id)
+        release = release_queries.outcome(self.store, release_id)
         self.states[release_id] = release.state
         self.subjects[release_id] = release.subject.digest
 
@@ -124,7 +126,7 @@ class Hostile(RuleBasedStateMachine):
         """Its requester takes one back, now and then."""
         if sure == 0:
             (release_id, *_) = self._open()
-            deciding.withdraw(self.store, release_id, self.world.actor("ana"), "a mistake")
+            decide.withdraw(self.store, release_id, self.world.actor("ana"), "a mistake")
             self.states[release_id] = State.WITHDRAWN
 
     @precondition(lambda self: State.APPROVED in self.states.values())
@@ -132,7 +134,7 @@ class Hostile(RuleBasedStateMachine):
     def honest_promotion(self) -> None:
         """The task of an approved release promotes it, by proposals."""
         release_id = next(one for one, at in self.states.items() if at is State.APPROVED)
-        origin = reading.outcome(self.store, release_id).origin
+        origin = release_queries.outcome(self.store, release_id).origin
         asked = ProposedPromotions(self.world.proposals, origin)
         promote(asked, self.world.registry, release_id, f"{origin}/promote")
         self.states[release_id] = State.PROMOTED

@@ -13,7 +13,7 @@ from airlock.adapters.ed25519_keys import FileKeyring, FileShelf, FileSigner
 from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.log_tree import KeptCheckpoint
 from airlock.domain.merkle import EMPTY
-from airlock.services import auditing, rotating, sequencing, verifying
+from airlock.services.audit import access_log, key_rotation, transparency_log, verification
 from airlock.testing import World
 from tests.contract.conftest import Database
 from tests.contract.tree_kit import keys
@@ -46,18 +46,18 @@ def test_what_the_old_key_signed_stays_valid_and_the_new_one_signs_on(
     before = world.open("before")
     world.approve_all(before)
     world.promote(before)
-    sequencing.checkpoint_now(world.store, signer)
-    old, new = rotating.rotate(world.store, signer, shelf(tmp_path))
+    transparency_log.checkpoint_now(world.store, signer)
+    old, new = key_rotation.rotate(world.store, signer, shelf(tmp_path))
     assert old != new
     assert signer.key_id == new  # the running process sees it
     after = world.open("after")
     world.approve_all(after)
     world.promote(after)
-    sequencing.checkpoint_now(world.store, signer)
-    report = verifying.verify(world.store, keyring)
+    transparency_log.checkpoint_now(world.store, signer)
+    report = verification.verify(world.store, keyring)
     assert report.ok, report.damages
     assert (report.grants, report.checkpoints) == (2, 2)
-    event = auditing.events(world.store, rotating.STREAM)[-1]
+    event = access_log.events(world.store, key_rotation.STREAM)[-1]
     assert (event["data"]["old"], event["data"]["new"]) == (old, new)
     assert not (tmp_path / "signing.pem.next").exists()
     assert (tmp_path / "signing.pem").stat().st_mode & 0o777 == 0o600
@@ -68,18 +68,18 @@ def test_a_key_that_was_given_up_signs_nothing_new(
 ) -> None:
     stolen = tmp_path / "stolen.pem"
     stolen.write_bytes((tmp_path / "signing.pem").read_bytes())
-    rotating.rotate(world.store, signer, shelf(tmp_path))
-    tree = sequencing.checkpoint_now(world.store, signer)
+    key_rotation.rotate(world.store, signer, shelf(tmp_path))
+    tree = transparency_log.checkpoint_now(world.store, signer)
     assert tree is not None
     thief = FileSigner(stolen)
     with world.store.begin() as unit:
-        later = unit.now() + rotating.GRACE + timedelta(seconds=1)
+        later = unit.now() + key_rotation.GRACE + timedelta(seconds=1)
     assert keyring.valid_at(thief.key_id, later - timedelta(minutes=2))
     assert not keyring.valid_at(thief.key_id, later)
     forged = Checkpoint(tree.origin, tree.size + 1, EMPTY)
     note = seal(forged, thief.public, thief.sign, int(later.timestamp()) + 1)
     kept = [KeptCheckpoint("somewhere", tree.size + 1, note)]
-    damages = verifying.verify(world.store, keyring, kept).damages
+    damages = verification.verify(world.store, keyring, kept).damages
     assert any("a key that had been given up" in line for line in damages)
 
 
@@ -92,9 +92,11 @@ def test_a_new_key_that_the_old_one_did_not_sign_is_found(
     class Impostor(FileSigner):
         key_id = signer.key_id  # type: ignore[assignment]
 
-    rotating.rotate(world.store, Impostor(tmp_path / "stranger" / "signing.pem"), shelf(tmp_path))
+    key_rotation.rotate(
+        world.store, Impostor(tmp_path / "stranger" / "signing.pem"), shelf(tmp_path)
+    )
     assert stranger.key_id != signer.key_id
-    damages = verifying.verify(world.store, keyring).damages
+    damages = verification.verify(world.store, keyring).damages
     assert any("the new key is not signed by the old one" in line for line in damages)
 
 
@@ -103,14 +105,14 @@ def test_a_rotation_that_was_interrupted_is_finished_by_the_next(
 ) -> None:
     prepared = shelf(tmp_path).prepare().key_id
     assert signer.key_id != prepared
-    assert rotating.rotate(world.store, signer, shelf(tmp_path))[1] == prepared
+    assert key_rotation.rotate(world.store, signer, shelf(tmp_path))[1] == prepared
 
 
 def test_the_worker_cannot_rotate(
     postgres_database: Database, signer: FileSigner, tmp_path: Path
 ) -> None:
     with pytest.raises(Exception, match="permission denied"):
-        rotating.rotate(postgres_database.store("airlock_worker"), signer, shelf(tmp_path))
+        key_rotation.rotate(postgres_database.store("airlock_worker"), signer, shelf(tmp_path))
     with create_engine(postgres_database.urls["postgres"]).begin() as connection:
         found = connection.execute(text("SELECT count(*) FROM audit_event WHERE what='KeyRotated'"))
         assert found.scalar_one() == 0

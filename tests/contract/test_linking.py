@@ -13,7 +13,8 @@ from airlock.domain.clock import stamp
 from airlock.domain.errors import Conflict, Forbidden
 from airlock.domain.linking import TRIES_OF_ACCOUNT, TRIES_OF_TEAM, WrongCode, code_digest
 from airlock.domain.people import Person
-from airlock.services import auditing, directory, linking, people
+from airlock.services.audit import access_log
+from airlock.services.people import recognition, slack_links, sync
 from airlock.testing import FakeClock, World
 from tests.contract.conftest import Database
 from tests.seeding import Runner, damages, race
@@ -25,11 +26,11 @@ MakeWorld = Callable[..., World]
 
 
 def code(world: World, person: str = "lena") -> str:
-    return linking.offer(world.store, world.actor(person)).code
+    return slack_links.offer(world.store, world.actor(person)).code
 
 
 def told(world: World) -> list[dict[str, Any]]:
-    found = auditing.events(world.store, "access")
+    found = access_log.events(world.store, "access")
     return [one for one in found if one["what"].startswith("Slack")]
 
 
@@ -39,7 +40,7 @@ def wrong(number: int = 0) -> str:
 
 def refused(world: World, typed: str, account: str = ANA, team: str = TEAM) -> WrongCode:
     with pytest.raises(WrongCode) as caught:
-        linking.redeem(world.store, team, account, typed)
+        slack_links.redeem(world.store, team, account, typed)
     return caught.value
 
 
@@ -47,14 +48,14 @@ def refused(world: World, typed: str, account: str = ANA, team: str = TEAM) -> W
 def test_an_empty_code_links_nobody(world: World, typed: str) -> None:
     code(world)
     refused(world, typed)
-    assert linking.of(world.store, "lena") is None
+    assert slack_links.of(world.store, "lena") is None
 
 
 def test_a_code_shown_to_a_person_links_the_account_that_types_it(world: World) -> None:
-    offered = linking.offer(world.store, world.actor("lena"))
-    link = linking.redeem(world.store, TEAM, ANA, f" `{offered.code.lower()}` ")
+    offered = slack_links.offer(world.store, world.actor("lena"))
+    link = slack_links.redeem(world.store, TEAM, ANA, f" `{offered.code.lower()}` ")
     assert (link.team, link.account, link.person) == (TEAM, ANA, "lena")
-    assert linking.of(world.store, "lena") == link
+    assert slack_links.of(world.store, "lena") == link
     with world.store.begin() as unit:
         assert unit.link(TEAM, ANA) == link
     (event,) = told(world)
@@ -72,17 +73,17 @@ def test_only_the_digest_of_a_code_is_kept(world: World, database: Database) -> 
 
 def test_a_code_works_once(world: World) -> None:
     offered = code(world)
-    linking.redeem(world.store, TEAM, ANA, offered)
-    linking.end(world.store, world.actor("lena"), "lena")
+    slack_links.redeem(world.store, TEAM, ANA, offered)
+    slack_links.end(world.store, world.actor("lena"), "lena")
     refused(world, offered)
     refused(world, offered, BEN)
-    assert linking.of(world.store, "lena") is None
+    assert slack_links.of(world.store, "lena") is None
 
 
 def test_a_new_code_replaces_the_old_one(world: World) -> None:
     old, new = code(world), code(world)
     refused(world, old)
-    assert linking.redeem(world.store, TEAM, ANA, new).person == "lena"
+    assert slack_links.redeem(world.store, TEAM, ANA, new).person == "lena"
 
 
 def test_a_code_is_over_after_ten_minutes(make_world: MakeWorld) -> None:
@@ -91,17 +92,17 @@ def test_a_code_is_over_after_ten_minutes(make_world: MakeWorld) -> None:
     offered = code(world)
     clock.pass_(minutes=9, seconds=59)
     later = code(world, "carla")
-    assert linking.redeem(world.store, TEAM, ANA, offered).person == "lena"
+    assert slack_links.redeem(world.store, TEAM, ANA, offered).person == "lena"
     clock.pass_(minutes=10)
     refused(world, later, BEN)
-    assert linking.of(world.store, "carla") is None
+    assert slack_links.of(world.store, "carla") is None
 
 
 def test_what_is_wrong_with_a_code_is_not_said(make_world: MakeWorld) -> None:
     clock = FakeClock()
     world = make_world(clock=clock)
     used, old = code(world), code(world, "carla")
-    linking.redeem(world.store, TEAM, ANA, used)
+    slack_links.redeem(world.store, TEAM, ANA, used)
     clock.pass_(minutes=11)
     said = [refused(world, typed, BEN) for typed in ("", wrong(), used, old)]
     for _ in range(TRIES_OF_ACCOUNT):
@@ -112,8 +113,8 @@ def test_what_is_wrong_with_a_code_is_not_said(make_world: MakeWorld) -> None:
 
 def test_right_codes_are_not_counted(world: World) -> None:
     for _ in range(TRIES_OF_ACCOUNT + 2):
-        linking.redeem(world.store, TEAM, ANA, code(world))
-        linking.end(world.store, world.actor("lena"), "lena")
+        slack_links.redeem(world.store, TEAM, ANA, code(world))
+        slack_links.end(world.store, world.actor("lena"), "lena")
     assert {one["what"] for one in told(world)} == {"SlackLinked", "SlackUnlinked"}
 
 
@@ -127,9 +128,9 @@ def test_after_five_wrong_codes_even_the_right_code_waits_ten_minutes(
     offered = code(world)
     refused(world, offered)
     assert len(told(world)) == TRIES_OF_ACCOUNT  # more than that would fill the log
-    assert linking.redeem(world.store, TEAM, BEN, code(world, "carla")).person == "carla"
+    assert slack_links.redeem(world.store, TEAM, BEN, code(world, "carla")).person == "carla"
     clock.pass_(minutes=10, seconds=1)
-    assert linking.redeem(world.store, TEAM, ANA, code(world)).person == "lena"
+    assert slack_links.redeem(world.store, TEAM, ANA, code(world)).person == "lena"
 
 
 def test_many_accounts_of_one_team_do_not_try_more_than_fifty_codes(world: World) -> None:
@@ -139,23 +140,23 @@ def test_many_accounts_of_one_team_do_not_try_more_than_fifty_codes(world: World
         unit.commit()
     refused(world, wrong(), "U0LAST")
     refused(world, code(world), "U0NEW")
-    assert linking.redeem(world.store, "T0OTHER", "U0NEW", code(world)).person == "lena"
+    assert slack_links.redeem(world.store, "T0OTHER", "U0NEW", code(world)).person == "lena"
 
 
 def test_an_account_belongs_to_one_person(world: World) -> None:
-    linking.redeem(world.store, TEAM, ANA, code(world))
+    slack_links.redeem(world.store, TEAM, ANA, code(world))
     with pytest.raises(Conflict, match="lena and the Slack account U0ANA are linked") as caught:
-        linking.redeem(world.store, TEAM, ANA, code(world, "carla"))
+        slack_links.redeem(world.store, TEAM, ANA, code(world, "carla"))
     assert "End that link first" in caught.value.next_step
-    assert linking.of(world.store, "carla") is None
+    assert slack_links.of(world.store, "carla") is None
     assert [one["what"] for one in told(world)] == ["SlackLinked", "SlackLinkRefused"]
 
 
 def test_a_person_has_one_account(world: World) -> None:
-    linking.redeem(world.store, TEAM, ANA, code(world))
+    slack_links.redeem(world.store, TEAM, ANA, code(world))
     with pytest.raises(Conflict, match="lena and the Slack account U0ANA are linked"):
         code(world)
-    assert linking.redeem(world.store, "T0OTHER", ANA, code(world, "carla")).person == "carla"
+    assert slack_links.redeem(world.store, "T0OTHER", ANA, code(world, "carla")).person == "carla"
 
 
 def test_who_is_not_active_gets_no_code_and_no_link(world: World) -> None:
@@ -164,39 +165,39 @@ def test_who_is_not_active_gets_no_code_and_no_link(world: World) -> None:
     gone = Person("lena", "Lena", lena.roles, active=False)
     world.keep(gone)
     with pytest.raises(WrongCode):  # the code went with the right to use Airflow
-        linking.redeem(world.store, TEAM, ANA, offered)
+        slack_links.redeem(world.store, TEAM, ANA, offered)
     with pytest.raises(Forbidden, match="lena may not use Airflow"):
-        linking.offer(world.store, lena)
+        slack_links.offer(world.store, lena)
     with pytest.raises(Forbidden):
-        linking.offer(world.store, world.actor("stranger"))
+        slack_links.offer(world.store, world.actor("stranger"))
 
 
 def test_a_link_ends_with_the_right_to_use_airflow_and_does_not_come_back(world: World) -> None:
-    linking.redeem(world.store, TEAM, ANA, code(world))
-    directory.sync(world.store, world.rulebook, [])  # nobody is listed any more
-    assert linking.of(world.store, "lena") is None
+    slack_links.redeem(world.store, TEAM, ANA, code(world))
+    sync.sync(world.store, world.rulebook, [])  # nobody is listed any more
+    assert slack_links.of(world.store, "lena") is None
     ended = told(world)[-1]
     assert (ended["what"], ended["who"]["id"]) == ("SlackUnlinked", "system:airflow")
     assert ended["data"].items() >= {"person": "lena", "team": TEAM, "account": ANA}.items()
     world.keep(Person("lena", "Lena", frozenset({"algorithm_lead"})))
-    assert linking.of(world.store, "lena") is None
-    assert linking.redeem(world.store, TEAM, ANA, code(world)).person == "lena"
+    assert slack_links.of(world.store, "lena") is None
+    assert slack_links.redeem(world.store, TEAM, ANA, code(world)).person == "lena"
 
 
 def test_losing_a_role_leaves_the_link(world: World) -> None:
-    linking.redeem(world.store, TEAM, ANA, code(world))
+    slack_links.redeem(world.store, TEAM, ANA, code(world))
     world.keep(Person("lena", "Lena", frozenset({"viewer"})))
-    assert linking.of(world.store, "lena") is not None
+    assert slack_links.of(world.store, "lena") is not None
 
 
 def test_ending_a_link_is_in_the_log_once_and_forgets_the_code(world: World) -> None:
     lena = world.actor("lena")
     offered = code(world)
-    assert not linking.end(world.store, lena, "lena")
+    assert not slack_links.end(world.store, lena, "lena")
     refused(world, offered)
-    linking.redeem(world.store, TEAM, ANA, code(world))
-    assert linking.end(world.store, lena, "lena")
-    assert not linking.end(world.store, lena, "lena")
+    slack_links.redeem(world.store, TEAM, ANA, code(world))
+    assert slack_links.end(world.store, lena, "lena")
+    assert not slack_links.end(world.store, lena, "lena")
     assert [one["what"] for one in told(world)].count("SlackUnlinked") == 1
     assert damages(world.store) == []  # type: ignore[arg-type]
 
@@ -215,7 +216,7 @@ def test_one_code_typed_by_two_accounts_at_once_has_one_winner(
     for number, both in enumerate(zip(*found, strict=True)):
         won = [got for got in both if not got.startswith(("WrongCode", "Conflict"))]
         assert len(won) == 1, both
-        link = linking.of(world.store, names[number])
+        link = slack_links.of(world.store, names[number])
         assert link is not None
         assert link.account == won[0]
         winners.add(won[0])
@@ -225,7 +226,7 @@ def test_one_code_typed_by_two_accounts_at_once_has_one_winner(
 
 def type_code(store: SqlStore, at: int, codes: list[str], account: str) -> str:
     """Type the code of this round, in a team of its own, whose tries are not used up."""
-    return linking.redeem(store, f"T{at}", account, codes[at]).account
+    return slack_links.redeem(store, f"T{at}", account, codes[at]).account
 
 
 @pytest.mark.race
@@ -248,7 +249,7 @@ def test_who_is_deactivated_while_typing_the_code_has_no_link_afterwards(
 def deactivate(store: SqlStore, at: int, names: list[str]) -> bool:
     """Take the right to use Airflow from the owner of this round's code."""
     gone = Person(names[at], names[at], frozenset({"viewer"}), active=False)
-    return people.keep_person(store, gone)
+    return recognition.keep_person(store, gone)
 
 
 @pytest.mark.race
@@ -261,4 +262,4 @@ def test_codes_tried_at_once_are_counted_all_the_same(world: World, database: Da
 
 def guess(store: SqlStore, at: int, account: str) -> str:
     """Type a wrong code."""
-    return linking.redeem(store, TEAM, account, wrong(at)).account
+    return slack_links.redeem(store, TEAM, account, wrong(at)).account

@@ -12,7 +12,9 @@ from sqlalchemy import create_engine, text
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Invalid
 from airlock.domain.release import State
-from airlock.services import chat_inbox, deciding, reading
+from airlock.services.approvals import decide
+from airlock.services.notifications import inbox
+from airlock.services.queries import releases
 from airlock.services.rows import Rows
 from airlock.testing import World
 from tests.contract.conftest import Database
@@ -26,7 +28,7 @@ def administrator(database: Database) -> str:
 def open_many(world: World, database: Database, count: int) -> list[str]:
     """Return the ids of *count* releases that wait at level 1, all opened at the same moment."""
     first = world.open()
-    deciding.settle(world.store, world.signer, first)
+    decide.settle(world.store, world.signer, first)
     return [first, *clone(administrator(database), first, count - 1, log=False)]
 
 
@@ -40,16 +42,16 @@ def expire_at(database: Database, due: dict[str, str]) -> None:
 def walk(world: World, limit: int, **chosen: Any) -> Iterator[dict[str, Any]]:
     after, ended = "", False
     while not ended:
-        page = reading.listing(world.store, after=after, limit=limit, **chosen)
+        page = releases.listing(world.store, after=after, limit=limit, **chosen)
         assert len(page.rows) <= limit
         yield from page.rows
         after, ended = page.next, not page.next
 
 
 def test_an_empty_list_is_one_empty_page(world: World) -> None:
-    assert reading.listing(world.store) == Rows([])
-    assert reading.inbox(world.store, world.actor("lena")) == Rows([])
-    assert reading.models(world.store) == ()
+    assert releases.listing(world.store) == Rows([])
+    assert releases.inbox(world.store, world.actor("lena")) == Rows([])
+    assert releases.models(world.store) == ()
 
 
 @pytest.mark.parametrize(("count", "limit"), [(201, 50), (201, 201), (200, 200), (10_000, 1_000)])
@@ -66,14 +68,14 @@ def test_filters_count_before_pages_are_cut(world: World, database: Database) ->
     oldest = next(row for row in reversed(list(walk(world, 50))))
     assert [row["id"] for row in walk(world, 50, model=oldest["model"])] == [oldest["id"]]
     assert list(walk(world, 50, states=[State.PROMOTED])) == []
-    assert len(reading.models(world.store)) == 201
+    assert len(releases.models(world.store)) == 201
 
 
 def test_a_release_opened_meanwhile_shifts_nothing(world: World, database: Database) -> None:
     ids = open_many(world, database, 120)
-    first = reading.listing(world.store, limit=60)
+    first = releases.listing(world.store, limit=60)
     clone(administrator(database), ids[0], 1)
-    second = reading.listing(world.store, after=first.next, limit=60)
+    second = releases.listing(world.store, after=first.next, limit=60)
     together = [row["id"] for row in (*first.rows, *second.rows)]
     assert len(set(together)) == 120
 
@@ -90,17 +92,17 @@ def test_the_most_urgent_of_201_is_the_first_in_every_inbox(
         {urgent: stamp(now + timedelta(minutes=1)), next_urgent: stamp(now + timedelta(hours=1))},
     )
     lena = world.actor("lena")
-    page = reading.inbox(world.store, lena)
+    page = releases.inbox(world.store, lena)
     assert [row["id"] for row in page.rows[:2]] == [urgent, next_urgent]
     assert len(page.rows) == 50
     assert page.next
-    in_chat = chat_inbox.waiting(world.store, "lena", "http://airflow")
+    in_chat = inbox.waiting(world.store, "lena", "http://airflow")
     assert [item["id"] for item in in_chat[:2]] == [urgent, next_urgent]
     assert moment(in_chat[0]["deadline"])
 
     seen, after = [row["id"] for row in page.rows], page.next
     while after:
-        page = reading.inbox(world.store, lena, after=after)
+        page = releases.inbox(world.store, lena, after=after)
         seen, after = [*seen, *(row["id"] for row in page.rows)], page.next
     assert sorted(seen) == sorted(ids)
 
@@ -108,19 +110,19 @@ def test_the_most_urgent_of_201_is_the_first_in_every_inbox(
 def test_whose_turn_it_is_not_has_an_empty_inbox(world: World, database: Database) -> None:
     open_many(world, database, 201)
     for name in ("carla", "ana"):
-        assert reading.inbox(world.store, world.actor(name)) == Rows([])
+        assert releases.inbox(world.store, world.actor(name)) == Rows([])
 
 
 def test_what_somebody_decided_is_found_among_many(world: World, database: Database) -> None:
     ids = open_many(world, database, 201)
     world.approve(ids[0], "lena")
-    decided = chat_inbox.inbox(world.store, "lena", "http://airflow")["decided"]
+    decided = inbox.inbox(world.store, "lena", "http://airflow")["decided"]
     assert [item["id"] for item in decided] == [ids[0]]
 
 
 @pytest.mark.parametrize("after", ["x", "/", "2026/", "/rel-1"])
 def test_a_made_up_place_is_refused_with_the_way_on(world: World, after: str) -> None:
     with pytest.raises(Invalid, match="no place where a page ended"):
-        reading.listing(world.store, after=after)
+        releases.listing(world.store, after=after)
     with pytest.raises(Invalid, match="no place where a page ended"):
-        reading.inbox(world.store, world.actor("lena"), after=after)
+        releases.inbox(world.store, world.actor("lena"), after=after)

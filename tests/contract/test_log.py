@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from airlock.services import auditing
+from airlock.services.audit import access_log
 from airlock.testing import World
 from tests.contract.conftest import Database
 
@@ -22,8 +22,8 @@ def told(world: World) -> World:
     return world
 
 
-def report(world: World) -> auditing.Report:
-    return auditing.verify(world.store, world.keys)
+def report(world: World) -> access_log.Report:
+    return access_log.verify(world.store, world.keys)
 
 
 def attack(database: Database, *statements: str) -> None:
@@ -103,7 +103,7 @@ def test_two_entries_swapped_are_found(told: World, database: Database) -> None:
 
 
 def test_every_event_says_who_when_what_why_and_under_which_policy(told: World) -> None:
-    for event in auditing.events(told.store, limit=500):
+    for event in access_log.events(told.store, limit=500):
         if not event["stream"].startswith("rel-"):
             continue
         assert event["who"]["id"]
@@ -119,6 +119,6 @@ def test_events_are_read_newest_but_told_in_order(
     world = make_world()
     for number in range(3):
         world.request(world.measure(f"run-{number}", auc=0.1))
-    shown = auditing.events(world.store, limit=4)
+    shown = access_log.events(world.store, limit=4)
     assert len(shown) == 4
     assert [event["at"] for event in shown] == sorted(event["at"] for event in shown)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from airlock.domain.duties import SHIPPED
-from airlock.services import configuring, reading
+from airlock.services.approvals import policy_registry
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, World, pipeline_document
 
 MakeWorld = Callable[..., World]
@@ -19,12 +20,12 @@ def asks(world: World, threshold: float, *more: dict[str, Any]) -> None:
     document = pipeline_document()
     document["spec"]["gates"][0]["threshold"] = threshold
     document["spec"]["gates"] += more
-    configuring.register(world.store, world.rulebook.document, [document])
+    policy_registry.register(world.store, world.rulebook.document, [document])
     world.pipeline = document
 
 
 def shown(world: World, release_id: str) -> list[dict[str, Any]]:
-    view = reading.show(world.store, world.keys, release_id, world.actor("lena"))
+    view = releases.show(world.store, world.keys, release_id, world.actor("lena"))
     found: list[dict[str, Any]] = view["changedSinceFailure"]
     return found
 
@@ -95,7 +96,7 @@ def test_a_lighter_weight_is_shown(world: World) -> None:
     lighter = copy.deepcopy(dict(RULEBOOK))
     table = dict.fromkeys(("high", "medium", "low"), "soft")
     lighter["approval"]["spec"]["enforcement"] = {"metrics-threshold": table}
-    configuring.register(world.store, lighter, [world.pipeline], SHIPPED)
+    policy_registry.register(world.store, lighter, [world.pipeline], SHIPPED)
     world.rulebook = type(world.rulebook).from_document(lighter)
     found = [(one["option"], one["then"], one["now"]) for one in shown(world, world.open("again"))]
     assert found == [("weight", "hard", "soft")]

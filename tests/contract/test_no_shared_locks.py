@@ -26,7 +26,18 @@ from airlock.domain.errors import Refused
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision, State
 from airlock.ports import PromotionRequest
-from airlock.services import auditing, configuring, deciding, emergency, reading, waiving
+from airlock.services.approvals import (
+    break_glass as break_glass_service,
+)
+from airlock.services.approvals import (
+    decide as decide_service,
+)
+from airlock.services.approvals import (
+    policy_registry,
+    waivers,
+)
+from airlock.services.audit import access_log
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, World, pipeline_document
 from tests.contract.conftest import Database
 
@@ -58,7 +69,7 @@ def vote_in_slack(world: World) -> Decide:
     lena = world.actor("lena", Channel.SLACK)
     ballot = world.ballot(release_id, Decision.APPROVE)
     beside = Event.by(lena, "SlackAnswer", f"release/{release_id}", {"release": release_id})
-    return lambda decider: deciding.vote(
+    return lambda decider: decide_service.vote(
         decider.store, decider.signer, release_id, ballot, lena, beside=beside
     )
 
@@ -88,7 +99,7 @@ def refused_vote(world: World) -> Decide:
 
 def withdraw(world: World) -> Decide:
     release_id, ana = world.open(), world.actor("ana")
-    return lambda decider: deciding.withdraw(decider.store, release_id, ana, "not needed")
+    return lambda decider: decide_service.withdraw(decider.store, release_id, ana, "not needed")
 
 
 def waive(world: World) -> Decide:
@@ -98,14 +109,14 @@ def waive(world: World) -> Decide:
     with world.store.begin() as unit:
         until = unit.now() + timedelta(days=3)
     gate = "metrics-threshold:roc_auc"
-    return lambda decider: waiving.waive(
+    return lambda decider: waivers.waive(
         decider.store, decider.signer, release_id, gate, "known and small", until, carla
     )
 
 
 def break_glass(world: World) -> Decide:
     release_id, lena = world.open(), world.actor("lena")
-    return lambda decider: emergency.break_glass(
+    return lambda decider: break_glass_service.break_glass(
         decider.store, decider.signer, release_id, lena, "it burns", "INC-1"
     )
 
@@ -121,7 +132,7 @@ def promote(world: World) -> Decide:
 def void(world: World) -> Decide:
     release_id, digest = world.open(), "sha256:" + "9" * 64
     system = Actor.system("decider")
-    return lambda decider: deciding.void(
+    return lambda decider: decide_service.void(
         decider.store, release_id, system, "other data", data_digest=digest
     )
 
@@ -138,7 +149,7 @@ def open_release(world: World) -> Decide:
 
 def arm(world: World) -> Decide:
     release_id = world.open()
-    return lambda decider: deciding.settle(decider.store, decider.signer, release_id)
+    return lambda decider: decide_service.settle(decider.store, decider.signer, release_id)
 
 
 KINDS = (
@@ -155,7 +166,7 @@ def test_no_decision_waits_for_one_on_another_release(postgres_database: Databas
     decider = postgres_database.store("airlock_decider")
     worker = postgres_database.store("airlock_worker")
     world = World(decider, worker=worker, rulebook=rules(), pipeline=documents[0])
-    configuring.register(decider, rules(), documents, SHIPPED)
+    policy_registry.register(decider, rules(), documents, SHIPPED)
     decisions: list[Decide] = []
     for document, kind in zip(documents, kinds, strict=True):
         world.pipeline = document
@@ -179,7 +190,7 @@ def test_no_decision_waits_for_one_on_another_release(postgres_database: Databas
     told = {name: repr(why) for name, why in failed.items() if not isinstance(why, broken)}
     assert not told
     assert set(failed.values()) == {None}
-    assert auditing.verify(decider, world.keys).ok
+    assert access_log.verify(decider, world.keys).ok
 
 
 def _stop_before_the_commit(store: SqlStore, together: threading.Barrier) -> None:
@@ -198,12 +209,12 @@ def test_an_answer_in_slack_is_told_of_in_a_stream_of_its_release(
 ) -> None:
     decider = postgres_database.store("airlock_decider")
     world = World(decider, worker=postgres_database.store("airlock_worker"), rulebook=rules())
-    before = len(auditing.events(decider, "access", 1000))
+    before = len(access_log.events(decider, "access", 1000))
     decide = vote_in_slack(world)
     decide(world)
-    assert len(auditing.events(decider, "access", 1000)) == before
-    (release_id,) = [one["id"] for one in reading.listing(decider).rows]
-    (told,) = auditing.events(decider, f"access-{release_id}")
+    assert len(access_log.events(decider, "access", 1000)) == before
+    (release_id,) = [one["id"] for one in releases.listing(decider).rows]
+    (told,) = access_log.events(decider, f"access-{release_id}")
     assert (told["what"], told["data"]["release"]) == ("SlackAnswer", release_id)
-    assert reading.outcome(decider, release_id).state is State.AWAITING_APPROVAL
-    assert auditing.verify(decider, world.keys).ok
+    assert releases.outcome(decider, release_id).state is State.AWAITING_APPROVAL
+    assert access_log.verify(decider, world.keys).ok

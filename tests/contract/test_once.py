@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 
 from airlock.domain.errors import Conflict, Forbidden
-from airlock.services import auditing, delegating, reading_duties
-from airlock.services.once import Once
+from airlock.services.approvals import delegation
+from airlock.services.audit import access_log
+from airlock.services.idempotency import Once
+from airlock.services.queries import duties
 from airlock.testing import World
 
 
@@ -18,7 +20,7 @@ def lend(world: World, taker: str = "vera", key: str = "once", giver: str = "len
         start = unit.now().replace(minute=0, second=0, microsecond=0)
     end = start + timedelta(days=1)
     actor = world.actor(giver)
-    made = delegating.delegate(
+    made = delegation.delegate(
         world.store, world.rulebook, actor, taker, start, end, "on leave", key
     )
     return made.id
@@ -26,7 +28,7 @@ def lend(world: World, taker: str = "vera", key: str = "once", giver: str = "len
 
 def test_without_a_key_every_request_is_a_new_one(world: World) -> None:
     assert lend(world, key="") != lend(world, key="")
-    assert len(reading_duties.delegation_rows(world.store).rows) == 2
+    assert len(duties.delegation_rows(world.store).rows) == 2
 
 
 def test_the_same_key_does_it_once_and_for_nothing_else(world: World) -> None:
@@ -34,7 +36,7 @@ def test_the_same_key_does_it_once_and_for_nothing_else(world: World) -> None:
     with pytest.raises(Conflict, match="idempotency key was used for another request"):
         lend(world, taker="luis")
     assert lend(world, giver="carla") != lend(world), "another person's key is another key"
-    assert len(reading_duties.delegation_rows(world.store).rows) == 2
+    assert len(duties.delegation_rows(world.store).rows) == 2
 
 
 def test_what_was_refused_is_not_kept(world: World) -> None:
@@ -58,8 +60,8 @@ def test_of_many_at_the_same_moment_one_is_done(world: World) -> None:
     assert said - ids <= {
         "Conflict: another request with this idempotency key is being answered right now"
     }
-    told = [event["what"] for event in auditing.events(world.store, "access")]
-    assert told.count("Delegated") == len(reading_duties.delegation_rows(world.store).rows) == 1
+    told = [event["what"] for event in access_log.events(world.store, "access")]
+    assert told.count("Delegated") == len(duties.delegation_rows(world.store).rows) == 1
 
 
 def test_a_long_name_and_a_long_key_fit(world: World) -> None:

@@ -9,8 +9,9 @@ import pytest
 from airlock.domain.errors import NotFound
 from airlock.domain.release import Decision, State
 from airlock.ports import Parked
-from airlock.services import reading, telling
-from airlock.services.delivering import Delivery
+from airlock.services import outbox_messages
+from airlock.services.notifications.outbox_relay import Delivery
+from airlock.services.queries import releases
 from airlock.testing import FakeAirflow, World
 
 
@@ -109,7 +110,7 @@ def test_an_e_mail_is_sent_by_a_run_of_airflow_that_reads_it_here(world: World) 
 
 def test_who_is_told_by_e_mail_hears_that_nobody_could_be_told(world: World) -> None:
     airflow, release_id = FakeAirflow(), world.open()
-    about = telling.notice(reading.outcome(world.store, release_id), "delivery", 1)
+    about = outbox_messages.notice(releases.outcome(world.store, release_id), "delivery", 1)
     with world.store.begin() as unit:
         unit.post_all(about)
         unit.commit()

@@ -9,8 +9,9 @@ import pytest
 
 from airlock.domain.drift import Permit
 from airlock.domain.grant import read_own
-from airlock.services import auditing, detecting, drift_log
-from airlock.services.detecting import Detector
+from airlock.services.audit import access_log
+from airlock.services.registry import drift, drift_log
+from airlock.services.registry.drift import Detector
 from airlock.testing import FakeWatch, World
 from tests.contract.conftest import Database
 from tests.contract.test_broken_rows import edit as edit_row
@@ -30,7 +31,7 @@ def watch(site: World) -> FakeWatch:
     return FakeWatch(site.registry)
 
 
-def kinds(found: detecting.Round) -> list[str]:
+def kinds(found: drift.Round) -> list[str]:
     return [one.kind.value for one in found.drifts]
 
 
@@ -91,7 +92,7 @@ def test_a_permit_that_no_grant_explains_is_found_and_named(
     there = PermitsThere([forged])
     detector = Detector(site.store, watch, permits=there)
     assert kinds(detector.look()) == ["unknown-permit"]
-    (event,) = auditing.events(site.store, drift_log.STREAM)
+    (event,) = access_log.events(site.store, drift_log.STREAM)
     assert event["data"]["thing"] == forged.grant
     assert forged.grant in event["why"]
     there.kept.clear()

@@ -20,7 +20,10 @@ from airlock.domain.promoting import Underway
 from airlock.domain.release import Lease, State
 from airlock.domain.timers import Late
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import auditing, deciding, promoting, reading
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.promotion import promote
+from airlock.services.queries import releases
 from airlock.testing import FakeClock, World
 from tests.contract.conftest import Database
 
@@ -40,7 +43,7 @@ def approved(world: World, run: str = "run-1") -> str:
 
 
 def promotions(world: World, release_id: str) -> int:
-    events = auditing.events(world.store, release_id)
+    events = access_log.events(world.store, release_id)
     return sum(event["what"] == "ReleasePromoted" for event in events)
 
 
@@ -51,7 +54,7 @@ def test_the_alias_moves_and_before_and_after_are_recorded(world: World) -> None
     promotion = world.promote(second)
     assert (promotion.before, promotion.after, promotion.sequence) == ("1", "2", 2)
     assert world.registry.alias("credit", "champion") == "2"
-    event = auditing.events(world.store, second)[-1]
+    event = access_log.events(world.store, second)[-1]
     assert (event["what"], event["data"]["before"], event["data"]["after"]) == (
         "ReleasePromoted",
         "1",
@@ -64,7 +67,7 @@ def test_without_the_votes_nothing_is_promoted(world: World) -> None:
     with pytest.raises(Refused, match="AWAITING_APPROVAL at level 1 of 3: it has no grant"):
         world.promote(release_id)
     assert world.registry.aliases == {}
-    assert auditing.events(world.store, release_id)[-1]["what"] == "PromotionRefused"
+    assert access_log.events(world.store, release_id)[-1]["what"] == "PromotionRefused"
 
 
 def test_a_grant_is_spent_once(world: World) -> None:
@@ -72,7 +75,7 @@ def test_a_grant_is_spent_once(world: World) -> None:
     world.promote(release_id, "one")
     with pytest.raises(Conflict, match="already promoted"):
         world.promote(release_id, "another")
-    refusal = auditing.events(world.store, release_id)[-1]
+    refusal = access_log.events(world.store, release_id)[-1]
     assert (refusal["what"], refusal["data"]["attempt"]) == ("PromotionRefused", "another")
     assert world.promote(release_id, "one").replayed
     assert promotions(world, release_id) == 1
@@ -109,7 +112,7 @@ def begin(world: World, release_id: str, attempt: str = "run-1") -> PromotionPer
 
 
 def told(world: World, release_id: str) -> list[str]:
-    return [event["what"] for event in auditing.events(world.store, release_id)]
+    return [event["what"] for event in access_log.events(world.store, release_id)]
 
 
 def test_an_approval_is_a_state_and_has_no_grant(world: World) -> None:
@@ -119,7 +122,7 @@ def test_an_approval_is_a_state_and_has_no_grant(world: World) -> None:
     assert "GrantIssued" not in told(world, release_id)
     begin(world, release_id)
     assert told(world, release_id)[-2:] == ["PromotionStarted", "GrantIssued"]
-    assert reading.outcome(world.store, release_id).state is State.PROMOTING
+    assert releases.outcome(world.store, release_id).state is State.PROMOTING
 
 
 def test_a_grant_lives_two_minutes_and_no_longer(timed: World, clock: FakeClock) -> None:
@@ -130,7 +133,7 @@ def test_a_grant_lives_two_minutes_and_no_longer(timed: World, clock: FakeClock)
     assert grant.expires_at - grant.issued_at == timedelta(minutes=2)
     assert before <= grant.issued_at
     assert stamp(grant.expires_at) == permit.until
-    lease = reading.outcome(timed.store, release_id).lease
+    lease = releases.outcome(timed.store, release_id).lease
     assert lease == Lease(attempt="run-1", grant=grant.id, until=permit.until)
 
 
@@ -146,7 +149,7 @@ def test_the_same_attempt_goes_on_with_its_grant(timed: World, clock: FakeClock)
     assert read_own(second.envelope).sequence == read_own(first.envelope).sequence
     assert timed.promote(release_id).grant_id == second.grant
     assert promotions(timed, release_id) == 1
-    assert auditing.verify(timed.store, timed.keys).ok
+    assert access_log.verify(timed.store, timed.keys).ok
 
 
 def test_another_attempt_is_told_who_has_it_and_until_when(timed: World, clock: FakeClock) -> None:
@@ -171,13 +174,13 @@ def test_what_became_of_a_dead_attempt_is_asked_of_the_guard(
     assert timed.promoter.settle_all() == 0, "its time is not over"
     clock.pass_(minutes=2)
     assert timed.promoter.settle_all() == 1
-    after = reading.outcome(timed.store, release_id)
+    after = releases.outcome(timed.store, release_id)
     assert after.state is (State.PROMOTED if spent else State.APPROVED)
     assert after.lease is None
     ending = "ReleasePromoted" if spent else "PromotionEnded"
     assert told(timed, release_id)[-1] == ending
     assert timed.promoter.settle_all() == 0
-    assert auditing.verify(timed.store, timed.keys).ok
+    assert access_log.verify(timed.store, timed.keys).ok
 
 
 def test_nothing_ends_while_the_guard_cannot_be_asked(timed: World, clock: FakeClock) -> None:
@@ -190,11 +193,11 @@ def test_nothing_ends_while_the_guard_cannot_be_asked(timed: World, clock: FakeC
     with pytest.raises(Unreachable):
         begin(timed, release_id, "another")
     with pytest.raises(Underway, match="whether its grant was spent is not known yet"):
-        deciding.withdraw(timed.store, release_id, timed.actor("ana"), "a bug")
-    assert reading.outcome(timed.store, release_id).state is State.PROMOTING
+        decide.withdraw(timed.store, release_id, timed.actor("ana"), "a bug")
+    assert releases.outcome(timed.store, release_id).state is State.PROMOTING
     timed.registry.down = False
     assert timed.promoter.settle_all() == 1
-    assert deciding.withdraw(timed.store, release_id, timed.actor("ana"), "a bug").state is (
+    assert decide.withdraw(timed.store, release_id, timed.actor("ana"), "a bug").state is (
         State.WITHDRAWN
     )
 
@@ -207,10 +210,10 @@ def test_no_attempt_is_taken_back_and_what_was_taken_back_moves_nothing(
     permit = begin(timed, release_id)
     clock.pass_(minutes=minutes)
     with pytest.raises(Underway, match=f"until {permit.until}"):
-        deciding.withdraw(timed.store, release_id, timed.actor("ana"), "a bug")
+        decide.withdraw(timed.store, release_id, timed.actor("ana"), "a bug")
     with pytest.raises(Refused, match="the alias had not moved"):
         timed.promoter.finish(release_id, "run-1")
-    deciding.withdraw(timed.store, release_id, timed.actor("ana"), "a bug")
+    decide.withdraw(timed.store, release_id, timed.actor("ana"), "a bug")
     with pytest.raises(Refused, match="was revoked"):
         timed.registry.set_alias(permit.model, permit.alias, permit.version, permit.envelope)
     with pytest.raises(Refused, match="is WITHDRAWN"):
@@ -224,7 +227,7 @@ def test_the_word_of_the_task_moves_nothing(world: World) -> None:
     begin(world, release_id)
     with pytest.raises(Refused, match=r"did not move champion of credit to version 1"):
         world.promoter.finish(release_id, "run-1")
-    assert reading.outcome(world.store, release_id).state is State.APPROVED
+    assert releases.outcome(world.store, release_id).state is State.APPROVED
     with world.store.begin() as unit:
         assert unit.line("credit", "production").epoch == 0
 
@@ -236,7 +239,7 @@ def test_an_alias_somebody_else_moved_is_not_recorded_as_promoted(world: World) 
     world.registry.aliases["credit", "champion"] = "7"
     with pytest.raises(Conflict, match="reads back as 7: somebody else moved it"):
         world.promoter.finish(release_id, "run-1")
-    assert reading.outcome(world.store, release_id).state is State.PROMOTING
+    assert releases.outcome(world.store, release_id).state is State.PROMOTING
     world.registry.aliases["credit", "champion"] = "1"
     assert world.promoter.finish(release_id, "run-1").after == "1"
 
@@ -296,21 +299,21 @@ def test_killed_anywhere_and_retried_it_ends_in_one_promotion(
         raise Crash
 
     if point == "before the permit":
-        monkeypatch.setattr(promoting, "PromotionPermit", _crash)
+        monkeypatch.setattr(promote, "PromotionPermit", _crash)
     elif point == "before the last commit":
-        monkeypatch.setattr(promoting, "finish", _crash)
+        monkeypatch.setattr(promote, "finish", _crash)
     else:
         monkeypatch.setattr(timed.registry, "set_alias", dying)
     with pytest.raises(Crash):
         timed.promote(release_id)
     monkeypatch.undo()
-    assert reading.outcome(timed.store, release_id).state is State.PROMOTING
+    assert releases.outcome(timed.store, release_id).state is State.PROMOTING
     with pytest.raises(Underway, match="is being promoted by run-1 until"):
         timed.promote(release_id, "somebody else")
     clock.pass_(minutes=3 if late else 1)
     assert timed.promote(release_id).after == "1"
     assert promotions(timed, release_id) == 1
-    assert auditing.verify(timed.store, timed.keys).ok
+    assert access_log.verify(timed.store, timed.keys).ok
 
 
 def _crash(*_arguments: Any, **_named: Any) -> None:

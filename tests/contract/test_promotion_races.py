@@ -20,7 +20,10 @@ from airlock.domain.errors import AirlockError, Refused
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import State
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import deciding, people, promoting, reading, timing
+from airlock.services.approvals import deadlines, decide
+from airlock.services.people import recognition
+from airlock.services.promotion import promote
+from airlock.services.queries import releases
 from airlock.testing import World, pipeline_document
 from tests.contract.conftest import Database
 from tests.seeding import clone, damages
@@ -33,19 +36,19 @@ OTHER = f"sha256:{'1' * 64}"
 
 
 def withdraw(world: World, release_id: str) -> None:
-    deciding.withdraw(world.store, release_id, world.actor("ana"), "found a bug")
+    decide.withdraw(world.store, release_id, world.actor("ana"), "found a bug")
 
 
 def void(world: World, release_id: str) -> None:
-    deciding.void(world.store, release_id, Actor.system("x"), "other data", data_digest=OTHER)
+    decide.void(world.store, release_id, Actor.system("x"), "other data", data_digest=OTHER)
 
 
 def expire(world: World, release_id: str) -> None:
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
 
 
 def demote(world: World, release_id: str) -> None:
-    people.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
+    recognition.keep_person(world.store, Person("lena", "Lena", frozenset({"viewer"})))
 
 
 ENEMIES: dict[str, Callable[[World, str], None]] = {
@@ -75,7 +78,7 @@ def world(postgres_database: Database) -> World:
 def ids(world: World, postgres_database: Database) -> list[str]:
     """Return as many open releases as there are rounds, each with files of its own."""
     first = world.open()
-    deciding.settle(world.store, world.signer, first)
+    decide.settle(world.store, world.signer, first)
     found = clone(postgres_database.urls["postgres"], first, ROUNDS)
     with world.store.begin() as unit:
         for release_id in found:
@@ -109,7 +112,7 @@ def test_what_ended_before_has_moved_nothing(
     lena = Person("lena", "Lena", frozenset({"algorithm_lead"}))
     seen: Counter[str] = Counter()
     for at, release_id in enumerate(ids):
-        people.keep_person(world.store, lena)
+        recognition.keep_person(world.store, lena)
         world.approve(release_id, "lena")
         if enemy == "expire":
             due_now(postgres_database, release_id)
@@ -123,8 +126,8 @@ def test_what_ended_before_has_moved_nothing(
             lambda: settle_and(ENEMIES[enemy], world, release_id),  # noqa: B023
         ][begun]
         at_once(task, other, first=at % 2)
-        state = reading.outcome(world.store, release_id).state
-        model = reading.outcome(world.store, release_id).subject.model
+        state = releases.outcome(world.store, release_id).state
+        model = releases.outcome(world.store, release_id).subject.model
         moved = (model, "champion") in world.registry.aliases
         assert moved == (state is State.PROMOTED), (state, moved)
         assert state in {State.PROMOTED, State.APPROVED} | ENDED[enemy]
@@ -153,7 +156,7 @@ def hand_in(world: World, permit: PromotionPermit | None, late: int) -> None:
     """Move the alias after some looks at the database, so that either side comes first at times."""
     assert permit is not None
     for _ in range(late):
-        reading.outcome(world.store, permit.release)
+        releases.outcome(world.store, permit.release)
     world.registry.set_alias(permit.model, permit.alias, permit.version, permit.envelope)
 
 
@@ -161,7 +164,7 @@ def settle_and(end: Callable[[World, str], None], world: World, release_id: str)
     """End the attempt, and the release as soon as that is possible."""
     try:
         world.promoter.finish(release_id, "run-1")
-    except promoting.Ended:
+    except promote.Ended:
         end(world, release_id)
 
 

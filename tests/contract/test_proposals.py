@@ -23,9 +23,11 @@ from airlock.domain.proposals import MOST_BYTES, MOST_PENDING, Kind, run_stream
 from airlock.domain.release import State
 from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.ports import PendingProposal, PromotionRequest, RunRecord
-from airlock.services import auditing, promoting, reading
+from airlock.services.audit import access_log
+from airlock.services.promotion import promote
 from airlock.services.proposals import Handling, ProposedPromotions
 from airlock.services.proposals.recent import RecentRuns
+from airlock.services.queries import releases
 from airlock.testing import FakeRuns, World, pipeline_document
 from tests.contract.conftest import Database
 
@@ -80,7 +82,7 @@ def test_a_whole_release_is_proposed_over_postgresql(
         release_id = apart.open()
         apart.approve_all(release_id)
         apart.promote(release_id)
-    assert auditing.verify(apart.store, apart.keys).ok
+    assert access_log.verify(apart.store, apart.keys).ok
     told = events(apart, ORIGIN)
     assert [one["what"] for one in told] == [
         "RunStarted",
@@ -313,7 +315,7 @@ def test_a_task_asks_again_while_what_it_would_replace_is_being_promoted(
     with pytest.raises(Refused, match="the alias had not moved"):
         world.promoter.finish(old, "slow")
     assert world.request(origin).outcome == "opened"
-    assert reading.outcome(world.store, old).state is State.SUPERSEDED
+    assert releases.outcome(world.store, old).state is State.SUPERSEDED
 
 
 def test_a_task_asks_again_while_another_attempt_has_its_release(world: World) -> None:
@@ -322,4 +324,4 @@ def test_a_task_asks_again_while_another_attempt_has_its_release(world: World) -
     world.promoter.begin(PromotionRequest(release=release_id, attempt="slow"))
     promotions = ProposedPromotions(world.proposals, "credit/run-1")
     with pytest.raises(Unreachable, match="is being promoted by slow until"):
-        promoting.promote(promotions, world.registry, release_id, "credit/run-1/promote")
+        promote.promote(promotions, world.registry, release_id, "credit/run-1/promote")

@@ -11,7 +11,9 @@ from sqlalchemy import create_engine, text
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision, State
-from airlock.services import deciding, promoting, reading, timing
+from airlock.services.approvals import deadlines, decide
+from airlock.services.promotion import promote as promotions
+from airlock.services.queries import releases
 from airlock.testing import FakeKeys, FakeRegistry, FakeWatch, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.seeding import Runner, clone, damages, race
@@ -32,27 +34,27 @@ def vote(
     store: SqlStore, at: int, ids: Sequence[str], name: str, decision: str, key: str = ""
 ) -> str:
     """Answer the release of this round as it was before the round began."""
-    release = reading.outcome(store, ids[at])
+    release = releases.outcome(store, ids[at])
     ballot = World.ballot_of(release, Decision(decision), level=1)
     answered = key and f"{key}-{at}"
-    return deciding.vote(store, FakeKeys(), ids[at], ballot, lead(name), answered).state.value
+    return decide.vote(store, FakeKeys(), ids[at], ballot, lead(name), answered).state.value
 
 
 def withdraw(store: SqlStore, at: int, ids: Sequence[str]) -> str:
     ana = Actor("ana", "Ana", frozenset({"developer"}), Channel.CLI)
-    return deciding.withdraw(store, ids[at], ana, "found a bug").state.value
+    return decide.withdraw(store, ids[at], ana, "found a bug").state.value
 
 
 def expire(store: SqlStore, at: int, ids: Sequence[str]) -> str:
     """Sweep until the timer of this round is gone, whoever ended it."""
-    swept = timing.sweep(store)
+    swept = deadlines.sweep(store)
     return "swept" if swept.fired else "nothing"
 
 
 def promote(store: SqlStore, at: int, ids: Sequence[str], registry: FakeRegistry, who: int) -> str:
     keys, attempt = FakeKeys(), f"attempt-{who}"
-    promoter = promoting.Promoter(store, keys, keys, FakeWatch(registry))
-    done = promoting.promote(promoter, registry, ids[at], attempt)
+    promoter = promotions.Promoter(store, keys, keys, FakeWatch(registry))
+    done = promotions.promote(promoter, registry, ids[at], attempt)
     return "replayed" if done.replayed else "promoted"
 
 
@@ -71,7 +73,7 @@ def ids(database: Database, admin_url: str) -> list[str]:
         pipeline=pipeline_document(impact="none"),
     )
     first = world.open()
-    deciding.settle(world.store, world.signer, first)
+    decide.settle(world.store, world.signer, first)
     return clone(admin_url, first, ROUNDS[database.kind])
 
 
@@ -116,7 +118,7 @@ def test_approve_and_expire_at_once_have_one_winner(
         connection.execute(text("UPDATE timer SET due_at = '2026-01-01'"))
     runners = [Runner(vote, (ids, "lena", "approve")), Runner(sweep_one, (ids, admin_url))]
     approving, _ = race(database.urls["airlock_decider"], runners, len(ids))
-    timing.sweep(database.store("airlock_decider"))
+    deadlines.sweep(database.store("airlock_decider"))
     states = check(database, ids)
     for one, yes in zip(ids, approving, strict=True):
         expected = State.APPROVED if yes == "APPROVED" else State.EXPIRED
@@ -127,10 +129,10 @@ def test_approve_and_expire_at_once_have_one_winner(
 
 def sweep_one(store: SqlStore, at: int, ids: Sequence[str], _admin: str) -> str:
     """Sweep the one timer that comes next."""
-    timing.BATCH = timing.SMALLEST = 1
+    deadlines.BATCH = deadlines.SMALLEST = 1
     with store.begin() as unit:
         due = unit.take_due(1)
-    return str(timing.sweep(store, seconds=0.0001)) if due else "nothing"
+    return str(deadlines.sweep(store, seconds=0.0001)) if due else "nothing"
 
 
 @pytest.mark.parametrize("key", ["", "click"])

@@ -17,7 +17,10 @@ from airlock.domain.errors import Invalid, Refused
 from airlock.domain.people import Actor, Channel
 from airlock.domain.rejections import RejectedBefore
 from airlock.domain.release import Decision, State
-from airlock.services import auditing, deciding, emergency, reading, requesting
+from airlock.services.approvals import break_glass, decide
+from airlock.services.approvals import open_release as release_opening
+from airlock.services.audit import access_log
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, World
 from tests.contract.conftest import Database
 
@@ -35,12 +38,12 @@ class Runs:
         self.number += 1
         return self.world.measure(f"run-{self.number}", content=content)
 
-    def ask(self, content: str, rejection: str = "", why: str = "") -> requesting.Opened:
+    def ask(self, content: str, rejection: str = "", why: str = "") -> release_opening.Opened:
         """Ask for the release of a new run with this content."""
         origin, world = self.measure(content), self.world
-        again = requesting.Again(rejection, why)
+        again = release_opening.Again(rejection, why)
         policy = world.rulebook.digest
-        return requesting.request_release(world.store, policy, origin, "supersede", RUN, again)
+        return release_opening.request_release(world.store, policy, origin, "supersede", RUN, again)
 
     def open(self, content: str, rejection: str = "", why: str = "looked again") -> str:
         """Open a release and return its id."""
@@ -61,7 +64,7 @@ def runs(world: World) -> Runs:
 
 def test_bytes_nobody_rejected_need_no_reference(runs: Runs) -> None:
     assert runs.ask("new").outcome == "opened"
-    shown = reading.show(runs.world.store, runs.world.keys, runs.open("other"), None)
+    shown = releases.show(runs.world.store, runs.world.keys, runs.open("other"), None)
     assert shown["afterRejection"] is None
 
 
@@ -80,15 +83,15 @@ def test_with_the_reference_and_a_reason_they_come_back_and_everybody_sees_it(ru
     world = runs.world
     rejected = runs.reject(runs.open("same"))
     release_id = runs.open("same", rejected, "the sample was fine after all")
-    shown = reading.show(world.store, world.keys, release_id, None)
+    shown = releases.show(world.store, world.keys, release_id, None)
     assert shown["afterRejection"] == rejected
     assert "the sample was fine after all" in shown["why"]
-    told = auditing.events(world.store, release_id)[0]
+    told = access_log.events(world.store, release_id)[0]
     assert told["data"]["attempt_of"] == rejected
     why = "the sample was fine after all"
     assert told["why"] == f"asked again after {rejected} was rejected: {why}"
     assert world.approve_all(release_id).state is State.APPROVED
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_a_reference_without_a_reason_is_refused(runs: Runs) -> None:
@@ -113,14 +116,14 @@ def test_what_is_no_rejection_is_no_reference(runs: Runs, named: str) -> None:
 
 
 def test_the_words_of_the_requester_are_the_requesters_to_erase(runs: Runs) -> None:
-    from airlock.services import erasing
+    from airlock.services.audit import erasure
 
     world = runs.world
     rejected = runs.reject(runs.open("same"))
     release_id = runs.open("same", rejected, "I have been told to")
-    erasing.erase(world.store, world.actor("admin"), "ana", "asked for it")
-    assert reading.outcome(world.store, release_id).why == "erased"
-    assert auditing.verify(world.store, world.keys).ok
+    erasure.erase(world.store, world.actor("admin"), "ana", "asked for it")
+    assert releases.outcome(world.store, release_id).why == "erased"
+    assert access_log.verify(world.store, world.keys).ok
 
 
 @pytest.mark.attack
@@ -135,8 +138,8 @@ def test_a_worker_that_leaves_the_reference_out_gains_nothing(
         world.approve(release_id, name)
     with pytest.raises(RejectedBefore, match="a no is final"):
         world.approve(release_id, "milo")
-    assert reading.outcome(world.store, release_id).state is State.AWAITING_APPROVAL
-    assert auditing.events(world.store, release_id)[-1]["what"] == "VoteRefused"
+    assert releases.outcome(world.store, release_id).state is State.AWAITING_APPROVAL
+    assert access_log.events(world.store, release_id)[-1]["what"] == "VoteRefused"
 
 
 @pytest.mark.attack
@@ -153,7 +156,7 @@ def test_breaking_the_glass_brings_no_rejected_bytes_back(
 
     def smash(name: str) -> None:
         actor = world.actor(name)
-        emergency.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-7")
+        break_glass.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-7")
 
     smash("lena")
     with pytest.raises(RejectedBefore):
@@ -164,14 +167,14 @@ def test_breaking_the_glass_brings_no_rejected_bytes_back(
 def test_an_open_release_does_not_turn_into_rejected_bytes(runs: Runs) -> None:
     world = runs.world
     rejected = runs.reject(runs.open("same"))
-    digest = reading.outcome(world.store, rejected).subject.artifact_digest
+    digest = releases.outcome(world.store, rejected).subject.artifact_digest
     release_id = runs.open("other")
     system = Actor.system("decider")
     with pytest.raises(RejectedBefore):
-        deciding.void(world.store, release_id, system, "changed", artifact_digest=digest)
+        decide.void(world.store, release_id, system, "changed", artifact_digest=digest)
     with pytest.raises(RejectedBefore):
-        deciding.void(world.store, release_id, system, "taken over", origin=runs.measure("same"))
-    assert reading.outcome(world.store, release_id).round == 1
+        decide.void(world.store, release_id, system, "taken over", origin=runs.measure("same"))
+    assert releases.outcome(world.store, release_id).round == 1
 
 
 def _opened_past_the_check(runs: Runs, content: str) -> str:
@@ -185,8 +188,8 @@ def _opened_past_the_check(runs: Runs, content: str) -> str:
     with world.store.begin() as unit:
         found = unit.candidate(origin)
         assert found is not None
-        subject = requesting._subject(found, world.rulebook.digest)
-        plan, document = requesting._plan(unit, found, world.rulebook.digest)
+        subject = release_opening._subject(found, world.rulebook.digest)
+        plan, document = release_opening._plan(unit, found, world.rulebook.digest)
         draft = Draft(
             id=f"rel-{runs.number:010x}",
             origin=origin,
@@ -230,9 +233,9 @@ def test_invariant_4_a_no_is_final(
             assert not allowed
             continue
         assert allowed
-        assert reading.outcome(store, release_id).attempt_of == rejection
+        assert releases.outcome(store, release_id).attempt_of == rejection
         _end(runs, release_id, then, mine)
-    assert auditing.verify(store, runs.world.keys).ok
+    assert access_log.verify(store, runs.world.keys).ok
     store.close()
 
 
@@ -241,7 +244,7 @@ def _end(runs: Runs, release_id: str, then: str, noes: list[str]) -> None:
     if then == "reject":
         noes.append(runs.reject(release_id))
     elif then == "withdraw":
-        deciding.withdraw(world.store, release_id, world.actor("ana"), "not now")
+        decide.withdraw(world.store, release_id, world.actor("ana"), "not now")
     elif then == "promote":
         world.approve_all(release_id)
         world.promote(release_id, release_id)

@@ -11,7 +11,7 @@ import pytest
 from airlock.domain.errors import NotFound, Refused
 from airlock.domain.released import Released, ReleaseUnproven, open_statement
 from airlock.ports import Line
-from airlock.services import released, rolling_back
+from airlock.services.promotion import rollback, serving_statement
 from airlock.testing import PEOPLE, RULEBOOK, World
 
 
@@ -31,7 +31,7 @@ def promoted(world: World, run: str) -> str:
 
 
 def stated(world: World) -> Released:
-    text = released.current(world.store, world.signer, world.keys, "credit", "production")
+    text = serving_statement.current(world.store, world.signer, world.keys, "credit", "production")
     return open_statement(text, "credit", "production", world.keys.verify, world.keys.valid_at)
 
 
@@ -64,7 +64,7 @@ def test_the_number_grows_with_each_promotion(world: World) -> None:
 def test_a_rollback_states_the_older_version_under_a_higher_number(world: World) -> None:
     first, second = promoted(world, "one"), promoted(world, "two")
     actor = world.actor("otto")
-    rolling_back.allow(world.store, second, actor, "it drifts", "")
+    rollback.allow(world.store, second, actor, "it drifts", "")
     assert stated(world).grant.version == "2", "allowed is not done"
     world.promote(second, "back")
     found = stated(world)
@@ -83,7 +83,7 @@ def test_a_line_that_no_grant_has_moved_states_nothing(world: World) -> None:
 
 def test_a_statement_about_something_else_proves_nothing(world: World) -> None:
     promoted(world, "one")
-    text = released.current(world.store, world.signer, world.keys, "credit", "production")
+    text = serving_statement.current(world.store, world.signer, world.keys, "credit", "production")
     for model, environment in (("fraud", "production"), ("credit", "staging")):
         with pytest.raises(ReleaseUnproven, match="this is a statement about credit in production"):
             open_statement(text, model, environment, world.keys.verify, world.keys.valid_at)

@@ -10,7 +10,10 @@ import pytest
 from airlock.domain.clock import moment, stamp
 from airlock.domain.emergency import REVIEW, Broken
 from airlock.domain.release import State
-from airlock.services import auditing, delivering, emergency, reading, ringing, timing
+from airlock.services.approvals import break_glass, deadlines, review_reminders
+from airlock.services.audit import access_log
+from airlock.services.notifications import outbox_relay
+from airlock.services.queries import releases
 from airlock.testing import FakeAirflow, FakeClock, World
 from tests.contract.test_break_glass import book, broken
 
@@ -21,7 +24,7 @@ def world(make_world: Callable[..., World], clock: FakeClock) -> World:
 
 
 def rung(world: World, release_id: str) -> list[dict[str, Any]]:
-    events = auditing.events(world.store, release_id, 1000)
+    events = access_log.events(world.store, release_id, 1000)
     return [event["data"] for event in events if event["what"] == "ReviewOverdue"]
 
 
@@ -39,14 +42,14 @@ def test_a_review_that_is_overdue_rings_after_24_hours_and_every_day(
         if hours >= day:
             clock.at = start
             clock.pass_(hours=day, minutes=1)
-            timing.sweep(world.store)
+            deadlines.sweep(world.store)
     clock.at = start
     clock.pass_(hours=hours, minutes=minutes)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert [data["number"] for data in rung(world, release_id)] == alarms
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert len(rung(world, release_id)) == len(alarms), "each rings once"
-    assert reading.outcome(world.store, release_id).state is State.PROMOTED
+    assert releases.outcome(world.store, release_id).state is State.PROMOTED
 
 
 def test_the_alarm_tells_the_auditors_and_those_who_broke_the_glass(
@@ -54,13 +57,13 @@ def test_the_alarm_tells_the_auditors_and_those_who_broke_the_glass(
 ) -> None:
     release_id = broken(world)
     clock.pass_(hours=24, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     with world.store.begin() as unit:
         (told,) = [m for m in unit.claim(100) if m.key.endswith("/notify/review-1-1")]
     assert told.payload["people"] == ["carla", "lena", "sam"]
     airflow = FakeAirflow()
     clock.pass_(minutes=2)
-    delivering.Delivery(world.store, world.signer, airflow).run()
+    outbox_relay.Delivery(world.store, world.signer, airflow).run()
     note = airflow.notes["credit/run-1"]
     assert note.startswith(
         f"{release_id}: the emergency INC-7 was to be reviewed before 25 Nov 2026"
@@ -71,34 +74,34 @@ def test_the_alarm_tells_the_auditors_and_those_who_broke_the_glass(
 def test_a_reviewed_emergency_rings_no_more(world: World, clock: FakeClock) -> None:
     release_id = broken(world)
     clock.pass_(hours=25)
-    timing.sweep(world.store)
-    emergency.review(world.store, release_id, world.actor("sam"), "it was right to do so")
+    deadlines.sweep(world.store)
+    break_glass.review(world.store, release_id, world.actor("sam"), "it was right to do so")
     clock.pass_(days=10)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert [data["number"] for data in rung(world, release_id)] == [1]
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_after_an_outage_the_alarm_rings_once_and_goes_on(world: World, clock: FakeClock) -> None:
     release_id = broken(world)
     clock.pass_(days=3, hours=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert [data["number"] for data in rung(world, release_id)] == [1]
     clock.pass_(hours=22)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert [data["number"] for data in rung(world, release_id)] == [1]
     clock.pass_(hours=2)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert [data["number"] for data in rung(world, release_id)] == [1, 4]
 
 
 def test_the_alarm_outlives_what_becomes_of_the_release(world: World, clock: FakeClock) -> None:
     release_id = broken(world)
     clock.pass_(hours=5)
-    timing.sweep(world.store)
-    assert reading.outcome(world.store, release_id).state is State.EXPIRED
+    deadlines.sweep(world.store)
+    assert releases.outcome(world.store, release_id).state is State.EXPIRED
     clock.pass_(hours=20)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert len(rung(world, release_id)) == 1
 
 
@@ -119,9 +122,9 @@ def test_an_emergency_nobody_armed_gets_its_alarm_once(world: World, clock: Fake
         )
         unit.commit()
     clock.pass_(hours=25)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert rung(world, release_id) == []
     for _ in range(2):
-        ringing.arm_missing(world.store)
-        timing.sweep(world.store)
+        review_reminders.arm_missing(world.store)
+        deadlines.sweep(world.store)
     assert [data["number"] for data in rung(world, release_id)] == [1]

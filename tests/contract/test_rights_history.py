@@ -9,7 +9,7 @@ import pytest
 
 from airlock.domain.errors import NotFound
 from airlock.domain.people import Person
-from airlock.services import people
+from airlock.services.people import recognition
 from airlock.testing import FakeClock, World
 
 pytestmark = pytest.mark.nobody_enrolled
@@ -29,21 +29,23 @@ def test_rights_are_those_of_the_moment_asked_for(make_world: Callable[..., Worl
     world.keep(Person("lena", "Lena", both))
 
     def roles(days: float) -> list[str]:
-        found: list[str] = people.rights_at(world.store, "lena", begun + timedelta(days=days))[
+        found: list[str] = recognition.rights_at(world.store, "lena", begun + timedelta(days=days))[
             "roles"
         ]
         return found
 
     assert [roles(0.5), roles(1.5), roles(2.5)] == [["algorithm_lead"], ["viewer"], []]
-    now = people.rights_at(world.store, "lena")
+    now = recognition.rights_at(world.store, "lena")
     assert now["roles"] == ["algorithm_lead", "developer"]
     assert now["permissions"] == ["release:read", "release:vote", "release:withdraw"]
-    then = people.rights_at(world.store, "lena", begun + timedelta(days=2.5))
+    then = recognition.rights_at(world.store, "lena", begun + timedelta(days=2.5))
     assert (then["active"], then["permissions"]) == (False, [])
 
 
 def test_somebody_not_known_yet_is_not_guessed(world: World) -> None:
     with pytest.raises(NotFound, match="did not know 'nobody'"):
-        people.rights_at(world.store, "nobody")
+        recognition.rights_at(world.store, "nobody")
     with pytest.raises(NotFound, match="did not know 'lena' at 2020-01-01"):
-        people.rights_at(world.store, "lena", FakeClock().at.replace(year=2020, month=1, day=1))
+        recognition.rights_at(
+            world.store, "lena", FakeClock().at.replace(year=2020, month=1, day=1)
+        )

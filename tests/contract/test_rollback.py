@@ -13,7 +13,10 @@ from airlock.domain.people import Person
 from airlock.domain.promoting import Underway
 from airlock.domain.release import State
 from airlock.ports import Promotion, PromotionPermit, PromotionRequest
-from airlock.services import auditing, deciding, reading, rolling_back
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.promotion import rollback
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World
 
 
@@ -38,7 +41,7 @@ def promoted(world: World, run: str) -> str:
 
 def allow(world: World, release_id: str, name: str = "otto", target: str = "") -> Any:
     actor = world.actor(name)
-    return rolling_back.allow(world.store, release_id, actor, "it drifts", target)
+    return rollback.allow(world.store, release_id, actor, "it drifts", target)
 
 
 def go_back(world: World, release_id: str, attempt: str = "back") -> Promotion:
@@ -54,12 +57,12 @@ def test_the_alias_goes_back_and_the_line_moves_on(world: World) -> None:
     done = go_back(world, second)
     assert (done.before, done.after, done.sequence) == ("2", "1", 3)
     assert world.registry.alias("credit", "champion") == "1"
-    assert reading.outcome(world.store, second).state is State.ROLLED_BACK
-    assert reading.outcome(world.store, first).state is State.PROMOTED
+    assert releases.outcome(world.store, second).state is State.ROLLED_BACK
+    assert releases.outcome(world.store, first).state is State.PROMOTED
     with world.store.begin() as unit:
         line = unit.line("credit", "production")
     assert (line.version, line.release, line.epoch) == ("1", first, 3)
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_the_promotion_task_does_it_too_and_only_once(world: World) -> None:
@@ -111,9 +114,9 @@ def test_one_line_moves_in_one_direction_at_a_time(world: World) -> None:
     )
     with pytest.raises(Underway, match=f"{second} is being rolled back by back until"):
         world.promote(third, "up")
-    deciding.withdraw(world.store, third, world.actor("ana"), "no more")
+    decide.withdraw(world.store, third, world.actor("ana"), "no more")
     assert go_back(world, second).after == "1"
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 @pytest.mark.parametrize("name", ["lena", "vera", "ana"])
@@ -122,7 +125,7 @@ def test_only_an_operator_asks_for_it(world: World, name: str) -> None:
     second = promoted(world, "two")
     with pytest.raises(Forbidden, match="no role with release:promote"):
         allow(world, second, name)
-    assert auditing.events(world.store, second)[-1]["what"] == "RollbackRefused"
+    assert access_log.events(world.store, second)[-1]["what"] == "RollbackRefused"
 
 
 def test_an_approval_that_no_longer_stands_is_no_target(world: World) -> None:

@@ -20,17 +20,12 @@ from airlock.domain.errors import Refused
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import Release, State
 from airlock.ports import Account, PromotionRequest
-from airlock.services import (
-    auditing,
-    configuring,
-    directory,
-    emergency,
-    handing_over,
-    reading,
-    timing,
-)
-from airlock.services.delivering import Delivery
-from airlock.services.voiding import void_stale
+from airlock.services.approvals import break_glass, deadlines, policy_registry, reassignment
+from airlock.services.approvals.invalidation import void_stale
+from airlock.services.audit import access_log
+from airlock.services.notifications.outbox_relay import Delivery
+from airlock.services.people import sync
+from airlock.services.queries import releases as release_queries
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
 from tests.contract.conftest import BuiltOnce, Database
 from tests.contract.test_broken_rows import edit as edit_row
@@ -110,7 +105,7 @@ def promoting(world: World, name: str) -> str:
 
 def _smash(world: World, release_id: str, who: str) -> None:
     actor = world.actor(who)
-    emergency.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-1")
+    break_glass.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-1")
 
 
 STATES: Mapping[str, Callable[[World, str], str]] = {
@@ -273,11 +268,11 @@ class Table:
         book, pipelines = rules(), [pipeline(name) for name in STATES]
         edit.change(book, pipelines)
         self.world.pipeline = pipelines[0] if pipelines else self.world.pipeline
-        configuring.register(self.world.store, book, pipelines, SHIPPED)
+        policy_registry.register(self.world.store, book, pipelines, SHIPPED)
         return book
 
     def now(self, name: str) -> Release:
-        return reading.outcome(self.world.store, self.releases[name])
+        return release_queries.outcome(self.world.store, self.releases[name])
 
     def told(self) -> dict[str, list[Mapping[str, Any]]]:
         """Return release -> the notices that are waiting to be sent."""
@@ -295,7 +290,7 @@ def table(built_once: BuiltOnce, make_world: Callable[..., World], clock: FakeCl
 
     def build() -> tuple[World, dict[str, str]]:
         world = make_world(clock, rulebook=rules(), pipeline=documents[0])
-        configuring.register(world.store, rules(), documents, SHIPPED)
+        policy_registry.register(world.store, rules(), documents, SHIPPED)
         releases = {}
         for document, (name, reach) in zip(documents, STATES.items(), strict=True):
             world.pipeline = document
@@ -312,17 +307,17 @@ def _everybody_works(table: Table, book: Document) -> None:
     accounts = [
         Account(name, name.title(), frozenset({role}), True) for name, role in PEOPLE.items()
     ]
-    directory.sync(world.store, Rulebook.from_document(book), accounts)
-    timing.arm_missing(world.store)
-    timing.sweep(world.store)
-    handing_over.notify(world.store)
+    sync.sync(world.store, Rulebook.from_document(book), accounts)
+    deadlines.arm_missing(world.store)
+    deadlines.sweep(world.store)
+    reassignment.notify(world.store)
     for _ in range(3):
         Delivery(world.store, world.signer, airflow, guard_seconds=0).run()
-    reading.listing(world.store)
+    release_queries.listing(world.store)
     for name in PEOPLE:
-        reading.inbox(world.store, world.actor(name))
+        release_queries.inbox(world.store, world.actor(name))
     for release_id in table.releases.values():
-        reading.show(world.store, world.keys, release_id, world.actor("lena"))
+        release_queries.show(world.store, world.keys, release_id, world.actor("lena"))
 
 
 @pytest.mark.parametrize("name", sample(EDITS, 3))
@@ -339,7 +334,7 @@ def test_what_becomes_of_every_open_release(table: Table, name: str) -> None:
         _check(edit, before[state], after, told[release_id])
     assert void_stale(table.world.store, book, table.pipelines).failed == {}
     _everybody_works(table, book)
-    assert auditing.verify(table.world.store, table.world.keys).ok
+    assert access_log.verify(table.world.store, table.world.keys).ok
 
 
 def _check(edit: Edit, before: Release, after: Release, told: list[Mapping[str, Any]]) -> None:
@@ -384,7 +379,7 @@ def test_a_promotion_under_way_ends_first(table: Table, name: str) -> None:
         assert after.state is State.EXPIRED
     else:
         assert (after.state, after.round) == (before.state.AWAITING_APPROVAL, 2)
-    assert auditing.verify(table.world.store, table.world.keys).ok
+    assert access_log.verify(table.world.store, table.world.keys).ok
 
 
 def test_asked_twice_nobody_hears_of_it_twice(table: Table) -> None:
@@ -399,12 +394,12 @@ def test_what_asks_for_more_is_answered_anew(table: Table, name: str) -> None:
     table.edit(EDITS[name])
     world, release_id = table.world, table.releases["last-level"]
     for who in ("lena", "carla", "luis", "mara", "milo", "mina", "luis"):
-        if reading.outcome(world.store, release_id).state is State.AWAITING_APPROVAL:
+        if release_queries.outcome(world.store, release_id).state is State.AWAITING_APPROVAL:
             try:
                 world.approve(release_id, who)
             except Refused:
                 continue  # not this one's turn
-    assert reading.outcome(world.store, release_id).state is State.APPROVED
+    assert release_queries.outcome(world.store, release_id).state is State.APPROVED
 
 
 @pytest.mark.parametrize(
@@ -422,15 +417,15 @@ def test_what_gates_alone_released(
 ) -> None:
     documents = [pipeline("credit", "staging"), pipeline("other", "staging")]
     world = make_world(FakeClock(), rulebook=rules(), pipeline=documents[0])
-    configuring.register(world.store, rules(), documents, SHIPPED)
+    policy_registry.register(world.store, rules(), documents, SHIPPED)
     settled = world.open()
     Delivery(world.store, world.signer, FakeAirflow(), guard_seconds=0).run()
     world.pipeline = documents[1]
     requested = world.open()  # nobody has settled it yet
     book = rules()
     change(book, documents)
-    configuring.register(world.store, book, documents, SHIPPED)
-    assert reading.outcome(world.store, requested).state is State.REQUESTED
+    policy_registry.register(world.store, book, documents, SHIPPED)
+    assert release_queries.outcome(world.store, requested).state is State.REQUESTED
     Delivery(world.store, world.signer, FakeAirflow(), guard_seconds=0).run()
     void_stale(world.store, book, documents)
     expected = {
@@ -439,9 +434,9 @@ def test_what_gates_alone_released(
         "goes on": (State.APPROVED, 1),
     }[ends]
     for release_id in (settled, requested):
-        after = reading.outcome(world.store, release_id)
+        after = release_queries.outcome(world.store, release_id)
         assert (after.state, after.round) == expected, name
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_a_riskier_tier_ends_what_was_opened_as_a_lower_one(
@@ -452,8 +447,8 @@ def test_a_riskier_tier_ends_what_was_opened_as_a_lower_one(
     release_id = world.open()
     book = rules()
     book["risk"]["spec"]["rules"] = []
-    configuring.register(world.store, book, [document], SHIPPED)
-    after = reading.outcome(world.store, release_id)
+    policy_registry.register(world.store, book, [document], SHIPPED)
+    after = release_queries.outcome(world.store, release_id)
     assert after.state is State.EXPIRED
     assert "it was opened as low, and is high under the rules in force" in after.why
 
@@ -474,7 +469,7 @@ def test_a_release_that_cannot_be_judged_keeps_no_other_from_being_voided(
 
 
 def void_stale_of(table: Table, book: Document) -> Any:
-    configuring.keep(table.world.store, book, table.pipelines, SHIPPED)
+    policy_registry.keep(table.world.store, book, table.pipelines, SHIPPED)
     return void_stale(table.world.store, book, table.pipelines)
 
 
@@ -490,7 +485,7 @@ def test_a_void_names_the_keys_that_differ_and_what_is_in_no_commit(table: Table
     book = rules()
     _tier(book)[2]["rules"][0]["count"] = 3
     missing = unknown_because("in no commit: include/policies/approvals.yaml")
-    configuring.register(table.world.store, book, table.pipelines, missing)
+    policy_registry.register(table.world.store, book, table.pipelines, missing)
     assert table.now("level-1").why == (
         "other rules were registered while this release was open: "
         "policy: approval.spec.tiers.high.levels[2].rules[0].count "

@@ -15,9 +15,9 @@ from airlock.domain.errors import Conflict, Refused, Unreachable
 from airlock.domain.recipe import Recipe
 from airlock.gates import build
 from airlock.gates.latency import Latency
-from airlock.services import evidence, running, trying
-from airlock.services.bench import Case, Recorded, Trained
-from airlock.services.running import Job, Origin
+from airlock.services.pipeline import collect_and_judge, gate_dry_run, steps
+from airlock.services.pipeline.steps import Job, Origin
+from airlock.services.pipeline.training_runtime import Case, Recorded, Trained
 from airlock.testing import World, pipeline_document
 
 CODE = Origin(code_commit="0123abc", lock_digest=digest_bytes(b"lock"))
@@ -137,14 +137,14 @@ def ready(world: World, bench: Bench) -> None:
 def go(world: World, bench: Bench, one: Job) -> dict[str, Any]:
     """Run all steps."""
     ready(world, bench)
-    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    pinned = steps.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
     return register(world, bench, one, pinned, measured(world, bench, one, pinned))
 
 
 def measured(world: World, bench: Bench, one: Job, pinned: Mapping[str, Any]) -> dict[str, Any]:
     """Train and evaluate."""
-    trained = running.train(bench, one, pinned)
-    running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
+    trained = steps.train(bench, one, pinned)
+    steps.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
     return trained
 
 
@@ -156,8 +156,8 @@ def register(
     trained: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Validate, and register what was trained, as tasks do."""
-    checked = running.validate(bench, one, pinned)
-    return running.register(
+    checked = steps.validate(bench, one, pinned)
+    return steps.register(
         world.worker, world.proposals, bench, one, CODE, pinned, checked, trained, {}
     )
 
@@ -189,7 +189,7 @@ def test_the_evidence_opens_the_gates_and_the_release(world: World, bench: Bench
     go(world, bench, job(world))
     for gate in world.pipeline["spec"]["gates"]:
         assert (
-            evidence.examine(
+            collect_and_judge.examine(
                 world.worker, world.proposals, bench, "credit/run-1", build(gate)
             ).verdict
             == "PASSED"
@@ -201,22 +201,22 @@ def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
     world: World, bench: Bench
 ) -> None:
     one = job(world, until=date(2020, 1, 31))
-    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    pinned = steps.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
     as_measured = world.artifacts.recorded
     ready(world, bench)
-    register(world, bench, one, pinned, running.train(bench, one, pinned))
+    register(world, bench, one, pinned, steps.train(bench, one, pinned))
     world.artifacts.recorded = as_measured
     origin = world.measure("beforehand")
-    evidence.submit(world.proposals, origin, "data-profile", "any", {"rows": 80})
+    collect_and_judge.submit(world.proposals, origin, "data-profile", "any", {"rows": 80})
     opened = world.request(origin).release
     assert opened is not None
     world.approve_all(opened.id)
     world.promote(opened.id)
     two = job(world, "run-2")
-    pinned = running.pin(world.worker, world.proposals, bench, two, world.rulebook.digest)
+    pinned = steps.pin(world.worker, world.proposals, bench, two, world.rulebook.digest)
     bench.seen["champion folder"] = bench.folder
     ready(world, bench)
-    register(world, bench, two, pinned, running.train(bench, two, pinned))
+    register(world, bench, two, pinned, steps.train(bench, two, pinned))
     with world.store.begin() as unit:
         first, second = (
             unit.evidence_of(f"credit/run-{number}")["data-validation"].facts for number in (1, 2)
@@ -228,10 +228,12 @@ def test_the_validation_says_as_of_when_and_what_the_champion_was_made_from(
 
 def test_what_the_steps_left_is_there_for_whoever_collects(world: World, bench: Bench) -> None:
     go(world, bench, job(world))
-    evidence.submit(
+    collect_and_judge.submit(
         world.proposals, "credit/run-1", "gossip", digest_bytes(b"another"), {"rows": 1}
     )
-    evidence.examine(world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10))
+    collect_and_judge.examine(
+        world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10)
+    )
     facts = bench.seen["latency"].facts
     assert facts["evaluation"]["rows"] == bench.rows
     assert "gossip" not in facts  # it is about another model
@@ -239,7 +241,7 @@ def test_what_the_steps_left_is_there_for_whoever_collects(world: World, bench: 
 
 def test_a_gate_collects_what_it_needs_and_nothing_else(world: World, bench: Bench) -> None:
     found = go(world, bench, job(world))
-    result = evidence.examine(
+    result = collect_and_judge.examine(
         world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10)
     )
     assert result.verdict == "PASSED"
@@ -254,10 +256,10 @@ def test_a_gate_collects_what_it_needs_and_nothing_else(world: World, bench: Ben
 def test_evidence_is_collected_with_the_options_of_whoever_asks(world: World, bench: Bench) -> None:
     go(world, bench, job(world))
     asked = {"gate": "latency", "p95Ms": 10, "n": 700}
-    evidence.examine(world.worker, world.proposals, bench, "credit/run-1", build(asked))
+    collect_and_judge.examine(world.worker, world.proposals, bench, "credit/run-1", build(asked))
     assert bench.seen["latency"].options == asked
     tried = asked | {"n": 900}
-    trying.attempt(world.worker, bench, "credit/run-1", build(tried))
+    gate_dry_run.attempt(world.worker, bench, "credit/run-1", build(tried))
     assert bench.seen["latency"].options == tried
 
 
@@ -272,10 +274,10 @@ def test_a_gate_asked_otherwise_than_in_the_pipeline_names_both_and_measures_not
         "confidence 0.9 here and not set there, threshold 0.1 here and 0.7 there"
     )
     with pytest.raises(Refused, match=said):
-        evidence.examine(world.worker, world.proposals, bench, "credit/run-1", other)
+        collect_and_judge.examine(world.worker, world.proposals, bench, "credit/run-1", other)
     with world.store.begin() as unit:
         assert unit.results_of("credit/run-1") == ()
-    assert trying.attempt(world.worker, bench, "credit/run-1", other).message.startswith(
+    assert gate_dry_run.attempt(world.worker, bench, "credit/run-1", other).message.startswith(
         "metrics-threshold:roc_auc could not be judged"
     ), "trying other options is what it is for; nobody measured a bound"
 
@@ -285,36 +287,41 @@ def test_evidence_that_cannot_be_collected_is_an_error_that_says_why(
 ) -> None:
     go(world, bench, job(world))
     bench.broken = ("latency",)
-    result = evidence.examine(
+    result = collect_and_judge.examine(
         world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10)
     )
     assert result.verdict == "ERRORED"
     assert "latency could not be measured. Look at the model." in result.message
     assert (
-        evidence.judge(world.worker, world.proposals, "credit/run-1", Latency(p95_ms=10)) == result
+        collect_and_judge.judge(world.worker, world.proposals, "credit/run-1", Latency(p95_ms=10))
+        == result
     )
 
 
 def test_nothing_is_collected_any_more_once_the_release_is_open(world: World, bench: Bench) -> None:
     go(world, bench, job(world))
     for gate in world.pipeline["spec"]["gates"]:
-        evidence.examine(world.worker, world.proposals, bench, "credit/run-1", build(gate))
+        collect_and_judge.examine(world.worker, world.proposals, bench, "credit/run-1", build(gate))
     assert world.request("credit/run-1").outcome == "opened"
     bench.seen.clear()
-    evidence.examine(world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10))
+    collect_and_judge.examine(
+        world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10)
+    )
     assert not bench.seen
 
 
 def test_a_run_without_a_candidate_has_nothing_to_examine(world: World, bench: Bench) -> None:
     with pytest.raises(Refused, match="no candidate"):
-        evidence.examine(world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10))
+        collect_and_judge.examine(
+            world.worker, world.proposals, bench, "credit/run-1", Latency(p95_ms=10)
+        )
 
 
 def test_every_step_can_be_tried_again(world: World, bench: Bench) -> None:
     ready(world, bench)
     one = job(world)
-    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    assert running.validate(bench, one, pinned) == running.validate(bench, one, pinned)
+    pinned = steps.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    assert steps.validate(bench, one, pinned) == steps.validate(bench, one, pinned)
     trained = measured(world, bench, one, pinned)
     bench.down = True
     with pytest.raises(Unreachable):
@@ -326,8 +333,8 @@ def test_every_step_can_be_tried_again(world: World, bench: Bench) -> None:
 
 def test_the_teams_own_code_runs_for_the_gates_without_a_store(world: World, bench: Bench) -> None:
     one = job(world)
-    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    found = running.collect(bench, one, pinned)
+    pinned = steps.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    found = steps.collect(bench, one, pinned)
     assert found == {"test-coverage": "done for credit/run-1"}
 
 
@@ -342,36 +349,36 @@ def test_a_suite_that_speaks_of_other_rows_than_were_pinned_is_refused(
 
 def test_a_run_waits_until_its_policy_is_registered(world: World, bench: Bench) -> None:
     with pytest.raises(Unreachable, match="not registered yet"):
-        running.pin(
-            world.worker, world.proposals, bench, job(world), digest_bytes(b"another policy")
-        )
+        steps.pin(world.worker, world.proposals, bench, job(world), digest_bytes(b"another policy"))
 
 
 def test_a_pipeline_that_changed_during_the_run_is_refused(world: World, bench: Bench) -> None:
-    pinned = running.pin(world.worker, world.proposals, bench, job(world), world.rulebook.digest)
+    pinned = steps.pin(world.worker, world.proposals, bench, job(world), world.rulebook.digest)
     document = pipeline_document()
     document["spec"]["gates"] = [{**document["spec"]["gates"][0], "threshold": 0.1}]
     changed = replace(job(world), recipe=Recipe(document))
     with pytest.raises(Refused, match="changed during the run"):
-        running.train(bench, changed, pinned)
+        steps.train(bench, changed, pinned)
 
 
 @pytest.mark.attack
 def test_a_model_changed_after_training_is_refused(world: World, bench: Bench) -> None:
     one = job(world)
-    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    trained = running.train(bench, one, pinned)
+    pinned = steps.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    trained = steps.train(bench, one, pinned)
     Path(trained["folder"], "model.skops").write_text("another")
     with pytest.raises(Conflict, match="was changed"):
-        running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
+        steps.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
 
 
 @pytest.mark.attack
 def test_evidence_about_another_model_is_refused(world: World, bench: Bench) -> None:
     one = job(world)
-    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    trained = running.train(bench, one, pinned)
-    evidence.submit(world.proposals, one.origin, "evaluation", digest_bytes(b"better"), {"rows": 1})
+    pinned = steps.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    trained = steps.train(bench, one, pinned)
+    collect_and_judge.submit(
+        world.proposals, one.origin, "evaluation", digest_bytes(b"better"), {"rows": 1}
+    )
     with pytest.raises(Conflict, match="is about"):
         register(world, bench, one, pinned, trained)
 
@@ -389,10 +396,10 @@ def test_training_again_after_registering_is_refused(world: World, bench: Bench)
 
 def test_a_model_folder_that_is_gone_is_made_again(world: World, bench: Bench) -> None:
     one = job(world)
-    pinned = running.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
-    trained = {**running.train(bench, one, pinned), "folder": "/nowhere"}
+    pinned = steps.pin(world.worker, world.proposals, bench, one, world.rulebook.digest)
+    trained = {**steps.train(bench, one, pinned), "folder": "/nowhere"}
     with pytest.raises(Unreachable, match="not on this machine") as caught:
-        running.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
+        steps.evaluate(world.worker, world.proposals, bench, one, pinned, trained)
     assert "train" in caught.value.next_step
 
 

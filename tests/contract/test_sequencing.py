@@ -17,8 +17,8 @@ from airlock.domain.checkpoint import open_note, read_proof
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.merkle import included, leaf_hash
 from airlock.domain.people import Channel
-from airlock.services import auditing, sequencing, verifying
-from airlock.services.sequencing import Copy, Sequencer
+from airlock.services.audit import access_log, transparency_log, verification
+from airlock.services.audit.transparency_log import Copy, Sequencer
 from airlock.testing import World
 from tests.contract.conftest import Database
 from tests.contract.test_broken_rows import edit
@@ -44,40 +44,42 @@ def told(make_world: Callable[..., World], signed: tuple[FileSigner, FileKeyring
 def chatter(world: World, count: int, stream: str = "chatter") -> None:
     for number in range(count):
         with world.store.begin() as unit:
-            unit.log(stream, sequencing.system_event("Said", f"number/{number}", "for the test"))
+            unit.log(
+                stream, transparency_log.system_event("Said", f"number/{number}", "for the test")
+            )
             unit.commit()
 
 
-def verify(world: World, signed: tuple[FileSigner, FileKeyring]) -> verifying.Report:
-    return verifying.verify(world.store, signed[1])
+def verify(world: World, signed: tuple[FileSigner, FileKeyring]) -> verification.Report:
+    return verification.verify(world.store, signed[1])
 
 
 def test_every_event_gets_one_leaf_and_the_tree_verifies(
     told: World, signed: tuple[FileSigner, FileKeyring]
 ) -> None:
-    tree = sequencing.sequence(told.store, signed[0])
+    tree = transparency_log.sequence(told.store, signed[0])
     assert tree is not None
     report = verify(told, signed)
     assert report.ok, report.damages
     assert report.tree == report.events == tree.size
-    again = sequencing.sequence(told.store, signed[0])
+    again = transparency_log.sequence(told.store, signed[0])
     assert again == tree
 
 
 def test_a_promotion_brings_a_checkpoint_at_once_and_talk_does_not(
     told: World, signed: tuple[FileSigner, FileKeyring]
 ) -> None:
-    sequencing.sequence(told.store, signed[0])
+    transparency_log.sequence(told.store, signed[0])
     with told.store.begin() as unit:
         assert len(unit.checkpoints()) == 1
     chatter(told, 3)
-    tree = sequencing.sequence(told.store, signed[0])
+    tree = transparency_log.sequence(told.store, signed[0])
     with told.store.begin() as unit:
         assert len(unit.checkpoints()) == 1
     second = told.open("two")
     told.approve_all(second)
     told.promote(second)
-    grown = sequencing.sequence(told.store, signed[0])
+    grown = transparency_log.sequence(told.store, signed[0])
     assert tree is not None
     assert grown is not None
     with told.store.begin() as unit:
@@ -87,10 +89,10 @@ def test_a_promotion_brings_a_checkpoint_at_once_and_talk_does_not(
 def test_a_checkpoint_follows_after_a_period_of_growth_only(
     told: World, signed: tuple[FileSigner, FileKeyring]
 ) -> None:
-    sequencing.checkpoint_now(told.store, signed[0])
-    sequencing.checkpoint_now(told.store, signed[0])  # nothing grew
+    transparency_log.checkpoint_now(told.store, signed[0])
+    transparency_log.checkpoint_now(told.store, signed[0])  # nothing grew
     chatter(told, 1)
-    sequencing.checkpoint_now(told.store, signed[0])
+    transparency_log.checkpoint_now(told.store, signed[0])
     with told.store.begin() as unit:
         notes = [one.note for one in unit.checkpoints()]
     assert len(notes) == 2
@@ -105,18 +107,18 @@ def test_events_that_commit_out_of_the_order_of_their_ids_are_not_skipped(
     """The lower id commits after the higher one has joined the tree."""
     store = postgres_database.store("airlock_decider")
     slow, quick = store.begin(), store.begin()
-    event = sequencing.system_event("Said", "x", "")
+    event = transparency_log.system_event("Said", "x", "")
     slow.log("slow", event)
     quick.log("quick", event)
     quick.commit()
-    tree = sequencing.checkpoint_now(store, signed[0])
+    tree = transparency_log.checkpoint_now(store, signed[0])
     assert tree is not None
     assert tree.size == 0  # the slower one might still come before it
     slow.commit()
-    tree = sequencing.checkpoint_now(store, signed[0])
+    tree = transparency_log.checkpoint_now(store, signed[0])
     assert tree is not None
     assert tree.size == 2
-    assert verifying.verify(store, signed[1]).ok
+    assert verification.verify(store, signed[1]).ok
 
 
 def test_a_chain_may_join_the_tree_out_of_its_own_order(
@@ -124,20 +126,20 @@ def test_a_chain_may_join_the_tree_out_of_its_own_order(
 ) -> None:
     """A transaction that began to write earlier can be the later one of a stream."""
     store = postgres_database.store("airlock_decider")
-    event = sequencing.system_event("Said", "x", "")
+    event = transparency_log.system_event("Said", "x", "")
     early, late = store.begin(), store.begin()
     early.log("other", event)  # takes its transaction number first
     late.log("shared", event)
     late.commit()
     early.log("shared", event)
     early.commit()
-    sequencing.checkpoint_now(store, signed[0])
+    transparency_log.checkpoint_now(store, signed[0])
     with store.begin() as unit:
         first, second = unit.place_of("shared", 1), unit.place_of("shared", 2)
     assert first is not None
     assert second is not None
     assert second < first
-    report = verifying.verify(store, signed[1])
+    report = verification.verify(store, signed[1])
     assert report.ok, report.damages
 
 
@@ -151,7 +153,7 @@ def test_two_sequencers_and_eight_writers_lose_nothing(
     def grow() -> None:
         try:
             while not stop.wait(0.005):
-                sequencing.sequence(world.store, signed[0], 0)
+                transparency_log.sequence(world.store, signed[0], 0)
         except BaseException as error:
             failures.append(error)
 
@@ -167,7 +169,7 @@ def test_two_sequencers_and_eight_writers_lose_nothing(
     for thread in growing:
         thread.join()
     assert failures == []
-    sequencing.checkpoint_now(world.store, signed[0])
+    transparency_log.checkpoint_now(world.store, signed[0])
     report = verify(world, signed)
     assert report.ok, report.damages
     assert report.tree == report.events
@@ -177,13 +179,13 @@ def test_two_sequencers_and_eight_writers_lose_nothing(
 def test_a_proof_of_one_entry_is_checked_without_the_log(
     told: World, signed: tuple[FileSigner, FileKeyring]
 ) -> None:
-    release_id = next(e["stream"] for e in auditing.events(told.store) if "rel-" in e["stream"])
+    release_id = next(e["stream"] for e in access_log.events(told.store) if "rel-" in e["stream"])
     with pytest.raises(NotFound, match="not covered"):
-        auditing.prove(told.store, release_id, 4)
-    sequencing.checkpoint_now(told.store, signed[0])
-    index, path, note = read_proof(auditing.prove(told.store, release_id, 4))
+        access_log.prove(told.store, release_id, 4)
+    transparency_log.checkpoint_now(told.store, signed[0])
+    index, path, note = read_proof(access_log.prove(told.store, release_id, 4))
     opened = open_note(note, signed[1].keys(), signed[1].verify)
-    entry = auditing.events(told.store, release_id)[3]
+    entry = access_log.events(told.store, release_id)[3]
     leaf = leaf_hash(bytes.fromhex(entry["hash"]))
     assert included(leaf, index, opened.checkpoint.size, path, opened.checkpoint.root)
 
@@ -191,13 +193,13 @@ def test_a_proof_of_one_entry_is_checked_without_the_log(
 def test_a_log_that_grows_while_it_is_checked_is_not_taken_for_damaged(
     told: World, signed: tuple[FileSigner, FileKeyring]
 ) -> None:
-    sequencing.checkpoint_now(told.store, signed[0])
+    transparency_log.checkpoint_now(told.store, signed[0])
     done = threading.Event()
 
     def talk() -> None:
         while not done.is_set():
             chatter(told, 1)
-            sequencing.sequence(told.store, signed[0])
+            transparency_log.sequence(told.store, signed[0])
 
     thread = threading.Thread(target=talk)
     thread.start()
@@ -232,7 +234,7 @@ def test_a_place_that_is_down_costs_the_others_nothing(
 ) -> None:
     down, folder = Stubborn(Unreachable("down")), copies(tmp_path)
     tree = Sequencer(told.store, signed[0]).round()
-    one, other = sequencing.carriers(told.store, [down, folder])
+    one, other = transparency_log.carriers(told.store, [down, folder])
     with pytest.raises(Unreachable, match="down"):
         one.round()
     other.round()
@@ -244,7 +246,7 @@ def test_a_place_that_refuses_raises_the_alarm_once(
     told: World, signed: tuple[FileSigner, FileKeyring], caplog: pytest.LogCaptureFixture
 ) -> None:
     Sequencer(told.store, signed[0]).round()
-    (carrier,) = sequencing.carriers(told.store, [Stubborn(Refused("another past"))])
+    (carrier,) = transparency_log.carriers(told.store, [Stubborn(Refused("another past"))])
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             with pytest.raises(Refused):
@@ -252,7 +254,7 @@ def test_a_place_that_refuses_raises_the_alarm_once(
     assert [record.message for record in caplog.records].count(
         "no copy of the checkpoint at stubborn: another past"
     ) == 1
-    assert [e["what"] for e in auditing.events(told.store, "log")] == ["CheckpointRefused"]
+    assert [e["what"] for e in access_log.events(told.store, "log")] == ["CheckpointRefused"]
 
 
 @pytest.mark.parametrize("damage", ["rubbish", "o\n7\nAAAA\n\n\u2014 o AAAA\n"])
@@ -260,7 +262,7 @@ def test_a_checkpoint_that_is_damaged_keeps_the_tree_from_nothing(
     sqlite_database: Database, signed: tuple[FileSigner, FileKeyring], damage: str
 ) -> None:
     told = World(sqlite_database.store("airlock_decider"), signed[0])
-    sequencing.sequence(told.store, signed[0])
+    transparency_log.sequence(told.store, signed[0])
     edit(sqlite_database, "UPDATE audit_checkpoint SET note = :note", note=damage)
     chatter(told, 3)
     tree = Sequencer(told.store, signed[0]).round()
@@ -281,14 +283,14 @@ def test_an_event_that_waits_too_long_raises_the_alarm(
     )
     holding.put_line(holding.line("m", "e", lock=True).__class__("m", "e", 1))  # writes and waits
     with store.begin() as unit:
-        unit.log("x", sequencing.system_event("Said", "x", ""))
+        unit.log("x", transparency_log.system_event("Said", "x", ""))
         unit.commit()
     postgres_database.store("airlock_decider")
     watcher = Sequencer(postgres_database.store("airlock_decider", later), signed[0])  # type: ignore[arg-type]
     watcher.round()
     watcher.round()
     holding.commit()
-    assert [e["what"] for e in auditing.events(store, "log")] == ["AuditLag"]
+    assert [e["what"] for e in access_log.events(store, "log")] == ["AuditLag"]
 
 
 def test_copies_carry_the_witness_and_verify(
@@ -296,15 +298,15 @@ def test_copies_carry_the_witness_and_verify(
 ) -> None:
     folder = copies(tmp_path)
     with witness(tmp_path, told, signed[0]) as client:
-        carriers = sequencing.carriers(told.store, [folder, client])  # the witness comes last
+        carriers = transparency_log.carriers(told.store, [folder, client])  # the witness comes last
         for _ in range(3):
             chatter(told, 5)
-            sequencing.checkpoint_now(told.store, signed[0])
+            transparency_log.checkpoint_now(told.store, signed[0])
             for carrier in (*carriers, *carriers):
                 carrier.round()
         trusted = {client.witness_name: client.cosigner}
         kept = [*folder.checkpoints(), *client.checkpoints()]
-        report = verifying.verify(told.store, signed[1], kept, trusted)
+        report = verification.verify(told.store, signed[1], kept, trusted)
     assert report.ok, report.damages
     newest = open_note(folder.checkpoints()[-1].note, signed[1].keys(), signed[1].verify, trusted)
     assert set(newest.witnesses) == {"airlock/witness"}
@@ -321,10 +323,10 @@ def test_a_copy_does_not_wait_for_a_witness_that_is_away(
     away = Stubborn(Unreachable("down"))
     away.witness = True
     folder = copies(tmp_path)
-    one, _ = sequencing.carriers(told.store, [folder, away])
+    one, _ = transparency_log.carriers(told.store, [folder, away])
     one.round()
     assert folder.checkpoints() == ()
-    monkeypatch.setattr(sequencing, "WITNESS_S", 0)
+    monkeypatch.setattr(transparency_log, "WITNESS_S", 0)
     one.round()
     assert len(folder.checkpoints()) == 1
 
@@ -333,23 +335,23 @@ def test_a_witness_that_is_behind_is_told_from_where(
     told: World, signed: tuple[FileSigner, FileKeyring], tmp_path: Path
 ) -> None:
     with witness(tmp_path, told, signed[0]) as client:
-        sequencing.publish(told.store, client)
+        transparency_log.publish(told.store, client)
         chatter(told, 7)
-        sequencing.checkpoint_now(told.store, signed[0])
+        transparency_log.checkpoint_now(told.store, signed[0])
         with told.store.begin() as unit:
             newest = unit.checkpoints()[-1]
         chatter(told, 2)
-        sequencing.publish(told.store, client)
-        sequencing.publish(told.store, client)
+        transparency_log.publish(told.store, client)
+        transparency_log.publish(told.store, client)
         assert [one.size for one in client.checkpoints()] == [newest.size]
 
 
 def test_reading_the_log_is_an_event_and_writing_that_event_is_no_reading(told: World) -> None:
     sam = told.actor("sam", Channel.API)
-    before = len(auditing.events(told.store, "access", 1000))
-    auditing.read(told.store, sam, "access")
-    auditing.read(told.store, sam)
-    after = auditing.events(told.store, "access", 1000)
+    before = len(access_log.events(told.store, "access", 1000))
+    access_log.read(told.store, sam, "access")
+    access_log.read(told.store, sam)
+    after = access_log.events(told.store, "access", 1000)
     assert len(after) == before + 2
     assert [(e["what"], e["who"]["id"], e["resource"]) for e in after[-2:]] == [
         ("LogRead", "sam", "log/access"),
@@ -364,15 +366,15 @@ def test_an_export_needs_a_reason_and_is_an_event_before_it_is_handed_out(
 
     sam = told.actor("sam", Channel.API)
     with pytest.raises(Invalid, match="needs a reason"):
-        auditing.export(told.store, signed[1], sam, " ")
-    auditing.export(told.store, signed[1], sam, "yearly audit")
-    last = auditing.events(told.store, "access")[-1]
+        access_log.export(told.store, signed[1], sam, " ")
+    access_log.export(told.store, signed[1], sam, "yearly audit")
+    last = access_log.events(told.store, "access")[-1]
     assert (last["what"], last["why"]) == ("LogExported", "yearly audit")
 
 
 def test_the_database_lets_nobody_rewrite_the_tree(told: World, database: Database) -> None:
     signer = told.signer
-    sequencing.checkpoint_now(told.store, signer)
+    transparency_log.checkpoint_now(told.store, signer)
     for table in ("audit_leaf", "audit_checkpoint"):
         for url in set(database.urls.values()):
             for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {_COLUMN[table]} = 1"):

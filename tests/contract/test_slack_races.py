@@ -21,8 +21,8 @@ from airlock.domain.release import Decision, State
 from airlock.entrypoints.slack_desk import Desk
 from airlock.ports import Link
 from airlock.ports.chat import Profile, Received
-from airlock.services import deciding
-from airlock.services.chat_views import view_of
+from airlock.services.approvals import decide
+from airlock.services.notifications.views import view_of
 from airlock.testing import RULEBOOK, FakeKeys, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.seeding import Runner, clone, damages, race
@@ -113,7 +113,7 @@ def world(postgres_database: Database) -> World:
 def ids(world: World, postgres_database: Database) -> list[str]:
     """Return open releases of the low tier, whose one level one person decides."""
     first = world.open()
-    deciding.settle(world.store, world.signer, first)
+    decide.settle(world.store, world.signer, first)
     return clone(postgres_database.urls["postgres"], first, ROUNDS)
 
 

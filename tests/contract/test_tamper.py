@@ -22,8 +22,8 @@ from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.witness_client import WitnessClient
 from airlock.domain.errors import Refused
-from airlock.services import sequencing, verifying
-from airlock.services.halving import Split
+from airlock.services.audit import transparency_log, verification
+from airlock.services.audit.parallel_verification import Split
 from airlock.testing import World
 from tests.contract.tamper_kit import ATTACKS, Forger, fill, url_of
 from tests.contract.tree_kit import keys, witness
@@ -57,9 +57,9 @@ class Log:
         """The checkpoints kept outside."""
         return CheckpointFolder(self.folder / "checkpoints")
 
-    def verify(self, split: Split = Split()) -> verifying.Report:  # noqa: B008
+    def verify(self, split: Split = Split()) -> verification.Report:  # noqa: B008
         """Check the log against the copies."""
-        return verifying.verify(self.store, self.keyring, self.copies.checkpoints(), split=split)
+        return verification.verify(self.store, self.keyring, self.copies.checkpoints(), split=split)
 
 
 def build(url: str, folder: Path, worker: str = "") -> Log:
@@ -166,7 +166,7 @@ def watched(original: Log, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copy(original.folder / "log.db", folder / "log.db")
     world = World(SqlStore(url_of(folder)), folks={})
     with witness(folder, world, original.signer) as client:
-        sequencing.publish(world.store, client)  # type: ignore[arg-type]
+        transparency_log.publish(world.store, client)  # type: ignore[arg-type]
         yield client
 
 
@@ -177,27 +177,27 @@ def test_what_only_a_witness_can_find_is_found_with_the_witness(
 ) -> None:
     """The attacker rewrote the folder as well: the log and its own checkpoints agree."""
     attack(log, name, share)
-    alone = verifying.verify(log.store, log.keyring)
+    alone = verification.verify(log.store, log.keyring)
     tree_damage = [line for line in alone.damages if "tree" in line]
     assert tree_damage == []  # nothing in the tree shows it
-    report = verifying.verify(
+    report = verification.verify(
         log.store, log.keyring, watched.checkpoints(), {watched.witness_name: watched.cosigner}
     )
     assert any(watched.name in line for line in report.damages)
-    sequencing.checkpoint_now(log.store, log.signer)
+    transparency_log.checkpoint_now(log.store, log.signer)
     with pytest.raises(Refused, match="does not cosign"):
-        sequencing.publish(log.store, watched)
+        transparency_log.publish(log.store, watched)
 
 
 def test_the_folder_takes_nothing_from_a_database_that_was_set_back(log: Log) -> None:
     attack(log, "restore an old backup", 0.5)
     with log.store.begin() as unit:
-        unit.log("later", sequencing.system_event("Said", "life/goes-on", ""))
+        unit.log("later", transparency_log.system_event("Said", "life/goes-on", ""))
         unit.commit()
-    sequencing.checkpoint_now(log.store, log.signer)
+    transparency_log.checkpoint_now(log.store, log.signer)
     Forger(log.url, log.signer).execute("DELETE FROM audit_copy")
     with pytest.raises(Refused, match="that the database does not know"):
-        sequencing.publish(log.store, log.copies)
+        transparency_log.publish(log.store, log.copies)
 
 
 def test_a_checkpoint_signed_by_a_stranger_is_no_checkpoint(log: Log, tmp_path: Path) -> None:
@@ -222,6 +222,6 @@ def test_a_damaged_copy_is_told_from_a_damaged_log(log: Log, tmp_path: Path) -> 
     file = sorted(folder.glob("*.leaves"))[3]
     file.chmod(0o644)
     file.write_bytes(b"\x00" * 32 + file.read_bytes()[32:])
-    report = verifying.verify(log.store, log.keyring, CheckpointFolder(folder).checkpoints())
+    report = verification.verify(log.store, log.keyring, CheckpointFolder(folder).checkpoints())
     assert len(report.damages) == 1
     assert "the copy of the leaf kept outside" in report.damages[0]

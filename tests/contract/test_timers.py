@@ -14,7 +14,10 @@ from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.domain.release import Decision, State
 from airlock.domain.timers import Kind, Late
 from airlock.ports import PromotionRequest
-from airlock.services import auditing, deciding, delivering, reading, timing
+from airlock.services.approvals import deadlines, decide
+from airlock.services.audit import access_log
+from airlock.services.notifications import outbox_relay
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, FakeAirflow, FakeClock, World, pipeline_document
 from tests.any_day import SPECIAL, ZONES, moments
 
@@ -30,16 +33,16 @@ def timed(make_world: MakeWorld, clock: FakeClock) -> World:
 def opened(world: World, run: str = "run-1") -> str:
     """Open a release and let the decider arm its timers, as the delivery process does."""
     release_id = world.open(run)
-    deciding.settle(world.store, world.signer, release_id)
+    decide.settle(world.store, world.signer, release_id)
     return release_id
 
 
 def told(world: World, release_id: str, what: str) -> list[dict[str, Any]]:
-    return [one for one in auditing.events(world.store, release_id) if one["what"] == what]
+    return [one for one in access_log.events(world.store, release_id) if one["what"] == what]
 
 
 def state(world: World, release_id: str) -> State:
-    return reading.outcome(world.store, release_id).state
+    return releases.outcome(world.store, release_id).state
 
 
 def low_world(make_world: MakeWorld, clock: FakeClock) -> World:
@@ -54,10 +57,10 @@ def test_high_is_reminded_every_72_hours(
 ) -> None:
     release_id = opened(timed)
     clock.pass_(hours=hours, minutes=minutes)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert len(told(timed, release_id, "LevelReminded")) == reminders
     assert state(timed, release_id) is State.AWAITING_APPROVAL
-    assert timing.sweep(timed.store).fired == 0  # fired once
+    assert deadlines.sweep(timed.store).fired == 0  # fired once
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_high_expires_after_three_times_72_hours(
 ) -> None:
     release_id = opened(timed)
     clock.pass_(hours=hours, minutes=minutes)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert state(timed, release_id) is after
 
 
@@ -88,7 +91,7 @@ def test_low_is_reminded_at_48_hours_and_expires_at_seven_days(
     world = low_world(make_world, clock)
     release_id = opened(world)
     clock.pass_(hours=hours)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert len(told(world, release_id, "LevelReminded")) == reminders
     assert state(world, release_id) is after
 
@@ -108,7 +111,7 @@ def test_opened_in_the_last_minute_of_any_day_nothing_ends_or_passes_early(
         (168.02, 1, State.EXPIRED),
     ):
         clock.at = at + timedelta(hours=hours)
-        timing.sweep(world.store)
+        deadlines.sweep(world.store)
         assert len(told(world, release_id, "LevelReminded")) == reminders
         assert state(world, release_id) is after
 
@@ -119,10 +122,10 @@ def test_time_never_approves(timed: World, clock: FakeClock) -> None:
     for name in ("lena", "carla", "mara"):
         timed.approve(release_id, name)
         clock.pass_(hours=100)
-        timing.sweep(timed.store)
+        deadlines.sweep(timed.store)
         assert state(timed, release_id) is State.AWAITING_APPROVAL
     clock.pass_(days=4000)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert state(timed, release_id) is State.EXPIRED
     with timed.store.begin() as unit:
         assert unit.grant_of(release_id) is None
@@ -136,10 +139,10 @@ def test_each_level_has_its_own_time_from_the_moment_it_opened(
     clock.pass_(hours=215)
     timed.approve(release_id, "lena")
     clock.pass_(hours=71)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert [e["data"]["level"] for e in told(timed, release_id, "LevelReminded")] == []
     clock.pass_(hours=2)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert [e["data"]["level"] for e in told(timed, release_id, "LevelReminded")] == [2]
 
 
@@ -148,11 +151,11 @@ def test_what_was_due_during_an_outage_fires_once_and_in_order(
 ) -> None:
     release_id = opened(timed)
     clock.pass_(days=30)
-    swept = timing.sweep(timed.store)
+    swept = deadlines.sweep(timed.store)
     assert (swept.fired, swept.cancelled) == (4, 0)
-    whats = [e["what"] for e in auditing.events(timed.store, release_id)][3:]
+    whats = [e["what"] for e in access_log.events(timed.store, release_id)][3:]
     assert whats == ["DeliveryOverdue", "LevelReminded", "LevelReminded", "ReleaseExpired"]
-    assert timing.sweep(timed.store) == timing.Swept()
+    assert deadlines.sweep(timed.store) == deadlines.Swept()
 
 
 def test_a_decided_level_cancels_its_timers(timed: World, clock: FakeClock) -> None:
@@ -164,7 +167,7 @@ def test_a_decided_level_cancels_its_timers(timed: World, clock: FakeClock) -> N
     assert {fired for one, fired in timers if one.level == 2} == {None}
     timed.vote(release_id, "carla", Decision.REJECT)
     clock.pass_(days=30)
-    assert timing.sweep(timed.store) == timing.Swept()
+    assert deadlines.sweep(timed.store) == deadlines.Swept()
     assert state(timed, release_id) is State.REJECTED
 
 
@@ -172,8 +175,8 @@ def test_arming_twice_makes_no_second_timer(timed: World) -> None:
     release_id = opened(timed)
     with timed.store.begin() as unit:
         before = unit.timers_of(release_id)
-    deciding.settle(timed.store, timed.signer, release_id)
-    assert timing.arm_missing(timed.store) == 0
+    decide.settle(timed.store, timed.signer, release_id)
+    assert deadlines.arm_missing(timed.store) == 0
     with timed.store.begin() as unit:
         assert unit.timers_of(release_id) == before
         assert [one.kind for one, _ in before].count(Kind.EXPIRE) == 1
@@ -181,16 +184,16 @@ def test_arming_twice_makes_no_second_timer(timed: World) -> None:
 
 def test_a_release_nobody_armed_is_found(timed: World, clock: FakeClock) -> None:
     release_id = timed.open()
-    assert timing.arm_missing(timed.store) == 1
+    assert deadlines.arm_missing(timed.store) == 1
     clock.pass_(hours=217)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert state(timed, release_id) is State.EXPIRED
 
 
 def test_a_late_click_is_refused_even_if_no_sweep_has_run(timed: World, clock: FakeClock) -> None:
     """Invariant 15: the deadline holds by the database's clock, timers or not."""
     release_id = timed.open()  # not even armed
-    opened_at = reading.outcome(timed.store, release_id).level_opened_at
+    opened_at = releases.outcome(timed.store, release_id).level_opened_at
     clock.pass_(hours=216)
     with pytest.raises(Late, match="was to be answered before 2026-12-03T12:00"):
         timed.approve(release_id, "lena")
@@ -205,12 +208,12 @@ def test_an_approval_not_used_in_14_days_expires(timed: World, clock: FakeClock)
     release_id = opened(timed)
     timed.approve_all(release_id)
     clock.pass_(days=13, hours=23, minutes=59)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert state(timed, release_id) is State.APPROVED
     clock.pass_(minutes=2)
     with pytest.raises(Late, match="was to be promoted before"):  # late by the clock, sweep or not
         timed.promote(release_id)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert state(timed, release_id) is State.EXPIRED
     with pytest.raises(Refused, match="is EXPIRED"):
         timed.promote(release_id)
@@ -226,22 +229,22 @@ def test_a_promotion_under_way_is_not_expired_under_its_feet(
 
     def slowly(model: str, alias: str, version: str, envelope: str) -> None:
         clock.pass_(seconds=90)
-        assert timing.sweep(timed.store).fired == 0
+        assert deadlines.sweep(timed.store).fired == 0
         move(model, alias, version, envelope)
 
     monkeypatch.setattr(timed.registry, "set_alias", slowly)
     assert timed.promote(release_id).after == "1"
     clock.pass_(minutes=20)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert state(timed, release_id) is State.PROMOTED
 
 
 def test_expiry_frees_the_line_and_tells_airflow(timed: World, clock: FakeClock) -> None:
     release_id = opened(timed)
     clock.pass_(hours=217)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     airflow = FakeAirflow()
-    while delivering.Delivery(timed.store, timed.signer, airflow).run():
+    while outbox_relay.Delivery(timed.store, timed.signer, airflow).run():
         clock.pass_(seconds=1)
     note = airflow.notes["credit/run-1"]
     assert note.startswith(
@@ -253,11 +256,11 @@ def test_expiry_frees_the_line_and_tells_airflow(timed: World, clock: FakeClock)
 def test_the_log_still_verifies_after_timers(timed: World, clock: FakeClock) -> None:
     release_id = opened(timed)
     clock.pass_(hours=100)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     timed.approve(release_id, "lena")
     clock.pass_(hours=300)
-    timing.sweep(timed.store)
-    report = auditing.verify(timed.store, timed.keys)
+    deadlines.sweep(timed.store)
+    report = access_log.verify(timed.store, timed.keys)
     assert (report.damages, state(timed, release_id)) == ((), State.EXPIRED)
 
 
@@ -266,20 +269,20 @@ def test_a_level_nobody_was_told_of_raises_an_alarm_after_15_minutes(
 ) -> None:
     release_id = opened(timed)
     clock.pass_(minutes=14)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert told(timed, release_id, "DeliveryOverdue") == []
     clock.pass_(minutes=2)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert "nobody could be told" in told(timed, release_id, "DeliveryOverdue")[0]["why"]
 
 
 def test_a_level_somebody_was_told_of_raises_none(timed: World, clock: FakeClock) -> None:
     release_id = opened(timed)
-    delivering.Delivery(timed.store, timed.signer, FakeAirflow()).run()
+    outbox_relay.Delivery(timed.store, timed.signer, FakeAirflow()).run()
     timed.approve(release_id, "lena")
-    delivering.Delivery(timed.store, timed.signer, FakeAirflow()).run()
+    outbox_relay.Delivery(timed.store, timed.signer, FakeAirflow()).run()
     clock.pass_(minutes=16)
-    assert timing.sweep(timed.store).fired == 0
+    assert deadlines.sweep(timed.store).fired == 0
     assert told(timed, release_id, "DeliveryOverdue") == []
 
 
@@ -290,43 +293,43 @@ def test_business_hours_leave_out_the_week_end(make_world: MakeWorld, clock: Fak
     world = make_world(clock=clock, rulebook=book)
     release_id = opened(world)  # Tuesday 13:00 in Berlin
     clock.pass_(hours=47)  # Thursday 12:00: 15 working hours
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert told(world, release_id, "LevelReminded") == []
     clock.pass_(hours=1, minutes=1)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert len(told(world, release_id, "LevelReminded")) == 1
     clock.pass_(days=4, hours=22)  # Tuesday 11:01: a wall clock would be long past 40 hours
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert state(world, release_id) is State.AWAITING_APPROVAL
     clock.pass_(hours=2)
-    timing.sweep(world.store)
+    deadlines.sweep(world.store)
     assert state(world, release_id) is State.EXPIRED
 
 
 def test_a_sweep_takes_batches_and_leaves_nothing(
     timed: World, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timing, "BATCH", 2)
-    monkeypatch.setattr(timing, "SMALLEST", 1)
+    monkeypatch.setattr(deadlines, "BATCH", 2)
+    monkeypatch.setattr(deadlines, "SMALLEST", 1)
     release_id = opened(timed)
     clock.pass_(days=30)
-    swept = timing.sweep(timed.store)
+    swept = deadlines.sweep(timed.store)
     assert (swept.fired, state(timed, release_id)) == (4, State.EXPIRED)
 
 
 def test_somebody_who_may_not_decide_can_ask_for_a_sweep(timed: World, clock: FakeClock) -> None:
     release_id = opened(timed)
-    assert timing.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
+    assert deadlines.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
     clock.pass_(hours=216, minutes=1)
     with pytest.raises(Unreachable, match="timers have been due for 5 minutes"):
-        timing.ask(
+        deadlines.ask(
             timed.worker, timed.proposals, "airlock_timers/1"
         )  # the alarm, and the request all the same
     assert state(timed, release_id) is State.AWAITING_APPROVAL
-    while delivering.Delivery(timed.store, timed.signer, FakeAirflow()).run():
+    while outbox_relay.Delivery(timed.store, timed.signer, FakeAirflow()).run():
         clock.pass_(seconds=1)
     assert state(timed, release_id) is State.EXPIRED
-    assert timing.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
+    assert deadlines.ask(timed.worker, timed.proposals, "airlock_timers/1") == 0
 
 
 def test_what_will_never_be_delivered_is_in_the_log(timed: World, clock: FakeClock) -> None:
@@ -336,11 +339,11 @@ def test_what_will_never_be_delivered_is_in_the_log(timed: World, clock: FakeClo
         def note(self, dag_id: str, run_id: str, note: str) -> None:
             raise NotFound("the run is gone")
 
-    delivering.Delivery(timed.store, timed.signer, Refusing()).run()
+    outbox_relay.Delivery(timed.store, timed.signer, Refusing()).run()
     failed = told(timed, release_id, "DeliveryFailed")
     assert [(one["why"], one["data"]["kind"]) for one in failed] == [("the run is gone", "note")]
     clock.pass_(minutes=16)
-    timing.sweep(timed.store)
+    deadlines.sweep(timed.store)
     assert told(timed, release_id, "DeliveryOverdue")
 
 
@@ -349,10 +352,10 @@ def test_a_notice_names_who_may_answer_and_the_next_authority(
 ) -> None:
     release_id = opened(timed)
     airflow = FakeAirflow()
-    delivering.Delivery(timed.store, timed.signer, airflow).run()
+    outbox_relay.Delivery(timed.store, timed.signer, airflow).run()
     clock.pass_(hours=72, minutes=1)
-    timing.sweep(timed.store)
-    delivering.Delivery(timed.store, timed.signer, airflow).run()
+    deadlines.sweep(timed.store)
+    outbox_relay.Delivery(timed.store, timed.signer, airflow).run()
     assert airflow.notes["credit/run-1"] == (
         f"{release_id}: level 1 (lead) still waits, opened 24 Nov 2026, 12:00:00 UTC. "
         "May answer: lena, luis. Informed: ana, carla."
@@ -368,10 +371,10 @@ def test_what_expired_while_a_promotion_was_dead_expires_when_that_is_settled(
     timed.promoter.begin(PromotionRequest(release=release_id, attempt="dead"))
     for _ in range(3):
         clock.pass_(minutes=2)
-        assert timing.sweep(timed.store).fired == 0
+        assert deadlines.sweep(timed.store).fired == 0
         assert state(timed, release_id) is State.PROMOTING
     assert timed.promoter.settle_all() == 1
     assert state(timed, release_id) is State.APPROVED
     clock.pass_(minutes=2)
-    assert timing.sweep(timed.store).fired == 1
+    assert deadlines.sweep(timed.store).fired == 1
     assert state(timed, release_id) is State.EXPIRED

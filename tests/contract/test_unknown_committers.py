@@ -13,7 +13,9 @@ from airlock.domain.duties import SHIPPED, UNKNOWN, unknown_because
 from airlock.domain.errors import Refused
 from airlock.domain.policy import Plan
 from airlock.domain.release import Decision, State
-from airlock.services import auditing, configuring, reading
+from airlock.services.approvals import policy_registry
+from airlock.services.audit import access_log
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, World
 from airlock.testing.documents import pipeline_document
 
@@ -41,7 +43,7 @@ def test_unknown_committers_open_no_release_at_the_tier_high(world: World, who: 
 def test_a_switch_of_the_policy_records_them_instead(make_world: MakeWorld) -> None:
     world = make_world(rulebook=book(unknownCommitters="record"))
     release_id = world.open(committers=(STRANGER,))
-    assert auditing.events(world.store, release_id)[0]["data"]["unknownAuthors"] == [STRANGER]
+    assert access_log.events(world.store, release_id)[0]["data"]["unknownAuthors"] == [STRANGER]
     assert world.approve(release_id, "lena").level == 2
 
 
@@ -58,7 +60,7 @@ def test_below_the_tier_high_they_are_recorded_unless_the_policy_refuses(
             world.open(committers=(STRANGER,))
         return
     release_id = world.open(committers=(STRANGER,))
-    assert auditing.events(world.store, release_id)[0]["data"]["unknownAuthors"] == [STRANGER]
+    assert access_log.events(world.store, release_id)[0]["data"]["unknownAuthors"] == [STRANGER]
     assert world.approve(release_id, "lena").state is State.APPROVED
 
 
@@ -71,7 +73,7 @@ def test_it_is_asked_again_when_a_vote_counts(
     with pytest.raises(Refused, match="nobody judges own work") as caught:
         world.approve(release_id, "lena")
     assert LINE in caught.value.next_step
-    assert reading.outcome(world.store, release_id).votes == ()
+    assert releases.outcome(world.store, release_id).votes == ()
     after = world.vote(release_id, "lena", Decision.REJECT)  # a no needs nobody's name
     assert after.state is State.REJECTED
 
@@ -80,7 +82,7 @@ def test_it_is_asked_again_when_a_vote_counts(
 def test_a_policy_changed_by_nobody_known_counts_no_vote(world: World, who: str) -> None:
     release_id = world.open()
     changed = book(slackMayAnswer=False)
-    configuring.register(world.store, changed, [world.pipeline], who)
+    policy_registry.register(world.store, changed, [world.pipeline], who)
     with pytest.raises(Refused, match="who changed the model's code or the policy is not known"):
         world.approve(release_id, "lena")
 
@@ -89,16 +91,16 @@ def test_a_policy_read_before_it_was_committed_gets_its_author_later(world: Worl
     release_id = world.open()
     changed = book(slackMayAnswer=False)
     why = unknown_because("in no commit: access.yaml")
-    configuring.register(world.store, changed, [world.pipeline], why)
+    policy_registry.register(world.store, changed, [world.pipeline], why)
     with pytest.raises(Refused, match="in no commit"):
         world.approve(release_id, "lena")
-    assert configuring.register(world.store, changed, [world.pipeline], SHIPPED) == []
+    assert policy_registry.register(world.store, changed, [world.pipeline], SHIPPED) == []
     assert world.approve(release_id, "lena").level == 2
-    seen = [event["data"] for event in auditing.events(world.store, configuring.STREAM)]
+    seen = [event["data"] for event in access_log.events(world.store, policy_registry.STREAM)]
     changers = [one["changedBy"] for one in seen if one["kind"] != "pipeline"]
     assert changers == [SHIPPED, why, SHIPPED]
     # And nobody takes a name away again, or puts another in its place.
-    configuring.register(world.store, changed, [world.pipeline], STRANGER)
+    policy_registry.register(world.store, changed, [world.pipeline], STRANGER)
     with world.store.begin() as unit:
         assert unit.changed_by("policy", digest_json(changed)) == SHIPPED
 
@@ -107,6 +109,6 @@ def test_a_policy_that_refuses_no_more_asks_for_less(make_world: MakeWorld) -> N
     world = make_world()
     release_id = world.open()
     weaker = book(unknownCommitters="record")
-    configuring.register(world.store, weaker, [world.pipeline], SHIPPED)
+    policy_registry.register(world.store, weaker, [world.pipeline], SHIPPED)
     with pytest.raises(Refused, match="asks for less than the one before"):
         world.approve(release_id, "lena")

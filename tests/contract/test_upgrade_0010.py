@@ -16,7 +16,9 @@ from airlock.adapters.sql_migrations import check, upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision, State
-from airlock.services import deciding, people, reading
+from airlock.services.approvals import decide
+from airlock.services.people import recognition
+from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World
 from tests.contract import rights_kit
 
@@ -96,13 +98,13 @@ def test_a_database_of_before_goes_on(urls: dict[str, str]) -> None:
             lena = next(one for one in _people(store) if one.id == "lena")
             actor = Actor(lena.id, lena.name, lena.roles, Channel.PAGE)
             ballot = World.ballot_of(release, Decision.APPROVE)
-            decided = deciding.vote(store, FakeKeys(), release.id, ballot, actor)
-            assert reading.outcome(store, release.id) == decided
+            decided = decide.vote(store, FakeKeys(), release.id, ballot, actor)
+            assert releases.outcome(store, release.id) == decided
     finally:
         store.close()
 
 
-def _people(store: SqlStore) -> tuple[people.Person, ...]:
+def _people(store: SqlStore) -> tuple[recognition.Person, ...]:
     with store.begin() as unit:
         return unit.people()
 

@@ -15,7 +15,11 @@ from airlock.domain.people import Actor
 from airlock.domain.promoting import Underway
 from airlock.domain.release import Decision, State
 from airlock.ports import PromotionPermit, PromotionRequest
-from airlock.services import auditing, configuring, deciding, delivering, reading, recomputing
+from airlock.services.approvals import decide, policy_registry
+from airlock.services.audit import access_log
+from airlock.services.notifications import outbox_relay
+from airlock.services.pipeline import gate_reverification
+from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, FakeAirflow, World, pipeline_document
 
 DECIDER = Actor.system("decider")
@@ -23,7 +27,7 @@ OTHER = "sha256:" + "9" * 64
 
 
 def void(world: World, release_id: str, **changed: str) -> Any:
-    return deciding.void(world.store, release_id, DECIDER, "it is not the same", **changed)
+    return decide.void(world.store, release_id, DECIDER, "it is not the same", **changed)
 
 
 def told(world: World) -> list[dict[str, Any]]:
@@ -44,14 +48,14 @@ def test_invariant_5_every_vote_is_void_and_level_1_opens_again(world: World) ->
     after = void(world, release_id, data_digest=OTHER)
     assert (after.state, after.level, after.round) == (State.AWAITING_APPROVAL, 1, 2)
     assert after.voters == frozenset()
-    event = auditing.events(world.store, release_id)[-2]
+    event = access_log.events(world.store, release_id)[-2]
     assert event["what"] == "ReleaseVoided"
     assert event["data"]["oldDigest"] == before.subject.digest
     assert event["data"]["newDigest"] == after.subject.digest
     assert event["data"]["differs"] == {"data_digest": [before.subject.data_digest, OTHER]}
     assert [note["people"] for note in told(world)] == [["lena"]]
     assert world.approve(release_id, "lena").level == 2
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_an_answer_to_the_round_before_is_refused(world: World) -> None:
@@ -59,7 +63,7 @@ def test_an_answer_to_the_round_before_is_refused(world: World) -> None:
     seen = world.ballot(release_id, Decision.APPROVE)
     void(world, release_id, data_digest=OTHER)
     with pytest.raises(Conflict, match="you answered round 1"):
-        deciding.vote(world.store, world.signer, release_id, seen, world.actor("lena"))
+        decide.vote(world.store, world.signer, release_id, seen, world.actor("lena"))
 
 
 def test_voiding_for_the_same_change_twice_is_once(world: World) -> None:
@@ -70,7 +74,7 @@ def test_voiding_for_the_same_change_twice_is_once(world: World) -> None:
 
 def test_a_grant_of_the_round_before_promotes_nothing(world: World) -> None:
     release_id = world.open()
-    data = reading.outcome(world.store, release_id).subject.data_digest
+    data = releases.outcome(world.store, release_id).subject.data_digest
     world.approve_all(release_id)
     void(world, release_id, data_digest=OTHER)
     with pytest.raises(Refused, match="AWAITING_APPROVAL at level 1"):
@@ -78,7 +82,7 @@ def test_a_grant_of_the_round_before_promotes_nothing(world: World) -> None:
     void(world, release_id, data_digest=data)  # as it was: still nobody has approved it again
     assert world.approve_all(release_id).state is State.APPROVED
     assert world.promote(release_id).after == "1"
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_an_attempt_begun_before_a_void_ends_with_it_alone(world: World) -> None:
@@ -99,12 +103,12 @@ def test_other_rules_come_again_when_the_promotion_has_ended(world: World) -> No
     release_id = world.open()
     world.approve_all(release_id)
     world.promoter.begin(PromotionRequest(release=release_id, attempt="slow"))
-    configuring.register(world.store, stricter(), [world.pipeline])
-    assert reading.outcome(world.store, release_id).state is State.PROMOTING
+    policy_registry.register(world.store, stricter(), [world.pipeline])
+    assert releases.outcome(world.store, release_id).state is State.PROMOTING
     with pytest.raises(Refused, match="the alias had not moved"):
         world.promoter.finish(release_id, "slow")
-    configuring.register(world.store, stricter(), [world.pipeline])
-    assert reading.outcome(world.store, release_id).round == 2
+    policy_registry.register(world.store, stricter(), [world.pipeline])
+    assert releases.outcome(world.store, release_id).round == 2
 
 
 def test_changed_bytes_found_at_promotion_void_the_approval(world: World) -> None:
@@ -113,8 +117,8 @@ def test_changed_bytes_found_at_promotion_void_the_approval(world: World) -> Non
     world.registry.files["credit", "1"]["model.skops"] = b"something else"
     with pytest.raises(Refused, match="somebody changed them"):
         world.promote(release_id)
-    delivering.Delivery(world.store, world.signer, FakeAirflow()).run()
-    after = reading.outcome(world.store, release_id)
+    outbox_relay.Delivery(world.store, world.signer, FakeAirflow()).run()
+    after = releases.outcome(world.store, release_id)
     assert (after.state, after.level, after.round) == (State.AWAITING_APPROVAL, 1, 2)
     assert after.subject.artifact_digest == world.registry.artifact_digest("credit", "1")
     with pytest.raises(Refused, match="judged again from its evidence"):
@@ -124,8 +128,8 @@ def test_changed_bytes_found_at_promotion_void_the_approval(world: World) -> Non
 def test_a_stricter_policy_voids_and_is_answered_anew(world: World) -> None:
     release_id = world.open()
     world.approve_all(release_id)
-    configuring.register(world.store, stricter(), [world.pipeline], SHIPPED)
-    after = reading.outcome(world.store, release_id)
+    policy_registry.register(world.store, stricter(), [world.pipeline], SHIPPED)
+    after = releases.outcome(world.store, release_id)
     assert (after.state, after.round) == (State.AWAITING_APPROVAL, 2)
     for name in ("lena", "carla", "mara", "milo"):
         world.approve(release_id, name)
@@ -136,8 +140,8 @@ def test_a_weaker_policy_voids_and_needs_a_new_run(world: World) -> None:
     weaker = copy.deepcopy(dict(RULEBOOK))
     del weaker["approval"]["spec"]["tiers"]["high"]["levels"][1:]
     release_id = world.open()
-    configuring.register(world.store, weaker, [world.pipeline], SHIPPED)
-    assert reading.outcome(world.store, release_id).round == 2
+    policy_registry.register(world.store, weaker, [world.pipeline], SHIPPED)
+    assert releases.outcome(world.store, release_id).round == 2
     with pytest.raises(Refused, match="asks for less than the one before"):
         world.approve(release_id, "lena")
 
@@ -146,8 +150,8 @@ def test_another_pipeline_voids_and_needs_a_new_run(world: World) -> None:
     release_id = world.open()
     changed = pipeline_document()
     changed["spec"]["gates"][0]["threshold"] = 0.1
-    configuring.register(world.store, RULEBOOK, [changed])
-    assert reading.outcome(world.store, release_id).round == 2
+    policy_registry.register(world.store, RULEBOOK, [changed])
+    assert releases.outcome(world.store, release_id).round == 2
     with pytest.raises(Refused, match="gates are not chosen after the measuring"):
         world.approve(release_id, "lena")
 
@@ -162,34 +166,34 @@ def test_a_new_candidate_takes_the_release_over(world: World) -> None:
         world.approve(release_id, "luis")
     assert world.approve_all(release_id).state is State.APPROVED
     assert world.promote(release_id).after == "2"
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_the_log_tells_what_the_gates_said_of_the_candidate_that_took_over(world: World) -> None:
     release_id = world.open("first")
     origin = world.measure("second", auc=0.9)
     void(world, release_id, origin=origin)
-    told = auditing.events(world.store, release_id)
+    told = access_log.events(world.store, release_id)
     assert [event["what"] for event in told[-3:]] == ["ReleaseVoided", "GatesJudged", "LevelOpened"]
     with world.store.begin() as unit:
         kept = [one.to_document() for one in unit.results_of(origin)]
     assert kept
     assert told[-2]["data"]["results"] == kept
     assert told[-2]["data"]["results"] != told[1]["data"]["results"]
-    assert recomputing.recompute(world.store, release_id)["same"]
-    assert auditing.verify(world.store, world.keys).ok
+    assert gate_reverification.recompute(world.store, release_id)["same"]
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_the_same_candidate_with_another_subject_is_not_told_again(world: World) -> None:
     release_id = world.open()
     void(world, release_id, data_digest=OTHER)
-    told = [event["what"] for event in auditing.events(world.store, release_id)]
+    told = [event["what"] for event in access_log.events(world.store, release_id)]
     assert told.count("GatesJudged") == 1
 
 
 def test_a_candidate_whose_gates_were_not_judged_takes_nothing_over(world: World) -> None:
     release_id = world.open("first")
-    before = reading.outcome(world.store, release_id)
+    before = releases.outcome(world.store, release_id)
     with world.store.begin() as unit:
         candidate = unit.candidate("credit/first")
         assert candidate is not None
@@ -197,7 +201,7 @@ def test_a_candidate_whose_gates_were_not_judged_takes_nothing_over(world: World
         unit.commit()
     with pytest.raises(Refused, match="roc_auc has not been judged, and empty never passes"):
         void(world, release_id, origin="credit/second")
-    assert reading.outcome(world.store, release_id) == before
+    assert releases.outcome(world.store, release_id) == before
 
 
 def test_a_candidate_that_has_its_own_release_takes_none_over(

@@ -15,7 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Invalid, Refused
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Release, State, apply
-from airlock.services import auditing, deciding, reading, waiving
+from airlock.services.approvals import decide, waivers
+from airlock.services.audit import access_log
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World, pipeline_document
 from tests.contract.conftest import Database
 
@@ -55,7 +57,7 @@ def waive(
         until = unit.now() + timedelta(days=days)
     actor = world.actor(name)
     asked = {"gate": GATE, "reason": "the segment is small", "until": until, **given}
-    return waiving.waive(world.store, world.signer, release_id, actor=actor, **asked)
+    return waivers.waive(world.store, world.signer, release_id, actor=actor, **asked)
 
 
 def log(world: World, release_id: str) -> list[dict[str, Any]]:
@@ -64,7 +66,7 @@ def log(world: World, release_id: str) -> list[dict[str, Any]]:
 
 
 def view(world: World, release_id: str, name: str = "lena") -> dict[str, Any]:
-    return reading.show(world.store, world.keys, release_id, world.actor(name))
+    return releases.show(world.store, world.keys, release_id, world.actor(name))
 
 
 def test_a_waiver_opens_what_only_a_soft_gate_blocked_and_it_is_promoted(world: World) -> None:
@@ -77,7 +79,7 @@ def test_a_waiver_opens_what_only_a_soft_gate_blocked_and_it_is_promoted(world: 
     assert told[3:] == ["WaiverGranted", "GatesJudged", "LevelOpened"]
     assert world.approve_all(release_id).state is State.APPROVED
     assert world.promote(release_id).after == "1"
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_everybody_who_answers_sees_the_waiver(world: World) -> None:
@@ -110,7 +112,7 @@ def test_without_people_a_waiver_leads_to_the_grant(make_world: MakeWorld) -> No
     release_id = blocked(world)
     assert waive(world, release_id, "carla").state is State.APPROVED
     assert world.promote(release_id).alias == "staging"
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], type[AirlockError], str]] = {
@@ -134,8 +136,8 @@ def test_a_waiver_that_may_not_be_given_is_refused_and_told(world: World, case: 
         waive(world, release_id, name, **given)
     last = log(world, release_id)[-1]
     assert (last["what"], last["who"]["id"]) == ("WaiverRefused", name)
-    assert reading.outcome(world.store, release_id).state is State.BLOCKED
-    assert reading.outcome(world.store, release_id).waivers == ()
+    assert releases.outcome(world.store, release_id).state is State.BLOCKED
+    assert releases.outcome(world.store, release_id).waivers == ()
 
 
 def test_nobody_with_a_part_in_the_work_waives(make_world: MakeWorld) -> None:
@@ -180,7 +182,7 @@ def test_one_waiver_leaves_the_other_gate_shut(make_world: MakeWorld) -> None:
     with pytest.raises(Refused, match="is WAIVED: there is nothing to waive"):
         waive(world, release_id)
     assert waive(world, release_id, gate="metrics-threshold:accuracy").level == 1
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_a_gate_that_passed_needs_no_waiver(world: World) -> None:
@@ -223,7 +225,7 @@ def test_another_candidate_voids_the_waiver(world: World) -> None:
     release_id = blocked(world)
     waive(world, release_id)
     other = world.measure("other", auc=0.5)
-    deciding.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=other)
+    decide.void(world.store, release_id, Actor.system("x"), "a new candidate", origin=other)
     with pytest.raises(Refused, match="judged again from its evidence"):
         world.approve(release_id, "lena")
     assert "other evidence" in view(world, release_id)["waivers"][0]["void"]
@@ -278,7 +280,7 @@ def test_the_worker_waives_nothing(postgres_database: Database) -> None:
         connection.execute(text(forged), {"id": release_id})
     until = datetime.now(UTC) + timedelta(days=10)
     with pytest.raises(DBAPIError, match=r"cannot|permission denied"):
-        waiving.waive(
+        waivers.waive(
             world.worker, world.signer, release_id, GATE, "as I say", until, world.actor("bea")
         )
-    assert reading.outcome(world.store, release_id).state is State.BLOCKED
+    assert releases.outcome(world.store, release_id).state is State.BLOCKED

@@ -16,7 +16,7 @@ from airlock.adapters.sql_store.listening import OUTBOX, FileWatch, Listener, ou
 from airlock.entrypoints import cli_deliver
 from airlock.entrypoints.work_steps import Round, Step
 from airlock.ports import Parked, Waiting
-from airlock.services.delivering import Delivery
+from airlock.services.notifications.outbox_relay import Delivery
 from airlock.testing import FakeAirflow, World
 from tests.contract.conftest import Database
 

@@ -23,8 +23,11 @@ from airlock.domain.policy import Tier
 from airlock.domain.proposals import Kind
 from airlock.gates import build
 from airlock.ports import Candidate
-from airlock.services import auditing, configuring, evidence, reading
+from airlock.services.approvals import policy_registry
+from airlock.services.audit import access_log
+from airlock.services.pipeline import collect_and_judge
 from airlock.services.proposals import DirectProposals, Handling
+from airlock.services.queries import releases
 from airlock.testing import FakeKeys, FakeRules, World, pipeline_document
 from tests.contract.conftest import Database
 
@@ -42,7 +45,7 @@ def low(world: World) -> str:
     """Register the pipeline of another model, with little risk, and return its digest."""
     document = pipeline_document(impact="none")
     document["metadata"]["name"] = "visits"
-    configuring.register(world.store, world.rulebook.document, [world.pipeline, document])
+    policy_registry.register(world.store, world.rulebook.document, [world.pipeline, document])
     both = {"visits": digest_json(document), "credit": digest_json(world.pipeline)}
     rules = FakeRules(lambda: world.rulebook.digest, lambda: both)
     sources = replace(world.sources(), rules=rules)
@@ -160,14 +163,16 @@ def test_a_raised_tier_never_lowers(world: World) -> None:
 def _measure(world: World, origin: str, auc: float = 0.9) -> None:
     about = kept(world, origin).artifact_digest
     facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": None}
-    evidence.submit(world.proposals, origin, "evaluation", about, facts)
-    evidence.judge(world.worker, world.proposals, origin, build(GATE))
+    collect_and_judge.submit(world.proposals, origin, "evaluation", about, facts)
+    collect_and_judge.judge(world.worker, world.proposals, origin, build(GATE))
 
 
 def test_data_other_than_pinned_is_refused(world: World) -> None:
     origin = "credit/liar"
     started = begin(world, origin)["startedAt"]
-    evidence.submit(world.proposals, origin, "data-profile", "d", {"digest": "sha256:pinned"})
+    collect_and_judge.submit(
+        world.proposals, origin, "data-profile", "d", {"digest": "sha256:pinned"}
+    )
     with pytest.raises(Refused, match="has pinned the data"):
         world.proposals.submit(Kind.CANDIDATE, origin, said(world, origin, started))
 
@@ -323,7 +328,7 @@ def test_airflow_away_lets_nothing_through(world: World) -> None:
 def test_a_policy_or_pipeline_of_before_is_not_in_force(world: World) -> None:
     """Both were registered once; a task could choose the milder one."""
     mild = {**world.rulebook.document, "note": "before"}
-    configuring.register(world.store, mild, [pipeline_document(impact="none"), world.pipeline])
+    policy_registry.register(world.store, mild, [pipeline_document(impact="none"), world.pipeline])
     with pytest.raises(Refused, match="is not in force"):
         begin(world, "credit/run-1", policy=digest_json(mild))
     weak = digest_json(pipeline_document(impact="none"))
@@ -374,9 +379,9 @@ def test_a_signed_result_is_kept_for_exactly_this_run_and_evidence(
 
 def test_evidence_is_frozen_once_there_is_a_release(world: World) -> None:
     release_id = world.open()
-    origin = reading.outcome(world.store, release_id).origin
+    origin = releases.outcome(world.store, release_id).origin
     with pytest.raises(Conflict, match="frozen"):
-        evidence.submit(world.proposals, origin, "evaluation", "x", {"rows": 1})
+        collect_and_judge.submit(world.proposals, origin, "evaluation", "x", {"rows": 1})
 
 
 def test_a_task_waits_for_nobody_elses_release_unless_airflow_has_that_task(world: World) -> None:
@@ -412,7 +417,7 @@ def test_nothing_a_task_proposes_names_anybody_but_the_decider(world: World) -> 
         streams = {name for name, _ in unit.streams() if name.startswith(("run-", "rel-"))}
         who = {one.content["who"]["id"] for name in streams for one in unit.entries(name)}
     assert who == {"system:decider"}
-    assert auditing.verify(world.store, world.keys).ok
+    assert access_log.verify(world.store, world.keys).ok
 
 
 def test_a_huge_or_deep_body_is_refused(world: World) -> None:
@@ -420,4 +425,4 @@ def test_a_huge_or_deep_body_is_refused(world: World) -> None:
     for text in ("[" * 50_000, '{"a":' * 50_000, json.dumps({"pipeline": "p" * 3_000_000})):
         answer = handling.answer("run", "credit/run-1", text, lambda *_: None)
         assert answer["refused"]["error"] == "Invalid"
-    assert reading.listing(world.store).rows == []
+    assert releases.listing(world.store).rows == []

@@ -12,7 +12,7 @@ from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create, verif
 from airlock.adapters.witness_client import WitnessClient
 from airlock.domain.checkpoint import NOTE, vkey
 from airlock.entrypoints.witness import Witness, known_logs, serve
-from airlock.services import sequencing
+from airlock.services.audit import transparency_log
 from airlock.testing import World
 
 
@@ -25,7 +25,7 @@ def keys(folder: Path) -> tuple[FileSigner, FileKeyring]:
 @contextlib.contextmanager
 def witness(folder: Path, world: World, signer: FileSigner) -> Iterator[WitnessClient]:
     """Run a witness that knows the world's log."""
-    tree = sequencing.checkpoint_now(world.store, signer)
+    tree = transparency_log.checkpoint_now(world.store, signer)
     assert tree is not None
     create(folder / "witness.pem", folder / "witness-public")
     own = FileSigner(folder / "witness.pem")

@@ -20,16 +20,9 @@ from airlock.domain.errors import Refused
 from airlock.domain.people import Actor, Person
 from airlock.domain.release import Decision
 from airlock.ports import PromotionRequest
-from airlock.services import (
-    deciding,
-    delegating,
-    emergency,
-    erasing,
-    rolling_back,
-    rotating,
-    sequencing,
-    waiving,
-)
+from airlock.services.approvals import break_glass, decide, delegation, waivers
+from airlock.services.audit import erasure, key_rotation, transparency_log
+from airlock.services.promotion import rollback
 from airlock.testing import PEOPLE, RULEBOOK, World, pipeline_document
 from tests.contract.bundle_kit import Evidenced, Files
 from tests.contract.tree_kit import witness
@@ -139,14 +132,14 @@ def _blocked(airlock: Evidenced) -> Good:
 
 def _withdrawn(airlock: Evidenced) -> Good:
     world, release_id = airlock.world, airlock.world.open()
-    deciding.withdraw(world.store, release_id, world.actor("ana"), "wrong data")
+    decide.withdraw(world.store, release_id, world.actor("ana"), "wrong data")
     return _good(airlock, release_id, "WITHDRAWN")
 
 
 def _waived(airlock: Evidenced) -> Good:
     world, release_id = airlock.world, airlock.world.open(auc=0.6)
     until, bea = datetime.now(UTC) + timedelta(days=30), world.actor("bea")
-    waiving.waive(world.store, world.signer, release_id, GATE, "few rows", until, bea)
+    waivers.waive(world.store, world.signer, release_id, GATE, "few rows", until, bea)
     world.approve_all(release_id)
     world.promote(release_id)
     return _good(airlock, release_id, "PROMOTED")
@@ -162,14 +155,14 @@ def _conditional(airlock: Evidenced) -> Good:
     with world.store.begin() as unit:
         (found,) = unit.findings("credit")
     mara = world.actor("mara")
-    delegating.close_finding(world.store, world.rulebook, mara, found.id, "it is explained")
+    delegation.close_finding(world.store, world.rulebook, mara, found.id, "it is explained")
     return _good(airlock, release_id, "PROMOTED")
 
 
 def _delegated(airlock: Evidenced) -> Good:
     world, now = airlock.world, datetime.now(UTC)
     give = {"start": now, "end": now + timedelta(days=1), "reason": "on leave"}
-    delegating.delegate(world.store, world.rulebook, world.actor("carla"), "dora", **give)
+    delegation.delegate(world.store, world.rulebook, world.actor("carla"), "dora", **give)
     release_id = world.open()
     _answer(world, release_id, "lena", "dora", "mara", "milo")
     world.promote(release_id)
@@ -189,16 +182,16 @@ def _emergency(airlock: Evidenced) -> Good:
     world, release_id = airlock.world, airlock.world.open()
     for name in ("lena", "carla"):
         actor = world.actor(name)
-        emergency.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-7")
+        break_glass.break_glass(world.store, world.signer, release_id, actor, "it burns", "INC-7")
     world.promote(release_id)
-    emergency.review(world.store, release_id, world.actor("sam"), "was right")
+    break_glass.review(world.store, release_id, world.actor("sam"), "was right")
     return _good(airlock, release_id, "PROMOTED")
 
 
 def _rolled_back(airlock: Evidenced) -> Good:
     airlock.promoted("one")
     second, world = airlock.promoted("two"), airlock.world
-    rolling_back.allow(world.store, second, world.actor("otto"), "it drifts")
+    rollback.allow(world.store, second, world.actor("otto"), "it drifts")
     world.promote(second, "back")
     return _good(airlock, second, "ROLLED_BACK")
 
@@ -218,7 +211,7 @@ def _voided(airlock: Evidenced) -> Good:
     world, release_id = airlock.world, airlock.world.open()
     world.approve(release_id, "lena")
     other, decider = world.measure("run-2", auc=0.9), Actor.system("decider")
-    deciding.void(world.store, release_id, decider, "a new candidate", origin=other)
+    decide.void(world.store, release_id, decider, "a new candidate", origin=other)
     world.approve_all(release_id)
     world.promote(release_id)
     return _good(airlock, release_id, "PROMOTED")
@@ -227,7 +220,7 @@ def _voided(airlock: Evidenced) -> Good:
 def _erased(airlock: Evidenced) -> Good:
     world, release_id = airlock.world, airlock.world.open()
     world.approve(release_id, "lena", reason="a private thought of mine")
-    erasing.erase(world.store, world.actor("admin"), "lena", "she asked for it")
+    erasure.erase(world.store, world.actor("admin"), "lena", "she asked for it")
     return _good(airlock, release_id, "AWAITING_APPROVAL")
 
 
@@ -236,7 +229,7 @@ def _rotated(airlock: Evidenced) -> Good:
     key, stolen = airlock.folder / "signing.pem", airlock.folder / "stolen.pem"
     stolen.write_bytes(key.read_bytes())
     shelf = FileShelf(key, airlock.folder / "keys")
-    rotating.rotate(airlock.world.store, airlock.signer, shelf)
+    key_rotation.rotate(airlock.world.store, airlock.signer, shelf)
     made = _good(airlock, release_id, "PROMOTED")
     # The old key alone is trusted: it has signed the new one.
     return replace(made, keys=before, given_up=FileSigner(stolen))
@@ -245,7 +238,7 @@ def _rotated(airlock: Evidenced) -> Good:
 def _witnessed(airlock: Evidenced) -> Good:
     release_id = airlock.promoted()
     with witness(airlock.folder, airlock.world, airlock.signer) as place:
-        sequencing.publish(airlock.world.store, place)
+        transparency_log.publish(airlock.world.store, place)
         airlock.witnesses = {place.witness_name: place.cosigner}
         seen = {place.witness_name: place.cosigner.public}
         return _good(airlock, release_id, "PROMOTED", witnesses=seen)
@@ -254,7 +247,7 @@ def _witnessed(airlock: Evidenced) -> Good:
 def _without_people(airlock: Evidenced) -> Good:
     opened = airlock.world.request(airlock.world.measure("run-1")).release
     assert opened is not None
-    deciding.settle(airlock.world.store, airlock.world.signer, opened.id)
+    decide.settle(airlock.world.store, airlock.world.signer, opened.id)
     airlock.world.promote(opened.id)
     return _good(airlock, opened.id, "PROMOTED")
 

@@ -19,7 +19,7 @@ from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_ga
 from airlock.domain.recipe import Recipe
 from airlock.domain.release import Subject
 from airlock.ports import Candidate
-from airlock.services.bench import Case
+from airlock.services.pipeline.training_runtime import Case
 from tests.support import ROOT
 
 ARTIFACT = "sha256:" + "a" * 64

@@ -14,7 +14,10 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.people import Channel
-from airlock.services import delegating, emergency, enrolment, people, reading_duties
+from airlock.services.approvals import break_glass
+from airlock.services.approvals import delegation as delegation_service
+from airlock.services.people import enrolment, recognition
+from airlock.services.queries import duties
 from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import Doors
 
@@ -49,7 +52,7 @@ def finding(doors: Doors, days: float = 7, owner: str = "ana") -> str:
     """Return the id of an open finding."""
     demand = Demand(text="explain the age effect", owner=owner, due=stamp(later(days)))
     release_id = approved(doors, findings=(demand,))
-    found = reading_duties.finding_rows(doors.world.store).rows
+    found = duties.finding_rows(doors.world.store).rows
     return str(next(one["id"] for one in found if one["release"] == release_id))
 
 
@@ -58,7 +61,9 @@ def delegation(doors: Doors, giver: str = "lena", taker: str = "vera") -> str:
     world = doors.world
     start, end = later(0), later(1)
     actor = world.actor(giver)
-    made = delegating.delegate(world.store, world.rulebook, actor, taker, start, end, "on leave")
+    made = delegation_service.delegate(
+        world.store, world.rulebook, actor, taker, start, end, "on leave"
+    )
     return made.id
 
 
@@ -67,7 +72,7 @@ def smashed(doors: Doors, *people: str, release_id: str = "") -> str:
     found, world = release_id or fresh(doors), doors.world
     for name in people:
         actor = world.actor(name)
-        emergency.break_glass(world.store, world.signer, found, actor, "it burns", "INC-7")
+        break_glass.break_glass(world.store, world.signer, found, actor, "it burns", "INC-7")
     return found
 
 
@@ -77,7 +82,7 @@ def reviewed(doors: Doors) -> None:
     with world.store.begin() as unit:
         waiting = [one.release for one in unit.broken() if one.reviewed_at is None]
     for release_id in waiting:
-        emergency.review(world.store, release_id, world.actor("sam"), "it was right")
+        break_glass.review(world.store, release_id, world.actor("sam"), "it was right")
 
 
 def promoted(doors: Doors) -> str:
@@ -167,7 +172,7 @@ def newcomer(doors: Doors) -> str:
     name, world = f"newcomer{next(PEOPLE_RUNS)}x", doors.world
     roles = frozenset({"algorithm_lead"})
     seen = seen_account(name)
-    people.recognise(world.store, world.rulebook, name, name, roles, Channel.API, seen)
+    recognition.recognise(world.store, world.rulebook, name, name, roles, Channel.API, seen)
     return name
 
 

@@ -24,8 +24,8 @@ from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_ga
 from airlock.domain.recipe import Recipe
 from airlock.domain.release import Subject
 from airlock.ports import Candidate
-from airlock.services.bench import Case
-from airlock.services.running import Origin
+from airlock.services.pipeline.steps import Origin
+from airlock.services.pipeline.training_runtime import Case
 from tests.integration.lab_kit import LIMITS
 from tests.support import ROOT
 

@@ -20,7 +20,7 @@ from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_ga
 from airlock.domain.recipe import Recipe
 from airlock.domain.release import Subject
 from airlock.ports import Candidate
-from airlock.services.bench import Case
+from airlock.services.pipeline.training_runtime import Case
 from tests.support import ROOT
 
 ARTIFACT = "sha256:" + "a" * 64
@@ -99,7 +99,7 @@ class Place:
         )
 
     def examine(self, gate: Gate, scene: Scene) -> GateResult:
-        """Collect and judge as `airlock.services.evidence` does."""
+        """Collect and judge as `airlock.services.pipeline.collect_and_judge` does."""
         (kind,) = gate.needs
         try:
             found = COLLECTORS[kind](scene)

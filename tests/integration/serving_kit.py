@@ -11,7 +11,7 @@ from typing import Any
 
 from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create
 from airlock.domain.people import Actor, Channel
-from airlock.services import released, rolling_back
+from airlock.services.promotion import rollback, serving_statement
 from airlock.serving import FromAirlock, FromFolder, Served, load_released
 from airlock.testing.fakes import FakeRegistry
 from tests.integration.door_kit import Doors, running
@@ -82,13 +82,13 @@ class Host:
     def statement(self) -> str:
         """Return what Airlock states now."""
         store = self.doors.world.store
-        return released.current(store, self.keys, self.keys, "credit", "production")
+        return serving_statement.current(store, self.keys, self.keys, "credit", "production")
 
     def roll_back(self, release_id: str) -> None:
         """Go back from a release."""
         world = self.doors.world
         actor = Actor("otto", "Otto", frozenset({"operator"}), Channel.CLI)
-        rolling_back.allow(world.store, release_id, actor, "it drifts", "")
+        rollback.allow(world.store, release_id, actor, "it drifts", "")
         world.promote(release_id, "back")
 
     def load(self, version: str = "1", **over: Any) -> Served:

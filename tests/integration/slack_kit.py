@@ -30,9 +30,9 @@ from airlock.domain.people import Channel
 from airlock.entrypoints.slack_desk import Desk
 from airlock.entrypoints.slack_door import Reception
 from airlock.ports import Link
-from airlock.services import reading
-from airlock.services.chat_views import view_of
-from airlock.services.linking import offer
+from airlock.services.notifications.views import view_of
+from airlock.services.people.slack_links import offer
+from airlock.services.queries import releases
 from tests.integration import door_kit
 from tests.integration.door_kit import FOLKS, Doors, FakePlatform
 
@@ -273,7 +273,7 @@ class Slack:
     def shown(self, release_id: str) -> dict[str, Any]:
         """Return what a release is, for comparing before and after."""
         world = self.doors.world
-        view = reading.show(world.store, world.keys, release_id, None)
+        view = releases.show(world.store, world.keys, release_id, None)
         return {name: view[name] for name in ("state", "round", "level", "levels", "grant")}
 
     def refusals(self) -> list[str]:

@@ -15,7 +15,7 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.entrypoints.api import create_app
 from airlock.entrypoints.identity import SERVICE, Identity
 from airlock.ports import Account
-from airlock.services import directory
+from airlock.services.people import sync
 from airlock.testing import FakeKeys, World
 from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import FakePlatform
@@ -80,5 +80,5 @@ def test_a_changed_mark_suspends_without_a_click(world: World) -> None:
     ]
     changed = seen_account("lena", password="reset by somebody")
     known = Account("lena", "Lena", LENA.roles, True, changed)
-    assert "lena" in directory.sync(world.store, world.rulebook, [known, *others])
+    assert "lena" in sync.sync(world.store, world.rulebook, [known, *others])
     assert world.actor("lena").roles == frozenset()

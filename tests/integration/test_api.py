@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints import slack_door
 from airlock.entrypoints.api import HEALTH
-from airlock.services import reading
+from airlock.services.queries import releases
 from tests.integration.door_kit import Doors, running
 from tests.support import rounds
 
@@ -160,7 +160,7 @@ def _refused_as_bad_input(doors: Doors, release_id: str, content: bytes) -> None
     answer = doors.rest("lena").post(url, content=content, headers=headers)
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    assert reading.outcome(doors.world.store, release_id).votes == ()
+    assert releases.outcome(doors.world.store, release_id).votes == ()
 
 
 @pytest.mark.parametrize("content", BAD_BODIES.values(), ids=BAD_BODIES)
@@ -264,7 +264,7 @@ def test_an_accident_tells_nothing_about_the_inside(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret path /etc/airlock")
 
-    monkeypatch.setattr(reading, "listing", broken)
+    monkeypatch.setattr(releases, "listing", broken)
     for client, path in ((doors.rest("vera"), "/releases"), (doors.page("vera"), "/releases")):
         answer = client.get(path)
         assert answer.status_code == 500
@@ -304,4 +304,4 @@ def test_no_input_is_an_accident(doors: Doors) -> None:
         assert found.status_code < 500, found.text
 
     hold()
-    assert reading.outcome(doors.world.store, release_id).votes == ()
+    assert releases.outcome(doors.world.store, release_id).votes == ()

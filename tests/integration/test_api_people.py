@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock.domain.release import Decision
-from airlock.services import reading
+from airlock.services.queries import releases
 from tests.integration.door_kit import Doors, running
 
 
@@ -92,9 +92,9 @@ def test_the_command_asks_before_it_erases(doors: Doors, monkeypatch: pytest.Mon
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     said = doors.cli("admin", "user", "erase", "lena", "--reason", "asked for it")
     assert said.code == 1
-    assert reading.outcome(doors.world.store, release_id).votes[0].reason == "keep this"
+    assert releases.outcome(doors.world.store, release_id).votes[0].reason == "keep this"
     said = doors.cli("admin", "user", "erase", "lena", "--reason", "asked for it", "--yes")
     assert (said.code, "Erased 1 texts of lena" in said.out) == (0, True)
-    assert reading.outcome(doors.world.store, release_id).votes[0].reason == "erased"
+    assert releases.outcome(doors.world.store, release_id).votes[0].reason == "erased"
     unknown = doors.cli("admin", "user", "erase", "nobody", "--reason", "asked for it", "--yes")
     assert (unknown.code, "does not know 'nobody'" in unknown.err) == (1, True)

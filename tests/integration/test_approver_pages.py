@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from airlock.domain.people import Channel, Person
-from airlock.services import enrolment, people
+from airlock.services.people import enrolment, recognition
 from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import Doors, running
 from tests.integration.test_pages_browser import as_person, shot, status
@@ -30,7 +30,9 @@ def newcomer(doors: Doors, name: str, **changed: str) -> None:
     """Have somebody log in whom Airflow calls an algorithm lead."""
     world, roles = doors.world, frozenset({"algorithm_lead"})
     account = seen_account(name, **changed)
-    people.recognise(world.store, world.rulebook, name, name.title(), roles, Channel.PAGE, account)
+    recognition.recognise(
+        world.store, world.rulebook, name, name.title(), roles, Channel.PAGE, account
+    )
 
 
 def test_from_a_proposal_to_an_approver_and_back(browser: Browser, doors: Doors) -> None:
@@ -85,7 +87,7 @@ def test_how_it_looks(browser: Browser, doors: Doors) -> None:
     newcomer(doors, "nils")
     store, book = doors.world.store, doors.world.rulebook
     both = frozenset({"algorithm_lead", "risk_committee"})
-    people.keep_person(store, Person("nils", "Nils", both))
+    recognition.keep_person(store, Person("nils", "Nils", both))
     admin = doors.world.actor("admin")
     enrolment.propose(store, book, admin, "nils", "algorithm_lead", WHY)
     with pytest.raises(Exception, match="looks like 'lena'"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airlock.domain.checkpoint import read_proof
-from airlock.services import auditing, sequencing
+from airlock.services.audit import access_log, transparency_log
 from tests.integration.door_kit import Doors, running
 
 
@@ -22,12 +22,12 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
 def release_id(doors: Doors) -> str:
     """Return an open release that is in the tree."""
     found = doors.open("audited")
-    sequencing.checkpoint_now(doors.world.store, doors.world.keys)
+    transparency_log.checkpoint_now(doors.world.store, doors.world.keys)
     return found
 
 
 def last(doors: Doors) -> tuple[str, str]:
-    event = auditing.events(doors.world.store, "access", 1)[0]
+    event = access_log.events(doors.world.store, "access", 1)[0]
     return event["what"], event["who"]["id"]
 
 

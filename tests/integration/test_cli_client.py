@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.services import reading
+from airlock.services.queries import releases
 from tests.command import run_cli
 from tests.integration.door_kit import PASSWORD, Doors, running
 
@@ -55,7 +55,7 @@ def test_as_logs_in_with_the_demo_password(
     assert said.code == 0, said.err
     assert f"lena approved level 1 of release {release_id}." in said.out
     assert "Now open: level 2 (compliance)." in said.out
-    (vote,) = reading.outcome(doors.world.store, release_id).votes
+    (vote,) = releases.outcome(doors.world.store, release_id).votes
     assert (vote.person, vote.channel, vote.reason) == ("lena", "cli", "good numbers")
     unknown = run_cli("release", "list", "--as", "leni")
     assert (unknown.code, "no demo user 'leni'" in unknown.err) == (2, True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airlock.services import reading
+from airlock.services.queries import releases
 from tests.integration.door_kit import Doors, running, text_of
 from tests.integration.duty_kit import fresh, later
 from tests.integration.form_kit import conditional
@@ -34,7 +34,7 @@ def test_an_approval_is_tied_to_conditions(doors: Doors) -> None:
         findingDue=[day, "", ""],
     )
     assert answer.status_code == 303, text_of(answer.text)
-    (vote,) = reading.outcome(doors.world.store, release_id).votes
+    (vote,) = releases.outcome(doors.world.store, release_id).votes
     tied = vote.conditions
     assert (tied.max_traffic_share, tied.segments) == (0.25, ("staff", "beta"))
     assert str(tied.expires_at).startswith(f"{day}T12:00:00")
@@ -49,7 +49,7 @@ def test_empty_condition_fields_are_no_condition(doors: Doors) -> None:
     release_id = fresh(doors)
     empty = {"share": "", "segments": " ", "expires": "", "findingText": ["", "", ""]}
     assert conditional(doors, release_id, **empty).status_code == 303
-    (vote,) = reading.outcome(doors.world.store, release_id).votes
+    (vote,) = releases.outcome(doors.world.store, release_id).votes
     assert not vote.conditions
 
 
@@ -88,4 +88,4 @@ def test_a_refused_condition_keeps_everything_that_was_typed(
     assert '<details class="conditions" open>' in answer.text
     for value in (typed.get("share", ""), "staff", *typed["findingText"], *typed["findingOwner"]):
         assert f'value="{value}"' in answer.text
-    assert reading.outcome(doors.world.store, release_id).votes == ()
+    assert releases.outcome(doors.world.store, release_id).votes == ()

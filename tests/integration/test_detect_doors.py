@@ -16,7 +16,7 @@ from airlock.domain.errors import Unreachable
 from airlock.entrypoints import watchman, work_report
 from airlock.entrypoints.cli_detect import _sentence
 from airlock.entrypoints.watchman import Watchman
-from airlock.services.detecting import Detector, Round
+from airlock.services.registry.drift import Detector, Round
 from airlock.testing import FakeWatch
 from tests.command import run_cli
 from tests.integration.door_kit import Doors, running

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from airlock.services import auditing, reading, reading_duties
+from airlock.services.audit import access_log
+from airlock.services.queries import duties, releases
 from tests.integration.door_kit import Doors, running
 from tests.integration.duty_kit import WRITES, delegation, finding, fresh, later, promoted, smashed
 from tests.integration.test_bad_input import state
@@ -118,7 +119,7 @@ def test_an_approval_under_conditions_by_command(doors: Doors) -> None:
         *("--finding", f"ana:{day}:explain the age effect: why so large"),
     )
     assert said.code == 0, said.err
-    (vote,) = reading.outcome(doors.world.store, release_id).votes
+    (vote,) = releases.outcome(doors.world.store, release_id).votes
     tied = vote.conditions
     assert (tied.max_traffic_share, tied.segments) == (0.25, ("staff", "beta"))
     assert [one.text for one in tied.findings] == ["explain the age effect: why so large"]
@@ -160,7 +161,7 @@ def test_an_emergency_by_command(doors: Doors) -> None:
     done = doors.cli("sam", *review)
     assert "The emergency INC-7 of release" in done.out
     assert "reviewed by sam" in doors.cli("vera", "release", "show", release_id).out
-    assert auditing.verify(doors.world.store, doors.world.keys).ok
+    assert access_log.verify(doors.world.store, doors.world.keys).ok
 
 
 def test_what_the_rest_api_says_of_an_emergency(doors: Doors) -> None:
@@ -191,7 +192,7 @@ def test_a_rollback_by_rest(doors: Doors) -> None:
 
 def test_a_release_shows_its_findings(doors: Doors) -> None:
     one = finding(doors)
-    (kept,) = reading_duties.finding_rows(doors.world.store).rows
+    (kept,) = duties.finding_rows(doors.world.store).rows
     shown = doors.rest("vera").get(f"/releases/{kept['release']}").json()["findings"]
     assert [(row["id"], row["owner"], row["overdue"]) for row in shown] == [(one, "ana", False)]
 

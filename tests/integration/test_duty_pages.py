@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from airlock.domain.clock import readable
-from airlock.services import delegating, reading, reading_duties
+from airlock.services.approvals import delegation as delegation_service
+from airlock.services.queries import duties, releases
 from tests.integration.door_kit import Doors, running, text_of
 from tests.integration.duty_kit import (
     GATE,
@@ -55,10 +56,10 @@ def test_a_delegation_is_given_used_and_ended_on_the_page(doors: Doors) -> None:
     action = f"/releases/{release_id}/votes"
     fields = {"decision": "approve", "reason": "looked at it for lena"}
     assert sent(doors, "vera", f"/releases/{release_id}", action, **fields).status_code == 303
-    (vote,) = reading.outcome(doors.world.store, release_id).votes
+    (vote,) = releases.outcome(doors.world.store, release_id).votes
     assert (vote.person, vote.behind) == ("vera", "lena")
 
-    (one,) = reading_duties.delegation_rows(doors.world.store).rows
+    (one,) = duties.delegation_rows(doors.world.store).rows
     ended = sent(doors, "vera", "/delegations", f"/delegations/{one['id']}/end")
     assert (ended.status_code, ended.headers["location"]) == (
         303,
@@ -75,7 +76,7 @@ def test_sending_a_delegation_twice_makes_one(doors: Doors) -> None:
     span = {"start": later(0).isoformat()[:16], "end": later(3).isoformat()[:16]}
     form = {**hidden, "to": "vera", "reason": "on leave", **span}
     assert [http.post("/delegations", data=form).status_code for _ in range(2)] == [303, 303]
-    assert len(reading_duties.delegation_rows(doors.world.store).rows) == 1
+    assert len(duties.delegation_rows(doors.world.store).rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_refused_delegation_keeps_what_was_typed(
     assert f'value="{typed["to"]}"' in answer.text
     if "reason" not in fields:
         assert ">&lt;b&gt;on leave&lt;/b&gt;</textarea>" in answer.text
-    assert reading_duties.delegation_rows(doors.world.store).rows == []
+    assert duties.delegation_rows(doors.world.store).rows == []
 
 
 def test_who_has_nothing_to_lend_is_told_so_and_everybody_sees_who_stands_in(doors: Doors) -> None:
@@ -126,7 +127,7 @@ def test_who_answers_in_two_capacities_chooses(doors: Doors) -> None:
     assert '<option value="lena">for lena</option>' in shown
     fields = {"decision": "approve", "reason": "asked by lena", "behind": "lena"}
     assert sent(doors, "luis", page, f"{page}/votes", **fields).status_code == 303
-    (vote,) = reading.outcome(doors.world.store, release_id).votes
+    (vote,) = releases.outcome(doors.world.store, release_id).votes
     assert (vote.person, vote.behind) == ("luis", "lena")
 
 
@@ -152,7 +153,7 @@ def test_a_finding_is_closed_by_somebody_else_with_a_reason(doors: Doors) -> Non
     words = text_of(doors.page("mara").get("/findings?done=closed").text)
     assert "The finding is closed." in words
     assert "Nothing is open." in words
-    (closed,) = reading_duties.finding_rows(doors.world.store).rows
+    (closed,) = duties.finding_rows(doors.world.store).rows
     assert closed["closed_by"] == "mara"
     release = text_of(doors.page("vera").get(f"/releases/{closed['release']}").text)
     assert "closed explain the age effect" in release
@@ -185,7 +186,7 @@ def test_two_people_break_the_glass_and_a_third_reviews(doors: Doors) -> None:
     assert 'value="INC-7"' in waiting, "the incident is that of the first"
     assert not has_form(doors.page("lena").get(page).text, action), "not twice"
     assert sent(doors, "carla", page, action, **fields).status_code == 303
-    assert reading.outcome(doors.world.store, release_id).state.value == "APPROVED"
+    assert releases.outcome(doors.world.store, release_id).state.value == "APPROVED"
 
     words = text_of(doors.page("vera").get(page).text)
     assert "Glass broken by lena and carla" in words
@@ -212,7 +213,7 @@ def test_a_refused_emergency_keeps_what_was_typed(doors: Doors) -> None:
     answer = doors.page("lena").post(f"{page}/emergency", data={**stale, "key": "k"})
     assert (answer.status_code, "you looked at 000000" in answer.text.lower()) == (409, True)
     assert 'value="INC-7"' in answer.text
-    assert reading.outcome(doors.world.store, release_id).emergency is None
+    assert releases.outcome(doors.world.store, release_id).emergency is None
 
 
 def test_an_unreviewed_emergency_leaves_no_glass_to_break(doors: Doors) -> None:
@@ -253,7 +254,9 @@ def test_whatever_people_type_is_escaped(doors: Doors) -> None:
     evil = '<script>alert(1)</script>"><img src=x>'
     world = doors.world
     start, end = later(0), later(1)
-    delegating.delegate(world.store, world.rulebook, world.actor("lena"), "vera", start, end, evil)
+    delegation_service.delegate(
+        world.store, world.rulebook, world.actor("lena"), "vera", start, end, evil
+    )
     release_id = fresh(doors)
     day = (later(0) + timedelta(days=9)).strftime("%Y-%m-%d")
     conditional(
@@ -298,13 +301,13 @@ def test_a_gate_is_waived_on_the_page_and_every_approver_sees_it(doors: Doors) -
 
 
 def test_a_lowered_threshold_is_on_the_page_and_in_the_terminal(doors: Doors) -> None:
-    from airlock.services import configuring
+    from airlock.services.approvals import policy_registry
     from airlock.testing import pipeline_document
 
     earlier = blocked(doors)
     document = pipeline_document()
     document["spec"]["gates"][0]["threshold"] = 0.55
-    configuring.register(doors.world.store, doors.world.rulebook.document, [document])
+    policy_registry.register(doors.world.store, doors.world.rulebook.document, [document])
     doors.world.pipeline = document
     release_id = fresh(doors)
     shown = text_of(doors.page("lena").get(f"/releases/{release_id}").text)

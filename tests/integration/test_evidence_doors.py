@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.services import auditing
+from airlock.services.audit import access_log
 from tests.command import Said
 from tests.contract.tree_kit import keys
 from tests.integration.door_kit import Doors, running, text_of, with_real_keys
@@ -42,7 +42,7 @@ def verify(doors: Doors, *arguments: str) -> Said:
 
 
 def last(doors: Doors) -> tuple[str, str]:
-    event = auditing.events(doors.world.store, "access", 1)[0]
+    event = access_log.events(doors.world.store, "access", 1)[0]
     return event["what"], event["who"]["id"]
 
 

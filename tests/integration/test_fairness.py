@@ -24,7 +24,7 @@ from airlock.domain.gates import UNCOLLECTED, Evidence, GateResult, Verdict, run
 from airlock.domain.recipe import Recipe
 from airlock.gates import Fairness
 from airlock.ports import Candidate
-from airlock.services.bench import Case
+from airlock.services.pipeline.training_runtime import Case
 from airlock.testing import pipeline_document
 from tests.integration.lab_kit import pinned, trained
 from tests.support import ROOT

@@ -26,7 +26,9 @@ from airlock.domain.recipe import Recipe
 from airlock.entrypoints import gate_numbers
 from airlock.gates import GATES
 from airlock.ports import Candidate, Run
-from airlock.services import configuring, evidence, people, requesting
+from airlock.services.approvals import open_release, policy_registry
+from airlock.services.people import recognition
+from airlock.services.pipeline import collect_and_judge
 from tests.command import Said, run_cli
 from tests.contract.test_registry import mlflow_server
 from tests.integration.door_kit import Doors, running
@@ -59,7 +61,9 @@ def _candidate(folder: Path) -> None:
     config = airlock.pipelines.get(MODEL)
     assert config is not None
     recipe, bench = Recipe(config.document), bench_of(airlock)
-    configuring.register(airlock.store, load_rulebook(ROOT / "include").document, [config.document])
+    policy_registry.register(
+        airlock.store, load_rulebook(ROOT / "include").document, [config.document]
+    )
     rows = pandas.read_parquet(ROOT / recipe.source).tail(3000)
     rows.to_parquet(folder / "some.parquet", index=False)
     profile = airlock.data.pin(
@@ -100,7 +104,7 @@ def _candidate(folder: Path) -> None:
         unit.put_run(begun)
         unit.put_candidate(candidate)
         unit.commit()
-    evidence.submit(airlock.proposals, RUN, "evaluation", trained.artifact_digest, facts)
+    collect_and_judge.submit(airlock.proposals, RUN, "evaluation", trained.artifact_digest, facts)
 
 
 def run(name: str, *more: str) -> Said:
@@ -202,9 +206,9 @@ def test_kept_on_request_and_frozen_once_there_is_a_release(home: Path) -> None:
     with store.begin() as unit:
         assert set(unit.attestations_of(RUN)) == {"artifact-format"}
     for name, role in {"ana": "developer", "lena": "algorithm_lead"}.items():
-        people.keep_person(store, Person(name, name, frozenset({role})))
+        recognition.keep_person(store, Person(name, name, frozenset({role})))
     policy = configuring_digest()
-    opened = requesting.request_release(
+    opened = open_release.request_release(
         store, policy, RUN, "keep", Actor.system("run", Channel.DAG)
     )
     assert opened.outcome == "blocked"

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, create_engine, event, insert
 from airlock.adapters.sql_store.duty_tables import delegation, finding
 from airlock.adapters.sql_store.tables import audit_event
 from airlock.domain.errors import Invalid
-from airlock.services import auditing, reading_duties
+from airlock.services.audit import access_log
+from airlock.services.queries import duties
 from tests.integration.door_kit import Doors, running
 from tests.support import sample
 
@@ -171,9 +172,9 @@ def test_a_page_costs_what_its_rows_do(doors: Doors) -> None:
     event.listen(engine, "after_cursor_execute", noted)
     try:
         for page in (
-            reading_duties.delegation_rows(store, limit=10),
-            reading_duties.finding_rows(store, limit=10),
-            auditing.page(store, limit=10),
+            duties.delegation_rows(store, limit=10),
+            duties.finding_rows(store, limit=10),
+            access_log.page(store, limit=10),
         ):
             assert len(page.rows) == 10
             assert page.next
@@ -185,7 +186,7 @@ def test_a_page_costs_what_its_rows_do(doors: Doors) -> None:
 @pytest.mark.parametrize("after", ["nowhere", "/", "a/", "/b", "x" * 30])
 def test_a_made_up_place_is_refused(doors: Doors, after: str) -> None:
     store = doors.world.store
-    for read in (reading_duties.delegation_rows, reading_duties.finding_rows, auditing.page):
+    for read in (duties.delegation_rows, duties.finding_rows, access_log.page):
         with pytest.raises(Invalid, match="no place where a page ended"):
             read(store, after=after)
     for path in ("/delegations", "/findings", "/audit/events"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airlock.services import deciding
+from airlock.services.approvals import decide
 from tests.integration.door_kit import Doors, running
 from tests.seeding import clone
 
@@ -22,7 +22,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     folder = tmp_path_factory.mktemp("doors")
     with running(folder) as opened:
         first = opened.world.open()
-        deciding.settle(opened.world.store, opened.world.signer, first)
+        decide.settle(opened.world.store, opened.world.signer, first)
         clone(f"sqlite:///{folder / 'airlock.db'}", first, COUNT - 1, log=False)
         yield opened
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from airlock.services import reading, reading_duties
+from airlock.services.queries import duties, releases
 from tests.integration.door_kit import Doors, running
 from tests.integration.duty_kit import after_lena, fresh, later
 from tests.support import ROOT
@@ -91,7 +91,7 @@ def test_an_approval_under_conditions_and_its_finding(browser: Browser, doors: D
     carla.click("button:has-text('Close it')")
     assert "The finding is closed." in status(carla)
     shot(carla, "findings-closed-dark")
-    assert [one["closed_by"] for one in reading_duties.finding_rows(doors.world.store).rows] == [
+    assert [one["closed_by"] for one in duties.finding_rows(doors.world.store).rows] == [
         "carla",
         None,
     ]
@@ -113,7 +113,7 @@ def test_a_delegation_from_its_form_to_its_end(browser: Browser, doors: Doors) -
     shot(vera, "delegations-phone")
     lena.click("button:has-text('End now')")
     assert "The delegation is ended." in status(lena)
-    (one,) = reading_duties.delegation_rows(doors.world.store, giver="vera", taker="vera").rows
+    (one,) = duties.delegation_rows(doors.world.store, giver="vera", taker="vera").rows
     assert one["revoked_at"]
 
 
@@ -132,7 +132,7 @@ def test_an_emergency_from_the_first_to_the_review(browser: Browser, doors: Door
     carla.fill("textarea#glass", "Seen in the monitoring, I agree.")
     shot(carla, "emergency-agree")
     carla.click("button:has-text('Agree')")
-    assert reading.outcome(doors.world.store, release_id).state.value == "APPROVED"
+    assert releases.outcome(doors.world.store, release_id).state.value == "APPROVED"
     shot(carla, "emergency-broken")
     sam.goto(address)
     sam.fill("textarea#review", "It was right; the incident is written up.")

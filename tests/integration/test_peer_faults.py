@@ -36,9 +36,10 @@ from airlock.entrypoints.work_report import report
 from airlock.entrypoints.work_steps import Step
 from airlock.ports import Parked
 from airlock.ports.chat import ChatMessage
-from airlock.services import reading, sequencing, verifying
-from airlock.services.delivering import Delivery
-from airlock.services.detecting import Detector
+from airlock.services.audit import transparency_log, verification
+from airlock.services.notifications.outbox_relay import Delivery
+from airlock.services.queries import releases
+from airlock.services.registry.drift import Detector
 from airlock.testing import FakeClock, FakeKeys, World
 from tests.contract.conftest import enrolled_file, sqlite_database, sqlite_template
 from tests.contract.tree_kit import keys, witness
@@ -158,7 +159,7 @@ def test_mlflow_nothing_is_found_and_nothing_ended_by_rubbish(
     detector = Detector(world.store, MlflowWatch(peer.url, FakeKeys()))
     for _ in range(2):  # the third time is the finding that nobody can look
         could_not_tell(detector.look)
-    assert reading.outcome(world.store, release_id).state is State.PROMOTED
+    assert releases.outcome(world.store, release_id).state is State.PROMOTED
     could_not_tell(lambda: MlflowWatch(peer.url, FakeKeys()).standing("grant"))
 
 
@@ -182,9 +183,9 @@ def test_a_witness_that_is_wrong_is_a_note_of_the_verification_and_then_cosigns(
         address = real._http.base_url
         peer._behind = (address.host, address.port or 0)
         client = WitnessClient(peer.url, _vkey(real), verify_with)
-        (carrier,) = sequencing.carriers(world.store, [client])
+        (carrier,) = transparency_log.carriers(world.store, [client])
         could_not_tell(carrier.round)
-        report = verifying.verify_against(world.store, keyring, [client])
+        report = verification.verify_against(world.store, keyring, [client])
         assert report.ok, report.damages
         if peer.fault not in ("an empty object", "a list"):
             assert any("not compared with witness" in one for one in report.warnings)
@@ -217,13 +218,13 @@ def test_a_bucket_that_is_wrong_keeps_nothing_and_accuses_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world, signer, keyring = told
-    sequencing.checkpoint_now(world.store, signer)
+    transparency_log.checkpoint_now(world.store, signer)
     bucket(bounded, monkeypatch)
     place = CheckpointBucket("s3://audit/log")
     with contextlib.suppress(Unreachable):  # S3 may say by an empty answer that it has it
         place.checkpoints()
-        place.put(sequencing.Copy(0, 1, "note", b"", lambda _: ()))
-    report = verifying.verify_against(world.store, keyring, [place])
+        place.put(transparency_log.Copy(0, 1, "note", b"", lambda _: ()))
+    report = verification.verify_against(world.store, keyring, [place])
     assert report.ok, report.damages
 
 
@@ -305,8 +306,8 @@ def test_the_rounds_beside_a_peer_that_hangs_go_on(
         assert world.approve(release_id, "lena").level == 2
         clock.pass_(days=60)
         courier.deciding().run()
-        assert reading.outcome(world.store, release_id).state is State.EXPIRED
-        assert verifying.verify(world.store, keyring).ok
+        assert releases.outcome(world.store, release_id).state is State.EXPIRED
+        assert verification.verify(world.store, keyring).ok
         assert all(thread.is_alive() for thread in threads)
 
 

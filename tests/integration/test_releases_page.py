@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock.domain.release import Decision
-from airlock.services import reading
+from airlock.services.queries import releases
 from tests.integration.door_kit import Doors, running, text_of
 
 
@@ -39,7 +39,7 @@ def test_who_may_answer_gets_the_form_and_a_redirect_that_says_what_was_done(
     assert again.status_code == 303, "a form sent twice answers once"
     shown = text_of(http.get(answer.headers["location"].removeprefix("/airlock")).text)
     assert "Your approval is recorded. The release is now awaiting approval at level 2" in shown
-    (vote,) = reading.outcome(doors.world.store, release_id).votes
+    (vote,) = releases.outcome(doors.world.store, release_id).votes
     assert (vote.reason, vote.channel) == ("Good numbers,\nboth of them.", "page")
 
 
@@ -168,7 +168,7 @@ def test_a_form_on_another_site_changes_nothing(doors: Doors, headers: dict[str,
     http.headers.update(headers)
     answer = http.post(f"/releases/{release_id}/votes", data=sent)
     assert answer.status_code in (401, 403)
-    assert reading.outcome(doors.world.store, release_id).votes == ()
+    assert releases.outcome(doors.world.store, release_id).votes == ()
 
 
 def test_an_old_browser_is_known_by_its_origin(doors: Doors) -> None:

@@ -16,7 +16,10 @@ from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.release import Decision, State
 from airlock.entrypoints.slack_door import MAX_BODY
 from airlock.ports.chat import Received
-from airlock.services import chat_evidence, deciding, people, reading
+from airlock.services.approvals import decide
+from airlock.services.notifications import slack_audit
+from airlock.services.people import recognition
+from airlock.services.queries import releases
 from tests.integration.door_kit import rulebook
 from tests.integration.duty_kit import fresh
 from tests.integration.slack_kit import TEAM, Slack, signed, workspace
@@ -260,12 +263,12 @@ def test_somebody_deactivated_in_airflow_is_out_at_once(slack: Slack, release_id
     store = slack.doors.world.store
     click, form = approval(slack, release_id, "luis"), filled(slack, release_id, "luis")
     lead = frozenset({"algorithm_lead"})
-    people.keep_person(store, Person("luis", "Luis", lead, active=False))
+    recognition.keep_person(store, Person("luis", "Luis", lead, active=False))
     try:  # the link has ended with the account
         refused_form(slack, release_id, form, "not linked")
         refused_click(slack, release_id, click, "not linked")
     finally:
-        people.keep_person(store, Person("luis", "Luis", lead))
+        recognition.keep_person(store, Person("luis", "Luis", lead))
         slack.accounts.pop("luis")
         slack.link("luis")
 
@@ -440,10 +443,10 @@ def test_a_replay_within_five_minutes_is_harmless(slack: Slack, release_id: str)
     headers = signed(body)
     first, again = slack.post(body, headers), slack.post(body, headers)
     assert (first.status_code, again.status_code) == (200, 200)
-    assert len(reading.outcome(slack.doors.world.store, release_id).votes) == 1
+    assert len(releases.outcome(slack.doors.world.store, release_id).votes) == 1
     slack.doors.world.vote(release_id, "carla", Decision.REJECT)
     assert slack.post(body, headers).status_code == 200
-    assert reading.outcome(slack.doors.world.store, release_id).state is State.REJECTED
+    assert releases.outcome(slack.doors.world.store, release_id).state is State.REJECTED
 
 
 def test_codes_cannot_be_tried_out(slack: Slack) -> None:
@@ -455,21 +458,21 @@ def test_codes_cannot_be_tried_out(slack: Slack) -> None:
 
 def test_a_flood_of_refusals_does_not_flood_the_log(slack: Slack) -> None:
     before = len(slack.refusals())
-    for _ in range(chat_evidence.MOST + 10):
+    for _ in range(slack_audit.MOST + 10):
         assert slack.post(b"x=1", {}).status_code == 401
-    assert len(slack.refusals()) - before == chat_evidence.MOST
+    assert len(slack.refusals()) - before == slack_audit.MOST
     later = Received(at=datetime.now(UTC) + timedelta(minutes=1), digest="")
     genuine = {"type": "view_closed", **slack.whole(slack.link("lena"))}
     assert slack.desk.handle(genuine, later).status == 200
     assert slack.refusals()[-1] == "more: 10 more refusals within a minute"
     slack.desk.handle(genuine, later)
-    assert len(slack.refusals()) - before == chat_evidence.MOST + 1
+    assert len(slack.refusals()) - before == slack_audit.MOST + 1
 
 
 def void(slack: Slack, release_id: str) -> None:
     digest = f"sha256:{'d' * 64}"
     by = Actor.system("test", Channel.SYSTEM)
-    deciding.void(slack.doors.world.store, release_id, by, "new data", data_digest=digest)
+    decide.void(slack.doors.world.store, release_id, by, "new data", data_digest=digest)
 
 
 def repaired(slack: Slack, release_id: str) -> bool:

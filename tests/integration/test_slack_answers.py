@@ -11,7 +11,8 @@ import pytest
 
 from airlock.domain.release import State
 from airlock.entrypoints.slack_door import Reception
-from airlock.services import delegating, reading, reading_duties
+from airlock.services.approvals import delegation
+from airlock.services.queries import duties, releases
 from tests.integration.duty_kit import fresh
 from tests.integration.slack_kit import CHANNEL, SECRET, TEAM, WHY, Slack, signed, workspace
 
@@ -51,7 +52,7 @@ def test_three_levels_and_a_committee_of_two_are_answered_in_slack(
     assert "still waits at level 3" in answer(slack, "mara", release_id)
     assert "is approved" in answer(slack, "milo", release_id)
     world = slack.doors.world
-    done = reading.outcome(world.store, release_id)
+    done = releases.outcome(world.store, release_id)
     assert done.state is State.APPROVED
     assert [(vote.person, vote.channel, vote.reason) for vote in done.votes] == [
         (person, "slack", WHY) for person in ("lena", "carla", "mara", "milo")
@@ -69,7 +70,7 @@ def test_three_levels_and_a_committee_of_two_are_answered_in_slack(
 
 def test_a_rejection_ends_the_release(slack: Slack, release_id: str) -> None:
     assert "rejected" in answer(slack, "luis", release_id, "reject")
-    done = reading.outcome(slack.doors.world.store, release_id)
+    done = releases.outcome(slack.doors.world.store, release_id)
     assert (done.state, done.votes[0].person) == (State.REJECTED, "luis")
 
 
@@ -78,7 +79,7 @@ def test_a_form_sent_twice_counts_once(slack: Slack, release_id: str) -> None:
     first, second = slack.send(form), slack.send(form)
     assert (first.status_code, first.json()["response_action"]) == (200, "update")
     assert "approved" in second.text
-    assert len(reading.outcome(slack.doors.world.store, release_id).votes) == 1
+    assert len(releases.outcome(slack.doors.world.store, release_id).votes) == 1
     assert len([o for o in slack.events("SlackAnswer") if o["data"]["release"] == release_id]) == 1
 
 
@@ -100,7 +101,7 @@ def test_the_profile_is_asked_once_and_not_between_click_and_form(
     slack.api.silent.set()  # whoever asked the Web API now would wait for ever
     said = slack.send(slack.form(slack.link("lena"), view))
     assert said.json()["response_action"] == "update"
-    assert reading.outcome(slack.doors.world.store, release_id).level == 2
+    assert releases.outcome(slack.doors.world.store, release_id).level == 2
 
 
 def test_both_signing_secrets_count_while_one_replaces_the_other(slack: Slack) -> None:
@@ -179,21 +180,19 @@ def test_a_vote_is_lent_and_given_for_somebody_else(slack: Slack, release_id: st
     assert "vera may answer for you" in json.dumps(lend(slack, "luis", slack.link("vera")))
     [made] = [
         one
-        for one in reading_duties.delegation_rows(
-            slack.doors.world.store, giver="luis", taker="luis"
-        ).rows
+        for one in duties.delegation_rows(slack.doors.world.store, giver="luis", taker="luis").rows
         if one["inForce"] and one["taker"] == "vera"
     ]
     view = slack.open_form("vera", release_id)
     said = slack.send(slack.form(slack.link("vera"), view, seat="luis"))
     assert said.json()["response_action"] == "update"
-    [vote] = reading.outcome(slack.doors.world.store, release_id).votes
+    [vote] = releases.outcome(slack.doors.world.store, release_id).votes
     assert (vote.person, vote.behind, vote.capacity.value) == ("vera", "luis", "delegate")
     home = slack.event("app_home_opened", slack.link("vera"))
     assert home.status_code == 200
     shown = json.dumps(slack.api.wait("views.publish"))
     assert "away for a while" in shown
-    delegating.revoke(slack.doors.world.store, slack.doors.world.actor("luis"), made["id"])
+    delegation.revoke(slack.doors.world.store, slack.doors.world.actor("luis"), made["id"])
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_slack_is_answered_in_time_whatever_its_web_api_does(
         return
     assert submitted.json()["response_action"] == "errors"  # nobody is let in unknown
     assert "in time" in submitted.text
-    assert reading.outcome(slack.doors.world.store, release_id).votes == ()
+    assert releases.outcome(slack.doors.world.store, release_id).votes == ()
 
 
 class Broken:

@@ -22,7 +22,7 @@ from airlock.config.load import load_rulebook
 from airlock.domain.people import Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Link
-from airlock.services import configuring
+from airlock.services.approvals import policy_registry
 from airlock.testing.approvers import enrol
 from tests.command import Said, run_cli
 from tests.support import ROOT
@@ -330,7 +330,7 @@ def test_the_policy_in_force_is_the_registered_one(slack: Slack, tmp_path: Path)
     for tier in document["approval"]["spec"]["tiers"].values():
         tier["slackMayAnswer"] = False
     store = SqlStore(f"sqlite:///{tmp_path}/airlock.db", pooled=False)
-    configuring.register(store, document, [], "ana")
+    policy_registry.register(store, document, [], "ana")
     assert check()[1]["policy"]["state"] == "note"
 
 

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from airlock.config.settings import SlackSettings
 from airlock.entrypoints.pages_review import is_fresh
-from airlock.services import linking
+from airlock.services.people import slack_links
 from tests.integration.door_kit import Doors, running, text_of
 from tests.integration.duty_kit import fresh
 from tests.integration.form_kit import form_at, has_form
@@ -61,9 +61,9 @@ def doors(tmp_path_factory: pytest.TempPathFactory, logins: Logins) -> Iterator[
 def linked(doors: Doors) -> Iterator[Doors]:
     """Return doors behind which lena has an account."""
     store, lena = doors.world.store, doors.world.actor("lena")
-    linking.redeem(store, TEAM, ACCOUNT, linking.offer(store, lena).code)
+    slack_links.redeem(store, TEAM, ACCOUNT, slack_links.offer(store, lena).code)
     yield doors
-    linking.end(store, lena, "lena")
+    slack_links.end(store, lena, "lena")
 
 
 # linking
@@ -93,7 +93,7 @@ def test_the_page_shows_a_code_once_and_what_it_linked(doors: Doors) -> None:
     assert code is not None
     assert not CODE.search(page.get("/slack").text)
 
-    linking.redeem(doors.world.store, TEAM, ACCOUNT, code[1])
+    slack_links.redeem(doors.world.store, TEAM, ACCOUNT, code[1])
     words = text_of(page.get("/slack").text)
     assert f"account {ACCOUNT} workspace or organisation {TEAM} linked" in words
     again = page.post("/slack/code")
@@ -104,7 +104,7 @@ def test_the_page_shows_a_code_once_and_what_it_linked(doors: Doors) -> None:
     ended = page.post("/slack/end")
     assert (ended.status_code, ended.headers["location"]) == (303, "/airlock/slack?done=ended")
     assert "The link is ended." in text_of(page.get("/slack?done=ended").text)
-    assert linking.of(doors.world.store, "lena") is None
+    assert slack_links.of(doors.world.store, "lena") is None
     told = doors.cli("sam", "audit", "list", "--stream", "access").out
     assert f"lena is {ACCOUNT} in Slack ({TEAM}) from now on" in told
     assert f"lena is no longer {ACCOUNT} in Slack" in told
@@ -116,7 +116,7 @@ def test_another_site_cannot_send_the_forms(linked: Doors, path: str) -> None:
     answer = linked.page("lena").post(path, headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
     assert not CODE.search(answer.text)
-    assert linking.of(linked.world.store, "lena") is not None
+    assert slack_links.of(linked.world.store, "lena") is not None
     assert linked.page().post(path).status_code == 401
 
 
@@ -125,7 +125,7 @@ def test_the_same_by_rest(doors: Doors) -> None:
     made = rest.post("/me/slack/code")
     assert made.status_code == 201
     assert made.json()["type"] == f"/airlock link {made.json()['code']}"
-    link = linking.redeem(doors.world.store, TEAM, ACCOUNT, made.json()["code"])
+    link = slack_links.redeem(doors.world.store, TEAM, ACCOUNT, made.json()["code"])
     expected = {"team": TEAM, "account": ACCOUNT, "since": link.linked_at}
     assert rest.get("/me/slack").json() == {"configured": True, "link": expected}
     assert rest.post("/me/slack/code").status_code == 409
@@ -142,12 +142,12 @@ def test_the_same_by_rest(doors: Doors) -> None:
 def test_only_an_administrator_ends_the_link_of_somebody(linked: Doors, user: str) -> None:
     refused = linked.rest(user).delete("/people/lena/slack")
     assert (refused.status_code, "people:erase" in refused.json()["detail"]) == (403, True)
-    assert linking.of(linked.world.store, "lena") is not None
+    assert slack_links.of(linked.world.store, "lena") is not None
 
 
 def test_an_administrator_ends_a_link_and_the_log_says_who(linked: Doors) -> None:
     assert linked.rest("admin").delete("/people/lena/slack").json() == {"ended": True}
-    assert linking.of(linked.world.store, "lena") is None
+    assert slack_links.of(linked.world.store, "lena") is None
     events = linked.rest("sam").get("/audit/events", params={"stream": "access"}).json()
     (last,) = [one for one in events if one["what"] == "SlackUnlinked"][-1:]
     assert (last["who"]["id"], last["data"]["person"]) == ("admin", "lena")
@@ -162,8 +162,8 @@ def test_the_same_by_command(doors: Doors) -> None:
     assert "It works once, until" in said.out
     assert json.loads(doors.cli("lena", "user", "link-slack", "--json").out)["code"] != code[1]
     assert "There was no link." in doors.cli("lena", "user", "link-slack", "--end").out
-    for_lena = linking.offer(doors.world.store, doors.world.actor("lena")).code
-    linking.redeem(doors.world.store, TEAM, ACCOUNT, for_lena)
+    for_lena = slack_links.offer(doors.world.store, doors.world.actor("lena")).code
+    slack_links.redeem(doors.world.store, TEAM, ACCOUNT, for_lena)
     assert doors.cli("lena", "user", "link-slack").code == 1
     assert doors.cli("vera", "user", "link-slack", "--end", "--of", "lena").code == 1
     ended = doors.cli("admin", "user", "link-slack", "--end", "--of", "lena", "--json")

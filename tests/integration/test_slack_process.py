@@ -25,7 +25,7 @@ from airlock.adapters.sql_store.listening import outbox_watch
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints import cli_slack, work_steps
-from airlock.services.chatting import Speaker, Where
+from airlock.services.notifications.slack import Speaker, Where
 from airlock.testing import FakeClock, World
 from tests.contract.slack_kit import CHANNEL, DOWN, Workspace, each, served
 from tests.support import ROOT

@@ -21,7 +21,7 @@ from airlock.domain.errors import AirlockError, Refused
 from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate
 from airlock.domain.recipe import Recipe
 from airlock.gates import BY_NAME, GATES, TestCoverage, runs_team_code
-from airlock.services.bench import Case
+from airlock.services.pipeline.training_runtime import Case
 from tests.integration.code_kit import PACKAGE, Repository, small
 from tests.integration.lab_kit import LIMITS
 from tests.integration.runtime_kit import GOOD, Site

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from airlock.services import reading
+from airlock.services.queries import releases
 from tests.command import Said
 from tests.integration.door_kit import Doors, running, text_of
 
@@ -86,7 +86,7 @@ def test_a_refusal_is_the_same_at_every_door_and_is_logged(doors: Doors, case: C
     release_id = doors.open(f"run-{id(case)}")
     for name in case.after:
         doors.world.approve(release_id, name)
-    before = reading.outcome(doors.world.store, release_id)
+    before = releases.outcome(doors.world.store, release_id)
 
     rest = _rest(doors, release_id, case)
     problem = rest.json()
@@ -109,7 +109,7 @@ def test_a_refusal_is_the_same_at_every_door_and_is_logged(doors: Doors, case: C
         if event["what"] == "VoteRefused"
     ]
     assert refusals == [(door, case.who, problem["detail"]) for door in ("api", "page", "cli")]
-    after = reading.outcome(doors.world.store, release_id)
+    after = releases.outcome(doors.world.store, release_id)
     assert (after.state, after.level, after.votes) == (before.state, before.level, before.votes)
 
 

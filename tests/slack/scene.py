@@ -27,8 +27,9 @@ from airlock.domain.errors import Unauthenticated, Unreachable
 from airlock.entrypoints.api import create_app
 from airlock.entrypoints.identity import Identity
 from airlock.entrypoints.slack_desk import Desk
-from airlock.services import linking, reading
-from airlock.services.chatting import Speaker, Where
+from airlock.services.notifications.slack import Speaker, Where
+from airlock.services.people import slack_links
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, World
 from tests.integration.door_kit import FakePlatform
 from tests.slack.conftest import Stores
@@ -59,8 +60,8 @@ class Scene:
     def link(self, *names: str) -> None:
         """Link people's accounts as they do it themselves, with a code."""
         for name in names:
-            code = linking.offer(self.world.store, self.world.actor(name)).code
-            linking.redeem(self.world.store, TEAM, ACCOUNTS[name], code)
+            code = slack_links.offer(self.world.store, self.world.actor(name)).code
+            slack_links.redeem(self.world.store, TEAM, ACCOUNTS[name], code)
 
     def card(self, release: str) -> dict[str, Any]:
         """Wait for the message about a release that asks, and return it."""
@@ -76,10 +77,10 @@ class Scene:
         return self.slack.message(ts)
 
     def state(self, release: str) -> str:
-        return reading.outcome(self.world.store, release).state.value
+        return releases.outcome(self.world.store, release).state.value
 
     def level(self, release: str) -> int:
-        return reading.outcome(self.world.store, release).level
+        return releases.outcome(self.world.store, release).level
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 from airlock.domain.digest import digest_bytes
 from airlock.domain.people import Actor
 from airlock.entrypoints import slack_backroom
-from airlock.services import deciding, linking
+from airlock.services.approvals import decide
+from airlock.services.people import slack_links
 from tests.slack import shim
 from tests.slack.conftest import Stores
 from tests.slack.kit import ACCOUNTS, buttons, wording
@@ -96,7 +97,7 @@ def test_a_button_from_before_the_change_does_nothing(there: Scene) -> None:
     old = next(one for one in buttons(seen) if one["action_id"] == APPROVE)
     form = there.slack.open_form(ts, "lena", APPROVE)
     by = Actor.system("test")
-    deciding.void(there.world.store, release, by, "new data", data_digest=digest_bytes(b"new"))
+    decide.void(there.world.store, release, by, "new data", data_digest=digest_bytes(b"new"))
 
     assert there.slack.submit("lena", reason=REASON, sure=True) == {}
     assert "Not taken" in str(there.slack.form()["title"])
@@ -141,12 +142,12 @@ def test_commands_are_answered_to_whoever_typed_them(there: Scene) -> None:
 
 
 def test_a_code_links_an_account_once(there: Scene) -> None:
-    code = linking.offer(there.world.store, there.world.actor("vera")).code
+    code = slack_links.offer(there.world.store, there.world.actor("vera")).code
     assert "vera" in there.slack.command("vera", f"link {code}")
     again = there.slack.command("zoe", f"link {code}")
     assert "vera" not in again
-    assert linking.of(there.world.store, "vera").account == ACCOUNTS["vera"]
-    assert linking.end(there.world.store, there.world.actor("vera"), "vera")
+    assert slack_links.of(there.world.store, "vera").account == ACCOUNTS["vera"]
+    assert slack_links.end(there.world.store, there.world.actor("vera"), "vera")
 
 
 def test_the_home_is_an_inbox(there: Scene) -> None:

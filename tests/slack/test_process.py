@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from airlock.adapters.ed25519_keys import FileSigner, create
-from airlock.services import linking, reading
+from airlock.services.people import slack_links
+from airlock.services.queries import releases
 from airlock.testing import World
 from tests.slack.conftest import Stores
 from tests.slack.kit import ACCOUNTS, TEAM, Workspace, wording, workspace
@@ -30,8 +31,8 @@ def test_it_decides_what_is_clicked_and_catches_up(
     decider, signer = stores.decider, FileSigner(tmp_path / "key.pem")
     gates = FileSigner(tmp_path / "gate.pem")
     world = World(decider, signer, worker=stores.worker, rulebook=rulebook(), gate_signer=gates)
-    code = linking.offer(decider, world.actor("lena")).code
-    linking.redeem(decider, TEAM, ACCOUNTS["lena"], code)
+    code = slack_links.offer(decider, world.actor("lena")).code
+    slack_links.redeem(decider, TEAM, ACCOUNTS["lena"], code)
     with workspace() as slack:
         first = world.open("first")
         with process(slack, stores.url, tmp_path) as child:
@@ -40,7 +41,7 @@ def test_it_decides_what_is_clicked_and_catches_up(
             slack.open_form(ts, "lena", "airlock.approve")
             assert slack.submit("lena", reason=REASON, sure=True) == {}
             assert "You approved" in wording(slack.form())
-            assert reading.outcome(decider, first).level == 2
+            assert releases.outcome(decider, first).level == 2
             child.send_signal(signal.SIGTERM)
             assert child.wait(20) == 0
         second = world.request(world.measure("second"), "supersede").release

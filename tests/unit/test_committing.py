@@ -11,7 +11,7 @@ import pytest
 
 from airlock.adapters.git_code import last_commit
 from airlock.domain.errors import Unreachable
-from airlock.services.committing import LOOK_EVERY_S, QUIET_S, CommitTrigger
+from airlock.services.pipeline.commit_trigger import LOOK_EVERY_S, QUIET_S, CommitTrigger
 
 pytestmark = pytest.mark.unit
 FOLDERS = {"employment": "models/employment"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airlock.domain.errors import Refused, Unreachable
 from airlock.domain.log_tree import KeptCheckpoint
-from airlock.services.sequencing import Copy
+from airlock.services.audit.transparency_log import Copy
 
 NOTE, LEAVES = ".note", ".leaves"
 

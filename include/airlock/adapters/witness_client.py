@@ -19,7 +19,7 @@ from airlock.domain.checkpoint import (
 from airlock.domain.errors import Invalid, Refused, Unreachable
 from airlock.domain.log_tree import KeptCheckpoint
 from airlock.domain.witnessing import SIZE_TYPE
-from airlock.services.sequencing import Copy
+from airlock.services.audit.transparency_log import Copy
 
 _PATIENCE = httpx.Timeout(10, connect=2)
 

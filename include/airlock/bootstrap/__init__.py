@@ -45,9 +45,9 @@ from airlock.domain.errors import Invalid
 from airlock.domain.policy import Rulebook
 from airlock.ports import Files, Proposals
 from airlock.ports.chat import Chat
-from airlock.services.detecting import Detector
-from airlock.services.promoting import Promoter
-from airlock.services.sequencing import Place
+from airlock.services.audit.transparency_log import Place
+from airlock.services.promotion.promote import Promoter
+from airlock.services.registry.drift import Detector
 
 log = logging.getLogger("airlock")
 

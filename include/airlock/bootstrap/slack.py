@@ -5,7 +5,7 @@ from __future__ import annotations
 from airlock.adapters.slack_notifier import card, home, notices
 from airlock.bootstrap import Airlock
 from airlock.domain.errors import Invalid
-from airlock.services.chatting import Drawing, Speaker, Where
+from airlock.services.notifications.slack import Drawing, Speaker, Where
 
 DRAWING = Drawing(
     card=card.card,

@@ -1,7 +1,7 @@
 """The bench of a pipeline run: the lab, the pinned data and the registry, put together.
 
 It translates a recipe into the lab's requests and back. The steps and their rules are in
-`airlock.services.running`.
+`airlock.services.pipeline.steps`.
 
 Where tasks are kept apart by queues, one of two benches has no store, key or account (`train`) and
 the other runs none of the model team's own code. What the first leaves for the second lies in a
@@ -37,8 +37,8 @@ from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.recipe import Recipe
 from airlock.gates import BY_NAME
 from airlock.ports import Files
-from airlock.services.bench import Case, Recorded, Trained
-from airlock.services.running import Origin
+from airlock.services.pipeline.steps import Origin
+from airlock.services.pipeline.training_runtime import Case, Recorded, Trained
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock

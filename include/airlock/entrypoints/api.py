@@ -66,8 +66,10 @@ from airlock.entrypoints.identity import UNKNOWN_LOGINS, Accounts, Identify, Log
 from airlock.entrypoints.problems import declared, problem_of
 from airlock.entrypoints.slack_desk import Desk
 from airlock.entrypoints.slack_door import Reception
-from airlock.services import auditing, deciding, reading
-from airlock.services.once import Once
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.idempotency import Once
+from airlock.services.queries import releases as release_queries
 
 #: (dag, run) -> the note on a run of Airflow; empty if there is none.
 RunNote = Callable[[str, str], str]
@@ -154,9 +156,9 @@ def releases(
     Where there are more, the header Link names the next page (RFC 8288, `rel="next"`).
     """
     if waiting:
-        page = reading.inbox(airlock.store, actor, after=after, limit=limit)
+        page = release_queries.inbox(airlock.store, actor, after=after, limit=limit)
     else:
-        page = reading.listing(
+        page = release_queries.listing(
             airlock.store, states=state, model=model or None, after=after, limit=limit
         )
     return paged(request, response, page)
@@ -191,7 +193,7 @@ def vote(
 ) -> Response:
     """Answer at the open level. The same Idempotency-Key gives the same answer again."""
     check_match(airlock, release_id, actor, if_match, Once.of("vote", actor, key))
-    answer = deciding.answer(airlock.store, signer, release_id, request.ballot(), actor, key)
+    answer = decide.answer(airlock.store, signer, release_id, request.ballot(), actor, key)
     return release_response(airlock, release_id, actor, answered=answer)
 
 
@@ -212,7 +214,7 @@ def withdrawal(
 ) -> Response:
     """Take a release back; only who requested it can."""
     check_match(airlock, release_id, actor, if_match, Once.of("withdraw", actor, key))
-    deciding.withdraw(airlock.store, release_id, actor, request.reason, key)
+    decide.withdraw(airlock.store, release_id, actor, request.reason, key)
     return release_response(airlock, release_id, actor)
 
 
@@ -230,8 +232,10 @@ def release_events(
 
     The newest events, oldest of them first; the header Link names the page with older ones.
     """
-    reading.outcome(airlock.store, release_id)  # an unknown release is 404, not an empty log
-    page = auditing.read(airlock.store, actor, release_id, limit, after=after)
+    release_queries.outcome(
+        airlock.store, release_id
+    )  # an unknown release is 404, not an empty log
+    page = access_log.read(airlock.store, actor, release_id, limit, after=after)
     return paged(request, response, page)
 
 

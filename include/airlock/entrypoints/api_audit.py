@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import API, After, Airlock, Limit, PlainText, allowed, paged
 from airlock.entrypoints.problems import declared
-from airlock.services import auditing, verifying
+from airlock.services.audit import access_log
+from airlock.services.audit import verification as verification_service
 
 routes = APIRouter(
     prefix=f"{API}/v1/audit", tags=["audit"], responses=declared(401, 403, 404, 413, 422, 503)
@@ -51,31 +52,31 @@ def events(
 
     Where there are older ones, the header Link names their page (RFC 8288, `rel="next"`).
     """
-    page = auditing.read(airlock.store, actor, stream, limit, event_type=event_kind, after=after)
+    page = access_log.read(airlock.store, actor, stream, limit, event_type=event_kind, after=after)
     return paged(request, response, page)
 
 
 @routes.get("/verification")
 def verification(airlock: Airlock, actor: Verifier) -> dict[str, Any]:
     """Check the whole log, its tree, checkpoints and every grant now; say what is damaged."""
-    report = verifying.verify_against(
+    report = verification_service.verify_against(
         airlock.store, airlock.keyring, airlock.places, airlock.witnesses
     )
     summary = {"events": report.events, "damages": len(report.damages)}
-    auditing.note(airlock.store, actor, "LogVerified", "", summary)
+    access_log.note(airlock.store, actor, "LogVerified", "", summary)
     return report.to_document()
 
 
 @routes.get("/proof", response_class=PlainTextResponse)
 def proof(airlock: Airlock, actor: LogReader, stream: Stream, seq: Seq) -> str:
     """Return the proof that one entry is in the log (C2SP tlog-proof)."""
-    text = auditing.prove(airlock.store, stream, seq)
-    auditing.note(airlock.store, actor, "LogRead", stream, {"proof": seq})
+    text = access_log.prove(airlock.store, stream, seq)
+    access_log.note(airlock.store, actor, "LogRead", stream, {"proof": seq})
     return text
 
 
 @routes.post("/export", response_class=StreamingResponse, status_code=200)
 def export(airlock: Airlock, actor: Exporter, request: ExportRequest) -> StreamingResponse:
     """Return the whole log for checking it offline; the export itself is in the log."""
-    lines = auditing.export(airlock.store, airlock.keyring, actor, request.reason)
+    lines = access_log.export(airlock.store, airlock.keyring, actor, request.reason)
     return StreamingResponse(lines, media_type="application/x-ndjson")

@@ -29,8 +29,15 @@ from airlock.entrypoints.callers import (
 )
 from airlock.entrypoints.freshness import IfMatch, check_match, release_response, tagged
 from airlock.entrypoints.problems import declared
-from airlock.services import delegating, emergency, reading_duties, rolling_back
-from airlock.services.once import Once
+from airlock.services.approvals import (
+    break_glass as break_glass_service,
+)
+from airlock.services.approvals import (
+    delegation as delegation_service,
+)
+from airlock.services.idempotency import Once
+from airlock.services.promotion import rollback
+from airlock.services.queries import duties
 
 routes = APIRouter(prefix=f"{API}/v1", responses=declared(401, 403, 404, 409, 413, 422, 503))
 
@@ -124,7 +131,7 @@ def delegations(
 
     Where there are more, the header Link names the next page (RFC 8288, `rel="next"`).
     """
-    page = reading_duties.delegation_rows(
+    page = duties.delegation_rows(
         airlock.store, giver=person, taker=person, after=after, limit=limit
     )
     return paged(request, response, page)
@@ -135,7 +142,7 @@ def delegate(
     airlock: Airlock, actor: Reader, request: DelegationRequest, key: Key = ""
 ) -> dict[str, Any]:
     """Let somebody else answer for the caller for a while."""
-    delegation = delegating.delegate(
+    delegation = delegation_service.delegate(
         airlock.store,
         airlock.rulebook,
         actor,
@@ -153,7 +160,7 @@ def end_delegation(
     airlock: Airlock, actor: Reader, delegation_id: DelegationId, key: Key = ""
 ) -> dict[str, Any]:
     """End a delegation early."""
-    return asdict(delegating.revoke(airlock.store, actor, delegation_id, key))
+    return asdict(delegation_service.revoke(airlock.store, actor, delegation_id, key))
 
 
 @routes.get("/findings", tags=["releases"])
@@ -172,9 +179,7 @@ def findings(
     `closed` chooses open ones, or closed ones, of which the last comes first. Where there are more,
     the header Link names the next page (RFC 8288, `rel="next"`).
     """
-    page = reading_duties.finding_rows(
-        airlock.store, model=model, closed=closed, after=after, limit=limit
-    )
+    page = duties.finding_rows(airlock.store, model=model, closed=closed, after=after, limit=limit)
     return paged(request, response, page)
 
 
@@ -183,7 +188,7 @@ def close_finding(
     airlock: Airlock, actor: Reader, finding_id: FindingId, request: NoteRequest, key: Key = ""
 ) -> dict[str, Any]:
     """Close a finding; its owner cannot."""
-    closed = delegating.close_finding(
+    closed = delegation_service.close_finding(
         airlock.store, airlock.rulebook, actor, finding_id, request.reason, key
     )
     return asdict(closed)
@@ -207,7 +212,7 @@ def break_glass(
 ) -> Response:
     """Break the glass, as one of the people the policy names; it takes two."""
     check_match(airlock, release_id, actor, if_match, Once.of("break-glass", actor, key))
-    emergency.break_glass(
+    break_glass_service.break_glass(
         airlock.store,
         signer,
         release_id,
@@ -236,7 +241,7 @@ def review(
 ) -> dict[str, Any]:
     """Record that the caller, who was not involved, has reviewed an emergency."""
     check_match(airlock, release_id, actor, if_match, Once.of("review", actor, key))
-    return asdict(emergency.review(airlock.store, release_id, actor, request.reason, key))
+    return asdict(break_glass_service.review(airlock.store, release_id, actor, request.reason, key))
 
 
 @routes.post(
@@ -255,5 +260,5 @@ def allow_rollback(
 ) -> dict[str, Any]:
     """Allow to go back to an older version; the promotion run of this release does it."""
     check_match(airlock, release_id, actor, if_match, Once.of("rollback", actor, key))
-    allowed = rolling_back.allow(airlock.store, release_id, actor, request.reason, request.to, key)
+    allowed = rollback.allow(airlock.store, release_id, actor, request.reason, request.to, key)
     return {"to": allowed.release, "version": allowed.version, "until": allowed.until}

@@ -16,7 +16,7 @@ from airlock.domain.people import Actor
 from airlock.entrypoints.callers import API, Airlock, Cookie, Key, PlainText, Token, allowed
 from airlock.entrypoints.identity import SERVICE, identity_of
 from airlock.entrypoints.problems import declared
-from airlock.services import enrolment
+from airlock.services.people import enrolment
 
 routes = APIRouter(
     prefix=f"{API}/v1", tags=["people"], responses=declared(401, 403, 404, 409, 413, 422, 503)

@@ -13,7 +13,8 @@ from starlette.responses import HTMLResponse
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import API, Airlock, PlainText, ReleaseId, allowed
 from airlock.entrypoints.problems import declared
-from airlock.services import auditing, bundling
+from airlock.services.audit import access_log
+from airlock.services.audit import export as evidence_export
 
 ZIP = "application/zip"
 #: The REST API, and the page.
@@ -49,7 +50,7 @@ def export(
     airlock: Airlock, actor: Exporter, release_id: ReleaseId, request: EvidenceRequest
 ) -> Response:
     """Return the evidence of a release as a zip to be checked offline; noted in the log."""
-    bundle = bundling.export(
+    bundle = evidence_export.export(
         airlock.store,
         airlock.keyring,
         airlock.signer,
@@ -65,6 +66,6 @@ def export(
 @page.get("/releases/{release_id}/evidence")
 def report(airlock: Airlock, actor: EvidenceReader, release_id: ReleaseId) -> Response:
     """Show the report that a bundle of this release would hold."""
-    document = bundling.report(airlock.store, airlock.keyring, airlock.witnesses, release_id)
-    auditing.note(airlock.store, actor, "LogRead", release_id, {"report": release_id})
+    document = evidence_export.report(airlock.store, airlock.keyring, airlock.witnesses, release_id)
+    access_log.note(airlock.store, actor, "LogRead", release_id, {"report": release_id})
     return HTMLResponse(document)

@@ -20,8 +20,9 @@ from airlock.entrypoints.callers import (
 )
 from airlock.entrypoints.freshness import IfMatch, check_match, release_response, tagged
 from airlock.entrypoints.problems import declared
-from airlock.services import recomputing, waiving
-from airlock.services.once import Once
+from airlock.services.approvals import waivers
+from airlock.services.idempotency import Once
+from airlock.services.pipeline import gate_reverification
 
 routes = APIRouter(prefix=f"{API}/v1", responses=declared(401, 403, 404, 409, 413, 422, 503))
 
@@ -40,7 +41,7 @@ class WaiverRequest(BaseModel):
 @routes.get("/releases/{release_id}/recomputation", tags=["releases"])
 def recompute(airlock: Airlock, actor: Reader, release_id: ReleaseId) -> dict[str, Any]:
     """Judge the gates again from the stored evidence alone, and compare with what was judged."""
-    return recomputing.recompute(airlock.store, release_id)
+    return gate_reverification.recompute(airlock.store, release_id)
 
 
 @routes.post(
@@ -61,7 +62,7 @@ def waive(
 ) -> Response:
     """Waive one soft gate of this release until a day; a release nothing else blocks is opened."""
     check_match(airlock, release_id, actor, if_match, Once.of("waive", actor, key))
-    waiving.waive(
+    waivers.waive(
         airlock.store,
         signer,
         release_id,

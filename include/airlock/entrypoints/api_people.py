@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import API, Airlock, Caller, Instant, Key, PlainText, allowed
 from airlock.entrypoints.problems import declared
-from airlock.services import erasing, people
+from airlock.services.audit import erasure as erasure_service
+from airlock.services.people import recognition
 
 routes = APIRouter(
     prefix=f"{API}/v1/people", tags=["people"], responses=declared(401, 403, 404, 413, 422, 503)
@@ -42,8 +43,8 @@ class ErasureRequest(BaseModel):
 def rights(airlock: Airlock, actor: Caller, person_id: PersonId, at: At = None) -> dict[str, Any]:
     """Say what somebody could do at a moment. One's own rights need no permission."""
     if person_id != actor.id:
-        people.require(airlock.store, airlock.rulebook, actor, "user:read")
-    return people.rights_at(airlock.store, person_id, at)
+        recognition.require(airlock.store, airlock.rulebook, actor, "user:read")
+    return recognition.rights_at(airlock.store, person_id, at)
 
 
 @routes.post("/{person_id}/erasure", status_code=201)
@@ -55,4 +56,4 @@ def erasure(
     key: Key = "",
 ) -> dict[str, Any]:
     """Erase every text somebody wrote, and the display name. What was decided stays, ids too."""
-    return asdict(erasing.erase(airlock.store, actor, person_id, request.reason, key))
+    return asdict(erasure_service.erase(airlock.store, actor, person_id, request.reason, key))

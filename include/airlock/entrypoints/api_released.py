@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import API, Airlock, Signing, allowed
 from airlock.entrypoints.problems import declared
-from airlock.services import released
+from airlock.services.promotion import serving_statement
 
 routes = APIRouter(
     prefix=f"{API}/v1/released", tags=["releases"], responses=declared(401, 403, 404, 409, 422, 503)
@@ -26,5 +26,7 @@ def current(
     airlock: Airlock, signer: Signing, actor: Reader, model: Name, environment: Name
 ) -> dict[str, Any]:
     """Return the signed statement of what serves: its grant, its subject, its sequence number."""
-    statement = released.current(airlock.store, signer, airlock.keyring, model, environment)
+    statement = serving_statement.current(
+        airlock.store, signer, airlock.keyring, model, environment
+    )
     return {"model": model, "environment": environment, "statement": statement}

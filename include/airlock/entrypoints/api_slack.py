@@ -13,7 +13,7 @@ from airlock.domain.people import Actor
 from airlock.entrypoints.api_people import PersonId
 from airlock.entrypoints.callers import API, Airlock, Caller, Platform, allowed
 from airlock.entrypoints.problems import declared
-from airlock.services import linking
+from airlock.services.people import slack_links
 
 routes = APIRouter(
     prefix=f"{API}/v1", tags=["people"], responses=declared(401, 403, 404, 409, 413, 422, 503)
@@ -25,7 +25,7 @@ Eraser = Annotated[Actor, Depends(allowed("people:erase"))]
 @routes.get("/me/slack")
 def link(airlock: Airlock, actor: Caller) -> dict[str, Any]:
     """Say which account in Slack is the caller's, and whether Slack is set up at all."""
-    slack_link = linking.of(airlock.store, actor.id)
+    slack_link = slack_links.of(airlock.store, actor.id)
     account = slack_link and {
         "team": slack_link.team,
         "account": slack_link.account,
@@ -38,20 +38,20 @@ def link(airlock: Airlock, actor: Caller) -> dict[str, Any]:
 def code(airlock: Airlock, actor: Caller) -> dict[str, Any]:
     """Make a one-time code for the caller; the one before no longer works."""
     check_configured(airlock)
-    offer = linking.offer(airlock.store, actor)
+    offer = slack_links.offer(airlock.store, actor)
     return {"code": offer.code, "expiresAt": offer.expires_at, "type": offer.command}
 
 
 @routes.delete("/me/slack")
 def unlink(airlock: Airlock, actor: Caller) -> dict[str, Any]:
     """End the caller's link, and forget a code not used yet."""
-    return {"ended": linking.end(airlock.store, actor, actor.id)}
+    return {"ended": slack_links.end(airlock.store, actor, actor.id)}
 
 
 @routes.delete("/people/{person_id}/slack")
 def unlink_somebody(airlock: Airlock, actor: Eraser, person_id: PersonId) -> dict[str, Any]:
     """End the link of somebody whose account in Slack was lost or taken over."""
-    return {"ended": linking.end(airlock.store, actor, person_id)}
+    return {"ended": slack_links.end(airlock.store, actor, person_id)}
 
 
 def check_configured(airlock: Platform) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import API, Airlock, Signing, allowed
 from airlock.entrypoints.problems import declared
-from airlock.services import letting_in
+from airlock.services.people import mlflow_token as mlflow_tokens
 
 routes = APIRouter(
     prefix=f"{API}/v1", tags=["platform"], responses=declared(401, 403, 404, 413, 422, 503)
@@ -25,4 +25,4 @@ def mlflow_token(
 ) -> dict[str, Any]:
     """Return a token for MLflow: the password beside the caller's name, for a working day."""
     response.headers["Cache-Control"] = "no-store"
-    return letting_in.mlflow_token(airlock.store, signer, airlock.rulebook, actor)
+    return mlflow_tokens.mlflow_token(airlock.store, signer, airlock.rulebook, actor)

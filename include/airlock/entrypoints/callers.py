@@ -27,10 +27,10 @@ from airlock.domain.policy import Rulebook
 from airlock.entrypoints.doorman import route_path
 from airlock.entrypoints.identity import identity_of
 from airlock.ports import CodeSource, Files, Keyring, Signer
-from airlock.services import people
-from airlock.services.log_store import LogStore
+from airlock.services.audit.log_store import LogStore
+from airlock.services.audit.transparency_log import Place
+from airlock.services.people import recognition
 from airlock.services.rows import Rows
-from airlock.services.sequencing import Place
 
 API = "/api"
 CHANNEL_HEADER = "X-Airlock-Channel"
@@ -128,7 +128,7 @@ def allowed(permission: str) -> Callable[..., Actor]:
     def check(request: Request, airlock: Airlock, _token: Token, _cookie: Cookie) -> Actor:
         rulebook = airlock.rulebook
         actor = _recognised(request, airlock, rulebook)
-        people.require(airlock.store, rulebook, actor, permission)
+        recognition.require(airlock.store, rulebook, actor, permission)
         return actor
 
     return check
@@ -136,7 +136,7 @@ def allowed(permission: str) -> Callable[..., Actor]:
 
 def _recognised(request: Request, airlock: Platform, rulebook: Rulebook) -> Actor:
     identity = identity_of(request)
-    return people.recognise(
+    return recognition.recognise(
         airlock.store,
         rulebook,
         identity.user_id,

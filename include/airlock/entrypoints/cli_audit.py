@@ -114,7 +114,7 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
     from airlock.domain.log_export import Export
     from airlock.domain.log_tree import Turn
     from airlock.domain.texts import TextCheck
-    from airlock.services.verifying import Log, check
+    from airlock.services.audit.verification import Log, check
 
     stored = CheckpointFolder(checkpoints).checkpoints() if checkpoints else ()
     try:

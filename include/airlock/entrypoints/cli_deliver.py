@@ -40,9 +40,9 @@ from airlock.entrypoints.housekeeping import Housekeeper
 from airlock.entrypoints.proposal_loop import ProposalLoop
 from airlock.entrypoints.watchman import Watchman
 from airlock.entrypoints.work_steps import LONGEST_PAUSE_S, Round, Step
-from airlock.services.committing import CommitTrigger
-from airlock.services.sequencing import Sequencer
-from airlock.services.timing import Keeper
+from airlock.services.approvals.deadlines import Keeper
+from airlock.services.audit.transparency_log import Sequencer
+from airlock.services.pipeline.commit_trigger import CommitTrigger
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -188,7 +188,7 @@ class Courier:
 
     def carrying(self) -> list[Round]:
         """Return a round for each place that keeps checkpoints; none waits for another."""
-        from airlock.services.sequencing import carriers
+        from airlock.services.audit.transparency_log import carriers
 
         for old in (self._airlock.settings.home / "run").glob("work-carrying*.json"):
             with contextlib.suppress(OSError):  # of a place that may not be one any more
@@ -240,9 +240,9 @@ class Courier:
         return self._airlock.signer
 
     def _deliver(self) -> int:
-        from airlock.services import delivering
+        from airlock.services.notifications import outbox_relay
 
-        return delivering.Delivery(
+        return outbox_relay.Delivery(
             self._airlock.store,
             self._signer(),
             self._airflow,
@@ -254,7 +254,7 @@ class Courier:
     def _register(self) -> None:
         from airlock.config.load import fingerprint, load_pipelines, load_rulebook
         from airlock.domain.duties import is_unknown
-        from airlock.services import configuring
+        from airlock.services.approvals import policy_registry
 
         settings = self._airlock.settings
         files = fingerprint(settings.config_dir)
@@ -279,7 +279,7 @@ class Courier:
         if files != self._registered:
             self._changer_at = 0.0
             self._names_changer()
-        for digest in configuring.keep(self._airlock.store, document, documents, self._changer):
+        for digest in policy_registry.keep(self._airlock.store, document, documents, self._changer):
             log.info("registered %s; the policies were last changed by %s", digest, self._changer)
         self._refused = tuple(map(str, pipelines.refused))
         self._folders = {
@@ -308,7 +308,7 @@ class Courier:
 
     def _void_stale(self) -> None:
         """Hold the open releases against the rules in force."""
-        from airlock.services.voiding import void_stale
+        from airlock.services.approvals.invalidation import void_stale
 
         if self._in_force is None or time.monotonic() < self._stale_at:
             return
@@ -326,9 +326,9 @@ class Courier:
 
     def _owned(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the pipelines whose owner is known; the others are tried again as people come."""
-        from airlock.services import configuring
+        from airlock.services.approvals import policy_registry
 
-        missing = configuring.without_owner(self._airlock.store, documents)
+        missing = policy_registry.without_owner(self._airlock.store, documents)
         for name, owner in missing.items():
             if (name, owner) not in self._ownerless:
                 log.warning(
@@ -366,14 +366,14 @@ class Courier:
         return settings.code_commit or last_commit(settings.root, folder)
 
     def _sync_people(self) -> None:
-        from airlock.services import directory
+        from airlock.services.people import sync
 
         if self._rulebook is None or time.monotonic() < self._people_at:
             return
         accounts = self._airflow.accounts()
         self._people_at = time.monotonic() + PEOPLE_S
         if accounts is not None:
-            changed = directory.sync(self._airlock.store, self._rulebook, accounts)
+            changed = sync.sync(self._airlock.store, self._rulebook, accounts)
             for person in changed:
                 log.info("%s is in step with Airflow", person)
             if self._ownerless and changed:

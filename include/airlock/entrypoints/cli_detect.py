@@ -22,8 +22,8 @@ from airlock.entrypoints.terminal import (
     say,
     table,
 )
-from airlock.services import drift_log
-from airlock.services.detecting import Round
+from airlock.services.registry import drift_log
+from airlock.services.registry.drift import Round
 
 detect = typer.Typer(help="Changes behind Airlock's back.", no_args_is_help=True)
 

@@ -15,7 +15,7 @@ from airlock.domain.checkpoint import NOTE, vkey
 from airlock.domain.errors import Invalid, NotFound
 from airlock.entrypoints.here import RoleName, take_role
 from airlock.entrypoints.terminal import AsJson, print_json, say
-from airlock.services.rotating import rotate
+from airlock.services.audit.key_rotation import rotate
 
 keys = typer.Typer(help="The signing key.", no_args_is_help=True)
 

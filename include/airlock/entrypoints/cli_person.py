@@ -87,7 +87,7 @@ def enrol_command(
 ) -> None:
     """Propose NAME for a role; another person has to confirm it."""
     if first:
-        from airlock.services import enrolment
+        from airlock.services.people import enrolment
 
         proposal = enrolment.view(enrol_first(name, role, reason))
     else:
@@ -111,7 +111,7 @@ def enrol_first(name: str, role: str, reason: str) -> Any:
     """
     from airlock.config.load import load_rulebook
     from airlock.domain.policy import Rulebook
-    from airlock.services import enrolment
+    from airlock.services.people import enrolment
 
     store = owner_store()
     rulebook = Rulebook.from_document(load_rulebook(settings().config_dir).document)

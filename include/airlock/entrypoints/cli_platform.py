@@ -81,7 +81,7 @@ def say_what_is_next() -> None:
     from airlock.domain.errors import AirlockError
     from airlock.domain.policy import Rulebook
     from airlock.entrypoints.cli_person import owner_store
-    from airlock.services import enrolment
+    from airlock.services.people import enrolment
 
     with contextlib.suppress(AirlockError):
         config_dir = Settings.from_environment(environment(), Path.cwd()).config_dir

@@ -98,7 +98,7 @@ def audit_command(
     """Look at every version of an MLflow server; nothing there is changed."""
     from airlock.adapters.mlflow_registry.inventory import MlflowInventory
     from airlock.entrypoints import security_report as report
-    from airlock.services.surveying import survey
+    from airlock.services.registry.survey import survey
 
     uri = mlflow or settings().mlflow_tracking_uri
     result = survey(MlflowInventory(uri), report.known_weaknesses())

@@ -31,7 +31,7 @@ from airlock.entrypoints.work_steps import Round, Step
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
     from airlock.ports import Waiting
-    from airlock.services.chatting import Speaker
+    from airlock.services.notifications.slack import Speaker
 
 PERIOD_S = 0.5
 #: How long what is being answered may take to end.

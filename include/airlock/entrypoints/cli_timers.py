@@ -16,7 +16,7 @@ import typer
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints.here import RoleName, take_role
 from airlock.entrypoints.terminal import say
-from airlock.services import ringing, timing
+from airlock.services.approvals import deadlines, review_reminders
 
 timers = typer.Typer(help="Reminders, escalation, expiry.", no_args_is_help=True)
 
@@ -42,10 +42,10 @@ def run_command(
 
     take_role(role, ("operator",))
     store = bootstrap.decider().store
-    timing.arm_missing(store)
-    ringing.arm_missing(store)
+    deadlines.arm_missing(store)
+    review_reminders.arm_missing(store)
     if once:
-        say(_summary(timing.sweep(store)))
+        say(_summary(deadlines.sweep(store)))
         return
     stop = threading.Event()
 
@@ -54,7 +54,7 @@ def run_command(
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    keeper = timing.Keeper(store)
+    keeper = deadlines.Keeper(store)
     while not stop.is_set():
         try:
             swept = keeper.round()
@@ -66,5 +66,5 @@ def run_command(
         stop.wait(every)
 
 
-def _summary(swept: timing.Swept) -> str:
+def _summary(swept: deadlines.Swept) -> str:
     return f"{swept.fired} timers fired, {swept.cancelled} had nothing left to do."

@@ -14,9 +14,9 @@ from airlock.domain.digest import digest_json
 from airlock.domain.people import Actor
 from airlock.entrypoints.callers import Platform
 from airlock.entrypoints.problems import Stale
-from airlock.services import reading
-from airlock.services.deciding import Answer
-from airlock.services.once import Once
+from airlock.services.approvals.decide import Answer
+from airlock.services.idempotency import Once
+from airlock.services.queries import releases
 
 IfMatch = Annotated[
     str,
@@ -58,7 +58,7 @@ def release_response(
     *answered*: the answer just given. The response is made here, in the thread that has the
     document: FastAPI would take it through another one to check plain data.
     """
-    view = reading.show(airlock.store, airlock.keyring, release_id, actor, answered)
+    view = releases.show(airlock.store, airlock.keyring, release_id, actor, answered)
     body = to_json(view, inf_nan_mode="null")
     return Response(body, status, {"ETag": etag(view)}, "application/json")
 
@@ -75,7 +75,7 @@ def check_match(
     """
     if not expected or expected == "*" or repeats.exists(airlock.store):
         return
-    current = etag(reading.show(airlock.store, airlock.keyring, release_id, actor))
+    current = etag(releases.show(airlock.store, airlock.keyring, release_id, actor))
     if expected != current:
         raise Stale(
             f"release {release_id} is not what you looked at: expected {expected}, found {current}",

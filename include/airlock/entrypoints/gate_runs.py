@@ -12,7 +12,7 @@ from airlock.domain.errors import Invalid, Refused
 from airlock.domain.gates import Gate, GateResult
 from airlock.domain.recipe import Recipe
 from airlock.gates import BY_NAME
-from airlock.services import evidence, trying
+from airlock.services.pipeline import collect_and_judge, gate_dry_run
 
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
@@ -61,11 +61,13 @@ def try_gate(
     gates = _gates(airlock, origin, name, _read(changes))
     bench = bench_of(airlock)
     if not keep:
-        return [trying.attempt(airlock.store, bench, origin, gate) for gate in gates]
+        return [gate_dry_run.attempt(airlock.store, bench, origin, gate) for gate in gates]
     _check_unfrozen(airlock, origin)
     signer = airlock.gate_signer
     store, proposals = airlock.store, airlock.proposals
-    return [evidence.examine(store, proposals, bench, origin, gate, signer) for gate in gates]
+    return [
+        collect_and_judge.examine(store, proposals, bench, origin, gate, signer) for gate in gates
+    ]
 
 
 def _origin(airlock: Airlock, model: str, version: str) -> str:
@@ -83,7 +85,7 @@ def _origin(airlock: Airlock, model: str, version: str) -> str:
 def _gates(airlock: Airlock, origin: str, name: str, changes: Mapping[str, Any]) -> list[Gate]:
     """Return the gates of that name in the pipeline of a run, or one made of *changes* alone."""
     with airlock.store.begin() as unit:
-        recipe = evidence.case_of(unit, origin).recipe
+        recipe = collect_and_judge.case_of(unit, origin).recipe
     return [_gate({**gate, **changes}) for gate in _written(recipe, name)]
 
 

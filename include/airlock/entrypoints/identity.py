@@ -5,7 +5,7 @@ function that turns a request into an `Identity` or raises `Unauthenticated`. It
 thread, so it may ask a database.
 
 An identity is not yet an `Actor`: what Airflow calls a role is translated by the access policy in
-`airlock.services.people`, and nothing here gives anybody a right.
+`airlock.services.people.recognition`, and nothing here gives anybody a right.
 """
 
 from __future__ import annotations

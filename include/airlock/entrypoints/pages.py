@@ -38,7 +38,10 @@ from airlock.entrypoints.page_kit import (
     render,
 )
 from airlock.entrypoints.problems import problem_of
-from airlock.services import auditing, deciding, reading, reading_duties
+from airlock.services.approvals import decide
+from airlock.services.audit import access_log
+from airlock.services.queries import duties
+from airlock.services.queries import releases as release_queries
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -105,18 +108,18 @@ def releases(
     if run_release:
         return RedirectResponse(f"{mount(request)}/releases/{run_release.id}", 303)
     states = [State(state)] if state else []
-    page = reading.listing(airlock.store, states=states, model=model or None, after=after)
+    page = release_queries.listing(airlock.store, states=states, model=model or None, after=after)
     return render(
         request,
         "releases.html",
         me=actor,
-        inbox=reading.inbox(airlock.store, actor, after=waiting),
+        inbox=release_queries.inbox(airlock.store, actor, after=waiting),
         page=page,
         chosen={"state": str(state), "model": model},
         after=after,
         waiting=waiting,
         states=[choice.value for choice in State],
-        models=reading.models(airlock.store),
+        models=release_queries.models(airlock.store),
         without=run,
         noted=request.app.state.run_note(dag, run) if dag and run else "",
     )
@@ -153,7 +156,7 @@ def vote(
 ) -> Response:
     """Take an answer."""
     try:
-        deciding.vote(airlock.store, signer, release_id, form.ballot(), actor, form.key)
+        decide.vote(airlock.store, signer, release_id, form.ballot(), actor, form.key)
     except AirlockError as error:
         typed = {**form.typed(), "form": "answer", "findings": form.rows()}
         return refusal(request, airlock, actor, release_id, error, typed)
@@ -170,7 +173,7 @@ def withdrawal(
 ) -> Response:
     """Take a release back."""
     try:
-        deciding.withdraw(airlock.store, release_id, actor, form.reason, form.key)
+        decide.withdraw(airlock.store, release_id, actor, form.reason, form.key)
     except AirlockError as error:
         typed = {**form.typed(), "form": "withdraw"}
         return refusal(request, airlock, actor, release_id, error, typed)
@@ -203,11 +206,13 @@ def release_page(
     request: Request, airlock: Platform, actor: Actor, release_id: str, **extra: Any
 ) -> Response:
     """Return the page of a release."""
-    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
+    view = release_queries.show(airlock.store, airlock.keyring, release_id, actor)
     context = {"done": "", "refused": None, "seen": "", "older": "", **extra}
-    events = auditing.read(airlock.store, actor, release_id, EVENTS_ON_PAGE, after=context["older"])
+    events = access_log.read(
+        airlock.store, actor, release_id, EVENTS_ON_PAGE, after=context["older"]
+    )
     context["typed"], refused = again(extra.get("typed", {})), context["refused"]
-    people = reading_duties.known_people(airlock.store) if view["youMayAnswer"] else []
+    people = duties.known_people(airlock.store) if view["youMayAnswer"] else []
     return render(
         request,
         "release.html",

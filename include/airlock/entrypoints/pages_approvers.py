@@ -30,7 +30,7 @@ from airlock.entrypoints.page_kit import (
     render,
 )
 from airlock.entrypoints.problems import problem_of
-from airlock.services import enrolment
+from airlock.services.people import enrolment
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 

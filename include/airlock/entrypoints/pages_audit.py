@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from airlock.entrypoints.api_audit import LogReader
 from airlock.entrypoints.callers import After, Airlock, PlainText
 from airlock.entrypoints.page_kit import render
-from airlock.services import auditing
+from airlock.services.audit import access_log
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -29,7 +29,7 @@ def log(
     after: After = "",
 ) -> Response:
     """Show a page of the log, of one stream or of one kind of event; who reads it is in it."""
-    page = auditing.read(
+    page = access_log.read(
         airlock.store,
         actor,
         stream.strip() or None,

@@ -37,7 +37,9 @@ from airlock.entrypoints.page_kit import (
 from airlock.entrypoints.pages import refusal
 from airlock.entrypoints.problems import Problem, problem_of
 from airlock.entrypoints.zones import reader_zone
-from airlock.services import delegating, emergency, reading_duties
+from airlock.services.approvals import break_glass as break_glass_service
+from airlock.services.approvals import delegation
+from airlock.services.queries import duties
 from airlock.services.rows import Rows
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -104,7 +106,7 @@ def delegate(
 ) -> Response:
     """Let somebody answer for the reader."""
     try:
-        delegating.delegate(
+        delegation.delegate(
             airlock.store,
             airlock.rulebook,
             actor,
@@ -130,7 +132,7 @@ def end(
 ) -> Response:
     """End a delegation early."""
     try:
-        delegating.revoke(airlock.store, actor, delegation_id, form.key)
+        delegation.revoke(airlock.store, actor, delegation_id, form.key)
     except AirlockError as error:
         return _delegations(request, airlock, actor, refused=problem_of(error))
     return back(request, "/delegations", "ended")
@@ -144,9 +146,7 @@ def _delegations(
     **extra: Any,
 ) -> Response:
     def page(name: str, **chosen: str) -> Rows:
-        return reading_duties.delegation_rows(
-            airlock.store, after=after[name], limit=PAGE_ROWS, **chosen
-        )
+        return duties.delegation_rows(airlock.store, after=after[name], limit=PAGE_ROWS, **chosen)
 
     now = datetime.now(UTC)
     suggested = {"start": _minute(now), "end": _minute(now + SUGGESTED)}
@@ -160,13 +160,11 @@ def _delegations(
         lent=page("lent", taker=actor.id),
         others=page("others", without=actor.id),
         after=after,
-        standing_in=reading_duties.standing_in(airlock.rulebook),
+        standing_in=duties.standing_in(airlock.rulebook),
         fallback=airlock.rulebook.fallback,
         votes=bool(actor.roles & airlock.rulebook.voting_roles),
         people=[
-            person
-            for person in reading_duties.known_people(airlock.store)
-            if person["id"] != actor.id
+            person for person in duties.known_people(airlock.store) if person["id"] != actor.id
         ],
         suggested=suggested,
         key=uuid.uuid4().hex,
@@ -203,7 +201,7 @@ def close(
 ) -> Response:
     """Close a finding."""
     try:
-        delegating.close_finding(
+        delegation.close_finding(
             airlock.store, airlock.rulebook, actor, finding_id, form.reason, form.key
         )
     except AirlockError as error:
@@ -223,9 +221,7 @@ def _findings(
     **extra: Any,
 ) -> Response:
     def page(name: str, closed: bool) -> Rows:
-        return reading_duties.finding_rows(
-            airlock.store, closed=closed, after=after[name], limit=PAGE_ROWS
-        )
+        return duties.finding_rows(airlock.store, closed=closed, after=after[name], limit=PAGE_ROWS)
 
     context = {"done": "", "refused": None, **extra, "typed": again(extra.get("typed", {}))}
     return render(
@@ -234,7 +230,7 @@ def _findings(
         status=_status(context["refused"]),
         me=actor,
         waiting=page("waiting", closed=False),
-        open_findings=reading_duties.open_findings(airlock.store),
+        open_findings=duties.open_findings(airlock.store),
         closed=page("closed", closed=True),
         after=after,
         votes=airlock.rulebook.allows(actor, "release:vote"),
@@ -260,7 +256,7 @@ def break_glass(
     """Break the glass, alone or as the one who agrees."""
     store = airlock.store
     try:
-        emergency.break_glass(
+        break_glass_service.break_glass(
             store,
             signer,
             release_id,
@@ -286,7 +282,7 @@ def review(
 ) -> Response:
     """Take a review of an emergency."""
     try:
-        emergency.review(airlock.store, release_id, actor, form.reason, form.key)
+        break_glass_service.review(airlock.store, release_id, actor, form.reason, form.key)
     except AirlockError as error:
         typed = {**form.typed(), "form": "review"}
         return refusal(request, airlock, actor, release_id, error, typed)

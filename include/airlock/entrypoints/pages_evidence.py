@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from airlock.entrypoints.api_evidence import EvidenceReader
 from airlock.entrypoints.callers import Airlock, ReleaseId
 from airlock.entrypoints.page_kit import Reader, render
-from airlock.services import code_changes, reading
+from airlock.services.queries import code_changes, releases
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -33,7 +33,7 @@ def file(
     airlock: Airlock, actor: EvidenceReader, release_id: ReleaseId, digest: Digest
 ) -> Response:
     """Send a plot or the model card of a release."""
-    evidence_file = reading.evidence_file(airlock.store, release_id, digest)
+    evidence_file = releases.evidence_file(airlock.store, release_id, digest)
     headers = {
         "Content-Security-Policy": POLICY,
         "Cache-Control": "private, max-age=86400, immutable",  # a digest has one content
@@ -44,6 +44,6 @@ def file(
 @routes.get("/releases/{release_id}/code")
 def code(request: Request, airlock: Airlock, actor: Reader, release_id: ReleaseId) -> Response:
     """Show what the code of a release changes against the champion's."""
-    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
+    view = releases.show(airlock.store, airlock.keyring, release_id, actor)
     compared = code_changes.compare(airlock.store, airlock.code, release_id)
     return render(request, "code.html", me=actor, release=view, code=compared)

@@ -13,7 +13,7 @@ from airlock.domain.errors import AirlockError
 from airlock.entrypoints.callers import Airlock, FormText, ReleaseId, Signing
 from airlock.entrypoints.page_kit import Fields, FormKey, Line, Reader, Reason, back, utc_end
 from airlock.entrypoints.pages import refusal
-from airlock.services import waiving
+from airlock.services.approvals import waivers
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -40,7 +40,7 @@ def waive(
     """Waive a gate; a day without a time is over when the day is."""
     try:
         until = utc_end(form.until, "the end of a waiver")
-        waiving.waive(
+        waivers.waive(
             airlock.store,
             signer,
             release_id,

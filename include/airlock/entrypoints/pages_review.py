@@ -21,7 +21,7 @@ from airlock.entrypoints.callers import Airlock, ReleaseId
 from airlock.entrypoints.identity import Logins
 from airlock.entrypoints.page_kit import Reader, mount, render
 from airlock.entrypoints.pages import release_page
-from airlock.services import reading
+from airlock.services.queries import releases
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -41,7 +41,7 @@ def review(
     again: Literal["", "1"] = "",
 ) -> Response:
     """Show a release to somebody who has just logged in."""
-    view = reading.show(airlock.store, airlock.keyring, release_id, actor)
+    view = releases.show(airlock.store, airlock.keyring, release_id, actor)
     context = {"me": actor, "release": view, "seen": digest}
     if view["subject"]["digest"] != digest:
         return render(request, "review.html", status=409, changed=True, **context)

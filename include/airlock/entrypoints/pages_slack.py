@@ -16,7 +16,7 @@ from airlock.entrypoints.api_slack import check_configured
 from airlock.entrypoints.callers import Airlock, Platform
 from airlock.entrypoints.page_kit import Reader, back, render
 from airlock.entrypoints.problems import problem_of
-from airlock.services import linking
+from airlock.services.people import slack_links
 
 routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -39,7 +39,7 @@ def code(request: Request, airlock: Airlock, actor: Reader) -> Response:
     """Show a code, this once."""
     try:
         check_configured(airlock)
-        offer = linking.offer(airlock.store, actor)
+        offer = slack_links.offer(airlock.store, actor)
     except AirlockError as error:
         return _page(request, airlock, actor, refused=problem_of(error))
     return _page(request, airlock, actor, offer=offer)
@@ -48,7 +48,7 @@ def code(request: Request, airlock: Airlock, actor: Reader) -> Response:
 @routes.post("/slack/end")
 def end(request: Request, airlock: Airlock, actor: Reader) -> Response:
     """End the reader's link."""
-    linking.end(airlock.store, actor, actor.id)
+    slack_links.end(airlock.store, actor, actor.id)
     return back(request, "/slack", "ended")
 
 
@@ -61,7 +61,7 @@ def _page(request: Request, airlock: Platform, actor: Actor, **extra: Any) -> Re
         status=refused.status if refused else 200,
         me=actor,
         configured=airlock.slack is not None,
-        link=linking.of(airlock.store, actor.id),
+        link=slack_links.of(airlock.store, actor.id),
         minutes=int(VALID.total_seconds() // 60),
         **context,
     )

@@ -12,7 +12,7 @@ from airlock import artifacts
 from airlock.domain.gates import Evidence, Verdict
 from airlock.entrypoints.terminal import settings
 from airlock.gates.artifact_scan import ArtifactScan
-from airlock.services.surveying import Row, Survey, judge
+from airlock.services.registry.survey import Row, Survey, judge
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

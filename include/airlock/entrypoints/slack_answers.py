@@ -33,7 +33,10 @@ from airlock.entrypoints.slack_requests import (
 )
 from airlock.ports import CHAT
 from airlock.ports.chat import Ack, Received
-from airlock.services import chat_evidence, deciding, reading, telling
+from airlock.services import outbox_messages
+from airlock.services.approvals import decide
+from airlock.services.notifications import slack_audit
+from airlock.services.queries import releases
 
 DECISIONS = {"airlock.approve": "approve", "airlock.reject": "reject"}
 #: Buttons that open an address; Slack tells of them too.
@@ -114,7 +117,7 @@ class Answers:
             self._check_sure(payload, reviewed)
             ballot = _ballot(payload, reviewed)
             origin = self._back.origin(sender, received, form)
-            evidence = chat_evidence.answered(actor, origin, reviewed.release, ballot)
+            evidence = slack_audit.answered(actor, origin, reviewed.release, ballot)
             release = self._vote(reviewed, ballot, actor, form, evidence)
         except AirlockError as error:
             about = f"an answer to {reviewed.release}" if reviewed else "an answer"
@@ -135,7 +138,7 @@ class Answers:
                 "nothing can be decided here",
                 next_step="Answer on the Releases page in Airflow.",
             )
-        return deciding.vote(
+        return decide.vote(
             self._airlock.store,
             signer,
             reviewed.release,
@@ -146,7 +149,7 @@ class Answers:
         )
 
     def _check_sure(self, payload: Payload, reviewed: ReviewedVersion) -> None:
-        release = reading.outcome(self._airlock.store, reviewed.release)
+        release = releases.outcome(self._airlock.store, reviewed.release)
         if release.tier is Tier.HIGH and not field(payload, "sure"):
             raise Unsure(
                 f"release {release.id} is of high risk, so the confirmation is required",
@@ -162,8 +165,8 @@ class Answers:
             with self._airlock.store.begin() as unit:
                 release = unit.get(reviewed.release)
                 minute = unit.now().strftime("%Y%m%d%H%M")  # many clicks are one repair
-                about = f"repair-{telling.place(release)}-{minute}"
-                letters = telling.noted(release.id, about)
+                about = f"repair-{outbox_messages.place(release)}-{minute}"
+                letters = outbox_messages.noted(release.id, about)
                 unit.post_all([letter for letter in letters if letter[0] == CHAT])
                 unit.commit()
         except AirlockError as problem:

@@ -24,9 +24,9 @@ from airlock.domain.people import Actor, Channel
 from airlock.entrypoints.callers import Platform
 from airlock.entrypoints.slack_requests import Sender
 from airlock.ports.chat import Chat, Profile, Received
-from airlock.services import people
-from airlock.services.chat_evidence import Origin, Refusals
-from airlock.services.chat_views import view_of
+from airlock.services.notifications.slack_audit import Origin, Refusals
+from airlock.services.notifications.views import view_of
+from airlock.services.people import recognition
 
 #: How long Slack's word about an account counts, and how long it is waited for.
 KEPT_S = 60.0
@@ -83,7 +83,7 @@ class Backroom:
         actor = self.owner(sender)
         if actor is None:
             raise Unlinked
-        people.require(self.airlock.store, self.airlock.rulebook, actor, "release:read")
+        recognition.require(self.airlock.store, self.airlock.rulebook, actor, "release:read")
         return actor
 
     def owner(self, sender: Sender) -> Actor | None:

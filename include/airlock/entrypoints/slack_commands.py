@@ -25,7 +25,9 @@ from airlock.entrypoints.slack_answers import refusal, sentence
 from airlock.entrypoints.slack_backroom import Backroom, Unlinked, log
 from airlock.entrypoints.slack_requests import Payload, Sender, field, text, words
 from airlock.ports.chat import Ack, Received
-from airlock.services import chat_inbox, delegating, linking
+from airlock.services.approvals import delegation as delegation_service
+from airlock.services.notifications import inbox as slack_inbox
+from airlock.services.people import slack_links
 
 COMMAND = "/airlock"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
@@ -59,7 +61,7 @@ class Commands:
 
     def _pending(self, sender: Sender, _: str) -> Ack:
         actor = self._back.actor(sender)
-        waiting = chat_inbox.waiting(self._airlock.store, actor.id, self._back.url)
+        waiting = slack_inbox.waiting(self._airlock.store, actor.id, self._back.url)
         return Ack(body=replies.pending(waiting))
 
     def _show(self, sender: Sender, release_id: str) -> Ack:
@@ -69,7 +71,7 @@ class Commands:
         return Ack(body=replies.release_status(self._back.view(release_id, actor)))
 
     def _link(self, sender: Sender, code: str) -> Ack:
-        link = linking.redeem(self._airlock.store, sender.team, sender.account, code)
+        link = slack_links.redeem(self._airlock.store, sender.team, sender.account, code)
         self._publish(sender.account, link.person)
         message = f"From now on this Slack account is {link.person} in Airlock."
         return Ack(body=replies.plain(message))
@@ -93,7 +95,7 @@ class Commands:
         try:
             actor = self._back.actor(sender)
             self._back.check_account(sender)
-            delegation = delegating.delegate(
+            delegation = delegation_service.delegate(
                 self._airlock.store,
                 self._airlock.rulebook,
                 actor,
@@ -141,7 +143,7 @@ class Commands:
 
     def _publish(self, account: str, person: str) -> None:
         def show() -> None:
-            inbox = chat_inbox.inbox(self._airlock.store, person, self._back.url)
+            inbox = slack_inbox.inbox(self._airlock.store, person, self._back.url)
             self._back.chat.show_home(account, home.home(inbox))
 
         self._back.later(show)

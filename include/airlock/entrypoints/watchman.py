@@ -14,8 +14,8 @@ from pathlib import Path
 
 from airlock.domain.errors import AirlockError, Unreachable
 from airlock.entrypoints.work_steps import Round, Step
-from airlock.services import detecting
-from airlock.services.detecting import Detector
+from airlock.services.registry import drift
+from airlock.services.registry.drift import Detector
 
 #: Two looks, and the time they take, fit into the minute within which a change has to be found.
 PERIOD_S = 25.0
@@ -77,7 +77,7 @@ class Watchman:
             work.run()
 
 
-def _report(comparison: detecting.Round) -> None:
+def _report(comparison: drift.Round) -> None:
     for finding in comparison.new:
         log.error("ALARM %s: %s (was %s, is %s)", finding.id, finding.why, finding.old, finding.new)
     if comparison.mended:

@@ -22,7 +22,7 @@ from airlock.config.settings import Settings
 from airlock.domain.clock import moment
 from airlock.domain.log_tree import MERGE_DELAY_S
 from airlock.ports import Backlog, Queue
-from airlock.services.sequencing import lag
+from airlock.services.audit.transparency_log import lag
 
 #: Seconds all questions together may take.
 BUDGET_S = 10.0

@@ -1,8 +1,9 @@
 """Asking for a promotion: a task begins an attempt, moves the alias, and has the attempt finished.
 
-The decider answers. In one process it is called directly (`airlock.services.promoting.Promoter`);
-a task whose credential may write nothing hands both questions in as proposals, so everything here
-travels as JSON: `to_document` and `from_document` are each other's inverse, and times are text.
+The decider answers. In one process it is called directly
+(`airlock.services.promotion.promote.Promoter`); a task whose credential may write nothing hands
+both questions in as proposals, so everything here travels as JSON: `to_document` and
+`from_document` are each other's inverse, and times are text.
 
 Nothing of what a task says is believed. Whether the alias has moved is what the decider reads in
 the registry and in its guard's ledger.

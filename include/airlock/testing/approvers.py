@@ -13,8 +13,8 @@ from airlock.domain.enrolment import Nomination, SeenAccount, Standing
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.policy import Rulebook
 from airlock.ports import Store, UnitOfWork
-from airlock.services import accounts, people
-from airlock.services.enrolment import Scene, write_confirmation, write_proposal
+from airlock.services.people import accounts, recognition
+from airlock.services.people.enrolment import Scene, write_confirmation, write_proposal
 
 WHY = "the test needs it"
 FIRST = Actor("registrar-a", "Registrar A", frozenset(), Channel.API)
@@ -52,7 +52,7 @@ def enrol(store: Store, rulebook: Rulebook, folks: Iterable[Person]) -> None:
         ]
         for person in incomplete:
             if not person.same_account(stored.get(person.id)):
-                people.keep(unit, person, stored.get(person.id))
+                recognition.keep(unit, person, stored.get(person.id))
             if unit.account(person.id) is None:
                 accounts.observe(unit, person.id, seen_account(person.id))
         for person in incomplete:

@@ -19,16 +19,12 @@ from airlock.domain.release import Decision, Release
 from airlock.domain.voting import Ballot
 from airlock.gates import build
 from airlock.ports import Candidate, Keyring, Promotion, Proposals, Signer, Store
-from airlock.services import (
-    configuring,
-    deciding,
-    evidence,
-    people,
-    promoting,
-    reading,
-    requesting,
-)
+from airlock.services.approvals import decide, open_release, policy_registry
+from airlock.services.people import recognition
+from airlock.services.pipeline import collect_and_judge
+from airlock.services.promotion import promote as promotions
 from airlock.services.proposals import DirectProposals, Handling, Sources
+from airlock.services.queries import releases
 from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK, pipeline_document
 from airlock.testing.fakes import (
@@ -65,7 +61,7 @@ class World:
         self.runs, self.code = FakeRuns(default="ana"), FakeCode()
         self.artifacts = FakeArtifacts(lambda: self.registry)
         self._proposals: Proposals | None = None
-        configuring.register(store, rulebook, [self.pipeline], SHIPPED)
+        policy_registry.register(store, rulebook, [self.pipeline], SHIPPED)
         enrol(store, self.rulebook, persons(folks))
 
     def over(self, store: Store, worker: Store) -> World:
@@ -81,9 +77,9 @@ class World:
     def keep(self, person: Person) -> bool:
         """Have Airflow say this of a person, and enrol the person for it; say if it changed.
 
-        Tests about people nobody has enrolled use `people.keep_person`.
+        Tests about people nobody has enrolled use `recognition.keep_person`.
         """
-        changed = people.keep_person(self.store, person)
+        changed = recognition.keep_person(self.store, person)
         enrol(self.store, self.rulebook, [person])
         return changed
 
@@ -162,16 +158,18 @@ class World:
         served = {"version": champion, "metrics": {"roc_auc": 0.75}} if champion else None
         facts = {"rows": 1000, "candidate": {"metrics": {"roc_auc": auc}}, "champion": served}
         kinds = {"evaluation": facts, **(more or {})}
-        measured = evidence.documents(
+        measured = collect_and_judge.documents(
             [Evidence(kind, digest, details) for kind, details in kinds.items()]
         )
         body = {"candidate": asdict(candidate), "evidence": measured}
         self.proposals.submit(Kind.CANDIDATE, origin, body)
         for gate in self.pipeline["spec"]["gates"]:
-            evidence.judge(self.worker, self.proposals, origin, build(gate), self.gate_signer)
+            collect_and_judge.judge(
+                self.worker, self.proposals, origin, build(gate), self.gate_signer
+            )
         return origin
 
-    def request(self, origin: str, when_open: str = "") -> requesting.Opened:
+    def request(self, origin: str, when_open: str = "") -> open_release.Opened:
         """Ask for the release of a measured run, as its task does.
 
         *when_open*: what happens to another one, in place of what the pipeline says.
@@ -179,10 +177,10 @@ class World:
         policy = self.rulebook.digest
         if when_open:
             actor = Actor.system("run", Channel.DAG)
-            return requesting.request_release(self.store, policy, origin, when_open, actor)
-        opening = requesting.propose(self.proposals, origin, policy)
-        release = reading.outcome(self.store, opening.release) if opening.release else None
-        return requesting.Opened(opening.outcome, release, opening.message)
+            return open_release.request_release(self.store, policy, origin, when_open, actor)
+        opening = open_release.propose(self.proposals, origin, policy)
+        release = releases.outcome(self.store, opening.release) if opening.release else None
+        return open_release.Opened(opening.outcome, release, opening.message)
 
     def open(self, run: str = "run-1", **measured: Any) -> str:
         """Measure a candidate and open its release; return the release id."""
@@ -193,7 +191,7 @@ class World:
 
     def ballot(self, release_id: str, decision: Decision, **overrides: Any) -> Ballot:
         """Return an answer to what is open now."""
-        return self.ballot_of(reading.outcome(self.store, release_id), decision, **overrides)
+        return self.ballot_of(releases.outcome(self.store, release_id), decision, **overrides)
 
     @staticmethod
     def ballot_of(release: Release, decision: Decision, **overrides: Any) -> Ballot:
@@ -216,25 +214,25 @@ class World:
     ) -> Release:
         """Answer as *name* at the open level."""
         ballot = self.ballot(release_id, decision, **overrides)
-        return deciding.vote(self.store, self.signer, release_id, ballot, self.actor(name), key)
+        return decide.vote(self.store, self.signer, release_id, ballot, self.actor(name), key)
 
     @property
-    def promoter(self) -> promoting.Promoter:
+    def promoter(self) -> promotions.Promoter:
         """The decider, as a task asks it to promote."""
         keyring: Keyring = self.keys
-        return promoting.Promoter(self.store, self.signer, keyring, FakeWatch(self.registry))
+        return promotions.Promoter(self.store, self.signer, keyring, FakeWatch(self.registry))
 
     def promote(
         self, release_id: str, attempt: str = "run-1", reach: Reach = EVERYBODY
     ) -> Promotion:
         """Promote as a task would."""
-        return promoting.promote(self.promoter, self.registry, release_id, attempt, reach)
+        return promotions.promote(self.promoter, self.registry, release_id, attempt, reach)
 
     def approve_all(self, release_id: str) -> Release:
         """Approve at every level until the release is approved."""
         for name in ("lena", "carla", "mara", "milo"):
-            release = reading.outcome(self.store, release_id)
+            release = releases.outcome(self.store, release_id)
             if release.state.value != "AWAITING_APPROVAL":
                 break
             self.approve(release_id, name)
-        return reading.outcome(self.store, release_id)
+        return releases.outcome(self.store, release_id)

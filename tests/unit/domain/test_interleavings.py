@@ -3,8 +3,8 @@
 A model of its database steps, small enough to be walked through completely. Each process takes
 one step at a time; at any step it may be killed (what was not committed is gone, locks are
 released), and an answer may be lost after the commit, so the client sends the same request again.
-`safe` is what `airlock.services.deciding` does: the lock first, everything read after it, the vote
-unique in the database. The others each leave one thing out, and have to be caught.
+`safe` is what `airlock.services.approvals.decide` does: the lock first, everything read after it,
+the vote unique in the database. The others each leave one thing out, and have to be caught.
 """
 
 from __future__ import annotations

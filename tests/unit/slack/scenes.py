@@ -8,16 +8,16 @@ from datetime import timedelta
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.release import Decision
 from airlock.ports import PromotionRequest
-from airlock.services import (
-    deciding,
-    delegating,
-    emergency,
-    requesting,
-    rolling_back,
-    timing,
-    voiding,
-    waiving,
+from airlock.services.approvals import (
+    break_glass,
+    deadlines,
+    decide,
+    delegation,
+    invalidation,
+    open_release,
+    waivers,
 )
+from airlock.services.promotion import rollback
 from tests.unit.slack.views import GATE, RUN, Scene, View, measured
 
 
@@ -49,14 +49,14 @@ def _two_seats(scene: Scene) -> View:
     scene.world.approve(release_id, "carla")
     start, end = scene.clock.at, scene.clock.at + timedelta(days=7)
     book, giver = scene.world.rulebook, scene.actor("mara")
-    delegating.delegate(scene.store, book, giver, "milo", start, end, "on leave")
+    delegation.delegate(scene.store, book, giver, "milo", start, end, "on leave")
     return measured(scene.view(release_id, "milo"))
 
 
 def _for_another(scene: Scene) -> View:
     start, end = scene.clock.at, scene.clock.at + timedelta(days=7)
     book, giver = scene.world.rulebook, scene.actor("luis")
-    delegating.delegate(scene.store, book, giver, "vera", start, end, "on leave")
+    delegation.delegate(scene.store, book, giver, "vera", start, end, "on leave")
     release_id = scene.world.open()
     scene.world.approve(release_id, "vera", behind="luis")
     return scene.view(release_id)
@@ -71,7 +71,7 @@ def _second_round(scene: Scene) -> View:
     scene.world.approve(release_id, "lena")
     why = "the artifact's files were replaced"
     digest = "sha256:" + "ab" * 32
-    voiding.void(scene.store, release_id, RUN, why, artifact_digest=digest)
+    invalidation.void(scene.store, release_id, RUN, why, artifact_digest=digest)
     return scene.view(release_id, "lena")
 
 
@@ -84,7 +84,7 @@ def _waived(scene: Scene) -> View:
 def _waive(scene: Scene, release_id: str, reason: str) -> None:
     until = scene.clock.at + timedelta(days=30)
     actor, signer = scene.actor("bea"), scene.world.signer
-    waiving.waive(scene.store, signer, release_id, GATE, reason, until, actor)
+    waivers.waive(scene.store, signer, release_id, GATE, reason, until, actor)
 
 
 def _lowered(scene: Scene) -> View:
@@ -97,9 +97,9 @@ def _again(scene: Scene) -> View:
     first = scene.world.open("run-1", content="same")
     scene.world.vote(first, "lena", Decision.REJECT, reason="bias in the sample")
     origin = scene.world.measure("run-2", content="same")
-    again = requesting.Again(first, "the sample was checked by two people")
+    again = open_release.Again(first, "the sample was checked by two people")
     policy = scene.world.rulebook.digest
-    opened = requesting.request_release(scene.store, policy, origin, "keep", RUN, again).release
+    opened = open_release.request_release(scene.store, policy, origin, "keep", RUN, again).release
     assert opened is not None
     return scene.view(opened.id, "lena")
 
@@ -121,7 +121,7 @@ def _reviewed(scene: Scene) -> View:
     scene.smash(release_id, "lena", "carla")
     scene.world.promote(release_id)
     scene.clock.pass_(hours=3)
-    emergency.review(scene.store, release_id, scene.actor("sam"), "justified, rehearse it")
+    break_glass.review(scene.store, release_id, scene.actor("sam"), "justified, rehearse it")
     return scene.view(release_id)
 
 
@@ -139,7 +139,7 @@ def _rejected(scene: Scene) -> View:
 
 def _withdrawn(scene: Scene) -> View:
     release_id = scene.world.open()
-    deciding.withdraw(scene.store, release_id, scene.actor("ana"), "trained on the wrong table")
+    decide.withdraw(scene.store, release_id, scene.actor("ana"), "trained on the wrong table")
     return scene.view(release_id)
 
 
@@ -151,9 +151,9 @@ def _superseded(scene: Scene) -> View:
 
 def _expired(scene: Scene) -> View:
     release_id = scene.world.open()
-    deciding.settle(scene.store, scene.world.signer, release_id)
+    decide.settle(scene.store, scene.world.signer, release_id)
     scene.clock.pass_(hours=217)
-    timing.sweep(scene.store)
+    deadlines.sweep(scene.store)
     return scene.view(release_id)
 
 
@@ -173,7 +173,7 @@ def _promoted(scene: Scene) -> View:
 def _rolled_back(scene: Scene) -> View:
     scene.promoted("one")
     release_id = scene.promoted("two")
-    rolling_back.allow(scene.store, release_id, scene.actor("otto"), "scores drift since noon", "")
+    rollback.allow(scene.store, release_id, scene.actor("otto"), "scores drift since noon", "")
     scene.world.promote(release_id, "back")
     return scene.view(release_id)
 

@@ -16,11 +16,8 @@ from typing import Any
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.clock import stamp
 from airlock.domain.people import Actor, Channel
-from airlock.services import (
-    configuring,
-    emergency,
-    reading,
-)
+from airlock.services.approvals import break_glass, policy_registry
+from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World, pipeline_document
 
 View = dict[str, Any]
@@ -64,7 +61,7 @@ class Scene:
 
     def view(self, release_id: str, viewer: str = "", **more: Any) -> View:
         """Return the document of a release that the renderers receive."""
-        release = reading.show(
+        release = releases.show(
             self.store, self.keys, release_id, self.actor(viewer) if viewer else None
         )
         with self.store.begin() as unit:
@@ -97,7 +94,7 @@ class Scene:
         """Register the pipeline with another threshold, and use it from now on."""
         document = pipeline_document()
         document["spec"]["gates"][0]["threshold"] = threshold
-        configuring.register(self.store, self.world.rulebook.document, [document])
+        policy_registry.register(self.store, self.world.rulebook.document, [document])
         self.world.pipeline = document
 
     def smash(self, release_id: str, *names: str) -> None:
@@ -105,7 +102,7 @@ class Scene:
         for name in names:
             signer, actor = self.world.signer, self.actor(name)
             reason = "the fraud model lets everything through"
-            emergency.break_glass(self.store, signer, release_id, actor, reason, "INC-4711")
+            break_glass.break_glass(self.store, signer, release_id, actor, reason, "INC-4711")
 
 
 def measured(view: View) -> View:

@@ -15,8 +15,8 @@ from airlock.adapters.lab.requests import LabData, Limits
 from airlock.domain.errors import NotFound
 from airlock.domain.recipe import Recipe
 from airlock.domain.release import Subject
-from airlock.services.bench import Case
-from airlock.services.running import Origin
+from airlock.services.pipeline.steps import Origin
+from airlock.services.pipeline.training_runtime import Case
 
 if TYPE_CHECKING:
     from airlock.adapters.lab.lab import Lab

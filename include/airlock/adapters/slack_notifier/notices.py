@@ -5,7 +5,7 @@ Rules:
 * A reminder mentions only those who can still answer. Whoever is asked hears what, until when and
   where; the buttons stay on the card, so that no second set of them outlives the answer.
 * Time never approves, and every notice about waiting says so.
-* *about* is what kind of notice it is, as `services/telling.py` has it.
+* *about* is what kind of notice it is, as `services/outbox_messages.py` has it.
 * `spoken` says a sentence that was settled before; it is text of people too, so it stays data.
 """
 

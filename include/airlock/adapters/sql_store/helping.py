@@ -7,7 +7,7 @@ import sys
 
 from airlock.adapters.sql_store.store import SqlStore
 from airlock.domain.log_halves import half_to_document
-from airlock.services.halving import work
+from airlock.services.audit.parallel_verification import work
 
 
 def main() -> None:

@@ -84,7 +84,7 @@ class LogTree(Releases):
             self._connection.execute(text(f"SET TRANSACTION SNAPSHOT '{like}'"))
 
     def helper(self, job: Mapping[str, Any]) -> Helper | None:
-        """Have a process do a job of `airlock.services.halving`, seeing what this one sees.
+        """Have a process do a job of parallel verification, seeing what this one sees.
 
         On SQLite it does because this transaction keeps every writer out to its end.
         """

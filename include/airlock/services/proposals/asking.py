@@ -10,8 +10,8 @@ from airlock.domain.digest import digest_bytes
 from airlock.domain.errors import Refused
 from airlock.domain.proposals import run_stream
 from airlock.ports import Store
-from airlock.services import drift_log
 from airlock.services.proposals.handling import Claim, Finish, Sources
+from airlock.services.registry import drift_log
 
 #: The outbox's kind of a note on a run that has no release.
 RUN_NOTE = "run-note"

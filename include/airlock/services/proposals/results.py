@@ -18,7 +18,7 @@ from airlock.domain.proposals import RunEvent, run_stream
 from airlock.domain.recipe import Recipe
 from airlock.gates import BY_NAME, build
 from airlock.ports import Store, UnitOfWork
-from airlock.services.evidence import check_same
+from airlock.services.pipeline.collect_and_judge import check_same
 from airlock.services.proposals import evidence, runs
 from airlock.services.proposals.handling import Claim, Finish, Sources
 

@@ -6,7 +6,7 @@ model team's own code does that in a function of its own, `run(team, out)`, with
 
 Each kind is needed by one gate alone, because every gate collects what it needs, unless it only
 reads the artifact's bytes; evidence several gates share is made by the steps before
-(`airlock.services.running`).
+(`airlock.services.pipeline.steps`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What a pipeline's run does: start, train, collect evidence, judge."""

@@ -1,0 +1,1 @@
+"""Read models: what pages, the REST API and Slack show."""

@@ -1,0 +1,1 @@
+"""The model registry compared with the log, and surveyed before adoption."""
