@@ -7,7 +7,7 @@ import io
 import sys
 from dataclasses import dataclass
 
-from airlock.entrypoints.cli import main
+from airlock.entrypoints.main import main
 
 
 @dataclass

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Unauthenticated
-from airlock.entrypoints.identity import SERVICE, Identity
+from airlock.entrypoints.http.authentication import SERVICE, Identity
 from airlock.ports import Account
 
 if TYPE_CHECKING:

@@ -67,8 +67,8 @@ def build() -> ASGIApp:
         AirlockError: naming what is missing or wrong.
     """
     from airlock import bootstrap
-    from airlock.entrypoints.api import create_app
-    from airlock.entrypoints.slack_desk import desk_of
+    from airlock.entrypoints.http.app import create_app
+    from airlock.entrypoints.slack.dispatcher import desk_of
     from airlock_airflow.identity import accounts, identify
     from airlock_airflow.logins import FabLogins
     from airlock_airflow.run_notes import run_note

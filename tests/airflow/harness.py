@@ -30,8 +30,8 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_pipelines, load_rulebook
 from airlock.domain.people import Channel
 from airlock.domain.policy import Rulebook
-from airlock.entrypoints import demo_people
-from airlock.entrypoints.progress import Steps
+from airlock.entrypoints.demo import people as demo_people
+from airlock.entrypoints.presentation.progress import Steps
 from airlock.services.people import enrolment
 from tests.slack.kit import Workspace, workspace
 

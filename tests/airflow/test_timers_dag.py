@@ -18,7 +18,7 @@ from airlock.adapters.airflow_rest import AirflowRest
 from airlock.adapters.ed25519_keys import FileSigner
 from airlock.domain.clock import stamp
 from airlock.domain.timers import Kind
-from airlock.entrypoints.proposal_loop import ProposalLoop
+from airlock.entrypoints.workers.proposal_loop import ProposalLoop
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log
 from airlock.services.notifications import outbox_relay

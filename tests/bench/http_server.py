@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.policy import Rulebook
-from airlock.entrypoints.api import create_app
+from airlock.entrypoints.http.app import create_app
 from airlock.testing import RULEBOOK
 from airlock_airflow.identity import identify
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from airlock.adapters.ed25519_keys import FileKeyring
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.release import State
-from airlock.entrypoints.work_steps import Step
+from airlock.entrypoints.workers.steps import Step
 from airlock.services.approvals.deadlines import Keeper
 from airlock.services.approvals.invalidation import void_stale
 from airlock.services.audit.transparency_log import Sequencer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock.domain.errors import Invalid
-from airlock.entrypoints.cli_audit import verify_export
+from airlock.entrypoints.cli.audit import verify_export
 from airlock.services.audit import access_log, erasure, transparency_log
 from airlock.testing import World
 from tests.contract.tree_kit import copies, keys

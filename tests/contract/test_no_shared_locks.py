@@ -26,12 +26,8 @@ from airlock.domain.errors import Refused
 from airlock.domain.people import Actor, Channel
 from airlock.domain.release import Decision, State
 from airlock.ports import PromotionRequest
-from airlock.services.approvals import (
-    break_glass as break_glass_service,
-)
-from airlock.services.approvals import (
-    decide as decide_service,
-)
+from airlock.services.approvals import break_glass as break_glass_service
+from airlock.services.approvals import decide as decide_service
 from airlock.services.approvals import (
     policy_registry,
     waivers,

@@ -21,7 +21,7 @@ from airlock.domain.digest import digest_json
 from airlock.domain.errors import Conflict, Invalid, NotFound, Refused, Unreachable
 from airlock.domain.proposals import MOST_BYTES, MOST_PENDING, Kind, run_stream
 from airlock.domain.release import State
-from airlock.entrypoints.proposal_loop import ProposalLoop
+from airlock.entrypoints.workers.proposal_loop import ProposalLoop
 from airlock.ports import PendingProposal, PromotionRequest, RunRecord
 from airlock.services.audit import access_log
 from airlock.services.promotion import promote

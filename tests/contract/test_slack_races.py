@@ -18,7 +18,7 @@ from airlock.domain.clock import stamp
 from airlock.domain.people import Actor, Channel
 from airlock.domain.policy import Rulebook
 from airlock.domain.release import Decision, State
-from airlock.entrypoints.slack_desk import Desk
+from airlock.entrypoints.slack.dispatcher import Desk
 from airlock.ports import Link
 from airlock.ports.chat import Profile, Received
 from airlock.services.approvals import decide

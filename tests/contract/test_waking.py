@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from airlock.adapters.sql_store import SqlStore, listening
 from airlock.adapters.sql_store.listening import OUTBOX, FileWatch, Listener, outbox_watch
-from airlock.entrypoints import cli_deliver
-from airlock.entrypoints.work_steps import Round, Step
+from airlock.entrypoints.workers import delivery
+from airlock.entrypoints.workers.steps import Round, Step
 from airlock.ports import Parked, Waiting
 from airlock.services.notifications.outbox_relay import Delivery
 from airlock.testing import FakeAirflow, World
@@ -142,7 +142,7 @@ def test_nothing_is_lost_while_the_wake_up_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The looking now and then delivers what nobody was woken for."""
-    monkeypatch.setattr(cli_deliver, "PERIOD_S", 0.05)
+    monkeypatch.setattr(delivery, "PERIOD_S", 0.05)
     store = postgres_database.store("airlock_decider")
     world = World(store, worker=postgres_database.store("airlock_worker"))
     airflow, stop, done = FakeAirflow(), threading.Event(), threading.Event()
@@ -156,7 +156,7 @@ def test_nothing_is_lost_while_the_wake_up_is_gone(
 
     watch = Listener(postgres_database.urls["airlock_decider"], OUTBOX)
     work = Round([Step("deliver messages", deliver)])
-    thread = threading.Thread(target=cli_deliver._repeat, args=(work, watch.wait, stop))
+    thread = threading.Thread(target=delivery._repeat, args=(work, watch.wait, stop))
     with admin(postgres_database) as connection:
         connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM airlock_decider")
     thread.start()

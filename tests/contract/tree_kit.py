@@ -11,7 +11,7 @@ from airlock.adapters.checkpoint_folder import CheckpointFolder
 from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create, verify_with
 from airlock.adapters.witness_client import WitnessClient
 from airlock.domain.checkpoint import NOTE, vkey
-from airlock.entrypoints.witness import Witness, known_logs, serve
+from airlock.entrypoints.witness_server import Witness, known_logs, serve
 from airlock.services.audit import transparency_log
 from airlock.testing import World
 

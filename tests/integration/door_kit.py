@@ -34,9 +34,9 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import SlackSettings
 from airlock.domain.errors import Unauthenticated
 from airlock.domain.policy import Rulebook
-from airlock.entrypoints.api import create_app
 from airlock.entrypoints.client import Session, save_session
-from airlock.entrypoints.identity import UNKNOWN_LOGINS, Identity, Logins
+from airlock.entrypoints.http.app import create_app
+from airlock.entrypoints.http.authentication import UNKNOWN_LOGINS, Identity, Logins
 from airlock.ports import Store
 from airlock.testing import PEOPLE, RULEBOOK, FakeKeys, World
 from airlock.testing.fakes import FakeCode

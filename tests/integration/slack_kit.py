@@ -27,8 +27,8 @@ from airlock.adapters.slack_notifier.web import SlackWeb
 from airlock.config.settings import SlackSettings
 from airlock.domain.clock import stamp
 from airlock.domain.people import Channel
-from airlock.entrypoints.slack_desk import Desk
-from airlock.entrypoints.slack_door import Reception
+from airlock.entrypoints.http.slack_endpoint import Reception
+from airlock.entrypoints.slack.dispatcher import Desk
 from airlock.ports import Link
 from airlock.services.notifications.views import view_of
 from airlock.services.people.slack_links import offer

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from airlock.adapters.airflow_rest import AirflowRest
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.entrypoints.api import create_app
-from airlock.entrypoints.identity import SERVICE, Identity
+from airlock.entrypoints.http.app import create_app
+from airlock.entrypoints.http.authentication import SERVICE, Identity
 from airlock.ports import Account
 from airlock.services.people import sync
 from airlock.testing import FakeKeys, World

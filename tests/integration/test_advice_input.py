@@ -11,9 +11,9 @@ import pytest
 
 from airlock.adapters.file_data import DataUnusable, FileData
 from airlock.domain.errors import Invalid
-from airlock.entrypoints.cli_conditions import conditions
-from airlock.entrypoints.cli_delegate import moment_of
-from airlock.entrypoints.page_kit import utc
+from airlock.entrypoints.cli.delegation import moment_of
+from airlock.entrypoints.cli.waivers import conditions
+from airlock.entrypoints.http.pages.base import utc
 from tests.command import run_cli
 from tests.support import empty_checkout
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airlock.domain.errors import Unreachable
-from airlock.entrypoints import slack_door
-from airlock.entrypoints.api import HEALTH
+from airlock.entrypoints.http import slack_endpoint
+from airlock.entrypoints.http.app import HEALTH
 from airlock.services.queries import releases
 from tests.integration.door_kit import Doors, running
 from tests.support import rounds
@@ -35,14 +35,14 @@ def test_no_route_answers_anonymously_but_health(doors: Doors) -> None:
         path = route.path.replace("{release_id}", "rel-1")
         for method in route.methods:
             answer = http.request(method, f"{doors.url}/airlock{path}")
-            expected = {HEALTH: 200, slack_door.PATH: 503}.get(path, 401)  # no Slack here
+            expected = {HEALTH: 200, slack_endpoint.PATH: 503}.get(path, 401)  # no Slack here
             assert answer.status_code == expected, f"{method} {path}"
 
 
 def test_no_route_can_block_the_event_loop(doors: Doors) -> None:
     for route in doors.app.routes:
         assert isinstance(route, APIRoute)
-        if route.path != slack_door.PATH:  # it reads raw bytes, and has a thread do the rest
+        if route.path != slack_endpoint.PATH:  # it reads raw bytes, and has a thread do the rest
             assert not inspect.iscoroutinefunction(route.endpoint), route.path
 
 

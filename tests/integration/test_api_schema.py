@@ -21,8 +21,8 @@ from starlette.requests import Request
 
 from airlock.domain.errors import Unauthenticated
 from airlock.domain.people import Person
-from airlock.entrypoints.api import create_app
-from airlock.entrypoints.identity import Identity
+from airlock.entrypoints.http.app import create_app
+from airlock.entrypoints.http.authentication import Identity
 from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import FOLKS, Doors, FakePlatform, running
 from tests.integration.duty_kit import delegation, enrolment_of, finding, fresh, imported

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from airlock.entrypoints.cli import app
+from airlock.entrypoints.main import app
 from tests.command import Said
 from tests.integration.door_kit import Doors, running
 from tests.integration.duty_kit import WRITES, fresh, later

@@ -24,8 +24,8 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import outbox_watch
 from airlock.bootstrap import _Policies
 from airlock.domain.errors import Unreachable
-from airlock.entrypoints import cli_deliver, work_steps
-from airlock.entrypoints.cli_deliver import Courier
+from airlock.entrypoints.workers import delivery, steps
+from airlock.entrypoints.workers.delivery import Courier
 from airlock.ports import Account
 from airlock.testing import FakeKeys
 from tests.support import ROOT
@@ -89,8 +89,8 @@ def courier(config: Path, store: SqlStore, tmp_path: Path, monkeypatch: Any) -> 
     )
     made = Courier(airlock)
     monkeypatch.setattr(made, "_airflow", Airflow())
-    monkeypatch.setattr(cli_deliver, "PEOPLE_S", 0.0)
-    monkeypatch.setattr(cli_deliver, "SETTLED_S", 0.0)
+    monkeypatch.setattr(delivery, "PEOPLE_S", 0.0)
+    monkeypatch.setattr(delivery, "SETTLED_S", 0.0)
     return made
 
 
@@ -159,8 +159,8 @@ def test_a_broken_policy_is_said_once_and_changes_nothing(
 def test_a_refused_file_is_a_failed_step_until_it_is_mended(
     courier: Courier, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_steps, "FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr(work_steps, "LONGEST_PAUSE_S", 0.0)
+    monkeypatch.setattr(steps, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(steps, "LONGEST_PAUSE_S", 0.0)
     asking = courier.asking()
     name = "read every policy and pipeline"
     (step,) = [one for one in asking.steps if one.name == name]
@@ -182,8 +182,8 @@ def test_files_count_when_they_have_stayed_the_same(
     courier: Courier, store: SqlStore, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(cli_deliver, "SETTLED_S", 4.0)
-    monkeypatch.setattr(cli_deliver, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(delivery, "SETTLED_S", 4.0)
+    monkeypatch.setattr(delivery, "time", SimpleNamespace(monotonic=lambda: now[0]))
     courier.round()
     file, before = config / "policies" / "approvals.yaml", registered(store)
     for hours in (24, 48):  # saved twice, two seconds apart
@@ -233,13 +233,13 @@ def test_airflow_away_is_said_once_and_then_that_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(cli_deliver, "PERIOD_S", 0.01)
-    monkeypatch.setattr(cli_deliver, "LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(delivery, "PERIOD_S", 0.01)
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE_S", 0.05)
     airflow: Any = courier._airflow
     airflow.down = True
     stop = threading.Event()
     posted = outbox_watch(f"sqlite:///{tmp_path}/airlock.db")
-    worker = threading.Thread(target=cli_deliver.run, args=(courier, stop, posted))
+    worker = threading.Thread(target=delivery.run, args=(courier, stop, posted))
     worker.start()
     try:
         time.sleep(1)

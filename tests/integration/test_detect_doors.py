@@ -13,9 +13,10 @@ import pytest
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.domain.errors import Unreachable
-from airlock.entrypoints import watchman, work_report
-from airlock.entrypoints.cli_detect import _sentence
-from airlock.entrypoints.watchman import Watchman
+from airlock.entrypoints.cli.drift import _sentence
+from airlock.entrypoints.cli.platform import work_report
+from airlock.entrypoints.workers import drift_monitor
+from airlock.entrypoints.workers.drift_monitor import Watchman
 from airlock.services.registry.drift import Detector, Round
 from airlock.testing import FakeWatch
 from tests.command import run_cli
@@ -67,7 +68,7 @@ def test_an_old_look_is_no_answer_and_the_reason_is_said(
     with pytest.raises(Unreachable):
         watching.look()
     watching.answer()  # the good one is younger than a minute
-    monkeypatch.setattr(watchman, "LATE_S", 0.0)
+    monkeypatch.setattr(drift_monitor, "LATE_S", 0.0)
     with pytest.raises(Unreachable, match="not compared lately: the registry does not answer"):
         watching.answer()
 

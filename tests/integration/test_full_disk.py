@@ -23,9 +23,9 @@ from airlock.adapters.lab import Lab
 from airlock.config.settings import Settings
 from airlock.domain.errors import Unreachable
 from airlock.domain.proposals import Kind
-from airlock.entrypoints import housekeeping
-from airlock.entrypoints.housekeeping import Housekeeper
-from airlock.entrypoints.work_steps import Round, Step
+from airlock.entrypoints.workers import housekeeping
+from airlock.entrypoints.workers.housekeeping import Housekeeper
+from airlock.entrypoints.workers.steps import Round, Step
 from airlock.services.proposals import DirectProposals, Handling
 from airlock.testing import World
 from tests.contract.conftest import enrolled_file, sqlite_database, sqlite_template

@@ -23,7 +23,7 @@ from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.recipe import Recipe
-from airlock.entrypoints import gate_numbers
+from airlock.entrypoints.presentation import gate_figures
 from airlock.gates import GATES
 from airlock.ports import Candidate, Run
 from airlock.services.approvals import open_release, policy_registry
@@ -235,7 +235,7 @@ def test_every_number_is_computed_again_from_the_predictions_kept(home: Path) ->
         (known,) = [one for one in unit.evidence_of(RUN).values() if one.kind == "evaluation"]
     assert candidate is not None
     about = candidate.artifact_digest
-    assert gate_numbers.of_run(airlock, RUN, about) == {
+    assert gate_figures.of_run(airlock, RUN, about) == {
         "predictions": known.facts["predictionsDigest"],
         "same": True,
         "differs": [],
@@ -246,11 +246,11 @@ def test_every_number_is_computed_again_from_the_predictions_kept(home: Path) ->
     with airlock.store.begin() as unit:
         unit.put_evidence("liar/run", Evidence("evaluation", about, other))
         unit.commit()
-    found = gate_numbers.of_run(airlock, "liar/run", about)
+    found = gate_figures.of_run(airlock, "liar/run", about)
     (line,) = found["differs"]
     assert line.startswith(f"evaluation.candidate.metrics.{metric}: kept {value + 0.01}, found ")
     with pytest.raises(NotFound, match="no evaluation whose predictions were kept"):
-        gate_numbers.of_run(airlock, RUN, "sha256:another")
+        gate_figures.of_run(airlock, RUN, "sha256:another")
 
 
 @pytest.fixture(scope="module")

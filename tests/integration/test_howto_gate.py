@@ -110,7 +110,7 @@ def test_the_new_gate_is_judged_collected_and_wired(checkout: Path, tmp_path: Pa
 
 
 def test_the_new_gates_options_are_checked_in_yaml(checkout: Path) -> None:
-    check = ("-m", "airlock.entrypoints.cli", "policy", "check")
+    check = ("-m", "airlock.entrypoints.main", "policy", "check")
     assert run(checkout, *check).returncode == 0
     pipeline = checkout / "include/pipelines/doctor-visits.yaml"
     good = pipeline.read_text()

@@ -31,9 +31,9 @@ from airlock.config.settings import Settings
 from airlock.domain.checkpoint import COSIGNATURE, vkey
 from airlock.domain.errors import AirlockError, Unreachable
 from airlock.domain.release import State
-from airlock.entrypoints.cli_deliver import Courier
-from airlock.entrypoints.work_report import report
-from airlock.entrypoints.work_steps import Step
+from airlock.entrypoints.cli.platform.work_report import report
+from airlock.entrypoints.workers.delivery import Courier
+from airlock.entrypoints.workers.steps import Step
 from airlock.ports import Parked
 from airlock.ports.chat import ChatMessage
 from airlock.services.audit import transparency_log, verification

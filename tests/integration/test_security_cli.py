@@ -151,7 +151,7 @@ def test_a_version_can_be_scanned_by_its_name(server: str, target: str, code: in
 
 
 def test_the_known_weaknesses_are_told_by_version() -> None:
-    from airlock.entrypoints.security_report import known_weaknesses
+    from airlock.entrypoints.presentation.security_report import known_weaknesses
     from airlock.services.registry.survey import _older
 
     known = {one["id"]: one for one in known_weaknesses()}

@@ -14,7 +14,7 @@ import pytest
 from airlock.adapters.slack_notifier import card, forms
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.release import Decision, State
-from airlock.entrypoints.slack_door import MAX_BODY
+from airlock.entrypoints.http.slack_endpoint import MAX_BODY
 from airlock.ports.chat import Received
 from airlock.services.approvals import decide
 from airlock.services.notifications import slack_audit

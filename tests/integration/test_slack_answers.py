@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airlock.domain.release import State
-from airlock.entrypoints.slack_door import Reception
+from airlock.entrypoints.http.slack_endpoint import Reception
 from airlock.services.approvals import delegation
 from airlock.services.queries import duties, releases
 from tests.integration.duty_kit import fresh

@@ -167,7 +167,7 @@ def test_the_process_waits_for_a_connection_that_is_not_right_yet(
         "AIRLOCK_SIGNING_KEY": "not-needed-yet.pem",
         "AIRLOCK_SLACK_CONNECTION": "slack_airlock",
     }
-    command = [sys.executable, "-m", "airlock.entrypoints.cli", "slack", *(["--once"] * once)]
+    command = [sys.executable, "-m", "airlock.entrypoints.main", "slack", *(["--once"] * once)]
     with subprocess.Popen(command, env=told, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr is not None

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from airlock.config.settings import SlackSettings
-from airlock.entrypoints.pages_review import is_fresh
+from airlock.entrypoints.http.pages.review import is_fresh
 from airlock.services.people import slack_links
 from tests.integration.door_kit import Doors, running, text_of
 from tests.integration.duty_kit import fresh

@@ -24,7 +24,8 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import outbox_watch
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unreachable
-from airlock.entrypoints import cli_slack, work_steps
+from airlock.entrypoints.workers import slack as workers_slack
+from airlock.entrypoints.workers import steps
 from airlock.services.notifications.slack import Speaker, Where
 from airlock.testing import FakeClock, World
 from tests.contract.slack_kit import CHANNEL, DOWN, Workspace, each, served
@@ -74,14 +75,14 @@ def test_what_is_away_is_said_once_and_that_it_is_back(
 ) -> None:
     for name in ("airlock.slack", "airlock.work"):
         caplog.set_level("INFO", name)
-    monkeypatch.setattr(cli_slack, "PERIOD_S", 0.01)
-    monkeypatch.setattr(work_steps, "LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(workers_slack, "PERIOD_S", 0.01)
+    monkeypatch.setattr(steps, "LONGEST_PAUSE_S", 0.02)
     file = tmp_path / "run" / "work-speaking.json"
     world.open()
     chat, where = SlackWeb("xoxb-test", slack.url, timeout=10), Where(channel=CHANNEL)
     speaks = Speaker(Failing(world.store, 3), world.keys, chat, DRAWING, where)
     slack.trouble = each(DOWN, times=2)
-    with _thread(lambda stop: cli_slack.run(speaks, stop, outbox_watch(url), file)):
+    with _thread(lambda stop: workers_slack.run(speaks, stop, outbox_watch(url), file)):
         _until(lambda: slack.cards)
         (row,) = json.loads(file.read_text())["steps"]
         assert row["name"] == "speak in Slack"
@@ -117,7 +118,7 @@ def test_the_real_process_speaks_and_ends_on_sigterm(
 
 def test_ears_that_break_end_the_process() -> None:
     stop = threading.Event()
-    ears = cli_slack.Ears(lambda: [][0], stop)
+    ears = workers_slack.Ears(lambda: [][0], stop)
     ears.start()
     ears.join(10)
     assert ears.broke

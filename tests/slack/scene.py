@@ -24,9 +24,9 @@ from airlock.adapters.slack_notifier import socket
 from airlock.adapters.slack_notifier.web import SlackWeb
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unauthenticated, Unreachable
-from airlock.entrypoints.api import create_app
-from airlock.entrypoints.identity import Identity
-from airlock.entrypoints.slack_desk import Desk
+from airlock.entrypoints.http.app import create_app
+from airlock.entrypoints.http.authentication import Identity
+from airlock.entrypoints.slack.dispatcher import Desk
 from airlock.services.notifications.slack import Speaker, Where
 from airlock.services.people import slack_links
 from airlock.services.queries import releases

@@ -9,7 +9,7 @@ import pytest
 
 from airlock.domain.digest import digest_bytes
 from airlock.domain.people import Actor
-from airlock.entrypoints import slack_backroom
+from airlock.entrypoints.slack import context
 from airlock.services.approvals import decide
 from airlock.services.people import slack_links
 from tests.slack import shim
@@ -189,7 +189,7 @@ def test_a_vote_is_lent_in_slack(there: Scene) -> None:
 def test_an_account_slack_has_closed_decides_nothing(
     there: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slack_backroom, "KEPT_S", 0.0)  # a minute has passed since Slack was asked
+    monkeypatch.setattr(context, "KEPT_S", 0.0)  # a minute has passed since Slack was asked
     release, ts = opened(there, "closed-account")
     there.slack.shim.people[ACCOUNTS["lena"]] = {"deleted": True}
     there.slack.open_form(ts, "lena", APPROVE)

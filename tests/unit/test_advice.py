@@ -20,8 +20,8 @@ import typer
 import yaml
 
 from airlock.config.load import KINDS
-from airlock.entrypoints.cli import app
-from airlock.entrypoints.printed import PERSONAL
+from airlock.entrypoints.main import app
+from airlock.entrypoints.presentation.printed_commands import PERSONAL
 from airlock.gates import BY_NAME
 from airlock_airflow.steps import STEPS
 from tests.advice import next_steps

@@ -225,7 +225,7 @@ def test_the_shipped_advisories_hold_what_is_known_of_mlflow_and_say_they_are_no
 ):
     database = advisories.load(SHIPPED)
     weaknesses = json.loads(
-        (ROOT / "include/airlock/entrypoints/known_weaknesses.json").read_text()
+        (ROOT / "include/airlock/entrypoints/presentation/known_weaknesses.json").read_text()
     )
     closed = {
         weakness["id"]: weakness["fixed"] for weakness in weaknesses["mlflow"] if weakness["fixed"]

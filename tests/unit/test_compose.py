@@ -20,7 +20,7 @@ from airlock.adapters.embedded.secrets import DATABASE_ROLES
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.embedded.site import Site
 from airlock.config.settings import SETTINGS
-from airlock.entrypoints import container
+from airlock.entrypoints.demo import compose_jobs
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -142,7 +142,7 @@ def test_there_are_exactly_the_processes_of_up_and_the_workers() -> None:
 
 @pytest.mark.parametrize("part", PARTS, ids=ids)
 def test_commands_are_the_same(part: Component) -> None:
-    prefix = ("python", "-m", "airlock.entrypoints.container", "run")
+    prefix = ("python", "-m", "airlock.entrypoints.demo.compose_jobs", "run")
     command = tuple(SERVICES[part.name]["command"])
     assert command == ((*prefix, *part.command) if part.name == "mlflow" else part.command)
 
@@ -366,13 +366,13 @@ def test_volumes_are_named_and_all_are_used() -> None:
 
 def test_the_jobs_get_what_they_ask_for() -> None:
     environment = SERVICES["init-databases"]["environment"]
-    names = {container.password_name(role) for role in DATABASE_ROLES}
-    names |= {container.ADMIN_URL}
+    names = {compose_jobs.password_name(role) for role in DATABASE_ROLES}
+    names |= {compose_jobs.ADMIN_URL}
     assert set(environment) == {f"{name}_FILE" for name in names} | {"AIRLOCK_HOME"}
     environment = SERVICES["init-airflow"]["environment"]
-    names = {container.ADMIN_PASSWORD, container.SERVICE_PASSWORD}
+    names = {compose_jobs.ADMIN_PASSWORD, compose_jobs.SERVICE_PASSWORD}
     assert {f"{name}_FILE" for name in names} | {"AIRLOCK_SERVICE_USER_ID"} <= set(environment)
-    assert {SERVICES[name]["command"][-1] for name in JOBS} == set(container.JOBS)
+    assert {SERVICES[name]["command"][-1] for name in JOBS} == set(compose_jobs.JOBS)
 
 
 def test_everything_waits_for_what_it_needs() -> None:

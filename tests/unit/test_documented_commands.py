@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from airlock.entrypoints.cli import app
+from airlock.entrypoints.main import app
 from tests.support import ROOT
 
 pytestmark = pytest.mark.unit

@@ -19,7 +19,7 @@ import pytest
 import typer
 
 from airlock.config.settings import SETTINGS
-from airlock.entrypoints.cli import app
+from airlock.entrypoints.main import app
 from tests.support import ROOT
 
 pytestmark = pytest.mark.unit
@@ -203,7 +203,7 @@ def test_a_page_that_is_named_exists(page: str) -> None:
 
 
 def test_a_command_of_slack_that_is_named_exists() -> None:
-    wiring = (ROOT / "include/airlock/entrypoints/slack_commands.py").read_text()
+    wiring = (ROOT / "include/airlock/entrypoints/slack/commands.py").read_text()
     named = matches(_SLACK)
     assert "pending" in named
     assert {word for word in named if f'"{word}": self.' not in wiring} == set()

@@ -11,8 +11,9 @@ import typer
 import yaml
 
 from airlock.domain.errors import Refused
-from airlock.entrypoints import cli, printed, terminal
-from airlock.entrypoints.printed import PERSONAL, RIGHTS, spelled_for
+from airlock.entrypoints import main
+from airlock.entrypoints.presentation import printed_commands, terminal
+from airlock.entrypoints.presentation.printed_commands import PERSONAL, RIGHTS, spelled_for
 from tests.command import run_cli
 from tests.support import ROOT
 
@@ -37,7 +38,7 @@ def _commands(place: Any, name: str = "") -> Iterator[str]:
 
 
 def test_the_commands_that_take_as_are_those_of_the_command_line() -> None:
-    assert sorted(_commands(typer.main.get_command(cli.app))) == sorted(PERSONAL)
+    assert sorted(_commands(typer.main.get_command(main.app))) == sorted(PERSONAL)
 
 
 def test_a_right_that_few_have_is_one_of_the_policy_and_not_of_everybody() -> None:
@@ -83,7 +84,7 @@ def _refusing(monkeypatch: pytest.MonkeyPatch, acting: str) -> str:
             terminal._ACTING[:] = [acting]
         raise Refused("no", next_step=f"Withdraw it ({WITHDRAW}), see `airlock release list`.")
 
-    monkeypatch.setattr(cli, "app", refuse)
+    monkeypatch.setattr(main, "app", refuse)
     return run_cli().err
 
 
@@ -113,4 +114,4 @@ def test_where_there_are_demo_users_and_no_login_as_is_needed(
 
 
 def test_an_example_of_a_time_lies_ahead() -> None:
-    assert printed.example_time(1) < printed.example_time(30)
+    assert printed_commands.example_time(1) < printed_commands.example_time(30)

@@ -13,7 +13,9 @@ from slack_sdk import WebClient
 
 from airlock.adapters.slack_notifier import card, replies
 from airlock.adapters.slack_notifier.probe import SCOPES
-from airlock.entrypoints import slack_answers, slack_commands, slack_door
+from airlock.entrypoints.http import slack_endpoint
+from airlock.entrypoints.slack import approval_actions
+from airlock.entrypoints.slack import commands as slack_commands
 from tests.support import ROOT
 
 ADAPTER = ROOT / "include/airlock/adapters/slack_notifier"
@@ -81,7 +83,7 @@ def test_everything_slack_sends_goes_to_the_one_address() -> None:
     assert settings["interactivity"] == {"is_enabled": True, "request_url": ADDRESS}
     assert settings["event_subscriptions"]["request_url"] == ADDRESS
     assert (command["command"], command["url"]) == (slack_commands.COMMAND, ADDRESS)
-    assert f"https://AIRFLOW/airlock{slack_door.PATH}" == ADDRESS
+    assert f"https://AIRFLOW/airlock{slack_endpoint.PATH}" == ADDRESS
     assert re.findall(r"https://\S+", TEXT) == [ADDRESS] * 3
 
 
@@ -93,7 +95,7 @@ def test_the_hint_names_what_the_command_can_do() -> None:
 
 def test_every_button_of_a_card_is_one_the_desk_takes() -> None:
     buttons = {card.APPROVE, card.REJECT, card.EVIDENCE, card.REVIEW}
-    assert buttons == slack_answers.DECISIONS.keys() | slack_answers.LINKS
+    assert buttons == approval_actions.DECISIONS.keys() | approval_actions.LINKS
 
 
 def test_the_inbox_is_there_and_people_can_be_written_to() -> None:

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from airlock.domain.errors import Refused
-from airlock.entrypoints import cli_demo, cli_runs
+from airlock.entrypoints.cli.pipelines import runs
 from airlock.entrypoints.client import Client, Session
+from airlock.entrypoints.demo import command
 
 SCHEDULED = "scheduled__2026-11-30T02:00:00+00:00"
 OWN = "manual__demo"
@@ -114,20 +115,20 @@ def _json(body: Any) -> httpx.Response:
 
 @pytest.fixture
 def walk(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakePlatform], None]:
-    monkeypatch.setattr(cli_demo, "_POLL_SECONDS", 0.0)
-    monkeypatch.setattr(cli_runs, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(command, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "_POLL_SECONDS", 0.0)
     site = SimpleNamespace(public_url="http://here")
-    monkeypatch.setattr(cli_demo, "current_platform", lambda: SimpleNamespace(site=lambda: site))
-    monkeypatch.setattr(cli_demo, "settings", lambda: SimpleNamespace(mlflow_tracking_uri=""))
+    monkeypatch.setattr(command, "current_platform", lambda: SimpleNamespace(site=lambda: site))
+    monkeypatch.setattr(command, "settings", lambda: SimpleNamespace(mlflow_tracking_uri=""))
     registry = SimpleNamespace(alias=lambda _model, _alias: "1")
-    monkeypatch.setattr(cli_demo, "MlflowRegistry", lambda _uri: registry)
+    monkeypatch.setattr(command, "MlflowRegistry", lambda _uri: registry)
 
     def go(platform: FakePlatform) -> None:
         def connect(user: str) -> Client:
             return Client(Session("http://here", user, "t"), httpx.MockTransport(platform))
 
-        monkeypatch.setattr(cli_demo, "connect", connect)
-        cli_demo._chapter(MODEL, auto=True)
+        monkeypatch.setattr(command, "connect", connect)
+        command._chapter(MODEL, auto=True)
 
     return go
 

@@ -10,7 +10,7 @@ import pytest
 
 from airlock.adapters.embedded import session
 from airlock.adapters.embedded.launch import Launch
-from airlock.entrypoints.cli_platform import current_platform, slack_state
+from airlock.entrypoints.cli.platform.lifecycle import current_platform, slack_state
 from tests.command import run_cli
 from tests.support import ROOT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airlock.config.problems import ConfigurationError
-from airlock.entrypoints.cli_platform import current_platform
+from airlock.entrypoints.cli.platform.lifecycle import current_platform
 from tests.support import ROOT
 
 

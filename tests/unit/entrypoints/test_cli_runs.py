@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from airlock.domain.errors import Refused, Unreachable
-from airlock.entrypoints import cli_again, cli_pipeline, cli_release, cli_run_logs, cli_runs
+from airlock.entrypoints.cli import release as cli_release
+from airlock.entrypoints.cli.pipelines import pipeline, run_logs, runs
 from airlock.entrypoints.client import Client, Session
 from tests.command import Said, run_cli
 
@@ -86,13 +87,13 @@ def _dag(name: str, *tags: str) -> dict[str, Any]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    monkeypatch.setattr(cli_runs, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "_POLL_SECONDS", 0.0)
 
     def go(airflow: FakeAirflow, *arguments: str) -> Said:
         def connect(_user: str, _session_path: Path | None) -> Client:
             return Client(Session("http://here", "ana", "t"), httpx.MockTransport(airflow))
 
-        for module in (cli_again, cli_pipeline, cli_release, cli_run_logs):
+        for module in (cli_release, pipeline, cli_release, run_logs):
             monkeypatch.setattr(module, "connect", connect)
         return run_cli(*arguments)
 
@@ -171,7 +172,7 @@ def test_a_run_that_takes_too_long_could_not_be_told() -> None:
         Session("http://here", "ana", "t"), httpx.MockTransport(FakeAirflow(["running"]))
     )
     with pytest.raises(Unreachable, match="still running after 0 s"):
-        cli_runs.follow(client, "credit", RUN, lambda *_: None, 0.0)
+        runs.follow(client, "credit", RUN, lambda *_: None, 0.0)
 
 
 def test_only_pipelines_are_listed(run: Callable[..., Said]) -> None:
@@ -205,7 +206,7 @@ def test_promote_says_what_serves_and_does_nothing_twice(run: Callable[..., Said
 
 def test_an_unknown_outcome_is_a_refusal_not_a_success() -> None:
     with pytest.raises(Refused):
-        cli_pipeline._conclude("credit", {"outcome": "something else"})
+        pipeline._conclude("credit", {"outcome": "something else"})
 
 
 AGAIN = ("release", "request", "--after-rejection", "rel-1", "--why", "looked again")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from airlock.domain.errors import Invalid
-from airlock.entrypoints.cli_conditions import conditions, sentences
-from airlock.entrypoints.cli_delegate import end_of, local, moment_of
-from airlock.entrypoints.page_kit import utc_end
+from airlock.entrypoints.cli.delegation import end_of, local, moment_of
+from airlock.entrypoints.cli.waivers import conditions, sentences
+from airlock.entrypoints.http.pages.base import utc_end
 from tests.any_day import SPECIAL, ZONES
 
 pytestmark = pytest.mark.unit

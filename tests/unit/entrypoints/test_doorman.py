@@ -10,9 +10,9 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from airlock.domain.errors import Forbidden, Unauthenticated
-from airlock.entrypoints.doorman import MAX_BODY, Doorman, check_origin, is_bearer
-from airlock.entrypoints.identity import Identity, identity_of
-from airlock.entrypoints.problems import problem_of
+from airlock.entrypoints.http.authentication import Identity, identity_of
+from airlock.entrypoints.http.problems import problem_of
+from airlock.entrypoints.http.security_middleware import MAX_BODY, Doorman, check_origin, is_bearer
 
 SOMEBODY = Identity("ana", "Ana", frozenset())
 

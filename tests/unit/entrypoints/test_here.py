@@ -12,8 +12,8 @@ import pytest
 from airlock.adapters.embedded.platform import Options, Platform
 from airlock.adapters.embedded.saved import PORTS, load, save
 from airlock.domain.errors import Invalid, Refused
-from airlock.entrypoints import here
-from airlock.entrypoints.cli_platform import current_platform
+from airlock.entrypoints import platform_location
+from airlock.entrypoints.cli.platform.lifecycle import current_platform
 from tests.command import run_cli
 from tests.support import ROOT
 
@@ -27,7 +27,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("AIRLOCK_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(here, "_CHOSEN", [])
+    monkeypatch.setattr(platform_location, "_CHOSEN", [])
     monkeypatch.setattr(os, "environ", os.environ.copy())
 
 
@@ -49,7 +49,7 @@ def started(root: Path, home: Path | None = None, **environment: str) -> Path:
 
 
 def test_nothing_written_down_are_the_defaults(tmp_path: Path) -> None:
-    settings = here.settings()
+    settings = platform_location.settings()
     assert (settings.airflow_port, settings.root) == (8080, tmp_path)
 
 
@@ -85,7 +85,7 @@ def test_home_is_named_from_anywhere(tmp_path: Path) -> None:
 
 def test_outside_of_any_checkout_the_commands_own_is_meant() -> None:
     assert current_platform().options.root == ROOT
-    assert here.settings().root != ROOT, "but nothing is written there by accident"
+    assert platform_location.settings().root != ROOT, "but nothing is written there by accident"
 
 
 def test_a_setting_can_be_changed_and_taken_away(
@@ -111,12 +111,12 @@ def test_ports_move_by_a_word_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert result.code == 1
     assert "AIRLOCK_AIRFLOW_PORT is 8888 and was 9080" in result.err
     assert "`airlock up --move`" in result.err
-    moving = here.environment(moving=True)
+    moving = platform_location.environment(moving=True)
     assert (moving["AIRLOCK_AIRFLOW_PORT"], moving["AIRLOCK_MLFLOW_PORT"]) == ("8888", "9050")
     monkeypatch.setenv("AIRLOCK_AIRFLOW_PORT", "9080")
-    here.check_ports(here.environment(moving=True))
+    platform_location.check_ports(platform_location.environment(moving=True))
     with pytest.raises(Refused):
-        here.check_ports({**here.environment(moving=True), PORTS[2]: "1"})
+        platform_location.check_ports({**platform_location.environment(moving=True), PORTS[2]: "1"})
 
 
 def test_the_first_start_is_free_to_choose_its_ports(
@@ -124,7 +124,7 @@ def test_the_first_start_is_free_to_choose_its_ports(
 ) -> None:
     monkeypatch.chdir(checkout(tmp_path / "a"))
     monkeypatch.setenv("AIRLOCK_AIRFLOW_PORT", "8888")
-    here.check_ports(here.environment(moving=True))
+    platform_location.check_ports(platform_location.environment(moving=True))
     assert current_platform().options.airflow_port == 8888
 
 
@@ -135,7 +135,7 @@ def test_a_port_that_is_set_to_nothing_is_not_set(
     started(root)
     monkeypatch.chdir(root)
     monkeypatch.setenv("AIRLOCK_AIRFLOW_PORT", "")
-    assert here.environment(moving=True)["AIRLOCK_AIRFLOW_PORT"] == "9080"
+    assert platform_location.environment(moving=True)["AIRLOCK_AIRFLOW_PORT"] == "9080"
 
 
 def test_a_moved_clone_is_found_where_it_is(
@@ -225,7 +225,7 @@ def test_a_role_without_a_platform_is_said(tmp_path: Path, monkeypatch: Any) -> 
 
 def test_a_container_needs_no_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AIRLOCK_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
-    here.take_role("", ("operator",))
+    platform_location.take_role("", ("operator",))
 
 
 def test_the_version_is_said() -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from airlock.entrypoints.rendering import NONE, change, moment, number
-from airlock.entrypoints.sentences import is_consequence, sentence
-from airlock.entrypoints.terminal import cell, printable
+from airlock.domain.figures import NONE, change, number
+from airlock.entrypoints.http.pages.templates import moment
+from airlock.entrypoints.presentation.audit_event_text import is_consequence, sentence
+from airlock.entrypoints.presentation.terminal import cell, printable
 
 
 def event(kind: str, data: dict[str, Any], why: str = "") -> dict[str, Any]:

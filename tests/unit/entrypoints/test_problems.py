@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from airlock.domain import errors
-from airlock.entrypoints.problems import Stale, problem_of
+from airlock.entrypoints.http.problems import Stale, problem_of
 
 STATUSES = {
     errors.Refused: 409,

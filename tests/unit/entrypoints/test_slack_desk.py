@@ -11,8 +11,8 @@ import pytest
 
 from airlock.config.settings import SlackSettings
 from airlock.domain.errors import Refused, Unreachable
-from airlock.entrypoints.slack_desk import Desk, desk_of
-from airlock.entrypoints.slack_door import Reception
+from airlock.entrypoints.http.slack_endpoint import Reception
+from airlock.entrypoints.slack.dispatcher import Desk, desk_of
 from airlock.testing import FakeKeys
 
 WHOLE = SlackSettings(bot_token="xoxb-1", signing_secret=("5" * 32,), team_id="T1", app_id="A1")

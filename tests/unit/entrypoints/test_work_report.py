@@ -23,10 +23,10 @@ from airlock.adapters.embedded.platform import Health
 from airlock.adapters.sql_migrations import upgrade
 from airlock.config.settings import Settings
 from airlock.domain.clock import stamp
-from airlock.entrypoints import cli_status, work_report
-from airlock.entrypoints.cli_status import DOWN, LOOK, WELL
-from airlock.entrypoints.work_report import Line, report
-from airlock.entrypoints.work_steps import Round, Step
+from airlock.entrypoints.cli.platform import status, work_report
+from airlock.entrypoints.cli.platform.status import DOWN, LOOK, WELL
+from airlock.entrypoints.cli.platform.work_report import Line, report
+from airlock.entrypoints.workers.steps import Round, Step
 
 Write = Callable[..., None]
 
@@ -162,4 +162,4 @@ def health(problem: str = "") -> Health:
 def test_the_exit_code_says_whom_to_wake(
     answer: Answer[list[Health]], lines: list[Line], code: int
 ) -> None:
-    assert cli_status._code(answer, lines) == code
+    assert status._code(answer, lines) == code

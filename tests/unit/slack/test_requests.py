@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock.domain.errors import Invalid, Refused
-from airlock.entrypoints.slack_door import read
-from airlock.entrypoints.slack_requests import ReviewedVersion, field, pressed, sender, text, words
+from airlock.entrypoints.http.slack_endpoint import read
+from airlock.entrypoints.slack.payloads import ReviewedVersion, field, pressed, sender, text, words
 
 REVIEWED = {"release": "rel-1", "round": 1, "level": 2, "digest": f"sha256:{'a' * 64}"}
 JSON = "application/json"

@@ -33,7 +33,8 @@ from airlock.services.notifications import delivery_failure_alert
 from airlock.services.notifications.app_home import Homes
 from airlock.services.notifications.outbox_relay import report
 from airlock.services.notifications.publisher import Speech
-from airlock.services.notifications.views import View, view_of
+from airlock.services.notifications.views import View
+from airlock.services.notifications.views import view_of as view_of
 
 log = logging.getLogger("airlock.slack")
 

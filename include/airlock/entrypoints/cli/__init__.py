@@ -1,0 +1,1 @@
+"""The commands people type about releases, gates, the log and themselves."""

@@ -1,0 +1,1 @@
+"""The commands of those who operate Airlock: start, status, keys, people."""

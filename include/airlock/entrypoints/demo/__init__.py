@@ -1,0 +1,1 @@
+"""The demonstration, and the one-shot jobs of docker-compose.yml."""

@@ -1,0 +1,1 @@
+"""The pages in Airflow, one file for each."""

@@ -1,0 +1,1 @@
+"""How things read on a terminal and on a page; no data access."""
