@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from airlock.adapters.ed25519_keys import FileKeyring
+from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.domain.access_token import SKEW, AccessToken, read
 from airlock.domain.clock import readable
 from airlock.domain.errors import AirlockError

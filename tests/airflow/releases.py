@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from airlock.adapters.ed25519_keys import FileSigner
+from airlock.adapters.keys.ed25519 import FileSigner
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_rulebook
 from airlock.domain.errors import NotFound

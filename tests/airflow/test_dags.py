@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.airflow_rest import AirflowRest
+from airlock.adapters.airflow.rest import AirflowRest
 from airlock.config.load import load_pipelines
 from airlock.services.pipeline.commit_trigger import QUIET_S, CommitTrigger
 from airlock_airflow import edge

@@ -20,7 +20,7 @@ import psutil
 import psycopg
 import pytest
 
-from airlock.adapters.ed25519_keys import FileKeyring
+from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.services.audit import access_log, verification
 from airlock.services.queries import releases as release_queries
 from tests.airflow.harness import RunningPlatform

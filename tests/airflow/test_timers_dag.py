@@ -14,8 +14,8 @@ from datetime import timedelta
 
 import pytest
 
-from airlock.adapters.airflow_rest import AirflowRest
-from airlock.adapters.ed25519_keys import FileSigner
+from airlock.adapters.airflow.rest import AirflowRest
+from airlock.adapters.keys.ed25519 import FileSigner
 from airlock.domain.clock import stamp
 from airlock.domain.timers import Kind
 from airlock.entrypoints.workers.proposal_loop import ProposalLoop

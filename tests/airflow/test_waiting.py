@@ -53,10 +53,10 @@ def test_the_required_action_is_for_the_service_account_alone(
 
 
 def test_the_adapter_answers_with_the_option_the_task_offers() -> None:
-    from airlock.adapters import airflow_rest
+    from airlock.adapters.airflow import rest
     from airlock_airflow import waiting
 
-    assert (airflow_rest.DONE_OPTION, airflow_rest.USER) == (waiting.DONE_OPTION, waiting.SERVICE)
+    assert (rest.DONE_OPTION, rest.USER) == (waiting.DONE_OPTION, waiting.SERVICE)
 
 
 def test_ten_waiting_releases_hold_no_slot_and_block_nobody(platform: RunningPlatform) -> None:

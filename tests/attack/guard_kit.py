@@ -27,8 +27,8 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from airlock.adapters import ed25519_keys
-from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.adapters.keys import ed25519
+from airlock.adapters.mlflow import CandidateRecord, MlflowRegistry
 from airlock.domain import access_token
 from airlock.domain.digest import folder_manifest, manifest_digest
 from airlock.domain.grant import LONGEST, Grant, seal
@@ -76,7 +76,7 @@ class Site:
     environment: Mapping[str, str]
     place: str
     database: str
-    signer: ed25519_keys.FileSigner
+    signer: ed25519.FileSigner
     log: Path
     permits: Callable[[Grant], None] | None = None
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -173,7 +173,7 @@ class Site:
         )
         return replace(made, **changes)
 
-    def envelope(self, grant: Grant, signer: ed25519_keys.FileSigner | None = None) -> str:
+    def envelope(self, grant: Grant, signer: ed25519.FileSigner | None = None) -> str:
         by = signer or self.signer
         return seal(grant, by.key_id, by.sign)
 
@@ -217,12 +217,12 @@ def guarded(
     url = database or f"sqlite:///{folder}/mlflow.db"
     files = place or str(folder / "artifacts")
     told = environment(folder, url, destination or f"airlock+file://{files}") | dict(extra or {})
-    ed25519_keys.create(folder / "signing.pem", folder / "keys")
+    ed25519.create(folder / "signing.pem", folder / "keys")
     if database:
         migrate(told | {"MLFLOW_BACKEND_STORE_URI": owner or url}, *roles)
     else:
         shutil.copy(empty_database(), folder / "mlflow.db")
-    signer = ed25519_keys.FileSigner(folder / "signing.pem")
+    signer = ed25519.FileSigner(folder / "signing.pem")
     port = free_port()
     log = folder / "mlflow.log"
     with serving(told, port, log):

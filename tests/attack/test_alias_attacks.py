@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from mlflow.exceptions import MlflowException, RestException
 
-from airlock.adapters import ed25519_keys
+from airlock.adapters.keys import ed25519
 from tests.attack.guard_kit import ON_ALL_PAIRS, Site, raw_request
 from tests.attack.guard_server import WORKER
 
@@ -355,8 +355,8 @@ def refused(site: Site, model: str, version: str, why: str) -> None:
 @ON_ALL_PAIRS
 def test_a_grant_signed_by_somebody_else_is_not_taken(line: Line) -> None:
     site = line.site
-    ed25519_keys.create(site.folder / "evil.pem", site.folder / "evil-keys")
-    evil = ed25519_keys.FileSigner(site.folder / "evil.pem")
+    ed25519.create(site.folder / "evil.pem", site.folder / "evil-keys")
+    evil = ed25519.FileSigner(site.folder / "evil.pem")
     body = {"envelope": site.envelope(site.grant(line.model, line.evil), evil)}
     assert site.ask("POST", "/airlock/grants", body).status == 403
     refused(site, line.model, line.evil, "no unspent grant")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.ed25519_keys import FileKeyring
-from airlock.adapters.mlflow_registry import MlflowRegistry
-from airlock.adapters.mlflow_watch import MlflowWatch
+from airlock.adapters.keys.ed25519 import FileKeyring
+from airlock.adapters.mlflow import MlflowRegistry
+from airlock.adapters.mlflow.drift_source import MlflowWatch
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.drift import Drift

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from requests.adapters import HTTPAdapter
 from starlette.routing import Mount
 
-from airlock.adapters import ed25519_keys
+from airlock.adapters.keys import ed25519
 from airlock.domain import access_token
 from airlock.domain.errors import Invalid
 from airlock.domain.grant import PAYLOAD_TYPE, pae
@@ -70,8 +70,8 @@ def test_a_token_lets_in_as_bearer_and_as_password(site: Site) -> None:
 @ON_SQLITE
 def test_every_other_token_stays_outside(site: Site) -> None:
     now = datetime.now(UTC)
-    ed25519_keys.create(site.folder / "other.pem", site.folder / "other-keys")
-    other = ed25519_keys.FileSigner(site.folder / "other.pem")
+    ed25519.create(site.folder / "other.pem", site.folder / "other-keys")
+    other = ed25519.FileSigner(site.folder / "other.pem")
     forged = access_token.issue("ana", frozenset(), now, other.key_id, other.sign)
     as_ours = access_token.issue("ana", frozenset(), now, site.signer.key_id, other.sign)
     payload, key, _ = site.token("ana").split(".")
@@ -216,7 +216,7 @@ def test_it_does_not_start_half_guarded(name: str, tmp_path: Path) -> None:
 
 def test_a_server_without_the_guards_tables_does_not_start(tmp_path: Path) -> None:
     told = environment(tmp_path, f"sqlite:///{tmp_path}/x.db", f"airlock+file://{tmp_path}/a")
-    ed25519_keys.create(tmp_path / "signing.pem", tmp_path / "keys")
+    ed25519.create(tmp_path / "signing.pem", tmp_path / "keys")
     done = subprocess.run(
         command(free_port()), env=told, cwd=tmp_path, capture_output=True, text=True, timeout=300
     )

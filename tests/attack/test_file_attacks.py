@@ -9,7 +9,7 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
 
-from airlock.adapters.mlflow_registry import MlflowRegistry
+from airlock.adapters.mlflow import MlflowRegistry
 from tests.attack.guard_kit import ON_ALL_STORES, Site, raw_request
 from tests.attack.guard_server import WORKER
 

@@ -16,9 +16,9 @@ from airlock.adapters.embedded.guard import migrate
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.embedded.site import Site as PlatformSite
 from airlock.adapters.embedded.supervisor import base_environment
-from airlock.adapters.guard_database import GuardDatabase
-from airlock.adapters.mlflow_registry import MlflowRegistry
-from airlock.adapters.mlflow_registry.guarded import NoGuard
+from airlock.adapters.mlflow import MlflowRegistry
+from airlock.adapters.mlflow.guard_client import NoGuard
+from airlock.adapters.mlflow.guard_database import GuardDatabase
 from airlock.domain.errors import Refused, Unreachable
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.settings import GuardSettings
@@ -155,13 +155,13 @@ def test_the_platforms_own_mlflow_is_guarded(site: Site, postgres: Server, tmp_p
 
     import requests
 
-    from airlock.adapters import ed25519_keys
+    from airlock.adapters.keys import ed25519
     from tests.attack.guard_server import free_port, wait_healthy
     from tests.support import ROOT
 
     programs = Path(sys.executable).parent
     migrate(postgres, programs / "python", ROOT / "include", "", base_environment(programs))
-    ed25519_keys.create(tmp_path / "signing.pem", tmp_path / "keys")
+    ed25519.create(tmp_path / "signing.pem", tmp_path / "keys")
     secrets = dict.fromkeys(("fernet_key", "jwt_secret", "api_secret_key"), "x")
     port = free_port()
     described = PlatformSite(

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from airlock.adapters import ed25519_keys
+from airlock.adapters.keys import ed25519
 from airlock.domain.digest import folder_manifest, manifest_digest
 from airlock.domain.grant import LONGEST, Grant, seal
 from airlock_mlflow import ledger
@@ -138,8 +138,8 @@ class Shelf:
 
     def __init__(self, folder: Path, clocks: Clocks) -> None:
         (folder / "mlflow.db").write_bytes(empty_database().read_bytes())
-        ed25519_keys.create(folder / "signing.pem", folder / "keys")
-        self.signer = ed25519_keys.FileSigner(folder / "signing.pem")
+        ed25519.create(folder / "signing.pem", folder / "keys")
+        self.signer = ed25519.FileSigner(folder / "signing.pem")
         self.files = folder / "files"
         self.guard = clocks.make(
             GuardSettings(

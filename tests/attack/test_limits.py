@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airlock.adapters import ed25519_keys
+from airlock.adapters.keys import ed25519
 from airlock_mlflow.limits import FILE, MESSAGE, OWN, most_of
 from tests.attack.guard_kit import ON_ALL_PAIRS, Site
 from tests.attack.guard_server import WORKER, command, environment, free_port
@@ -86,7 +86,7 @@ def test_a_server_that_refuses_to_start_ends_and_not_with_zero(
     tmp_path: Path, workers: str
 ) -> None:
     told = environment(tmp_path, f"sqlite:///{tmp_path}/x.db", f"airlock+file://{tmp_path}/a")
-    ed25519_keys.create(tmp_path / "signing.pem", tmp_path / "keys")
+    ed25519.create(tmp_path / "signing.pem", tmp_path / "keys")
     argv = command(free_port())
     argv[argv.index("--workers") + 1] = workers
     done = subprocess.run(argv, env=told, cwd=tmp_path, capture_output=True, text=True, timeout=240)

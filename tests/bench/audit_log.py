@@ -26,8 +26,8 @@ from typing import Any
 
 import psycopg
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create
 from airlock.adapters.embedded.postgres import ephemeral_postgres
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.tables import metadata
@@ -51,8 +51,8 @@ GOAL_MB, GOAL_PROOF_MS, PROOFS = 200, 50.0, 100
 _CHILD = """
 import json, resource, sys, time
 from pathlib import Path
-from airlock.adapters.checkpoint_folder import CheckpointFolder
-from airlock.adapters.ed25519_keys import FileKeyring
+from airlock.adapters.checkpoints.folder import CheckpointFolder
+from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.adapters.sql_store import SqlStore
 from airlock.services.audit import verification
 store = SqlStore(sys.argv[1], pooled=False)

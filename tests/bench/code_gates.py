@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.scene import Scene
+from airlock.adapters.jobs.collection_context import Scene
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.domain.gates import Evidence, Gate, run_gate
 from airlock.gates import DependencyAudit, Footprint, TestCoverage
 from tests.integration import code_kit, runtime_kit

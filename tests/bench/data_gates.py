@@ -21,8 +21,8 @@ from typing import Any
 import numpy
 import pandas
 
-from airlock.adapters.file_data import FileData
-from airlock.adapters.lab import Lab, LabData, Limits
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.jobs import Lab, LabData, Limits
 from airlock.domain.coincidence import copied_across, repeated
 from airlock.domain.distributions import Tolerance, compare
 from airlock.gates.drift import MINIMUM_ROWS

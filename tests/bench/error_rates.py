@@ -19,7 +19,7 @@ from typing import Any
 import numpy
 import pandas
 
-from airlock.adapters.lab.children import intervals
+from airlock.adapters.jobs.statistics import intervals
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.domain.inference import auc_deviation, rows_planned, tango, z_of
 from airlock.gates import PerformanceRegression

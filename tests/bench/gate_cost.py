@@ -25,8 +25,8 @@ from typing import Any
 import numpy
 import pandas
 
-from airlock.adapters.file_data import FileData
-from airlock.adapters.lab import (
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.jobs import (
     EvaluateRequest,
     Lab,
     LabData,
@@ -36,7 +36,7 @@ from airlock.adapters.lab import (
     ValidateRequest,
     process,
 )
-from airlock.adapters.lab.collectors.serving import PROBE
+from airlock.adapters.jobs.collectors.serving import PROBE
 from airlock.domain.digest import folder_manifest, manifest_digest
 from airlock.domain.gates import Evidence, run_gate
 from airlock.gates import DataValidation, Latency, MetricsThreshold, ServingCheck

@@ -17,7 +17,7 @@ import uvicorn
 from airflow.api_fastapi.app import init_auth_manager
 from fastapi import FastAPI
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.policy import Rulebook
 from airlock.entrypoints.http.app import create_app

@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 from scipy.signal import lfilter
 
-from airlock.adapters.lab.children.latency import summary
+from airlock.adapters.jobs.programs.latency import summary
 from airlock.domain.gates import Evidence, run_gate
 from airlock.gates import Latency
 from airlock.gates.latency import COMPARED_CALLS

@@ -22,9 +22,9 @@ from typing import Any
 
 import httpx
 
-from airlock.adapters.ed25519_keys import create
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.embedded.server import Server
+from airlock.adapters.keys.ed25519 import create
 from airlock.adapters.sql_store import SqlStore
 from airlock.services.queries import releases
 from tests.bench.airflow_database import environment, provision

@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.checkpoint_folder import CheckpointFolder
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.checkpoints.folder import CheckpointFolder
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.domain.clock import stamp
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import AirlockError

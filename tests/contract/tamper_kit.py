@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, text
 
-from airlock.adapters.checkpoint_folder import CheckpointFolder
-from airlock.adapters.ed25519_keys import FileSigner
+from airlock.adapters.checkpoints.folder import CheckpointFolder
+from airlock.adapters.keys.ed25519 import FileSigner
 from airlock.domain.audit import GENESIS, link
 from airlock.domain.checkpoint import Checkpoint, seal, signed_at
 from airlock.domain.clock import moment

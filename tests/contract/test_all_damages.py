@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.domain.audit import Event, Head, append, link
 from airlock.domain.clock import stamp
 from airlock.domain.release import Decision

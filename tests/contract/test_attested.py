@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.ed25519_keys import FileGateKeys, FileSigner, create
+from airlock.adapters.keys.ed25519 import FileGateKeys, FileSigner, create
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.attestation import PREDICATE_TYPE, Unattested, attest
 from airlock.domain.gates import Verdict

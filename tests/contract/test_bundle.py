@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.ed25519_keys import FileShelf, FileSigner
+from airlock.adapters.keys.ed25519 import FileShelf, FileSigner
 from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
 from airlock.domain.people import Actor

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.slack.web import SlackWeb
 from airlock.adapters.sql_store import SqlStore
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.people import Actor

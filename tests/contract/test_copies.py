@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.checkpoint_folder import CheckpointFolder
-from airlock.adapters.checkpoint_s3 import CheckpointBucket
+from airlock.adapters.checkpoints.folder import CheckpointFolder
+from airlock.adapters.checkpoints.s3 import CheckpointBucket
 from airlock.domain.errors import Refused, Unreachable
 from airlock.services.audit.transparency_log import Copy, Place
 

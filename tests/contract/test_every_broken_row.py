@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from airlock.adapters.ed25519_keys import FileKeyring
+from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.release import State
 from airlock.entrypoints.workers.steps import Step

@@ -28,8 +28,8 @@ from sqlalchemy import (
     update,
 )
 
-from airlock.adapters.ed25519_keys import create
 from airlock.adapters.embedded.server import Server
+from airlock.adapters.keys.ed25519 import create
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.tables import metadata
 from airlock.adapters.sql_store.unit import SqlUnit

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.evidence_s3 import EvidenceBucket
+from airlock.adapters.evidence.folder import EvidenceFolder
+from airlock.adapters.evidence.s3 import EvidenceBucket
 from airlock.domain.digest import digest_bytes
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.ports import Files

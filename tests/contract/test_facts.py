@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from airlock.adapters.ed25519_keys import FileSigner, create
+from airlock.adapters.keys.ed25519 import FileSigner, create
 from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import Forbidden, Refused
 from airlock.domain.people import Actor, Person

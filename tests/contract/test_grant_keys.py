@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileShelf, FileSigner, give_up
+from airlock.adapters.keys.ed25519 import FileKeyring, FileShelf, FileSigner, give_up
 from airlock.domain.clock import stamp
 from airlock.domain.errors import Refused
 from airlock.domain.grant import LONGEST, GrantInvalid, opened, seal

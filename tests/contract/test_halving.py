@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_store.helper import Helper
 from airlock.domain.log_halves import half_from_document
 from airlock.domain.log_tree import Tree

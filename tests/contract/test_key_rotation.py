@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileShelf, FileSigner
+from airlock.adapters.keys.ed25519 import FileKeyring, FileShelf, FileSigner
 from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.log_tree import KeptCheckpoint
 from airlock.domain.merkle import EMPTY

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 from mlflow import MlflowClient
 
-from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.adapters.mlflow import CandidateRecord, MlflowRegistry
 from airlock.domain.digest import folder_manifest, manifest_digest
 from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
 from airlock.ports import Registry

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.domain.checkpoint import open_note, read_proof
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
 from airlock.domain.merkle import included, leaf_hash

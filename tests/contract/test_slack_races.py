@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.slack_notifier import forms
+from airlock.adapters.slack.views import forms
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import SlackSettings
 from airlock.domain.clock import stamp

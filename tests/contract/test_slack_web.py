@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.slack.web import SlackWeb
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Spot
 from airlock.ports.chat import Busy, ChatMessage, Closed, Gone, Profile

@@ -15,12 +15,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from airlock.adapters.checkpoint_folder import CheckpointFolder
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
+from airlock.adapters.checkpoints.folder import CheckpointFolder
+from airlock.adapters.checkpoints.witness_client import WitnessClient
 from airlock.adapters.embedded.server import Server
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.witness_client import WitnessClient
 from airlock.domain.errors import Refused
 from airlock.services.audit import transparency_log, verification
 from airlock.services.audit.parallel_verification import Split

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from airlock.adapters.checkpoint_folder import CheckpointFolder
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create, verify_with
-from airlock.adapters.witness_client import WitnessClient
+from airlock.adapters.checkpoints.folder import CheckpointFolder
+from airlock.adapters.checkpoints.witness_client import WitnessClient
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, create, verify_with
 from airlock.domain.checkpoint import NOTE, vkey
 from airlock.entrypoints.witness_server import Witness, known_logs, serve
 from airlock.services.audit import transparency_log

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airlock.adapters.ed25519_keys import FileSigner
+from airlock.adapters.keys.ed25519 import FileSigner
 from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.grant import Grant, enclose, read_own
 from airlock.domain.grant import seal as seal_grant

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.ed25519_keys import FileGateKeys, FileShelf, FileSigner, create
+from airlock.adapters.keys.ed25519 import FileGateKeys, FileShelf, FileSigner, create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.clock import stamp

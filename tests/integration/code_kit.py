@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.lab import LabData
-from airlock.adapters.lab.lab import Lab
-from airlock.adapters.lab.scene import Collected, Scene
+from airlock.adapters.evidence.folder import EvidenceFolder
+from airlock.adapters.jobs import LabData
+from airlock.adapters.jobs.collection_context import Collected, Scene
+from airlock.adapters.jobs.runner import Lab
 from airlock.domain.digest import file_digest
 from airlock.domain.errors import AirlockError
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate

@@ -28,7 +28,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from airlock.adapters.evidence_folder import EvidenceFolder
+from airlock.adapters.evidence.folder import EvidenceFolder
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import SlackSettings

@@ -9,8 +9,8 @@ from typing import Any
 import numpy
 import pandas
 
-from airlock.adapters.file_data import FileData
-from airlock.adapters.lab import Lab, LabData, Limits, TrainRequest, TrainResult
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.jobs import Lab, LabData, Limits, TrainRequest, TrainResult
 
 #: Generous in time: other tests may keep the machine busy.
 LIMITS = Limits(seconds=400, memory_mb=2048, threads=1)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas
 
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.file_data import FileData
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.evidence.folder import EvidenceFolder
 from airlock.adapters.git_code import commit
-from airlock.adapters.lab import EvaluateRequest, Lab, LabData, TrainRequest
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.scene import Scene
+from airlock.adapters.jobs import EvaluateRequest, Lab, LabData, TrainRequest
+from airlock.adapters.jobs.collection_context import Scene
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
 from airlock.domain.errors import AirlockError
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas
 
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.file_data import FileData
-from airlock.adapters.lab import Lab, LabData
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.scene import Scene
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.evidence.folder import EvidenceFolder
+from airlock.adapters.jobs import Lab, LabData
+from airlock.adapters.jobs.collection_context import Scene
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.config.model_card import read_card
 from airlock.domain.errors import AirlockError
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate

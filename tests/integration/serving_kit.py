@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, create
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, create
 from airlock.domain.people import Actor, Channel
 from airlock.services.promotion import rollback, serving_statement
 from airlock.serving import FromAirlock, FromFolder, Served, load_released

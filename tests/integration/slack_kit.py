@@ -22,8 +22,8 @@ from urllib.parse import parse_qsl, urlencode
 import httpx
 from slack_sdk.signature import SignatureVerifier
 
-from airlock.adapters.slack_notifier import card
-from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.slack.views import card
+from airlock.adapters.slack.web import SlackWeb
 from airlock.config.settings import SlackSettings
 from airlock.domain.clock import stamp
 from airlock.domain.people import Channel

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from airlock.adapters.airflow_rest import AirflowRest
+from airlock.adapters.airflow.rest import AirflowRest
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.entrypoints.http.app import create_app

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.file_data import DataUnusable, FileData
+from airlock.adapters.datasets.files import DataUnusable, FileData
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.cli.delegation import moment_of
 from airlock.entrypoints.cli.waivers import conditions

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.lab import checkout
-from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.jobs import checkout
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.domain.digest import file_digest
 from airlock.domain.errors import Refused
 from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate

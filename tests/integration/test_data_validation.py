@@ -8,8 +8,8 @@ import numpy
 import pandas
 import pytest
 
-from airlock.adapters.lab import Limits, ValidateRequest
-from airlock.adapters.lab.children import validate
+from airlock.adapters.jobs import Limits, ValidateRequest
+from airlock.adapters.jobs.programs import validate
 from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate
 from airlock.domain.recipe import Recipe
 from airlock.gates.data_validation import DataValidation

@@ -12,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.domain.digest import file_digest
 from airlock.domain.gates import Evidence, Verdict, run_gate
 from airlock.gates import DependencyAudit

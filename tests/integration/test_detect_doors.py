@@ -171,9 +171,9 @@ def test_with_nothing_to_compare_it_says_so() -> None:
 def test_an_mlflow_that_does_not_answer_ends_the_command_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airlock.adapters import ed25519_keys
+    from airlock.adapters.keys import ed25519
 
-    ed25519_keys.create(tmp_path / "signing.pem", tmp_path / "keys")
+    ed25519.create(tmp_path / "signing.pem", tmp_path / "keys")
     url = f"sqlite:///{tmp_path}/own.db"
     upgrade(url)
     told = {

@@ -13,12 +13,12 @@ import pandas
 import pytest
 from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
 
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.lab import Lab, LabData
-from airlock.adapters.lab.children import fairness
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.scene import Scene
-from airlock.adapters.lab.trust import load_model
+from airlock.adapters.evidence.folder import EvidenceFolder
+from airlock.adapters.jobs import Lab, LabData
+from airlock.adapters.jobs.collection_context import Scene
+from airlock.adapters.jobs.collectors import COLLECTORS
+from airlock.adapters.jobs.programs import fairness
+from airlock.adapters.jobs.shared.model_loading import load_model
 from airlock.domain.errors import Refused
 from airlock.domain.gates import UNCOLLECTED, Evidence, GateResult, Verdict, run_gate
 from airlock.domain.recipe import Recipe

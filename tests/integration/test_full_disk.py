@@ -19,7 +19,7 @@ from airlock.adapters import disk
 from airlock.adapters.embedded import session
 from airlock.adapters.embedded.components import Component, Probe
 from airlock.adapters.embedded.supervisor import Supervisor
-from airlock.adapters.lab import Lab
+from airlock.adapters.jobs import Lab
 from airlock.config.settings import Settings
 from airlock.domain.errors import Unreachable
 from airlock.domain.proposals import Kind

@@ -12,7 +12,7 @@ import pandas
 import pytest
 
 from airlock import bootstrap
-from airlock.adapters.ed25519_keys import create
+from airlock.adapters.keys.ed25519 import create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.bootstrap.workbench import bench_of

@@ -22,8 +22,8 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.scene import Collected
+from airlock.adapters.jobs.collectors import COLLECTORS
+from airlock.adapters.jobs.collection_context import Collected
 from airlock.domain.gates import Evidence, run_gate
 from airlock.gates import build
 from airlock_airflow import GateOperator
@@ -63,10 +63,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / place).write_text(code)
     place, line = block("2. Its line in `GATES`:")
     add(root / place, line, "    Latency,\n", "    LargestFile,\n")
-    init = root / "include/airlock/adapters/lab/collectors/__init__.py"
+    init = root / "include/airlock/adapters/jobs/collectors/__init__.py"
     entry = re.search(r'`("file-sizes": file_sizes.collect,)`', PAGE)
     assert entry
-    imported = "from airlock.adapters.lab.collectors import file_sizes\n"
+    imported = "from airlock.adapters.jobs.collectors import file_sizes\n"
     add(init, imported, '    "latency": latency.collect,\n', f"    {entry[1]}\n")
     pipeline = root / "include/pipelines/doctor-visits.yaml"
     add(pipeline, "", "    - {gate: signature}\n", block_of_yaml())

@@ -12,7 +12,7 @@ import pandas
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from airlock.adapters.lab import (
+from airlock.adapters.jobs import (
     Champion,
     Compare,
     EvaluateRequest,
@@ -23,7 +23,7 @@ from airlock.adapters.lab import (
     TrainResult,
     ValidateRequest,
 )
-from airlock.adapters.lab.children import evaluate
+from airlock.adapters.jobs.programs import evaluate
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
 from tests.integration.lab_kit import LIMITS, pinned, rows, script, trained
 
@@ -198,7 +198,7 @@ def test_an_expectation_that_is_not_met_is_named_with_what_was_found(story: Stor
 
 
 def test_rows_keep_their_side_when_rows_are_appended(tmp_path: Path) -> None:
-    from airlock.adapters.lab.children import rows as children_rows
+    from airlock.adapters.jobs.shared import pinned_rows as children_rows
 
     table = rows(1000).drop(columns=["day"])
     asked = {"name": "demo", "data": {"target": "label", "task": "classification"}}

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from airlock.adapters.file_data import DataUnusable, FileData
-from airlock.adapters.lab import EvaluateRequest, Lab, Limits, ValidateRequest, errors, process
-from airlock.adapters.lab.process import LOG_LIMIT
+from airlock.adapters.datasets.files import DataUnusable, FileData
+from airlock.adapters.jobs import EvaluateRequest, Lab, Limits, ValidateRequest, errors, process
+from airlock.adapters.jobs.process import LOG_LIMIT
 from airlock.domain.errors import Refused, Unreachable
 from tests.integration.lab_kit import GOOD, LIMITS, pinned, rows, script, trained
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from airlock.adapters.file_data import DataUnusable, FileData
+from airlock.adapters.datasets.files import DataUnusable, FileData
 from airlock.domain.digest import file_digest
 from airlock.domain.errors import Invalid, NotFound
 from tests.integration.lab_kit import rows

@@ -14,10 +14,11 @@ from MLstatkit import Delong_test
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
-from airlock.adapters.lab import Champion, Compare, EvaluateRequest, EvaluateResult, Lab, Slice
-from airlock.adapters.lab.children import evaluate, intervals, metrics, slices
-from airlock.adapters.lab.children.delong import delong, midranks
-from airlock.adapters.lab.errors import DataInvalid
+from airlock.adapters.jobs import Champion, Compare, EvaluateRequest, EvaluateResult, Lab, Slice
+from airlock.adapters.jobs.errors import DataInvalid
+from airlock.adapters.jobs.programs import evaluate
+from airlock.adapters.jobs.statistics import intervals, metrics, slices
+from airlock.adapters.jobs.statistics.delong import delong, midranks
 from airlock.domain import inference
 from tests.integration.lab_kit import LIMITS, pinned, rows, trained
 

@@ -8,7 +8,7 @@ import numpy
 import pytest
 from sklearn import metrics as oracle
 
-from airlock.adapters.lab.children import bootstrap, metrics
+from airlock.adapters.jobs.statistics import bootstrap, metrics
 from airlock.domain.metrics import DIRECTIONS
 
 pytestmark = pytest.mark.integration

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 from mlflow import MlflowClient
 
-from airlock.adapters.lab import Champion, Compare, EvaluateRequest, Limits, TrainRequest
-from airlock.adapters.lab.collectors import model_card
-from airlock.adapters.lab.scene import Scene
-from airlock.adapters.mlflow_registry import MlflowRegistry
+from airlock.adapters.jobs import Champion, Compare, EvaluateRequest, Limits, TrainRequest
+from airlock.adapters.jobs.collection_context import Scene
+from airlock.adapters.jobs.collectors import model_card
+from airlock.adapters.mlflow import MlflowRegistry
 from airlock.bootstrap.workbench import Workbench
 from airlock.config.model_card import read_card
 from airlock.domain.gates import Evidence, Verdict, run_gate

@@ -23,9 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as draw
 
 from airlock import tables
-from airlock.adapters.file_data import DataUnusable, FileData
-from airlock.adapters.lab.children import columns, leakage, rows, spread, train
-from airlock.adapters.lab.errors import DataInvalid
+from airlock.adapters.datasets.files import DataUnusable, FileData
+from airlock.adapters.jobs.errors import DataInvalid
+from airlock.adapters.jobs.programs import leakage, spread, train
+from airlock.adapters.jobs.shared import pinned_rows
+from airlock.adapters.jobs.statistics import columns
 from airlock.domain.digest import file_digest
 from airlock.domain.distributions import broken_schema
 from airlock.serving.schema import Column, InputRefused, Schema
@@ -172,7 +174,7 @@ def _values(column: Any) -> list[Any]:
 def _assert_one_reading(table: Any, request: dict[str, Any], facts: dict[str, Any]) -> None:
     """Pin, child and gate's columns read what was written; serving takes what training saw."""
     pinned = columns.pinned("demo", request["data"])
-    frame = rows.load(request)
+    frame = pinned_rows.load(request)
     assert list(frame.columns) == pinned.names == facts["columns"] == table.column_names
     assert [entry["name"] for entry in facts["schema"]] == table.column_names
     for name in table.column_names:
@@ -223,7 +225,7 @@ def _assert_measured(tmp_path: Path, table: Any, request: dict[str, Any]) -> Non
     assert [entry["column"] for entry in leaks["features"]] == names
     assert all(entry["score"] is not None for entry in leaks["features"])
     log = tmp_path / "log.jsonl"
-    training = rows.split(request, rows.load(request)).train
+    training = pinned_rows.split(request, pinned_rows.load(request)).train
     log.write_text(
         "".join(
             json.dumps({name: _json(getattr(row, name)) for name in names}) + "\n"
@@ -403,7 +405,7 @@ def test_what_was_pinned_before_and_is_no_longer_carried_is_pinned_again(tmp_pat
     pyarrow.parquet.write_table(pyarrow.table({"photo": [b"x"] * 4, "y": [0, 1] * 2}), place)
     data = {"path": str(place), "digest": file_digest(place), "target": "y", "timeColumn": None}
     request = {"name": "demo", "data": data | {"task": "classification"}}
-    for read in (lambda: rows.load(request), lambda: columns.pinned("demo", data)):
+    for read in (lambda: pinned_rows.load(request), lambda: columns.pinned("demo", data)):
         with pytest.raises(DataInvalid, match="nobody pins the columns photo as they are"):
             read()
 

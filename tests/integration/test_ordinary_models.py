@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, SplineTransformer, TargetEncoder
 
 from airlock import artifacts
-from airlock.adapters.lab.trust import load_model, refuse_untrusted
+from airlock.adapters.jobs.shared.model_loading import load_model, refuse_untrusted
 
 pytestmark = pytest.mark.integration
 

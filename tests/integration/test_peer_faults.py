@@ -17,16 +17,18 @@ from typing import Any
 import httpx
 import pytest
 
-from airlock.adapters import airflow_rest, mlflow_watch, s3_client
-from airlock.adapters.airflow_rest import AirflowRest
-from airlock.adapters.checkpoint_s3 import CheckpointBucket
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner, verify_with
-from airlock.adapters.evidence_s3 import EvidenceBucket
-from airlock.adapters.mlflow_watch import MlflowWatch
-from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters import s3_client
+from airlock.adapters.airflow import rest
+from airlock.adapters.airflow.rest import AirflowRest
+from airlock.adapters.checkpoints.s3 import CheckpointBucket
+from airlock.adapters.checkpoints.witness_client import WitnessClient
+from airlock.adapters.evidence.s3 import EvidenceBucket
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, verify_with
+from airlock.adapters.mlflow import drift_source
+from airlock.adapters.mlflow.drift_source import MlflowWatch
+from airlock.adapters.slack.web import SlackWeb
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import OUTBOX, Listener
-from airlock.adapters.witness_client import WitnessClient
 from airlock.config.settings import Settings
 from airlock.domain.checkpoint import COSIGNATURE, vkey
 from airlock.domain.errors import AirlockError, Unreachable
@@ -61,9 +63,11 @@ BUDGET_S = 0.5
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every budget be short; what a budget is worth does not depend on its length."""
-    monkeypatch.setattr(airflow_rest, "_TIMEOUT_S", BUDGET_S)
-    monkeypatch.setattr(mlflow_watch, "_TIMEOUT_S", BUDGET_S)
-    monkeypatch.setattr("airlock.adapters.witness_client._PATIENCE", httpx.Timeout(BUDGET_S))
+    monkeypatch.setattr(rest, "_TIMEOUT_S", BUDGET_S)
+    monkeypatch.setattr(drift_source, "_TIMEOUT_S", BUDGET_S)
+    monkeypatch.setattr(
+        "airlock.adapters.checkpoints.witness_client._PATIENCE", httpx.Timeout(BUDGET_S)
+    )
     monkeypatch.setattr(s3_client, "CONNECT_S", BUDGET_S)
     monkeypatch.setattr(s3_client, "READ_S", BUDGET_S)
     monkeypatch.setattr(s3_client, "ATTEMPTS", 1)
@@ -275,8 +279,10 @@ def test_the_rounds_beside_a_peer_that_hangs_go_on(
     fault: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(airflow_rest, "_TIMEOUT_S", 600.0)
-    monkeypatch.setattr("airlock.adapters.witness_client._PATIENCE", httpx.Timeout(600.0))
+    monkeypatch.setattr(rest, "_TIMEOUT_S", 600.0)
+    monkeypatch.setattr(
+        "airlock.adapters.checkpoints.witness_client._PATIENCE", httpx.Timeout(600.0)
+    )
     clock = FakeClock()
     world = World(sqlite_database.store("airlock_decider", clock))
     release_id = world.open()

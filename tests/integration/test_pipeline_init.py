@@ -11,8 +11,8 @@ import pandas
 import pytest
 import yaml
 
-from airlock.adapters.file_data import DataUnusable, FileData
-from airlock.adapters.lab import Lab, LabData, Limits, ValidateRequest
+from airlock.adapters.datasets.files import DataUnusable, FileData
+from airlock.adapters.jobs import Lab, LabData, Limits, ValidateRequest
 from airlock.config.model_card import read_card
 from tests.command import run_cli
 from tests.integration.scene_kit import DOCTOR, census

@@ -13,10 +13,10 @@ import numpy
 import pandas
 import pytest
 
-from airlock.adapters.lab.children import blocks
-from airlock.adapters.lab.children.latency import summary
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.scene import Collected, Scene
+from airlock.adapters.jobs.collection_context import Collected, Scene
+from airlock.adapters.jobs.collectors import COLLECTORS
+from airlock.adapters.jobs.programs.latency import summary
+from airlock.adapters.jobs.statistics import block_bootstrap
 from airlock.domain.errors import NotFound
 from airlock.domain.gates import Evidence, Gate, Verdict, run_gate
 from airlock.gates import Footprint, Latency, Reproducibility, ServingCheck
@@ -108,7 +108,7 @@ def test_noise_that_comes_in_waves_widens_the_bounds() -> None:
 
     width = {
         size: numpy.subtract(
-            *[blocks.compare(times(size), times(size), 1)[b] for b in ("high", "low")]
+            *[block_bootstrap.compare(times(size), times(size), 1)[b] for b in ("high", "low")]
         )
         for size in (1, 50)
     }

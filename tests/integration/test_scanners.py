@@ -14,9 +14,9 @@ from sklearn.linear_model import LinearRegression
 
 from airlock import artifacts
 from airlock.adapters.embedded.secrets import Secrets
-from airlock.adapters.lab import Lab, quarantine, signing
-from airlock.adapters.lab.errors import ModelUnsafe, StageTimedOut
-from airlock.adapters.lab.requests import Limits
+from airlock.adapters.jobs import Lab, quarantine, signing
+from airlock.adapters.jobs.errors import ModelUnsafe, StageTimedOut
+from airlock.adapters.jobs.requests import Limits
 from airlock.domain.errors import Invalid
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.gates import ArtifactScan, Signature

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.domain.gates import Gate, GateResult, Verdict
 from airlock.gates import DependencyAudit, StaticAnalysis, TestCoverage
 from tests.integration.code_kit import PACKAGE, Repository, judged, repository

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas
 import pytest
 
-from airlock.adapters.lab import Limits, ValidateRequest
+from airlock.adapters.jobs import Limits, ValidateRequest
 from airlock.domain.gates import Evidence, Verdict, run_gate
 from airlock.domain.recipe import Recipe
 from airlock.gates.data_validation import DataValidation

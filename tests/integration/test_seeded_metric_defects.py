@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas
 import pytest
 
-from airlock.adapters.lab import Champion, Compare, EvaluateRequest, EvaluateResult, Lab, Slice
+from airlock.adapters.jobs import Champion, Compare, EvaluateRequest, EvaluateResult, Lab, Slice
 from airlock.domain.gates import Evidence, Gate, GateResult, Verdict, run_gate
 from airlock.gates import MetricsThreshold, PerformanceRegression
 from tests.integration.lab_kit import LIMITS, pinned, trained

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.lab.scene import Scene
+from airlock.adapters.jobs.collection_context import Scene
 from airlock.domain.gates import Evidence, Gate, GateResult, Verdict, run_gate
 from airlock.gates import (
     ArtifactFormat,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 import pytest
 
-from airlock.adapters.ed25519_keys import create, give_up
+from airlock.adapters.keys.ed25519 import create, give_up
 from airlock.domain import released
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_bytes

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas
 import pytest
 
-from airlock.adapters.lab import LabData, Limits, TrainRequest
+from airlock.adapters.jobs import LabData, Limits, TrainRequest
 from airlock.domain.gates import GateResult, Verdict
 from airlock.gates.train_serving_skew import TrainServingSkew
 from tests.integration.scene_kit import Place, census, recipe_document

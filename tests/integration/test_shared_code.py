@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.lab import checkout
-from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.jobs import checkout
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate
 from airlock.gates import StaticAnalysis, TestCoverage
 from tests.integration.code_kit import ARTIFACT, PACKAGE, Repository, judged, kept, small

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from airlock.adapters.slack_notifier import card, forms
+from airlock.adapters.slack.views import card, forms
 from airlock.domain.people import Actor, Channel, Person
 from airlock.domain.release import Decision, State
 from airlock.entrypoints.http.slack_endpoint import MAX_BODY

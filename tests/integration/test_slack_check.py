@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.slack_notifier.probe import SCOPES
+from airlock.adapters.slack.api_probe import SCOPES
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_rulebook

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.airflow_connection import read
+from airlock.adapters.airflow.connection import read
 from airlock.domain.errors import Invalid, Unreachable
 from tests.support import ROOT
 

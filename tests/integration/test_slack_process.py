@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.ed25519_keys import create
-from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.keys.ed25519 import create
+from airlock.adapters.slack.web import SlackWeb
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import outbox_watch

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from airlock.adapters.slack_notifier import socket
+from airlock.adapters.slack import socket
 from airlock.domain.errors import Invalid
 from airlock.ports.chat import Ack, Received
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.lab.collectors import COLLECTORS
-from airlock.adapters.lab.lab import Lab
+from airlock.adapters.jobs.collectors import COLLECTORS
+from airlock.adapters.jobs.runner import Lab
 from airlock.domain.gates import GateResult, Verdict
 from airlock.gates import StaticAnalysis
 from tests.integration.code_kit import PACKAGE, Repository, judged, repository, small

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.file_data import FileData
-from airlock.adapters.lab import Lab, ValidateRequest
-from airlock.adapters.lab.collectors import COLLECTORS, TEAM_CODE
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.evidence.folder import EvidenceFolder
+from airlock.adapters.jobs import Lab, ValidateRequest
+from airlock.adapters.jobs.collectors import COLLECTORS, TEAM_CODE
 from airlock.bootstrap.workbench import Workbench
 from airlock.domain.errors import AirlockError, Refused
 from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate

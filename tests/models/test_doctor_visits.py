@@ -10,7 +10,7 @@ import pytest
 import skops.io
 from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, root_mean_squared_error
 
-from airlock.adapters.lab.trust import TRUSTED_TYPES
+from airlock.adapters.jobs.shared.model_loading import TRUSTED_TYPES
 from models.doctor_visits.build_data import ROWS_DIGEST, rows_digest
 from models.doctor_visits.suite import RANGES, expectations
 from models.doctor_visits.train import FEATURES, train

@@ -10,7 +10,7 @@ import pytest
 import skops.io
 from sklearn.metrics import roc_auc_score
 
-from airlock.adapters.lab.trust import TRUSTED_TYPES
+from airlock.adapters.jobs.shared.model_loading import TRUSTED_TYPES
 from models.employment.build_data import ROWS_DIGEST, rows_digest
 from models.employment.suite import CODES, expectations
 from models.employment.train import FEATURES, train

@@ -20,8 +20,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from airlock.adapters.embedded.postgres import free_port
-from airlock.adapters.slack_notifier import socket
-from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.slack import socket
+from airlock.adapters.slack.web import SlackWeb
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unauthenticated, Unreachable
 from airlock.entrypoints.http.app import create_app

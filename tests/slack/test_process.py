@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airlock.adapters.ed25519_keys import FileSigner, create
+from airlock.adapters.keys.ed25519 import FileSigner, create
 from airlock.services.people import slack_links
 from airlock.services.queries import releases
 from airlock.testing import World

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from airlock.adapters.embedded.postgres import free_port
-from airlock.adapters.slack_notifier import forms
-from airlock.adapters.slack_notifier.web import SlackWeb
+from airlock.adapters.slack.views import forms
+from airlock.adapters.slack.web import SlackWeb
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Spot
 from airlock.ports.chat import Busy, ChatMessage, Closed

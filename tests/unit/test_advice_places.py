@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.evidence_folder import EvidenceFolder
+from airlock.adapters.evidence.folder import EvidenceFolder
 from airlock.adapters.git_code import commit
 from airlock.adapters.git_code.change import change
 from airlock.config.settings import Settings

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from airlock.adapters.lab import advisories
+from airlock.adapters.jobs.dependencies import advisories
 from airlock.domain.errors import Invalid
 from tests.support import ROOT
 

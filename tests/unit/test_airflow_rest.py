@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airlock.adapters.airflow_rest import AirflowRest
+from airlock.adapters.airflow.rest import AirflowRest
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Account, Parked
 

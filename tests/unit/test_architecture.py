@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.lab.collectors import COLLECTORS
+from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.gates import GATES
 from tests.support import ROOT
 

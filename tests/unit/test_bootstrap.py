@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock import bootstrap
-from airlock.adapters.ed25519_keys import FileGateKeys, FileSigner, create
+from airlock.adapters.keys.ed25519 import FileGateKeys, FileSigner, create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.config.settings import Settings
 from airlock.domain.errors import Invalid

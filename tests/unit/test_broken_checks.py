@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.lab.children import job
-from airlock.adapters.lab.errors import REPORTABLE, CheckBroke, LabInterrupted
+from airlock.adapters.jobs.errors import REPORTABLE, CheckBroke, LabInterrupted
+from airlock.adapters.jobs.shared import job
 from airlock.bootstrap import workbench
 from airlock.bootstrap.workbench import Workbench
 from airlock.domain.errors import Refused, Unreachable

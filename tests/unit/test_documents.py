@@ -31,7 +31,7 @@ TODAY = [page for page in PAGES if "adr" not in page.parts]
 #: Files that a reader of a how-to is about to write, by the page that says so.
 TO_BE_WRITTEN = {
     "add-a-model.md": ("include/models/churn", "include/pipelines/churn.yaml", "tests/models/"),
-    "gate.md": ("include/airlock/gates/", "include/airlock/adapters/lab/", "tests/unit/gates/"),
+    "gate.md": ("include/airlock/gates/", "include/airlock/adapters/jobs/", "tests/unit/gates/"),
 }
 _LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from airlock.adapters.ed25519_keys import FileGateKeys, FileKeyring, FileSigner
 from airlock.adapters.embedded.people import PEOPLE
 from airlock.adapters.embedded.secrets import DATABASE_ROLES, Secrets, provision_document
+from airlock.adapters.keys.ed25519 import FileGateKeys, FileKeyring, FileSigner
 from airlock.domain.errors import Invalid
 
 

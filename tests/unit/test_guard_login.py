@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.mlflow_registry import guarded
+from airlock.adapters.mlflow import guard_client
 
 pytestmark = pytest.mark.unit
 
@@ -15,9 +15,9 @@ def test_the_login_of_mlflows_file_counts(tmp_path: Path, monkeypatch: pytest.Mo
     for name in ("USERNAME", "PASSWORD", "TOKEN"):
         monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert guarded._login() is None
+    assert guard_client._login() is None
     (tmp_path / ".mlflow").mkdir()
     (tmp_path / ".mlflow" / "credentials").write_text(
         "[mlflow]\nmlflow_tracking_username = worker\nmlflow_tracking_password = secret\n"
     )
-    assert guarded._login() == ("worker", "secret")
+    assert guard_client._login() == ("worker", "secret")

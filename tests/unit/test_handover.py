@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.lab.collectors.coverage import Ended
-from airlock.adapters.lab.collectors.reproducibility import Training
-from airlock.adapters.lab.handover import read, receive, write
+from airlock.adapters.jobs.collectors.coverage import Ended
+from airlock.adapters.jobs.collectors.reproducibility import Training
+from airlock.adapters.jobs.handover import read, receive, write
 from airlock.bootstrap.workbench import _Left
 from airlock.domain.digest import folder_manifest
 from airlock.domain.errors import Refused, Unreachable

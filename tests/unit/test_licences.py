@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.lab import licences, locked
+from airlock.adapters.jobs.dependencies import licences, lockfile
 from airlock.domain.errors import Refused
 
 OSI = "License :: OSI Approved :: "
@@ -58,7 +58,7 @@ def lock(folder: Path, text: str) -> Path:
 
 
 def test_a_lock_names_one_version_of_each_package(tmp_path: Path) -> None:
-    parsed_lock = locked.read(
+    parsed_lock = lockfile.read(
         lock(
             tmp_path,
             "# made by a tool\n--index-url https://example.org\n"
@@ -67,7 +67,7 @@ def test_a_lock_names_one_version_of_each_package(tmp_path: Path) -> None:
             "elsewhere==1.0 ; sys_platform == 'no-such'  # never here\n",
         )
     )
-    assert parsed_lock == locked.Lock({"some-package": "1.0", "other": "2.0"}, 1)
+    assert parsed_lock == lockfile.Lock({"some-package": "1.0", "other": "2.0"}, 1)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_a_lock_names_one_version_of_each_package(tmp_path: Path) -> None:
 )
 def test_a_line_that_pins_nothing_is_no_lock(tmp_path: Path, line: str) -> None:
     with pytest.raises(Refused, match="is no lock: expected NAME==VERSION"):
-        locked.read(lock(tmp_path, f"b==1.0\n{line}\n"))
+        lockfile.read(lock(tmp_path, f"b==1.0\n{line}\n"))
 
 
 def test_two_versions_of_one_package_are_no_lock(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="pins a twice"):
-        locked.read(lock(tmp_path, "a==1.0\nA==2.0\n"))
+        lockfile.read(lock(tmp_path, "a==1.0\nA==2.0\n"))

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from slack_sdk import WebClient
 
-from airlock.adapters.slack_notifier import card, replies
-from airlock.adapters.slack_notifier.probe import SCOPES
+from airlock.adapters.slack.api_probe import SCOPES
+from airlock.adapters.slack.views import card, replies
 from airlock.entrypoints.http import slack_endpoint
 from airlock.entrypoints.slack import approval_actions
 from airlock.entrypoints.slack import commands as slack_commands
 from tests.support import ROOT
 
-ADAPTER = ROOT / "include/airlock/adapters/slack_notifier"
+ADAPTER = ROOT / "include/airlock/adapters/slack"
 TEXT = (ROOT / "deploy/slack/manifest.yaml").read_text()
 MANIFEST: dict[str, Any] = yaml.safe_load(TEXT)
 ADDRESS = "https://AIRFLOW/airlock/slack/interactions"

@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from airlock.adapters import airflow_connection
-from airlock.adapters.checkpoint_folder import CheckpointFolder
-from airlock.adapters.checkpoint_s3 import CheckpointBucket
-from airlock.adapters.ed25519_keys import FileGateKeys, FileKeyring, FileSigner, verify_with
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.evidence_s3 import EvidenceBucket
-from airlock.adapters.file_data import FileData
+from airlock.adapters.airflow import connection
+from airlock.adapters.checkpoints.folder import CheckpointFolder
+from airlock.adapters.checkpoints.s3 import CheckpointBucket
+from airlock.adapters.checkpoints.witness_client import WitnessClient
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.evidence.folder import EvidenceFolder
+from airlock.adapters.evidence.s3 import EvidenceBucket
 from airlock.adapters.git_code.own import OwnCheckout
-from airlock.adapters.guard_database import GuardDatabase
-from airlock.adapters.lab import Lab
-from airlock.adapters.mlflow_registry import MlflowRegistry
-from airlock.adapters.mlflow_watch import MlflowWatch
+from airlock.adapters.jobs import Lab
+from airlock.adapters.keys.ed25519 import FileGateKeys, FileKeyring, FileSigner, verify_with
+from airlock.adapters.mlflow import MlflowRegistry
+from airlock.adapters.mlflow.drift_source import MlflowWatch
+from airlock.adapters.mlflow.guard_database import GuardDatabase
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.witness_client import WitnessClient
 from airlock.bootstrap.room import reserve_of
 from airlock.config.connected import connected as with_connection
 from airlock.config.load import (
@@ -133,7 +133,7 @@ class Airlock:
         slack = self.settings.slack
         if slack is None or not slack.bot_token:
             return None
-        from airlock.adapters.slack_notifier.web import SlackWeb  # a task would pay for it
+        from airlock.adapters.slack.web import SlackWeb  # a task would pay for it
 
         return SlackWeb(slack.bot_token, slack.api_url)
 
@@ -235,7 +235,7 @@ def settings() -> Settings:
 def connected(explicit: Settings | None = None) -> Settings:
     """Return the settings of a process that speaks to Slack, its connection in Airflow read."""
     chosen = explicit or settings()
-    return with_connection(chosen, lambda name: airflow_connection.read(name, chosen.root))
+    return with_connection(chosen, lambda name: connection.read(name, chosen.root))
 
 
 def worker(explicit: Settings | None = None) -> Airlock:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airlock.adapters.airflow_rest import AirflowRest
-from airlock.adapters.mlflow_watch import MlflowWatch
+from airlock.adapters.airflow.rest import AirflowRest
+from airlock.adapters.mlflow.drift_source import MlflowWatch
 from airlock.adapters.sql_store.proposing import SqlProposals
 from airlock.bootstrap.room import reserve_of
 from airlock.config.load import Fingerprint, fingerprint, load_pipelines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airlock.adapters.slack_notifier import card, home, notices
+from airlock.adapters.slack.views import card, home, notices
 from airlock.bootstrap import Airlock
 from airlock.domain.errors import Invalid
 from airlock.services.notifications.slack import Drawing, Speaker, Where

@@ -5,7 +5,7 @@ It translates a recipe into the lab's requests and back. The steps and their rul
 
 Where tasks are kept apart by queues, one of two benches has no store, key or account (`train`) and
 the other runs none of the model team's own code. What the first leaves for the second lies in a
-folder of the run (`airlock.adapters.lab.handover`).
+folder of the run (`airlock.adapters.jobs.handover`).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.adapters.evidence_folder import EvidenceFolder
-from airlock.adapters.file_data import FileData
+from airlock.adapters.datasets.files import FileData
+from airlock.adapters.evidence.folder import EvidenceFolder
 from airlock.adapters.git_code import commit
-from airlock.adapters.lab import Lab, handover, requests
-from airlock.adapters.lab.collectors import COLLECTORS, TEAM_CODE
-from airlock.adapters.lab.errors import CheckBroke, LabFailure
-from airlock.adapters.lab.scene import Collected, Scene, TeamCode
-from airlock.adapters.lab.signing import signature_of
-from airlock.adapters.mlflow_registry import CandidateRecord, MlflowRegistry
+from airlock.adapters.jobs import Lab, handover, requests
+from airlock.adapters.jobs.collection_context import Collected, Scene, TeamCode
+from airlock.adapters.jobs.collectors import COLLECTORS, TEAM_CODE
+from airlock.adapters.jobs.errors import CheckBroke, LabFailure
+from airlock.adapters.jobs.signing import signature_of
+from airlock.adapters.mlflow import CandidateRecord, MlflowRegistry
 from airlock.bootstrap.room import reserve_of
 from airlock.config.model_card import read_card
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from airlock.adapters.file_data import outline
+from airlock.adapters.datasets.files import outline
 from airlock.config.load import PipelineConfig
 from airlock.domain.errors import AirlockError
 from airlock.domain.inference import auc_deviation, rows_planned

@@ -51,7 +51,7 @@ def witness(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8090,
 ) -> None:
     """Cosign the checkpoints of logs that only grow."""
-    from airlock.adapters.ed25519_keys import FileSigner, create
+    from airlock.adapters.keys.ed25519 import FileSigner, create
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     create(key, key.parent / f"{key.stem}-public")
@@ -105,7 +105,7 @@ class Witness:
 
     def add(self, request: str) -> Answer:
         """Cosign a checkpoint, or say why not."""
-        from airlock.adapters.ed25519_keys import verify_with
+        from airlock.adapters.keys.ed25519 import verify_with
 
         def verify(key: str, signature: bytes, message: bytes) -> bool:
             return verify_with(bytes.fromhex(key), signature, message)

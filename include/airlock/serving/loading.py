@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock import artifacts
-from airlock.adapters.ed25519_keys import FileKeyring
+from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.adapters.model_loader import build_model
 from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Invalid, Refused

@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.adapters.lab.children import job, sample
-from airlock.adapters.lab.errors import EvaluationFailed
+from airlock.adapters.jobs.errors import EvaluationFailed
+from airlock.adapters.jobs.programs import sample
+from airlock.adapters.jobs.shared import job
 from airlock.domain.errors import AirlockError, Invalid
 from airlock.serving.loading import Loaded, load_files
 from airlock.serving.schema import type_of

@@ -124,7 +124,7 @@ class FromMlflow:
 
     def fetch(self, grant: Grant, into: Path) -> Path:
         """Download the files."""
-        from airlock.adapters.mlflow_registry import MlflowRegistry
+        from airlock.adapters.mlflow import MlflowRegistry
 
         return MlflowRegistry(self.tracking_uri).download(grant.model, grant.version, into)
 

@@ -268,7 +268,7 @@ def test_two_hundred_pipelines_are_all_read(checkout: Checkout) -> None:
 
 
 def test_the_metrics_of_each_task_are_those_the_lab_measures() -> None:
-    from airlock.adapters.lab.children import metrics
+    from airlock.adapters.jobs.statistics import metrics
     from airlock.config.pipeline import METRICS
     from airlock.domain.metrics import DIRECTIONS
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from airlock.adapters import disk
-from airlock.adapters.ed25519_keys import create, give_up
 from airlock.adapters.embedded.budget import Answer
 from airlock.adapters.embedded.platform import Health
+from airlock.adapters.keys.ed25519 import create, give_up
 from airlock.adapters.sql_migrations import upgrade
 from airlock.config.settings import Settings
 from airlock.domain.clock import stamp

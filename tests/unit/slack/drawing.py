@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airlock.adapters.slack_notifier import forms, notices, replies
-from airlock.adapters.slack_notifier.card import card
-from airlock.adapters.slack_notifier.home import home
+from airlock.adapters.slack.views import forms, notices, replies
+from airlock.adapters.slack.views.card import card
+from airlock.adapters.slack.views.home import home
 from airlock.ports.chat import ChatMessage
 from tests.unit.slack.checks import check_reply, check_said, check_view
 from tests.unit.slack.views import INBOX, View

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airlock.adapters.slack_notifier.card import card
-from airlock.adapters.slack_notifier.kit import clean, safe
+from airlock.adapters.slack.views.blocks import clean, safe
+from airlock.adapters.slack.views.card import card
 from tests.unit.slack.conftest import Views
 from tests.unit.slack.drawing import check, everything
 from tests.unit.slack.scenes import SCENES

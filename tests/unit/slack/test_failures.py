@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airlock.adapters.slack_notifier.failures import A_WHILE, CLOSED, GONE, Unshowable, failure
+from airlock.adapters.slack.failures import A_WHILE, CLOSED, GONE, Unshowable, failure
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports.chat import Busy, Closed, Gone
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.slack_notifier import forms
+from airlock.adapters.slack.views import forms
 from airlock.domain.voting import REASON_MAX, REASON_MIN
 from tests.unit.slack.checks import check_view
 from tests.unit.slack.conftest import Compare, Views

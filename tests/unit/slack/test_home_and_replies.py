@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.slack_notifier import replies
-from airlock.adapters.slack_notifier.home import home
+from airlock.adapters.slack.views import replies
+from airlock.adapters.slack.views.home import home
 from tests.unit.slack.checks import check_reply, check_view
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.slack_notifier.card import card
+from airlock.adapters.slack.views.card import card
 from airlock.domain.states import State
 from airlock.ports.chat import ChatMessage
 from tests.unit.slack.checks import check_said

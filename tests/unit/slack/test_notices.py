@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.slack_notifier import notices
+from airlock.adapters.slack.views import notices
 from airlock.ports.chat import ChatMessage
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Compare, Views

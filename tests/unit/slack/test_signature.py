@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from slack_sdk.signature import SignatureVerifier
 
-from airlock.adapters.slack_notifier.signature import SIGNATURE, TIMESTAMP, genuine
+from airlock.adapters.slack.signature import SIGNATURE, TIMESTAMP, genuine
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 BODY = b"payload=%7B%22type%22%3A%22block_actions%22%7D"

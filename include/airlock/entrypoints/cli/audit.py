@@ -109,8 +109,8 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
     Raises:
         Invalid: if the file or the keys cannot be read.
     """
-    from airlock.adapters.checkpoint_folder import CheckpointFolder
-    from airlock.adapters.ed25519_keys import FileKeyring
+    from airlock.adapters.checkpoints.folder import CheckpointFolder
+    from airlock.adapters.keys.ed25519 import FileKeyring
     from airlock.domain.log_export import Export
     from airlock.domain.log_tree import Turn
     from airlock.domain.texts import TextCheck

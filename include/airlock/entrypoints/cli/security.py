@@ -72,7 +72,7 @@ def _file(file: dict[str, Any]) -> tuple[str, str, str]:
 
 def _download(target: str, mlflow: str, scratch: Path) -> Path:
     """Fetch MODEL, MODEL/VERSION or MODEL@ALIAS from MLflow."""
-    from airlock.adapters.mlflow_registry.inventory import MlflowInventory
+    from airlock.adapters.mlflow.inventory import MlflowInventory
 
     if target.startswith((".", "/")) or not target.strip():
         raise Invalid(f"there is no file or folder {target}")
@@ -96,7 +96,7 @@ def audit_command(
     as_json: AsJson = False,
 ) -> None:
     """Look at every version of an MLflow server; nothing there is changed."""
-    from airlock.adapters.mlflow_registry.inventory import MlflowInventory
+    from airlock.adapters.mlflow.inventory import MlflowInventory
     from airlock.entrypoints.presentation import security_report as report
     from airlock.services.registry.survey import survey
 
@@ -122,7 +122,7 @@ def convert_command(
     as_json: AsJson = False,
 ) -> None:
     """Turn a pickled scikit-learn model into a safe format, inside a sandbox."""
-    from airlock.adapters.lab import quarantine
+    from airlock.adapters.jobs import quarantine
     from airlock.domain.digest import file_digest
 
     source = path / "model.pkl" if path.is_dir() else path

@@ -16,7 +16,7 @@ import typer
 from rich.rule import Rule
 
 from airlock.adapters.embedded.people import PEOPLE
-from airlock.adapters.mlflow_registry import MlflowRegistry
+from airlock.adapters.mlflow import MlflowRegistry
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.entrypoints.cli.pipelines.runs import Run, no_release, run_path, tasks, trigger
 from airlock.entrypoints.cli.platform.lifecycle import current_platform, print_addresses

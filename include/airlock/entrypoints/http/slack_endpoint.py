@@ -74,7 +74,7 @@ async def interactions(request: Request) -> Response:
 
 
 def _answer(reception: Reception, body: bytes, headers: Mapping[str, str]) -> Response:
-    from airlock.adapters.slack_notifier.signature import TIMESTAMP, genuine
+    from airlock.adapters.slack.signature import TIMESTAMP, genuine
 
     desk = reception.desk()
     now = datetime.now(UTC)

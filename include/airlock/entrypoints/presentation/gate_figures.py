@@ -37,7 +37,7 @@ def of_release(airlock: Airlock, release_id: str) -> dict[str, Any]:
 
 def of_run(airlock: Airlock, origin: str, artifact_digest: str) -> dict[str, Any]:
     """Return the same of what a run has measured about a candidate."""
-    from airlock.adapters.lab.children.evaluate import recompute
+    from airlock.adapters.jobs.programs.evaluate import recompute
 
     with airlock.store.begin() as unit:
         facts = {

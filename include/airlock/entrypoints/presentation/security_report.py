@@ -51,7 +51,7 @@ def _one_file(place: Path) -> dict[str, Any]:
 def _with_scanners(
     place: Path, work: Path, facts: Mapping[str, Any], report: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from airlock.adapters.lab import Lab
+    from airlock.adapters.jobs import Lab
 
     scan = Lab(work / "lab", tools=settings().home / "tools").scan(place)
     digest = facts["manifestDigest"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.adapters.slack_notifier import forms
+from airlock.adapters.slack.views import forms
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Invalid, Refused, Unreachable
 from airlock.domain.people import Actor
 from airlock.domain.policy import Tier

@@ -18,7 +18,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from airlock.adapters.slack_notifier import forms, home, replies
+from airlock.adapters.slack.views import forms, home, replies
 from airlock.domain.errors import AirlockError, Invalid, NotFound
 from airlock.entrypoints.context import plain_lines
 from airlock.entrypoints.slack.approval_actions import refusal, sentence

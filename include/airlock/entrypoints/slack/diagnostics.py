@@ -16,7 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from airlock import bootstrap
-from airlock.adapters.slack_notifier.probe import SCOPES, Bot, Place, SlackProbe
+from airlock.adapters.slack.api_probe import SCOPES, Bot, Place, SlackProbe
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_rulebook
 from airlock.config.settings import Settings, SlackSettings

@@ -14,7 +14,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from airlock.adapters.slack_notifier import forms, replies
+from airlock.adapters.slack.views import forms, replies
 from airlock.config.settings import SlackSettings
 from airlock.domain.errors import Refused, Unreachable
 from airlock.entrypoints.context import Platform

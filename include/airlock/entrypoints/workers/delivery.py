@@ -147,7 +147,7 @@ class Courier:
     """One round after the other: register what changed, deliver what is due."""
 
     def __init__(self, airlock: Airlock, looked: Callable[[], None] | None = None) -> None:
-        from airlock.adapters.airflow_rest import AirflowRest
+        from airlock.adapters.airflow.rest import AirflowRest
         from airlock.bootstrap.proposals import password_file
 
         self._airlock, self._looked = airlock, looked

@@ -90,7 +90,7 @@ def listen(airlock: Airlock, stop: threading.Event) -> Ears | None:
     if slack_settings is None or not slack_settings.app_token:
         log.info("no app token, so Slack reaches us by HTTP alone")
         return None
-    from airlock.adapters.slack_notifier import socket
+    from airlock.adapters.slack import socket
     from airlock.entrypoints.slack.dispatcher import desk_of
 
     try:

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from airlock.adapters.file_data import MEND_DATA, FileData
-from airlock.adapters.table_profile import Column, Profile, profile
+from airlock.adapters.datasets.files import MEND_DATA, FileData
+from airlock.adapters.datasets.profile import Column, Profile, profile
 from airlock.config.load import RulebookConfig, load_rulebook
 from airlock.domain.errors import Conflict, Invalid
 from airlock.entrypoints.cli.pipelines.scaffold import Draft, files

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from string import Template
 from typing import Any
 
-from airlock.adapters.table_profile import FEW, Column, Profile
+from airlock.adapters.datasets.profile import FEW, Column, Profile
 from airlock.entrypoints.cli.pipelines import scaffold_texts
 
 _WIDE = 100

@@ -151,7 +151,7 @@ import pytest
 import skops.io
 from sklearn.metrics import $metric
 
-from airlock.adapters.lab.trust import TRUSTED_TYPES
+from airlock.adapters.jobs.shared.model_loading import TRUSTED_TYPES
 from airlock.tables import frame, read
 from models.$package.suite import COLUMNS, PRESENT
 from models.$package.train import NUMBERS, TEXTS, train

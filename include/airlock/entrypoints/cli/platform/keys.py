@@ -55,7 +55,7 @@ def show_command(role: RoleName = "", as_json: AsJson = False) -> None:
 def rotate_command(role: RoleName = "") -> None:
     """Replace the signing key by a new one, which the old one signs."""
     from airlock import bootstrap
-    from airlock.adapters.ed25519_keys import FileShelf
+    from airlock.adapters.keys.ed25519 import FileShelf
 
     take_role(role, ("operator",))
     airlock = bootstrap.decider()

@@ -15,8 +15,8 @@ from typing import Any
 
 from airlock.adapters import disk
 from airlock.adapters.certificates import certificate_ends
-from airlock.adapters.ed25519_keys import FileKeyring, FileSigner
 from airlock.adapters.embedded.budget import Answer, ask_all
+from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import Settings
 from airlock.domain.clock import moment

@@ -1,0 +1,1 @@
+"""Airflow through its public REST API, and its connections."""

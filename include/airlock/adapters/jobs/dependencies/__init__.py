@@ -1,0 +1,1 @@
+"""What the gate of dependencies reads: lockfile, advisories, licences, SBOM."""

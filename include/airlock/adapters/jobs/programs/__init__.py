@@ -1,0 +1,1 @@
+"""The programs jobs run in child processes. Each reads request.json and writes result.json."""

@@ -1,0 +1,1 @@
+"""What the programs share: their rows, the model, the user's script, how they end."""

@@ -1,0 +1,1 @@
+"""What is computed from rows and predictions; imported by programs, none itself."""

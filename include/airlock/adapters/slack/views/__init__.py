@@ -1,0 +1,1 @@
+"""What is shown in Slack: cards, forms, notices, App Home."""
