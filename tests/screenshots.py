@@ -17,7 +17,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from playwright.sync_api import Browser, sync_playwright
 
-from airlock.domain.release import Decision
+from airlock.domain.approval.release import Decision
 from airlock.ports import CodeChange
 from airlock.services.approvals import break_glass
 from tests.integration import duty_kit

@@ -28,10 +28,10 @@ from airlock.adapters.sql_store.tables import (
     run_evidence,
     timer,
 )
-from airlock.domain.audit import GENESIS, link, verify_stream
+from airlock.domain.approval.release import Release, apply
 from airlock.domain.digest import canonical_json, digest_json
 from airlock.domain.errors import AirlockError
-from airlock.domain.release import Release, apply
+from airlock.domain.log.audit import GENESIS, link, verify_stream
 
 CHUNK = 20_000
 

@@ -22,8 +22,16 @@ from airlock.gates import BY_NAME, build
 
 OPENING = frozenset({"PASSED", "WAIVED"})
 #: What of the domain the gates compute with; their own files are all of `airlock/gates`.
-DOMAIN = ("coincidence", "digest", "distributions", "formats", "gates", "inference", "metrics")
-_PACKAGES = ("__init__", "domain/__init__", "domain/pairs")
+DOMAIN = (
+    "digest",
+    "distributions",
+    "duplicate_statistics",
+    "artifact_formats",
+    "gates",
+    "hypothesis_tests",
+    "metrics",
+)
+_PACKAGES = ("__init__", "domain/__init__", "domain/strict_zip")
 #: Rounding of another machine's logarithms is no lie.
 _ROUNDING = 1e-9
 

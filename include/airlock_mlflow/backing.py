@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.domain.grant import GrantInvalid
+from airlock.domain.promotion.grant import GrantInvalid
 from airlock_mlflow import ledger
 from airlock_mlflow.guard import Guard
 

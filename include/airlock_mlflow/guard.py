@@ -21,10 +21,10 @@ from typing import Any, ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from airlock.adapters.keys.ed25519 import FileKeyring
-from airlock.domain.access_token import SKEW, AccessToken, read
 from airlock.domain.clock import readable
 from airlock.domain.errors import AirlockError
-from airlock.domain.grant import PROTECTED, Grant, GrantInvalid, unseal
+from airlock.domain.people.access_token import SKEW, AccessToken, read
+from airlock.domain.promotion.grant import PROTECTED, Grant, GrantInvalid, unseal
 from airlock_mlflow import ledger
 from airlock_mlflow.caller import caller
 from airlock_mlflow.denial import Closed, Denied

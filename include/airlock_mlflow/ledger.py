@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from airlock.domain.grant import Grant, Standing
+from airlock.domain.promotion.grant import Grant, Standing
 from airlock_mlflow.tables import FROZEN, GRANTS, RELEASES, REVOKED
 
 #: A connection, or one of MLflow's sessions: both execute statements.

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from airlock.domain.grant import PROTECTED
+from airlock.domain.promotion.grant import PROTECTED
 
 _PLAIN = re.compile(r"\A[A-Za-z0-9_-]+\Z")
 #: Characters people take for one another in ASCII.

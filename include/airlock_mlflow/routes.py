@@ -13,8 +13,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
 from pydantic import BaseModel, ConfigDict, Field
 
-from airlock.domain.access_token import REVOKE
-from airlock.domain.grant import Grant, GrantInvalid
+from airlock.domain.people.access_token import REVOKE
+from airlock.domain.promotion.grant import Grant, GrantInvalid
 from airlock_mlflow import backing, ledger, spending
 from airlock_mlflow.artifacts import repository
 from airlock_mlflow.caller import caller

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from airlock.domain.errors import AirlockError, Invalid
-from airlock.domain.grant import PROTECTED
+from airlock.domain.promotion.grant import PROTECTED
 from airlock_mlflow import backstop
 from airlock_mlflow.settings import ALIASES
 from airlock_mlflow.tables import METADATA

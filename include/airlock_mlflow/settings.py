@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from airlock.domain.errors import Invalid
-from airlock.domain.grant import PROTECTED
+from airlock.domain.promotion.grant import PROTECTED
 
 #: What `mlflow server` tells its workers, and what an operator tells `mlflow server`.
 DATABASE = ("_MLFLOW_SERVER_FILE_STORE", "MLFLOW_BACKEND_STORE_URI")

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel, SqlRegisteredModelAlias
 
 from airlock.domain.digest import short
-from airlock.domain.grant import LONGEST, Grant, GrantInvalid, Standing
+from airlock.domain.promotion.grant import LONGEST, Grant, GrantInvalid, Standing
 from airlock_mlflow import backing, ledger
 from airlock_mlflow.artifacts import repository
 from airlock_mlflow.caller import caller

@@ -18,7 +18,7 @@ from airlock_airflow import edge, waiting
 from airlock_airflow.links import ReleaseLink
 
 if TYPE_CHECKING:
-    from airlock.domain.release import Release
+    from airlock.domain.approval.release import Release
 
 #: Airflow 3.3 can fail a task that is woken while its parking process is being reaped; the retry
 #: finds the same decision.
@@ -111,7 +111,7 @@ def _is_undecided(view: Mapping[str, Any], level: int) -> bool:
 
 def _park(context: Mapping[str, Any], release_id: str, level: int) -> None:
     """Have the decider remember whom to wake; it forgets the task once it was woken."""
-    from airlock.domain.proposals import Kind
+    from airlock.domain.evidence.proposals import Kind
 
     body = {"release": release_id, "level": level, "task": context["ti"].task_id}
     edge.airlock().proposals.submit(Kind.PARK, edge.origin(context), body)

@@ -23,8 +23,8 @@ from airlock_airflow.queues import TRAIN
 if TYPE_CHECKING:
     from airlock.bootstrap import Airlock
     from airlock.config.settings import Settings
-    from airlock.domain.people import Actor
-    from airlock.domain.recipe import Recipe
+    from airlock.domain.evidence.pipeline_spec import Recipe
+    from airlock.domain.people.actors import Actor
     from airlock.services.pipeline.steps import Origin
     from airlock.services.pipeline.training_runtime import Bench
 
@@ -124,7 +124,7 @@ def requester(context: Mapping[str, Any], owner: str) -> str:
 
 def actor(context: Mapping[str, Any]) -> Actor:
     """Return the task as an actor: never a person, so it can never vote."""
-    from airlock.domain.people import Actor, Channel
+    from airlock.domain.people.actors import Actor, Channel
 
     run = context["dag_run"]
     return Actor.system(f"dag/{run.dag_id}", Channel.DAG)

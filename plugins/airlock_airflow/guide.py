@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airlock.config.load import PipelineConfig
-    from airlock.domain.policy import Level, Tier
+    from airlock.domain.approval.policy import Level, Tier
 
 _STATES = (
     (

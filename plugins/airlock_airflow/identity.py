@@ -18,8 +18,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Unauthenticated
+from airlock.domain.people.enrolment import SeenAccount
 from airlock.entrypoints.http.authentication import SERVICE, Identity
 from airlock.ports import Account
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airlock.config.load import PipelineConfig, Pipelines, load_pipelines, load_rulebook
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
 from airlock_airflow import edge
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from airflow.sdk import (
     XComArg,
 )
 
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.gates import runs_team_code
 from airlock.services.pipeline.commit_trigger import asset_of
 from airlock_airflow.gates import GateOperator
@@ -40,7 +40,7 @@ from airlock_airflow.steps import StepOperator
 if TYPE_CHECKING:
     from airlock.config.load import PipelineConfig
     from airlock.config.pipeline import Triggers
-    from airlock.domain.policy import Level, Rulebook, Tier
+    from airlock.domain.approval.policy import Level, Rulebook, Tier
 
 #: Far below what a month of nightly runs with nobody answering needs.
 ACTIVE_RUNS = 200

@@ -23,7 +23,7 @@ from airlock_airflow.links import EvidenceLink, ReleaseLink
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airlock.domain.release import Release
+    from airlock.domain.approval.release import Release
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,8 @@ class PromoteModelOperator(BaseOperator):
         """Ask Airlock. Without every vote this fails, whatever the tasks before look like."""
         from dataclasses import asdict
 
+        from airlock.domain.approval.release import State
         from airlock.domain.errors import Unreachable
-        from airlock.domain.release import State
         from airlock.services.promotion import promote
         from airlock.services.proposals import ProposedPromotions
 
@@ -172,7 +172,7 @@ def _states(context: Mapping[str, Any]) -> Mapping[str, str]:
 def _note(context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """Have the sentence noted on the run; the release of a run is noted by the decider."""
     from airlock.domain.errors import AirlockError
-    from airlock.domain.proposals import Kind
+    from airlock.domain.evidence.proposals import Kind
 
     body = {"why": f"{result['outcome']}: {result['why']}"[: edge.MOST_WHY]}
     try:

@@ -17,7 +17,7 @@ from airlock_airflow.literal import LiteralFields
 from airlock_airflow.queues import queue_of
 
 if TYPE_CHECKING:
-    from airlock.domain.recipe import Recipe
+    from airlock.domain.evidence.pipeline_spec import Recipe
     from airlock.services.pipeline.steps import Job
 
 Step = Literal["pin", "validate", "train", "collect", "evaluate", "register"]
@@ -81,7 +81,7 @@ def recipe_of(pipeline: str) -> Recipe:
     """Return the recipe in the file as it is now; the steps compare it with the run's first."""
     from airlock.config.load import load_pipelines
     from airlock.domain.errors import Refused
-    from airlock.domain.recipe import Recipe
+    from airlock.domain.evidence.pipeline_spec import Recipe
 
     settings = edge.settings()
     pipeline_config = load_pipelines(settings.config_dir, settings.root).get(pipeline)

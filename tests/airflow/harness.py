@@ -28,8 +28,8 @@ from airlock.adapters.embedded.supervisor import base_environment
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_pipelines, load_rulebook
-from airlock.domain.people import Channel
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.people.actors import Channel
 from airlock.entrypoints.demo import people as demo_people
 from airlock.entrypoints.presentation.progress import Steps
 from airlock.services.people import enrolment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airlock.domain.people import Actor, Channel
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.people import slack_links
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import Releases

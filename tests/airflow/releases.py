@@ -13,8 +13,8 @@ from typing import Any
 from airlock.adapters.keys.ed25519 import FileSigner
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_rulebook
+from airlock.domain.approval.release import Release
 from airlock.domain.errors import NotFound
-from airlock.domain.release import Release
 from airlock.services.proposals import Sources
 from airlock.services.queries import releases
 from airlock.testing import World, pipeline_document

@@ -197,7 +197,7 @@ def test_a_task_that_starts_builds_only_its_own_dag(
 
 
 def test_the_guide_says_who_has_to_agree(config: Path) -> None:
-    from airlock.domain.policy import Rulebook
+    from airlock.domain.approval.policy import Rulebook
     from airlock_airflow.loading import current
 
     loaded = current()

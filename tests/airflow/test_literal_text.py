@@ -16,7 +16,7 @@ from airflow.sdk import DAG, BaseOperator
 
 import airlock_airflow
 from airlock.config.load import load_pipelines, load_rulebook
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
 from airlock_airflow import gates, pipeline
 from airlock_airflow.literal import LiteralFields
 from tests.support import ROOT

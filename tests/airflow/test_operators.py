@@ -25,9 +25,9 @@ from airflow.utils.types import DagRunType
 import airlock_airflow
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.release import Decision
 from airlock.domain.errors import Invalid, Refused, Unreachable
-from airlock.domain.policy import Rulebook
-from airlock.domain.release import Decision
 from airlock.services.notifications.outbox_relay import Delivery
 from airlock.testing import RULEBOOK, FakeAirflow, World
 from airlock_airflow import edge, releasing, steps, waiting

@@ -16,8 +16,8 @@ import pytest
 
 from airlock.adapters.airflow.rest import AirflowRest
 from airlock.adapters.keys.ed25519 import FileSigner
+from airlock.domain.approval.timers import Kind
 from airlock.domain.clock import stamp
-from airlock.domain.timers import Kind
 from airlock.entrypoints.workers.proposal_loop import ProposalLoop
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log

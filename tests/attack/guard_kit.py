@@ -29,9 +29,9 @@ from mlflow import MlflowClient
 
 from airlock.adapters.keys import ed25519
 from airlock.adapters.mlflow import CandidateRecord, MlflowRegistry
-from airlock.domain import access_token
 from airlock.domain.digest import folder_manifest, manifest_digest
-from airlock.domain.grant import LONGEST, Grant, seal
+from airlock.domain.people import access_token
+from airlock.domain.promotion.grant import LONGEST, Grant, seal
 from tests.attack.guard_server import (
     SECRET,
     WORKER,

@@ -18,9 +18,9 @@ from airlock.adapters.mlflow import MlflowRegistry
 from airlock.adapters.mlflow.drift_source import MlflowWatch
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.drift import Drift
 from airlock.domain.errors import Unreachable
-from airlock.domain.grant import read_own
+from airlock.domain.promotion.grant import read_own
+from airlock.domain.registry_drift import Drift
 from airlock.services.audit import access_log
 from airlock.services.registry import drift_log
 from airlock.services.registry.drift import Detector, Round

@@ -18,9 +18,9 @@ from requests.adapters import HTTPAdapter
 from starlette.routing import Mount
 
 from airlock.adapters.keys import ed25519
-from airlock.domain import access_token
 from airlock.domain.errors import Invalid
-from airlock.domain.grant import PAYLOAD_TYPE, pae
+from airlock.domain.people import access_token
+from airlock.domain.promotion.grant import PAYLOAD_TYPE, pae
 from airlock_mlflow import boot, surface
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.settings import from_environment

@@ -12,7 +12,7 @@ import pytest
 
 from airlock.adapters.keys import ed25519
 from airlock.domain.digest import folder_manifest, manifest_digest
-from airlock.domain.grant import LONGEST, Grant, seal
+from airlock.domain.promotion.grant import LONGEST, Grant, seal
 from airlock_mlflow import ledger
 from airlock_mlflow.denial import Closed, Denied
 from airlock_mlflow.guard import Guard, guard

@@ -26,12 +26,12 @@ from airlock.adapters.mlflow.drift_source import MlflowWatch
 from airlock.adapters.mlflow.guard_database import GuardDatabase
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.access_token import REVOKE
+from airlock.domain.approval.release import State
 from airlock.domain.errors import AirlockError, Refused
-from airlock.domain.grant import Grant, Standing
-from airlock.domain.people import Actor
-from airlock.domain.promoting import Underway
-from airlock.domain.release import State
+from airlock.domain.people.access_token import REVOKE
+from airlock.domain.people.actors import Actor
+from airlock.domain.promotion.grant import Grant, Standing
+from airlock.domain.promotion.promotion import Underway
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log

@@ -31,14 +31,14 @@ from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.tables import metadata
-from airlock.domain.audit import Event, Head, append, link
-from airlock.domain.checkpoint import Checkpoint, seal
 from airlock.domain.clock import moment
 from airlock.domain.digest import digest_json
-from airlock.domain.grant import seal as seal_grant
-from airlock.domain.grant import unseal
-from airlock.domain.merkle import Frontier, leaf_hash
-from airlock.domain.texts import commit
+from airlock.domain.log.audit import Event, Head, append, link
+from airlock.domain.log.checkpoint import Checkpoint, seal
+from airlock.domain.log.erasable_texts import commit
+from airlock.domain.log.merkle import Frontier, leaf_hash
+from airlock.domain.promotion.grant import seal as seal_grant
+from airlock.domain.promotion.grant import unseal
 from airlock.services.audit import access_log
 from airlock.testing import World
 from tests.support import ROOT, short_folder

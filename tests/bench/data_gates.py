@@ -23,8 +23,8 @@ import pandas
 
 from airlock.adapters.datasets.files import FileData
 from airlock.adapters.jobs import Lab, LabData, Limits
-from airlock.domain.coincidence import copied_across, repeated
 from airlock.domain.distributions import Tolerance, compare
+from airlock.domain.duplicate_statistics import copied_across, repeated
 from airlock.gates.drift import MINIMUM_ROWS
 
 ROWS, NUMBERS, TEXTS = 1_000_000, 26, 4

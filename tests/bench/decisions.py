@@ -24,9 +24,9 @@ from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.log import Log
-from airlock.domain.audit import Event, Head
-from airlock.domain.people import Actor, Channel
-from airlock.domain.release import Decision
+from airlock.domain.approval.release import Decision
+from airlock.domain.log.audit import Event, Head
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import decide as decisions
 from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World, pipeline_document

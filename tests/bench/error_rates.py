@@ -21,7 +21,7 @@ import pandas
 
 from airlock.adapters.jobs.statistics import intervals
 from airlock.domain.gates import Evidence, GateResult, Verdict
-from airlock.domain.inference import auc_deviation, rows_planned, tango, z_of
+from airlock.domain.hypothesis_tests import auc_deviation, rows_planned, tango, z_of
 from airlock.gates import PerformanceRegression
 
 MARGIN, CONFIDENCE = 0.01, 0.95

@@ -19,7 +19,7 @@ from fastapi import FastAPI
 
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
 from airlock.entrypoints.http.app import create_app
 from airlock.testing import RULEBOOK
 from airlock_airflow.identity import identify

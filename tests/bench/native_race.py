@@ -16,9 +16,9 @@ from typing import Any
 
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.approval.release import Decision, Release
 from airlock.domain.errors import Conflict
-from airlock.domain.people import Actor, Channel
-from airlock.domain.release import Decision, Release
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import decide
 from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World

@@ -13,7 +13,7 @@ from airlock.adapters.git_code import commit
 from airlock.bootstrap.proposals import local_sources
 from airlock.bootstrap.workbench import Workbench
 from airlock.domain.digest import file_digest
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.gates import build
 from airlock.services.approvals import open_release
 from airlock.services.pipeline import collect_and_judge, steps

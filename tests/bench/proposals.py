@@ -19,7 +19,7 @@ from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import PROPOSALS, Listener
 from airlock.adapters.sql_store.proposing import SqlProposals
 from airlock.domain.digest import digest_json
-from airlock.domain.proposals import Kind
+from airlock.domain.evidence.proposals import Kind
 from airlock.entrypoints.workers.proposal_loop import ProposalLoop
 from airlock.services.proposals import Handling
 from airlock.testing import World

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airlock.domain.errors import AirlockError, Refused
-from airlock.domain.people import Channel
+from airlock.domain.people.actors import Channel
 from airlock.services.approvals import break_glass, deadlines, decide, delegation, waivers
 from airlock.services.people import enrolment, recognition
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airlock.domain.checkpoint import Cosigner
+from airlock.domain.log.checkpoint import Cosigner
 from airlock.services.audit import export as evidence_export
 from airlock.testing import RULEBOOK, World
 from airlock_evidence.archive import MANIFEST, manifest, unpack

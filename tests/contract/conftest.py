@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
 from airlock.testing import FakeClock, World
 from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK

@@ -14,19 +14,21 @@ from datetime import timedelta
 from typing import Any
 
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain import people as people_rules
-from airlock.domain import timers, waivers, waiving
-from airlock.domain.audit import Entry, Head, append
+from airlock.domain.approval import timers, waiver_approval, waivers
+from airlock.domain.approval.policy import Plan, Rulebook, Tier
+from airlock.domain.approval.release import Release, State, Story, Subject
+from airlock.domain.approval.release_request import Draft, blocking, open_release
+from airlock.domain.approval.voting import Ballot, cast, may_answer
 from airlock.domain.clock import stamp
-from airlock.domain.delegation import Delegation, Powers
-from airlock.domain.duties import Work
 from airlock.domain.errors import Conflict, Refused
 from airlock.domain.gates import GateResult, Verdict
-from airlock.domain.grant import Grant
-from airlock.domain.opening import Draft, blocking, open_release
-from airlock.domain.people import Actor, Channel, Person
-from airlock.domain.policy import Plan, Rulebook, Tier
-from airlock.domain.promoting import (
+from airlock.domain.log.audit import Entry, Head, append
+from airlock.domain.people import actors as people_rules
+from airlock.domain.people.actors import Actor, Channel, Person
+from airlock.domain.people.delegation import Delegation, Powers
+from airlock.domain.people.separation_of_duties import Work
+from airlock.domain.promotion.grant import Grant
+from airlock.domain.promotion.promotion import (
     check_idle,
     check_promotable,
     check_unexpired,
@@ -37,8 +39,6 @@ from airlock.domain.promoting import (
     start,
     withdraw,
 )
-from airlock.domain.release import Release, State, Story, Subject
-from airlock.domain.voting import Ballot, cast, may_answer
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services.approvals import decide, delegation, policy_registry
 from airlock.services.approvals import waivers as services_waiving
@@ -169,7 +169,7 @@ class DomainEngine:
             options={GATE: "sha256:o"},
             weights=plan.weights,
             at=self.now(),
-            able=waiving.able_to_waive(self.release, plan, self.holders()),
+            able=waiver_approval.able_to_waive(self.release, plan, self.holders()),
         )
 
     def judged(self, plan: Plan, release: Release) -> list[GateResult]:
@@ -181,7 +181,7 @@ class DomainEngine:
 
     def waive(self, name: str, hours: int) -> None:
         plan, until = self.plan(), self.clock() + timedelta(hours=hours)
-        story = waiving.waive(
+        story = waiver_approval.waive(
             self.release,
             plan,
             self.judged(plan, self.release),

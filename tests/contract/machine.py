@@ -19,10 +19,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from airlock.domain.approval.release import Decision, State, apply
+from airlock.domain.approval.voting import Ballot
 from airlock.domain.clock import moment
 from airlock.domain.errors import AirlockError
-from airlock.domain.release import Decision, State, apply
-from airlock.domain.voting import Ballot
 from tests.contract.engines import CROWD, EXCLUDED, EXPIRES, LEVELS, STRANGER
 from tests.contract.machine_waivers import GIVER, Waiving
 from tests.contract.model import WAYS

@@ -12,20 +12,18 @@ from typing import Any
 
 import pytest
 
-from airlock.domain import (
-    delegation,
-    duties,
+from airlock.domain.approval import (
     matching,
-    people,
-    promoting,
     release,
     rules,
     timers,
     voting,
+    waiver_approval,
     waivers,
-    waiving,
 )
-from airlock.domain.release import State
+from airlock.domain.approval.release import State
+from airlock.domain.people import actors, delegation, separation_of_duties
+from airlock.domain.promotion import promotion
 from tests.contract import engines
 
 Patch = pytest.MonkeyPatch
@@ -43,11 +41,11 @@ def no_separation(patch: Patch) -> None:
 
 def separation_of(*kept: str) -> Callable[[Patch], None]:
     def mutate(patch: Patch) -> None:
-        def some(self: duties.Separation, work: duties.Work) -> Any:
+        def some(self: separation_of_duties.Separation, work: separation_of_duties.Work) -> Any:
             return [(p, w) for p, w in original(self, work) if w in kept]
 
-        original = duties.Separation._by_work
-        patch.setattr(duties.Separation, "_by_work", some)
+        original = separation_of_duties.Separation._by_work
+        patch.setattr(separation_of_duties.Separation, "_by_work", some)
 
     return mutate
 
@@ -154,16 +152,16 @@ def stranding(patch: Patch) -> None:
 
 
 def stale_rights(patch: Patch) -> None:
-    patch.setattr(promoting, "check_votes", NOTHING)
+    patch.setattr(promotion, "check_votes", NOTHING)
 
 
 def inactive_count(patch: Patch) -> None:
-    patch.setattr(people, "holders", lambda crowd: {one.id: one.roles for one in crowd})
+    patch.setattr(actors, "holders", lambda crowd: {one.id: one.roles for one in crowd})
 
 
 def unenrolled_count(patch: Patch) -> None:
     patch.setattr(
-        people, "holders", lambda crowd: {one.id: one.claimed for one in crowd if one.active}
+        actors, "holders", lambda crowd: {one.id: one.claimed for one in crowd if one.active}
     )
 
 
@@ -201,7 +199,7 @@ def grant_for_ever(patch: Patch) -> None:
 
 def overtaken(patch: Patch) -> None:
     """An attempt has nothing to itself: others go on as if it were not there."""
-    patch.setattr(promoting, "check_idle", NOTHING)
+    patch.setattr(promotion, "check_idle", NOTHING)
     patch.setattr(engines, "check_idle", NOTHING)
     moves = {**release.MOVES, State.PROMOTING: release.MOVES[State.APPROVED]}
     moves[State.PROMOTING] |= release.MOVES[State.PROMOTING]
@@ -285,7 +283,7 @@ def early_stand_in(patch: Patch) -> None:
 
 def anybody_withdraws(patch: Patch) -> None:
     def withdraw(one: Any, actor: Any, reason: str, at: str) -> Any:
-        return promoting.withdraw(one, replace(actor, id=one.requester), reason, at)
+        return promotion.withdraw(one, replace(actor, id=one.requester), reason, at)
 
     patch.setattr(engines, "withdraw", withdraw)
 
@@ -303,7 +301,7 @@ def waiver_without_giver(patch: Patch) -> None:
 
 
 def anybody_waives(patch: Patch) -> None:
-    patch.setattr(waiving, "_check_person", NOTHING)
+    patch.setattr(waiver_approval, "_check_person", NOTHING)
 
 
 def able_to_waive(*, barred: bool, minus: bool) -> Callable[[Patch], None]:
@@ -315,9 +313,9 @@ def able_to_waive(*, barred: bool, minus: bool) -> Callable[[Patch], None]:
             out = {*plan.excluded, one.requester} if barred else set()
             return frozenset(p for p, roles in holders.items() if roles & giving and p not in out)
 
-        patch.setattr(waiving, "able_to_waive", able)
+        patch.setattr(waiver_approval, "able_to_waive", able)
         if not barred:
-            patch.setattr(waiving, "why_excluded", lambda *_: "")
+            patch.setattr(waiver_approval, "why_excluded", lambda *_: "")
 
     return mutate
 
@@ -327,13 +325,17 @@ def waiver_of_anything(patch: Patch) -> None:
 
 
 def waiver_of_any_length(patch: Patch) -> None:
-    patch.setattr(waiving, "_check_end", NOTHING)
+    patch.setattr(waiver_approval, "_check_end", NOTHING)
 
 
 MUTANTS: dict[str, Callable[[Patch], None]] = {
     "nobody is excluded": no_separation,
-    "committers may vote": separation_of(duties.REQUESTED, duties.CHANGED_POLICY),
-    "the policy's changer may vote": separation_of(duties.REQUESTED, duties.COMMITTED),
+    "committers may vote": separation_of(
+        separation_of_duties.REQUESTED, separation_of_duties.CHANGED_POLICY
+    ),
+    "the policy's changer may vote": separation_of(
+        separation_of_duties.REQUESTED, separation_of_duties.COMMITTED
+    ),
     "an excluded person votes through a delegate": only_by_own_name,
     "one person votes twice": two_votes,
     "a vote for a later level counts now": any_level,

@@ -11,11 +11,11 @@ from typing import Any
 
 from airlock.adapters.checkpoints.folder import CheckpointFolder
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.release import Decision
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import AirlockError
-from airlock.domain.people import Actor, Person
-from airlock.domain.release import Decision
+from airlock.domain.people.actors import Actor, Person
 from airlock.ports import Parked, Spot
 from airlock.services.approvals import break_glass, deadlines, decide, delegation, waivers
 from airlock.services.audit import access_log, erasure, transparency_log

@@ -16,12 +16,12 @@ from sqlalchemy import Connection, create_engine, text
 
 from airlock.adapters.checkpoints.folder import CheckpointFolder
 from airlock.adapters.keys.ed25519 import FileSigner
-from airlock.domain.audit import GENESIS, link
-from airlock.domain.checkpoint import Checkpoint, seal, signed_at
+from airlock.domain.approval.release import Decision
 from airlock.domain.clock import moment
 from airlock.domain.errors import Refused
-from airlock.domain.merkle import Frontier, leaf_hash
-from airlock.domain.release import Decision
+from airlock.domain.log.audit import GENESIS, link
+from airlock.domain.log.checkpoint import Checkpoint, seal, signed_at
+from airlock.domain.log.merkle import Frontier, leaf_hash
 from airlock.services.audit import access_log, transparency_log
 from airlock.testing import World
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from airlock.domain.approval.release import State
 from airlock.domain.errors import Refused
-from airlock.domain.people import Person
-from airlock.domain.release import State
+from airlock.domain.people.actors import Person
 from airlock.services.approvals import decide
 from airlock.services.people import recognition
 from airlock.services.pipeline.collect_and_judge import case_of
@@ -63,8 +63,8 @@ def test_when_an_approver_has_left(make_world: MakeWorld) -> None:
 
 
 def test_when_an_approval_has_run_out(make_world: MakeWorld) -> None:
+    from airlock.domain.approval.approval_conditions import Conditions
     from airlock.domain.clock import stamp
-    from airlock.domain.conditions import Conditions
 
     clock = FakeClock()
     world = make_world(clock=clock)

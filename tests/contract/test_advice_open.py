@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.conditions import Conditions
+from airlock.domain.approval.approval_conditions import Conditions
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import Forbidden
+from airlock.domain.evidence.proposals import Kind
 from airlock.domain.gates import Evidence
-from airlock.domain.people import Person
-from airlock.domain.policy import Plan
-from airlock.domain.proposals import Kind
-from airlock.domain.release import Decision, State
+from airlock.domain.people.actors import Person
 from airlock.services.approvals import break_glass, deadlines, decide, waivers
 from airlock.services.audit import access_log
 from airlock.services.pipeline import collect_and_judge

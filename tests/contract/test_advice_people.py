@@ -12,9 +12,9 @@ from datetime import timedelta
 
 import pytest
 
+from airlock.domain.approval.approval_conditions import Conditions, Demand
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.people import Person
+from airlock.domain.people.actors import Person
 from airlock.services.approvals import delegation
 from airlock.services.people import enrolment, recognition
 from airlock.services.queries import duties

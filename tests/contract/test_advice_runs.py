@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from airlock.domain.approval.release import State
 from airlock.domain.digest import digest_bytes, digest_json
-from airlock.domain.duties import SHIPPED
+from airlock.domain.evidence.proposals import Kind
 from airlock.domain.gates import Evidence
-from airlock.domain.people import Person
-from airlock.domain.proposals import Kind
-from airlock.domain.release import State
+from airlock.domain.people.actors import Person
+from airlock.domain.people.separation_of_duties import SHIPPED
 from airlock.services.approvals import break_glass, policy_registry
 from airlock.services.people import recognition
 from airlock.services.pipeline import collect_and_judge

@@ -11,11 +11,11 @@ from datetime import timedelta
 
 import pytest
 
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.release import Decision
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.duties import SHIPPED
-from airlock.domain.people import Channel
-from airlock.domain.release import Decision
+from airlock.domain.people.actors import Channel
+from airlock.domain.people.separation_of_duties import SHIPPED
 from airlock.services.approvals import decide, policy_registry
 from airlock.services.queries import releases
 from tests.contract.advice_kit import (

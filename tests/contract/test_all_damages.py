@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
-from airlock.domain.audit import Event, Head, append, link
+from airlock.domain.approval.release import Decision
 from airlock.domain.clock import stamp
-from airlock.domain.release import Decision
+from airlock.domain.log.audit import Event, Head, append, link
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log, export, transparency_log, verification
 from airlock.testing import FakeClock, World

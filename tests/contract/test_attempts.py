@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airlock.domain.digest import digest_bytes
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import Evidence
-from airlock.domain.recipe import Recipe
 from airlock.services.pipeline import comparison_budget
 from airlock.testing import World
 

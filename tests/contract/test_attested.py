@@ -12,11 +12,11 @@ import pytest
 
 from airlock.adapters.keys.ed25519 import FileGateKeys, FileSigner, create
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.attestation import PREDICATE_TYPE, Unattested, attest
+from airlock.domain.approval.release import State
+from airlock.domain.evidence.attestation import PREDICATE_TYPE, Unattested, attest
 from airlock.domain.gates import Verdict
-from airlock.domain.grant import enclose
-from airlock.domain.people import Actor
-from airlock.domain.release import State
+from airlock.domain.people.actors import Actor
+from airlock.domain.promotion.grant import enclose
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log
 from airlock.services.queries import releases

@@ -17,11 +17,11 @@ from sqlalchemy import create_engine, text
 from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.release import State
 from airlock.domain.errors import Conflict, Refused
-from airlock.domain.grant import LONGEST, Standing, read_own
-from airlock.domain.people import Actor, Channel
-from airlock.domain.policy import Rulebook
-from airlock.domain.release import State
+from airlock.domain.people.actors import Actor, Channel
+from airlock.domain.promotion.grant import LONGEST, Standing, read_own
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services.approvals import decide
 from airlock.services.audit.replays import compare_tables

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.emergency import Unreviewed
+from airlock.domain.approval.break_glass import Unreviewed
+from airlock.domain.approval.release import Decision, Release, State
 from airlock.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused
-from airlock.domain.people import Person
-from airlock.domain.release import Decision, Release, State
+from airlock.domain.people.actors import Person
 from airlock.services.approvals import break_glass
 from airlock.services.audit import access_log
 from airlock.services.queries import releases

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from airlock.domain.approval.release import State
 from airlock.domain.errors import Refused
-from airlock.domain.release import State
 from airlock.services.approvals import deadlines, decide
 from airlock.services.notifications.outbox_relay import Delivery
 from airlock.services.queries import releases

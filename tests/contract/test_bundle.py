@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from airlock.adapters.keys.ed25519 import FileShelf, FileSigner
-from airlock.domain.checkpoint import Checkpoint, seal
+from airlock.domain.approval.release import Decision
 from airlock.domain.errors import Invalid, NotFound, Refused, Unreachable
-from airlock.domain.people import Actor
-from airlock.domain.release import Decision
+from airlock.domain.log.checkpoint import Checkpoint, seal
+from airlock.domain.people.actors import Actor
 from airlock.ports import PromotionRequest
 from airlock.services.approvals import break_glass, decide, delegation, policy_registry
 from airlock.services.audit import access_log, erasure, export, key_rotation, transparency_log

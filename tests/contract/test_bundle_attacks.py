@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.checkpoint import Checkpoint, seal
-from airlock.domain.log_tree import KeptCheckpoint
+from airlock.domain.log.checkpoint import Checkpoint, seal
+from airlock.domain.log.tree import KeptCheckpoint
 from airlock.services.audit import access_log, export_parts
 from airlock.testing import World
 from airlock_evidence import command, documents

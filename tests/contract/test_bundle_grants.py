@@ -11,7 +11,7 @@ import pytest
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.grant import Grant, seal, unseal
+from airlock.domain.promotion.grant import Grant, seal, unseal
 from airlock.testing import World
 from airlock_evidence.archive import Failed
 from airlock_evidence.claims import PROMOTION, check_grants, envelope_digest

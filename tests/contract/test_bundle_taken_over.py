@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock.domain.errors import Refused
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log
 from airlock.testing import World

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock.domain.clock import moment, stamp
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.services.approvals import decide
 from airlock.testing import PEOPLE, World
 from airlock_evidence.archive import Failed

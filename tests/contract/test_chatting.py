@@ -13,8 +13,8 @@ import pytest
 from airlock.adapters.slack.web import SlackWeb
 from airlock.adapters.sql_store import SqlStore
 from airlock.bootstrap.slack import DRAWING
-from airlock.domain.people import Actor
-from airlock.domain.release import Decision, State
+from airlock.domain.approval.release import Decision, State
+from airlock.domain.people.actors import Actor
 from airlock.services import outbox_messages
 from airlock.services.approvals import break_glass, deadlines, decide
 from airlock.services.audit import access_log

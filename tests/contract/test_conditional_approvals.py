@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from airlock.domain.approval.approval_conditions import Conditions, Demand, Reach
+from airlock.domain.approval.release import Decision
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand, Reach
 from airlock.domain.errors import Forbidden, Invalid, Refused
-from airlock.domain.release import Decision
 from airlock.ports import Promotion
 from airlock.services.approvals import delegation
 from airlock.services.audit import access_log

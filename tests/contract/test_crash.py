@@ -25,10 +25,10 @@ from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.unit import SqlUnit
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import Conflict, Unreachable
-from airlock.domain.grant import Standing
-from airlock.domain.people import Actor, Channel
-from airlock.domain.release import Decision, State
+from airlock.domain.people.actors import Actor, Channel
+from airlock.domain.promotion.grant import Standing
 from airlock.gates import build
 from airlock.services.approvals import decide
 from airlock.services.pipeline import collect_and_judge

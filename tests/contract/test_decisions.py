@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused, Unreachable
 from airlock.domain.gates import Evidence
-from airlock.domain.people import Person
-from airlock.domain.release import Decision, State
+from airlock.domain.people.actors import Person
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log
 from airlock.services.people import recognition

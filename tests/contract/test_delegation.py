@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.delegation import Delegation
+from airlock.domain.approval.release import State
 from airlock.domain.errors import Conflict, Forbidden, Invalid, Refused
-from airlock.domain.people import Person
-from airlock.domain.release import State
+from airlock.domain.people.actors import Person
+from airlock.domain.people.delegation import Delegation
 from airlock.services.approvals import delegation, policy_registry
 from airlock.services.audit import access_log
 from airlock.services.queries import releases

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from airlock.domain.drift import Kind, SpentThere
 from airlock.domain.errors import Refused, Unreachable
+from airlock.domain.registry_drift import Kind, SpentThere
 from airlock.services.audit import access_log
 from airlock.services.notifications import outbox_relay
 from airlock.services.registry import drift, drift_log

@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from airlock.domain.enrolment import ENROL, OWNER, Enrolment
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Invalid, NotFound
-from airlock.domain.people import Actor, Channel, Person, holders
-from airlock.domain.release import Decision, State
+from airlock.domain.people.actors import Actor, Channel, Person, holders
+from airlock.domain.people.enrolment import ENROL, OWNER, Enrolment
 from airlock.ports import Account, Store
 from airlock.services.approvals import decide, delegation
 from airlock.services.audit import access_log, verification

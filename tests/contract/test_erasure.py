@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.tables import metadata
 from airlock.adapters.sql_store.unit import SqlUnit
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.release import Decision, Release, State
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import Conflict, Forbidden, Invalid, NotFound
-from airlock.domain.release import Decision, Release, State
-from airlock.domain.texts import ALTERED, ERASED, commit, is_commitment
+from airlock.domain.log.erasable_texts import ALTERED, ERASED, commit, is_commitment
 from airlock.services.approvals import break_glass, decide, delegation
 from airlock.services.audit import access_log, erasure
 from airlock.services.promotion import rollback

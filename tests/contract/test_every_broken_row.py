@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.release import State
+from airlock.domain.approval.release import State
 from airlock.entrypoints.workers.steps import Step
 from airlock.services.approvals.deadlines import Keeper
 from airlock.services.approvals.invalidation import void_stale

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import Engine, event
 
 from airlock.adapters.keys.ed25519 import FileSigner, create
-from airlock.domain.conditions import Conditions, Demand
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.release import Decision, Release, State
 from airlock.domain.errors import Forbidden, Refused
-from airlock.domain.people import Actor, Person
-from airlock.domain.release import Decision, Release, State
+from airlock.domain.people.actors import Actor, Person
 from airlock.ports import Facts
 from airlock.services.approvals import decide, delegation
 from airlock.services.audit import access_log, transparency_log

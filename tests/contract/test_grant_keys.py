@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, text
 from airlock.adapters.keys.ed25519 import FileKeyring, FileShelf, FileSigner, give_up
 from airlock.domain.clock import stamp
 from airlock.domain.errors import Refused
-from airlock.domain.grant import LONGEST, GrantInvalid, opened, seal
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
+from airlock.domain.promotion.grant import LONGEST, GrantInvalid, opened, seal
 from airlock.ports import Promotion, PromotionRequest
 from airlock.services.audit import key_rotation, verification
 from airlock.services.promotion import rollback

@@ -10,10 +10,10 @@ import pytest
 
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_store.helper import Helper
-from airlock.domain.log_halves import half_from_document
-from airlock.domain.log_tree import Tree
-from airlock.domain.merkle import Frontier
-from airlock.domain.texts import TextCheck
+from airlock.domain.log.erasable_texts import TextCheck
+from airlock.domain.log.merkle import Frontier
+from airlock.domain.log.partition import half_from_document
+from airlock.domain.log.tree import Tree
 from airlock.services.audit import transparency_log, verification
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.parallel_verification import Halving, Split, halved, job_of

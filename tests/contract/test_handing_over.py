@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.delegation import Capacity
+from airlock.domain.approval.release import State
 from airlock.domain.errors import Forbidden
-from airlock.domain.people import Person
-from airlock.domain.release import State
+from airlock.domain.people.actors import Person
+from airlock.domain.people.delegation import Capacity
 from airlock.services.notifications import outbox_relay
 from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, World

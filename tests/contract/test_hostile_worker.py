@@ -21,10 +21,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.digest import digest_bytes, digest_json
 from airlock.domain.errors import AirlockError
-from airlock.domain.proposals import Kind
-from airlock.domain.release import Decision, State
+from airlock.domain.evidence.proposals import Kind
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log
 from airlock.services.promotion.promote import promote

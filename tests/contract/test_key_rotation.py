@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from airlock.adapters.keys.ed25519 import FileKeyring, FileShelf, FileSigner
-from airlock.domain.checkpoint import Checkpoint, seal
-from airlock.domain.log_tree import KeptCheckpoint
-from airlock.domain.merkle import EMPTY
+from airlock.domain.log.checkpoint import Checkpoint, seal
+from airlock.domain.log.merkle import EMPTY
+from airlock.domain.log.tree import KeptCheckpoint
 from airlock.services.audit import access_log, key_rotation, transparency_log, verification
 from airlock.testing import World
 from tests.contract.conftest import Database

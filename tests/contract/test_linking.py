@@ -11,8 +11,13 @@ from sqlalchemy import create_engine, text
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.clock import stamp
 from airlock.domain.errors import Conflict, Forbidden
-from airlock.domain.linking import TRIES_OF_ACCOUNT, TRIES_OF_TEAM, WrongCode, code_digest
-from airlock.domain.people import Person
+from airlock.domain.people.account_link import (
+    TRIES_OF_ACCOUNT,
+    TRIES_OF_TEAM,
+    WrongCode,
+    code_digest,
+)
+from airlock.domain.people.actors import Person
 from airlock.services.audit import access_log
 from airlock.services.people import recognition, slack_links, sync
 from airlock.testing import FakeClock, World

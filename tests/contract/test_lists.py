@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from airlock.domain.approval.release import State
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Invalid
-from airlock.domain.release import State
 from airlock.services.approvals import decide
 from airlock.services.notifications import inbox
 from airlock.services.queries import releases

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from airlock.domain.duties import SHIPPED
+from airlock.domain.people.separation_of_duties import SHIPPED
 from airlock.services.approvals import policy_registry
 from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, World, pipeline_document

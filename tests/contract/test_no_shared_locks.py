@@ -19,12 +19,12 @@ from sqlalchemy import event
 
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.unit import WROTE
-from airlock.domain.audit import Event
-from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.duties import SHIPPED
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import Refused
-from airlock.domain.people import Actor, Channel
-from airlock.domain.release import Decision, State
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Channel
+from airlock.domain.people.separation_of_duties import SHIPPED
 from airlock.ports import PromotionRequest
 from airlock.services.approvals import break_glass as break_glass_service
 from airlock.services.approvals import decide as decide_service

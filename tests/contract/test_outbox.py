@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import NotFound
-from airlock.domain.release import Decision, State
 from airlock.ports import Parked
 from airlock.services import outbox_messages
 from airlock.services.notifications.outbox_relay import Delivery

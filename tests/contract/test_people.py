@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airlock.domain.errors import Refused
-from airlock.domain.people import Channel, Person
+from airlock.domain.people.actors import Channel, Person
 from airlock.services.approvals import policy_registry
 from airlock.services.audit import access_log
 from airlock.services.people import recognition

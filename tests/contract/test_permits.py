@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.drift import Permit
-from airlock.domain.grant import read_own
+from airlock.domain.promotion.grant import read_own
+from airlock.domain.registry_drift import Permit
 from airlock.services.audit import access_log
 from airlock.services.registry import drift, drift_log
 from airlock.services.registry.drift import Detector

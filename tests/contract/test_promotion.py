@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from airlock.domain.approval.release import Lease, State
+from airlock.domain.approval.timers import Late
 from airlock.domain.clock import stamp
 from airlock.domain.errors import Conflict, Invalid, Refused, Unreachable
-from airlock.domain.grant import Standing, read_own
-from airlock.domain.people import Person
-from airlock.domain.promoting import Underway
-from airlock.domain.release import Lease, State
-from airlock.domain.timers import Late
+from airlock.domain.people.actors import Person
+from airlock.domain.promotion.grant import Standing, read_own
+from airlock.domain.promotion.promotion import Underway
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from airlock.domain.approval.release import State
 from airlock.domain.errors import AirlockError, Refused
-from airlock.domain.people import Actor, Person
-from airlock.domain.release import State
+from airlock.domain.people.actors import Actor, Person
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services.approvals import deadlines, decide
 from airlock.services.people import recognition

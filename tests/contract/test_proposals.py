@@ -16,11 +16,11 @@ from sqlalchemy import create_engine, text
 
 from airlock.adapters.sql_store.listening import PROPOSALS, Listener
 from airlock.adapters.sql_store.proposing import SqlProposals
+from airlock.domain.approval.release import State
 from airlock.domain.clock import moment, stamp
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Conflict, Invalid, NotFound, Refused, Unreachable
-from airlock.domain.proposals import MOST_BYTES, MOST_PENDING, Kind, run_stream
-from airlock.domain.release import State
+from airlock.domain.evidence.proposals import MOST_BYTES, MOST_PENDING, Kind, run_stream
 from airlock.entrypoints.workers.proposal_loop import ProposalLoop
 from airlock.ports import PendingProposal, PromotionRequest, RunRecord
 from airlock.services.audit import access_log

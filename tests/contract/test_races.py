@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.people import Actor, Channel
-from airlock.domain.release import Decision, State
+from airlock.domain.approval.release import Decision, State
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import deadlines, decide
 from airlock.services.promotion import promote as promotions
 from airlock.services.queries import releases

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.approval.rejections import RejectedBefore
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import Invalid, Refused
-from airlock.domain.people import Actor, Channel
-from airlock.domain.rejections import RejectedBefore
-from airlock.domain.release import Decision, State
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import break_glass, decide
 from airlock.services.approvals import open_release as release_opening
 from airlock.services.audit import access_log
@@ -179,9 +179,9 @@ def test_an_open_release_does_not_turn_into_rejected_bytes(runs: Runs) -> None:
 
 def _opened_past_the_check(runs: Runs, content: str) -> str:
     """Open a release whose bytes were swapped for rejected ones behind the worker's own check."""
+    from airlock.domain.approval.release_request import Draft, open_release
     from airlock.domain.clock import stamp
-    from airlock.domain.opening import Draft, open_release
-    from airlock.domain.people import holders
+    from airlock.domain.people.actors import holders
     from airlock.gates import build
 
     world, origin = runs.world, runs.measure(content)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airlock.domain.errors import NotFound, Refused
-from airlock.domain.released import Released, ReleaseUnproven, open_statement
+from airlock.domain.promotion.serving_statement import Released, ReleaseUnproven, open_statement
 from airlock.ports import Line
 from airlock.services.promotion import rollback, serving_statement
 from airlock.testing import PEOPLE, RULEBOOK, World

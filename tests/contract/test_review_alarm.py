@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from airlock.domain.approval.break_glass import REVIEW, Broken
+from airlock.domain.approval.release import State
 from airlock.domain.clock import moment, stamp
-from airlock.domain.emergency import REVIEW, Broken
-from airlock.domain.release import State
 from airlock.services.approvals import break_glass, deadlines, review_reminders
 from airlock.services.audit import access_log
 from airlock.services.notifications import outbox_relay

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from airlock.domain.errors import NotFound
-from airlock.domain.people import Person
+from airlock.domain.people.actors import Person
 from airlock.services.people import recognition
 from airlock.testing import FakeClock, World
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from airlock.domain.approval.release import State
 from airlock.domain.errors import Conflict, Forbidden, Refused
-from airlock.domain.people import Person
-from airlock.domain.promoting import Underway
-from airlock.domain.release import State
+from airlock.domain.people.actors import Person
+from airlock.domain.promotion.promotion import Underway
 from airlock.ports import Promotion, PromotionPermit, PromotionRequest
 from airlock.services.approvals import decide
 from airlock.services.audit import access_log

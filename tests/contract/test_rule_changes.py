@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.duties import SHIPPED, unknown_because
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.release import Release, State
 from airlock.domain.errors import Refused
-from airlock.domain.policy import Rulebook
-from airlock.domain.release import Release, State
+from airlock.domain.people.separation_of_duties import SHIPPED, unknown_because
 from airlock.ports import Account, PromotionRequest
 from airlock.services.approvals import break_glass, deadlines, policy_registry, reassignment
 from airlock.services.approvals.invalidation import void_stale

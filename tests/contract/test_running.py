@@ -12,7 +12,7 @@ import pytest
 
 from airlock.domain.digest import digest_bytes, folder_manifest, manifest_digest
 from airlock.domain.errors import Conflict, Refused, Unreachable
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.gates import build
 from airlock.gates.latency import Latency
 from airlock.services.pipeline import collect_and_judge, gate_dry_run, steps

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
-from airlock.domain.checkpoint import open_note, read_proof
 from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
-from airlock.domain.merkle import included, leaf_hash
-from airlock.domain.people import Channel
+from airlock.domain.log.checkpoint import open_note, read_proof
+from airlock.domain.log.merkle import included, leaf_hash
+from airlock.domain.people.actors import Channel
 from airlock.services.audit import access_log, transparency_log, verification
 from airlock.services.audit.transparency_log import Copy, Sequencer
 from airlock.testing import World

@@ -14,10 +14,10 @@ import pytest
 from airlock.adapters.slack.views import forms
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import SlackSettings
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.clock import stamp
-from airlock.domain.people import Actor, Channel
-from airlock.domain.policy import Rulebook
-from airlock.domain.release import Decision, State
+from airlock.domain.people.actors import Actor, Channel
 from airlock.entrypoints.slack.dispatcher import Desk
 from airlock.ports import Link
 from airlock.ports.chat import Profile, Received

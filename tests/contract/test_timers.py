@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from airlock.domain.approval.release import Decision, State
+from airlock.domain.approval.timers import Kind, Late
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.release import Decision, State
-from airlock.domain.timers import Kind, Late
 from airlock.ports import PromotionRequest
 from airlock.services.approvals import deadlines, decide
 from airlock.services.audit import access_log

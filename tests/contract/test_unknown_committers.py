@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.digest import digest_json
-from airlock.domain.duties import SHIPPED, UNKNOWN, unknown_because
 from airlock.domain.errors import Refused
-from airlock.domain.policy import Plan
-from airlock.domain.release import Decision, State
+from airlock.domain.people.separation_of_duties import SHIPPED, UNKNOWN, unknown_because
 from airlock.services.approvals import policy_registry
 from airlock.services.audit import access_log
 from airlock.services.queries import releases

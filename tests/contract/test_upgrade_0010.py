@@ -14,8 +14,8 @@ from sqlalchemy import MetaData, create_engine, func, select, text
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import check, upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.domain.people import Actor, Channel
-from airlock.domain.release import Decision, State
+from airlock.domain.approval.release import Decision, State
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import decide
 from airlock.services.people import recognition
 from airlock.services.queries import releases

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.duties import SHIPPED
+from airlock.domain.approval.release import Decision, State
 from airlock.domain.errors import Conflict, Refused
-from airlock.domain.people import Actor
-from airlock.domain.promoting import Underway
-from airlock.domain.release import Decision, State
+from airlock.domain.people.actors import Actor
+from airlock.domain.people.separation_of_duties import SHIPPED
+from airlock.domain.promotion.promotion import Underway
 from airlock.ports import PromotionPermit, PromotionRequest
 from airlock.services.approvals import decide, policy_registry
 from airlock.services.audit import access_log

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from airlock.domain.approval.release import Release, State, apply
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Invalid, Refused
-from airlock.domain.people import Actor, Person
-from airlock.domain.release import Release, State, apply
+from airlock.domain.people.actors import Actor, Person
 from airlock.services.approvals import decide, waivers
 from airlock.services.audit import access_log
 from airlock.services.queries import releases

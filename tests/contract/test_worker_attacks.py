@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from airlock.domain.attestation import Unattested, attest
+from airlock.domain.approval.policy import Tier
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_bytes, digest_json
 from airlock.domain.errors import AirlockError, Conflict, Invalid, NotFound, Refused, Unreachable
+from airlock.domain.evidence.attestation import Unattested, attest
+from airlock.domain.evidence.proposals import Kind
 from airlock.domain.gates import options_digest
-from airlock.domain.policy import Tier
-from airlock.domain.proposals import Kind
 from airlock.gates import build
 from airlock.ports import Candidate
 from airlock.services.approvals import policy_registry

@@ -10,7 +10,7 @@ import pytest
 
 from airlock.adapters.embedded.databases import WORKER_CONNECTIONS
 from airlock.adapters.embedded.server import Server
-from airlock.domain.release import State
+from airlock.domain.approval.release import State
 from airlock.testing import World
 from tests.contract import rights_kit
 from tests.contract.conftest import Database

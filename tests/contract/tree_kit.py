@@ -10,7 +10,7 @@ from pathlib import Path
 from airlock.adapters.checkpoints.folder import CheckpointFolder
 from airlock.adapters.checkpoints.witness_client import WitnessClient
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, create, verify_with
-from airlock.domain.checkpoint import NOTE, vkey
+from airlock.domain.log.checkpoint import NOTE, vkey
 from airlock.entrypoints.witness_server import Witness, known_logs, serve
 from airlock.services.audit import transparency_log
 from airlock.testing import World

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airlock.adapters.keys.ed25519 import FileSigner
-from airlock.domain.checkpoint import Checkpoint, seal
-from airlock.domain.grant import Grant, enclose, read_own
-from airlock.domain.grant import seal as seal_grant
+from airlock.domain.log.checkpoint import Checkpoint, seal
+from airlock.domain.promotion.grant import Grant, enclose, read_own
+from airlock.domain.promotion.grant import seal as seal_grant
 from airlock_evidence.archive import MANIFEST, Failed, manifest
 from airlock_evidence.claims import envelope_digest
 from airlock_evidence.proofs import peek

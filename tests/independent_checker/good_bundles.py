@@ -14,11 +14,11 @@ from typing import Any
 from airlock.adapters.keys.ed25519 import FileGateKeys, FileShelf, FileSigner, create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.release import Decision
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import Refused
-from airlock.domain.people import Actor, Person
-from airlock.domain.release import Decision
+from airlock.domain.people.actors import Actor, Person
 from airlock.ports import PromotionRequest
 from airlock.services.approvals import break_glass, decide, delegation, waivers
 from airlock.services.audit import erasure, key_rotation, transparency_log

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from airlock.domain.grant import read_own
+from airlock.domain.promotion.grant import read_own
 from tests.contract.bundle_kit import canonical
 from tests.independent_checker.forging import BACK, GRANT, SIGNED, Body, Insider
 

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airlock.domain.checkpoint import Checkpoint, cosign, seal
-from airlock.domain.grant import enclose
+from airlock.domain.log.checkpoint import Checkpoint, cosign, seal
+from airlock.domain.promotion.grant import enclose
 from airlock_evidence.archive import sha256
 from airlock_evidence.proofs import peek
 from tests.contract.bundle_kit import Files, canonical, lines, unlines

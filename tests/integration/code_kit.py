@@ -13,11 +13,11 @@ from airlock.adapters.evidence.folder import EvidenceFolder
 from airlock.adapters.jobs import LabData
 from airlock.adapters.jobs.collection_context import Collected, Scene
 from airlock.adapters.jobs.runner import Lab
+from airlock.domain.approval.release import Subject
 from airlock.domain.digest import file_digest
 from airlock.domain.errors import AirlockError
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate
-from airlock.domain.recipe import Recipe
-from airlock.domain.release import Subject
 from airlock.ports import Candidate
 from airlock.services.pipeline.training_runtime import Case
 from tests.support import ROOT

@@ -32,8 +32,8 @@ from airlock.adapters.evidence.folder import EvidenceFolder
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import SlackSettings
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.errors import Unauthenticated
-from airlock.domain.policy import Rulebook
 from airlock.entrypoints.client import Session, save_session
 from airlock.entrypoints.http.app import create_app
 from airlock.entrypoints.http.authentication import UNKNOWN_LOGINS, Identity, Logins

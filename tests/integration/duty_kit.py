@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airlock.domain.approval.approval_conditions import Conditions, Demand
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.people import Channel
+from airlock.domain.people.actors import Channel
 from airlock.services.approvals import break_glass
 from airlock.services.approvals import delegation as delegation_service
 from airlock.services.people import enrolment, recognition

@@ -18,11 +18,11 @@ from airlock.adapters.git_code import commit
 from airlock.adapters.jobs import EvaluateRequest, Lab, LabData, TrainRequest
 from airlock.adapters.jobs.collection_context import Scene
 from airlock.adapters.jobs.collectors import COLLECTORS
+from airlock.domain.approval.release import Subject
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest
 from airlock.domain.errors import AirlockError
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate
-from airlock.domain.recipe import Recipe
-from airlock.domain.release import Subject
 from airlock.ports import Candidate
 from airlock.services.pipeline.steps import Origin
 from airlock.services.pipeline.training_runtime import Case

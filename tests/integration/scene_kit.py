@@ -15,10 +15,10 @@ from airlock.adapters.jobs import Lab, LabData
 from airlock.adapters.jobs.collection_context import Scene
 from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.config.model_card import read_card
+from airlock.domain.approval.release import Subject
 from airlock.domain.errors import AirlockError
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import UNCOLLECTED, Evidence, Gate, GateResult, run_gate
-from airlock.domain.recipe import Recipe
-from airlock.domain.release import Subject
 from airlock.ports import Candidate
 from airlock.services.pipeline.training_runtime import Case
 from tests.support import ROOT

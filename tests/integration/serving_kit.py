@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, create
-from airlock.domain.people import Actor, Channel
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.promotion import rollback, serving_statement
 from airlock.serving import FromAirlock, FromFolder, Served, load_released
 from airlock.testing.fakes import FakeRegistry

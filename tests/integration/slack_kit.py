@@ -26,7 +26,7 @@ from airlock.adapters.slack.views import card
 from airlock.adapters.slack.web import SlackWeb
 from airlock.config.settings import SlackSettings
 from airlock.domain.clock import stamp
-from airlock.domain.people import Channel
+from airlock.domain.people.actors import Channel
 from airlock.entrypoints.http.slack_endpoint import Reception
 from airlock.entrypoints.slack.dispatcher import Desk
 from airlock.ports import Link

@@ -20,7 +20,7 @@ from schemathesis.engine import events, from_schema
 from starlette.requests import Request
 
 from airlock.domain.errors import Unauthenticated
-from airlock.domain.people import Person
+from airlock.domain.people.actors import Person
 from airlock.entrypoints.http.app import create_app
 from airlock.entrypoints.http.authentication import Identity
 from airlock.testing.approvers import seen_account

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from airlock.domain.people import Channel, Person
+from airlock.domain.people.actors import Channel, Person
 from airlock.services.people import enrolment, recognition
 from airlock.testing.approvers import seen_account
 from tests.integration.door_kit import Doors, running

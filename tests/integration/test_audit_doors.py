@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.domain.checkpoint import read_proof
+from airlock.domain.log.checkpoint import read_proof
 from airlock.services.audit import access_log, transparency_log
 from tests.integration.door_kit import Doors, running
 

@@ -10,8 +10,8 @@ import pytest
 
 from airlock.adapters.jobs import Limits, ValidateRequest
 from airlock.adapters.jobs.programs import validate
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate
-from airlock.domain.recipe import Recipe
 from airlock.gates.data_validation import DataValidation
 from tests.integration.lab_kit import pinned, rows, script
 from tests.integration.scene_kit import ARTIFACT, Place, census, recipe_document

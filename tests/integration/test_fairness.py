@@ -20,8 +20,8 @@ from airlock.adapters.jobs.collectors import COLLECTORS
 from airlock.adapters.jobs.programs import fairness
 from airlock.adapters.jobs.shared.model_loading import load_model
 from airlock.domain.errors import Refused
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import UNCOLLECTED, Evidence, GateResult, Verdict, run_gate
-from airlock.domain.recipe import Recipe
 from airlock.gates import Fairness
 from airlock.ports import Candidate
 from airlock.services.pipeline.training_runtime import Case

@@ -22,7 +22,7 @@ from airlock.adapters.embedded.supervisor import Supervisor
 from airlock.adapters.jobs import Lab
 from airlock.config.settings import Settings
 from airlock.domain.errors import Unreachable
-from airlock.domain.proposals import Kind
+from airlock.domain.evidence.proposals import Kind
 from airlock.entrypoints.workers import housekeeping
 from airlock.entrypoints.workers.housekeeping import Housekeeper
 from airlock.entrypoints.workers.steps import Round, Step

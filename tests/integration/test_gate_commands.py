@@ -20,9 +20,9 @@ from airlock.config.load import load_pipelines, load_rulebook
 from airlock.config.settings import Settings
 from airlock.domain.clock import stamp
 from airlock.domain.errors import NotFound
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import Evidence
-from airlock.domain.people import Actor, Channel, Person
-from airlock.domain.recipe import Recipe
+from airlock.domain.people.actors import Actor, Channel, Person
 from airlock.entrypoints.presentation import gate_figures
 from airlock.gates import GATES
 from airlock.ports import Candidate, Run

@@ -19,7 +19,7 @@ from airlock.adapters.jobs.errors import DataInvalid
 from airlock.adapters.jobs.programs import evaluate
 from airlock.adapters.jobs.statistics import intervals, metrics, slices
 from airlock.adapters.jobs.statistics.delong import delong, midranks
-from airlock.domain import inference
+from airlock.domain import hypothesis_tests
 from tests.integration.lab_kit import LIMITS, pinned, rows, trained
 
 pytestmark = pytest.mark.integration
@@ -75,7 +75,10 @@ def test_holm_and_the_false_discovery_rate_agree_with_statsmodels(level: float) 
     draw = numpy.random.default_rng(4)
     for number in range(8):
         chances = list(draw.random(1 + number) ** 3)
-        for ours, method in ((inference.holm, "holm"), (inference.benjamini_hochberg, "fdr_bh")):
+        for ours, method in (
+            (hypothesis_tests.holm, "holm"),
+            (hypothesis_tests.benjamini_hochberg, "fdr_bh"),
+        ):
             rejected = multipletests(chances, level, method)[0]
             assert ours(chances, level) == set(numpy.flatnonzero(rejected))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.domain.access_token import read
+from airlock.domain.people.access_token import read
 from tests.integration.door_kit import Doors, running
 
 

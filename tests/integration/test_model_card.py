@@ -16,8 +16,8 @@ from airlock.adapters.jobs.collectors import model_card
 from airlock.adapters.mlflow import MlflowRegistry
 from airlock.bootstrap.workbench import Workbench
 from airlock.config.model_card import read_card
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import Evidence, Verdict, run_gate
-from airlock.domain.recipe import Recipe
 from airlock.gates.model_card import REQUIRED, ModelCard
 from tests.integration.scene_kit import ARTIFACT, Place, candidate, census, recipe_document
 from tests.support import ROOT

@@ -30,9 +30,9 @@ from airlock.adapters.slack.web import SlackWeb
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.listening import OUTBOX, Listener
 from airlock.config.settings import Settings
-from airlock.domain.checkpoint import COSIGNATURE, vkey
+from airlock.domain.approval.release import State
 from airlock.domain.errors import AirlockError, Unreachable
-from airlock.domain.release import State
+from airlock.domain.log.checkpoint import COSIGNATURE, vkey
 from airlock.entrypoints.cli.platform.work_report import report
 from airlock.entrypoints.workers.delivery import Courier
 from airlock.entrypoints.workers.steps import Step

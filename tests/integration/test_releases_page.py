@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.domain.release import Decision
+from airlock.domain.approval.release import Decision
 from airlock.services.queries import releases
 from tests.integration.door_kit import Doors, running, text_of
 

@@ -9,8 +9,8 @@ import pandas
 import pytest
 
 from airlock.adapters.jobs import Limits, ValidateRequest
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import Evidence, Verdict, run_gate
-from airlock.domain.recipe import Recipe
 from airlock.gates.data_validation import DataValidation
 from airlock.gates.drift import DataDrift
 from airlock.gates.label_balance import LabelBalance

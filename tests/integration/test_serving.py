@@ -14,12 +14,12 @@ import numpy
 import pytest
 
 from airlock.adapters.keys.ed25519 import create, give_up
-from airlock.domain import released
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_bytes
 from airlock.domain.errors import Invalid, NotFound, Refused, Unauthenticated, Unreachable
-from airlock.domain.grant import Grant
-from airlock.domain.released import ReleaseUnproven
+from airlock.domain.promotion import serving_statement
+from airlock.domain.promotion.grant import Grant
+from airlock.domain.promotion.serving_statement import ReleaseUnproven
 from airlock.serving import FromAirlock, FromFile, FromFolder
 from airlock.serving.sequence import Replayed
 from tests.integration.real_models import Models, rows
@@ -147,13 +147,15 @@ def test_who_may_state_cannot_invent_a_grant(served: Host, tmp_path: Path) -> No
     (tmp_path / "other").mkdir()
     stranger = Keys(tmp_path / "other")
     payload = json.loads(base64.b64decode(json.loads(served.statement())["payload"]))
-    text = released.seal(payload, stranger.key_id, stranger.sign)
+    text = serving_statement.seal(payload, stranger.key_id, stranger.sign)
     with pytest.raises(ReleaseUnproven, match="not a trusted key"):
         served.load(release=Text(text))
 
     payload["predicate"]["subject"]["data_digest"] = digest_bytes(b"other data")
     with pytest.raises(ReleaseUnproven, match="subject_digest of the statement is"):
-        served.load(release=Text(released.seal(payload, served.keys.key_id, served.keys.sign)))
+        served.load(
+            release=Text(serving_statement.seal(payload, served.keys.key_id, served.keys.sign))
+        )
 
 
 def test_an_older_release_is_not_offered_twice(served: Host) -> None:
@@ -266,13 +268,13 @@ def test_a_key_that_is_not_there_any_more_is_refused(served: Host, tmp_path: Pat
 def test_an_old_grant_serves_for_as_long_as_nothing_else_is_stated(served: Host) -> None:
     served.release(LOGISTIC, "one")
     statement = served.statement()
-    found = released.open_statement(
+    found = serving_statement.open_statement(
         statement, "credit", "production", served.keys.verify, served.keys.valid_at
     )
     assert found.grant.expires_at > found.stated_at
     payload = json.loads(base64.b64decode(json.loads(statement)["payload"]))
     payload["predicate"]["statedAt"] = stamp(found.grant.expires_at + timedelta(days=900))
-    later = released.seal(payload, served.keys.key_id, served.keys.sign)
+    later = serving_statement.seal(payload, served.keys.key_id, served.keys.sign)
     assert served.load(release=Text(later)).version == "1"
 
 

@@ -42,7 +42,7 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    from airlock.domain.recipe import Recipe
+    from airlock.domain.evidence.pipeline_spec import Recipe
 
     place = Place(tmp_path_factory.mktemp("served"))
     data = place.pin(census(2017, 3000))

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 
 from airlock.adapters.slack.views import card, forms
-from airlock.domain.people import Actor, Channel, Person
-from airlock.domain.release import Decision, State
+from airlock.domain.approval.release import Decision, State
+from airlock.domain.people.actors import Actor, Channel, Person
 from airlock.entrypoints.http.slack_endpoint import MAX_BODY
 from airlock.ports.chat import Received
 from airlock.services.approvals import decide

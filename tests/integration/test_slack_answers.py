@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.release import State
+from airlock.domain.approval.release import State
 from airlock.entrypoints.http.slack_endpoint import Reception
 from airlock.services.approvals import delegation
 from airlock.services.queries import duties, releases

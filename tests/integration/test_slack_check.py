@@ -19,8 +19,8 @@ from airlock.adapters.slack.api_probe import SCOPES
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_rulebook
-from airlock.domain.people import Person
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.people.actors import Person
 from airlock.ports import Link
 from airlock.services.approvals import policy_registry
 from airlock.testing.approvers import enrol

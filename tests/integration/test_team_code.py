@@ -18,8 +18,8 @@ from airlock.adapters.jobs import Lab, ValidateRequest
 from airlock.adapters.jobs.collectors import COLLECTORS, TEAM_CODE
 from airlock.bootstrap.workbench import Workbench
 from airlock.domain.errors import AirlockError, Refused
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import Evidence, GateResult, Verdict, run_gate
-from airlock.domain.recipe import Recipe
 from airlock.gates import BY_NAME, GATES, TestCoverage, runs_team_code
 from airlock.services.pipeline.training_runtime import Case
 from tests.integration.code_kit import PACKAGE, Repository, small

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from airlock.domain.digest import digest_bytes
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.slack import context
 from airlock.services.approvals import decide
 from airlock.services.people import slack_links

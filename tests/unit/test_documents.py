@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from airlock.domain.approval.states import State
 from airlock.domain.gates import Verdict
-from airlock.domain.states import State
 from tests.bench.__main__ import MODULES
 from tests.support import ROOT
 

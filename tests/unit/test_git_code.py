@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airlock.adapters.git_code import authors, commit, last_author
-from airlock.domain.duties import is_unknown
 from airlock.domain.errors import Refused
+from airlock.domain.people.separation_of_duties import is_unknown
 
 
 @pytest.fixture

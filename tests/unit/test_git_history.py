@@ -14,8 +14,8 @@ import pytest
 from airlock.adapters.git_code import authors, commit, last_author, last_commit
 from airlock.adapters.git_code.imports import imported
 from airlock.adapters.git_code.runner import Checkout
-from airlock.domain.duties import is_unknown
 from airlock.domain.errors import Refused
+from airlock.domain.people.separation_of_duties import is_unknown
 
 MODEL = "include/models/churn"
 TRAIN = f"{MODEL}/train.py"

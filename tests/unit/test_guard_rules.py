@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airlock.domain.access_token import VALID, issue, read
 from airlock.domain.errors import Invalid, Unauthenticated
+from airlock.domain.people.access_token import VALID, issue, read
 from airlock.testing.fakes import FakeKeys
 from airlock_mlflow.naming import Aliases, is_reserved_tag
 from airlock_mlflow.places import ancestors, below, place_of, spellings

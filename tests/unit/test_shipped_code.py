@@ -10,7 +10,7 @@ import pytest
 
 from airlock.adapters.git_code import authors, last_author
 from airlock.adapters.git_code.shipped import is_shipped, table_of
-from airlock.domain.duties import SHIPPED, is_unknown
+from airlock.domain.people.separation_of_duties import SHIPPED, is_unknown
 from tests.support import ROOT
 
 TABLE = ROOT / "include/airlock/adapters/git_code/shipped.json"

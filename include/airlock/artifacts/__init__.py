@@ -6,6 +6,6 @@ ask the same question of the same code.
 
 from airlock.artifacts.folder import facts, format_of, kind_of
 from airlock.artifacts.refusals import Refusal
-from airlock.domain.formats import MODEL_FORMATS, SIDE_FORMATS
+from airlock.domain.artifact_formats import MODEL_FORMATS, SIDE_FORMATS
 
 __all__ = ["MODEL_FORMATS", "SIDE_FORMATS", "Refusal", "facts", "format_of", "kind_of"]

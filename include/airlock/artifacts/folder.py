@@ -31,8 +31,8 @@ from airlock.artifacts.pickles import looks_pickled, runs_as_pickle
 from airlock.artifacts.refusals import NotPlain, Refusal, show
 from airlock.artifacts.side_files import kind_of_text
 from airlock.artifacts.skops_file import check_skops
+from airlock.domain.artifact_formats import MODEL_FORMATS
 from airlock.domain.digest import file_digest, manifest_digest
-from airlock.domain.formats import MODEL_FORMATS
 
 _FILES_LIMIT = 1000
 _SIZE_LIMIT = 64 << 30

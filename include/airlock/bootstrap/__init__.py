@@ -40,9 +40,9 @@ from airlock.config.load import (
 )
 from airlock.config.problems import ConfigurationError
 from airlock.config.settings import Settings, SlackSettings
-from airlock.domain.checkpoint import Cosigner
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.errors import Invalid
-from airlock.domain.policy import Rulebook
+from airlock.domain.log.checkpoint import Cosigner
 from airlock.ports import Files, Proposals
 from airlock.ports.chat import Chat
 from airlock.services.audit.transparency_log import Place

@@ -34,7 +34,7 @@ from airlock.bootstrap.room import reserve_of
 from airlock.config.model_card import read_card
 from airlock.domain.digest import file_digest, folder_manifest, manifest_digest, short
 from airlock.domain.errors import AirlockError, Refused, Unreachable
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.gates import BY_NAME
 from airlock.ports import Files
 from airlock.services.pipeline.steps import Origin

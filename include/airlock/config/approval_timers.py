@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from airlock.config.problems import show
 from airlock.config.schemas import Items, Line, Strict, Trouble, refuse, settle, unknown
-from airlock.domain.calendar import DEFAULTS, minutes
+from airlock.domain.approval.calendar import DEFAULTS, minutes
 
 #: The longest anything may be told to wait: a year of hours.
 LONGEST = 24 * 366

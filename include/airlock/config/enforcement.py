@@ -20,8 +20,8 @@ from pydantic import BeforeValidator, model_validator
 
 from airlock.config.problems import Place
 from airlock.config.schemas import Strict, Trouble, refuse, unknown
-from airlock.domain.enforcement import Enforcement
-from airlock.domain.policy import Tier
+from airlock.domain.approval.policy import Tier
+from airlock.domain.evidence.enforcement import Enforcement
 from airlock.gates import BY_NAME
 
 WEIGHTS = tuple(enforcement.value for enforcement in Enforcement)

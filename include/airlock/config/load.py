@@ -24,7 +24,7 @@ from airlock.config.schemas import Strict, document, validate
 from airlock.config.source import Source, read
 from airlock.domain.digest import digest_json
 from airlock.domain.gates import Gate
-from airlock.domain.grant import PROTECTED
+from airlock.domain.promotion.grant import PROTECTED
 
 PIPELINES, POLICIES = "pipelines", "policies"
 POLICY_KINDS: Mapping[str, type[Strict]] = {

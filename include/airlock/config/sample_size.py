@@ -20,7 +20,7 @@ from pathlib import Path
 from airlock.adapters.datasets.files import outline
 from airlock.config.load import PipelineConfig
 from airlock.domain.errors import AirlockError
-from airlock.domain.inference import auc_deviation, rows_planned
+from airlock.domain.hypothesis_tests import auc_deviation, rows_planned
 from airlock.gates.performance_regression import PerformanceRegression
 
 #: What is assumed where nothing was measured yet.

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airlock.domain.pairs import together
+from airlock.domain.strict_zip import together
 
 #: How many columns a message names.
 _NAMED = 5

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from airlock.config.settings import SlackSettings
-from airlock.domain.checkpoint import Cosigner
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.log.checkpoint import Cosigner
 from airlock.ports import CodeSource, Files, Keyring, Signer
 from airlock.services.audit.log_store import LogStore
 from airlock.services.audit.transparency_log import Place

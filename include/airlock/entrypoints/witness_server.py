@@ -2,7 +2,7 @@
 
 Run it where neither the database's administrator nor Airlock's own operators can write: it needs
 no database, no Airflow, only its own key, its own state file and the public keys of the logs it
-knows. Rules: `airlock.domain.witnessing`.
+knows. Rules: `airlock.domain.log.witnessing`.
 
     POST /add-checkpoint    https://c2sp.org/tlog-witness
     GET  /checkpoints       the newest note of each log, cosigned, separated by U+001E
@@ -25,9 +25,9 @@ from typing import Annotated
 
 import typer
 
-from airlock.domain.checkpoint import COSIGNATURE, Checkpoint, cosign, parse, read_vkey, vkey
 from airlock.domain.errors import Conflict, Invalid
-from airlock.domain.witnessing import TEXT_TYPE, Answer, answer, origin_of
+from airlock.domain.log.checkpoint import COSIGNATURE, Checkpoint, cosign, parse, read_vkey, vkey
+from airlock.domain.log.witnessing import TEXT_TYPE, Answer, answer, origin_of
 from airlock.ports import Signer
 
 MAX_BODY = 64 * 1024

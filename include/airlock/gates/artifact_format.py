@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.formats import MODEL_FORMATS, SIDE_FORMATS
+from airlock.domain.artifact_formats import MODEL_FORMATS, SIDE_FORMATS
 from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import names
 

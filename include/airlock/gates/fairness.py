@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
-from airlock.domain.inference import CONFIDENCE, FEWEST_OF_A_CLASS, FEWEST_ROWS
-from airlock.domain.pairs import together
+from airlock.domain.hypothesis_tests import CONFIDENCE, FEWEST_OF_A_CLASS, FEWEST_ROWS
+from airlock.domain.strict_zip import together
 from airlock.gates.inputs import names
 from airlock.gates.slicing import MAX_UNASSESSED, check_share, not_assessable
 

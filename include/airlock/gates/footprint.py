@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
-from airlock.domain.pairs import together
+from airlock.domain.strict_zip import together
 from airlock.gates.inputs import text
 
 RUNS = 5

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
-from airlock.domain.pairs import together
+from airlock.domain.strict_zip import together
 from airlock.gates.inputs import count, first_release, text
 
 _NO_CLASS = ("(missing)", "(other)", "(new)")

@@ -6,7 +6,7 @@ Four ways a measured metric becomes too good to be true:
   (classification) or *max_r2* (regression);
 * a column is from the future: its times are later than the row's own;
 * held-out rows are copies of training rows: more than the share *max_duplicates* beyond what chance
-  explains in a table as coarse as this one (`airlock.domain.coincidence`);
+  explains in a table as coarse as this one (`airlock.domain.duplicate_statistics`);
 * held-out rows are about somebody training has seen (`data.entityColumn`): more than the share
   *max_entities*.
 
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airlock.domain.coincidence import copied_across, repeated
+from airlock.domain.duplicate_statistics import copied_across, repeated
 from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
 from airlock.gates.inputs import count, names, text
 

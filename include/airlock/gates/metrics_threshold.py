@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
-from airlock.domain.inference import CONFIDENCE, FEWEST_ROWS
+from airlock.domain.hypothesis_tests import CONFIDENCE, FEWEST_ROWS
 from airlock.domain.metrics import direction
 from airlock.gates.inputs import names
 from airlock.gates.slicing import (

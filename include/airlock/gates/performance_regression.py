@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airlock.domain.gates import Evidence, GateResult, Limit, Verdict
-from airlock.domain.inference import (
+from airlock.domain.hypothesis_tests import (
     ATTEMPTS,
     FEWEST_ROWS,
     WARN_RATE,
@@ -32,7 +32,7 @@ from airlock.domain.inference import (
     sign_test,
 )
 from airlock.domain.metrics import direction
-from airlock.domain.pairs import together
+from airlock.domain.strict_zip import together
 from airlock.gates.inputs import count, first_release, names
 from airlock.gates.slicing import (
     MAX_UNASSESSED,

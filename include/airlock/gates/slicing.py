@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airlock.domain.inference import FEWEST_OF_A_CLASS
+from airlock.domain.hypothesis_tests import FEWEST_OF_A_CLASS
 
 #: Metrics that rank: they need rows of both classes.
 _RANKING = ("roc_auc", "average_precision")

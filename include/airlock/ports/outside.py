@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from airlock.domain.drift import Permit, Sighting, SpentThere
-from airlock.domain.grant import Grant, Standing
+from airlock.domain.promotion.grant import Grant, Standing
+from airlock.domain.registry_drift import Permit, Sighting, SpentThere
 from airlock.ports.records import Parked
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
-from airlock.domain.conditions import EVERYBODY, Reach
+from airlock.domain.approval.approval_conditions import EVERYBODY, Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

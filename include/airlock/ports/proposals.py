@@ -14,7 +14,7 @@ class Proposals(Protocol):
     def submit(self, kind: str, origin: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Propose something as the run *origin* (`dag_id/run_id`); return the decider's answer.
 
-        *kind*: one of `airlock.domain.proposals.Kind`; *body*: JSON data.
+        *kind*: one of `airlock.domain.evidence.proposals.Kind`; *body*: JSON data.
 
         Raises:
             Refused, Invalid: (or one of their kinds) what the decider refused it with.

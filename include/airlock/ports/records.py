@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from airlock.domain.enrolment import SeenAccount
+from airlock.domain.approval.release import Release
+from airlock.domain.approval.timers import Timer
 from airlock.domain.gates import Evidence
-from airlock.domain.people import Person
-from airlock.domain.release import Release
-from airlock.domain.timers import Timer
+from airlock.domain.people.actors import Person
+from airlock.domain.people.enrolment import SeenAccount
 from airlock.ports.proposals import Run
 
 T = TypeVar("T")

@@ -11,20 +11,20 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from airlock.domain.attestation import GateKeys
-from airlock.domain.audit import Entry, Event, Head
-from airlock.domain.conditions import Finding
-from airlock.domain.delegation import Delegation
-from airlock.domain.emergency import Broken
-from airlock.domain.enrolment import Enrolment, SeenAccount
+from airlock.domain.approval.approval_conditions import Finding
+from airlock.domain.approval.break_glass import Broken
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.rejections import Rejections
+from airlock.domain.approval.release import Release, State, Story, Vote
+from airlock.domain.approval.timers import Timer
+from airlock.domain.evidence.attestation import GateKeys
 from airlock.domain.gates import Evidence, GateResult
-from airlock.domain.grant import Grant
-from airlock.domain.people import Person
-from airlock.domain.policy import Rulebook
-from airlock.domain.rejections import Rejections
-from airlock.domain.release import Release, State, Story, Vote
-from airlock.domain.texts import Texts
-from airlock.domain.timers import Timer
+from airlock.domain.log.audit import Entry, Event, Head
+from airlock.domain.log.erasable_texts import Texts
+from airlock.domain.people.actors import Person
+from airlock.domain.people.delegation import Delegation
+from airlock.domain.people.enrolment import Enrolment, SeenAccount
+from airlock.domain.promotion.grant import Grant
 from airlock.ports.proposals import Inbox
 from airlock.ports.records import (
     Backlog,

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Conflict
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.ports import Store, UnitOfWork
 
 

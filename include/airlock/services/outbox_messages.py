@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airlock.domain.release import Release
+from airlock.domain.approval.release import Release
 from airlock.ports import CHAT, UnitOfWork
 
 #: kind, key, payload as JSON

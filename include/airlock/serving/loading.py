@@ -25,7 +25,7 @@ from airlock.adapters.model_loader import build_model
 from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Invalid, Refused
 from airlock.domain.gates import Evidence, Verdict
-from airlock.domain.released import Released, ReleaseUnproven, open_statement
+from airlock.domain.promotion.serving_statement import Released, ReleaseUnproven, open_statement
 from airlock.gates.artifact_format import ArtifactFormat
 from airlock.serving.schema import Schema, read_schema
 from airlock.serving.sequence import remember

@@ -20,7 +20,7 @@ from typing import Any
 
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import Invalid, Refused
-from airlock.domain.released import Released
+from airlock.domain.promotion.serving_statement import Released
 
 
 class Replayed(Refused):

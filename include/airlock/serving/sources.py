@@ -14,7 +14,7 @@ from typing import Protocol
 import httpx
 
 from airlock.domain.errors import Invalid, NotFound, Refused, Unauthenticated, Unreachable
-from airlock.domain.grant import Grant
+from airlock.domain.promotion.grant import Grant
 
 _LIMIT = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from airlock.domain.enrolment import Nomination, SeenAccount, Standing
-from airlock.domain.people import Actor, Channel, Person
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.people.actors import Actor, Channel, Person
+from airlock.domain.people.enrolment import Nomination, SeenAccount, Standing
 from airlock.ports import Store, UnitOfWork
 from airlock.services.people import accounts, recognition
 from airlock.services.people.enrolment import Scene, write_confirmation, write_proposal

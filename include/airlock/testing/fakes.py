@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from airlock.domain.digest import digest_bytes, manifest_digest, short
-from airlock.domain.drift import Sighting, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.grant import Grant, Standing, read_own
+from airlock.domain.promotion.grant import Grant, Standing, read_own
+from airlock.domain.registry_drift import Sighting, SpentThere
 from airlock.ports import CodeChange, Parked, RunRecord
 
 

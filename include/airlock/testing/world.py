@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from airlock.domain.conditions import EVERYBODY, Reach
+from airlock.domain.approval.approval_conditions import EVERYBODY, Reach
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.release import Decision, Release
+from airlock.domain.approval.voting import Ballot
 from airlock.domain.digest import digest_bytes, digest_json
-from airlock.domain.duties import SHIPPED
 from airlock.domain.errors import NotFound
+from airlock.domain.evidence.proposals import Kind
 from airlock.domain.gates import Evidence
-from airlock.domain.people import Actor, Channel, Person
-from airlock.domain.policy import Rulebook
-from airlock.domain.proposals import Kind
-from airlock.domain.release import Decision, Release
-from airlock.domain.voting import Ballot
+from airlock.domain.people.actors import Actor, Channel, Person
+from airlock.domain.people.separation_of_duties import SHIPPED
 from airlock.gates import build
 from airlock.ports import Candidate, Keyring, Promotion, Proposals, Signer, Store
 from airlock.services.approvals import decide, open_release, policy_registry

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from airlock.config.load import check, load_pipelines, load_rulebook
 from airlock.domain.digest import canonical_json
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from tests.unit.config.bad_pipelines import REFUSALS
 from tests.unit.config.conftest import PIPELINE
 from tests.unit.config.mutate import JUNK, mutate, places
@@ -208,7 +208,7 @@ def test_layout_never_changes_the_digest_and_every_value_does(checkout: Checkout
 
 
 def test_the_real_pipelines_are_valid_and_of_the_tiers_they_show() -> None:
-    from airlock.domain.policy import Rulebook
+    from airlock.domain.approval.policy import Rulebook
 
     loaded = load_pipelines(ROOT / "include")
     assert loaded.refused == ()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from airlock.config.load import RulebookConfig, load_rulebook, protected_aliases
 from airlock.config.problems import ConfigurationError
+from airlock.domain.approval.policy import Rulebook, Tier
 from airlock.domain.digest import canonical_json
-from airlock.domain.policy import Rulebook, Tier
 from tests.unit.config.bad_policies import REFUSALS
 from tests.unit.config.mutate import JUNK, mutate, places
 

@@ -9,8 +9,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from airlock.config.editor import schema
-from airlock.domain.inference import shared
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
+from airlock.domain.hypothesis_tests import shared
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Checkout

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airlock.config.load import load_rulebook
-from airlock.domain.calendar import BusinessClock, WallClock
-from airlock.domain.policy import Rulebook, Tier
+from airlock.domain.approval.calendar import BusinessClock, WallClock
+from airlock.domain.approval.policy import Rulebook, Tier
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Checkout

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock.domain.digest import digest_json, plain
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import options_digest
-from airlock.domain.recipe import Recipe
 from airlock.gates import build, written
 
 if TYPE_CHECKING:

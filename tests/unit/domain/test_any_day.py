@@ -10,13 +10,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airlock.domain.calendar import DEFAULTS, BusinessClock, Timing, timing
+from airlock.domain.approval.approval_conditions import (
+    EVERYBODY,
+    Conditions,
+    Finding,
+    check_conditions,
+    enforce,
+)
+from airlock.domain.approval.calendar import DEFAULTS, BusinessClock, Timing, timing
+from airlock.domain.approval.release import Release, State
+from airlock.domain.approval.timers import Kind, Late, check_in_time, is_escalated, timers_for
 from airlock.domain.clock import moment, stamp
-from airlock.domain.conditions import EVERYBODY, Conditions, Finding, check_conditions, enforce
-from airlock.domain.delegation import Delegation
 from airlock.domain.errors import Invalid, Refused
-from airlock.domain.release import Release, State
-from airlock.domain.timers import Kind, Late, check_in_time, is_escalated, timers_for
+from airlock.domain.people.delegation import Delegation
 from tests.any_day import DAYS, FIRST_DAY, SPECIAL, ZONES, days, moments
 
 TICK = timedelta(microseconds=1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.audit import GENESIS, Entry, Event, Head, append, link, verify_stream
+from airlock.domain.log.audit import GENESIS, Entry, Event, Head, append, link, verify_stream
 
 
 def event(number: int) -> Event:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airlock.domain.calendar import BusinessClock, Timing, WallClock, clock, timing
+from airlock.domain.approval.calendar import BusinessClock, Timing, WallClock, clock, timing
 from airlock.domain.errors import Invalid
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airlock.domain.checkpoint import (
+from airlock.domain.errors import Invalid
+from airlock.domain.log.checkpoint import (
     COSIGNATURE,
     NOTE,
     Checkpoint,
@@ -31,9 +32,8 @@ from airlock.domain.checkpoint import (
     signed_at,
     vkey,
 )
-from airlock.domain.errors import Invalid
-from airlock.domain.merkle import EMPTY, leaf_hash
-from airlock.domain.witnessing import SIZE_TYPE, answer, origin_of
+from airlock.domain.log.merkle import EMPTY, leaf_hash
+from airlock.domain.log.witnessing import SIZE_TYPE, answer, origin_of
 
 AT = 1_795_000_000
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.coincidence import copied_across, repeated
+from airlock.domain.duplicate_statistics import copied_across, repeated
 
 
 def spectrum(rows: numpy.ndarray) -> list[int]:

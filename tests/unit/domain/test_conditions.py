@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airlock.domain.conditions import (
+from airlock.domain.approval.approval_conditions import (
     EVERYBODY,
     UNCONDITIONAL,
     Conditions,

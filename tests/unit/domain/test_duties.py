@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airlock.domain.duties import (
+from airlock.domain.errors import Refused
+from airlock.domain.people.separation_of_duties import (
     CHANGED_POLICY,
     COMMITTED,
     OWNED_RUN,
@@ -16,7 +17,6 @@ from airlock.domain.duties import (
     check_all_known,
     unknown_because,
 )
-from airlock.domain.errors import Refused
 
 AUTHORS = {"lena@x.org": "lena", "pia@x.org": "pia"}
 HOLDERS = {"lena": frozenset({"lead"}), "vera": frozenset({"viewer", "lead"})}

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.enforcement import Enforcement
+from airlock.domain.approval.policy import Level, Plan, Rulebook, Tier, asks_less
+from airlock.domain.approval.release_request import blocking
+from airlock.domain.approval.rules import Quorum
+from airlock.domain.evidence.enforcement import Enforcement
 from airlock.domain.gates import GateResult, Verdict
-from airlock.domain.opening import blocking
-from airlock.domain.policy import Level, Plan, Rulebook, Tier, asks_less
-from airlock.domain.rules import Quorum
 from airlock.testing import RULEBOOK
 
 WORDS = st.sampled_from(list(Enforcement))

@@ -9,7 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airlock.domain.grant import PAYLOAD_TYPE, Grant, GrantInvalid, check, pae, seal, unseal
+from airlock.domain.promotion.grant import (
+    PAYLOAD_TYPE,
+    Grant,
+    GrantInvalid,
+    check,
+    pae,
+    seal,
+    unseal,
+)
 from airlock.testing import FakeKeys
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.linking import (
+from airlock.domain.people.account_link import (
     ALPHABET,
     LENGTH,
     TRIES_OF_ACCOUNT,

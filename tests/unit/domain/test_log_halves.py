@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock.domain.audit import Event, Head, append
-from airlock.domain.log_chains import ROTATED, Chains, Finding
-from airlock.domain.log_check import Mark, check_tree
-from airlock.domain.log_halves import (
+from airlock.domain.log.audit import Event, Head, append
+from airlock.domain.log.erasable_texts import ERASURE, TextCheck, commit
+from airlock.domain.log.merkle import Frontier, leaf_hash
+from airlock.domain.log.partition import (
     copied_leaves,
     half_from_document,
     half_to_document,
@@ -22,9 +22,9 @@ from airlock.domain.log_halves import (
     walk_half,
     whole,
 )
-from airlock.domain.log_tree import Leaf
-from airlock.domain.merkle import Frontier, leaf_hash
-from airlock.domain.texts import ERASURE, TextCheck, commit
+from airlock.domain.log.stream_chains import ROTATED, Chains, Finding
+from airlock.domain.log.tree import Leaf
+from airlock.domain.log.walk import Mark, check_tree
 
 
 def at(place: int) -> str:

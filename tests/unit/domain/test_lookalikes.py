@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.confusables import TABLE
-from airlock.domain.lookalikes import LookAlike, check_name, look_alike, skeleton, spelled, unseen
+from airlock.domain.people.confusables import TABLE
+from airlock.domain.people.lookalikes import (
+    LookAlike,
+    check_name,
+    look_alike,
+    skeleton,
+    spelled,
+    unseen,
+)
 
 PLAIN = "abcdefghjknopqstuvwxyz23456789._-"
 NAMES = st.text(PLAIN, min_size=2, max_size=12)

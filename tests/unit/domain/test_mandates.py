@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.delegation import Capacity, Delegation, Mandate, Powers, eligible
-from airlock.domain.rules import Quorum
+from airlock.domain.approval.rules import Quorum
+from airlock.domain.people.delegation import Capacity, Delegation, Mandate, Powers, eligible
 
 HOLDERS = {
     "lena": frozenset({"lead"}),

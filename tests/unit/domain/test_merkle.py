@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.merkle import (
+from airlock.domain.log.merkle import (
     EMPTY,
     STRIDE,
     Frontier,

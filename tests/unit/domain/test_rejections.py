@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from airlock.domain.approval.rejections import RejectedBefore, check_reference
+from airlock.domain.approval.release import Subject
 from airlock.domain.errors import Refused
-from airlock.domain.rejections import RejectedBefore, check_reference
-from airlock.domain.release import Subject
 
 SUBJECT = Subject(
     model="credit",

@@ -7,11 +7,11 @@ from itertools import product
 
 import pytest
 
-from airlock.domain.audit import Head, append
+from airlock.domain.approval.policy import Level, Rulebook, Tier
+from airlock.domain.approval.release import MOVES, Release, State, Story, Subject, apply
 from airlock.domain.errors import Conflict, Invalid
-from airlock.domain.people import Actor, Channel
-from airlock.domain.policy import Level, Rulebook, Tier
-from airlock.domain.release import MOVES, Release, State, Story, Subject, apply
+from airlock.domain.log.audit import Head, append
+from airlock.domain.people.actors import Actor, Channel
 from airlock.testing import RULEBOOK
 
 SUBJECT = Subject(

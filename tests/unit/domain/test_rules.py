@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.matching import missing, seatable, unfilled
-from airlock.domain.rules import AllOf, AnyOf, People, Quorum, Rule, rule_from_document
+from airlock.domain.approval.matching import missing, seatable, unfilled
+from airlock.domain.approval.rules import AllOf, AnyOf, People, Quorum, Rule, rule_from_document
 
 HOLDERS = {
     "a": frozenset({"lead"}),

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock.domain.digest import canonical_json
-from airlock.domain.log_tree import Stored
-from airlock.domain.texts import (
+from airlock.domain.log.erasable_texts import (
     ERASURE,
     Commitment,
     TextCheck,
@@ -25,6 +24,7 @@ from airlock.domain.texts import (
     spoken,
     swapped,
 )
+from airlock.domain.log.tree import Stored
 
 SALT = bytes(range(32))
 HELLO = commit(SALT, "hello")

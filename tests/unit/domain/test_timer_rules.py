@@ -10,12 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airlock.domain.calendar import Timing
-from airlock.domain.clock import moment, stamp
-from airlock.domain.people import Actor
-from airlock.domain.policy import Tier
-from airlock.domain.release import Emergency, Release, State, Story
-from airlock.domain.timers import (
+from airlock.domain.approval.calendar import Timing
+from airlock.domain.approval.policy import Tier
+from airlock.domain.approval.release import Emergency, Release, State, Story
+from airlock.domain.approval.timers import (
     Kind,
     Late,
     Timer,
@@ -26,6 +24,8 @@ from airlock.domain.timers import (
     system,
     timers_for,
 )
+from airlock.domain.clock import moment, stamp
+from airlock.domain.people.actors import Actor
 from tests.unit.domain.test_release import RELEASE
 
 OPENED = "2026-11-24T12:00:00.000000000Z"

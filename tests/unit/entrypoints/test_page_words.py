@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from airlock.domain.figures import NONE, change, number
+from airlock.domain.number_format import NONE, change, number
 from airlock.entrypoints.http.pages.templates import moment
 from airlock.entrypoints.presentation.audit_event_text import is_consequence, sentence
 from airlock.entrypoints.presentation.terminal import cell, printable

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock.domain.matching import missing
-from airlock.domain.rules import rule_from_document
+from airlock.domain.approval.matching import missing
+from airlock.domain.approval.rules import rule_from_document
 from airlock_evidence.archive import Failed
 from airlock_evidence.rules import met
 

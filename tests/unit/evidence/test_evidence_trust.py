@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from airlock.domain.checkpoint import COSIGNATURE, NOTE, vkey
+from airlock.domain.log.checkpoint import COSIGNATURE, NOTE, vkey
 from airlock_evidence.archive import Failed
 from airlock_evidence.trust import (
     GRACE_S,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.release import Decision
+from airlock.domain.approval.approval_conditions import Conditions, Demand
+from airlock.domain.approval.release import Decision
 from airlock.ports import PromotionRequest
 from airlock.services.approvals import (
     break_glass,

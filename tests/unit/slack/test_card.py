@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airlock.adapters.slack.views.card import card
-from airlock.domain.states import State
+from airlock.domain.approval.states import State
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airlock.adapters.slack.views import forms
-from airlock.domain.voting import REASON_MAX, REASON_MIN
+from airlock.domain.approval.voting import REASON_MAX, REASON_MIN
 from tests.unit.slack.checks import check_view
 from tests.unit.slack.conftest import Compare, Views
 from tests.unit.slack.limits import texts

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airlock.adapters.slack.views.card import card
-from airlock.domain.states import State
+from airlock.domain.approval.states import State
 from airlock.ports.chat import ChatMessage
 from tests.unit.slack.checks import check_said
 from tests.unit.slack.conftest import Views

@@ -15,7 +15,7 @@ from typing import Any
 
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.clock import stamp
-from airlock.domain.people import Actor, Channel
+from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import break_glass, policy_registry
 from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, FakeClock, World, pipeline_document

@@ -22,8 +22,8 @@ from urllib.parse import quote
 import httpx
 
 from airlock.adapters.http_budget import BudgetClient
-from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Refused, Unreachable
+from airlock.domain.people.enrolment import SeenAccount
 from airlock.ports import Account, Parked, RunRecord
 
 USER = "airlock-service"

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.log_tree import KeptCheckpoint
+from airlock.domain.log.tree import KeptCheckpoint
 from airlock.services.audit.transparency_log import Copy
 
 NOTE, LEAVES = ".note", ".leaves"

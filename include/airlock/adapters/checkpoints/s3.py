@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from airlock.adapters.s3_client import s3_client, s3_code
 from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.log_tree import KeptCheckpoint
+from airlock.domain.log.tree import KeptCheckpoint
 from airlock.services.audit.transparency_log import Copy
 
 NOTE, LEAVES = ".note", ".leaves"

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import httpx
 
 from airlock.adapters.http_budget import BudgetClient
-from airlock.domain.checkpoint import (
+from airlock.domain.errors import Invalid, Refused, Unreachable
+from airlock.domain.log.checkpoint import (
     COSIGNATURE,
     Cosigner,
     NoteInvalid,
@@ -16,9 +17,8 @@ from airlock.domain.checkpoint import (
     parse,
     read_vkey,
 )
-from airlock.domain.errors import Invalid, Refused, Unreachable
-from airlock.domain.log_tree import KeptCheckpoint
-from airlock.domain.witnessing import SIZE_TYPE
+from airlock.domain.log.tree import KeptCheckpoint
+from airlock.domain.log.witnessing import SIZE_TYPE
 from airlock.services.audit.transparency_log import Copy
 
 _PATIENCE = httpx.Timeout(10, connect=2)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from airlock.domain.digest import digest_bytes, file_digest, is_digest, short
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.evidence_files import check_size
+from airlock.domain.evidence.evidence_files import check_size
 
 
 class EvidenceFolder:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from airlock.adapters.s3_client import s3_client, s3_code
 from airlock.domain.digest import digest_bytes, file_digest, is_digest, short
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.evidence_files import check_size
+from airlock.domain.evidence.evidence_files import check_size
 
 _CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
 _ABSENT = ("NoSuchKey", "404", "NotFound")

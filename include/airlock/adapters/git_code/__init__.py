@@ -20,8 +20,8 @@ from airlock.adapters.git_code import history, shipped
 from airlock.adapters.git_code.imports import imported
 from airlock.adapters.git_code.runner import Checkout
 from airlock.adapters.git_code.state import Code, changes, code_of, name_of
-from airlock.domain.duties import SHIPPED, UNKNOWN, unknown_because
 from airlock.domain.errors import Refused
+from airlock.domain.people.separation_of_duties import SHIPPED, UNKNOWN, unknown_because
 
 __all__ = [
     "Authors",

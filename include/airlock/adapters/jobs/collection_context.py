@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.adapters.jobs.requests import LabData, Limits
+from airlock.domain.approval.release import Subject
 from airlock.domain.errors import NotFound
-from airlock.domain.recipe import Recipe
-from airlock.domain.release import Subject
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.services.pipeline.steps import Origin
 from airlock.services.pipeline.training_runtime import Case
 

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import httpx
 
 from airlock.adapters.http_budget import BudgetClient
-from airlock.domain.access_token import REVOKE, issue
 from airlock.domain.clock import stamp
-from airlock.domain.drift import Sighting, SpentThere
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.grant import Standing
+from airlock.domain.people.access_token import REVOKE, issue
+from airlock.domain.promotion.grant import Standing
+from airlock.domain.registry_drift import Sighting, SpentThere
 from airlock.ports import Signer
 
 NAME = "airlock-detector"

@@ -12,9 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from airlock.domain.drift import Permit
 from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.grant import Grant, Standing
+from airlock.domain.promotion.grant import Grant, Standing
+from airlock.domain.registry_drift import Permit
 
 _INSERT = sa.text(
     "INSERT INTO airlock_permits (grant_id, model, alias, version, expected_current, sequence,"

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from airlock.adapters.sql_store.replayed import Replayed
 from airlock.adapters.sql_store.tables import audit_event, evidence
 from airlock.adapters.sql_store.tree_tables import audit_checkpoint, audit_copy
-from airlock.domain.log_tree import KeptCheckpoint, Stored
+from airlock.domain.log.tree import KeptCheckpoint, Stored
 
 
 class Bundles(Replayed):

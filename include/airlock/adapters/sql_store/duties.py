@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
 from airlock.adapters.sql_store.keyset import fields, rows_of
 from airlock.adapters.sql_store.texts import Texts
-from airlock.domain.conditions import Finding
-from airlock.domain.delegation import Delegation
-from airlock.domain.emergency import Broken, Unreviewed
+from airlock.domain.approval.approval_conditions import Finding
+from airlock.domain.approval.break_glass import Broken, Unreviewed
 from airlock.domain.errors import NotFound, Refused
+from airlock.domain.people.delegation import Delegation
 from airlock.ports import Page
 
 log = logging.getLogger("airlock.store")

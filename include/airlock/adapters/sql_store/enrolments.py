@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from airlock.adapters.sql_store.duties import ACCESS
 from airlock.adapters.sql_store.enrolment_tables import account, enrolment, look_alike
 from airlock.adapters.sql_store.texts import Texts
-from airlock.domain.enrolment import Enrolment, SeenAccount, Standing
 from airlock.domain.errors import Conflict, NotFound
-from airlock.domain.texts import mark_commitment
+from airlock.domain.log.erasable_texts import mark_commitment
+from airlock.domain.people.enrolment import Enrolment, SeenAccount, Standing
 
 _WORDS = ("proposed_why", "confirmed_why", "suspended_why", "ended_why")
 

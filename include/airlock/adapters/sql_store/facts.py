@@ -42,8 +42,8 @@ from airlock.adapters.sql_store.tables import (
     release,
     run_evidence,
 )
-from airlock.domain.duties import CHANGER
-from airlock.domain.release import Release, State
+from airlock.domain.approval.release import Release, State
+from airlock.domain.people.separation_of_duties import CHANGER
 from airlock.ports import Facts, Line, Run
 
 #: The columns of a run.

@@ -13,7 +13,7 @@ from airlock.adapters.sql_store.bulk import among
 from airlock.adapters.sql_store.tables import line, release_grant
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import Conflict
-from airlock.domain.grant import Grant
+from airlock.domain.promotion.grant import Grant
 from airlock.ports import Line, StoredGrant
 
 _LINE = select(line).where(

@@ -6,7 +6,7 @@ import json
 import sys
 
 from airlock.adapters.sql_store.store import SqlStore
-from airlock.domain.log_halves import half_to_document
+from airlock.domain.log.partition import half_to_document
 from airlock.services.audit.parallel_verification import work
 
 

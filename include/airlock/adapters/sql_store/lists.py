@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Select, func, literal, select
 from airlock.adapters.sql_store.keyset import rows_of
 from airlock.adapters.sql_store.releases import Releases
 from airlock.adapters.sql_store.tables import release, timer, vote
-from airlock.domain.release import Release, State
-from airlock.domain.timers import Kind
+from airlock.domain.approval.release import Release, State
+from airlock.domain.approval.timers import Kind
 from airlock.ports import ReleasePage
 
 Order = tuple[ColumnElement[Any], ColumnElement[Any]]

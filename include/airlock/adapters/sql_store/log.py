@@ -12,8 +12,8 @@ from airlock.adapters.sql_store.bulk import insert_new
 from airlock.adapters.sql_store.keyset import number_of
 from airlock.adapters.sql_store.tables import audit_event, audit_stream, release
 from airlock.adapters.sql_store.texts import Texts
-from airlock.domain.audit import Entry, Event, Head, append
 from airlock.domain.errors import Unreachable
+from airlock.domain.log.audit import Entry, Event, Head, append
 from airlock.ports import Page
 
 #: Entries fetched at a time, so that verifying a long log needs little memory.

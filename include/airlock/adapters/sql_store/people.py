@@ -14,13 +14,13 @@ from sqlalchemy import func, insert, select, update
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.enrolment_tables import enrolment
 from airlock.adapters.sql_store.tables import configuration, person, role_grant
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.clock import moment
 from airlock.domain.digest import canonical_json, short
-from airlock.domain.duties import CHANGER, UNKNOWN, is_unknown
-from airlock.domain.enrolment import Standing
 from airlock.domain.errors import Refused
-from airlock.domain.people import Person
-from airlock.domain.policy import Rulebook
+from airlock.domain.people.actors import Person
+from airlock.domain.people.enrolment import Standing
+from airlock.domain.people.separation_of_duties import CHANGER, UNKNOWN, is_unknown
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,9 @@ from airlock.adapters.sql_store.bulk import among
 from airlock.adapters.sql_store.log import Log
 from airlock.adapters.sql_store.spoken import read_out, texts_in
 from airlock.adapters.sql_store.tables import release, vote
-from airlock.domain.audit import Head
-from airlock.domain.conditions import Conditions
-from airlock.domain.delegation import Capacity
-from airlock.domain.errors import Conflict, NotFound, Refused
-from airlock.domain.policy import Tier
-from airlock.domain.release import (
+from airlock.domain.approval.approval_conditions import Conditions
+from airlock.domain.approval.policy import Tier
+from airlock.domain.approval.release import (
     Decision,
     Emergency,
     Lease,
@@ -35,8 +32,11 @@ from airlock.domain.release import (
     Subject,
     Vote,
 )
-from airlock.domain.texts import mark_commitment, swapped
-from airlock.domain.waivers import Waiver
+from airlock.domain.approval.waivers import Waiver
+from airlock.domain.errors import Conflict, NotFound, Refused
+from airlock.domain.log.audit import Head
+from airlock.domain.log.erasable_texts import mark_commitment, swapped
+from airlock.domain.people.delegation import Capacity
 
 log = logging.getLogger("airlock.store")
 

@@ -11,9 +11,9 @@ from sqlalchemy import bindparam, select
 
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.tables import candidate, evidence, gate_result, run_evidence
-from airlock.domain.attestation import GateKeys
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Conflict
+from airlock.domain.evidence.attestation import GateKeys
 from airlock.domain.gates import Evidence, GateResult
 from airlock.ports import Candidate
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from airlock.domain.errors import Unreachable
-from airlock.domain.log_tree import Leaf, Stored
+from airlock.domain.log.tree import Leaf, Stored
 
 #: Rows fetched at a time; more would leave the processor's cache.
 PAGE = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from airlock.domain.release import Release, Vote
+from airlock.domain.approval.release import Release, Vote
 
 
 def texts_in(release: Release) -> Iterator[str]:

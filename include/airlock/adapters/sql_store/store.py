@@ -17,8 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from airlock.adapters.sql_store.unit import WROTE, SqlUnit
-from airlock.domain.attestation import GateKeys
 from airlock.domain.errors import Unreachable
+from airlock.domain.evidence.attestation import GateKeys
 
 #: Milliseconds a transaction waits for a lock before it says so.
 LOCK_TIMEOUT = 10_000

@@ -29,9 +29,9 @@ from sqlalchemy import (
 )
 
 from airlock.adapters.sql_store.xid8 import TRANSACTION
-from airlock.domain.policy import Tier
-from airlock.domain.release import Decision, State
-from airlock.domain.timers import Kind
+from airlock.domain.approval.policy import Tier
+from airlock.domain.approval.release import Decision, State
+from airlock.domain.approval.timers import Kind
 
 metadata = MetaData(
     naming_convention={

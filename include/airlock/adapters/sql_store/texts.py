@@ -18,10 +18,9 @@ from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.bulk import among, insert_new
 from airlock.adapters.sql_store.tables import answered
 from airlock.adapters.sql_store.text_tables import audit_text
-from airlock.domain.audit import Event
-from airlock.domain.people import SYSTEM
-from airlock.domain.release import Release, Story
-from airlock.domain.texts import (
+from airlock.domain.approval.release import Release, Story
+from airlock.domain.log.audit import Event
+from airlock.domain.log.erasable_texts import (
     ALTERED,
     ERASED,
     SALT_BYTES,
@@ -30,6 +29,7 @@ from airlock.domain.texts import (
     is_commitment,
     swapped,
 )
+from airlock.domain.people.actors import SYSTEM
 
 #: Commitments in one statement, at most.
 MANY = 10_000

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, RowMapping, bindparam, exists, func, or_, 
 from airlock.adapters.sql_store.bulk import among, insert_new, update_by
 from airlock.adapters.sql_store.releases import Releases
 from airlock.adapters.sql_store.tables import audit_event, outbox, release, timer
-from airlock.domain.audit import Head, append
-from airlock.domain.release import Release, State, Story
-from airlock.domain.timers import Kind, Timer
+from airlock.domain.approval.release import Release, State, Story
+from airlock.domain.approval.timers import Kind, Timer
+from airlock.domain.log.audit import Head, append
 from airlock.ports import Due
 
 #: A level no timer is made for.

@@ -27,9 +27,9 @@ from airlock.adapters.sql_store.tree_tables import (
     audit_node,
     audit_tree,
 )
-from airlock.domain.audit import Head
-from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Turn, Unsequenced
-from airlock.domain.merkle import Stretch
+from airlock.domain.log.audit import Head
+from airlock.domain.log.merkle import Stretch
+from airlock.domain.log.tree import KeptCheckpoint, Leaf, Stored, Tree, Turn, Unsequenced
 
 #: Stretches of a level that are so close are read as one.
 NEAR = 64

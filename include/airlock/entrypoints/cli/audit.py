@@ -111,9 +111,9 @@ def verify_export(file: Path, keys: Path, checkpoints: Path | None) -> dict[str,
     """
     from airlock.adapters.checkpoints.folder import CheckpointFolder
     from airlock.adapters.keys.ed25519 import FileKeyring
-    from airlock.domain.log_export import Export
-    from airlock.domain.log_tree import Turn
-    from airlock.domain.texts import TextCheck
+    from airlock.domain.log.erasable_texts import TextCheck
+    from airlock.domain.log.export import Export
+    from airlock.domain.log.tree import Turn
     from airlock.services.audit.verification import Log, check
 
     stored = CheckpointFolder(checkpoints).checkpoints() if checkpoints else ()

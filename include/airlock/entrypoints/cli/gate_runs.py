@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.config.gate_options import options_of, parse
 from airlock.domain.errors import Invalid, Refused
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.domain.gates import Gate, GateResult
-from airlock.domain.recipe import Recipe
 from airlock.gates import BY_NAME
 from airlock.services.pipeline import collect_and_judge, gate_dry_run
 

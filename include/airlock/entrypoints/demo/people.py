@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Callable, Iterable
 
 from airlock.adapters.embedded.people import PEOPLE
-from airlock.domain.enrolment import Standing
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.errors import Unreachable
-from airlock.domain.policy import Rulebook
+from airlock.domain.people.enrolment import Standing
 from airlock.entrypoints.cli.platform.person import enrol_first, owner_store
 from airlock.entrypoints.client import AIRLOCK
 from airlock.entrypoints.presentation.terminal import connect, say, settings

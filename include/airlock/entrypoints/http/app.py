@@ -19,10 +19,10 @@ from starlette.responses import Response as AnyResponse
 from starlette.routing import Match
 
 from airlock import __doc__ as about
+from airlock.domain.approval.release import Decision, State
+from airlock.domain.approval.voting import Ballot
 from airlock.domain.errors import AirlockError
-from airlock.domain.people import Actor
-from airlock.domain.release import Decision, State
-from airlock.domain.voting import Ballot
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.http import slack_endpoint
 from airlock.entrypoints.http.api import (

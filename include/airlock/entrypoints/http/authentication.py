@@ -18,8 +18,8 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Unauthenticated
+from airlock.domain.people.enrolment import SeenAccount
 from airlock.ports import Account
 
 #: Airlock's own account in Airflow: it is nobody, and may only ask who may log in.

@@ -19,9 +19,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.errors import Unreachable
-from airlock.domain.people import Actor, Channel
-from airlock.domain.policy import Rulebook
+from airlock.domain.people.actors import Actor, Channel
 from airlock.entrypoints.context import Platform, plain, plain_lines
 from airlock.entrypoints.http.authentication import identity_of
 from airlock.entrypoints.http.security_middleware import route_path

@@ -11,7 +11,7 @@ from fastapi import Header, Response
 from pydantic_core import to_json
 
 from airlock.domain.digest import digest_json
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.http.problems import Stale
 from airlock.services.approvals.decide import Answer

@@ -1,7 +1,7 @@
 """The log in words: one sentence per event, the same on the page and in the terminal.
 
 An event this module does not know still gets a sentence. It reads the content of an entry
-(`airlock.domain.audit`), and nothing else.
+(`airlock.domain.log.audit`), and nothing else.
 """
 
 from __future__ import annotations

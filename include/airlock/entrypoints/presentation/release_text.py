@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airlock.domain.clock import moment, time_left
-from airlock.domain.figures import NONE, number
+from airlock.domain.number_format import NONE, number
 from airlock.entrypoints.presentation.terminal import advised, say, table
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from airlock.config.settings import Settings
 from airlock.domain.clock import spelled
 from airlock.domain.errors import AirlockError
-from airlock.domain.figures import NONE
+from airlock.domain.number_format import NONE
 from airlock.entrypoints import platform_location
 from airlock.entrypoints.client import (
     Client,

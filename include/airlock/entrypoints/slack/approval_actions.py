@@ -15,11 +15,11 @@ from __future__ import annotations
 from typing import Any
 
 from airlock.adapters.slack.views import forms
+from airlock.domain.approval.policy import Tier
+from airlock.domain.approval.release import Decision, Release, State
+from airlock.domain.approval.voting import Ballot
 from airlock.domain.errors import AirlockError, Conflict, Forbidden, Invalid, Refused, Unreachable
-from airlock.domain.people import Actor
-from airlock.domain.policy import Tier
-from airlock.domain.release import Decision, Release, State
-from airlock.domain.voting import Ballot
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.context import plain_lines
 from airlock.entrypoints.slack.context import Backroom, log
 from airlock.entrypoints.slack.payloads import (

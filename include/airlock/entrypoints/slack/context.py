@@ -20,7 +20,7 @@ from concurrent.futures import TimeoutError as TookTooLong
 from typing import Any
 
 from airlock.domain.errors import AirlockError, Forbidden, Refused, Unreachable
-from airlock.domain.people import Actor, Channel
+from airlock.domain.people.actors import Actor, Channel
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.slack.payloads import Sender
 from airlock.ports.chat import Chat, Profile, Received

@@ -20,10 +20,10 @@ from airlock.adapters.slack.api_probe import SCOPES, Bot, Place, SlackProbe
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_rulebook
 from airlock.config.settings import Settings, SlackSettings
+from airlock.domain.approval.policy import Rulebook, Tier
 from airlock.domain.clock import stamp
 from airlock.domain.errors import AirlockError, Refused, Unreachable
-from airlock.domain.people import Person
-from airlock.domain.policy import Rulebook, Tier
+from airlock.domain.people.actors import Person
 from airlock.entrypoints.cli.platform.lifecycle import current_platform
 from airlock.ports.chat import Closed
 

@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.errors import AirlockError, Invalid, Unreachable
-from airlock.domain.policy import Rulebook
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.entrypoints.workers.drift_monitor import Watchman
 from airlock.entrypoints.workers.housekeeping import Housekeeper
 from airlock.entrypoints.workers.proposal_loop import ProposalLoop
@@ -253,7 +253,7 @@ class Courier:
 
     def _register(self) -> None:
         from airlock.config.load import fingerprint, load_pipelines, load_rulebook
-        from airlock.domain.duties import is_unknown
+        from airlock.domain.people.separation_of_duties import is_unknown
         from airlock.services.approvals import policy_registry
 
         settings = self._airlock.settings
@@ -343,7 +343,7 @@ class Courier:
     def _names_changer(self) -> bool:
         """Ask git, now and then, who changed the policies; say whether it knows."""
         from airlock.adapters.git_code import last_author
-        from airlock.domain.duties import is_unknown
+        from airlock.domain.people.separation_of_duties import is_unknown
 
         if time.monotonic() < self._changer_at:
             return False

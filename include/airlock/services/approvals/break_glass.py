@@ -5,14 +5,14 @@ The transaction is that of a vote: lock, rights, event, messages, together or no
 
 from __future__ import annotations
 
-from airlock.domain import emergency as rules
+from airlock.domain.approval import break_glass as rules
+from airlock.domain.approval.break_glass import REVIEW, Broken
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release, State, Story
 from airlock.domain.clock import moment, stamp
 from airlock.domain.digest import short
-from airlock.domain.emergency import REVIEW, Broken
 from airlock.domain.errors import AirlockError, Conflict, NotFound
-from airlock.domain.people import Actor, current, holders
-from airlock.domain.policy import Plan
-from airlock.domain.release import Release, State, Story
+from airlock.domain.people.actors import Actor, current, holders
 from airlock.ports import Signer, Store, UnitOfWork
 from airlock.services import outbox_messages
 from airlock.services.approvals import review_reminders

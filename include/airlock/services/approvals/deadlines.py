@@ -18,12 +18,12 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release, State, Story
+from airlock.domain.approval.timers import Kind, Timer, fire, system, timers_for
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import AirlockError, Unreachable
-from airlock.domain.policy import Plan
-from airlock.domain.proposals import Kind as Proposed
-from airlock.domain.release import Release, State, Story
-from airlock.domain.timers import Kind, Timer, fire, system, timers_for
+from airlock.domain.evidence.proposals import Kind as Proposed
 from airlock.ports import Due, Proposals, Store, UnitOfWork
 from airlock.services import outbox_messages
 from airlock.services.approvals import review_reminders

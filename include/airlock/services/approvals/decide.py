@@ -13,16 +13,16 @@ from __future__ import annotations
 import secrets
 from dataclasses import asdict, dataclass, replace
 
-from airlock.domain.audit import Event, access_stream
+from airlock.domain.approval.approval_conditions import Finding
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release, State, Story
+from airlock.domain.approval.timers import check_in_time
+from airlock.domain.approval.voting import Ballot, cast
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Finding
 from airlock.domain.errors import AirlockError, Conflict
-from airlock.domain.people import Actor, claims, holders
-from airlock.domain.policy import Plan
-from airlock.domain.promoting import withdraw as withdraw_story
-from airlock.domain.release import Release, State, Story
-from airlock.domain.timers import check_in_time
-from airlock.domain.voting import Ballot, cast
+from airlock.domain.log.audit import Event, access_stream
+from airlock.domain.people.actors import Actor, claims, holders
+from airlock.domain.promotion.promotion import withdraw as withdraw_story
 from airlock.ports import Facts, Signer, Store, UnitOfWork
 from airlock.services import outbox_messages
 from airlock.services.approvals import deadlines

@@ -10,16 +10,16 @@ import secrets
 from dataclasses import replace
 from datetime import datetime
 
-from airlock.domain.audit import Event
+from airlock.domain.approval.approval_conditions import Finding, check_closing
+from airlock.domain.approval.policy import VOTE, Rulebook
+from airlock.domain.approval.release import Story
+from airlock.domain.approval.voting import check_reason
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Finding, check_closing
-from airlock.domain.delegation import Delegation
-from airlock.domain.delegation import delegate as new_delegation
 from airlock.domain.errors import AirlockError, Conflict, Forbidden
-from airlock.domain.people import Actor, claims, current, holders
-from airlock.domain.policy import VOTE, Rulebook
-from airlock.domain.release import Story
-from airlock.domain.voting import check_reason
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, claims, current, holders
+from airlock.domain.people.delegation import Delegation
+from airlock.domain.people.delegation import delegate as new_delegation
 from airlock.ports import Store, UnitOfWork
 from airlock.services.approvals.decide import refusal_event
 from airlock.services.idempotency import Once

@@ -19,14 +19,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release, State, Story, Subject
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json, short
 from airlock.domain.errors import AirlockError, Refused, Unreachable
 from airlock.domain.gates import GateResult
-from airlock.domain.people import Actor
-from airlock.domain.policy import Plan
-from airlock.domain.promoting import Underway, check_idle
-from airlock.domain.release import Release, State, Story, Subject
+from airlock.domain.people.actors import Actor
+from airlock.domain.promotion.promotion import Underway, check_idle
 from airlock.gates import build
 from airlock.ports import Store, UnitOfWork
 from airlock.services import outbox_messages

@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from airlock.domain.approval.approval_conditions import check_no_overdue
+from airlock.domain.approval.policy import Plan, Rulebook, Tier
+from airlock.domain.approval.rejections import check_reference
+from airlock.domain.approval.release import Release, State, Subject
+from airlock.domain.approval.release_request import Draft, open_release
+from airlock.domain.approval.voting import check_reason
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import check_no_overdue
 from airlock.domain.errors import Refused
-from airlock.domain.opening import Draft, open_release
-from airlock.domain.people import Actor, holders
-from airlock.domain.policy import Plan, Rulebook, Tier
-from airlock.domain.promoting import supersede
-from airlock.domain.proposals import Kind
-from airlock.domain.rejections import check_reference
-from airlock.domain.release import Release, State, Subject
-from airlock.domain.voting import check_reason
+from airlock.domain.evidence.proposals import Kind
+from airlock.domain.people.actors import Actor, holders
+from airlock.domain.promotion.promotion import supersede
 from airlock.gates import build
 from airlock.ports import Candidate, Proposals, Store, UnitOfWork
 from airlock.services import outbox_messages

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airlock.domain.audit import Event
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
-from airlock.domain.duties import CHANGER, UNKNOWN, is_unknown
-from airlock.domain.policy import Rulebook
+from airlock.domain.log.audit import Event
+from airlock.domain.people.separation_of_duties import CHANGER, UNKNOWN, is_unknown
 from airlock.ports import Store, UnitOfWork
 from airlock.services.approvals.invalidation import void_stale
 

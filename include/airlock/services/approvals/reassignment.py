@@ -1,18 +1,19 @@
 """What becomes of open duties when an approver is deactivated or loses a role.
 
-Who may answer is computed anew at every use (`airlock.domain.voting`): the others who hold the
-role, a delegate, then a superior, then the fallback role. Nothing is assigned, so nothing has to be
-moved. What has to happen is that those who have become responsible hear of it, once per level.
+Who may answer is computed anew at every use (`airlock.domain.approval.voting`): the others who hold
+the role, a delegate, then a superior, then the fallback role. Nothing is assigned, so nothing has
+to be moved. What has to happen is that those who have become responsible hear of it, once per
+level.
 """
 
 from __future__ import annotations
 
-from airlock.domain.delegation import Capacity
-from airlock.domain.people import holders
-from airlock.domain.policy import Plan
-from airlock.domain.release import Release, State
-from airlock.domain.rules import Holders
-from airlock.domain.voting import mandates, may_answer
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release, State
+from airlock.domain.approval.rules import Holders
+from airlock.domain.approval.voting import mandates, may_answer
+from airlock.domain.people.actors import holders
+from airlock.domain.people.delegation import Capacity
 from airlock.ports import Store
 from airlock.services import outbox_messages
 from airlock.services.approvals.requirements import plan_of

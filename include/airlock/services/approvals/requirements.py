@@ -12,23 +12,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airlock.domain.advice import run_anew
-from airlock.domain.attestation import check_attested
+from airlock.domain.approval.advice import run_anew
+from airlock.domain.approval.approval_conditions import check_no_overdue
+from airlock.domain.approval.policy import Plan, Rulebook, Tier, asks_less
+from airlock.domain.approval.rejections import check_reference
+from airlock.domain.approval.release import Release, Subject
+from airlock.domain.approval.release_request import blocking
+from airlock.domain.approval.timers import is_escalated
+from airlock.domain.approval.waiver_approval import WAIVABLE, able_to_waive
+from airlock.domain.approval.waivers import Scene, waived
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import check_no_overdue
-from airlock.domain.delegation import Powers
 from airlock.domain.digest import short
-from airlock.domain.duties import Work
 from airlock.domain.errors import Refused
+from airlock.domain.evidence.attestation import check_attested
 from airlock.domain.gates import GateResult, options_digest, run_gate
-from airlock.domain.opening import blocking
-from airlock.domain.people import claims, holders
-from airlock.domain.policy import Plan, Rulebook, Tier, asks_less
-from airlock.domain.rejections import check_reference
-from airlock.domain.release import Release, Subject
-from airlock.domain.timers import is_escalated
-from airlock.domain.waivers import Scene, waived
-from airlock.domain.waiving import WAIVABLE, able_to_waive
+from airlock.domain.people.actors import claims, holders
+from airlock.domain.people.delegation import Powers
+from airlock.domain.people.separation_of_duties import Work
 from airlock.gates import build
 from airlock.ports import Candidate, Facts, UnitOfWork
 

@@ -7,11 +7,11 @@ review it, and the auditors. The wall clock counts, whatever clock the policy ha
 
 from __future__ import annotations
 
-from airlock.domain.emergency import Broken
-from airlock.domain.people import holders
-from airlock.domain.policy import EXPORT
-from airlock.domain.release import Release
-from airlock.domain.timers import Kind, Timer, review_timer
+from airlock.domain.approval.break_glass import Broken
+from airlock.domain.approval.policy import EXPORT
+from airlock.domain.approval.release import Release
+from airlock.domain.approval.timers import Kind, Timer, review_timer
+from airlock.domain.people.actors import holders
 from airlock.ports import Store, UnitOfWork
 from airlock.services import outbox_messages
 from airlock.services.approvals.requirements import rulebook_of

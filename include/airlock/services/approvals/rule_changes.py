@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airlock.domain.duties import is_unknown
+from airlock.domain.approval.release import Release, Subject
+from airlock.domain.approval.release_request import check_satisfiable
 from airlock.domain.errors import Invalid, Refused
-from airlock.domain.opening import check_satisfiable
-from airlock.domain.people import holders
-from airlock.domain.release import Release, Subject
+from airlock.domain.people.actors import holders
+from airlock.domain.people.separation_of_duties import is_unknown
 from airlock.ports import UnitOfWork
 from airlock.services.approvals.requirements import check_of_pipeline, checked_plan, rulebook_of
 

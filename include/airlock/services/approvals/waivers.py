@@ -12,16 +12,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release, State, Story
+from airlock.domain.approval.release_request import blocking, check_satisfiable
+from airlock.domain.approval.waiver_approval import WAIVABLE, able_to_waive
+from airlock.domain.approval.waiver_approval import waive as waive_story
+from airlock.domain.approval.waivers import Scene, waived
 from airlock.domain.clock import stamp
 from airlock.domain.errors import AirlockError, Conflict
-from airlock.domain.opening import blocking, check_satisfiable
-from airlock.domain.people import Actor, holders
-from airlock.domain.policy import Plan
-from airlock.domain.recipe import Recipe
-from airlock.domain.release import Release, State, Story
-from airlock.domain.waivers import Scene, waived
-from airlock.domain.waiving import WAIVABLE, able_to_waive
-from airlock.domain.waiving import waive as waive_story
+from airlock.domain.evidence.pipeline_spec import Recipe
+from airlock.domain.people.actors import Actor, holders
 from airlock.gates import build
 from airlock.ports import Facts, Signer, Store, UnitOfWork
 from airlock.services import outbox_messages

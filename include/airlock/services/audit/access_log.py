@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airlock.domain.audit import Event
-from airlock.domain.checkpoint import proof
 from airlock.domain.clock import stamp
 from airlock.domain.errors import Invalid, NotFound
-from airlock.domain.log_export import Header, lines
-from airlock.domain.merkle import at_once, inclusion
-from airlock.domain.people import Actor
-from airlock.domain.texts import readable, spoken
+from airlock.domain.log.audit import Event
+from airlock.domain.log.checkpoint import proof
+from airlock.domain.log.erasable_texts import readable, spoken
+from airlock.domain.log.export import Header, lines
+from airlock.domain.log.merkle import at_once, inclusion
+from airlock.domain.people.actors import Actor
 from airlock.ports import Keyring, Store
 from airlock.services.audit.log_store import LogStore
 from airlock.services.audit.verification import Report, verify

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from airlock.domain.audit import Event
+from airlock.domain.approval.voting import check_reason
 from airlock.domain.errors import NotFound
-from airlock.domain.people import Actor
-from airlock.domain.texts import ERASURE
-from airlock.domain.voting import check_reason
+from airlock.domain.log.audit import Event
+from airlock.domain.log.erasable_texts import ERASURE
+from airlock.domain.people.actors import Actor
 from airlock.ports import Store
 from airlock.services.idempotency import Once
 

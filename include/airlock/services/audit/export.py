@@ -16,10 +16,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from airlock.domain.audit import Event, Head
-from airlock.domain.checkpoint import Cosigner
 from airlock.domain.errors import Invalid, Refused, Unreachable
-from airlock.domain.people import Actor
+from airlock.domain.log.audit import Event, Head
+from airlock.domain.log.checkpoint import Cosigner
+from airlock.domain.people.actors import Actor
 from airlock.ports import Keyring, Signer
 from airlock.services.audit import transparency_log
 from airlock.services.audit.access_log import ACCESS, REASON_MIN

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airlock.domain.checkpoint import Cosigner
+from airlock.domain.approval.release import Release, apply
 from airlock.domain.clock import stamp
 from airlock.domain.digest import canonical_json
 from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Stored
-from airlock.domain.merkle import at_once, consistency, inclusion
-from airlock.domain.release import Release, apply
+from airlock.domain.log.checkpoint import Cosigner
+from airlock.domain.log.merkle import at_once, consistency, inclusion
+from airlock.domain.log.tree import MERGE_DELAY_S, KeptCheckpoint, Stored
 from airlock.ports import Keyring
 from airlock.services.audit.access_log import ACCESS
 from airlock.services.audit.log_store import LogWork

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from airlock.domain.audit import Head
-from airlock.domain.log_tree import KeptCheckpoint, Leaf, Stored, Tree, Turn, Unsequenced
-from airlock.domain.merkle import Stretch
+from airlock.domain.log.audit import Head
+from airlock.domain.log.merkle import Stretch
+from airlock.domain.log.tree import KeptCheckpoint, Leaf, Stored, Tree, Turn, Unsequenced
 from airlock.ports import UnitOfWork
 
 

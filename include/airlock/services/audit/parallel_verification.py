@@ -1,7 +1,7 @@
 """Two processes walk through a large log, which one would need twice the time for.
 
 The first walks in this process, the second in a helper of the store that sees the same commit.
-What they found counts only if it is nothing at all and they fit (`airlock.domain.log_halves`);
+What they found counts only if it is nothing at all and they fit (`airlock.domain.log.partition`);
 else, and when the helper died or is not done in time, the log is walked through as ever.
 """
 
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from airlock.domain.log_chains import Chains
-from airlock.domain.log_check import Mark
-from airlock.domain.log_halves import (
+from airlock.domain.log.erasable_texts import TextCheck
+from airlock.domain.log.merkle import Frontier
+from airlock.domain.log.partition import (
     Half,
     copied_leaves,
     half_from_document,
@@ -23,9 +23,9 @@ from airlock.domain.log_halves import (
     walk_half,
     whole,
 )
-from airlock.domain.log_tree import Tree
-from airlock.domain.merkle import Frontier
-from airlock.domain.texts import TextCheck
+from airlock.domain.log.stream_chains import Chains
+from airlock.domain.log.tree import Tree
+from airlock.domain.log.walk import Mark
 from airlock.services.audit.log_store import Helper, LogWork
 
 

@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from airlock.domain.audit import Event
-from airlock.domain.checkpoint import Checkpoint, NoteInvalid, seal, signed_at
 from airlock.domain.clock import moment
 from airlock.domain.errors import Refused
-from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Tree
-from airlock.domain.merkle import Frontier, at_once, consistency, leaf_hash
+from airlock.domain.log.audit import Event
+from airlock.domain.log.checkpoint import Checkpoint, NoteInvalid, seal, signed_at
+from airlock.domain.log.merkle import Frontier, at_once, consistency, leaf_hash
+from airlock.domain.log.tree import MERGE_DELAY_S, KeptCheckpoint, Tree
 from airlock.ports import Signer
 from airlock.services.audit.log_store import LogStore, LogWork
 

@@ -21,14 +21,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from airlock.domain.audit import Head
-from airlock.domain.checkpoint import Cosigner, NoteInvalid, open_note
 from airlock.domain.clock import stamp
 from airlock.domain.errors import Unreachable
-from airlock.domain.log_chains import Chains, Finding
-from airlock.domain.log_check import Mark, check_tree
-from airlock.domain.log_tree import MERGE_DELAY_S, KeptCheckpoint, Leaf, Stored, Turn
-from airlock.domain.texts import ERASURE, TextCheck
+from airlock.domain.log.audit import Head
+from airlock.domain.log.checkpoint import Cosigner, NoteInvalid, open_note
+from airlock.domain.log.erasable_texts import ERASURE, TextCheck
+from airlock.domain.log.stream_chains import Chains, Finding
+from airlock.domain.log.tree import MERGE_DELAY_S, KeptCheckpoint, Leaf, Stored, Turn
+from airlock.domain.log.walk import Mark, check_tree
 from airlock.ports import Keyring
 from airlock.services.audit.log_store import LogStore
 from airlock.services.audit.parallel_verification import Split, halved

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 
+from airlock.domain.approval.release import Story
 from airlock.domain.clock import stamp
-from airlock.domain.people import Actor
-from airlock.domain.release import Story
+from airlock.domain.people.actors import Actor
 from airlock.ports import MAIL, Message, Store, UnitOfWork
 from airlock.ports.chat import Closed
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from airlock.domain.approval.release import Release
+from airlock.domain.approval.timers import deadline
 from airlock.domain.clock import stamp
-from airlock.domain.release import Release
-from airlock.domain.timers import deadline
 from airlock.ports import Store, UnitOfWork
 from airlock.services.notifications.views import page
 from airlock.services.queries.inbox import waiting_for

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from airlock.domain.approval.release import Release, State, Story
+from airlock.domain.approval.rules import Holders
+from airlock.domain.approval.timers import Kind
+from airlock.domain.approval.voting import may_answer
 from airlock.domain.clock import spelled, stamp
 from airlock.domain.digest import is_digest
 from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.people import Actor, holders
-from airlock.domain.promoting import Underway
-from airlock.domain.release import Release, State, Story
-from airlock.domain.rules import Holders
-from airlock.domain.timers import Kind
-from airlock.domain.voting import may_answer
+from airlock.domain.people.actors import Actor, holders
+from airlock.domain.promotion.promotion import Underway
 from airlock.ports import MAIL, Airflow, Message, Parked, Signer, Store, UnitOfWork
 from airlock.services.approvals import deadlines, reassignment
 from airlock.services.approvals.decide import settle

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from airlock.domain.approval.release import State
 from airlock.domain.errors import AirlockError, Refused, Unreachable
-from airlock.domain.release import State
 from airlock.ports import Keyring, Message, Store
 from airlock.ports.chat import Busy, Chat, ChatMessage, Closed, Gone
 from airlock.services import outbox_messages

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from airlock.domain.audit import Event
+from airlock.domain.approval.voting import Ballot
 from airlock.domain.digest import digest_bytes
-from airlock.domain.people import Actor, Channel
-from airlock.domain.voting import Ballot
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Channel
 from airlock.ports import Store
 from airlock.ports.chat import Received
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.domain.people import Actor, holders
-from airlock.domain.policy import Plan
-from airlock.domain.release import Release
-from airlock.domain.rules import Holders
-from airlock.domain.voting import may_answer
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release
+from airlock.domain.approval.rules import Holders
+from airlock.domain.approval.voting import may_answer
+from airlock.domain.people.actors import Actor, holders
 from airlock.ports import Keyring, Store, UnitOfWork
 from airlock.services.approvals.requirements import plan_of
 from airlock.services.queries import releases

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
-from airlock.domain.enrolment import SeenAccount, Standing
-from airlock.domain.lookalikes import LookAlike, check_name
-from airlock.domain.people import Actor, Person
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Person
+from airlock.domain.people.enrolment import SeenAccount, Standing
+from airlock.domain.people.lookalikes import LookAlike, check_name
 from airlock.ports import UnitOfWork
 
 STREAM = "access"

@@ -1,8 +1,8 @@
 """Enrolling approvers: proposed by one, confirmed by another (the decider does this).
 
-Rules are in `airlock.domain.enrolment`; here they are asked inside the transaction, with the rights
-of that moment, and what follows is written with its event in the stream `access`. Refusals are
-events too. The first people are enrolled by `first`, with the database owner's credential.
+Rules are in `airlock.domain.people.enrolment`; here they are asked inside the transaction, with the
+rights of that moment, and what follows is written with its event in the stream `access`. Refusals
+are events too. The first people are enrolled by `first`, with the database owner's credential.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from airlock.domain.audit import Event
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.voting import check_reason
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_bytes
-from airlock.domain.enrolment import (
+from airlock.domain.errors import AirlockError, Conflict, Forbidden, NotFound
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Person
+from airlock.domain.people.enrolment import (
     ENROL,
     OWNER,
     Enrolment,
@@ -27,11 +31,7 @@ from airlock.domain.enrolment import (
     check_proposal,
     read_file,
 )
-from airlock.domain.errors import AirlockError, Conflict, Forbidden, NotFound
-from airlock.domain.lookalikes import check_name
-from airlock.domain.people import Actor, Person
-from airlock.domain.policy import Rulebook
-from airlock.domain.voting import check_reason
+from airlock.domain.people.lookalikes import check_name
 from airlock.ports import Store, UnitOfWork
 from airlock.services.approvals.decide import refusal_event
 from airlock.services.idempotency import Once

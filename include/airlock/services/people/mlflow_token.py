@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.domain.access_token import REVOKE, VALID, issue
-from airlock.domain.audit import Event
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.clock import stamp
-from airlock.domain.people import Actor
-from airlock.domain.policy import Rulebook
+from airlock.domain.log.audit import Event
+from airlock.domain.people.access_token import REVOKE, VALID, issue
+from airlock.domain.people.actors import Actor
 from airlock.ports import Signer, Store
 
 

@@ -3,7 +3,8 @@
 Airflow's login is the identity. Roles are read from Airflow at the moment of the request and
 recorded with their history, so a right taken away there is gone here with the next click; an
 account that is not active any more loses its link to Slack in the same transaction. What Airflow
-says of a role that decides counts with an active enrolment alone (`airlock.domain.enrolment`).
+says of a role that decides counts with an active enrolment alone
+(`airlock.domain.people.enrolment`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from airlock.domain.audit import Event
+from airlock.domain.approval.policy import Rulebook
 from airlock.domain.clock import stamp
-from airlock.domain.enrolment import SeenAccount
 from airlock.domain.errors import Forbidden, NotFound
-from airlock.domain.people import Actor, Channel, Person
-from airlock.domain.policy import Rulebook
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Channel, Person
+from airlock.domain.people.enrolment import SeenAccount
 from airlock.ports import Store, UnitOfWork
 from airlock.services.approvals.decide import refusal_event
 from airlock.services.people import accounts, slack_links

@@ -15,10 +15,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 
-from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
 from airlock.domain.errors import Conflict, Forbidden, Refused
-from airlock.domain.linking import (
+from airlock.domain.log.audit import Event
+from airlock.domain.people.account_link import (
     ALPHABET,
     COMMAND,
     LENGTH,
@@ -29,7 +29,7 @@ from airlock.domain.linking import (
     code_digest,
     format_code,
 )
-from airlock.domain.people import Actor, Channel, Person
+from airlock.domain.people.actors import Actor, Channel, Person
 from airlock.ports import Link, Store, UnitOfWork
 
 STREAM = "access"

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from airlock.domain.people import Person
-from airlock.domain.policy import Rulebook
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.people.actors import Person
 from airlock.ports import Account, Store, UnitOfWork
 from airlock.services.people.accounts import admit, observe
 from airlock.services.people.recognition import keep

@@ -17,9 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airlock.domain.attestation import attest
-from airlock.domain.enforcement import Enforcement
+from airlock.domain.approval.policy import Rulebook, Tier
 from airlock.domain.errors import AirlockError, Refused, Unreachable
+from airlock.domain.evidence.attestation import attest
+from airlock.domain.evidence.enforcement import Enforcement
+from airlock.domain.evidence.pipeline_spec import Recipe
+from airlock.domain.evidence.proposals import Kind
 from airlock.domain.gates import (
     UNCOLLECTED,
     Evidence,
@@ -28,9 +31,6 @@ from airlock.domain.gates import (
     options_digest,
     run_gate,
 )
-from airlock.domain.policy import Rulebook, Tier
-from airlock.domain.proposals import Kind
-from airlock.domain.recipe import Recipe
 from airlock.gates import build, written
 from airlock.ports import Proposals, Signer, Store, UnitOfWork
 from airlock.services.pipeline.training_runtime import Bench, Case

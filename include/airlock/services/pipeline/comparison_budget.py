@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.ports import Store
 
 

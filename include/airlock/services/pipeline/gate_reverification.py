@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airlock.domain.approval.release import Release
 from airlock.domain.gates import GateResult
-from airlock.domain.release import Release
 from airlock.ports import Store, UnitOfWork
 from airlock.services.approvals.requirements import judged_plainly
 

@@ -24,9 +24,9 @@ from typing import Any
 
 from airlock.domain.digest import folder_manifest, manifest_digest, short
 from airlock.domain.errors import Conflict, Refused, Unreachable
+from airlock.domain.evidence.pipeline_spec import Recipe
+from airlock.domain.evidence.proposals import Kind
 from airlock.domain.gates import Evidence
-from airlock.domain.proposals import Kind
-from airlock.domain.recipe import Recipe
 from airlock.ports import Candidate, Proposals, Store
 from airlock.services.pipeline import collect_and_judge, comparison_budget
 from airlock.services.pipeline.training_runtime import Bench, Trained

@@ -11,8 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
-from airlock.domain.recipe import Recipe
-from airlock.domain.release import Subject
+from airlock.domain.approval.release import Subject
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.ports import Candidate
 
 

@@ -22,16 +22,18 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from airlock.domain.advice import run_anew
+from airlock.domain.approval.advice import run_anew
+from airlock.domain.approval.approval_conditions import EVERYBODY, Reach, enforce
+from airlock.domain.approval.break_glass import check_emergency
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Lease, Release, State, Story
+from airlock.domain.approval.timers import Late
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import EVERYBODY, Reach, enforce
 from airlock.domain.digest import digest_json, short
-from airlock.domain.emergency import check_emergency
 from airlock.domain.errors import AirlockError, Conflict, Invalid, Refused, Unreachable
-from airlock.domain.grant import Grant, Standing, opened, read_own, seal
-from airlock.domain.people import holders
-from airlock.domain.policy import Plan
-from airlock.domain.promoting import (
+from airlock.domain.people.actors import holders
+from airlock.domain.promotion.grant import Grant, Standing, opened, read_own, seal
+from airlock.domain.promotion.promotion import (
     PROMOTION,
     ROLLBACK,
     Move,
@@ -48,8 +50,6 @@ from airlock.domain.promoting import (
     move_of,
     start,
 )
-from airlock.domain.release import Lease, Release, State, Story
-from airlock.domain.timers import Late
 from airlock.ports import (
     Keyring,
     Line,

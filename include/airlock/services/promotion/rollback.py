@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from airlock.domain import rollback as rules
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release, State, Story
+from airlock.domain.approval.voting import check_reason
 from airlock.domain.clock import stamp
 from airlock.domain.errors import AirlockError, Forbidden, Refused
-from airlock.domain.people import Actor, current, holders
-from airlock.domain.policy import Plan
-from airlock.domain.release import Release, State, Story
-from airlock.domain.voting import check_reason
+from airlock.domain.people.actors import Actor, current, holders
+from airlock.domain.promotion import rollback as rules
 from airlock.ports import Line, Store, UnitOfWork
 from airlock.services.approvals.decide import record_refusal
 from airlock.services.approvals.requirements import checked_plan, rulebook_of

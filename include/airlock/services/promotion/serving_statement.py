@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from airlock.domain.approval.release import Release, State
 from airlock.domain.errors import NotFound, Refused
-from airlock.domain.grant import Grant, unseal
-from airlock.domain.release import Release, State
-from airlock.domain.released import seal, state
+from airlock.domain.promotion.grant import Grant, unseal
+from airlock.domain.promotion.serving_statement import seal, state
 from airlock.ports import Keyring, Signer, Store, StoredGrant, UnitOfWork
 
 _MOST = 1000

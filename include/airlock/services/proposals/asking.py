@@ -8,7 +8,7 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_bytes
 from airlock.domain.errors import Refused
-from airlock.domain.proposals import run_stream
+from airlock.domain.evidence.proposals import run_stream
 from airlock.ports import Store
 from airlock.services.proposals.handling import Claim, Finish, Sources
 from airlock.services.registry import drift_log

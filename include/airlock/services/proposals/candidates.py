@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from airlock.domain.audit import Event
+from airlock.domain.approval.policy import Tier
 from airlock.domain.digest import digest_json, short
 from airlock.domain.errors import Invalid, Refused
-from airlock.domain.people import Actor, Channel
-from airlock.domain.policy import Tier
-from airlock.domain.proposals import RunEvent, run_stream
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
+from airlock.domain.evidence.proposals import RunEvent, run_stream
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Channel
 from airlock.ports import Candidate, Run, Store, UnitOfWork
 from airlock.services.proposals import evidence, runs
 from airlock.services.proposals.body import Body

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airlock.domain.advice import run_anew
-from airlock.domain.audit import Event
+from airlock.domain.approval.advice import run_anew
 from airlock.domain.errors import Conflict
+from airlock.domain.evidence.proposals import RunEvent, run_stream
 from airlock.domain.gates import Evidence
-from airlock.domain.people import Actor, Channel
-from airlock.domain.proposals import RunEvent, run_stream
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Channel
 from airlock.ports import Store, UnitOfWork
 from airlock.services.proposals.body import Body
 from airlock.services.proposals.handling import Claim, Finish, Sources

@@ -18,8 +18,8 @@ from typing import Any
 
 from airlock.domain import errors
 from airlock.domain.errors import AirlockError, Invalid, Refused, Unreachable
-from airlock.domain.promoting import Underway
-from airlock.domain.proposals import MOST_BYTES
+from airlock.domain.evidence.proposals import MOST_BYTES
+from airlock.domain.promotion.promotion import Underway
 from airlock.ports import (
     ArtifactSource,
     CodeSource,

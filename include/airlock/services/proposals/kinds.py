@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airlock.domain.proposals import Kind
+from airlock.domain.evidence.proposals import Kind
 from airlock.services.proposals import (
     asking,
     candidates,

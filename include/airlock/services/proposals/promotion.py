@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airlock.domain.errors import Invalid, Unreachable
-from airlock.domain.proposals import Kind
+from airlock.domain.evidence.proposals import Kind
 from airlock.ports import Proposals, Store
 from airlock.ports.promotions import Promotion, PromotionPermit, PromotionRequest, Promotions
 from airlock.services.proposals.handling import Claim, Finish, Sources

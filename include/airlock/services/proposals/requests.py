@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.ports import Store
 from airlock.services.approvals import open_release as release_opening
 from airlock.services.proposals import runs

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airlock.domain.attestation import check_bound
-from airlock.domain.audit import Event
 from airlock.domain.digest import digest_bytes, digest_json
 from airlock.domain.errors import Conflict, Invalid
+from airlock.domain.evidence.attestation import check_bound
+from airlock.domain.evidence.pipeline_spec import Recipe
+from airlock.domain.evidence.proposals import RunEvent, run_stream
 from airlock.domain.gates import Gate, GateResult, options_digest, run_gate
-from airlock.domain.people import Actor, Channel
-from airlock.domain.proposals import RunEvent, run_stream
-from airlock.domain.recipe import Recipe
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Channel
 from airlock.gates import BY_NAME, build
 from airlock.ports import Store, UnitOfWork
 from airlock.services.pipeline.collect_and_judge import check_same

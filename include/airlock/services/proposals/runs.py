@@ -16,12 +16,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from airlock.domain.audit import Event
 from airlock.domain.clock import stamp
 from airlock.domain.digest import short
 from airlock.domain.errors import Refused, Unreachable
-from airlock.domain.people import Actor, Channel
-from airlock.domain.proposals import RunEvent, run_stream
+from airlock.domain.evidence.proposals import RunEvent, run_stream
+from airlock.domain.log.audit import Event
+from airlock.domain.people.actors import Actor, Channel
 from airlock.ports import Run, RunRecord, Store, UnitOfWork
 from airlock.services.proposals import evidence
 from airlock.services.proposals.handling import Claim, Finish, Sources

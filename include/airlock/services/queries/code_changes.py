@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airlock.domain.approval.release import Release, State
 from airlock.domain.errors import Refused
-from airlock.domain.recipe import Recipe
-from airlock.domain.release import Release, State
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.ports import CodeChange, CodeSource, Store, UnitOfWork
 
 DIRTY = "+dirty"

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from airlock.domain.approval.break_glass import Broken, may_break, may_review
+from airlock.domain.approval.policy import Plan, Rulebook
+from airlock.domain.approval.release import Release
+from airlock.domain.approval.rules import Holders
+from airlock.domain.approval.voting import mandates
 from airlock.domain.clock import stamp
-from airlock.domain.delegation import ROLE
-from airlock.domain.emergency import Broken, may_break, may_review
-from airlock.domain.people import Actor, holders
-from airlock.domain.policy import Plan, Rulebook
-from airlock.domain.release import Release
-from airlock.domain.rules import Holders
-from airlock.domain.voting import mandates
+from airlock.domain.people.actors import Actor, holders
+from airlock.domain.people.delegation import ROLE
 from airlock.ports import Facts, Store, UnitOfWork
 from airlock.services.approvals.requirements import rulebook_of
 from airlock.services.rows import Rows

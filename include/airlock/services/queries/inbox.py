@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release
+from airlock.domain.approval.rules import Holders
+from airlock.domain.approval.voting import may_answer
 from airlock.domain.clock import stamp
-from airlock.domain.people import holders
-from airlock.domain.policy import Plan
-from airlock.domain.release import Release
-from airlock.domain.rules import Holders
-from airlock.domain.voting import may_answer
+from airlock.domain.people.actors import holders
 from airlock.ports import UnitOfWork
 from airlock.services.approvals.requirements import plan_of, rulebook_of
 

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from airlock.domain.approval.policy import Level, Plan
+from airlock.domain.approval.release import Release, State, Vote
+from airlock.domain.approval.rules import Holders
+from airlock.domain.approval.timers import Kind, deadline
+from airlock.domain.approval.voting import lacking, may_answer, why_excluded
 from airlock.domain.clock import stamp
 from airlock.domain.digest import short
 from airlock.domain.errors import AirlockError, NotFound
-from airlock.domain.evidence_files import EvidenceFile, files_of
-from airlock.domain.grant import opened
+from airlock.domain.evidence.evidence_files import EvidenceFile, files_of
 from airlock.domain.metrics import DIRECTIONS
-from airlock.domain.people import Actor, holders
-from airlock.domain.policy import Level, Plan
-from airlock.domain.release import Release, State, Vote
-from airlock.domain.rules import Holders
-from airlock.domain.timers import Kind, deadline
-from airlock.domain.voting import lacking, may_answer, why_excluded
+from airlock.domain.people.actors import Actor, holders
+from airlock.domain.promotion.grant import opened
 from airlock.ports import Facts, Keyring, Store, UnitOfWork
 from airlock.services.approvals import waivers as waiver_service
 from airlock.services.approvals.decide import Answer

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airlock.domain.policy import Plan
-from airlock.domain.release import Release
+from airlock.domain.approval.policy import Plan
+from airlock.domain.approval.release import Release
 from airlock.gates import build
 from airlock.ports import UnitOfWork
 from airlock.services.approvals.requirements import rulebook_of

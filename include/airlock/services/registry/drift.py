@@ -23,7 +23,10 @@ from typing import Any
 
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
-from airlock.domain.drift import (
+from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
+from airlock.domain.evidence.proposals import Kind as Proposed
+from airlock.domain.promotion.grant import read_own
+from airlock.domain.registry_drift import (
     Drift,
     Kind,
     Permit,
@@ -36,10 +39,7 @@ from airlock.domain.drift import (
     compare_spent,
     unhashed,
 )
-from airlock.domain.drift import weigh as weighed
-from airlock.domain.errors import AirlockError, NotFound, Refused, Unreachable
-from airlock.domain.grant import read_own
-from airlock.domain.proposals import Kind as Proposed
+from airlock.domain.registry_drift import weigh as weighed
 from airlock.ports import Permits, Proposals, Store, StoredGrant, UnitOfWork, Watch
 from airlock.services.audit.replays.grants import ISSUED
 from airlock.services.registry import drift_log

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from airlock.domain.audit import Event
-from airlock.domain.drift import Drift
+from airlock.domain.log.audit import Event
+from airlock.domain.registry_drift import Drift
 from airlock.ports import Store, UnitOfWork
 from airlock.services import outbox_messages
 

@@ -23,7 +23,7 @@ from airlock.adapters.jobs.errors import DataInvalid
 from airlock.adapters.jobs.shared import job, pinned_rows, predict
 from airlock.adapters.jobs.shared.model_loading import load_model
 from airlock.adapters.jobs.statistics import bootstrap, slices
-from airlock.domain.inference import FEWEST_OF_A_CLASS
+from airlock.domain.hypothesis_tests import FEWEST_OF_A_CLASS
 
 if TYPE_CHECKING:
     import numpy

@@ -21,7 +21,7 @@ from airlock.adapters.jobs.errors import EvaluationFailed, MetricNotFinite
 from airlock.adapters.jobs.statistics import bootstrap, metrics
 from airlock.adapters.jobs.statistics.delong import delong
 from airlock.adapters.jobs.statistics.slices import SLICE
-from airlock.domain.inference import FEWEST_ROWS, tango, wilson, z_of
+from airlock.domain.hypothesis_tests import FEWEST_ROWS, tango, wilson, z_of
 from airlock.domain.metrics import direction
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airlock.domain.clock import spelled
-from airlock.domain.figures import NONE as NONE
+from airlock.domain.number_format import NONE as NONE
 
 #: A block, an element or a text object, as JSON.
 Part = dict[str, Any]

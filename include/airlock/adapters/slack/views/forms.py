@@ -31,8 +31,8 @@ from airlock.adapters.slack.views.blocks import (
 )
 from airlock.adapters.slack.views.card import carried
 from airlock.adapters.slack.views.vote_trail import View, level_words
+from airlock.domain.approval.release import Decision
 from airlock.domain.digest import short
-from airlock.domain.release import Decision
 
 ANSWER, DELEGATE = "airlock.answer", "airlock.delegate"
 #: How an own role is written among the seats.

@@ -31,7 +31,7 @@ from airlock.adapters.slack.views.blocks import (
     words,
 )
 from airlock.adapters.slack.views.vote_trail import View, name
-from airlock.domain.figures import NONE, change, number
+from airlock.domain.number_format import NONE, change, number
 
 Row = tuple[str, str, str, str, str]
 

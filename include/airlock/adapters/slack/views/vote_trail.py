@@ -22,7 +22,7 @@ from airlock.adapters.slack.views.blocks import (
     safe,
     when,
 )
-from airlock.domain.figures import NONE, number
+from airlock.domain.number_format import NONE, number
 
 View = Mapping[str, Any]
 

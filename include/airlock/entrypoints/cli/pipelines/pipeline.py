@@ -9,7 +9,7 @@ import yaml
 
 from airlock.config.load import load_pipelines
 from airlock.domain.errors import NotFound, Refused, Unreachable
-from airlock.domain.recipe import Recipe
+from airlock.domain.evidence.pipeline_spec import Recipe
 from airlock.entrypoints.cli.pipelines import init, run_logs
 from airlock.entrypoints.cli.pipelines.runs import broken, follow, returned, trigger
 from airlock.entrypoints.client import AIRFLOW, AIRLOCK, Client

@@ -11,8 +11,8 @@ from typing import Any
 
 import typer
 
-from airlock.domain.checkpoint import NOTE, vkey
 from airlock.domain.errors import Invalid, NotFound
+from airlock.domain.log.checkpoint import NOTE, vkey
 from airlock.entrypoints.platform_location import RoleName, take_role
 from airlock.entrypoints.presentation.terminal import AsJson, print_json, say
 from airlock.services.audit.key_rotation import rotate

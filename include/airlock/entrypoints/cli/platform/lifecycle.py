@@ -78,8 +78,8 @@ def start(people: Iterable[Entry] = (), *, move: bool = False) -> None:
 def say_what_is_next() -> None:
     """Print how to enrol people, as long as nobody may approve anything."""
     from airlock.config.load import load_rulebook
+    from airlock.domain.approval.policy import Rulebook
     from airlock.domain.errors import AirlockError
-    from airlock.domain.policy import Rulebook
     from airlock.entrypoints.cli.platform.person import owner_store
     from airlock.services.people import enrolment
 

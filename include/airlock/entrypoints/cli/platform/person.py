@@ -110,7 +110,7 @@ def enrol_first(name: str, role: str, reason: str) -> Any:
         Refused: (one of its kinds) with the rule that said no.
     """
     from airlock.config.load import load_rulebook
-    from airlock.domain.policy import Rulebook
+    from airlock.domain.approval.policy import Rulebook
     from airlock.services.people import enrolment
 
     store = owner_store()

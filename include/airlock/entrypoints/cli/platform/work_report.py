@@ -20,7 +20,7 @@ from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import Settings
 from airlock.domain.clock import moment
-from airlock.domain.log_tree import MERGE_DELAY_S
+from airlock.domain.log.tree import MERGE_DELAY_S
 from airlock.ports import Backlog, Queue
 from airlock.services.audit.transparency_log import lag
 

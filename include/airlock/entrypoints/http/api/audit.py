@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.http.dependencies import (
     API,
     After,

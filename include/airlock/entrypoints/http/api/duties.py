@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from airlock.domain.approval.approval_conditions import Conditions, Demand
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.http.dependencies import (
     API,
     After,

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from airlock.domain.enrolment import ENROL
 from airlock.domain.errors import Forbidden
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
+from airlock.domain.people.enrolment import ENROL
 from airlock.entrypoints.http.authentication import SERVICE, identity_of
 from airlock.entrypoints.http.dependencies import (
     API,

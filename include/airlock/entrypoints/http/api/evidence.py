@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse
 
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.http.dependencies import API, Airlock, PlainText, ReleaseId, allowed
 from airlock.entrypoints.http.problems import declared
 from airlock.services.audit import access_log

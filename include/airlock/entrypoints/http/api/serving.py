@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.http.dependencies import API, Airlock, Signing, allowed
 from airlock.entrypoints.http.problems import declared
 from airlock.services.promotion import serving_statement

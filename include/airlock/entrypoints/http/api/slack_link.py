@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from airlock.domain.errors import Refused
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.http.api.users import PersonId
 from airlock.entrypoints.http.dependencies import API, Airlock, Caller, allowed

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.http.dependencies import (
     API,
     Airlock,

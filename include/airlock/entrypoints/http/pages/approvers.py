@@ -12,10 +12,10 @@ from fastapi import APIRouter, Form, Query, Request
 from pydantic import Field
 from starlette.responses import HTMLResponse, Response
 
-from airlock.domain.enrolment import ENROL, Standing
+from airlock.domain.approval.voting import REASON_MAX, REASON_MIN
 from airlock.domain.errors import AirlockError
-from airlock.domain.people import Actor
-from airlock.domain.voting import REASON_MAX, REASON_MIN
+from airlock.domain.people.actors import Actor
+from airlock.domain.people.enrolment import ENROL, Standing
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.http.api.enrolments import EnrolmentId, FileDigest
 from airlock.entrypoints.http.dependencies import Airlock, FormText

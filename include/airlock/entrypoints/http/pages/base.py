@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from airlock.domain.errors import Invalid
-from airlock.domain.people import Actor
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.http.dependencies import FormText, allowed
 from airlock.entrypoints.http.pages.templates import templates
 from airlock.entrypoints.http.problems import Problem

@@ -15,9 +15,9 @@ from fastapi import APIRouter, Form, Query, Request
 from pydantic import Field
 from starlette.responses import HTMLResponse, Response
 
+from airlock.domain.approval.voting import REASON_MAX, REASON_MIN
 from airlock.domain.errors import AirlockError
-from airlock.domain.people import Actor
-from airlock.domain.voting import REASON_MAX, REASON_MIN
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.http.api.duties import DelegationId, FindingId
 from airlock.entrypoints.http.dependencies import After, Airlock, PlainText, ReleaseId, Signing

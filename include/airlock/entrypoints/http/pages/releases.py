@@ -17,10 +17,10 @@ from fastapi import APIRouter, Form, Query, Request
 from pydantic import Field
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from airlock.domain.approval.release import Decision, Release, State
+from airlock.domain.approval.voting import REASON_MAX, REASON_MIN, Ballot
 from airlock.domain.errors import AirlockError
-from airlock.domain.people import Actor
-from airlock.domain.release import Decision, Release, State
-from airlock.domain.voting import REASON_MAX, REASON_MIN, Ballot
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.http.dependencies import After, Airlock, PlainText, ReleaseId, Signing
 from airlock.entrypoints.http.pages.base import (

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from airlock.domain.errors import AirlockError
-from airlock.domain.linking import VALID
-from airlock.domain.people import Actor
+from airlock.domain.people.account_link import VALID
+from airlock.domain.people.actors import Actor
 from airlock.entrypoints.context import Platform
 from airlock.entrypoints.http.api.slack_link import check_configured
 from airlock.entrypoints.http.dependencies import Airlock

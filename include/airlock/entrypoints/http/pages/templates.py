@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from airlock.domain.clock import readable, spelled, time_left
 from airlock.domain.digest import short
-from airlock.domain.figures import change, number
+from airlock.domain.number_format import change, number
 from airlock.entrypoints.presentation.audit_event_text import is_consequence, sentence
 from airlock.entrypoints.presentation.time_zones import reader_zone
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from airlock.domain.approval.approval_conditions import Conditions, Demand
 from airlock.domain.clock import stamp
-from airlock.domain.conditions import Conditions, Demand
 from airlock.domain.errors import Invalid
 from airlock.entrypoints.http.dependencies import FormText
 from airlock.entrypoints.http.pages.base import Fields, Line, utc_end

@@ -1,8 +1,8 @@
 """Rebuilding every table anything is decided from, and comparing it with what is stored.
 
-State is a fold over events (`airlock.domain.release.apply`), so what a table says must be what the
-log tells. A table of its own has a replay in a file beside this one and a line in `REPLAYS`; which
-columns no replay compares, and why they cannot matter, is in ADR 0042.
+State is a fold over events (`airlock.domain.approval.release.apply`), so what a table says must be
+what the log tells. A table of its own has a replay in a file beside this one and a line in
+`REPLAYS`; which columns no replay compares, and why they cannot matter, is in ADR 0042.
 
 Releases are read some hundreds at a time, with everything that belongs to them.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from airlock.domain.log_chains import Chains, Finding
+from airlock.domain.log.stream_chains import Chains, Finding
 from airlock.ports import Keyring
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.chat import ChatLinks, ChatTries

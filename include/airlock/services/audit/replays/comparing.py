@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from airlock.domain.approval.release import Release, apply
 from airlock.domain.clock import moment, stamp
 from airlock.domain.errors import AirlockError
-from airlock.domain.log_chains import Finding
-from airlock.domain.log_tree import Stored
-from airlock.domain.release import Release, apply
+from airlock.domain.log.stream_chains import Finding
+from airlock.domain.log.tree import Stored
 from airlock.ports import Keyring
 from airlock.services.audit.log_store import LogWork
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airlock.domain.digest import digest_json
-from airlock.domain.log_chains import Finding
+from airlock.domain.log.stream_chains import Finding
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import UNTOLD, Replay, Row, contents, since
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from airlock.domain.approval.break_glass import REVIEW
 from airlock.domain.clock import moment, stamp
-from airlock.domain.emergency import REVIEW
-from airlock.domain.log_chains import Finding
+from airlock.domain.log.stream_chains import Finding
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import Either, Json, Page, Replay, Step
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airlock.domain.enrolment import Standing
-from airlock.domain.log_chains import Finding
+from airlock.domain.log.stream_chains import Finding
+from airlock.domain.people.enrolment import Standing
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import Replay, Row, contents
 

@@ -8,8 +8,8 @@ from typing import Any
 from airlock.domain.clock import stamp
 from airlock.domain.digest import digest_json
 from airlock.domain.errors import AirlockError
-from airlock.domain.grant import Grant, opened
-from airlock.domain.log_chains import Finding
+from airlock.domain.log.stream_chains import Finding
+from airlock.domain.promotion.grant import Grant, opened
 from airlock.ports import Keyring
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import (

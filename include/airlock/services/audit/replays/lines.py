@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airlock.domain.log_chains import Finding
+from airlock.domain.log.stream_chains import Finding
 from airlock.ports import Keyring
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import Page, Replay, Row

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from airlock.domain.log_chains import Finding
-from airlock.domain.release import Release, State
+from airlock.domain.approval.release import Release, State
+from airlock.domain.log.stream_chains import Finding
 from airlock.ports import CHAT, Keyring
 from airlock.services import outbox_messages
 from airlock.services.audit.log_store import LogWork

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-from airlock.domain.log_chains import Finding
+from airlock.domain.log.stream_chains import Finding
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import Replay, Row, contents, numbered, since
 

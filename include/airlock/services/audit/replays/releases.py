@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from airlock.domain.log_chains import Finding
-from airlock.domain.release import Release, Vote
+from airlock.domain.approval.release import Release, Vote
+from airlock.domain.log.stream_chains import Finding
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import Json, Page, Replay, Row
 

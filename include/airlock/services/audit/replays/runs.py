@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airlock.domain.digest import digest_bytes
-from airlock.domain.log_chains import Finding
-from airlock.domain.proposals import RunEvent, run_stream
+from airlock.domain.evidence.proposals import RunEvent, run_stream
+from airlock.domain.log.stream_chains import Finding
 from airlock.ports import Keyring
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import Json, Page, Replay, Row, Step, contents

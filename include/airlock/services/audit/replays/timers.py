@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from airlock.domain.calendar import Timing
+from airlock.domain.approval.break_glass import Broken
+from airlock.domain.approval.calendar import Timing
+from airlock.domain.approval.policy import Rulebook
+from airlock.domain.approval.release import Release, State
+from airlock.domain.approval.timers import Kind, Timer, review_timer, timers_for
 from airlock.domain.clock import moment, stamp
-from airlock.domain.emergency import Broken
 from airlock.domain.errors import AirlockError
-from airlock.domain.log_chains import Finding
-from airlock.domain.policy import Rulebook
-from airlock.domain.release import Release, State
-from airlock.domain.timers import Kind, Timer, review_timer, timers_for
+from airlock.domain.log.stream_chains import Finding
 from airlock.ports import Keyring
 from airlock.services.audit.log_store import LogWork
 from airlock.services.audit.replays.comparing import Between, Page, Replay, Row, Step

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from airlock.domain.log_chains import Chains, Finding
-from airlock.domain.log_tree import KeptCheckpoint, Tree
+from airlock.domain.log.stream_chains import Chains, Finding
+from airlock.domain.log.tree import KeptCheckpoint, Tree
 from airlock.services.audit.log_store import LogWork
 
 #: So many nodes are named.

@@ -1,0 +1,1 @@
+"""A release from its request to its approval, and the rules on that way."""

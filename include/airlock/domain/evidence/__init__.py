@@ -1,0 +1,1 @@
+"""What is measured, by which pipeline, and how a result is signed."""

@@ -1,0 +1,1 @@
+"""The log: events, tree, checkpoints, witnesses, texts that can be erased."""

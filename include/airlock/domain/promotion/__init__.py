@@ -1,0 +1,1 @@
+"""Grants: an alias moved, moved back, and what a serving process may trust."""
