@@ -23,7 +23,7 @@ from airlock.adapters.embedded.postgres import ephemeral_postgres
 from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.log import Log
+from airlock.adapters.sql_store.log.entries import Log
 from airlock.domain.approval.release import Decision
 from airlock.domain.log.audit import Event, Head
 from airlock.domain.people.actors import Actor, Channel

@@ -16,8 +16,8 @@ import psycopg
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.listening import PROPOSALS, Listener
-from airlock.adapters.sql_store.proposing import SqlProposals
+from airlock.adapters.sql_store.outbox.listening import PROPOSALS, Listener
+from airlock.adapters.sql_store.proposals.submission import SqlProposals
 from airlock.domain.digest import digest_json
 from airlock.domain.evidence.proposals import Kind
 from airlock.entrypoints.workers.proposal_loop import ProposalLoop

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
-from airlock.adapters.sql_store.helper import Helper
+from airlock.adapters.sql_store.log.parallel_reader import Helper
 from airlock.domain.log.erasable_texts import TextCheck
 from airlock.domain.log.merkle import Frontier
 from airlock.domain.log.partition import half_from_document

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from airlock.adapters.sql_store.listening import PROPOSALS, Listener
-from airlock.adapters.sql_store.proposing import SqlProposals
+from airlock.adapters.sql_store.outbox.listening import PROPOSALS, Listener
+from airlock.adapters.sql_store.proposals.submission import SqlProposals
 from airlock.domain.approval.release import State
 from airlock.domain.clock import moment, stamp
 from airlock.domain.digest import digest_json

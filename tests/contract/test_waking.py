@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
-from airlock.adapters.sql_store import SqlStore, listening
-from airlock.adapters.sql_store.listening import OUTBOX, FileWatch, Listener, outbox_watch
+from airlock.adapters.sql_store import SqlStore
+from airlock.adapters.sql_store.outbox import listening
+from airlock.adapters.sql_store.outbox.listening import OUTBOX, FileWatch, Listener, outbox_watch
 from airlock.entrypoints.workers import delivery
 from airlock.entrypoints.workers.steps import Round, Step
 from airlock.ports import Parked, Waiting
@@ -121,7 +122,7 @@ def test_a_database_that_is_away_leaves_the_looking_now_and_then(
 ) -> None:
     caplog.set_level("INFO", "airlock.store")
     slept: list[float] = []
-    monkeypatch.setattr("airlock.adapters.sql_store.listening.time.sleep", slept.append)
+    monkeypatch.setattr("airlock.adapters.sql_store.outbox.listening.time.sleep", slept.append)
     watch = Listener("postgresql+psycopg://nobody:very-secret@127.0.0.1:1/none", OUTBOX)
     for _ in range(5):
         watch.wait(0.25)

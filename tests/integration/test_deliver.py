@@ -21,7 +21,7 @@ import pytest
 from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.listening import outbox_watch
+from airlock.adapters.sql_store.outbox.listening import outbox_watch
 from airlock.bootstrap import _Policies
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints.workers import delivery, steps

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, event, insert
 
-from airlock.adapters.sql_store.duty_tables import delegation, finding
+from airlock.adapters.sql_store.people.duty_tables import delegation, finding
 from airlock.adapters.sql_store.tables import audit_event
 from airlock.domain.errors import Invalid
 from airlock.services.audit import access_log

@@ -28,7 +28,7 @@ from airlock.adapters.mlflow import drift_source
 from airlock.adapters.mlflow.drift_source import MlflowWatch
 from airlock.adapters.slack.web import SlackWeb
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.listening import OUTBOX, Listener
+from airlock.adapters.sql_store.outbox.listening import OUTBOX, Listener
 from airlock.config.settings import Settings
 from airlock.domain.approval.release import State
 from airlock.domain.errors import AirlockError, Unreachable

@@ -21,7 +21,7 @@ from airlock.adapters.keys.ed25519 import create
 from airlock.adapters.slack.web import SlackWeb
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.adapters.sql_store.listening import outbox_watch
+from airlock.adapters.sql_store.outbox.listening import outbox_watch
 from airlock.bootstrap.slack import DRAWING
 from airlock.domain.errors import Unreachable
 from airlock.entrypoints.workers import slack as workers_slack

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airlock.adapters.airflow.rest import AirflowRest
 from airlock.adapters.mlflow.drift_source import MlflowWatch
-from airlock.adapters.sql_store.proposing import SqlProposals
+from airlock.adapters.sql_store.proposals.submission import SqlProposals
 from airlock.bootstrap.room import reserve_of
 from airlock.config.load import Fingerprint, fingerprint, load_pipelines
 from airlock.domain.digest import digest_json

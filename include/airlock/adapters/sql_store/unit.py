@@ -11,21 +11,21 @@ from typing import Self
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from airlock.adapters.sql_store.backlog import BacklogReader
-from airlock.adapters.sql_store.bundles import Bundles
-from airlock.adapters.sql_store.chat import Chat
-from airlock.adapters.sql_store.duties import Duties
-from airlock.adapters.sql_store.enrolments import Enrolments
-from airlock.adapters.sql_store.facts import FactsReader
-from airlock.adapters.sql_store.grants import Grants
-from airlock.adapters.sql_store.history import History
-from airlock.adapters.sql_store.inbox import Inbox
-from airlock.adapters.sql_store.lists import Lists
-from airlock.adapters.sql_store.log import Log
-from airlock.adapters.sql_store.outbox import Outbox
-from airlock.adapters.sql_store.people import People
-from airlock.adapters.sql_store.runs import Runs
-from airlock.adapters.sql_store.timers import Timers
+from airlock.adapters.sql_store.chat.messages import Chat
+from airlock.adapters.sql_store.log.bundles import Bundles
+from airlock.adapters.sql_store.log.entries import Log
+from airlock.adapters.sql_store.outbox.backlog import BacklogReader
+from airlock.adapters.sql_store.outbox.outbox import Outbox
+from airlock.adapters.sql_store.outbox.timers import Timers
+from airlock.adapters.sql_store.people.duties import Duties
+from airlock.adapters.sql_store.people.enrolments import Enrolments
+from airlock.adapters.sql_store.people.people import People
+from airlock.adapters.sql_store.people.role_history import History
+from airlock.adapters.sql_store.proposals.inbox import Inbox
+from airlock.adapters.sql_store.releases.decision_context import FactsReader
+from airlock.adapters.sql_store.releases.grants import Grants
+from airlock.adapters.sql_store.releases.lists import Lists
+from airlock.adapters.sql_store.releases.runs import Runs
 from airlock.domain.errors import Unreachable
 
 #: Whether a transaction ran anything but SELECT; where nobody notes it, it did.

@@ -70,7 +70,7 @@ def deliver(
 ) -> None:
     """Register policies and pipelines, and tell Airflow what was decided."""
     from airlock import bootstrap  # every other command would pay for importing it up there
-    from airlock.adapters.sql_store.listening import outbox_watch
+    from airlock.adapters.sql_store.outbox.listening import outbox_watch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -109,7 +109,7 @@ def _answer(airlock: Airlock, stop: threading.Event) -> None:
 
 def _proposals(airlock: Airlock) -> ProposalLoop | None:
     """Return what answers tasks; on SQLite they have answered themselves."""
-    from airlock.adapters.sql_store.listening import PROPOSALS, Listener
+    from airlock.adapters.sql_store.outbox.listening import PROPOSALS, Listener
     from airlock.bootstrap.proposals import handling_of
 
     url = airlock.settings.database_url or ""

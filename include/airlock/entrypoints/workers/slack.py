@@ -58,7 +58,7 @@ def main(
     """Say in Slack what the database decided; with an app token, listen there as well."""
     if context.invoked_subcommand is not None:
         return
-    from airlock.adapters.sql_store.listening import outbox_watch
+    from airlock.adapters.sql_store.outbox.listening import outbox_watch
     from airlock.bootstrap.slack import speaker  # every other command would pay for it up there
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

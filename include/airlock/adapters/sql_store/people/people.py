@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from airlock.adapters.sql_store.base import Base
-from airlock.adapters.sql_store.enrolment_tables import enrolment
+from airlock.adapters.sql_store.people.enrolment_tables import enrolment
 from airlock.adapters.sql_store.tables import configuration, person, role_grant
 from airlock.domain.approval.policy import Rulebook
 from airlock.domain.clock import moment

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, bindparam, exists, func, or_, select, update
 
 from airlock.adapters.sql_store.bulk import among, insert_new, update_by
-from airlock.adapters.sql_store.releases import Releases
+from airlock.adapters.sql_store.releases.releases import Releases
 from airlock.adapters.sql_store.tables import audit_event, outbox, release, timer
 from airlock.domain.approval.release import Release, State, Story
 from airlock.domain.approval.timers import Kind, Timer

@@ -29,10 +29,10 @@ from sqlalchemy import (
     select,
 )
 
-from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
-from airlock.adapters.sql_store.people import EVERYBODY, People
-from airlock.adapters.sql_store.proposal_tables import run
-from airlock.adapters.sql_store.runs import candidate_from, evidence_from
+from airlock.adapters.sql_store.people.duty_tables import break_glass, delegation, finding
+from airlock.adapters.sql_store.people.people import EVERYBODY, People
+from airlock.adapters.sql_store.proposals.tables import run
+from airlock.adapters.sql_store.releases.runs import candidate_from, evidence_from
 from airlock.adapters.sql_store.tables import (
     candidate,
     configuration,

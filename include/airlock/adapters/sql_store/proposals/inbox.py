@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 
 from airlock.adapters.sql_store.base import Base
-from airlock.adapters.sql_store.proposal_tables import proposal, run
+from airlock.adapters.sql_store.proposals.tables import proposal, run
 from airlock.domain.clock import stamp
 from airlock.ports import PendingProposal, Run
 

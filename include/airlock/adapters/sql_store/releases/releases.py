@@ -16,9 +16,9 @@ from sqlalchemy import RowMapping, Select, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.bulk import among
-from airlock.adapters.sql_store.log import Log
-from airlock.adapters.sql_store.spoken import read_out, texts_in
+from airlock.adapters.sql_store.log.entries import Log
 from airlock.adapters.sql_store.tables import release, vote
+from airlock.adapters.sql_store.texts.text_resolution import read_out, texts_in
 from airlock.domain.approval.approval_conditions import Conditions
 from airlock.domain.approval.policy import Tier
 from airlock.domain.approval.release import (

@@ -17,7 +17,7 @@ from sqlalchemy import Select, bindparam, delete, select, update
 from airlock.adapters.sql_store.base import Base
 from airlock.adapters.sql_store.bulk import among, insert_new
 from airlock.adapters.sql_store.tables import answered
-from airlock.adapters.sql_store.text_tables import audit_text
+from airlock.adapters.sql_store.texts.tables import audit_text
 from airlock.domain.approval.release import Release, Story
 from airlock.domain.log.audit import Event
 from airlock.domain.log.erasable_texts import (

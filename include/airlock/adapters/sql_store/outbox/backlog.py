@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Column, ColumnElement, func, select
 
 from airlock.adapters.sql_store.base import Base
-from airlock.adapters.sql_store.proposal_tables import proposal
+from airlock.adapters.sql_store.proposals.tables import proposal
 from airlock.adapters.sql_store.tables import outbox, timer
 from airlock.domain.clock import stamp
 from airlock.ports import CHAT, Backlog, GivenUp, Queue

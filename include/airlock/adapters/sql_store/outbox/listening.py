@@ -16,7 +16,7 @@ import time
 import psycopg
 from sqlalchemy import make_url
 
-from airlock.adapters.sql_store.outbox import CHANNEL
+from airlock.adapters.sql_store.outbox.outbox import CHANNEL
 from airlock.ports import Waiting
 
 log = logging.getLogger("airlock.store")

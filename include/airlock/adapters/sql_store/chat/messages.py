@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airlock.adapters.sql_store.base import Base
-from airlock.adapters.sql_store.chat_tables import chat_code, chat_link, chat_message, chat_try
+from airlock.adapters.sql_store.chat.tables import chat_code, chat_link, chat_message, chat_try
 from airlock.domain.errors import Conflict
 from airlock.ports import Link, Posted, Spot
 

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from airlock.adapters.sql_store.duties import ACCESS
-from airlock.adapters.sql_store.enrolment_tables import account, enrolment, look_alike
-from airlock.adapters.sql_store.texts import Texts
+from airlock.adapters.sql_store.people.duties import ACCESS
+from airlock.adapters.sql_store.people.enrolment_tables import account, enrolment, look_alike
+from airlock.adapters.sql_store.texts.texts import Texts
 from airlock.domain.errors import Conflict, NotFound
 from airlock.domain.log.erasable_texts import mark_commitment
 from airlock.domain.people.enrolment import Enrolment, SeenAccount, Standing

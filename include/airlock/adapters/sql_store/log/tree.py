@@ -14,19 +14,19 @@ from typing import Any
 
 from sqlalchemy import Select, Table, func, insert, literal, select, text, union_all, update
 
-from airlock.adapters.sql_store import scan
-from airlock.adapters.sql_store.helper import Helper
-from airlock.adapters.sql_store.log import BATCH
-from airlock.adapters.sql_store.releases import Releases
-from airlock.adapters.sql_store.tables import audit_event, audit_stream
-from airlock.adapters.sql_store.tables import release as release_table
-from airlock.adapters.sql_store.tree_tables import (
+from airlock.adapters.sql_store.log import scan
+from airlock.adapters.sql_store.log.entries import BATCH
+from airlock.adapters.sql_store.log.parallel_reader import Helper
+from airlock.adapters.sql_store.log.tree_tables import (
     audit_checkpoint,
     audit_copy,
     audit_leaf,
     audit_node,
     audit_tree,
 )
+from airlock.adapters.sql_store.releases.releases import Releases
+from airlock.adapters.sql_store.tables import audit_event, audit_stream
+from airlock.adapters.sql_store.tables import release as release_table
 from airlock.domain.log.audit import Head
 from airlock.domain.log.merkle import Stretch
 from airlock.domain.log.tree import KeptCheckpoint, Leaf, Stored, Tree, Turn, Unsequenced

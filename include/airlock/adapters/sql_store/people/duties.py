@@ -9,9 +9,9 @@ from dataclasses import asdict
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from airlock.adapters.sql_store.duty_tables import break_glass, delegation, finding
 from airlock.adapters.sql_store.keyset import fields, rows_of
-from airlock.adapters.sql_store.texts import Texts
+from airlock.adapters.sql_store.people.duty_tables import break_glass, delegation, finding
+from airlock.adapters.sql_store.texts.texts import Texts
 from airlock.domain.approval.approval_conditions import Finding
 from airlock.domain.approval.break_glass import Broken, Unreviewed
 from airlock.domain.errors import NotFound, Refused

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from airlock.adapters.sql_store.bulk import insert_new
 from airlock.adapters.sql_store.keyset import number_of
 from airlock.adapters.sql_store.tables import audit_event, audit_stream, release
-from airlock.adapters.sql_store.texts import Texts
+from airlock.adapters.sql_store.texts.texts import Texts
 from airlock.domain.errors import Unreachable
 from airlock.domain.log.audit import Entry, Event, Head, append
 from airlock.ports import Page

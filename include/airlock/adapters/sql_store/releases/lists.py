@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from airlock.adapters.sql_store.keyset import rows_of
-from airlock.adapters.sql_store.releases import Releases
+from airlock.adapters.sql_store.releases.releases import Releases
 from airlock.adapters.sql_store.tables import release, timer, vote
 from airlock.domain.approval.release import Release, State
 from airlock.domain.approval.timers import Kind

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy import select
 
-from airlock.adapters.sql_store.replayed import Replayed
+from airlock.adapters.sql_store.log.replayed import Replayed
+from airlock.adapters.sql_store.log.tree_tables import audit_checkpoint, audit_copy
 from airlock.adapters.sql_store.tables import audit_event, evidence
-from airlock.adapters.sql_store.tree_tables import audit_checkpoint, audit_copy
 from airlock.domain.log.tree import KeptCheckpoint, Stored
 
 

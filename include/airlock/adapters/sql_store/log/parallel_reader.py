@@ -20,7 +20,7 @@ import airlock
 
 
 class Helper:
-    """Runs `airlock.adapters.sql_store.helping`."""
+    """Runs `airlock.adapters.sql_store.log.parallel_reader_process`."""
 
     def __init__(self, request: bytes) -> None:
         """Start it; a machine that cannot is one more way to have no answer."""
@@ -28,7 +28,7 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "airlock.adapters.sql_store.helping"],
+                [sys.executable, "-m", "airlock.adapters.sql_store.log.parallel_reader_process"],
                 env={**os.environ, **_ENVIRONMENT},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

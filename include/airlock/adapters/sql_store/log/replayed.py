@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, LargeBinary, Select, Table, cast, exists, select
 
 from airlock.adapters.sql_store.bulk import among
-from airlock.adapters.sql_store.log import BATCH
+from airlock.adapters.sql_store.log.entries import BATCH
+from airlock.adapters.sql_store.log.tree import LogTree
 from airlock.adapters.sql_store.tables import evidence, metadata, run_evidence
-from airlock.adapters.sql_store.tree import LogTree
 
 #: Rows of a page; what is told of as many releases is held at a time.
 PAGE = 200

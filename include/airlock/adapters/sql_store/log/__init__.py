@@ -1,0 +1,1 @@
+"""The log and its tree: written, read as a stream, rebuilt."""

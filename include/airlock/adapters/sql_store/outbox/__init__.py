@@ -1,0 +1,1 @@
+"""What leaves the database, and when: messages, tasks that wait, timers."""

@@ -1,0 +1,1 @@
+"""People, their roles and enrolments, and the duties they have."""

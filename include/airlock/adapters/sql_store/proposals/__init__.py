@@ -1,0 +1,1 @@
+"""What tasks propose, and how it is taken."""

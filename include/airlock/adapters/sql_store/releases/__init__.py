@@ -1,0 +1,1 @@
+"""Releases with their votes, runs and grants, and what a decision reads."""
