@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.embedded.postgres import ephemeral_postgres
-from airlock.adapters.embedded.server import Server
+from airlock_platform.databases.postgres import ephemeral_postgres
+from airlock_platform.databases.server import Server
 from tests.support import ROOT, short_folder
 
 MARKERS = {

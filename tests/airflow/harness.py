@@ -17,14 +17,6 @@ from typing import Any
 
 import httpx
 
-from airlock.adapters.embedded import session
-from airlock.adapters.embedded.components import Component, airlock_environment
-from airlock.adapters.embedded.launch import Launch, down
-from airlock.adapters.embedded.people import PEOPLE
-from airlock.adapters.embedded.platform import Health, Options, Platform
-from airlock.adapters.embedded.postgres import free_port
-from airlock.adapters.embedded.site import HEALTH_PORT_OFFSET
-from airlock.adapters.embedded.supervisor import base_environment
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.load import load_pipelines, load_rulebook
@@ -33,6 +25,14 @@ from airlock.domain.people.actors import Channel
 from airlock.entrypoints.demo import people as demo_people
 from airlock.entrypoints.presentation.progress import Steps
 from airlock.services.people import enrolment
+from airlock_platform.components import Component, airlock_environment
+from airlock_platform.databases.postgres import free_port
+from airlock_platform.lifecycle import Launch, down
+from airlock_platform.paths import HEALTH_PORT_OFFSET
+from airlock_platform.people import PEOPLE
+from airlock_platform.platform import Health, Options, Platform
+from airlock_platform.processes import process_group
+from airlock_platform.processes.supervisor import base_environment
 from tests.slack.kit import Workspace, workspace
 
 FINAL = ("success", "failed")
@@ -277,7 +277,7 @@ class RunningPlatform:
 
     def leftovers(self) -> list[int]:
         """Return the process ids still carrying this platform's mark."""
-        return session.marked(str(self.home))
+        return process_group.marked(str(self.home))
 
     def await_imports(self, seconds: float = 120) -> dict[str, str]:
         """Wait until every DAG file was read once; return the import errors by file.

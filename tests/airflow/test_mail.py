@@ -18,11 +18,11 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.services.notifications import delivery_failure_alert
 from airlock_airflow import SendMailOperator, edge
+from airlock_platform.databases.postgres import free_port
 from tests.support import ROOT
 
 

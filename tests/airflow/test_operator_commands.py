@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded.postgres import free_port
-from airlock.adapters.embedded.supervisor import base_environment
+from airlock_platform.databases.postgres import free_port
+from airlock_platform.processes.supervisor import base_environment
 from tests.airflow.harness import RunningPlatform, free_airflow_port, lasting
 from tests.support import ROOT, short_folder
 

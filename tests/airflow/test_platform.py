@@ -11,8 +11,8 @@ import psutil
 import psycopg
 import pytest
 
-from airlock.adapters.embedded import session
-from airlock.adapters.embedded.people import PEOPLE
+from airlock_platform.people import PEOPLE
+from airlock_platform.processes import process_group
 from tests.airflow.harness import RunningPlatform
 from tests.slack.kit import CHANNEL
 
@@ -162,7 +162,7 @@ def test_killed_processes_come_back_without_orphans(platform: RunningPlatform) -
     for name in trees:
         platform.kill(name)
     platform.airflow.wait(
-        lambda: not any(session.alive(one.pid) for tree in trees.values() for one in tree),
+        lambda: not any(process_group.alive(one.pid) for tree in trees.values() for one in tree),
         "the killed processes' children to be gone",
         15,
     )
@@ -194,7 +194,7 @@ def test_down_leaves_no_process_and_up_brings_all_back(platform: RunningPlatform
         for one in _tree(platform.platform.supervisor.processes(name)["wrapper"])
     ]
     platform.down()
-    assert [pid for pid in everything if session.alive(pid)] == []
+    assert [pid for pid in everything if process_group.alive(pid)] == []
     assert platform.leftovers() == []
     platform.down()
     assert command(platform, "status").returncode == 2

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.embedded.server import Server
+from airlock_platform.databases.server import Server
 from tests.attack.guard_kit import Site, guarded
 from tests.attack.guard_sites import in_bucket, on_postgres, s3
 from tests.support import sample, short_folder

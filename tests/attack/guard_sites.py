@@ -10,7 +10,7 @@ import boto3
 import psycopg
 from moto.server import ThreadedMotoServer
 
-from airlock.adapters.embedded.server import Server
+from airlock_platform.databases.server import Server
 from tests.attack.guard_kit import permit_writer
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from airlock.adapters.embedded.components import MLFLOW_WORKER, components
-from airlock.adapters.embedded.guard import migrate
-from airlock.adapters.embedded.server import Server
-from airlock.adapters.embedded.site import Site as PlatformSite
-from airlock.adapters.embedded.supervisor import base_environment
 from airlock.adapters.mlflow import MlflowRegistry
 from airlock.adapters.mlflow.guard_client import NoGuard
 from airlock.adapters.mlflow.guard_database import GuardDatabase
 from airlock.domain.errors import Refused, Unreachable
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.settings import GuardSettings
+from airlock_platform.components import MLFLOW_WORKER, components
+from airlock_platform.databases.server import Server
+from airlock_platform.guard import migrate
+from airlock_platform.paths import Site as PlatformSite
+from airlock_platform.processes.supervisor import base_environment
 from tests.attack.guard_kit import ON_ALL_PAIRS, Site
 from tests.attack.guard_server import WORKER
 from tests.contract.test_registry import mlflow_server

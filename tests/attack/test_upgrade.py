@@ -12,7 +12,7 @@ from alembic import command
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_alembic_config
 
-from airlock.adapters.embedded.server import Server
+from airlock_platform.databases.server import Server
 from tests.attack.guard_kit import Site, guarded
 from tests.attack.guard_server import free_port, migrate, serving
 from tests.attack.guard_sites import on_postgres

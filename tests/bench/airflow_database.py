@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from airlock.adapters.embedded.secrets import provision_document
-from airlock.adapters.embedded.server import Server
+from airlock_platform.databases.server import Server
+from airlock_platform.secrets import provision_document
 from tests.support import ROOT
 
 

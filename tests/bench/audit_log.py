@@ -26,7 +26,6 @@ from typing import Any
 
 import psycopg
 
-from airlock.adapters.embedded.postgres import ephemeral_postgres
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner, create
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
@@ -41,6 +40,7 @@ from airlock.domain.promotion.grant import seal as seal_grant
 from airlock.domain.promotion.grant import unseal
 from airlock.services.audit import access_log
 from airlock.testing import World
+from airlock_platform.databases.postgres import ephemeral_postgres
 from tests.support import ROOT, short_folder
 
 EVENTS = int(os.environ.get("AIRLOCK_BENCH_EVENTS", "1000000"))

@@ -19,8 +19,6 @@ from typing import Any
 
 import psycopg
 
-from airlock.adapters.embedded.postgres import ephemeral_postgres
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.log.entries import Log
@@ -30,6 +28,8 @@ from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import decide as decisions
 from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World, pipeline_document
+from airlock_platform.databases.postgres import ephemeral_postgres
+from airlock_platform.databases.server import Server
 from tests.seeding import Runner, clone, race
 from tests.support import short_folder
 

@@ -21,8 +21,8 @@ import psycopg
 import requests
 from mlflow import MlflowClient
 
-from airlock.adapters.embedded.postgres import ephemeral_postgres
-from airlock.adapters.embedded.server import Server
+from airlock_platform.databases.postgres import ephemeral_postgres
+from airlock_platform.databases.server import Server
 from tests.attack.guard_kit import Site, guarded
 from tests.attack.guard_server import stock
 from tests.attack.guard_sites import on_postgres

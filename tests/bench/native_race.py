@@ -14,7 +14,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.approval.release import Decision, Release
 from airlock.domain.errors import Conflict
@@ -22,6 +21,7 @@ from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import decide
 from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World
+from airlock_platform.databases.server import Server
 from tests.bench.airflow_database import environment
 from tests.bench.decisions import ROLES, place, server
 from tests.support import short_folder

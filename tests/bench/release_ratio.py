@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from airlock.adapters.embedded.components import worker_environment
+from airlock_platform.components import worker_environment
 from tests.airflow.harness import RunningPlatform, running
 from tests.support import ROOT, short_folder
 

@@ -22,11 +22,11 @@ from typing import Any
 
 import httpx
 
-from airlock.adapters.embedded.postgres import free_port
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.keys.ed25519 import create
 from airlock.adapters.sql_store import SqlStore
 from airlock.services.queries import releases
+from airlock_platform.databases.postgres import free_port
+from airlock_platform.databases.server import Server
 from tests.bench.airflow_database import environment, provision
 from tests.bench.decisions import ROLES, place, server
 from tests.seeding import Runner, race

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.approval.policy import Rulebook
 from airlock.testing import FakeClock, World
 from airlock.testing.approvers import enrol, persons
 from airlock.testing.documents import PEOPLE, RULEBOOK
+from airlock_platform.databases.server import Server
 from tests.support import sample
 
 BuiltOnce = Callable[[str, Callable[[], tuple[World, Any]]], tuple[World, Any]]

@@ -115,8 +115,8 @@ def write(rights: dict[str, Rights]) -> None:
 
 def main() -> None:
     """Migrate an empty database and write down what its roles can do."""
-    from airlock.adapters.embedded.postgres import ephemeral_postgres
     from airlock.adapters.sql_migrations import upgrade
+    from airlock_platform.databases.postgres import ephemeral_postgres
 
     folder = Path(short_folder("pg", hasty=True))
     try:

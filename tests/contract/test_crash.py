@@ -20,8 +20,6 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.embedded.postgres import _as_user, component, ephemeral_postgres
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.unit import SqlUnit
@@ -34,6 +32,8 @@ from airlock.services.approvals import decide
 from airlock.services.pipeline import collect_and_judge
 from airlock.services.queries import releases
 from airlock.testing import FakeKeys, FakeRegistry, World, pipeline_document
+from airlock_platform.databases.postgres import _as_user, component, ephemeral_postgres
+from airlock_platform.databases.server import Server
 from tests.contract.conftest import Database
 from tests.seeding import clone, damages, processes
 from tests.support import EVERYWHERE, short_folder

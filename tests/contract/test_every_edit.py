@@ -28,7 +28,6 @@ from sqlalchemy import (
     update,
 )
 
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.keys.ed25519 import create
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.tables import metadata
@@ -36,6 +35,7 @@ from airlock.adapters.sql_store.unit import SqlUnit
 from airlock.services.audit import verification
 from airlock.services.audit.parallel_verification import Split
 from airlock.testing import FakeClock, World
+from airlock_platform.databases.server import Server
 from tests.contract.rich_world import RichWorld
 from tests.contract.unchecked import DELETABLE, INSERTABLE, UNCHECKED
 from tests.support import ROOT, sample

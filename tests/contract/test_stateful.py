@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from airlock.adapters.embedded.server import Server
+from airlock_platform.databases.server import Server
 from tests.contract.engines import DomainEngine, SqlEngine
 from tests.contract.machine import ReleaseMachine
 from tests.contract.mutants import MUTANTS

@@ -17,7 +17,6 @@ import pytest
 
 from airlock.adapters.checkpoints.folder import CheckpointFolder
 from airlock.adapters.checkpoints.witness_client import WitnessClient
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
@@ -25,6 +24,7 @@ from airlock.domain.errors import Refused
 from airlock.services.audit import transparency_log, verification
 from airlock.services.audit.parallel_verification import Split
 from airlock.testing import World
+from airlock_platform.databases.server import Server
 from tests.contract.tamper_kit import ATTACKS, Forger, fill, url_of
 from tests.contract.tree_kit import keys, witness
 from tests.support import sample

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 from sqlalchemy import MetaData, create_engine, func, select, text
 
-from airlock.adapters.embedded.server import Server
 from airlock.adapters.sql_migrations import check, upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.approval.release import Decision, State
@@ -20,6 +19,7 @@ from airlock.services.approvals import decide
 from airlock.services.people import recognition
 from airlock.services.queries import releases
 from airlock.testing import FakeKeys, World
+from airlock_platform.databases.server import Server
 from tests.contract import rights_kit
 
 DATA = Path(__file__).with_name("data") / "before-0040"

@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 import pytest
 
-from airlock.adapters.embedded.databases import WORKER_CONNECTIONS
-from airlock.adapters.embedded.server import Server
 from airlock.domain.approval.release import State
 from airlock.testing import World
+from airlock_platform.databases.preparation import WORKER_CONNECTIONS
+from airlock_platform.databases.server import Server
 from tests.contract import rights_kit
 from tests.contract.conftest import Database
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.adapters.sql_store.outbox.listening import outbox_watch
@@ -28,6 +27,7 @@ from airlock.entrypoints.workers import delivery, steps
 from airlock.entrypoints.workers.delivery import Courier
 from airlock.ports import Account
 from airlock.testing import FakeKeys
+from airlock_platform.databases.postgres import free_port
 from tests.support import ROOT
 
 

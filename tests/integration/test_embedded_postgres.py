@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from airlock.adapters.embedded import databases
-from airlock.adapters.embedded import postgres as embedded
-from airlock.adapters.embedded.databases import prepare
-from airlock.adapters.embedded.server import OWNERS, ROLE_DATABASE, Server, external_server
 from airlock.domain.errors import Refused
+from airlock_platform.databases import postgres as embedded
+from airlock_platform.databases import preparation
+from airlock_platform.databases.preparation import prepare
+from airlock_platform.databases.server import OWNERS, ROLE_DATABASE, Server, external_server
 from tests.support import short_folder
 
 EVERYTHING = [
@@ -116,10 +116,10 @@ def test_a_role_that_exists_with_more_rights_is_refused(postgres: Server) -> Non
     with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as admin:
         admin.execute("alter role mlflow_app createdb")
         with pytest.raises(Refused, match="mlflow_app exists already and has more rights"):
-            databases._refuse_mighty_roles(admin)
+            preparation._refuse_mighty_roles(admin)
     prepare(postgres)
     with psycopg.connect(postgres.dsn("postgres")) as admin:
-        databases._refuse_mighty_roles(admin)
+        preparation._refuse_mighty_roles(admin)
 
 
 def test_nothing_listens_but_the_loopback_port(postgres: Server) -> None:

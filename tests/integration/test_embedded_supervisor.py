@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded import session
-from airlock.adapters.embedded.components import Component, Probe
-from airlock.adapters.embedded.supervisor import Supervisor
 from airlock.domain.errors import Unreachable
+from airlock_platform.components import Component, Probe
+from airlock_platform.processes import process_group
+from airlock_platform.processes.supervisor import Supervisor
 from tests.support import short_folder
 
 PROGRAMS = Path(sys.executable).parent
@@ -43,7 +43,7 @@ def supervisor() -> Iterator[Supervisor]:
     found.start(PARTS, PROGRAMS, home)
     yield found
     found.shut_down()
-    assert session.marked(str(home)) == []
+    assert process_group.marked(str(home)) == []
     shutil.rmtree(home)
 
 
@@ -73,7 +73,7 @@ def test_a_program_is_started_once_and_again_when_its_plan_changes(supervisor: S
     until(lambda: child(supervisor, "one") != first)
     environment = Path(f"/proc/{child(supervisor, 'one')}/environ").read_bytes()
     assert b"COLOUR=green" in environment
-    assert not session.alive(first)
+    assert not process_group.alive(first)
 
 
 @pytest.mark.chaos
@@ -89,8 +89,8 @@ def test_stopping_some_leaves_the_others(supervisor: Supervisor) -> None:
         ensure(supervisor, part)
     first, second = child(supervisor, "one"), child(supervisor, "two")
     supervisor.stop(["one", "not-there"])
-    assert not session.alive(first)
-    assert session.alive(second)
+    assert not process_group.alive(first)
+    assert process_group.alive(second)
 
 
 @pytest.mark.chaos
@@ -103,7 +103,7 @@ def test_a_killed_supervisor_leaves_nothing_after_a_sweep(supervisor: Supervisor
     os.kill(pid, signal.SIGKILL)
     until(lambda: supervisor.pid() is None)
     supervisor.sweep()
-    assert [one for one in pids if session.alive(one)] == []
+    assert [one for one in pids if process_group.alive(one)] == []
     assert not supervisor.socket.exists()
     supervisor.start(PARTS, PROGRAMS, supervisor.home)
     assert ensure(supervisor, PARTS[0])
@@ -119,7 +119,7 @@ def test_a_supervisor_that_does_not_answer_is_said_and_can_be_ended(
     with pytest.raises(Unreachable, match="does not answer"):
         supervisor.pid()
     supervisor.shut_down()
-    assert not session.alive(pid)
+    assert not process_group.alive(pid)
 
 
 def test_shutting_down_twice_is_harmless(supervisor: Supervisor) -> None:
@@ -144,7 +144,7 @@ def test_a_home_with_an_odd_name_works(name: str) -> None:
     odd.start(PARTS, PROGRAMS, home)
     try:
         ensure(odd, PARTS[0])
-        assert session.alive(child(odd, "one"))
+        assert process_group.alive(child(odd, "one"))
     finally:
         odd.shut_down()
         shutil.rmtree(home.parent)

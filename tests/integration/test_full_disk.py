@@ -16,9 +16,6 @@ from typing import Any
 import pytest
 
 from airlock.adapters import disk
-from airlock.adapters.embedded import session
-from airlock.adapters.embedded.components import Component, Probe
-from airlock.adapters.embedded.supervisor import Supervisor
 from airlock.adapters.jobs import Lab
 from airlock.config.settings import Settings
 from airlock.domain.errors import Unreachable
@@ -28,6 +25,9 @@ from airlock.entrypoints.workers.housekeeping import Housekeeper
 from airlock.entrypoints.workers.steps import Round, Step
 from airlock.services.proposals import DirectProposals, Handling
 from airlock.testing import World
+from airlock_platform.components import Component, Probe
+from airlock_platform.processes import process_group
+from airlock_platform.processes.supervisor import Supervisor
 from tests.contract.conftest import enrolled_file, sqlite_database, sqlite_template
 from tests.contract.test_proposals import ORIGIN, begin
 
@@ -95,7 +95,7 @@ def test_supervisor_and_programs_outlive_a_full_disk_and_their_logs_go_on(small:
         os.kill(killed, 9)
         time.sleep(3)  # long enough for every log to be rolled over, and for the dead to come back
         assert supervisor.pid() == pid
-        assert session.alive(talker)
+        assert process_group.alive(talker)
         until(lambda: supervisor.states()["sleeper"].running)
         filler.unlink()
         size = supervisor.log_file("talker").stat().st_size

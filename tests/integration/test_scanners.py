@@ -13,13 +13,13 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from airlock import artifacts
-from airlock.adapters.embedded.secrets import Secrets
 from airlock.adapters.jobs import Lab, quarantine, signing
 from airlock.adapters.jobs.errors import ModelUnsafe, StageTimedOut
 from airlock.adapters.jobs.requests import Limits
 from airlock.domain.errors import Invalid
 from airlock.domain.gates import Evidence, GateResult, Verdict
 from airlock.gates import ArtifactScan, Signature
+from airlock_platform.secrets import Secrets
 from tests.integration import malicious_kit as kit
 from tests.integration.real_models import Models
 from tests.support import ROOT

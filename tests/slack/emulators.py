@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 
-from airlock.adapters.embedded.postgres import free_port
+from airlock_platform.databases.postgres import free_port
 from tests.slack.relay import Bridge
 from tests.support import ROOT, short_folder
 

@@ -19,7 +19,6 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.slack import socket
 from airlock.adapters.slack.web import SlackWeb
 from airlock.bootstrap.slack import DRAWING
@@ -31,6 +30,7 @@ from airlock.services.notifications.slack import Speaker, Where
 from airlock.services.people import slack_links
 from airlock.services.queries import releases
 from airlock.testing import PEOPLE, RULEBOOK, World
+from airlock_platform.databases.postgres import free_port
 from tests.integration.door_kit import FakePlatform
 from tests.slack.conftest import Stores
 from tests.slack.kit import ACCOUNTS, TEAM, Workspace, wording, workspace

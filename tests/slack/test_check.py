@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded.postgres import free_port
+from airlock_platform.databases.postgres import free_port
 from tests.command import run_cli
 from tests.slack.kit import APP, CHANNEL, TEAM, workspace
 from tests.support import ROOT

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airlock.adapters.embedded.postgres import free_port
+from airlock_platform.databases.postgres import free_port
 from tests.slack import emulators, shim
 from tests.slack.kit import ACCOUNTS, CHANNEL, Workspace, workspace
 from tests.slack.second import ask, second_api

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.embedded.postgres import free_port
 from airlock.adapters.slack.views import forms
 from airlock.adapters.slack.web import SlackWeb
 from airlock.domain.errors import Refused, Unreachable
 from airlock.ports import Spot
 from airlock.ports.chat import Busy, ChatMessage, Closed
+from airlock_platform.databases.postgres import free_port
 from tests.slack import shim
 from tests.slack.kit import ACCOUNTS, CHANNEL, TEAM, workspace
 from tests.slack.second import ask, second_api

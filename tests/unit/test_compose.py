@@ -15,12 +15,12 @@ import jsonschema
 import pytest
 import yaml
 
-from airlock.adapters.embedded.components import SLACK, Component, components
-from airlock.adapters.embedded.secrets import DATABASE_ROLES
-from airlock.adapters.embedded.server import Server
-from airlock.adapters.embedded.site import Site
 from airlock.config.settings import SETTINGS
 from airlock.entrypoints.demo import compose_jobs
+from airlock_platform.components import SLACK, Component, components
+from airlock_platform.databases.server import Server
+from airlock_platform.paths import Site
+from airlock_platform.secrets import DATABASE_ROLES
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -228,7 +228,7 @@ def test_probes_are_the_same(part: Component) -> None:
     if part.probe.kind == "process":
         assert "healthcheck" not in SERVICES[part.name]
         return
-    module = ["CMD", "python", "-m", "airlock.adapters.embedded.probe"]
+    module = ["CMD", "python", "-m", "airlock_platform.processes.health_checks"]
     expected = [*module, part.probe.kind, part.probe.target, *(part.probe.expect or ())]
     assert SERVICES[part.name]["healthcheck"]["test"] == expected
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded import platform
-from airlock.adapters.embedded.budget import Answer, ask_all
-from airlock.adapters.embedded.components import Component, Probe
-from airlock.adapters.embedded.platform import Options, Platform
+from airlock_platform import platform
+from airlock_platform.budget import Answer, ask_all
+from airlock_platform.components import Component, Probe
+from airlock_platform.platform import Options, Platform
 
 
 def hang() -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded.components import Component, components
-from airlock.adapters.embedded.people import LOOK, PEOPLE, ROLES
-from airlock.adapters.embedded.platform import Options
-from airlock.adapters.embedded.server import ROLE_DATABASE, Server, external_server
-from airlock.adapters.embedded.site import Site
 from airlock.config.settings import SETTINGS
 from airlock.domain.errors import Invalid
+from airlock_platform.components import Component, components
+from airlock_platform.databases.server import ROLE_DATABASE, Server, external_server
+from airlock_platform.paths import Site
+from airlock_platform.people import LOOK, PEOPLE, ROLES
+from airlock_platform.platform import Options
 
 SERVER = Server("127.0.0.1", 5433, {role: f"pw-{role}" for role in ROLE_DATABASE})
 SITE = Site(

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded import postgres, preflight
-from airlock.adapters.embedded.components import Component, Probe
-from airlock.adapters.embedded.probe import ask
-from airlock.adapters.embedded.supervisor import Supervisor
 from airlock.domain.errors import Invalid, Refused
+from airlock_platform import preflight
+from airlock_platform.components import Component, Probe
+from airlock_platform.databases import postgres
+from airlock_platform.processes.health_checks import ask
+from airlock_platform.processes.supervisor import Supervisor
 from tests.support import ROOT
 
 
@@ -116,7 +117,7 @@ def test_a_long_home_gets_a_short_private_socket(tmp_path: Path) -> None:
 
 
 def test_programs_start_from_an_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airlock.adapters.embedded.supervisor import base_environment
+    from airlock_platform.processes.supervisor import base_environment
 
     monkeypatch.setenv("AIRLOCK_DATABASE_URL", "x")
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "x")
@@ -171,6 +172,6 @@ def test_a_cluster_further_down_can_still_be_reached(tmp_path: Path) -> None:
 
 
 def test_logs_of_airflow_are_not_opened_again() -> None:
-    source = (ROOT / "include/airlock/adapters/embedded/components.py").read_text()
+    source = (ROOT / "include/airlock_platform/components.py").read_text()
     assert 'NEW_FOLDER_PERMISSIONS": "0o700"' in source
     assert 'NEW_FILE_PERMISSIONS": "0o600"' in source

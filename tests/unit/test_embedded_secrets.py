@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from airlock.adapters.embedded.people import PEOPLE
-from airlock.adapters.embedded.secrets import DATABASE_ROLES, Secrets, provision_document
 from airlock.adapters.keys.ed25519 import FileGateKeys, FileKeyring, FileSigner
 from airlock.domain.errors import Invalid
+from airlock_platform.people import PEOPLE
+from airlock_platform.secrets import DATABASE_ROLES, Secrets, provision_document
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded import session
+from airlock_platform.processes import process_group
 
 #: A parent with a child that hides in a session of its own, as daemons do.
 FAMILY = """
@@ -50,7 +50,9 @@ class Wrapped:
             "record": str(self.record),
         }
         file.write_text(json.dumps(defaults | plan))
-        self.process = subprocess.Popen([sys.executable, "-I", "-S", session.__file__, str(file)])
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", process_group.__file__, str(file)]
+        )
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def family(tmp_path: Path) -> tuple[Wrapped, list[int]]:
 
 
 def gone(pids: list[int]) -> bool:
-    return not any(session.alive(pid) for pid in pids)
+    return not any(process_group.alive(pid) for pid in pids)
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -96,9 +98,9 @@ def test_a_killed_wrapper_takes_the_command_along_and_the_mark_finds_the_rest(
     wrapped.process.kill()
     wrapped.process.wait(20)
     until(lambda: gone([command]))
-    assert session.marked(wrapped.mark) == [hidden]
-    assert session.marked(wrapped.mark.partition("#")[0]) == [hidden]
-    assert session.kill_all(lambda: session.marked(wrapped.mark))
+    assert process_group.marked(wrapped.mark) == [hidden]
+    assert process_group.marked(wrapped.mark.partition("#")[0]) == [hidden]
+    assert process_group.kill_all(lambda: process_group.marked(wrapped.mark))
     assert gone([hidden])
 
 
@@ -140,10 +142,10 @@ def test_the_plan_says_which_signal_stops_it(tmp_path: Path) -> None:
 
 def test_a_recorded_process_is_not_confused_with_a_later_namesake(tmp_path: Path) -> None:
     file = tmp_path / "record.json"
-    session.record(file, {"child": os.getpid()})
+    process_group.record(file, {"child": os.getpid()})
     entry = json.loads(file.read_text())["child"]
-    assert entry["started"] == session.started(os.getpid()) > 0
-    assert session.started(2**22 + 1) == 0
+    assert entry["started"] == process_group.started(os.getpid()) > 0
+    assert process_group.started(2**22 + 1) == 0
 
 
 def test_what_a_process_writes_is_nobody_elses_to_read(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from airlock.adapters.embedded import probe
+from airlock_platform.processes import health_checks
 
 pytestmark = pytest.mark.unit
 
@@ -14,6 +14,9 @@ pytestmark = pytest.mark.unit
 def test_an_open_connection_is_seen_and_a_closed_one_is_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert probe.ask("connected", str(port)) == f"there is no open connection to port {port}"
+        assert (
+            health_checks.ask("connected", str(port))
+            == f"there is no open connection to port {port}"
+        )
         with socket.create_connection(("127.0.0.1", port)):
-            assert probe.ask("connected", str(port)) == ""
+            assert health_checks.ask("connected", str(port)) == ""

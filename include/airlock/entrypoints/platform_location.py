@@ -18,9 +18,9 @@ from typing import Annotated
 
 import typer
 
-from airlock.adapters.embedded.saved import PORTS, Saved, load
 from airlock.config.settings import Settings
 from airlock.domain.errors import Invalid, Refused
+from airlock_platform.saved import PORTS, Saved, load
 
 #: What `--home` said, for the command that runs.
 _CHOSEN: list[Path] = []

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airlock.adapters.embedded import session
-from airlock.adapters.embedded.launch import Launch
 from airlock.entrypoints.cli.platform.lifecycle import current_platform, slack_state
+from airlock_platform.lifecycle import Launch
+from airlock_platform.processes import process_group
 from tests.command import run_cli
 from tests.support import ROOT
 
@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def runs(home: Path) -> None:
     """Let this test's own process stand for the one of Slack."""
     (home / "run/pids").mkdir(parents=True)
-    session.record(home / "run/pids/slack.json", {"child": os.getpid()})
+    process_group.record(home / "run/pids/slack.json", {"child": os.getpid()})
 
 
 def test_without_slack_status_says_so(home: Path) -> None:

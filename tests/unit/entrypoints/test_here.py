@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from airlock.adapters.embedded.platform import Options, Platform
-from airlock.adapters.embedded.saved import PORTS, load, save
 from airlock.domain.errors import Invalid, Refused
 from airlock.entrypoints import platform_location
 from airlock.entrypoints.cli.platform.lifecycle import current_platform
+from airlock_platform.platform import Options, Platform
+from airlock_platform.saved import PORTS, load, save
 from tests.command import run_cli
 from tests.support import ROOT
 

@@ -17,8 +17,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from airlock.adapters import disk
-from airlock.adapters.embedded.budget import Answer
-from airlock.adapters.embedded.platform import Health
 from airlock.adapters.keys.ed25519 import create, give_up
 from airlock.adapters.sql_migrations import upgrade
 from airlock.config.settings import Settings
@@ -27,6 +25,8 @@ from airlock.entrypoints.cli.platform import status, work_report
 from airlock.entrypoints.cli.platform.status import DOWN, LOOK, WELL
 from airlock.entrypoints.cli.platform.work_report import Line, report
 from airlock.entrypoints.workers.steps import Round, Step
+from airlock_platform.budget import Answer
+from airlock_platform.platform import Health
 
 Write = Callable[..., None]
 

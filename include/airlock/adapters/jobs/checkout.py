@@ -29,7 +29,10 @@ from airlock.domain.digest import file_digest
 from airlock.domain.errors import Refused
 
 #: Where Airlock's own packages lie in a checkout.
-AIRLOCKS = ("include/airlock/", "include/airlock_evidence/", "include/airlock_mlflow/")
+AIRLOCKS = tuple(
+    f"include/{package}/"
+    for package in ("airlock", "airlock_evidence", "airlock_mlflow", "airlock_platform")
+)
 _PATIENCE_S = 120
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _FILE_MODES = ("100644", "100755")

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 from rich.rule import Rule
 
-from airlock.adapters.embedded.people import PEOPLE
 from airlock.adapters.mlflow import MlflowRegistry
 from airlock.domain.errors import NotFound, Refused, Unreachable
 from airlock.entrypoints.cli.pipelines.runs import Run, no_release, run_path, tasks, trigger
@@ -27,6 +26,7 @@ from airlock.entrypoints.demo.people import enrol_everybody
 from airlock.entrypoints.demo.story import RunView, program, show_level, show_opened, show_promoted
 from airlock.entrypoints.presentation.progress import console
 from airlock.entrypoints.presentation.terminal import connect, say, settings
+from airlock_platform.people import PEOPLE
 
 REQUESTER, AUDITOR = "ana", "sam"
 #: Pipeline -> why it is in the demo.

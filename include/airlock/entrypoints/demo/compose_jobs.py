@@ -21,19 +21,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from airlock.adapters.embedded import guard
-from airlock.adapters.embedded.components import PROTECTED
-from airlock.adapters.embedded.databases import prepare
-from airlock.adapters.embedded.secrets import (
-    DATABASE_ROLES,
-    Secrets,
-    provision_document,
-    write_private,
-)
-from airlock.adapters.embedded.server import external_server
 from airlock.config.load import protected_aliases
 from airlock.config.settings import FILE
 from airlock.domain.errors import AirlockError, Invalid
+from airlock_platform import guard
+from airlock_platform.components import PROTECTED
+from airlock_platform.databases.preparation import prepare
+from airlock_platform.databases.server import external_server
+from airlock_platform.secrets import DATABASE_ROLES, Secrets, provision_document, write_private
 
 #: The administrator's URL of the PostgreSQL server.
 ADMIN_URL = "POSTGRES_ADMIN_URL"

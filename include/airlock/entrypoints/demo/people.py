@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 
-from airlock.adapters.embedded.people import PEOPLE
 from airlock.domain.approval.policy import Rulebook
 from airlock.domain.errors import Unreachable
 from airlock.domain.people.enrolment import Standing
@@ -18,6 +17,7 @@ from airlock.entrypoints.cli.platform.person import enrol_first, owner_store
 from airlock.entrypoints.client import AIRLOCK
 from airlock.entrypoints.presentation.terminal import connect, say, settings
 from airlock.ports import Store
+from airlock_platform.people import PEOPLE
 
 #: Who enrols the others, and as what.
 REGISTRARS = {"admin": "admin", "sam": "security_auditor"}

@@ -1,7 +1,7 @@
 """The commands that run the embedded platform: `airlock up`, `down` and `logs`.
 
 They work without a login, because they are what a login needs. Each parses, makes one call into
-the platform and renders the answer; what the steps are is written in adapters/embedded.
+the platform and renders the answer; what the steps are is written in airlock_platform.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from airlock.adapters.embedded.components import DISK, SLACK
-from airlock.adapters.embedded.launch import Launch, down
-from airlock.adapters.embedded.people import OPERATOR, Entry
-from airlock.adapters.embedded.platform import Health, Options, Platform
 from airlock.config.load import protected_aliases
 from airlock.config.settings import Settings
 from airlock.domain.errors import NotFound
 from airlock.entrypoints.platform_location import check_ports, environment
 from airlock.entrypoints.presentation.progress import Steps, console
 from airlock.entrypoints.presentation.terminal import printable
+from airlock_platform.components import DISK, SLACK
+from airlock_platform.lifecycle import Launch, down
+from airlock_platform.people import OPERATOR, Entry
+from airlock_platform.platform import Health, Options, Platform
 
 _POLL_SECONDS = 0.5
 

@@ -14,9 +14,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from airlock.adapters.embedded.budget import Answer, ask_all
-from airlock.adapters.embedded.platform import Health, Platform
-from airlock.adapters.embedded.saved import load
 from airlock.config.settings import Settings
 from airlock.entrypoints.cli.platform.lifecycle import (
     current_platform,
@@ -27,6 +24,9 @@ from airlock.entrypoints.cli.platform.lifecycle import (
 from airlock.entrypoints.cli.platform.work_report import Line, problems, report
 from airlock.entrypoints.platform_location import environment
 from airlock.entrypoints.presentation.progress import console
+from airlock_platform.budget import Answer, ask_all
+from airlock_platform.platform import Health, Platform
+from airlock_platform.saved import load
 
 #: Seconds the processes have to say how they are; the work has a budget of its own.
 BUDGET_S = 20.0

@@ -15,7 +15,6 @@ from typing import Any
 
 from airlock.adapters import disk
 from airlock.adapters.certificates import certificate_ends
-from airlock.adapters.embedded.budget import Answer, ask_all
 from airlock.adapters.keys.ed25519 import FileKeyring, FileSigner
 from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import Settings
@@ -23,6 +22,7 @@ from airlock.domain.clock import moment
 from airlock.domain.log.tree import MERGE_DELAY_S
 from airlock.ports import Backlog, Queue
 from airlock.services.audit.transparency_log import lag
+from airlock_platform.budget import Answer, ask_all
 
 #: Seconds all questions together may take.
 BUDGET_S = 10.0

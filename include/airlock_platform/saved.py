@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from airlock.adapters.embedded.components import DISK, SLACK, role_environments
-from airlock.adapters.embedded.platform import Options, Platform
-from airlock.adapters.embedded.secrets import write_private
 from airlock.domain.errors import Invalid
+from airlock_platform.components import DISK, SLACK, role_environments
+from airlock_platform.platform import Options, Platform
+from airlock_platform.secrets import write_private
 
 #: The ports of a platform, by the variable that says them.
 PORTS = ("AIRLOCK_AIRFLOW_PORT", "AIRLOCK_MLFLOW_PORT", "AIRLOCK_POSTGRES_PORT")

@@ -1,7 +1,7 @@
 """The kept supervisor library (`supervisord`): start, stop and ask, for one platform.
 
-Nothing starts by itself: `launch.py` says when. Each program runs under `session.py`, reads
-its command and environment from a private plan file, and is restarted when it dies. If the
+Nothing starts by itself: `lifecycle.py` says when. Each program runs under `process_group.py`,
+reads its command and environment from a private plan file, and is restarted when it dies. If the
 supervisor itself is killed, the sessions stop their programs; what is left even then is found
 by the mark in its environment or by its recorded process id, and killed.
 """
@@ -22,17 +22,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.embedded import leftovers, session
-from airlock.adapters.embedded.components import Component
-from airlock.adapters.embedded.secrets import private_folder, write_private
 from airlock.domain.errors import Unreachable
+from airlock_platform.components import Component
+from airlock_platform.processes import process_group, stale_processes
+from airlock_platform.secrets import private_folder, write_private
 
 #: The kernel's limit for the path of a Unix socket, without the closing zero.
 _SOCKET_PATH_LIMIT = 100
 #: `supervisord` as a full disk does not end it.
 _PROGRAM = str(Path(__file__).with_name("supervising.py"))
 #: Where the code of the platform's own processes is, below the root.
-_CODE_FOLDERS = ("include/airlock", "include/airlock_mlflow", "include/airlock_evidence", "plugins")
+_CODE_FOLDERS = (
+    "include/airlock",
+    "include/airlock_mlflow",
+    "include/airlock_evidence",
+    "include/airlock_platform",
+    "plugins",
+)
 #: A program that ends earlier than this many seconds counts as not started.
 START_SECONDS = 10
 #: A program that ends too soon is started again, each time a second later; it is never given up.
@@ -107,9 +113,9 @@ class Supervisor:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
-                umask=session.PRIVATE,
+                umask=process_group.PRIVATE,
             )
-        session.record(self.run / "supervisord.json", {"supervisor": process.pid})
+        process_group.record(self.run / "supervisord.json", {"supervisor": process.pid})
         self._await_socket()
 
     def _await_socket(self) -> None:
@@ -129,17 +135,17 @@ class Supervisor:
             if pid:
                 with self._rpc() as rpc:
                     rpc.shutdown()
-                leftovers.await_end(pid, 60)
+                stale_processes.await_end(pid, 60)
         self.sweep()
 
     def sweep(self) -> None:
         """Kill what an earlier platform in this home left behind, and its stale files."""
         records = [self.run / "supervisord.json", *sorted((self.run / "pids").glob("*.json"))]
-        leftovers.kill_recorded(records)
-        if not session.kill_all(lambda: session.marked(str(self.home))):
+        stale_processes.kill_recorded(records)
+        if not process_group.kill_all(lambda: process_group.marked(str(self.home))):
             raise Unreachable(
                 f"Processes of an earlier platform in {self.home} do not end: "
-                f"{session.marked(str(self.home))}.",
+                f"{process_group.marked(str(self.home))}.",
                 next_step="End them by hand, then run the command again.",
             )
         for record in records:
@@ -181,7 +187,7 @@ class Supervisor:
             started_with = (self.run / "pids" / f"{part.name}.code").read_text()
         except OSError:
             return False  # it never ran, or is just being started
-        return started_with != session.code_digest(_code(part, root))
+        return started_with != process_group.code_digest(_code(part, root))
 
     def ensure(self, part: Component, programs: Path, root: Path) -> bool:
         """Start *part* unless it runs as planned; return whether anything was done.
@@ -219,8 +225,10 @@ class Supervisor:
 
     def processes(self, name: str) -> dict[str, int]:
         """Return the live process ids of a program: its wrapper and its child."""
-        record = leftovers.read_record(self.run / "pids" / f"{name}.json")
-        return {role: entry["pid"] for role, entry in record.items() if leftovers.is_same(entry)}
+        record = stale_processes.read_record(self.run / "pids" / f"{name}.json")
+        return {
+            role: entry["pid"] for role, entry in record.items() if stale_processes.is_same(entry)
+        }
 
     def _plan(self, part: Component, programs: Path, root: Path) -> str:
         tool = programs / part.command[0]
@@ -244,7 +252,7 @@ class Supervisor:
             *("logfile_maxbytes=10MB", "logfile_backups=3", "nodaemon=true", "silent=true"),
             f"pidfile={self.run / 'supervisord.pid'}",
             f"childlogdir={self.logs}",
-            f"umask={session.PRIVATE:03o}",
+            f"umask={process_group.PRIVATE:03o}",
             *(["user=root"] if os.geteuid() == 0 else []),
             *("[unix_http_server]", f"file={self.socket}", "chmod=0600"),
             "[rpcinterface:supervisor]",
@@ -254,7 +262,7 @@ class Supervisor:
 
     def _program(self, part: Component) -> list[str]:
         plan = self.run / "plans" / f"{part.name}.json"
-        command = [sys.executable, "-I", "-S", session.__file__, str(plan)]
+        command = [sys.executable, "-I", "-S", process_group.__file__, str(plan)]
         return [
             f"[program:{part.name}]",
             f"command={shlex.join(command)}",

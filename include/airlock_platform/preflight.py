@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.embedded import session
-from airlock.adapters.embedded.components import Component
 from airlock.domain.errors import Invalid, Refused
+from airlock_platform.components import Component
+from airlock_platform.processes import process_group
 
 #: A first start writes about 300 MB; PostgreSQL stops hard when the disk is full.
 FREE_BYTES = 2 * 1024**3
@@ -132,7 +132,7 @@ def _platform_of(pid: int) -> str:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return ""
-    prefix = f"{session.MARK}=".encode()
+    prefix = f"{process_group.MARK}=".encode()
     marks = [entry.removeprefix(prefix).decode() for entry in entries if entry.startswith(prefix)]
     home = marks[0].partition("#")[0] if marks else ""
     return f"the platform of another clone, {home}" if home else ""

@@ -8,7 +8,7 @@ Rules:
 * PostgreSQL refuses to run as root, so as root an unprivileged operating system user runs it.
   Permissions of folders above the checkout are never changed: we say what to do instead.
 
-Which databases and roles there are: `databases.py`.
+Which databases and roles there are: `preparation.py`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.embedded.components import Component, Probe
-from airlock.adapters.embedded.databases import prepare
-from airlock.adapters.embedded.probe import ask
-from airlock.adapters.embedded.server import ROLE_DATABASE, SUPERUSER, Server
 from airlock.domain.errors import Invalid, Unreachable
+from airlock_platform.components import Component, Probe
+from airlock_platform.databases.preparation import prepare
+from airlock_platform.databases.server import ROLE_DATABASE, SUPERUSER, Server
+from airlock_platform.processes.health_checks import ask
 
 #: The operating system user that runs PostgreSQL when we are root.
 OS_USER = "pgserver"

@@ -1,6 +1,6 @@
 """One platform as an object: its options, its secrets, its processes, their health.
 
-It knows what there is and how it is; bringing it up and down is `launch.py`.
+It knows what there is and how it is; bringing it up and down is `lifecycle.py`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from airlock.adapters.embedded import postgres
-from airlock.adapters.embedded.budget import ask_all
-from airlock.adapters.embedded.components import Component, components
-from airlock.adapters.embedded.probe import ask
-from airlock.adapters.embedded.secrets import Secrets
-from airlock.adapters.embedded.server import SUPERUSER, Server, external_server
-from airlock.adapters.embedded.site import Site
-from airlock.adapters.embedded.supervisor import State, Supervisor
 from airlock.domain.errors import Unreachable
+from airlock_platform.budget import ask_all
+from airlock_platform.components import Component, components
+from airlock_platform.databases import postgres
+from airlock_platform.databases.server import SUPERUSER, Server, external_server
+from airlock_platform.paths import Site
+from airlock_platform.processes.health_checks import ask
+from airlock_platform.processes.supervisor import State, Supervisor
+from airlock_platform.secrets import Secrets
 
 #: Seconds each process has to say how it is; its probe takes two thirds of them at most.
 ASKED_S = 15.0

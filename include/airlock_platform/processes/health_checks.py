@@ -1,9 +1,9 @@
 """Ask a process whether it works. Standard library only (psycopg for PostgreSQL).
 
 Also a command, for container health checks, so that both places ask the same question:
-`python -m airlock.adapters.embedded.probe http URL [dotted.path value]`. A worker of Celery answers
-nothing by itself: `connected PORT` asks whether a connection to that port is open from here.
-It never raises: an answer is a sentence saying what is wrong, or an empty string.
+`python -m airlock_platform.processes.health_checks http URL [dotted.path value]`. A worker of
+Celery answers nothing by itself: `connected PORT` asks whether a connection to that port is open
+from here. It never raises: an answer is a sentence saying what is wrong, or an empty string.
 """
 
 from __future__ import annotations

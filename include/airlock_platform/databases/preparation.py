@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airlock.adapters.embedded.server import OWNERS, ROLE_DATABASE, Server
 from airlock.domain.errors import Refused, Unreachable
+from airlock_platform.databases.server import OWNERS, ROLE_DATABASE, Server
 
 #: How many connections all tasks together may have; well below what the server has.
 WORKER_CONNECTIONS = 60

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airlock.adapters.embedded.people import OPERATOR, ROLES, SERVICE, Entry
 from airlock.domain.errors import Invalid
+from airlock_platform.people import OPERATOR, ROLES, SERVICE, Entry
 
 #: The roles of the three databases, each with a password of its own.
 DATABASE_ROLES = (

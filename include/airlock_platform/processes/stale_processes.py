@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from airlock.adapters.embedded import session
+from airlock_platform.processes import process_group
 
 
 def read_record(path: Path) -> dict[str, dict[str, int]]:
-    """Return the record that `session.record` wrote; empty when there is none."""
+    """Return the record that `process_group.record` wrote; empty when there is none."""
     try:
         record: dict[str, dict[str, int]] = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -24,7 +24,9 @@ def read_record(path: Path) -> dict[str, dict[str, int]]:
 
 def is_same(entry: dict[str, int]) -> bool:
     """Return whether the recorded process still lives, and is not a later namesake."""
-    return session.started(entry["pid"]) == entry["started"] and session.alive(entry["pid"])
+    return process_group.started(entry["pid"]) == entry["started"] and process_group.alive(
+        entry["pid"]
+    )
 
 
 def kill_recorded(records: Iterable[Path]) -> None:
@@ -37,11 +39,11 @@ def kill_recorded(records: Iterable[Path]) -> None:
     deadline = time.monotonic() + 5
     while any(is_same(entry) for entry in entries) and time.monotonic() < deadline:
         time.sleep(0.05)
-    session.kill_all(lambda: [entry["pid"] for entry in entries if is_same(entry)])
+    process_group.kill_all(lambda: [entry["pid"] for entry in entries if is_same(entry)])
 
 
 def await_end(pid: int, seconds: float) -> None:
     """Wait until *pid* is gone, at most *seconds*."""
     deadline = time.monotonic() + seconds
-    while session.alive(pid) and time.monotonic() < deadline:
+    while process_group.alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -22,16 +22,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from airlock.adapters.embedded import guard, postgres, preflight, session
-from airlock.adapters.embedded.components import Component, airflow_environment
-from airlock.adapters.embedded.databases import prepare
-from airlock.adapters.embedded.people import Entry
-from airlock.adapters.embedded.platform import Platform
-from airlock.adapters.embedded.saved import load, save
-from airlock.adapters.embedded.secrets import provision_document, write_private
-from airlock.adapters.embedded.server import SUPERUSER
-from airlock.adapters.embedded.supervisor import Supervisor, base_environment
 from airlock.domain.errors import Refused, Unreachable
+from airlock_platform import guard, preflight
+from airlock_platform.components import Component, airflow_environment
+from airlock_platform.databases import postgres
+from airlock_platform.databases.preparation import prepare
+from airlock_platform.databases.server import SUPERUSER
+from airlock_platform.people import Entry
+from airlock_platform.platform import Platform
+from airlock_platform.processes import process_group
+from airlock_platform.processes.supervisor import Supervisor, base_environment
+from airlock_platform.saved import load, save
+from airlock_platform.secrets import provision_document, write_private
 
 #: Seconds a process gets until its probe says yes; a loaded machine needs half of it.
 HEALTHY_SECONDS = 240.0
@@ -74,7 +76,7 @@ class Launch:
 
     def up(self, people: Iterable[Entry] = ()) -> None:
         """Bring everything up that is not up; make accounts for *people* beside the operator."""
-        os.umask(session.PRIVATE)
+        os.umask(process_group.PRIVATE)
         with self._progress.step("Check the machine"):
             preflight.check_machine(self._options.home, self._options.programs)
             preflight.prepare_home(self._options.home)
@@ -96,7 +98,7 @@ class Launch:
         before = load(self._options.home)
         if before is not None and before.home != str(self._options.home):
             self._supervisor.shut_down()
-            session.kill_all(lambda: session.marked(before.home))
+            process_group.kill_all(lambda: process_group.marked(before.home))
 
     def _all_well(self) -> bool:
         """Return whether everything runs as planned and works."""

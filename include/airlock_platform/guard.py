@@ -10,9 +10,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from airlock.adapters.embedded.components import PROTECTED
-from airlock.adapters.embedded.server import Server
 from airlock.domain.errors import Refused
+from airlock_platform.components import PROTECTED
+from airlock_platform.databases.server import Server
 
 _ROLES = ("--app-role", "mlflow_app", "--guard-role", "airlock_guard")
 

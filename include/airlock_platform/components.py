@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from airlock.adapters.embedded.site import Site
+from airlock_platform.paths import Site
 
 #: The account of Airflow's tasks at the MLflow server.
 MLFLOW_WORKER = "airlock-worker"

@@ -1,0 +1,1 @@
+"""PostgreSQL on this machine, or another's server, made ready."""

@@ -1,0 +1,1 @@
+"""Processes under supervisord: started, asked how they are, ended without a rest."""
