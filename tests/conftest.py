@@ -56,6 +56,12 @@ def _clean_environment() -> None:
 _clean_environment()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Import skops before all else: it looks through every module that is loaded by then."""
+    if config.option.markexpr != "unit":
+        import skops.io  # noqa: F401
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --update-goldens."""
     parser.addoption(

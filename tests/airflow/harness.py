@@ -124,11 +124,16 @@ class AirflowAPI:
 
     @staticmethod
     def wait(question: Any, what: str, seconds: float) -> Any:
-        """Ask until the answer is true, or fail saying what was waited for."""
+        """Ask until the answer is true, or fail saying what was waited for.
+
+        The pauses grow: each question costs the platform that is waited for.
+        """
         deadline = time.monotonic() + seconds
+        pause = 0.2
         while not (answer := question()):
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-            time.sleep(0.3)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 1.5)
         return answer
 
 
