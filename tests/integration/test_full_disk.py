@@ -216,7 +216,7 @@ def test_what_was_acknowledged_outlives_a_full_disk_below_postgresql(crowded: Cr
     assert len(acknowledged) > 1
     assert {row["id"] for row in reading.listing(decider, limit=1000).rows} == {*acknowledged}
     crowded.fill_the_journal()
-    with pytest.raises(Unreachable, match="does not answer|did not answer to the end"):
+    with pytest.raises(Unreachable, match=r"does not answer|did not answer to the end"):
         world.approve(acknowledged[-1], "lena")
 
     filler.unlink()
