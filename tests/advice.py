@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from tests.support import ROOT
@@ -29,12 +29,19 @@ class NextStep:
 
 def next_steps() -> tuple[NextStep, ...]:
     """Return each text of each `next_step=` of the product."""
-    return tuple(step for path in sources() for step in Source(path).next_steps())
+    paths = (path for path in sources() if "next_step=" in path.read_text("utf-8"))
+    return tuple(step for path in paths for step in Source(path).next_steps())
 
 
 def sources() -> list[Path]:
     """Return the files of the product."""
     return sorted(path for place in PLACES for path in (ROOT / place).rglob("*.py"))
+
+
+@cache
+def source(path: Path) -> Source:
+    """Return a file that another imports a text from: each is read once."""
+    return Source(path)
 
 
 class Source:
@@ -142,7 +149,7 @@ class Source:
                 continue
             if name in {alias.asname or alias.name for alias in node.names}:
                 path = ROOT / "include" / (node.module.replace(".", "/") + ".py")
-                other = Source(path) if path.is_file() else self
+                other = source(path) if path.is_file() else self
                 if name in other.functions:
                     return other._returned(other.functions[name])
                 return other._named(name, None) if other is not self else []

@@ -124,7 +124,7 @@ def airflow_environment(site: Site) -> dict[str, str]:
 
 def _bundles(site: Site) -> str:
     folders = {"airlock": f"{site.root}/dags"}
-    folders |= {f"extra-{number}": path for number, path in enumerate(site.extra_dags, start=1)}
+    folders |= {f"extra-{number}": path for number, path in enumerate(site.own_dags, start=1)}
     entries = [
         {"name": name, "classpath": _LOCAL_BUNDLE, "kwargs": {"path": path}}
         for name, path in folders.items()

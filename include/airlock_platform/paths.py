@@ -37,7 +37,7 @@ class Site:
     public_url: str = ""
     mlflow_public_url: str = ""
     #: Folders of DAGs beside `<root>/dags`.
-    extra_dags: tuple[str, ...] = ()
+    own_dags: tuple[str, ...] = ()
     #: Aliases in MLflow that move by grants alone, by commas; empty means the guard's own list.
     protected_aliases: str = ""
     #: What the detector sets back: "off" or "alias".

@@ -42,7 +42,7 @@ class Options:
     postgres_port: int = 5433
     #: An external PostgreSQL server's administrator URL; then none is started.
     postgres_url: str = field(default="", repr=False)
-    extra_dags: tuple[str, ...] = ()
+    own_dags: tuple[str, ...] = ()
     #: Other places than `<root>/include` and `<home>/data`.
     config_dir: Path | None = None
     data_dir: Path | None = None
@@ -120,7 +120,7 @@ class Platform:
             secrets=self.secrets.values(),
             airflow_port=options.airflow_port,
             mlflow_port=options.mlflow_port,
-            extra_dags=options.extra_dags,
+            own_dags=options.own_dags,
             mlflow_public_url=options.mlflow_public_url,
             public_url=options.public_url or f"http://localhost:{options.airflow_port}",
             slack=options.slack,

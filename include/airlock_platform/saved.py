@@ -83,6 +83,7 @@ def _settings(options: Options, environment: Mapping[str, str]) -> dict[str, str
         "AIRLOCK_ROOT": str(options.root),
         "AIRLOCK_CONFIG_DIR": str(options.config_dir or options.root / "include"),
         "AIRLOCK_DATA_DIR": str(options.data_dir or options.home / "data"),
+        "AIRLOCK_OWN_DAGS": ":".join(options.own_dags),
     }
 
 

@@ -124,11 +124,16 @@ class AirflowAPI:
 
     @staticmethod
     def wait(question: Any, what: str, seconds: float) -> Any:
-        """Ask until the answer is true, or fail saying what was waited for."""
+        """Ask until the answer is true, or fail saying what was waited for.
+
+        The pauses grow: each question costs the platform that is waited for.
+        """
         deadline = time.monotonic() + seconds
+        pause = 0.2
         while not (answer := question()):
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-            time.sleep(0.3)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 1.5)
         return answer
 
 
@@ -207,8 +212,7 @@ class RunningPlatform:
 
     def up(self) -> None:
         """Do what `airlock demo` does before its first release."""
-        with Steps() as steps:
-            Launch(self.platform, steps, upgrade).up(PEOPLE)
+        start(self.platform)
         self.enrol()
 
     def enrol(self) -> None:
@@ -303,7 +307,7 @@ class RunningPlatform:
 
     def _dag_folders(self) -> list[Path]:
         options = self.platform.options
-        return [options.root / "dags", *(Path(folder) for folder in options.extra_dags)]
+        return [options.root / "dags", *(Path(folder) for folder in options.own_dags)]
 
     def _read_import_errors(self) -> dict[str, str]:
         rows = self.airflow.get("importErrors", limit=1000)["import_errors"]
@@ -348,7 +352,7 @@ def options_for(home: Path, root: Path, *dags: Path) -> Options:
         airflow_port=free_airflow_port(),
         mlflow_port=free_port(),
         postgres_port=free_port(),
-        extra_dags=tuple(str(folder) for folder in dags),
+        own_dags=tuple(str(folder) for folder in dags),
     )
 
 
@@ -358,6 +362,12 @@ def free_airflow_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
             probe.bind(("127.0.0.1", port + HEALTH_PORT_OFFSET))
             return port
+
+
+def start(platform: Platform) -> None:
+    """Start everything, with the demo's people; it is written down as `airlock up` does it."""
+    with Steps() as steps:
+        Launch(platform, steps, upgrade).up(PEOPLE)
 
 
 @contextlib.contextmanager
@@ -372,8 +382,7 @@ def running(home: Path, root: Path, *dags: Path, slack: bool = False) -> Iterato
         told = chat.environment() if chat else {}
         platform = Platform(replace(options, slack=told, config_dir=own_config(home, root)))
         try:
-            with Steps() as steps:
-                Launch(platform, steps, upgrade).up(PEOPLE)
+            start(platform)
             found = RunningPlatform(platform, chat)
             found.enrol()
             yield found

@@ -23,9 +23,10 @@ import pytest
 from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.services.audit import access_log, verification
 from airlock.services.queries import releases as release_queries
+from airlock_platform.processes import process_group
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import HIGH, Releases
-from tests.airflow.test_platform import command
+from tests.airflow.test_platform import command, process_tree
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 PATIENCE_S = 180.0
@@ -176,6 +177,8 @@ def test_killed_processes_come_back_without_a_hand(
     timed, voted = (releases.open(f"killed-{names[0]}-{what}", HIGH) for what in ("time", "vote"))
     platform.airflow.as_user("lena")
     make_due(timed)
+    health = platform.health()
+    trees = [process for name in names for process in process_tree(health[name].pid or 0)]
     killed = {name: platform.kill(name) for name in names}
     if "api-server" not in names:
         vote(platform, releases, voted)
@@ -187,6 +190,7 @@ def test_killed_processes_come_back_without_a_hand(
         )
 
     platform.airflow.wait(back, "the killed processes to be back", PATIENCE_S)
+    assert [process.pid for process in trees if process_group.alive(process.pid)] == []
     if "api-server" in names:
         vote(platform, releases, voted)
     assert release_queries.outcome(releases.decider, voted).level == 2

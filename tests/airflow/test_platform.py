@@ -140,7 +140,7 @@ def test_servers_listen_on_this_machine_only(platform: RunningPlatform) -> None:
     pids = {
         process.pid
         for name in PROCESSES
-        for process in _tree(platform.platform.supervisor.processes(name).get("wrapper", 0))
+        for process in process_tree(platform.platform.supervisor.processes(name).get("wrapper", 0))
     }
     listening = [
         entry
@@ -151,37 +151,9 @@ def test_servers_listen_on_this_machine_only(platform: RunningPlatform) -> None:
     assert {entry.laddr.ip for entry in listening} == {"127.0.0.1"}
 
 
-def _tree(pid: int) -> list[psutil.Process]:
+def process_tree(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
-
-
-@pytest.mark.chaos
-def test_killed_processes_come_back_without_orphans(platform: RunningPlatform) -> None:
-    trees = {name: _tree(platform.health()[name].pid or 0) for name in ("api-server", "scheduler")}
-    for name in trees:
-        platform.kill(name)
-    platform.airflow.wait(
-        lambda: not any(process_group.alive(one.pid) for tree in trees.values() for one in tree),
-        "the killed processes' children to be gone",
-        15,
-    )
-    platform.up()
-    assert platform.problems() == {}
-    run = platform.airflow.trigger("probe-platform")
-    assert platform.airflow.await_run("probe-platform", run) == "success"
-
-
-@pytest.mark.chaos
-def test_a_killed_supervisor_takes_everything_with_it_and_up_mends_it(
-    platform: RunningPlatform,
-) -> None:
-    pid = platform.platform.supervisor.pid()
-    assert pid
-    psutil.Process(pid).kill()
-    assert command(platform, "status").returncode == 2
-    platform.up()
-    assert platform.problems() == {}
 
 
 @pytest.mark.chaos
@@ -191,7 +163,7 @@ def test_down_leaves_no_process_and_up_brings_all_back(platform: RunningPlatform
     everything = [
         one.pid
         for name in PROCESSES
-        for one in _tree(platform.platform.supervisor.processes(name)["wrapper"])
+        for one in process_tree(platform.platform.supervisor.processes(name)["wrapper"])
     ]
     platform.down()
     assert [pid for pid in everything if process_group.alive(pid)] == []

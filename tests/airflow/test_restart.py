@@ -1,4 +1,4 @@
-"""Everything of Airflow killed at once while a release waits; then `airlock up`."""
+"""Airflow killed, then all the rest, while releases wait; then `airlock up`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.airflow.harness import RunningPlatform
 from tests.airflow.releases import Releases
+from tests.airflow.test_platform import command
 
 DAG, TASK = "wait-for-level", "level_1"
 
@@ -17,6 +18,7 @@ DAG, TASK = "wait-for-level", "level_1"
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_a_waiting_release_survives_kill_9_of_everything(platform: RunningPlatform) -> None:
+    """A killed supervisor takes everything with it."""
     releases = Releases(platform)
     before, after = releases.open("killed-1"), releases.open("killed-2")
     runs = {
@@ -28,7 +30,10 @@ def test_a_waiting_release_survives_kill_9_of_everything(platform: RunningPlatfo
     _kill_with_children(platform, "scheduler")
     _kill_with_children(platform, "api-server")
     releases.answer(before, "lena")  # the decision stands while Airflow is down
+    psutil.Process(platform.platform.supervisor.pid()).kill()
+    assert command(platform, "status").returncode == 2
     platform.up()
+    assert platform.problems() == {}
     releases.answer(after, "lena")
 
     for release, run in runs.items():

@@ -1,8 +1,9 @@
 """One guarded server for each pair of database and store, for all attacks together.
 
-`make test` runs on PostgreSQL, with files in folders or in a bucket. `make test-all` runs all on
-the two pairs that share nothing, and what is marked with `ON_ALL_PAIRS` on the other two, too. In
-several processes, all tests of a pair run in one, so each server starts once.
+`make test` runs on PostgreSQL with a bucket, and on SQLite with a folder what depends on either. A
+server takes longer to start than most files of tests. `make test-all` runs all on these two pairs,
+which share nothing, and what is marked with `ON_ALL_PAIRS` on the other two, too. In several
+processes, all tests of a pair run in one, so each server starts once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from airlock.adapters.sql_migrations import upgrade
 from airlock_platform.databases.server import Server
 from tests.attack.guard_kit import Site, guarded
+from tests.attack.guard_server import empty_database, stock
 from tests.attack.guard_sites import in_bucket, on_postgres, s3
+from tests.contract.conftest import enrol_people
 from tests.support import sample, short_folder
 
 HERE = Path(__file__).parent
@@ -46,6 +50,30 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
             more = in_bucket(request.getfixturevalue("s3_server"), f"models-{database}")
             options |= more | {"extra": options.get("extra", {}) | more["extra"]}
         yield stack.enter_context(guarded(Path(folder), **options))
+
+
+@pytest.fixture(scope="session")
+def airlock_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate an Airlock of SQLite once, and enrol the people of `World`; it is copied."""
+    path = tmp_path_factory.mktemp("airlock") / "airlock.db"
+    upgrade(f"sqlite:///{path}")
+    enrol_people(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def airlock_url(airlock_file: Path, tmp_path: Path) -> str:
+    """Return the URL of an Airlock of the test's own."""
+    return f"sqlite:///{shutil.copy(airlock_file, tmp_path / 'airlock.db')}"
+
+
+@pytest.fixture(scope="session")
+def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run an MLflow without a guard; return its address."""
+    folder = tmp_path_factory.mktemp("unguarded")
+    shutil.copy(empty_database(), folder / "mlflow.db")
+    with stock(folder, f"sqlite:///{folder}/mlflow.db") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -53,10 +53,10 @@ def _on(*pairs: str) -> pytest.MarkDecorator:
     )
 
 
-#: For what depends on where rows are kept; the stores are those of `make up`.
-ON_ALL_PAIRS = _on("postgres-files")
+#: For what depends on where rows are kept.
+ON_ALL_PAIRS = _on("postgres-s3")
 #: For what depends on where files are kept.
-ON_ALL_STORES = _on("postgres-files", "postgres-s3")
+ON_ALL_STORES = _on("postgres-s3", "sqlite-files")
 
 
 @dataclass

@@ -14,10 +14,13 @@ from airlock_platform.databases.server import Server
 from tests.attack.guard_kit import permit_writer
 
 
-def on_postgres(server: Server, database: str = "mlflow") -> dict[str, Any]:
-    """Return how a guarded server uses a real PostgreSQL with the roles of the platform."""
+def on_postgres(server: Server, database: str = "mlflow", template: str = "") -> dict[str, Any]:
+    """Return how a guarded server uses a real PostgreSQL with the roles of the platform.
+
+    Another database than the platform's own is created, empty or as a copy.
+    """
     if database != "mlflow":
-        _create(server, database)
+        _create(server, database, template or "template1")
     return {
         "database": server.url("mlflow_app", database),
         "owner": server.url("mlflow_owner", database),
@@ -32,15 +35,29 @@ def on_postgres(server: Server, database: str = "mlflow") -> dict[str, Any]:
     }
 
 
-def _create(server: Server, database: str) -> None:
+def _create(server: Server, database: str, template: str) -> None:
     """Create another database with the rights of the platform's own."""
+    create = f"CREATE DATABASE {database} TEMPLATE {template} OWNER mlflow_owner"
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {database} OWNER mlflow_owner")  # type: ignore[arg-type]
+        connection.execute(create)  # type: ignore[arg-type]
         for statement in (
             f"REVOKE ALL ON DATABASE {database} FROM PUBLIC",
             f"GRANT CONNECT ON DATABASE {database} TO mlflow_app, airlock_guard",
         ):
             connection.execute(statement)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def cut_off(dsn: str, database: str = "mlflow") -> Iterator[None]:
+    """Let nobody reach a database until the block ends."""
+    close = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")  # type: ignore[arg-type]
+        try:
+            admin.execute(close, [database])
+            yield
+        finally:
+            admin.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

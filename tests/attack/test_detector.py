@@ -16,7 +16,6 @@ import pytest
 from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.adapters.mlflow import MlflowRegistry
 from airlock.adapters.mlflow.drift_source import MlflowWatch
-from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.errors import Unreachable
 from airlock.domain.promotion.grant import read_own
@@ -31,7 +30,6 @@ from tests.attack.test_database_attacks import run
 from tests.attack.test_revoked import GuardedWorld
 from tests.attack.test_set_back import DROP, MOVE, ON_POSTGRES, ON_SQLITE, behind_the_guard, spoil
 from tests.command import run_cli
-from tests.contract.test_registry import mlflow_server
 
 
 class Registry:
@@ -93,10 +91,8 @@ class Both:
 
 
 @pytest.fixture
-def both(site: Site, tmp_path: Path) -> Iterator[Both]:
-    url = f"sqlite:///{tmp_path}/airlock.db"
-    upgrade(url)
-    store = SqlStore(url)
+def both(site: Site, airlock_url: str) -> Iterator[Both]:
+    store = SqlStore(airlock_url)
     yield Both(site, store, site.folder / "keys")
     store.close()
 
@@ -184,18 +180,15 @@ def test_an_alias_of_a_model_nobody_released_is_found(both: Both) -> None:
     assert [(one.kind.value, one.new) for one in found] == [("unknown-alias", version)]
 
 
-def test_a_server_without_a_guard_or_no_server_is_not_fine(both: Both, tmp_path: Path) -> None:
+def test_a_server_without_a_guard_or_no_server_is_not_fine(both: Both, unguarded: str) -> None:
     nobody = MlflowWatch(f"http://127.0.0.1:{free_port()}", both.site.signer)
     with pytest.raises(Unreachable, match="could not be compared"):
         Detector(both.store, nobody).look()
-    folder = tmp_path / "stock"
-    folder.mkdir()
-    with mlflow_server(folder) as stock:
-        watch = MlflowWatch(stock, both.site.signer)
-        with pytest.raises(Unreachable, match="has no guard"):
-            Detector(both.store, watch).look()
-        with pytest.raises(Unreachable, match="has no guard"):
-            Detector(both.store, watch).weigh()
+    watch = MlflowWatch(unguarded, both.site.signer)
+    with pytest.raises(Unreachable, match="has no guard"):
+        Detector(both.store, watch).look()
+    with pytest.raises(Unreachable, match="has no guard"):
+        Detector(both.store, watch).weigh()
 
 
 def test_a_key_the_guard_does_not_trust_is_not_fine_either(both: Both) -> None:

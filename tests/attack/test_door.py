@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import subprocess
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from airlock_mlflow import boot, surface
 from airlock_mlflow.guard import Guard
 from airlock_mlflow.settings import from_environment
 from tests.attack.guard_kit import Site
-from tests.attack.guard_server import PROXY, SECRET, WORKER, command, environment, free_port
+from tests.attack.guard_server import PROXY, SECRET, WORKER, environment
 from tests.attack.test_alias_attacks import API, Line
 
 ON_SQLITE = pytest.mark.parametrize("site", ["sqlite-files"], indirect=True, scope="session")
@@ -197,7 +196,7 @@ SAID = {
 
 @pytest.mark.parametrize("name", BREAK)
 def test_it_does_not_start_half_guarded(name: str, tmp_path: Path) -> None:
-    """The check the server's worker runs first; a whole server is started once below."""
+    """The check the server's worker runs first; test_limits.py starts a whole server."""
     changes, without, more = BREAK[name]
     told = environment(tmp_path, f"sqlite:///{tmp_path}/x.db", f"airlock+file://{tmp_path}/a")
     told |= {
@@ -212,16 +211,6 @@ def test_it_does_not_start_half_guarded(name: str, tmp_path: Path) -> None:
     with pytest.raises(Invalid) as refused:
         boot.check(Guard(from_environment(told)), told)
     assert SAID[name] in refused.value.message
-
-
-def test_a_server_without_the_guards_tables_does_not_start(tmp_path: Path) -> None:
-    told = environment(tmp_path, f"sqlite:///{tmp_path}/x.db", f"airlock+file://{tmp_path}/a")
-    ed25519.create(tmp_path / "signing.pem", tmp_path / "keys")
-    done = subprocess.run(
-        command(free_port()), env=told, cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode != 0
-    assert "python -m airlock_mlflow.schema" in done.stderr
 
 
 def test_a_method_nobody_has_classified_stops_the_start() -> None:

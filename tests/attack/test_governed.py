@@ -24,9 +24,8 @@ from airlock_platform.paths import Site as PlatformSite
 from airlock_platform.processes.supervisor import base_environment
 from tests.attack.guard_kit import ON_ALL_PAIRS, Site
 from tests.attack.guard_server import WORKER
-from tests.contract.test_registry import mlflow_server
+from tests.support import rounds
 
-ON_SQLITE = pytest.mark.parametrize("site", ["sqlite-files"], indirect=True, scope="session")
 ON_POSTGRES = pytest.mark.parametrize("site", ["postgres-s3"], indirect=True, scope="session")
 
 
@@ -70,7 +69,7 @@ def test_whoever_reads_while_a_release_comes_is_never_refused(site: Site) -> Non
     with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(reads) for _ in range(3)]
         try:
-            for version in (other, one) * 3:
+            for version in (other, one) * rounds(1, 3):
                 promote(site, model, version)
         finally:
             done.set()
@@ -136,14 +135,13 @@ def test_the_decider_writes_permits_and_can_do_nothing_else(site: Site, postgres
         GuardDatabase("postgresql+psycopg://airlock_guard:x@127.0.0.1:9/mlflow").write(grant)
 
 
-@ON_SQLITE  # the site only signs here
 def test_an_mlflow_without_a_guard_is_not_trusted_with_a_promotion(
-    tmp_path: Path, site: Site
+    site: Site, unguarded: str
 ) -> None:
     model, one, _ = two(site)
     envelope = site.envelope(site.grant(model, one))
-    with mlflow_server(tmp_path) as stock, pytest.raises(NoGuard, match="has no guard"):
-        MlflowRegistry(stock).set_alias(model, "champion", one, envelope)
+    with pytest.raises(NoGuard, match="has no guard"):
+        MlflowRegistry(unguarded).set_alias(model, "champion", one, envelope)
 
 
 @ON_POSTGRES

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from airlock.adapters.keys import ed25519
@@ -20,6 +19,7 @@ from airlock_mlflow.settings import GuardSettings
 from airlock_mlflow.store import GuardedStore
 from tests.attack.guard_kit import ANY, Site
 from tests.attack.guard_server import WORKER, empty_database, environment
+from tests.attack.guard_sites import cut_off
 from tests.attack.test_alias_attacks import API, Line
 
 pytestmark = pytest.mark.chaos
@@ -90,12 +90,7 @@ def test_without_its_database_nothing_passes_and_it_says_so_and_recovers(site: S
     alias = {"name": line.model, "alias": "champion", "version": line.evil}
     assert site.hand_in(grant).status == 201
     read = f"{API}/registered-models/alias?name={line.model}&alias=champion"
-    admin = psycopg.connect(site.environment["HOME_DSN"], autocommit=True)
-    admin.execute("ALTER DATABASE mlflow ALLOW_CONNECTIONS false")
-    try:
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", ["mlflow"]
-        )
+    with cut_off(site.environment["HOME_DSN"]):
         path = f"/api/2.0/mlflow-artifacts/artifacts/{folder}/model.skops"
         for method in ("PUT", "DELETE"):
             closed = site.ask(method, path, b"evil")
@@ -108,9 +103,6 @@ def test_without_its_database_nothing_passes_and_it_says_so_and_recovers(site: S
             site.ask("POST", "/airlock/freeze", {"model": line.model, "version": "1"}),
         ):
             assert answer.status == 503, answer.text
-    finally:
-        admin.execute("ALTER DATABASE mlflow ALLOW_CONNECTIONS true")
-        admin.close()
     assert site.ask("GET", "/airlock/health", None, "").status == 200
     assert line.untouched()
     assert site.ask("POST", f"{API}/registered-models/alias", alias, WORKER).status == 200

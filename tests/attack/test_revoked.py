@@ -24,7 +24,6 @@ from airlock.adapters.keys.ed25519 import FileKeyring
 from airlock.adapters.mlflow import MlflowRegistry
 from airlock.adapters.mlflow.drift_source import MlflowWatch
 from airlock.adapters.mlflow.guard_database import GuardDatabase
-from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
 from airlock.domain.approval.release import State
 from airlock.domain.errors import AirlockError, Refused
@@ -46,7 +45,7 @@ from tests.support import rounds
 ON_SQLITE = pytest.mark.parametrize("site", ["sqlite-files"], indirect=True, scope="session")
 ON_POSTGRES = pytest.mark.parametrize("site", ["postgres-s3"], indirect=True, scope="session")
 #: How often each race is run; the whole thousand now and then, by hand.
-ROUNDS = rounds(6, 24)
+ROUNDS = rounds(3, 24)
 
 
 def line(site: Site) -> tuple[str, str]:
@@ -283,9 +282,8 @@ class GuardedWorld(World):
 
 
 @pytest.fixture
-def world(site: Site, tmp_path: Path) -> Iterator[GuardedWorld]:
-    upgrade(f"sqlite:///{tmp_path}/airlock.db")
-    store = SqlStore(f"sqlite:///{tmp_path}/airlock.db")
+def world(site: Site, airlock_url: str) -> Iterator[GuardedWorld]:
+    store = SqlStore(airlock_url)
     pipeline = pipeline_document(impact="none")
     pipeline["metadata"]["name"] = f"credit-{uuid.uuid4().hex[:8]}"
     made = GuardedWorld(store, signer=site.signer, pipeline=pipeline)

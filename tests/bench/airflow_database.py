@@ -44,6 +44,6 @@ def provision(folder: Path, env: dict[str, str], password: str) -> None:
     file = folder / "provision.json"
     file.write_text(json.dumps(document))
     command = [sys.executable, "-m", "airlock_airflow.provision", str(file)]
-    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"Airflow's tables could not be made: {done.stderr[-2000:]}")
+    process = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
+    if process.returncode:
+        raise RuntimeError(f"Airflow's tables could not be made: {process.stderr[-2000:]}")

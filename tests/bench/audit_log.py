@@ -83,7 +83,7 @@ def run() -> list[dict[str, Any]]:
             upgrade(server.url("airlock_owner"))
             copy(folder / "log.db", server.dsn("postgres", "airlock"))
             urls = {"SQLite": url, "PostgreSQL": server.url("airlock_decider")}
-            return [row for kind, one in urls.items() for row in measure(kind, one, folder)]
+            return [row for kind, address in urls.items() for row in measure(kind, address, folder)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -115,7 +115,7 @@ def _clone(
     database: sqlite3.Connection, pattern: str, signer: FileSigner, keyring: FileKeyring
 ) -> None:
     query = "SELECT what, body FROM audit_event WHERE stream = ? ORDER BY seq"
-    told = database.execute(query, (pattern,)).fetchall()
+    events = database.execute(query, (pattern,)).fetchall()
     grant_id, envelope = database.execute("SELECT id, envelope FROM release_grant").fetchone()
     spoken = database.execute(
         "SELECT commitment, text FROM audit_text WHERE stream = ?", (pattern,)
@@ -124,8 +124,8 @@ def _clone(
     name = pattern
     for number in range(1, RELEASES):
         name, grant_name = f"rel-{number:010x}", f"grant-{number:016x}"
-        given = replace(grant, id=grant_name, release=name, sequence=number + 1)
-        sealed = seal_grant(given, signer.key_id, signer.sign)
+        new_grant = replace(grant, id=grant_name, release=name, sequence=number + 1)
+        sealed = seal_grant(new_grant, signer.key_id, signer.sign)
         salts = {old: hashlib.sha256(f"{number}{old}".encode()).digest() for old, _ in spoken}
         texts = {old: commit(salts[old], text) for old, text in spoken}
         changes = {
@@ -137,10 +137,10 @@ def _clone(
             **texts,
         }
         head = Head()
-        for what, body in told:
+        for kind, body in events:
             changed = _changed(body.decode(), changes).encode()
             digest = link(head.hash, head.seq + 1, changed)
-            _insert(database, (name, head.seq + 1, what, changed, head.hash, digest))
+            _insert(database, (name, head.seq + 1, kind, changed, head.hash, digest))
             head = Head(head.seq + 1, digest)
         _copy_rows(database, pattern, {**changes, envelope: sealed})
         new = {"seq": head.seq, "head": head.hash, "id": name}
@@ -171,7 +171,7 @@ def _copy_rows(database: sqlite3.Connection, pattern: str, changes: dict[str, st
         ("gate_result", "origin", "credit/run-0"),
     ):
         rows = database.execute(f"SELECT * FROM {table} WHERE {key} = ?", (of,))
-        columns = [one[0] for one in rows.description]
+        columns = [column[0] for column in rows.description]
         for row in rows.fetchall():
             values = dict(zip(columns, row, strict=True))
             values = {
@@ -250,7 +250,7 @@ def copy(file: Path, dsn: str) -> None:
         # Once a release is there, what its run has measured is frozen.
         for table in (*sorted(set(metadata.tables) - {*_OWN, "release"}), "release"):
             rows = source.execute(f"SELECT {_SOME.get(table, '*')} FROM {table}")
-            names = ", ".join(f'"{one[0]}"' for one in rows.description)
+            names = ", ".join(f'"{column[0]}"' for column in rows.description)
             with target.cursor().copy(f"COPY {table} ({names}) FROM STDIN") as sink:
                 for row in rows:
                     sink.write_row(row)
@@ -265,21 +265,27 @@ def measure(kind: str, url: str, folder: Path) -> list[dict[str, Any]]:
     """Verify in a fresh process, then prove single entries."""
     command = [sys.executable, "-c", _CHILD, url, str(folder / "keys")]
     environment = {"PYTHONPATH": str(ROOT / "include"), "PATH": os.environ["PATH"]}
-    found = []
+    results = []
     for _ in range(3):
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout))
-        if found[-1]["damages"] or found[-1]["events"] != EVENTS:
-            raise RuntimeError(f"the log does not verify: {found[-1]}")
-    seconds, read = (statistics.median(one[key] for one in found) for key in ("verify", "read"))
-    peak = max(one["mb"] for one in found)
+        process = subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        )
+        results.append(json.loads(process.stdout))
+        if results[-1]["damages"] or results[-1]["events"] != EVENTS:
+            raise RuntimeError(f"the log does not verify: {results[-1]}")
+    seconds, read = (
+        statistics.median(result[key] for result in results) for key in ("verify", "read")
+    )
+    peak = max(result["mb"] for result in results)
     slowest = prove(url)
-    what = f"verify {EVENTS:,} events with {RELEASES:,} releases, {kind}"
+    title = f"verify {EVENTS:,} events with {RELEASES:,} releases, {kind}"
     goal = GOALS_S[kind]
     return [
-        _row(f"{what} (peer: read them)", "s", seconds, read, f"<= {goal:g} s", seconds <= goal, 3),
         _row(
-            f"{what}, peak memory of both processes",
+            f"{title} (peer: read them)", "s", seconds, read, f"<= {goal:g} s", seconds <= goal, 3
+        ),
+        _row(
+            f"{title}, peak memory of both processes",
             "MB",
             peak,
             None,

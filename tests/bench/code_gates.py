@@ -61,19 +61,20 @@ def run() -> list[dict[str, Any]]:
 
 def _code(folder: Path) -> list[Step]:
     """The real employment package, its own tests and this machine's lock, in a repository."""
-    made = code_kit.repository(folder)
-    shutil.copytree(ROOT / "include/advisories", made.root / "include/advisories")
-    champion = made.commit()  # the candidate's code is the same: what its tests cover is no matter
-    scene = made.scene(made.commit(), champion)
+    repository = code_kit.repository(folder)
+    shutil.copytree(ROOT / "include/advisories", repository.root / "include/advisories")
+    # The candidate's code is the same: what its tests cover is no matter.
+    champion = repository.commit()
+    scene = repository.scene(repository.commit(), champion)
 
     def bare_coverage() -> None:
         measured = ("run", "--branch", f"--source={code_kit.PACKAGE}", "-m")
         pytest = ("pytest", "-q", "-o", "pythonpath=include", "--rootdir=.", code_kit.TESTS)
-        _bare("-m", "coverage", *measured, *pytest, cwd=made.root)
-        _bare("-m", "coverage", "json", "-q", cwd=made.root)
+        _bare("-m", "coverage", *measured, *pytest, cwd=repository.root)
+        _bare("-m", "coverage", "json", "-q", cwd=repository.root)
 
     def bare_audit() -> None:
-        _bare("-m", "pip", "inspect", "--local", cwd=made.root)
+        _bare("-m", "pip", "inspect", "--local", cwd=repository.root)
 
     coverage = TestCoverage(total=70)
     audit = DependencyAudit(license_exceptions=UNREADABLE, max_age_days=36_500)
@@ -93,8 +94,8 @@ def _footprint(folder: Path) -> Step:
 
     def bare() -> None:
         for _ in range(RUNS):
-            given = (str(model / "model.skops"), str(site.data.path))
-            _bare("-c", textwrap.dedent(LOAD), *given, cwd=place)
+            arguments = (str(model / "model.skops"), str(site.data.path))
+            _bare("-c", textwrap.dedent(LOAD), *arguments, cwd=place)
 
     return Step(Footprint(size_mb=1, runs=RUNS), scene, "load and predict", bare, 2.5, RUNS)
 

@@ -38,16 +38,16 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="airlock-data-gates-") as place:
         folder = Path(place)
         digests = [_pin(folder, seed) for seed in (0, 1)]
-        found = {
-            what: _measured(what, folder, digests)
-            for what in ("drift", "bare drift", "leakage", "bare leakage")
+        figures = {
+            work: _measured(work, folder, digests)
+            for work in ("drift", "bare drift", "leakage", "bare leakage")
         }
     rows = []
-    for what, call in (("drift", "scipy KS, chi-square, PSI"), ("leakage", "AUC, row hashes")):
-        ours, bare = found[what], found[f"bare {what}"]
-        name = f"{what} of 1,000,000 x 30 (peer: {call} on loaded frames)"
+    for work, call in (("drift", "scipy KS, chi-square, PSI"), ("leakage", "AUC, row hashes")):
+        ours, bare = figures[work], figures[f"bare {work}"]
+        name = f"{work} of 1,000,000 x 30 (peer: {call} on loaded frames)"
         rows.append(_row(name, "s", ours["seconds"], bare["seconds"], "<= 4 x the bare calls", 4))
-        memory = f"{what} of 1,000,000 x 30: peak memory (peer: the same frames loaded)"
+        memory = f"{work} of 1,000,000 x 30: peak memory (peer: the same frames loaded)"
         rows.append(_row(memory, "MB", ours["peak"], bare["peak"], f"<= {MEMORY} MB", None))
     return rows + _error_rates()
 
@@ -85,47 +85,47 @@ def _pin(folder: Path, seed: int) -> str:
     return str(FileData(folder / "data").pin(source)["digest"])
 
 
-def _measured(what: str, folder: Path, digests: list[str]) -> dict[str, float]:
+def _measured(work: str, folder: Path, digests: list[str]) -> dict[str, float]:
     """Do one thing in a process of its own; return its seconds and its peak memory."""
-    argv = [sys.executable, "-m", "tests.bench.data_gates", what, str(folder), *digests]
-    found: dict[str, float] = json.loads(subprocess.check_output(argv).splitlines()[-1])
-    return found
+    argv = [sys.executable, "-m", "tests.bench.data_gates", work, str(folder), *digests]
+    figures: dict[str, float] = json.loads(subprocess.check_output(argv).splitlines()[-1])
+    return figures
 
 
-def _alone(what: str, folder: Path, digests: list[str]) -> None:
+def _alone(work: str, folder: Path, digests: list[str]) -> None:
     """Do one thing and print what it took."""
-    paths = [FileData(folder / "data").path(one) for one in digests]
-    if what.startswith("bare"):
-        frames = [pandas.read_parquet(path) for path in paths[: 2 if what == "bare drift" else 1]]
+    paths = [FileData(folder / "data").path(digest) for digest in digests]
+    if work.startswith("bare"):
+        frames = [pandas.read_parquet(path) for path in paths[: 2 if work == "bare drift" else 1]]
         begun = time.perf_counter()
-        (_bare_drift if what == "bare drift" else _bare_leakage)(frames)
-        who = resource.RUSAGE_SELF
+        (_bare_drift if work == "bare drift" else _bare_leakage)(frames)
+        process = resource.RUSAGE_SELF
     else:
         rows = [
             LabData(path=path, digest=digest, target="label", task="classification")
             for path, digest in zip(paths, digests, strict=True)
         ]
-        given: dict[str, Any] = {"columns": [], "aside": [], "reference": rows[1]}
-        if what == "leakage":
-            given = {"availableAt": {}, "entityColumn": None}
-        stage = "spread" if what == "drift" else what
+        options: dict[str, Any] = {"columns": [], "aside": [], "reference": rows[1]}
+        if work == "leakage":
+            options = {"availableAt": {}, "entityColumn": None}
+        stage = "spread" if work == "drift" else work
         begun = time.perf_counter()
         lab = Lab(folder / "lab")
-        lab.child(stage, "bench", rows[0], Limits(900, 4096, 2), given)
-        who = resource.RUSAGE_CHILDREN
+        lab.child(stage, "bench", rows[0], Limits(900, 4096, 2), options)
+        process = resource.RUSAGE_CHILDREN
     seconds = time.perf_counter() - begun
-    peak = resource.getrusage(who).ru_maxrss / 1024
+    peak = resource.getrusage(process).ru_maxrss / 1024
     sys.stdout.write(json.dumps({"seconds": seconds, "peak": peak}) + "\n")
 
 
 def _bare_drift(frames: list[pandas.DataFrame]) -> None:
     import scipy.stats
 
-    one, other = frames
-    for name in one.columns:
-        if one[name].dtype == float:
-            scipy.stats.ks_2samp(one[name], other[name], method="asymp")
-            numpy.histogram(other[name], numpy.quantile(one[name], numpy.arange(11) / 10))
+    reference, other = frames
+    for name in reference.columns:
+        if reference[name].dtype == float:
+            scipy.stats.ks_2samp(reference[name], other[name], method="asymp")
+            numpy.histogram(other[name], numpy.quantile(reference[name], numpy.arange(11) / 10))
         else:
             counts = pandas.concat([f[name].value_counts() for f in frames], axis=1)
             scipy.stats.chi2_contingency(counts.to_numpy())
@@ -154,8 +154,8 @@ def _error_rates() -> list[dict[str, Any]]:
     ]
 
 
-def _rate(name: str, found: Any, goal: str, met: Any) -> dict[str, Any]:
-    share = round(float(found), 4)
+def _rate(name: str, value: Any, goal: str, met: Any) -> dict[str, Any]:
+    share = round(float(value), 4)
     return {
         "name": name,
         "unit": "share",
@@ -172,13 +172,13 @@ def _moved(draw: numpy.random.Generator, by: float) -> bool:
     """Judge one column of numbers as the gate drift does."""
     import scipy.stats
 
-    one, other = draw.normal(size=MINIMUM_ROWS), draw.normal(by, 1, size=MINIMUM_ROWS)
-    edges = numpy.quantile(one, numpy.arange(1, 10) / 10)
+    reference, other = draw.normal(size=MINIMUM_ROWS), draw.normal(by, 1, size=MINIMUM_ROWS)
+    edges = numpy.quantile(reference, numpy.arange(1, 10) / 10)
     sides = [
         numpy.bincount(numpy.searchsorted(edges, side, side="right"), minlength=10).tolist()
-        for side in (one, other)
+        for side in (reference, other)
     ]
-    distance = float(scipy.stats.ks_2samp(one, other, method="asymp").statistic)
+    distance = float(scipy.stats.ks_2samp(reference, other, method="asymp").statistic)
     column = {"column": "x", "kind": "numbers", "ks": distance}
     column |= {"reference": sides[0], "current": sides[1]}
     return bool(compare({"columns": [column]}, Tolerance(0.2, 0.2, 0.2)).beyond)
@@ -188,13 +188,13 @@ def _copied(draw: numpy.random.Generator) -> bool:
     """Judge one honest table of some coarseness as the gate leakage does."""
     kinds = 10 ** draw.uniform(1, 7)
     rows = (kinds * draw.random(5_000) ** draw.uniform(1, 5)).astype(int)
-    held = draw.random(len(rows)) < 0.25
+    aside = draw.random(len(rows)) < 0.25
     counts = numpy.unique(rows, return_counts=True)[1]
     spectrum = [int((counts == times).sum()) for times in range(1, 7)]
-    seen, trained = numpy.unique(rows[~held], return_counts=True)
-    twins = int(numpy.isin(rows[held], seen).sum())
+    values, trained = numpy.unique(rows[~aside], return_counts=True)
+    twins = int(numpy.isin(rows[aside], values).sum())
     across = copied_across(
-        twins, int(held.sum()), int(trained[trained > 1].sum()), int((~held).sum())
+        twins, int(aside.sum()), int(trained[trained > 1].sum()), int((~aside).sum())
     )
     return max(across, repeated(spectrum, len(rows))) > 0.01
 

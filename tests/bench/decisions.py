@@ -26,7 +26,7 @@ from airlock.domain.approval.release import Decision
 from airlock.domain.log.audit import Event, Head
 from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import decide as decisions
-from airlock.services.queries import releases
+from airlock.services.queries import releases as release_queries
 from airlock.testing import FakeKeys, World, pipeline_document
 from airlock_platform.databases.postgres import ephemeral_postgres
 from airlock_platform.databases.server import Server
@@ -66,26 +66,26 @@ def server() -> Iterator[Server]:
     """Run a PostgreSQL with a migrated database to copy."""
     folder = short_folder("bench")
     try:
-        with ephemeral_postgres(folder, durable=True) as found:
-            upgrade(found.url("airlock_owner"))
-            yield found
+        with ephemeral_postgres(folder, durable=True) as postgres:
+            upgrade(postgres.url("airlock_owner"))
+            yield postgres
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def place(found: Server, opened: int, *, log: bool = True) -> Place:
+def place(postgres: Server, opened: int, *, log: bool = True) -> Place:
     """Return a fresh database with so many open releases of the low tier."""
     name = f"bench_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(found.dsn("postgres"), autocommit=True) as admin:
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE airlock OWNER airlock_owner')
-    stores = [SqlStore(found.url(role, name), pooled=False) for role in ROLES]
+    stores = [SqlStore(postgres.url(role, name), pooled=False) for role in ROLES]
     world = World(stores[0], worker=stores[1], pipeline=pipeline_document(impact="none"))
     template = world.open()
     decisions.settle(world.store, world.signer, template)
-    ids = clone(found.url("postgres", name), template, opened, log=log)
-    with psycopg.connect(found.dsn("postgres", name), autocommit=True) as admin:
+    ids = clone(postgres.url("postgres", name), template, opened, log=log)
+    with psycopg.connect(postgres.dsn("postgres", name), autocommit=True) as admin:
         admin.execute("VACUUM ANALYZE")
-    return Place(found, name, template, iter(ids))
+    return Place(postgres, name, template, iter(ids))
 
 
 ROLES = ("airlock_decider", "airlock_worker")
@@ -95,9 +95,9 @@ def decide(store: SqlStore, _round: int, ids: Sequence[str], audited: bool = Tru
     """Approve each release; return how long each took, in seconds."""
     if not audited:
         Log._append_all = _unaudited  # type: ignore[method-assign]
-    seen = [releases.outcome(store, release_id) for release_id in ids]
+    releases = [release_queries.outcome(store, release_id) for release_id in ids]
     took = []
-    for release_id, release in zip(ids, seen, strict=True):
+    for release_id, release in zip(ids, releases, strict=True):
         ballot = World.ballot_of(release, Decision.APPROVE)
         begun = time.perf_counter()
         decisions.vote(store, FakeKeys(), release_id, ballot, LENA)
@@ -114,16 +114,16 @@ def crowd(where: Place, ids: Sequence[str], **options: Any) -> tuple[float, list
     share = len(ids) // WRITERS
     parts = [ids[n * share : (n + 1) * share] for n in range(WRITERS)]
     runners = [Runner(decide, (part, *options.values())) for part in parts]
-    latencies = [json.loads(one[0]) for one in race(where.url("airlock_decider"), runners, 1)]
-    slowest = max(sum(one) for one in latencies)
-    return share * WRITERS / slowest, [took for one in latencies for took in one]
+    latencies = [json.loads(output[0]) for output in race(where.url("airlock_decider"), runners, 1)]
+    slowest = max(sum(times) for times in latencies)
+    return share * WRITERS / slowest, [took for times in latencies for took in times]
 
 
 def run() -> list[dict[str, Any]]:
     """Return the rows."""
-    with server() as found:
-        few, many = place(found, FEW), place(found, OPEN + 4000)
-        return [_throughput(many), _latency(few, many), _audit(place(found, 8_000))]
+    with server() as postgres:
+        few, many = place(postgres, FEW), place(postgres, OPEN + 4000)
+        return [_throughput(many), _latency(few, many), _audit(place(postgres, 8_000))]
 
 
 def _throughput(many: Place) -> dict[str, Any]:
@@ -150,17 +150,17 @@ def _latency(few: Place, many: Place) -> dict[str, Any]:
             closing = "UPDATE release SET state = 'WITHDRAWN', level = 0 WHERE id <> %s"
             admin.execute(closing, (few.template,))
         for name, ids in (("few", few.more(FEW)), ("many", many.take(FEW))):
-            found = json.loads(decide(stores[name], turn, ids))
-            took[name] += found if turn else []
-    mine, theirs = (statistics.median(took[name]) * 1000 for name in ("many", "few"))
+            seconds = json.loads(decide(stores[name], turn, ids))
+            took[name] += seconds if turn else []
+    ours, peer = (statistics.median(took[name]) * 1000 for name in ("many", "few"))
     return {
         "name": f"one decision, {OPEN} open (peer: {FEW} open)",
         "unit": "ms",
-        "ours": round(mine, 2),
-        "peer": round(theirs, 2),
-        "ratio": round(mine / theirs, 2),
+        "ours": round(ours, 2),
+        "peer": round(peer, 2),
+        "ratio": round(ours / peer, 2),
         "goal": "<= 1.5",
-        "met": mine / theirs <= 1.5,
+        "met": ours / peer <= 1.5,
         "n": len(took["many"]),
     }
 
@@ -170,14 +170,14 @@ def _audit(where: Place) -> dict[str, Any]:
     for _ in range(REPEATS):
         for audited in rates:
             rates[audited].append(crowd(where, where.take(WRITERS * EACH), audited=audited)[0])
-    mine, theirs = statistics.median(rates[True]), statistics.median(rates[False])
+    ours, peer = statistics.median(rates[True]), statistics.median(rates[False])
     return {
         "name": f"decisions with the log, {WRITERS} writers (peer: without)",
         "unit": "1/s",
-        "ours": round(mine),
-        "peer": round(theirs),
-        "ratio": round(mine / theirs, 2),
+        "ours": round(ours),
+        "peer": round(peer),
+        "ratio": round(ours / peer, 2),
         "goal": ">= 0.8",
-        "met": mine / theirs >= 0.8,
+        "met": ours / peer >= 0.8,
         "n": REPEATS,
     }

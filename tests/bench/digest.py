@@ -51,15 +51,15 @@ def _row(name: str, folder: Path, size: int) -> dict[str, Any]:
     def ours() -> None:
         manifest_digest(folder_manifest(folder))
 
-    theirs, mine = _speed(peer, size), _speed(ours, size)
+    peer_speed, our_speed = _speed(peer, size), _speed(ours, size)
     return {
         "name": f"{name} (peer: sha256sum)",
         "unit": "GB/s",
-        "ours": round(mine, 2),
-        "peer": round(theirs, 2),
-        "ratio": round(mine / theirs, 2),
+        "ours": round(our_speed, 2),
+        "peer": round(peer_speed, 2),
+        "ratio": round(our_speed / peer_speed, 2),
         "goal": f">= {GOAL:g} of sha256sum",
-        "met": mine >= GOAL * theirs,
+        "met": our_speed >= GOAL * peer_speed,
         "n": REPEATS,
     }
 

@@ -54,8 +54,12 @@ def answers(random: numpy.random.Generator, n: int, difference: float) -> pandas
     kind = random.choice(4, n, p=[0.9 - worse, worse, better, 0.1 - better])
     truth = random.integers(0, 2, n)
     champion, candidate = numpy.isin(kind, (0, 1)), numpy.isin(kind, (0, 2))
-    said = [numpy.where(right, truth, 1 - truth).astype(float) for right in (candidate, champion)]
-    return pandas.DataFrame({"truth": truth, "candidate": said[0], "champion": said[1]})
+    predictions = [
+        numpy.where(right, truth, 1 - truth).astype(float) for right in (candidate, champion)
+    ]
+    return pandas.DataFrame(
+        {"truth": truth, "candidate": predictions[0], "champion": predictions[1]}
+    )
 
 
 def rankings(random: numpy.random.Generator, n: int, difference: float) -> pandas.DataFrame:
@@ -64,37 +68,37 @@ def rankings(random: numpy.random.Generator, n: int, difference: float) -> panda
 
     truth = (random.random(n) < POSITIVE).astype(int)
     noise = random.multivariate_normal([0, 0], [[1, CORRELATION], [CORRELATION, 1]], n)
-    shift = [math.sqrt(2) * norm.ppf(one) for one in (AUC + difference, AUC)]
-    found = noise + truth[:, None] * numpy.array(shift)
-    return pandas.DataFrame({"truth": truth, "candidate": found[:, 0], "champion": found[:, 1]})
+    shift = [math.sqrt(2) * norm.ppf(auc) for auc in (AUC + difference, AUC)]
+    scores = noise + truth[:, None] * numpy.array(shift)
+    return pandas.DataFrame({"truth": truth, "candidate": scores[:, 0], "champion": scores[:, 1]})
 
 
-def judged(gate: PerformanceRegression, table: pandas.DataFrame) -> GateResult:
+def result_of(gate: PerformanceRegression, table: pandas.DataFrame) -> GateResult:
     """Bound and judge a table as the product does."""
-    asked = [{"metric": gate.metric, "confidence": gate.each}]
-    facts = {"champion": "1", "attempt": 1, "comparisons": intervals.compared(table, asked, HOW)}
+    metrics = [{"metric": gate.metric, "confidence": gate.each}]
+    facts = {"champion": "1", "attempt": 1, "comparisons": intervals.compared(table, metrics, HOW)}
     result = gate.judge({"comparison": Evidence("comparison", "", facts)})
     assert result.details is not None
     return result
 
 
-def _errors(what: str, gate: PerformanceRegression, draw: Draw, times: int) -> list[dict[str, Any]]:
+def _errors(case: str, gate: PerformanceRegression, draw: Draw, times: int) -> list[dict[str, Any]]:
     """Return type I error at the margin and power for an equal candidate."""
-    bad = [judged(gate, draw(-MARGIN)) for _ in range(times)]
-    same = [judged(gate, draw(0.0)) for _ in range(times)]
-    drops = [-float(one.measured or 0) for one in bad]
+    bad = [result_of(gate, draw(-MARGIN)) for _ in range(times)]
+    same = [result_of(gate, draw(0.0)) for _ in range(times)]
+    drops = [-float(result.measured or 0) for result in bad]
     return [
         _row(
-            f"{what}: a candidate worse by the margin passes (peer: point drop > margin)",
-            _share([one.verdict is Verdict.PASSED for one in bad]),
+            f"{case}: a candidate worse by the margin passes (peer: point drop > margin)",
+            _share([result.verdict is Verdict.PASSED for result in bad]),
             _share([drop <= MARGIN for drop in drops]),
             times,
             at_most=1 - CONFIDENCE,
         ),
         _row(
-            f"{what}: an equal candidate passes (peer: any drop blocks)",
-            _share([one.verdict is Verdict.PASSED for one in same]),
-            _share([float(one.measured or 0) >= 0 for one in same]),
+            f"{case}: an equal candidate passes (peer: any drop blocks)",
+            _share([result.verdict is Verdict.PASSED for result in same]),
+            _share([float(result.measured or 0) >= 0 for result in same]),
             times,
             at_least=0.8,
         ),
@@ -120,8 +124,8 @@ def _retries(random: numpy.random.Generator, n: int, times: int) -> dict[str, An
     ours, peer = [], []
     for _ in range(times):
         tables = [answers(random, n, -MARGIN) for _ in range(5)]
-        ours.append(any(judged(shared, one).verdict is Verdict.PASSED for one in tables))
-        peer.append(any(judged(once, one).verdict is Verdict.PASSED for one in tables))
+        ours.append(any(result_of(shared, table).verdict is Verdict.PASSED for table in tables))
+        peer.append(any(result_of(once, table).verdict is Verdict.PASSED for table in tables))
     name = "one of five candidates worse by the margin passes (peer: no budget)"
     return _row(name, _share(ours), _share(peer), times, at_most=1 - CONFIDENCE)
 
@@ -129,41 +133,43 @@ def _retries(random: numpy.random.Generator, n: int, times: int) -> dict[str, An
 def _slices(random: numpy.random.Generator, times: int) -> list[dict[str, Any]]:
     """Return false blocks and false warnings of equal models, and how often a fall is found."""
     gate = PerformanceRegression("accuracy", MARGIN, CONFIDENCE, attempts=1)
-    same = [judged(gate, _table(random, 0.0)) for _ in range(times)]
-    fell = [judged(gate, _table(random, FALLEN)) for _ in range(times)]
-    naive = [_share([_lowest(one) < -2 * MARGIN for one in group]) for group in (same, fell)]
-    what = f"{SLICES} slices of {SLICE_ROWS} rows"
-    blocked = _share([bool(_said(one, "regressed")) for one in same])
-    warned = _share([bool(_said(one, "regressed") or _said(one, "warned")) for one in same])
-    found = _share(["slice 0" in _said(one, "regressed") for one in fell])
+    same = [result_of(gate, _table(random, 0.0)) for _ in range(times)]
+    fell = [result_of(gate, _table(random, FALLEN)) for _ in range(times)]
+    naive = [_share([_lowest(result) < -2 * MARGIN for result in group]) for group in (same, fell)]
+    name = f"{SLICES} slices of {SLICE_ROWS} rows"
+    blocked = _share([bool(_slices_at(result, "regressed")) for result in same])
+    warned = _share(
+        [bool(_slices_at(result, "regressed") or _slices_at(result, "warned")) for result in same]
+    )
+    power = _share(["slice 0" in _slices_at(result, "regressed") for result in fell])
     peer = "(peer: any slice drop > 2 points)"
     return [
-        _row(f"{what}, all equal: blocked {peer}", blocked, naive[0], times, at_most=0.05),
-        _row(f"{what}, all equal: a warning {peer}", warned, naive[0], times, at_most=0.10),
-        _row(f"{what}, one 5 points worse: blocked {peer}", found, naive[1], times, at_least=0.8),
+        _row(f"{name}, all equal: blocked {peer}", blocked, naive[0], times, at_most=0.05),
+        _row(f"{name}, all equal: a warning {peer}", warned, naive[0], times, at_most=0.10),
+        _row(f"{name}, one 5 points worse: blocked {peer}", power, naive[1], times, at_least=0.8),
     ]
 
 
 def _table(random: numpy.random.Generator, fallen: float) -> pandas.DataFrame:
     differences = [fallen] + [0.0] * (SLICES - 1)
     tables = [
-        answers(random, SLICE_ROWS, one).assign(**{"slice:x": f"slice {number}"})
-        for number, one in enumerate(differences)
+        answers(random, SLICE_ROWS, difference).assign(**{"slice:x": f"slice {number}"})
+        for number, difference in enumerate(differences)
     ]
     return pandas.concat(tables, ignore_index=True)
 
 
-def _said(result: GateResult, key: str) -> list[str]:
-    found: list[str] = (result.details or {})[key]
-    return found
+def _slices_at(result: GateResult, key: str) -> list[str]:
+    names: list[str] = (result.details or {})[key]
+    return names
 
 
 def _lowest(result: GateResult) -> float:
-    return min(float(one["difference"]) for one in (result.details or {})["slices"])
+    return min(float(entry["difference"]) for entry in (result.details or {})["slices"])
 
 
-def _share(found: Sequence[bool]) -> float:
-    return sum(found) / len(found)
+def _share(hits: Sequence[bool]) -> float:
+    return sum(hits) / len(hits)
 
 
 def _row(

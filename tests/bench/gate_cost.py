@@ -123,9 +123,9 @@ class Watched(Lab):
 
     ending: process.Ending
 
-    def _run(self, *given: Any) -> tuple[dict[str, Any], process.Ending]:
-        found, self.ending = super()._run(*given)
-        return found, self.ending
+    def _run(self, *arguments: Any) -> tuple[dict[str, Any], process.Ending]:
+        answer, self.ending = super()._run(*arguments)
+        return answer, self.ending
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Site:
     data: LabData
     model: Path
     suite: Path
-    kept: dict[str, Path] = field(default_factory=dict)
+    outputs: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,9 @@ class Step:
 
 def _evaluate(site: Site) -> dict[str, Any]:
     request = EvaluateRequest(name="wide", data=site.data, candidate=site.model, limits=LIMITS)
-    found = site.lab.evaluate(request)
-    site.kept["predictions"] = found.predictions
-    return found.evaluation
+    result = site.lab.evaluate(request)
+    site.outputs["predictions"] = result.predictions
+    return result.evaluation
 
 
 def _latency(site: Site) -> dict[str, Any]:
@@ -175,16 +175,18 @@ def _serve(site: Site) -> dict[str, Any]:
         "model": str(site.model),
         "artifactDigest": manifest_digest(folder_manifest(site.model)),
         "requests": REQUESTS,
-        "predictions": str(site.kept["predictions"]),
+        "predictions": str(site.outputs["predictions"]),
     }
-    found, _ = site.lab.child("serving", "wide", site.data, LIMITS, extra, PROBE)
-    return found | {"artifactDigest": extra["artifactDigest"]}
+    facts, _ = site.lab.child("serving", "wide", site.data, LIMITS, extra, PROBE)
+    return facts | {"artifactDigest": extra["artifactDigest"]}
 
 
 def _train(site: Site) -> dict[str, Any]:
     script = site.suite.with_name("train.py")
-    found = site.lab.train(TrainRequest(name="wide", data=site.data, script=script, limits=LIMITS))
-    return {"rows": found.rows}
+    training = site.lab.train(
+        TrainRequest(name="wide", data=site.data, script=script, limits=LIMITS)
+    )
+    return {"rows": training.rows}
 
 
 STEPS = (
@@ -239,11 +241,11 @@ def _site(folder: Path) -> Site:
 
 def _peer(site: Site, script: str) -> float:
     """Return how many seconds the bare script takes, in the environment of a child."""
-    given = f"rows, model = {str(site.data.path)!r}, {str(site.model / 'model.skops')!r}\n"
+    variables = f"rows, model = {str(site.data.path)!r}, {str(site.model / 'model.skops')!r}\n"
     environment = process.clean_environment(site.folder, sys.executable, LIMITS, seed=0)
     started = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-c", given + textwrap.dedent(script)],
+        [sys.executable, "-c", variables + textwrap.dedent(script)],
         cwd=site.folder,
         env=environment,
         check=True,
@@ -279,11 +281,11 @@ def _memory(step: Step, peak: int) -> dict[str, Any]:
     }
 
 
-def _judging(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _judging(collected: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Time the judgements themselves: pure functions on facts."""
-    rounds, artifact = 200, found["serving-check"]["artifactDigest"]
-    facts = found | {"evaluation": found["evaluate"]}
-    evidence = {kind: Evidence(kind, artifact, one) for kind, one in facts.items()}
+    rounds, artifact = 200, collected["serving-check"]["artifactDigest"]
+    facts = collected | {"evaluation": collected["evaluate"]}
+    evidence = {kind: Evidence(kind, artifact, content) for kind, content in facts.items()}
     gates = (MetricsThreshold("roc_auc", 0.5), Latency(1000), DataValidation(), ServingCheck())
     started = time.perf_counter()
     for _ in range(rounds):

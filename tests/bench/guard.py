@@ -102,19 +102,19 @@ def reads(
     """Read the alias turn by turn."""
     site.release(MODEL, versions[0])
     plain("POST", ALIAS, json={"name": MODEL, "alias": "champion", "version": "1"})
-    asked = {"name": MODEL, "alias": "champion"}
-    mine, theirs = [], []
+    query = {"name": MODEL, "alias": "champion"}
+    our_times, peer_times = [], []
     for _ in range(WARM_UP + READS):
-        mine.append(timed(ours, "GET", ALIAS, params=asked))
-        theirs.append(timed(plain, "GET", ALIAS, params=asked))
-    return mine[WARM_UP:], theirs[WARM_UP:], READ_GOAL
+        our_times.append(timed(ours, "GET", ALIAS, params=query))
+        peer_times.append(timed(plain, "GET", ALIAS, params=query))
+    return our_times[WARM_UP:], peer_times[WARM_UP:], READ_GOAL
 
 
 def moves(
     site: Site, ours: Ask, plain: Ask, versions: list[str]
 ) -> tuple[list[float], list[float], float]:
     """Move the alias to the other version turn by turn."""
-    mine, theirs = [], []
+    our_times, peer_times = [], []
     for number in range(WARM_UP + MOVES):
         turn = (number + 1) % 2
         grant = site.grant(MODEL, versions[turn])
@@ -123,10 +123,10 @@ def moves(
         sealed = {"envelope": site.envelope(grant)}
         sent = {"name": MODEL, "alias": "champion"}
 
-        mine.append(timed(governed, ours, sealed, sent | {"version": grant.version}))
+        our_times.append(timed(governed, ours, sealed, sent | {"version": grant.version}))
         site.moved(grant)
-        theirs.append(timed(plain, "POST", ALIAS, json=sent | {"version": str(turn + 1)}))
-    return mine[WARM_UP:], theirs[WARM_UP:], MOVE_GOAL
+        peer_times.append(timed(plain, "POST", ALIAS, json=sent | {"version": str(turn + 1)}))
+    return our_times[WARM_UP:], peer_times[WARM_UP:], MOVE_GOAL
 
 
 def governed(ask: Ask, sealed: dict[str, str], sent: dict[str, str]) -> requests.Response:
@@ -135,16 +135,16 @@ def governed(ask: Ask, sealed: dict[str, str], sent: dict[str, str]) -> requests
     return ask("POST", ALIAS, json=sent)
 
 
-def timed(ask: Ask, *given: Any, **more: Any) -> float:
+def timed(ask: Ask, *arguments: Any, **more: Any) -> float:
     """Return the milliseconds of something that has to succeed."""
     begun = time.perf_counter()
-    ask(*given, **more).raise_for_status()
+    ask(*arguments, **more).raise_for_status()
     return (time.perf_counter() - begun) * 1000
 
 
-def row(name: str, mine: list[float], theirs: list[float], goal: float) -> dict[str, Any]:
+def row(name: str, our_times: list[float], peer_times: list[float], goal: float) -> dict[str, Any]:
     """Return what was measured, by the medians."""
-    ours, peer = statistics.median(mine), statistics.median(theirs)
+    ours, peer = statistics.median(our_times), statistics.median(peer_times)
     return {
         "name": f"{name} (peer: the stock server)",
         "unit": "ms",
@@ -153,5 +153,5 @@ def row(name: str, mine: list[float], theirs: list[float], goal: float) -> dict[
         "ratio": round(ours / peer, 2),
         "goal": f"ratio at most {goal:g}",
         "met": ours / peer <= goal,
-        "n": len(mine),
+        "n": len(our_times),
     }

@@ -55,19 +55,19 @@ def _park(session: Any, run_id: str) -> None:
 def race(rounds: int) -> list[list[bool]]:
     """Let both answer every round together; return who was told yes."""
     barrier = threading.Barrier(len(ANSWERS))
-    told: dict[str, list[bool]] = {name: [] for name in ANSWERS}
+    results: dict[str, list[bool]] = {name: [] for name in ANSWERS}
 
     def act(name: str, option: str) -> None:
         for number in range(rounds):
             barrier.wait(60)
-            told[name].append(_answer(f"run-{number}", name, option))
+            results[name].append(_answer(f"run-{number}", name, option))
 
     threads = [threading.Thread(target=act, args=pair) for pair in ANSWERS.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [list(pair) for pair in zip(*told.values(), strict=True)]
+    return [list(pair) for pair in zip(*results.values(), strict=True)]
 
 
 class _User:

@@ -1,7 +1,7 @@
 """Approve and Reject at once: how often both are told yes, by us and by Airflow's own approval.
 
 The same race on the same PostgreSQL, one after the other: two people, two threads that start each
-round together. Ours is `decide.vote`, Airflow's the function of its route; neither with HTTP.
+round together. Ours is `deciding.vote`, Airflow's the function of its route; neither with HTTP.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from airlock.domain.approval.release import Decision, Release
 from airlock.domain.errors import Conflict
 from airlock.domain.people.actors import Actor, Channel
 from airlock.services.approvals import decide
-from airlock.services.queries import releases
+from airlock.services.queries import releases as release_queries
 from airlock.testing import FakeKeys, World
 from airlock_platform.databases.server import Server
 from tests.bench.airflow_database import environment
@@ -34,9 +34,9 @@ def run() -> list[dict[str, Any]]:
     """Return one row."""
     folder = short_folder("race")
     try:
-        with server() as found:
-            theirs = native(folder, found)
-            ours = race(found)
+        with server() as postgres:
+            peer = native(folder, postgres)
+            ours = race(postgres)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     both = sum(all(pair) for pair in ours)
@@ -48,7 +48,7 @@ def run() -> list[dict[str, Any]]:
             "own approval; both at function level, without HTTP)",
             "unit": "times",
             "ours": both,
-            "peer": sum(all(pair) for pair in theirs),
+            "peer": sum(all(pair) for pair in peer),
             "ratio": "-",
             "goal": "0, one winner always, both sides win some",
             "met": one_winner and contested,
@@ -57,31 +57,31 @@ def run() -> list[dict[str, Any]]:
     ]
 
 
-def native(folder: Path, found: Server) -> list[list[bool]]:
+def native(folder: Path, postgres: Server) -> list[list[bool]]:
     """Return who was told yes by Airflow, on tables of its own migrations."""
-    env = environment(folder, found)
+    env = environment(folder, postgres)
     migrate = [str(Path(sys.executable).with_name("airflow")), "db", "migrate"]
     answers = [sys.executable, "-m", "tests.bench.native_answers", str(ROUNDS)]
     for command in (migrate, answers):
-        done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{command[1:]} failed: {done.stderr[-2000:]}")
-    told: list[list[bool]] = json.loads(done.stdout.strip().splitlines()[-1])
-    return told
+        process = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
+        if process.returncode:
+            raise RuntimeError(f"{command[1:]} failed: {process.stderr[-2000:]}")
+    results: list[list[bool]] = json.loads(process.stdout.strip().splitlines()[-1])
+    return results
 
 
-def race(found: Server) -> list[list[bool]]:
+def race(postgres: Server) -> list[list[bool]]:
     """Return who was told yes by Airlock."""
-    where = place(found, ROUNDS)
+    where = place(postgres, ROUNDS)
     store = SqlStore(where.url(ROLES[0]))
-    seen = [releases.outcome(store, release_id) for release_id in where.take(ROUNDS)]
+    releases = [release_queries.outcome(store, release_id) for release_id in where.take(ROUNDS)]
     barrier = threading.Barrier(len(ANSWERS))
-    told: dict[str, list[bool]] = {name: [] for name in ANSWERS}
+    results: dict[str, list[bool]] = {name: [] for name in ANSWERS}
 
     def act(name: str, decision: Decision) -> None:
-        for release in seen:
+        for release in releases:
             barrier.wait(60)
-            told[name].append(_answer(store, release, name, decision))
+            results[name].append(_answer(store, release, name, decision))
 
     threads = [threading.Thread(target=act, args=pair) for pair in ANSWERS.items()]
     for thread in threads:
@@ -89,7 +89,7 @@ def race(found: Server) -> list[list[bool]]:
     for thread in threads:
         thread.join()
     store.close()
-    return [list(pair) for pair in zip(*told.values(), strict=True)]
+    return [list(pair) for pair in zip(*results.values(), strict=True)]
 
 
 def _answer(store: SqlStore, release: Release, name: str, decision: Decision) -> bool:

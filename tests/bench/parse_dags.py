@@ -60,17 +60,19 @@ def run() -> list[dict[str, Any]]:
         plain = scratch / "plain_dags.py"
         plain.write_text(_PLAIN.format(pipelines=PIPELINES, tasks=tasks))
         peer = measure(scratch, plain, ROOT / "include")
-    mine, theirs = (statistics.median(one["seconds"] for one in found) for found in (ours, peer))
-    light = not any(one["heavy"] for one in ours)
+    our_time, peer_time = (
+        statistics.median(parse["seconds"] for parse in parses) for parses in (ours, peer)
+    )
+    light = not any(parse["heavy"] for parse in ours)
     return [
         {
             "name": f"parse {PIPELINES} pipelines (peer: as many plain DAGs)",
             "unit": "s",
-            "ours": round(mine, 2),
-            "peer": round(theirs, 2),
-            "ratio": round(mine / theirs, 2),
+            "ours": round(our_time, 2),
+            "peer": round(peer_time, 2),
+            "ratio": round(our_time / peer_time, 2),
             "goal": f"< {GOAL_S:g} s, none of {', '.join(HEAVY)} imported",
-            "met": mine < GOAL_S and light and ours[0]["dags"] > PIPELINES,
+            "met": our_time < GOAL_S and light and ours[0]["dags"] > PIPELINES,
             "n": REPEATS,
         }
     ]
@@ -99,12 +101,12 @@ def measure(scratch: Path, dags: Path, config_dir: Path) -> list[dict[str, Any]]
         "AIRLOCK_ROOT": str(ROOT),
         "AIRLOCK_CONFIG_DIR": str(config_dir),
     }
-    found = []
+    results = []
     for number in range(REPEATS):
         result = scratch / f"result-{number}.json"
         command = [sys.executable, "-c", _CHILD, str(dags), str(result), ",".join(HEAVY)]
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
-        found.append(json.loads(result.read_text()))
-        if found[-1]["errors"]:
-            raise RuntimeError(f"{dags} cannot be parsed: {found[-1]['errors']}")
-    return found
+        results.append(json.loads(result.read_text()))
+        if results[-1]["errors"]:
+            raise RuntimeError(f"{dags} cannot be parsed: {results[-1]['errors']}")
+    return results

@@ -23,10 +23,10 @@ from airlock.services.proposals import DirectProposals, Handling
 def main(pipeline: str, run: str) -> None:
     """Run every step and ask for the release."""
     airlock = bootstrap.worker()
-    found = airlock.pipelines.get(pipeline)
-    if found is None:
+    definition = airlock.pipelines.get(pipeline)
+    if definition is None:
         raise SystemExit(f"no pipeline {pipeline}")
-    settings, store, recipe = airlock.settings, airlock.store, Recipe(found.document)
+    settings, store, recipe = airlock.settings, airlock.store, Recipe(definition.document)
     scratch = settings.home / "work"
     bench = Workbench(
         settings.root, scratch, airlock.data, airlock.lab, airlock.registry, airlock.files

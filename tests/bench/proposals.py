@@ -32,22 +32,22 @@ GOAL_MS = 300.0
 
 def run() -> list[dict[str, Any]]:
     """Return the row."""
-    with server() as found:
-        upgrade(found.url("airlock_owner"))
-        world = World(SqlStore(found.url("airlock_decider")))
+    with server() as postgres:
+        upgrade(postgres.url("airlock_owner"))
+        world = World(SqlStore(postgres.url("airlock_decider")))
         stop = threading.Event()
         handling = Handling(world.store, world.sources())
-        loop = ProposalLoop(handling, Listener(found.url("airlock_decider"), PROPOSALS))
+        loop = ProposalLoop(handling, Listener(postgres.url("airlock_decider"), PROPOSALS))
         thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
         thread.start()
-        proposals = SqlProposals(found.url("airlock_worker"))
+        proposals = SqlProposals(postgres.url("airlock_worker"))
         pipeline, policy = digest_json(world.pipeline), world.rulebook.digest
         proposals.submit(Kind.RUN, ORIGIN, {"pipeline": pipeline, "policy": policy})
         ours, peer = [], []
         for number in range(N):
             facts = {"number": number, "padding": "x" * 20_000}
             ours.append(_timed(lambda f=facts: _propose(proposals, f)))
-            peer.append(_timed(lambda f=facts: _insert(found.dsn("airlock_decider"), f)))
+            peer.append(_timed(lambda f=facts: _insert(postgres.dsn("airlock_decider"), f)))
         stop.set()
         thread.join()
     return [_row(ours, peer)]

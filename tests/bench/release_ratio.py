@@ -31,16 +31,16 @@ def run() -> list[dict[str, Any]]:
         for number in range(REPEATS):
             peer.append(by_script(platform, f"script-{number}"))
             ours.append(by_airflow(platform))
-    mine, theirs = statistics.median(ours), statistics.median(peer)
+    our_time, peer_time = statistics.median(ours), statistics.median(peer)
     return [
         {
             "name": "trigger to awaiting approval (peer: the same steps as a plain script)",
             "unit": "s",
-            "ours": round(mine, 1),
-            "peer": round(theirs, 1),
-            "ratio": round(mine / theirs, 2),
+            "ours": round(our_time, 1),
+            "peer": round(peer_time, 1),
+            "ratio": round(our_time / peer_time, 2),
             "goal": f"ratio at most {GOAL:g}",
-            "met": mine / theirs <= GOAL,
+            "met": our_time / peer_time <= GOAL,
             "n": REPEATS,
         }
     ]
@@ -71,13 +71,13 @@ def by_script(platform: RunningPlatform, name: str) -> float:
     )
     command = [sys.executable, "-m", "tests.bench.plain_release", PIPELINE, name]
     begun = time.perf_counter()
-    done = subprocess.run(
+    process = subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600
     )
     took = time.perf_counter() - begun
-    if done.returncode:
-        raise RuntimeError(f"the script failed: {done.stderr[-2000:]}")
-    withdraw(platform, done.stdout.strip().splitlines()[-1])
+    if process.returncode:
+        raise RuntimeError(f"the script failed: {process.stderr[-2000:]}")
+    withdraw(platform, process.stdout.strip().splitlines()[-1])
     return took
 
 

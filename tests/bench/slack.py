@@ -49,8 +49,8 @@ def measure(up: RunningPlatform) -> list[dict[str, Any]]:
     took: dict[str, list[tuple[float, float]]] = {OURS: [], NATIVE: []}
     for number in range(EACH + 1):
         pair = {OURS: _ours(up, releases, number), NATIVE: _native(up)}
-        for dag, one in pair.items():
-            took[dag] += [one] if number else []  # the first warms
+        for dag, times in pair.items():
+            took[dag] += [times] if number else []  # the first warms
     goals = {0: ("ms", 1000, 2.0), 1: ("s", 1, 1.3)}
     names = ("decision committed", "the next task running")
     return [_row(names[part], part, took, *goal) for part, goal in goals.items()]
@@ -82,13 +82,13 @@ def _native(up: RunningPlatform) -> tuple[float, float]:
 def _timed(up: RunningPlatform, dag: str, run_id: str, answer: Answer) -> tuple[float, float]:
     """Answer; return the seconds to the decision, and to the start of the next task."""
     begun, clock = time.perf_counter(), time.time()
-    said = answer()
+    response = answer()
     decided = time.perf_counter() - begun
-    if said.status_code != 200 or "Not taken" in said.text or "errors" in said.text:
-        raise RuntimeError(f"{dag}: {said.status_code} {said.text[:500]}")
+    if response.status_code != 200 or "Not taken" in response.text or "errors" in response.text:
+        raise RuntimeError(f"{dag}: {response.status_code} {response.text[:500]}")
     if up.airflow.await_run(dag, run_id) != "success":
         states = {
-            name: one["state"] for name, one in up.airflow.task_instances(dag, run_id).items()
+            name: task["state"] for name, task in up.airflow.task_instances(dag, run_id).items()
         }
         raise RuntimeError(f"{dag} {run_id} failed: {states}")
     started = up.airflow.task_instances(dag, run_id)["next"]["start_date"]
@@ -119,16 +119,16 @@ def _signed(body: str) -> dict[str, str]:
 
 
 def _row(
-    what: str,
+    event: str,
     part: int,
     took: dict[str, list[tuple[float, float]]],
     unit: str,
     scale: int,
     most: float,
 ) -> dict[str, Any]:
-    ours, peer = (statistics.median(one[part] for one in took[dag]) for dag in (OURS, NATIVE))
+    ours, peer = (statistics.median(times[part] for times in took[dag]) for dag in (OURS, NATIVE))
     return {
-        "name": f"a signed answer from Slack to {what} (peer: Airflow's own approval by REST)",
+        "name": f"a signed answer from Slack to {event} (peer: Airflow's own approval by REST)",
         "unit": unit,
         "ours": round(ours * scale, 2),
         "peer": round(peer * scale, 2),

@@ -22,9 +22,9 @@ IDLE = 50
 
 def run() -> list[dict[str, Any]]:
     """Return the rows."""
-    with server() as found:
-        where = place(found, DUE, log=False)
-        with psycopg.connect(found.dsn("postgres", where.name), autocommit=True) as admin:
+    with server() as postgres:
+        where = place(postgres, DUE, log=False)
+        with psycopg.connect(postgres.dsn("postgres", where.name), autocommit=True) as admin:
             late = "UPDATE timer SET due_at = '2026-01-01T00:00:00.000000000Z' WHERE kind = "
             number = "('x' || substr(release, 5))::bit(40)::bigint % 10"
             admin.execute(f"{late} 'remind' AND {number} > 0")

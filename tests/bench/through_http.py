@@ -24,7 +24,7 @@ import httpx
 
 from airlock.adapters.keys.ed25519 import create
 from airlock.adapters.sql_store import SqlStore
-from airlock.services.queries import releases
+from airlock.services.queries import releases as release_queries
 from airlock_platform.databases.postgres import free_port
 from airlock_platform.databases.server import Server
 from tests.bench.airflow_database import environment, provision
@@ -42,11 +42,11 @@ def run() -> list[dict[str, Any]]:
     """Return one row."""
     folder = short_folder("http")
     try:
-        with server() as found:
+        with server() as postgres:
             create(folder / "signing.pem", folder / "keys")
-            where = place(found, OPEN + 2 * CLIENTS * EACH)
+            where = place(postgres, OPEN + 2 * CLIENTS * EACH)
             url = where.url(ROLES[0])
-            with serving(folder, found, url) as (ports, token):
+            with serving(folder, postgres, url) as (ports, token):
                 crowd(url, ports, token, where.take(CLIENTS * 20))  # warm
                 rate, took = crowd(url, ports, token, where.take(CLIENTS * EACH))
     finally:
@@ -68,10 +68,10 @@ def run() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def serving(folder: Path, found: Server, url: str) -> Iterator[tuple[list[int], str]]:
+def serving(folder: Path, postgres: Server, url: str) -> Iterator[tuple[list[int], str]]:
     """Run the servers; return their ports and the token lena's login gave."""
     password, ports = secrets.token_urlsafe(12), [free_port() for _ in range(SERVERS)]
-    env = environment(folder, found)
+    env = environment(folder, postgres)
     provision(folder, env, password)
     running = []
     for port in ports:
@@ -81,7 +81,8 @@ def serving(folder: Path, found: Server, url: str) -> Iterator[tuple[list[int], 
     try:
         logs = [folder / f"{port}.log" for port in ports]
         tokens = [
-            _login(*one) for one in zip(ports, [password] * SERVERS, running, logs, strict=True)
+            _login(*arguments)
+            for arguments in zip(ports, [password] * SERVERS, running, logs, strict=True)
         ]
         yield ports, tokens[0]
     finally:
@@ -115,18 +116,18 @@ def crowd(
         Runner(answer, (part, ports[number % len(ports)], token))
         for number, part in enumerate(parts)
     ]
-    latencies = [json.loads(one[0]) for one in race(url, runners, 1)]
-    slowest = max(sum(one) for one in latencies)
-    return share * CLIENTS / slowest, [took for one in latencies for took in one]
+    latencies = [json.loads(output[0]) for output in race(url, runners, 1)]
+    slowest = max(sum(times) for times in latencies)
+    return share * CLIENTS / slowest, [took for times in latencies for took in times]
 
 
 def answer(store: SqlStore, _round: int, ids: Sequence[str], port: int, token: str) -> str:
     """Approve each release with one connection; return how long each took, in seconds."""
-    seen = [releases.outcome(store, release_id) for release_id in ids]
+    releases = [release_queries.outcome(store, release_id) for release_id in ids]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     took = []
-    for release in seen:
+    for release in releases:
         body = {
             "decision": "approve",
             "reason": "looked at the numbers",
@@ -138,9 +139,9 @@ def answer(store: SqlStore, _round: int, ids: Sequence[str], port: int, token: s
         path = f"/airlock/api/v1/releases/{release.id}/votes"
         connection.request("POST", path, json.dumps(body), headers)
         response = connection.getresponse()
-        said = response.read()
+        content = response.read()
         took.append(time.perf_counter() - begun)
         if response.status != 201:
-            raise RuntimeError(f"{response.status}: {said[:500]!r}")
+            raise RuntimeError(f"{response.status}: {content[:500]!r}")
     connection.close()
     return json.dumps(took)

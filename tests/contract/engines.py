@@ -105,6 +105,7 @@ class DomainEngine:
         self.people = {name: Person(name, name, frozenset(r)) for name, r in CROWD.items()}
         self.lent: list[Delegation] = []
         self.entries: list[Entry] = []
+        self.contents: list[dict[str, Any]] = []
         self.grants: dict[str, Grant] = {}
         self.spent: set[str] = set()
         self.revoked: set[str] = set()
@@ -150,6 +151,7 @@ class DomainEngine:
         for event in story.events:
             head = Head(self.entries[-1].seq, self.entries[-1].hash) if self.entries else Head()
             self.entries.append(append(head, "rel-1", event, story.at))
+            self.contents.append(self.entries[-1].content)
         self._release = story.release
 
     def actor(self, name: str) -> Actor:
@@ -314,7 +316,7 @@ class DomainEngine:
         )
 
     def log(self) -> list[dict[str, Any]]:
-        return [entry.content for entry in self.entries]
+        return self.contents
 
     def close(self) -> None:
         """Nothing to give back."""

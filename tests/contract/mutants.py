@@ -377,3 +377,24 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "the excluded waive for own work": able_to_waive(barred=False, minus=True),
     "the requester's own role waives": able_to_waive(barred=True, minus=False),
 }
+#: What the machine kills after dozens or hundreds of games; all others take it a few.
+SUBTLE = frozenset(
+    {
+        "an excluded person votes through a delegate",
+        "a vote for a later level counts now",
+        "an answer to an earlier round counts",
+        "votes are matched greedily",
+        "only the first way of anyOf counts",
+        "somebody needed later is used up",
+        "rights are not checked at promotion",
+        "the deactivated still count",
+        "a grant is spent twice",
+        "a grant of an attempt that is over can be spent",
+        "an attempt is overtaken",
+        "the task's word is believed",
+        "an approval never goes stale",
+        "a delegation never ends",
+        "what was lent is lent on",
+        "the excluded waive for own work",
+    }
+)

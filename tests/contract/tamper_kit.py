@@ -1,4 +1,4 @@
-"""A log of a thousand events, and somebody with full write access to it and the log's own key.
+"""A log of hundreds of events, and somebody with full write access to it and the log's own key.
 
 `Forger` reads the log, changes it, and writes it back as cleverly as it is told to: with hashes
 and heads computed again, with leaves and nodes rebuilt, with checkpoints signed again.
@@ -24,13 +24,14 @@ from airlock.domain.log.checkpoint import Checkpoint, seal, signed_at
 from airlock.domain.log.merkle import Frontier, leaf_hash
 from airlock.services.audit import access_log, transparency_log
 from airlock.testing import World
+from tests.support import EVERYWHERE
 
-EVENTS = 1_000
+EVENTS = 1_000 if EVERYWHERE else 300
 TABLES = ("audit_event", "audit_leaf", "audit_node", "audit_checkpoint", "audit_copy")
 
 
 def fill(world: World, signer: FileSigner, folder: CheckpointFolder) -> int:
-    """Write a log of at least a thousand events with a checkpoint every hundred or so."""
+    """Write a log of at least so many events with a checkpoint every forty or so."""
     size = number = 0
     while size < EVENTS:
         number += 1

@@ -36,13 +36,15 @@ from airlock_platform.databases.postgres import _as_user, component, ephemeral_p
 from airlock_platform.databases.server import Server
 from tests.contract.conftest import Database
 from tests.seeding import clone, damages, processes
-from tests.support import EVERYWHERE, short_folder
+from tests.support import EVERYWHERE, rounds, short_folder
 
 pytestmark = pytest.mark.chaos
 
 LEVELS = {"lena": 1, "carla": 2, "mara": 3, "milo": 3}
 #: More commits than a release has; the first life that is not killed ends the test.
 MOST = 40
+#: So many releases are being voted on when PostgreSQL is killed.
+CROWD = rounds(80, 240)
 
 
 class FileRegistry(FakeRegistry):
@@ -122,7 +124,7 @@ def test_killed_at_every_commit_a_release_is_promoted_once(
 ) -> None:
     store = database.store("airlock_decider")
     killed = 0
-    first, step = (1, 1) if EVERYWHERE else (1 + after, 2)  # both together: between all commits
+    first, step = (1, 1) if EVERYWHERE else (1 + 2 * after, 4)  # before one, after another
     for kill_at in range(first, MOST, step):
         run = f"run-{kill_at}"
         code = life(database.urls, tmp_path, run, kill_at, after)
@@ -184,7 +186,7 @@ def test_postgres_killed_in_mid_flight_loses_no_acknowledged_vote(
         pipeline=pipeline_document(impact="none"),
     )
     first = world.open()
-    ids = clone(_admin(server), first, 240)
+    ids = clone(_admin(server), first, CROWD)
     context = processes(__name__)
     done: Any = context.Queue()
     url = urls["airlock_decider"]
@@ -195,7 +197,7 @@ def test_postgres_killed_in_mid_flight_loses_no_acknowledged_vote(
     try:
         for _ in ids:
             acknowledged.append(done.get(timeout=60)[1])
-            if len(acknowledged) in (40, 120):
+            if len(acknowledged) in (CROWD // 6, CROWD // 2):
                 restarted = _kill_and_start(server, folder, restarted)
         with world.store.begin() as unit:
             for release_id in ids:

@@ -17,21 +17,25 @@ from airlock.services.notifications import outbox_relay
 from airlock.services.registry import drift, drift_log
 from airlock.services.registry.drift import Detector
 from airlock.testing import PEOPLE, RULEBOOK, FakeAirflow, FakeClock, FakeWatch, World
-from tests.contract.conftest import Database
+from tests.contract.conftest import BuiltOnce, Database
 
 MakeWorld = Callable[..., World]
 
 
 @pytest.fixture
-def site(make_world: MakeWorld, clock: FakeClock) -> World:
+def site(make_world: MakeWorld, clock: FakeClock, built_once: BuiltOnce) -> World:
     """A world whose model serves version 1, and has a version 2 nobody approved."""
     book: dict[str, Any] = deepcopy(dict(RULEBOOK))
     may = {"inherits": ["viewer"], "permissions": ["release:promote"]}
     book["access"]["spec"]["roles"]["operator"] = may
-    world = make_world(clock=clock, rulebook=book, folks={**PEOPLE, "otto": "operator"})
-    promoted(world)
-    world.registry.add("credit", b"evil")
-    return world
+
+    def build() -> tuple[World, None]:
+        world = make_world(clock=clock, rulebook=book, folks={**PEOPLE, "otto": "operator"})
+        promoted(world)
+        world.registry.add("credit", b"evil")
+        return world, None
+
+    return built_once("a model that serves version 1", build)[0]
 
 
 def promoted(world: World, run: str = "run-1", auc: float = 0.8) -> str:

@@ -247,7 +247,7 @@ class Hostile(RuleBasedStateMachine):
 
 TestHostileWorker = Hostile.TestCase
 TestHostileWorker.settings = settings(
-    max_examples=rounds(10, 40),
+    max_examples=rounds(4, 40),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),

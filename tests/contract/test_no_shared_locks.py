@@ -167,11 +167,12 @@ def test_no_decision_waits_for_one_on_another_release(postgres_database: Databas
     for document, kind in zip(documents, kinds, strict=True):
         world.pipeline = document
         decisions.append(kind(world))
-    together = threading.Barrier(len(decisions), timeout=120)  # the safety net of a hung test
+    together = threading.Barrier(len(decisions), timeout=300)  # the safety net of a hung test
+    stores = [_connected(postgres_database) for _ in decisions]
 
-    def run(decide: Decide) -> None:
+    def run(decide: Decide, store: SqlStore) -> None:
         mine = copy.copy(world)
-        mine.store = store = postgres_database.store("airlock_decider")
+        mine.store = store
         _stop_before_the_commit(store, together)
         try:
             decide(mine)
@@ -180,13 +181,21 @@ def test_no_decision_waits_for_one_on_another_release(postgres_database: Databas
             raise
 
     with ThreadPoolExecutor(len(decisions)) as pool:
-        running = [pool.submit(run, one) for one in decisions]
+        running = [pool.submit(run, *both) for both in zip(decisions, stores, strict=True)]
     failed = {name: one.exception() for name, one in zip(names, running, strict=True)}
     broken = (threading.BrokenBarrierError, type(None))  # they waited for one that never came
     told = {name: repr(why) for name, why in failed.items() if not isinstance(why, broken)}
     assert not told
     assert set(failed.values()) == {None}
     assert access_log.verify(decider, world.keys).ok
+
+
+def _connected(database: Database) -> SqlStore:
+    """Return a store whose connection is open: so many at once might not get one in time."""
+    store = database.store("airlock_decider")
+    with store.begin() as unit:
+        unit.now()
+    return store
 
 
 def _stop_before_the_commit(store: SqlStore, together: threading.Barrier) -> None:

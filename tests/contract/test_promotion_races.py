@@ -31,7 +31,7 @@ from tests.support import rounds
 
 pytestmark = pytest.mark.race
 
-ROUNDS = rounds(10, 40)
+ROUNDS = rounds(5, 40)
 OTHER = f"sha256:{'1' * 64}"
 
 

@@ -22,7 +22,7 @@ from tests.support import rounds
 pytestmark = pytest.mark.race
 
 #: How often each race is run; `TEST_ROUNDS=1000` runs a thousand.
-ROUNDS = {"postgres": rounds(50, 200), "sqlite": 40}
+ROUNDS = {"postgres": rounds(20, 200), "sqlite": 40}
 CROWD = {"postgres": 50, "sqlite": 20}
 
 

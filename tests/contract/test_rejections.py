@@ -23,6 +23,7 @@ from airlock.services.audit import access_log
 from airlock.services.queries import releases
 from airlock.testing import RULEBOOK, World
 from tests.contract.conftest import Database
+from tests.support import rounds
 
 RUN = Actor.system("run", Channel.DAG)
 
@@ -212,7 +213,12 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(
+    max_examples=rounds(8, 25),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 @given(steps=st.lists(STEP, min_size=1, max_size=8))
 def test_invariant_4_a_no_is_final(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, ...]]

@@ -320,7 +320,7 @@ def _everybody_works(table: Table, book: Document) -> None:
         release_queries.show(world.store, world.keys, release_id, world.actor("lena"))
 
 
-@pytest.mark.parametrize("name", sample(EDITS, 3))
+@pytest.mark.parametrize("name", sample(EDITS, 5))
 def test_what_becomes_of_every_open_release(table: Table, name: str) -> None:
     edit = EDITS[name]
     before = {state: table.now(state) for state in STATES}

@@ -26,12 +26,13 @@ from airlock.services.notifications.views import view_of
 from airlock.testing import RULEBOOK, FakeKeys, World, pipeline_document
 from tests.contract.conftest import Database
 from tests.seeding import Runner, clone, damages, race
+from tests.support import rounds
 
 pytestmark = [pytest.mark.slack, pytest.mark.race, pytest.mark.attack]
 
 TEAM, APP = "T0OURS", "A0OURS"
 SETTINGS = SlackSettings(bot_token="xoxb-1", signing_secret=("5" * 32,), team_id=TEAM, app_id=APP)
-ROUNDS = 10
+ROUNDS = rounds(4, 10)
 CROWD = 8
 
 

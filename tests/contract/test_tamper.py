@@ -1,4 +1,4 @@
-"""Invariant 10: the log is tamper-evident. Every attack on a log of a thousand events is found.
+"""Invariant 10: the log is tamper-evident. Every attack on a log of hundreds of events is found.
 
 The attacker owns the database and has the log's own signing key; what is kept outside is a
 folder of checkpoints, or a witness. The entry named is the first one that is not as it was.
@@ -6,6 +6,7 @@ folder of checkpoints, or a witness. The entry named is the first one that is no
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from airlock.services.audit import transparency_log, verification
 from airlock.services.audit.parallel_verification import Split
 from airlock.testing import World
 from airlock_platform.databases.server import Server
-from tests.contract.tamper_kit import ATTACKS, Forger, fill, url_of
+from tests.contract.tamper_kit import ATTACKS, EVENTS, Forger, fill, url_of
 from tests.contract.tree_kit import keys, witness
 from tests.support import sample
 
@@ -116,13 +117,12 @@ def attack(log: Log, name: str, share: float) -> int | None:
 def test_the_untouched_log_verifies(log: Log) -> None:
     report = log.verify()
     assert report.ok, report.damages
-    assert report.events == report.tree == log.size >= 1_000
-    assert report.checkpoints >= 20
+    assert report.events == report.tree == log.size >= EVENTS
+    assert report.checkpoints >= EVENTS // 50
     assert report.first is None
 
 
-@pytest.mark.parametrize("share", sample(PLACES, 2))
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(("name", "share"), sample(itertools.product(ATTACKS, PLACES), 3))
 def test_every_attack_is_found_at_its_place(log: Log, name: str, share: float) -> None:
     expected = attack(log, name, share)
     report = log.verify()
@@ -147,13 +147,13 @@ def test_the_untouched_log_verifies_on_postgresql(postgres_log: Log) -> None:
     assert report.tree == postgres_log.size
 
 
-@pytest.mark.parametrize("name", sample(ATTACKS, 4))
+@pytest.mark.parametrize("name", sample(ATTACKS, 12))
 def test_two_processes_find_what_one_finds(log: Log, name: str) -> None:
     attack(log, name, 0.2)
     assert log.verify(HALVES) == log.verify()
 
 
-@pytest.mark.parametrize("name", sample(ATTACKS, 4))
+@pytest.mark.parametrize("name", sample(ATTACKS, 12))
 def test_two_processes_find_what_one_finds_on_postgresql(postgres_log: Log, name: str) -> None:
     attack(postgres_log, name, 0.7)
     assert postgres_log.verify(HALVES) == postgres_log.verify()
@@ -170,8 +170,10 @@ def watched(original: Log, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield client
 
 
-@pytest.mark.parametrize("share", PLACES[:-1])
-@pytest.mark.parametrize("name", [name for name, (_, refused) in ATTACKS.items() if refused])
+REWRITES = [name for name, (_, refused) in ATTACKS.items() if refused]
+
+
+@pytest.mark.parametrize(("name", "share"), sample(itertools.product(REWRITES, PLACES[:-1]), 3))
 def test_what_only_a_witness_can_find_is_found_with_the_witness(
     log: Log, watched: WitnessClient, name: str, share: float
 ) -> None:

@@ -8,28 +8,40 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from airlock.adapters import disk
 from airlock.adapters.jobs import Lab
+from airlock.adapters.sql_migrations import upgrade
+from airlock.adapters.sql_store import SqlStore
 from airlock.config.settings import Settings
 from airlock.domain.errors import Unreachable
 from airlock.domain.evidence.proposals import Kind
 from airlock.entrypoints.workers import housekeeping
 from airlock.entrypoints.workers.housekeeping import Housekeeper
 from airlock.entrypoints.workers.steps import Round, Step
+from airlock.services.audit import verification
 from airlock.services.proposals import DirectProposals, Handling
+from airlock.services.queries import releases
 from airlock.testing import World
 from airlock_platform.components import Component, Probe
+from airlock_platform.databases import postgres
+from airlock_platform.databases.preparation import prepare
+from airlock_platform.databases.server import ROLE_DATABASE, SUPERUSER, Server
 from airlock_platform.processes import process_group
+from airlock_platform.processes.health_checks import ask
 from airlock_platform.processes.supervisor import Supervisor
-from tests.contract.conftest import enrolled_file, sqlite_database, sqlite_template
+from tests.contract.conftest import enrol_people, enrolled_file, sqlite_database, sqlite_template
 from tests.contract.test_proposals import ORIGIN, begin
+from tests.support import short_folder
 
 __all__ = ["enrolled_file", "sqlite_database", "sqlite_template"]
 PROGRAMS = Path(sys.executable).parent
@@ -43,12 +55,13 @@ def until(question: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def small() -> Iterator[Path]:
-    """A file system of one megabyte."""
-    place = Path(f"/tmp/full-{os.getpid()}")
+@contextmanager
+def mounted(megabytes: int) -> Iterator[Path]:
+    """Mount a small file system in memory."""
+    place = Path(f"/tmp/full-{megabytes}-{os.getpid()}")
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    options = f"size={megabytes}m,mode=711"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
         place.rmdir()
         pytest.skip("mounting a small file system needs root")
@@ -57,6 +70,13 @@ def small() -> Iterator[Path]:
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
         place.rmdir()
+
+
+@pytest.fixture
+def small() -> Iterator[Path]:
+    """A file system of one megabyte."""
+    with mounted(1) as place:
+        yield place
 
 
 def fill(folder: Path) -> Path:
@@ -131,6 +151,83 @@ def test_no_new_work_begins_on_a_full_disk_and_it_does_once_there_is_room(small:
     assert "airlock status" in caught.value.next_step
     filler.unlink()
     assert lab.workspace("train", "credit").is_dir()
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[Crowded]:
+    """PostgreSQL on a small disk, kept alive as `airlock up` does it."""
+    home = short_folder("crowded")
+    with mounted(200) as disk_of_its_own:
+        passwords = {role: "a-password-of-a-test" for role in (SUPERUSER, *ROLE_DATABASE)}
+        server = Server("127.0.0.1", postgres.free_port(), passwords)
+        data = disk_of_its_own / "postgres"
+        postgres.initialise(data, passwords[SUPERUSER])
+        part = postgres.component(data, server.port, server.dsn(SUPERUSER))
+        supervisor = Supervisor(home)
+        supervisor.start((part,), PROGRAMS, home)
+        try:
+            supervisor.ensure(part, PROGRAMS, home)
+            until(lambda: not ask("postgres", server.dsn(SUPERUSER)), 60)
+            prepare(server)
+            upgrade(server.url("airlock_owner"))
+            enrol_people(server.url("airlock_decider"))
+            yield Crowded(disk_of_its_own, server)
+        finally:
+            supervisor.shut_down()
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Crowded:
+    """A database server, and the disk it fills."""
+
+    disk: Path
+    server: Server
+
+    def fill_the_journal(self) -> None:
+        """Write until the server ends: it has no room for what it must write first."""
+        text = "SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000))"
+        try:
+            for _ in range(200):
+                with psycopg.connect(self.server.dsn(SUPERUSER), autocommit=True) as connection:
+                    connection.execute(text)
+        except psycopg.OperationalError:
+            return
+        raise AssertionError("the journal still has room")
+
+
+def open_another(world: World) -> str:
+    """Open a release in place of the one that is open."""
+    opened = world.request(world.measure(f"run-{uuid.uuid4().hex}"), "supersede").release
+    assert opened is not None
+    return opened.id
+
+
+@pytest.mark.chaos
+def test_what_was_acknowledged_outlives_a_full_disk_below_postgresql(crowded: Crowded) -> None:
+    """First no table grows, then not even the journal: the server ends, and comes back."""
+    url = crowded.server.url
+    decider, worker = SqlStore(url("airlock_decider")), SqlStore(url("airlock_worker"))
+    world = World(decider, worker=worker)
+    acknowledged = [world.open()]
+    world.approve(acknowledged[0], "lena")
+    filler = fill(crowded.disk)
+    os.truncate(filler, filler.stat().st_size - 300_000)  # room for a few
+    with pytest.raises(Unreachable, match="No space left on device"):
+        acknowledged.extend(iter(lambda: open_another(world), None))
+    assert len(acknowledged) > 1
+    assert {row["id"] for row in releases.listing(decider, limit=1000).rows} == {*acknowledged}
+    crowded.fill_the_journal()
+    with pytest.raises(Unreachable, match=r"does not answer|did not answer to the end"):
+        world.approve(acknowledged[-1], "lena")
+
+    filler.unlink()
+    until(lambda: not ask("postgres", crowded.server.dsn(SUPERUSER)), 120)
+    assert world.approve(acknowledged[-1], "lena").level == 2
+    assert {row["id"] for row in releases.listing(decider, limit=1000).rows} == {*acknowledged}
+    assert verification.verify(decider, world.keys).ok
+    decider.close()
+    worker.close()
 
 
 def test_a_run_is_refused_while_votes_and_the_log_go_on(sqlite_database: Any) -> None:

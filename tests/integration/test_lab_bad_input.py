@@ -16,6 +16,7 @@ from airlock.adapters.jobs import EvaluateRequest, Lab, Limits, ValidateRequest,
 from airlock.adapters.jobs.process import LOG_LIMIT
 from airlock.domain.errors import Refused, Unreachable
 from tests.integration.lab_kit import GOOD, LIMITS, pinned, rows, script, trained
+from tests.support import sample
 
 pytestmark = pytest.mark.integration
 
@@ -57,12 +58,15 @@ def test_one_class_only_in_the_held_out_part_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [
-        (["yes", "no"] * 200, r"holds text \(yes, no\); expected numbers"),
-        ([True, False] * 200, r"holds boolean \(False, True\); expected numbers"),
-        ([0, 2] * 200, "has the classes 0, 2; expected 0 and 1"),
-        ([0.0, float("inf")] * 200, "holds infinite values"),
-    ],
+    sample(
+        [
+            (["yes", "no"] * 200, r"holds text \(yes, no\); expected numbers"),
+            ([True, False] * 200, r"holds boolean \(False, True\); expected numbers"),
+            ([0, 2] * 200, "has the classes 0, 2; expected 0 and 1"),
+            ([0.0, float("inf")] * 200, "holds infinite values"),
+        ],
+        4,
+    ),
 )
 def test_a_target_of_the_wrong_kind_is_named(
     tmp_path: Path, values: list[object], said: str
@@ -122,14 +126,20 @@ def test_a_long_output_is_relayed_from_its_end(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [
-        ("def train(rows, target, seed:\n    pass\n", r"raised SyntaxError: .* at train.py:1"),
-        ("import no_such_package\n", r"raised ModuleNotFoundError: .* at train.py:1"),
-        ("fit = 1\n", r"train.py defines no function train\(\)"),
-        ("import sys\nsys.exit(3)\n", r"raised SystemExit: 3 at train.py:2"),
-        ("import os\nos._exit(7)\n", r"training of demo ended with exit code 7 without a result"),
-        ("import os\nos.abort()\n", r"training of demo ended by SIGABRT without a result"),
-    ],
+    sample(
+        [
+            ("def train(rows, target, seed:\n    pass\n", r"raised SyntaxError: .* at train.py:1"),
+            ("import no_such_package\n", r"raised ModuleNotFoundError: .* at train.py:1"),
+            ("fit = 1\n", r"train.py defines no function train\(\)"),
+            ("import sys\nsys.exit(3)\n", r"raised SystemExit: 3 at train.py:2"),
+            (
+                "import os\nos._exit(7)\n",
+                r"training of demo ended with exit code 7 without a result",
+            ),
+            ("import os\nos.abort()\n", r"training of demo ended by SIGABRT without a result"),
+        ],
+        3,
+    ),
 )
 def test_a_script_that_cannot_run_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(errors.TrainingFailed, match=said):
@@ -138,11 +148,17 @@ def test_a_script_that_cannot_run_is_named(tmp_path: Path, text: str, said: str)
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [
-        ("None", "returned None; expected a fitted estimator"),
-        ("rows", "returned DataFrame, which has no predict"),
-        ("__import__('sklearn.svm').svm.LinearSVC()", "returned LinearSVC, which has no predict_"),
-    ],
+    sample(
+        [
+            ("None", "returned None; expected a fitted estimator"),
+            ("rows", "returned DataFrame, which has no predict"),
+            (
+                "__import__('sklearn.svm').svm.LinearSVC()",
+                "returned LinearSVC, which has no predict_",
+            ),
+        ],
+        2,
+    ),
 )
 def test_a_script_that_returns_no_model_is_named(tmp_path: Path, value: str, said: str) -> None:
     text = f"def train(rows, target, seed):\n    return {value}\n"
@@ -323,11 +339,17 @@ def test_a_column_that_vanished_is_named(tmp_path: Path, good_model: Path) -> No
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [
-        ("def expectations():\n    return []\n", "has no expectations; an empty suite proves"),
-        ("def expectations():\n    return 1 / 0\n", r"raised ZeroDivisionError: .* at suite.py:2"),
-        ("wrong = 1\n", "raised AttributeError"),
-    ],
+    sample(
+        [
+            ("def expectations():\n    return []\n", "has no expectations; an empty suite proves"),
+            (
+                "def expectations():\n    return 1 / 0\n",
+                r"raised ZeroDivisionError: .* at suite.py:2",
+            ),
+            ("wrong = 1\n", "raised AttributeError"),
+        ],
+        2,
+    ),
 )
 def test_a_suite_that_proves_nothing_is_named(tmp_path: Path, text: str, said: str) -> None:
     request = ValidateRequest(

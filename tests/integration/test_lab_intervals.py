@@ -21,6 +21,7 @@ from airlock.adapters.jobs.statistics import intervals, metrics, slices
 from airlock.adapters.jobs.statistics.delong import delong, midranks
 from airlock.domain import hypothesis_tests
 from tests.integration.lab_kit import LIMITS, pinned, rows, trained
+from tests.support import sample
 
 pytestmark = pytest.mark.integration
 
@@ -70,7 +71,7 @@ def test_equal_scores_have_no_difference_and_one_class_no_variance(seed: int) ->
 # -- many tests ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level", [0.05, 0.1])
+@pytest.mark.parametrize("level", sample([0.05, 0.1], 2))
 def test_holm_and_the_false_discovery_rate_agree_with_statsmodels(level: float) -> None:
     draw = numpy.random.default_rng(4)
     for number in range(8):
@@ -147,7 +148,7 @@ def plainly(metric: str, kept: pandas.DataFrame, pair: bool) -> tuple[float, flo
     return float(low), float(high)
 
 
-@pytest.mark.parametrize("metric", metrics.CLASSIFICATION)
+@pytest.mark.parametrize("metric", sample(metrics.CLASSIFICATION, 3))
 def test_every_method_agrees_with_a_plain_bootstrap(metric: str) -> None:
     asked = [{"metric": metric, "confidence": 0.95}]
     kept = table()

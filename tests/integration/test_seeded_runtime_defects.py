@@ -28,7 +28,7 @@ SLOW = f"""
     from sklearn.preprocessing import StandardScaler
 
     def train(rows, target, seed):
-        idle = [StandardScaler(with_mean=False, with_std=False) for _ in range(12)]
+        idle = [StandardScaler(with_mean=False, with_std=False) for _ in range(5)]
         model = make_pipeline(*idle, LogisticRegression(max_iter=500))
         return model.fit(rows[{FEATURES}], rows[target])
 """

@@ -61,8 +61,8 @@ def emulate(seed: dict[str, Any]) -> Iterator[int]:
 def _trusted() -> Path:
     assert PROGRAM.is_file(), f"{PROGRAM} is not there; run: make emulators"
     with PROGRAM.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    assert found == PROGRAM_HASH, f"{PROGRAM} has sha256 {found}, expected {PROGRAM_HASH}"
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    assert digest == PROGRAM_HASH, f"{PROGRAM} has sha256 {digest}, expected {PROGRAM_HASH}"
     return PROGRAM
 
 

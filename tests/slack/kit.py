@@ -33,7 +33,7 @@ PATH = "/airlock/slack/interactions"
 #: Everybody's account; `zoe` has one and is nobody at Airlock.
 ACCOUNTS = {name: f"U0{name.upper()}" for name in (*PEOPLE, "otto", "zoe")}
 
-_Found = TypeVar("_Found")
+_Answer = TypeVar("_Answer")
 
 
 def config(door: int) -> dict[str, Any]:
@@ -87,8 +87,8 @@ class Workspace:
 
     def click(self, ts: str, user: str, action: str, channel: str = CHANNEL) -> None:
         """Press a button of a message, as it is now."""
-        seen = self.message(ts, channel)
-        button = next(one for one in buttons(seen) if one["action_id"] == action)
+        message = self.message(ts, channel)
+        button = next(element for element in buttons(message) if element["action_id"] == action)
         self.click_button(ts, user, button, channel)
 
     def click_button(
@@ -115,7 +115,10 @@ class Workspace:
         `reason="..."` fills in a text; any other field takes the element's own answer.
         """
         text = {"type": "plain_text_input", "value": fields.pop("reason", None)}
-        values = {"reason": {"reason": text}, **{name: {name: one} for name, one in fields.items()}}
+        values = {
+            "reason": {"reason": text},
+            **{name: {name: element} for name, element in fields.items()},
+        }
         if sure:
             values["sure"] = {"sure": _ticked(self.form())}
         return self.submit_values(user, values)
@@ -126,19 +129,19 @@ class Workspace:
             form = {"t": "view_submit", "user": ACCOUNTS[user], "values": values}
             socket.send(json.dumps(form))
             while True:
-                told = json.loads(socket.recv(timeout=30))
-                if told["t"] == "view_errors":
-                    return dict(told["errors"])
-                if told["t"] == "view":
+                event = json.loads(socket.recv(timeout=30))
+                if event["t"] == "view_errors":
+                    return dict(event["errors"])
+                if event["t"] == "view":
                     return {}
 
     def command(self, user: str, text: str, channel: str = CHANNEL) -> str:
         """Type `/airlock` and return what only this person is shown."""
         before = len(self.messages(channel))
         self.type(user, text, channel)
-        told = self.await_(lambda: self.messages(channel)[before:], f"an answer to {text!r}")
-        assert told[-1]["ephemeral_to"] == ACCOUNTS[user], "everybody was shown the answer"
-        return wording(told[-1])
+        replies = self.await_(lambda: self.messages(channel)[before:], f"an answer to {text!r}")
+        assert replies[-1]["ephemeral_to"] == ACCOUNTS[user], "everybody was shown the answer"
+        return wording(replies[-1])
 
     def type(self, user: str, text: str, channel: str = CHANNEL) -> None:
         """Type `/airlock`, for what opens a form."""
@@ -153,12 +156,12 @@ class Workspace:
 
     def messages(self, channel: str = CHANNEL) -> list[dict[str, Any]]:
         """Return the messages of a channel, oldest first."""
-        found = self._get(f"messages/{channel}")["messages"]
-        return list(found)
+        messages = self._get(f"messages/{channel}")["messages"]
+        return list(messages)
 
     def message(self, ts: str, channel: str = CHANNEL) -> dict[str, Any]:
         """Return one message as it is now."""
-        return next(one for one in self.messages(channel) if one["ts"] == ts)
+        return next(message for message in self.messages(channel) if message["ts"] == ts)
 
     def await_message(
         self, words: str, channel: str = CHANNEL, seconds: float = 30
@@ -166,18 +169,24 @@ class Workspace:
         """Wait for a message with these words in it, and return the first."""
 
         def there() -> dict[str, Any] | None:
-            return next((one for one in self.messages(channel) if words in wording(one)), None)
+            return next(
+                (message for message in self.messages(channel) if words in wording(message)), None
+            )
 
         return self.await_(there, f"a message with {words!r}", seconds)
 
     def thread(self, ts: str) -> list[str]:
         """Return what is said below a message."""
-        return [wording(one) for one in self.messages() if one.get("thread_ts") == ts]
+        return [wording(message) for message in self.messages() if message.get("thread_ts") == ts]
 
     def whispers(self, user: str) -> list[str]:
         """Return what only one person was shown."""
-        mine = ACCOUNTS[user]
-        return [wording(one) for one in self.messages() if one.get("ephemeral_to") == mine]
+        account = ACCOUNTS[user]
+        return [
+            wording(message)
+            for message in self.messages()
+            if message.get("ephemeral_to") == account
+        ]
 
     def form(self) -> dict[str, Any]:
         """Return the open form, or nothing."""
@@ -199,7 +208,7 @@ class Workspace:
 
     def last_trigger(self) -> str:
         """Return what the last click brought along, as it was sent."""
-        sent = [one for one in self._get("log")["log"] if one["direction"] == "to_bot"]
+        sent = [entry for entry in self._get("log")["log"] if entry["direction"] == "to_bot"]
         payload = parse_qs(sent[-1]["detail"])["payload"][0]
         return str(json.loads(payload)["trigger_id"])
 
@@ -207,24 +216,26 @@ class Workspace:
         """Return how Airlock answered, oldest first: `HTTP 200`, `ack ...`, or why not."""
         kinds = ("interactive", "slash_commands", "events_api", "ack")
         log = self._get("log")["log"]
-        from_us = [one for one in log if one["direction"] != "to_bot" and one["kind"] in kinds]
-        return [str(one["summary"]) for one in from_us]
+        from_us = [
+            entry for entry in log if entry["direction"] != "to_bot" and entry["kind"] in kinds
+        ]
+        return [str(entry["summary"]) for entry in from_us]
 
     @staticmethod
-    def await_(question: Callable[[], _Found], what: str, seconds: float = 30) -> _Found:
+    def await_(question: Callable[[], _Answer], event: str, seconds: float = 30) -> _Answer:
         """Ask until there is an answer."""
         deadline = time.monotonic() + seconds
         while not (answer := question()):
-            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {event}"
             time.sleep(0.02)
         return answer
 
-    def _control(self, what: str, body: dict[str, Any]) -> None:
-        url = f"http://127.0.0.1:{self.port}/_control/{what}"
+    def _control(self, action: str, body: dict[str, Any]) -> None:
+        url = f"http://127.0.0.1:{self.port}/_control/{action}"
         httpx.post(url, json=body, timeout=30).raise_for_status()
 
-    def _get(self, what: str) -> Any:
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/_control/{what}", timeout=30)
+    def _get(self, page: str) -> Any:
+        answer = httpx.get(f"http://127.0.0.1:{self.port}/_control/{page}", timeout=30)
         answer.raise_for_status()
         return answer.json()
 
@@ -252,22 +263,22 @@ def wording(message: dict[str, Any]) -> str:
 
 def _texts(part: Any) -> Iterator[str]:
     if isinstance(part, list):
-        for one in part:
-            yield from _texts(one)
+        for inner in part:
+            yield from _texts(inner)
     elif isinstance(part, dict):
         if isinstance(part.get("text"), str):
             yield part["text"]
-        for one in part.values():
-            yield from _texts(one)
+        for inner in part.values():
+            yield from _texts(inner)
 
 
 def _ticked(form: dict[str, Any]) -> dict[str, Any]:
-    block = next(one for one in form["blocks"] if one.get("block_id") == "sure")
+    block = next(part for part in form["blocks"] if part.get("block_id") == "sure")
     return {"type": "checkboxes", "selected_options": block["element"]["options"]}
 
 
 @contextmanager
 def workspace(door: int = 0) -> Iterator[Workspace]:
     """Run a workspace that sends to a port of this machine, or that one connects to."""
-    with local_slack(config(door), door) as port, shim(port) as found:
-        yield Workspace(port, found)
+    with local_slack(config(door), door) as port, shim(port) as web_api:
+        yield Workspace(port, web_api)

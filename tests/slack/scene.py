@@ -71,8 +71,8 @@ class Scene:
         """Wait until a message says all of this, and return it."""
         deadline = time.monotonic() + 30
         while missing := [word for word in words if word not in wording(self.slack.message(ts))]:
-            said = wording(self.slack.message(ts))
-            assert time.monotonic() < deadline, f"the card does not say {missing}, it says: {said}"
+            text = wording(self.slack.message(ts))
+            assert time.monotonic() < deadline, f"the card does not say {missing}, it says: {text}"
             time.sleep(0.02)
         return self.slack.message(ts)
 
@@ -95,12 +95,12 @@ def scene(stores: Stores, *, over_socket: bool = False) -> Iterator[Scene]:
         desk = Desk(platform, settings, chat, PAGE)
         where = Where(channel=settings.channel, team=TEAM, public_url=PAGE)
         speaker = Speaker(world.store, world.keys, chat, DRAWING, where)
-        found = Scene(slack, world, desk, speaker)
-        found.link(*LINKED)
+        play = Scene(slack, world, desk, speaker)
+        play.link(*LINKED)
         stop = threading.Event()
         receiving = _listening(slack, desk, stop) if over_socket else _serving(platform, desk, door)
         with receiving, _speaking(speaker, stop):
-            yield found
+            yield play
 
 
 @contextmanager

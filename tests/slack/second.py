@@ -25,14 +25,14 @@ class SecondApi:
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the messages of the channel, oldest first, with what was kept beside them."""
-        asked = {"channel": self.channel, "include_all_metadata": True}
-        found = ask(self.port, "conversations.history", **asked)["messages"]
-        return list(reversed(found))
+        options = {"channel": self.channel, "include_all_metadata": True}
+        messages = ask(self.port, "conversations.history", **options)["messages"]
+        return list(reversed(messages))
 
     def trigger(self, user: str) -> str:
         """Return what a click would have brought along."""
-        told = ask(self.port, "views.generateTriggerId", user_id=self.accounts[user])
-        return str(told["trigger_id"])
+        trigger = ask(self.port, "views.generateTriggerId", user_id=self.accounts[user])
+        return str(trigger["trigger_id"])
 
 
 @contextmanager
@@ -45,11 +45,11 @@ def second_api() -> Iterator[SecondApi]:
         "channels": [{"name": "releases"}],
         "tokens": [{"token": BOT_TOKEN, "user": "airlock"}],
     }
-    with emulate({"slack": seed}) as port, shim(port) as found:
+    with emulate({"slack": seed}) as port, shim(port) as web_api:
         channels = ask(port, "conversations.list")["channels"]
-        accounts = {one["name"]: one["id"] for one in ask(port, "users.list")["members"]}
-        named = {one["name"]: one["id"] for one in channels}
-        yield SecondApi(port, found, named["releases"], accounts)
+        accounts = {member["name"]: member["id"] for member in ask(port, "users.list")["members"]}
+        named = {channel["name"]: channel["id"] for channel in channels}
+        yield SecondApi(port, web_api, named["releases"], accounts)
 
 
 def ask(port: int, method: str, **arguments: Any) -> Any:

@@ -43,8 +43,8 @@ def error(code: str) -> Fault:
 
 def busy(seconds: int) -> Fault:
     """Too many calls."""
-    told = json.dumps({"ok": False, "error": "ratelimited"})
-    return Fault(429, told, (("Retry-After", str(seconds)),))
+    body = json.dumps({"ok": False, "error": "ratelimited"})
+    return Fault(429, body, (("Retry-After", str(seconds)),))
 
 
 def broken(status: int = 500) -> Fault:
@@ -100,8 +100,8 @@ class Shim:
         waiting = self._next.get(method)
         if waiting:
             return waiting.popleft()
-        found = self._always.get(method) or self._always.get("")
-        return found or self._strict(method, arguments, token)
+        fault = self._always.get(method) or self._always.get("")
+        return fault or self._strict(method, arguments, token)
 
     def _strict(self, method: str, arguments: dict[str, Any], token: str) -> Fault | None:
         if token != (APP_TOKEN if method == "apps.connections.open" else BOT_TOKEN):
@@ -118,22 +118,22 @@ class Shim:
         extra = self.people.get(str(arguments.get("user")))
         if method != "users.info" or not extra:
             return body
-        said = json.loads(body)
-        said["user"] |= extra
-        return json.dumps(said).encode()
+        document = json.loads(body)
+        document["user"] |= extra
+        return json.dumps(document).encode()
 
 
 @contextmanager
 def shim(emulator: int) -> Iterator[Shim]:
     """Stand in front of the emulator at a port, for as long as the block lasts."""
-    found = Shim(emulator)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"shim": found}))
+    web_api = Shim(emulator)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"shim": web_api}))
     server.daemon_threads = True
-    found.url = f"http://127.0.0.1:{server.server_address[1]}/api/"
+    web_api.url = f"http://127.0.0.1:{server.server_address[1]}/api/"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield found
+        yield web_api
     finally:
         server.shutdown()
         thread.join()
@@ -152,9 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         fault = self.shim.answer(method, arguments, token)
         if fault is None or fault.passed:
-            status, said = self._pass_on(body)
+            status, body = self._pass_on(body)
         if fault is None:
-            self._say(status, self.shim.changed(method, arguments, said))
+            self._say(status, self.shim.changed(method, arguments, body))
             return
         time.sleep(fault.seconds)
         self._say(fault.status, fault.body.encode(), fault.headers)
@@ -163,13 +163,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, body: bytes) -> tuple[int, bytes]:
         there = HTTPConnection("127.0.0.1", self.shim.emulator, timeout=30)
-        kept = ("authorization", "content-type")
-        headers = {name: text for name, text in self.headers.items() if name.lower() in kept}
+        names = ("authorization", "content-type")
+        headers = {name: text for name, text in self.headers.items() if name.lower() in names}
         there.request(self.command, self.path, body, headers)
         answer = there.getresponse()
-        said = answer.read()
+        content = answer.read()
         there.close()
-        return answer.status, said
+        return answer.status, content
 
     def _say(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> None:
         try:

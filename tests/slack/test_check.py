@@ -18,20 +18,20 @@ def test_it_finds_the_workspace_as_it_is(
     socket: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with workspace(door=0 if socket else free_port()) as slack:
-        given = slack.environment(socket=socket) | {
+        environment = slack.environment(socket=socket) | {
             "AIRLOCK_ROOT": str(ROOT),
             "AIRLOCK_HOME": str(tmp_path),
             "AIRLOCK_PUBLIC_URL": "https://airflow.example.org",
         }
-        for name, value in given.items():
+        for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        said = run_cli("slack", "check", "--json", *(["--socket"] * socket))
-    lines = {one["name"]: one for one in json.loads(said.out)["checks"]}
-    assert {name for name, one in lines.items() if one["state"] == "wrong"} == set()
+        outcome = run_cli("slack", "check", "--json", *(["--socket"] * socket))
+    lines = {check["name"]: check for check in json.loads(outcome.out)["checks"]}
+    assert {name for name, check in lines.items() if check["state"] == "wrong"} == set()
     assert lines["team"]["found"] == TEAM
     assert lines["app"]["found"] == APP
     assert lines["channel"]["found"] == f"#releases ({CHANNEL})"
     assert ("socket" in lines) is socket
     # The emulator knows no scopes, so that is the one thing it could not tell.
-    assert {name for name, one in lines.items() if one["state"] == "unknown"} == {"scopes"}
-    assert said.code == 3
+    assert {name for name, check in lines.items() if check["state"] == "unknown"} == {"scopes"}
+    assert outcome.code == 3

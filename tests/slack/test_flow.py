@@ -25,8 +25,8 @@ over_http = pytest.mark.parametrize("both", ["http"], indirect=True)
 
 @pytest.fixture(scope="module", params=["http", "socket"])
 def both(request: pytest.FixtureRequest, make_stores: Callable[[], Stores]) -> Iterator[Scene]:
-    with scene(make_stores(), over_socket=request.param == "socket") as found:
-        yield found
+    with scene(make_stores(), over_socket=request.param == "socket") as play:
+        yield play
 
 
 @pytest.fixture
@@ -59,11 +59,13 @@ def test_three_levels_and_two_of_the_committee(there: Scene) -> None:
     assert there.state(release) == "APPROVED"
 
     voters = ("lena", "carla", "mara", "milo")
-    card = there.await_card(ts, "Approved", REASON, *(f"by {one}, in Slack" for one in voters))
-    assert [one["action_id"] for one in buttons(card) if one.get("value")] == []
+    card = there.await_card(ts, "Approved", REASON, *(f"by {voter}, in Slack" for voter in voters))
+    assert [button["action_id"] for button in buttons(card) if button.get("value")] == []
     assert "table" not in {block["type"] for block in card["blocks"]}
-    cards = [one for one in there.slack.messages() if release in wording(one)]
-    assert len([one for one in cards if not one.get("thread_ts")]) == 1, "one card, always mended"
+    cards = [message for message in there.slack.messages() if release in wording(message)]
+    assert len([message for message in cards if not message.get("thread_ts")]) == 1, (
+        "one card, always mended"
+    )
     assert len(there.slack.thread(ts)) >= 3
 
 
@@ -86,15 +88,15 @@ def test_a_rejection_ends_it(there: Scene) -> None:
     assert there.slack.submit("carla", reason=why, sure=True) == {}
     assert there.state(release) == "REJECTED"
     card = there.await_card(ts, "Rejected", "by carla", "too short")
-    assert buttons(card) == [] or {one["action_id"] for one in buttons(card)} == {
+    assert buttons(card) == [] or {button["action_id"] for button in buttons(card)} == {
         "airlock.evidence"
     }
 
 
 def test_a_button_from_before_the_change_does_nothing(there: Scene) -> None:
     release, ts = opened(there, "stale")
-    seen = there.slack.message(ts)
-    old = next(one for one in buttons(seen) if one["action_id"] == APPROVE)
+    message = there.slack.message(ts)
+    old = next(button for button in buttons(message) if button["action_id"] == APPROVE)
     form = there.slack.open_form(ts, "lena", APPROVE)
     by = Actor.system("test")
     decide.void(there.world.store, release, by, "new data", data_digest=digest_bytes(b"new"))
@@ -113,13 +115,13 @@ def test_a_button_from_before_the_change_does_nothing(there: Scene) -> None:
 
 def test_who_may_not_answer_is_told_why(there: Scene) -> None:
     release, ts = opened(there, "not-you")
-    told = {}
+    whispers = {}
     for user in ("ana", "zoe", "vera", "admin"):
         there.slack.click(ts, user, APPROVE)
-        there.slack.await_(lambda who=user: there.slack.whispers(who), f"a word to {user}")
-        told[user] = there.slack.whispers(user)[-1]
-    assert "not linked" in told["zoe"]
-    assert "May answer now: lena, luis" in told["ana"]
+        there.slack.await_(lambda person=user: there.slack.whispers(person), f"a word to {user}")
+        whispers[user] = there.slack.whispers(user)[-1]
+    assert "not linked" in whispers["zoe"]
+    assert "May answer now: lena, luis" in whispers["ana"]
     assert there.level(release) == 1
 
 
@@ -163,8 +165,8 @@ def test_the_home_is_an_inbox(there: Scene) -> None:
     approve(there, ts, "lena")
 
     def decided() -> bool:
-        _, _, shown = wording(there.slack.home("lena")).partition("You decided")
-        return release in shown
+        _, _, answers = wording(there.slack.home("lena")).partition("You decided")
+        return release in answers
 
     there.slack.await_(decided, "lena's answer in her home")
 
@@ -204,10 +206,10 @@ def test_a_form_that_slack_would_not_open_can_be_asked_for_again(there: Scene) -
     there.slack.shim.next("views.open", shim.error("expired_trigger_id"))
     there.slack.click(ts, "luis", APPROVE)
 
-    def told() -> bool:
-        return any("click again" in one for one in there.slack.whispers("luis"))
+    def answered() -> bool:
+        return any("click again" in whisper for whisper in there.slack.whispers("luis"))
 
-    there.slack.await_(told, "a word to luis")
+    there.slack.await_(answered, "a word to luis")
     assert approve(there, ts, "luis") == {}
 
 
@@ -232,5 +234,5 @@ def test_too_much_at_once_is_said_later_and_once(there: Scene) -> None:
     there.slack.await_(lambda: there.slack.thread(ts), "the reply in the thread")
     replies = there.slack.thread(ts)
     assert len(replies) == len(set(replies))
-    cards = [one for one in there.slack.messages() if release in wording(one)]
-    assert len([one for one in cards if not one.get("thread_ts")]) == 1
+    cards = [message for message in there.slack.messages() if release in wording(message)]
+    assert len([message for message in cards if not message.get("thread_ts")]) == 1

@@ -22,13 +22,13 @@ from tests.slack.second import ask, second_api
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[Workspace]:
-    with workspace() as found:
-        yield found
+    with workspace() as space:
+        yield space
 
 
-def call(slack: Workspace, method: str, token: str = shim.BOT_TOKEN, **given: Any) -> Any:
+def call(slack: Workspace, method: str, token: str = shim.BOT_TOKEN, **arguments: Any) -> Any:
     headers = {"Authorization": f"Bearer {token}"}
-    answer = httpx.post(slack.shim.url + method, json=given, headers=headers, timeout=5)
+    answer = httpx.post(slack.shim.url + method, json=arguments, headers=headers, timeout=5)
     return answer.json()
 
 
@@ -39,9 +39,9 @@ def test_an_empty_workspace_shows_nothing(slack: Workspace) -> None:
 
 
 def test_what_is_posted_can_be_read_back(slack: Workspace) -> None:
-    said = call(slack, "chat.postMessage", channel=CHANNEL, text="hello")
-    assert said["ok"], said
-    assert slack.await_message("hello")["ts"] == said["ts"]
+    answer = call(slack, "chat.postMessage", channel=CHANNEL, text="hello")
+    assert answer["ok"], answer
+    assert slack.await_message("hello")["ts"] == answer["ts"]
 
 
 def test_a_wrong_token_is_refused(slack: Workspace) -> None:
@@ -66,12 +66,14 @@ def test_people_can_be_other_than_the_emulator_says(slack: Workspace) -> None:
 @pytest.mark.attack
 def test_every_package_is_held_to_its_hash_whatever_registry_it_comes_from() -> None:
     folder = Path(__file__).parent
-    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    versions = json.loads((folder / "package.json").read_text())["dependencies"]
     text = (folder / "package-lock.json").read_text()
-    locked = {name: one for name, one in json.loads(text)["packages"].items() if name}
-    assert {f"node_modules/{name}" for name in wanted} <= locked.keys()
-    assert all(one["integrity"].startswith("sha512-") for one in locked.values())
-    assert all(locked[f"node_modules/{name}"]["version"] == one for name, one in wanted.items())
+    locked = {name: package for name, package in json.loads(text)["packages"].items() if name}
+    assert {f"node_modules/{name}" for name in versions} <= locked.keys()
+    assert all(package["integrity"].startswith("sha512-") for package in locked.values())
+    assert all(
+        locked[f"node_modules/{name}"]["version"] == version for name, version in versions.items()
+    )
     assert "http" not in text
     assert "resolved" not in text
 
@@ -94,8 +96,8 @@ def test_an_emulator_reaches_nothing_but_its_door(tmp_path: Path) -> None:
         port = ours.getsockname()[1]
         probe = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
         walls = emulators._walls(tmp_path)
-        told = subprocess.run([*walls, "--", sys.executable, "-c", probe], capture_output=True)
-        assert b"ConnectionRefusedError" in told.stderr
+        probed = subprocess.run([*walls, "--", sys.executable, "-c", probe], capture_output=True)
+        assert b"ConnectionRefusedError" in probed.stderr
         outside = subprocess.run([sys.executable, "-c", probe], capture_output=True)
         assert outside.returncode == 0, outside.stderr
 
@@ -111,18 +113,18 @@ def test_nothing_is_left_running() -> None:
 
 def running(port: int) -> bool:
     """Return whether a program that was told this port runs."""
-    mark, found = f"--port\0{port}\0".encode(), False
+    mark, there = f"--port\0{port}\0".encode(), False
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has just ended
-            found = found or mark in file.read_bytes()
-    return found
+            there = there or mark in file.read_bytes()
+    return there
 
 
 def test_the_second_web_api_keeps_what_is_beside_a_message() -> None:
     with second_api() as other:
         beside = {"event_type": "airlock", "event_payload": {"key": "k"}}
         ask(other.port, "chat.postMessage", channel=other.channel, text="hello", metadata=beside)
-        assert [one["text"] for one in other.messages()] == ["hello"]
+        assert [message["text"] for message in other.messages()] == ["hello"]
         assert other.messages()[0]["metadata"]["event_payload"] == {"key": "k"}
         form = {"type": "modal", "title": {"type": "plain_text", "text": "t"}, "blocks": []}
         opened = ask(other.port, "views.open", trigger_id=other.trigger("lena"), view=form)

@@ -48,9 +48,9 @@ def test_it_decides_what_is_clicked_and_catches_up(
         assert second is not None
         with process(slack, stores.url, tmp_path):
             slack.await_message(second.id, seconds=60)
-    told = (tmp_path / "log").read_text()
-    assert "xoxb-" not in told
-    assert "xapp-" not in told
+    log = (tmp_path / "log").read_text()
+    assert "xoxb-" not in log
+    assert "xapp-" not in log
 
 
 @contextmanager

@@ -46,15 +46,17 @@ class Api:
 
     def history(self, channel: str = "", thread: str = "") -> list[dict[str, Any]]:
         """Return the messages of a channel or of a thread, oldest first."""
-        asked: dict[str, Any] = {"channel": channel or self.channel}
-        asked |= {"include_all_metadata": True, "limit": 200}
+        options: dict[str, Any] = {"channel": channel or self.channel}
+        options |= {"include_all_metadata": True, "limit": 200}
         if thread:
-            found = ask(self.shim.emulator, "conversations.replies", ts=thread, **asked)
-            return list(found["messages"])
-        return list(reversed(ask(self.shim.emulator, "conversations.history", **asked)["messages"]))
+            thread_messages = ask(self.shim.emulator, "conversations.replies", ts=thread, **options)
+            return list(thread_messages["messages"])
+        return list(
+            reversed(ask(self.shim.emulator, "conversations.history", **options)["messages"])
+        )
 
     def message(self, spot: Spot) -> dict[str, Any]:
-        return next(one for one in self.history(spot.channel) if one["ts"] == spot.ts)
+        return next(message for message in self.history(spot.channel) if message["ts"] == spot.ts)
 
 
 @pytest.fixture(scope="module", params=["local-slack", "emulate"])
@@ -93,22 +95,22 @@ def api(running: Api) -> Iterator[Api]:
 def test_a_message_is_kept_as_it_was_said(api: Api) -> None:
     spot = api.chat.post(api.channel, ChatMessage("in short", (words("in full"),)), key="k-1")
     assert spot.channel == api.channel
-    seen = api.message(spot)
-    assert (seen["text"], seen["blocks"]) == ("in short", [words("in full")])
+    message = api.message(spot)
+    assert (message["text"], message["blocks"]) == ("in short", [words("in full")])
 
 
 def test_a_message_is_changed_in_its_place(api: Api) -> None:
     spot = api.chat.post(api.channel, ChatMessage("before", (words("before"),)))
     api.chat.update(spot, ChatMessage("after", (words("after"),)))
-    seen = api.message(spot)
-    assert (seen["text"], seen["blocks"]) == ("after", [words("after")])
+    message = api.message(spot)
+    assert (message["text"], message["blocks"]) == ("after", [words("after")])
 
 
 def test_a_reply_is_said_in_its_thread(api: Api) -> None:
     card = api.chat.post(api.channel, ChatMessage("the card"))
     reply = api.chat.post(api.channel, ChatMessage("below it"), thread=card)
-    seen = {one["ts"]: one for one in api.history(thread=card.ts)}
-    assert seen[reply.ts]["thread_ts"] == card.ts
+    replies = {message["ts"]: message for message in api.history(thread=card.ts)}
+    assert replies[reply.ts]["thread_ts"] == card.ts
 
 
 def test_somebody_is_spoken_to_directly(api: Api) -> None:
@@ -121,9 +123,9 @@ def test_somebody_is_spoken_to_directly(api: Api) -> None:
 def test_a_message_is_found_again_by_its_key(api: Api) -> None:
     since = datetime.now(UTC) - timedelta(minutes=1)
     spot = api.chat.post(api.channel, ChatMessage("sent, perhaps"), key="release-1/card")
-    found = api.chat.find("release-1/card", api.channel, since)
+    spot_again = api.chat.find("release-1/card", api.channel, since)
     # local-slack drops what is kept beside a message: there nothing is found, and nothing breaks
-    assert found == (spot if api.name == "emulate" else None)
+    assert spot_again == (spot if api.name == "emulate" else None)
     assert api.chat.find("release-2/card", api.channel, since) is None
 
 
@@ -144,15 +146,15 @@ def test_an_account_is_what_slack_says_of_it_now(api: Api) -> None:
     plain = api.chat.profile(account)
     assert (plain.id, plain.team) == (account, api.team)
     assert not any((plain.bot, plain.guest, plain.deleted))
-    for said, what in (
+    for profile, attribute in (
         ({"deleted": True}, "deleted"),
         ({"is_bot": True}, "bot"),
         ({"is_restricted": True}, "guest"),
         ({"is_ultra_restricted": True}, "guest"),
         ({"is_stranger": True}, "guest"),
     ):
-        api.shim.people[account] = said
-        assert getattr(api.chat.profile(account), what), said
+        api.shim.people[account] = profile
+        assert getattr(api.chat.profile(account), attribute), profile
 
 
 def test_an_organisation_counts_before_its_workspace(api: Api) -> None:
@@ -178,8 +180,8 @@ def test_a_trigger_opens_one_form(api: Api) -> None:
 
 def test_a_whisper_is_no_message_for_all(api: Api) -> None:
     api.chat.whisper(api.channel, api.accounts["lena"], "between us")
-    loud = [one for one in api.history() if not one.get("ephemeral_to")]
-    assert "between us" not in [one["text"] for one in loud]
+    loud = [message for message in api.history() if not message.get("ephemeral_to")]
+    assert "between us" not in [message["text"] for message in loud]
     assert api.shim.calls[-1].method == "chat.postEphemeral"
 
 
@@ -231,21 +233,25 @@ def test_there_are_templates_to_show() -> None:
 
 def test_every_message_is_taken_and_comes_back_as_it_was_said(api: Api) -> None:
     drawn = {file.name: json.loads(file.read_text()) for file in GOLDENS}
-    told = {name: one for name, one in drawn.items() if "type" not in one}
+    messages = {name: document for name, document in drawn.items() if "type" not in document}
     spots = {
-        name: api.chat.post(api.channel, ChatMessage(one["text"], one["blocks"]))
-        for name, one in told.items()
+        name: api.chat.post(api.channel, ChatMessage(message["text"], message["blocks"]))
+        for name, message in messages.items()
     }
-    kept = {one["ts"]: (one["text"], one["blocks"]) for one in api.history() if "blocks" in one}
-    for name, one in told.items():
-        assert kept[spots[name].ts] == (one["text"], one["blocks"]), name
+    contents = {
+        entry["ts"]: (entry["text"], entry["blocks"])
+        for entry in api.history()
+        if "blocks" in entry
+    }
+    for name, message in messages.items():
+        assert contents[spots[name].ts] == (message["text"], message["blocks"]), name
 
 
 def test_every_form_opens_and_every_home_is_shown(api: Api) -> None:
     api.chat.post(api.channel, ChatMessage("something to click on"))
     for file in GOLDENS:
-        said = json.loads(file.read_text())
-        if said.get("type") == "modal":
-            api.chat.open_form(api.trigger("lena"), said)
-        elif said.get("type") == "home":
-            api.chat.show_home(api.accounts["lena"], said)
+        view = json.loads(file.read_text())
+        if view.get("type") == "modal":
+            api.chat.open_form(api.trigger("lena"), view)
+        elif view.get("type") == "home":
+            api.chat.show_home(api.accounts["lena"], view)

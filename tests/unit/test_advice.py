@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,18 @@ TABLE = Path(__file__).with_name("next_steps.txt")
 _COMMAND = re.compile(r"`(?:airlock|make) ")
 
 
+@cache
 def _places() -> dict[str, list[str]]:
+    """Return each advice with the places that print it; reading the product takes seconds."""
     places: dict[str, list[str]] = defaultdict(list)
     for step in next_steps():
         places[step.text].append(step.place)
     return dict(places)
 
 
-PLACES = _places()
-WORDS = sorted(text for text in PLACES if text and not _COMMAND.search(text))
-ALL = sorted(text for text in PLACES if text)
+def advices() -> list[str]:
+    """Return every text there is."""
+    return sorted(text for text in _places() if text)
 
 
 def _table() -> dict[str, dict[str, str]]:
@@ -68,9 +71,9 @@ FOLLOWED = {text: test for of in CLASSES.values() for text, test in of.items() i
 def _naming(pattern: str) -> dict[str, list[str]]:
     """Return the names in advices that match a pattern, with their places."""
     places: dict[str, list[str]] = defaultdict(list)
-    for text in ALL:
+    for text in advices():
         for name in re.findall(pattern, text):
-            places[name] += PLACES[text]
+            places[name] += _places()[text]
     assert places, pattern
     return dict(places)
 
@@ -81,14 +84,15 @@ def _missing(pattern: str, names: Any) -> dict[str, list[str]]:
 
 def test_every_next_step_of_the_product_is_read() -> None:
     """Handed on are those of another error, and those whose words are given by a caller."""
-    assert len({place for places in PLACES.values() for place in places}) > 400
-    assert len(PLACES.get("", [])) < 20
+    assert len({place for places in _places().values() for place in places}) > 400
+    assert len(_places().get("", [])) < 20
 
 
 def test_every_advice_in_words_has_a_line_and_every_line_is_printed() -> None:
     lines = {text for of in CLASSES.values() for text in of}
-    assert sorted(set(WORDS) - lines) == [], "add a line to tests/unit/next_steps.txt"
-    assert sorted(lines - set(WORDS)) == [], "nothing prints this any more"
+    words = {text for text in advices() if not _COMMAND.search(text)}
+    assert sorted(words - lines) == [], "add a line to tests/unit/next_steps.txt"
+    assert sorted(lines - words) == [], "nothing prints this any more"
 
 
 @pytest.mark.parametrize("of", CLASSES)
@@ -108,9 +112,9 @@ def test_a_task_that_is_named_is_said_to_be_of_a_pipelines_dag() -> None:
     wiring = (ROOT / "plugins/airlock_airflow/pipeline.py").read_text()
     tasks = set(re.findall(r'"((?:pin|validate|run|register|request)_[a-z_]+)"', wiring))
     assert "pin_data" in tasks
-    for text in ALL:
+    for text in advices():
         named = {task for task in tasks if re.search(rf"\b{task}\b", text)}
-        assert not named or "in a pipeline's DAG" in text, PLACES[text]
+        assert not named or "in a pipeline's DAG" in text, _places()[text]
     assert _missing(r'step="(\w+)"', STEPS) == {}
 
 
@@ -118,9 +122,9 @@ def test_a_key_of_a_policy_or_a_pipeline_that_is_named_exists() -> None:
     keys = {name for kind in KINDS.values() for name in _properties(kind)}
     keys |= {alias for gate in BY_NAME.values() for alias in _camel(gate)}
     exceptions = {"asOf"}  # of an advisory database: docs/reference/gates.md
-    for text in ALL:
+    for text in advices():
         for path in re.findall(r"\b(?:spec|data|resources|sourceCode)(?:\.[a-z][A-Za-z]+)+", text):
-            assert set(path.split(".")) <= keys, f"{path}: {PLACES[text]}"
+            assert set(path.split(".")) <= keys, f"{path}: {_places()[text]}"
     assert _missing(r"\b[a-z]+(?:[A-Z][a-z]+)+\b", keys | exceptions) == {}
 
 
@@ -191,8 +195,8 @@ def test_an_extra_that_is_named_is_one_of_the_package() -> None:
 def test_a_command_for_somebody_else_names_that_person() -> None:
     """`--as` where the sentence says that another person types it; the rest is for the reader."""
     other = re.compile(r"\b(?:another person|an operator|requester|uninvolved|one of them)\b", re.I)
-    for text in ALL:
+    for text in advices():
         for line in re.findall(r"`airlock ([^`]+)`", text):
             personal = any(f"{line} ".startswith(f"{name} ") for name in PERSONAL)
             if personal and other.search(text.partition(line)[0]):
-                assert " --as " in line, f"{line}: {PLACES[text]}"
+                assert " --as " in line, f"{line}: {_places()[text]}"

@@ -58,7 +58,7 @@ def site() -> Site:
         public_url="http://localhost:8080",
         mlflow_public_url="http://localhost:5000",
         service_user_id="1",
-        extra_dags=("/opt/airlock/own-dags",),
+        own_dags=("/opt/airlock/own-dags",),
         slack=dict.fromkeys(SLACK_NAMES, ""),
     )
 

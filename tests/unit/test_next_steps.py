@@ -12,6 +12,7 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,11 @@ import typer
 
 from airlock.config.settings import SETTINGS
 from airlock.entrypoints.main import app
+from tests.advice import sources
 from tests.support import ROOT
 
 pytestmark = pytest.mark.unit
 
-SOURCES = sorted(
-    path for place in ("include", "plugins", "dags") for path in (ROOT / place).rglob("*.py")
-)
 #: Named as the program it is, and not as something to type.
 PROGRAMS = {
     "airlock witness": "AIRLOCK_WITNESS_KEY is what it prints when it starts",
@@ -56,9 +55,6 @@ FOLLOWED = {
     "release rollback": "contract/test_rollback.py::test_what_was_allowed_is_done_within_the_hour",
     "release withdraw": "contract/test_advice.py::test_when_an_approver_has_left",
 }
-TESTS = "\n".join(
-    path.read_text() for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)
-)
 _COMMAND = re.compile(r"`((?:airlock|make) [^`\n]+)`")
 _SETTING = re.compile(r"\bAIRLOCK_[A-Z_]+\b(?!\*)")
 _PAGE = re.compile(r"\bdocs/[a-z0-9/-]+\.md\b")
@@ -66,15 +62,22 @@ _SLACK = re.compile(r"(?<![\w/}])/airlock ([a-z]+)\b")
 _TASK = re.compile(r"\b[Tt]asks? (?:`)?([a-z]+(?:_[a-z]+)+)\b")
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Yield place and text of every string that is no docstring."""
-    for path in SOURCES:
-        tree = ast.parse(path.read_text("utf-8"))
-        aside = {id(child) for node in ast.walk(tree) for child in _aside(node)}
-        for node in ast.walk(tree):
-            text = _template(node)
-            if text and id(node) not in aside:
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", text  # type: ignore[attr-defined]
+@cache
+def texts() -> tuple[tuple[str, str], ...]:
+    """Return place and text of every string that is no docstring.
+
+    Reading the product takes seconds: a test asks for it, and no import of this file does.
+    """
+    return tuple(text for path in sources() for text in _texts(path))
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    aside = {id(child) for node in nodes for child in _aside(node)}
+    for node in nodes:
+        text = _template(node)
+        if text and id(node) not in aside:
+            yield f"{path.relative_to(ROOT)}:{node.lineno}", text  # type: ignore[attr-defined]
 
 
 def _aside(node: ast.AST) -> Iterator[ast.AST]:
@@ -99,14 +102,16 @@ def _template(node: ast.AST) -> str:
 def matches(pattern: re.Pattern[str]) -> dict[str, list[str]]:
     """Return the matches of a pattern, with the places that print them."""
     places: dict[str, list[str]] = defaultdict(list)
-    for place, text in TEXTS:
+    for place, text in texts():
         for match in pattern.findall(text):
             places[match].append(place)
     return dict(places)
 
 
-TEXTS = list(texts())
-PRINTED = matches(_COMMAND)
+@cache
+def printed() -> dict[str, list[str]]:
+    """Return each command the product prints, with its places."""
+    return matches(_COMMAND)
 
 
 def words_of(line: str) -> list[str]:
@@ -114,9 +119,15 @@ def words_of(line: str) -> list[str]:
     return shlex.split(line.replace('"..."', "TEXT").replace("...", "TEXT"))
 
 
+@cache
+def program() -> Any:
+    """Return the program's commands, which take a while to build."""
+    return typer.main.get_command(app)
+
+
 def command_of(words: list[str]) -> tuple[Any, str, list[str]]:
     """Return a command of the program, its name and the words behind it."""
-    place: Any = typer.main.get_command(app)
+    place = program()
     name, rest = "airlock", words[1:]
     while rest and rest[0] in getattr(place, "commands", {}):
         place, name = place.commands[rest[0]], f"{name} {rest[0]}"
@@ -125,29 +136,35 @@ def command_of(words: list[str]) -> tuple[Any, str, list[str]]:
 
 
 def test_there_are_sentences_to_look_at() -> None:
-    assert len(PRINTED) > 30
-    assert "airlock status" in PRINTED
+    assert len(printed()) > 30
+    assert "airlock status" in printed()
 
 
-@pytest.mark.parametrize("line", sorted(PRINTED))
-def test_a_printed_command_is_accepted_as_it_is_printed(line: str) -> None:
+def test_a_printed_command_is_accepted_as_it_is_printed() -> None:
     """The program takes it: it exists, and nothing it needs is left out."""
-    words = words_of(line)
-    if words[0] == "make":
-        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        return
-    if line in PROGRAMS:
-        return
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    refusals = {}
+    for line, places in printed().items():
+        words = words_of(line)
+        if words[0] == "make":
+            assert words[1] in targets, places
+        elif line not in PROGRAMS and (why := _refusal(words)):
+            refusals[line] = (why, places)
+    assert refusals == {}
+
+
+def _refusal(words: list[str]) -> str:
+    """Return why the program does not take a command; empty if it does."""
     command, name, rest = command_of(words)
     try:
         command.make_context(name, [*rest])
     except Exception as error:  # typer keeps a click of its own to itself
-        pytest.fail(f"`{line}` is refused: {error}. Printed at {', '.join(PRINTED[line])}")
-    if any(
-        parameter.name == "role" and parameter.opts == ["--role"] and _is_of_here(parameter)
-        for parameter in command.params
-    ):
-        assert "--role" in rest, f"`{line}` is refused on the machine of `airlock up`"
+        return str(error)
+    for parameter in command.params:
+        of_here = parameter.name == "role" and parameter.opts == ["--role"]
+        if of_here and _is_of_here(parameter) and "--role" not in rest:
+            return "refused on the machine of `airlock up`: it needs --role"
+    return ""
 
 
 def _is_of_here(option: Any) -> bool:
@@ -155,23 +172,25 @@ def _is_of_here(option: Any) -> bool:
     return "wrote down for this role" in (option.help or "")
 
 
-@pytest.mark.parametrize("line", sorted(PRINTED))
-def test_a_printed_command_is_typed_by_a_test_or_says_why_not(line: str) -> None:
-    words = words_of(line)
-    if words[0] == "make":
-        return  # tests/unit/test_documented_commands.py
-    _, name, _ = command_of(words)
-    typed = re.search(r",\s*".join(f'"{word}"' for word in name.split()[1:]), TESTS)
-    assert typed, f"no test types `{name}`, printed at {', '.join(PRINTED[line])}"
+def test_a_printed_command_is_typed_by_a_test_or_says_why_not() -> None:
+    paths = (path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__))
+    tests = "\n".join(path.read_text() for path in paths)
+    missing = {}
+    for line, places in printed().items():
+        words = words_of(line)
+        if words[0] == "make":
+            continue  # tests/unit/test_documented_commands.py
+        _, name, _ = command_of(words)
+        if not re.search(r",\s*".join(f'"{word}"' for word in name.split()[1:]), tests):
+            missing[name] = places
+    assert missing == {}, "no test types these"
 
 
 def test_every_printed_command_has_a_situation_or_needs_none() -> None:
     """What depends on the situation is followed there by a test that reads the advice."""
-    printed = {line: words_of(line) for line in PRINTED if line not in PROGRAMS}
+    lines = [words_of(line) for line in printed() if line not in PROGRAMS]
     names = {
-        command_of(words)[1].removeprefix("airlock ")
-        for words in printed.values()
-        if words[0] == "airlock"
+        command_of(words)[1].removeprefix("airlock ") for words in lines if words[0] == "airlock"
     }
     assert names == names & (ANYWHERE | PLATFORM | FOLLOWED.keys())
     assert set(FOLLOWED) <= names
@@ -186,20 +205,24 @@ def test_the_test_that_follows_an_advice_reads_it(name: str) -> None:
     assert "next_step" in body or "advice" in body, f"{FOLLOWED[name]} reads no advice"
 
 
-@pytest.mark.parametrize("name", sorted(matches(_SETTING)))
-def test_a_setting_that_is_named_exists(name: str) -> None:
+def test_a_setting_that_is_named_exists() -> None:
     names = {setting.name for setting in SETTINGS}
     names |= {f"{name}_FILE" for name in names}
-    group = name.removesuffix("VALUE")  # AIRLOCK_SLACK_{variable}, AIRLOCK_SLACK_*
-    there = name in names or (
-        group.endswith("_") and any(setting.startswith(group) for setting in names)
-    )
-    assert there, matches(_SETTING)[name]
+    missing = {}
+    for name, places in matches(_SETTING).items():
+        group = name.removesuffix("VALUE")  # AIRLOCK_SLACK_{variable}, AIRLOCK_SLACK_*
+        there = name in names or (
+            group.endswith("_") and any(setting.startswith(group) for setting in names)
+        )
+        if not there:
+            missing[name] = places
+    assert missing == {}
 
 
-@pytest.mark.parametrize("page", sorted(matches(_PAGE)))
-def test_a_page_that_is_named_exists(page: str) -> None:
-    assert (ROOT / page).is_file(), matches(_PAGE)[page]
+def test_a_page_that_is_named_exists() -> None:
+    pages = matches(_PAGE)
+    assert pages
+    assert {page: pages[page] for page in pages if not (ROOT / page).is_file()} == {}
 
 
 def test_a_command_of_slack_that_is_named_exists() -> None:

@@ -44,6 +44,10 @@ def _is_http(value: str) -> bool:
     return _scheme(value) in ("http", "https") and _has_host(value)
 
 
+def _are_folders(value: str) -> bool:
+    return all(path.startswith("/") for path in value.split(":"))
+
+
 def _is_commit(value: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{7,64}", value) is not None
 
@@ -134,6 +138,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("AIRLOCK_HOME", _PATH, _is_path, "run-time state", "`.airlock` in the root"),
     Setting("AIRLOCK_CONFIG_DIR", _PATH, _is_path, "the YAML files", "`include` in the root"),
     Setting("AIRLOCK_DATA_DIR", _PATH, _is_path, "pinned data", "`data` in the home"),
+    Setting(
+        "AIRLOCK_OWN_DAGS",
+        "absolute paths of folders, by colons",
+        _are_folders,
+        "folders of DAGs of your own, beside `dags` in the root",
+    ),
     Setting(
         "AIRLOCK_HANDOVER",
         _PATH,

@@ -68,6 +68,8 @@ class Settings:
     home: Path
     config_dir: Path
     data_dir: Path
+    #: Folders of DAGs beside those of the root.
+    own_dags: tuple[str, ...] = ()
     #: Where training leaves models for the tasks that register them.
     handover: Path
     trusted_keys: Path
@@ -160,6 +162,7 @@ def _settings(values: Mapping[str, str], cwd: Path) -> Settings:
         home=home,
         config_dir=path("AIRLOCK_CONFIG_DIR", root / "include"),
         data_dir=path("AIRLOCK_DATA_DIR", home / "data"),
+        own_dags=tuple(filter(None, values.get("AIRLOCK_OWN_DAGS", "").split(":"))),
         handover=path("AIRLOCK_HANDOVER", home / "work"),
         trusted_keys=path("AIRLOCK_TRUSTED_KEYS", home / "keys"),
         keep_work_days=int(values.get("AIRLOCK_KEEP_WORK_DAYS", "14")),

@@ -161,6 +161,7 @@ def current_platform(
             home=settings.home.resolve(),
             config_dir=settings.config_dir.resolve(),
             data_dir=settings.data_dir.resolve(),
+            own_dags=settings.own_dags,
             programs=Path(sys.executable).parent,
             airflow_port=settings.airflow_port,
             mlflow_port=settings.mlflow_port,
