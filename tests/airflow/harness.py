@@ -19,7 +19,7 @@ import httpx
 
 from airlock.adapters.sql_migrations import upgrade
 from airlock.adapters.sql_store import SqlStore
-from airlock.config.load import load_pipelines, load_rulebook
+from airlock.config.load import load_pipelines, load_rulebook, protected_aliases
 from airlock.domain.approval.policy import Rulebook
 from airlock.domain.people.actors import Channel
 from airlock.entrypoints.demo import people as demo_people
@@ -380,7 +380,11 @@ def running(home: Path, root: Path, *dags: Path, slack: bool = False) -> Iterato
     with contextlib.ExitStack() as around:
         chat = around.enter_context(workspace(options.airflow_port)) if slack else None
         told = chat.environment() if chat else {}
-        platform = Platform(replace(options, slack=told, config_dir=own_config(home, root)))
+        config = own_config(home, root)
+        aliases = protected_aliases(config, "")
+        platform = Platform(
+            replace(options, slack=told, config_dir=config, protected_aliases=aliases)
+        )
         try:
             start(platform)
             found = RunningPlatform(platform, chat)
