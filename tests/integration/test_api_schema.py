@@ -98,7 +98,7 @@ def tried(app: FastAPI, headers: dict[str, str], *phases: str, **options: Any) -
         {
             "seed": 1,
             "headers": headers,
-            "generation": {"mode": "all", "max-examples": rounds(3, 12), "deterministic": True},
+            "generation": {"mode": "all", "max-examples": rounds(5, 12), "deterministic": True},
             "phases": {name: {"enabled": name in phases} for name in PHASES},
             **options,
         }
