@@ -98,6 +98,7 @@ def tried(app: FastAPI, headers: dict[str, str], *phases: str, **options: Any) -
         {
             "seed": 1,
             "headers": headers,
+            "request-timeout": 300,
             "generation": {"mode": "all", "max-examples": rounds(5, 12), "deterministic": True},
             "phases": {name: {"enabled": name in phases} for name in PHASES},
             **options,

@@ -13,10 +13,20 @@ import httpx
 
 #: Bounds a request that says nothing of its own, in seconds.
 _DEFAULT_S = 30.0
+#: How long a connection that says nothing is used again. Servers close theirs after five seconds
+#: (uvicorn, like httpx itself): whoever asks at that moment would get no answer.
+IDLE_S = 2.0
 
 
 class BudgetClient(httpx.Client):
     """Lets a whole answer take no longer than the request lets one part of it take."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of `httpx.Client`."""
+        limits = httpx.Limits(
+            max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE_S
+        )
+        super().__init__(**{"limits": limits, **options})
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request; raise `httpx.ReadTimeout` if its answer is not there in time."""
