@@ -59,7 +59,7 @@ lint: setup-dev ## Check style, types and the layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m tests.names dags include plugins tests/unit
+	@$(BIN)/python -m tests.names dags include plugins tests/bench tests/slack tests/unit
 	@PYTHONPATH=include:plugins $(BIN)/lint-imports
 
 test-compose: setup-dev ## Start docker-compose.yml with podman, release a model, look for secrets (root, Debian)
